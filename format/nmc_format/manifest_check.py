@@ -1,0 +1,281 @@
+"""Checks of the values of a manifest (clauses 5.4 to 5.6, 9.1 to 9.3 and 10.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import nmc_spec
+from nmc_format.dtypes import DTYPES
+from nmc_format.issues import Finding, finding
+from nmc_format.manifest import BUFFER, DELTA_FRAME, NO_LAYER, Manifest, row_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nmc_format.hdf5 import RawObjects
+
+MAX_RANK = 32
+MAX_NAME_BYTES = 1024
+CAMERA_CONVENTION = "camera-to-world opencv corner"
+"""Camera-to-world, OpenCV axes, pixel origin at the corner: the only one of this version (5.6.1)."""
+
+
+def value_findings(manifest: Manifest, objects: RawObjects) -> Iterator[Finding]:
+    """Yield everything that is wrong with the values of a manifest whose types are right."""
+    yield from _root_findings(manifest)
+    yield from _tensor_findings(manifest, objects)
+    yield from _frame_findings(manifest)
+    yield from _level_findings(manifest)
+    yield from _training_findings(manifest)
+    yield from _camera_findings(objects)
+
+
+def _root_findings(manifest: Manifest) -> Iterator[Finding]:
+    texts = manifest.texts
+    if texts["/@format"] != "nmc":
+        yield finding(
+            "manifest/value", pointer="/@format", reason=f"format is {texts['/@format']!r}, not 'nmc'"
+        )
+    version = texts["/@format_version"]
+    if version.split(".")[0] != nmc_spec.FORMAT_VERSION.split(".", maxsplit=1)[0]:
+        yield finding(
+            "manifest/version",
+            pointer="/@format_version",
+            version=version,
+            known=nmc_spec.FORMAT_VERSION,
+        )
+    for feature in manifest.must_understand:
+        yield finding("manifest/must-understand", pointer="/@must_understand", feature=feature)
+    if manifest.profile not in nmc_spec.profiles():
+        yield finding(
+            "profile/unknown",
+            pointer="/@profile",
+            profile=manifest.profile,
+            known=", ".join(nmc_spec.profiles()),
+        )
+    if manifest.timescale == 0:
+        yield finding("manifest/value", pointer="/frames@timescale", reason="the timescale is 0")
+
+
+def _tensor_findings(manifest: Manifest, objects: RawObjects) -> Iterator[Finding]:
+    rows: dict[tuple[str, str], int] = {}
+    dtypes = objects["/model/tensors/dtype"].tolist()
+    shapes = objects["/model/tensors/shape"]
+    if shapes.shape[1] > MAX_RANK:
+        yield finding(
+            "manifest/tensor-shape",
+            pointer="/model/tensors/shape",
+            reason=f"rank {shapes.shape[1]} is more than {MAX_RANK}",
+        )
+        return
+    frames = len(manifest)
+    for i, row in enumerate(manifest.tensors):
+        place = f"/model/tensors/{i}"
+        yield from _name_findings(row.name, place)
+        if dtypes[i].decode() not in DTYPES:
+            yield finding(
+                "manifest/tensor-dtype", pointer=f"{place}/dtype", dtype=dtypes[i].decode()
+            )
+        first = rows.setdefault((row.name, dtypes[i].decode()), i)
+        if first != i:
+            yield finding(
+                "manifest/tensor-duplicate",
+                pointer=place,
+                first=first,
+                second=i,
+                name=row.name,
+                dtype=dtypes[i].decode(),
+            )
+        if row.role not in {0, BUFFER}:
+            yield finding("manifest/tensor-role", pointer=f"{place}/role", role=row.role)
+        if row.layer < NO_LAYER:
+            yield finding(
+                "manifest/value", pointer=f"{place}/layer", reason=f"layer is {row.layer}"
+            )
+        before = manifest.tensors[i - 1].first_frame if i else 0
+        if not before <= row.first_frame < frames:
+            yield finding(
+                "manifest/value",
+                pointer=f"{place}/first_frame",
+                reason=f"first_frame is {row.first_frame}; it shall not fall from row to row "
+                f"and lie below the {frames} frames",
+            )
+        yield from _shape_findings(shapes[i].tolist(), manifest, i)
+
+
+def _name_findings(name: str, place: str) -> Iterator[Finding]:
+    size = len(name.encode("utf-8"))
+    reason = ""
+    if not 0 < size <= MAX_NAME_BYTES:
+        reason = f"it has {size} bytes; 1 to {MAX_NAME_BYTES} are allowed"
+    elif "\0" in name:
+        reason = "it holds a NUL"
+    if reason:
+        yield finding("manifest/tensor-name", pointer=f"{place}/name", name=repr(name), reason=reason)
+
+
+def _shape_findings(dims: list[int], manifest: Manifest, index: int) -> Iterator[Finding]:
+    row = manifest.tensors[index]
+    rank = len(row.shape)
+    reason = ""
+    if dims[:rank] != list(row.shape) or any(d != -1 for d in dims[rank:]):
+        reason = f"dimensions {dims}: sizes of at least 0 come first, then -1 as filler"
+    else:
+        try:
+            row_bytes(row, row.shape)
+        except ValueError as error:
+            reason = str(error)
+    if reason:
+        yield finding(
+            "manifest/tensor-shape", pointer=f"/model/tensors/{index}/shape", reason=reason
+        )
+
+
+def _first(mask: np.ndarray[Any, Any]) -> int | None:
+    hits = np.flatnonzero(mask)
+    return int(hits[0]) if len(hits) else None
+
+
+def _frame_findings(manifest: Manifest) -> Iterator[Finding]:
+    if len(manifest) == 0:
+        yield finding("manifest/value", pointer="/frames/coding", reason="there are no frames")
+        return
+    coding = manifest.columns["/frames/coding"]
+    for t in np.flatnonzero(coding > DELTA_FRAME).tolist():
+        yield finding(
+            "manifest/frame-coding", pointer=f"/frames/{t}/coding", coding=int(coding[t])
+        )
+    if coding[0] == DELTA_FRAME:
+        yield finding("manifest/first-frame-key", pointer="/frames/0/coding")
+    time = manifest.columns["/frames/presentation_time"]
+    t = _first(time[1:] <= time[:-1])
+    if t is not None:
+        yield finding(
+            "manifest/time-order",
+            pointer=f"/frames/{t + 1}/presentation_time",
+            time=int(time[t + 1]),
+            before=int(time[t]),
+        )
+
+
+def _level_findings(manifest: Manifest) -> Iterator[Finding]:
+    levels = {level.level: level for level in nmc_spec.levels()}
+    level = levels.get(manifest.level)
+    if level is None:
+        known = ", ".join(map(str, levels))
+        yield finding(
+            "profile/level-unknown", pointer="/@level", level=manifest.level, known=known
+        )
+        return
+    coding = manifest.columns["/frames/coding"]
+    keys = np.append(np.flatnonzero(coding == 0), len(coding))
+    longest = int(np.diff(keys, prepend=0).max(initial=0))
+    state = manifest.columns["/frames/state_bytes"]
+    for what, actual, limit, place in (
+        ("the number of tensor rows", len(manifest.tensors), level.max_tensors, "/model/tensors"),
+        ("the number of frames", len(coding), level.max_frames, "/frames"),
+        ("the longest group of frames", longest, level.max_group_frames, "/frames/coding"),
+        ("the size of a state", int(state.max(initial=0)), level.max_state_bytes, "/frames/state_bytes"),
+    ):
+        if actual > limit:
+            yield finding(
+                "profile/level-exceeded",
+                pointer=place,
+                what=what,
+                actual=actual,
+                limit=limit,
+                level=level.level,
+            )
+
+
+def _training_findings(manifest: Manifest) -> Iterator[Finding]:
+    columns = manifest.columns
+    trained_from = columns.get("/training/trained_from")
+    if trained_from is not None:
+        previous = np.arange(-1, len(trained_from) - 1)
+        t = _first((trained_from != -1) & (trained_from != previous))
+        if t is not None:
+            yield finding(
+                "freezing/trained-from",
+                pointer=f"/frames/{t}/trained_from",
+                actual=int(trained_from[t]),
+                expected=t - 1,
+            )
+    flags = columns.get("/training/requires_grad")
+    if flags is not None:
+        yield from _bitmap_findings(manifest, flags)
+    if "/training/exclude_layers_count" in columns:
+        yield from _layer_findings(manifest)
+
+
+def _bitmap_findings(manifest: Manifest, flags: np.ndarray[Any, Any]) -> Iterator[Finding]:
+    rows = len(manifest.tensors)
+    if flags.shape[1] != (rows + 7) // 8:
+        yield finding(
+            "manifest/object-shape",
+            pointer="/training/requires_grad",
+            actual=list(flags.shape),
+            expected=f"N×{(rows + 7) // 8}",
+        )
+        return
+    allowed = np.packbits([row.role != BUFFER for row in manifest.tensors], bitorder="little")
+    unknown = manifest.columns["/training/requires_grad_known"] == 0
+    t = _first((flags & ~allowed).any(axis=1) | (flags.any(axis=1) & unknown))
+    if t is not None:
+        yield finding("freezing/requires-grad-bits", pointer=f"/frames/{t}/requires_grad")
+
+
+def _layer_findings(manifest: Manifest) -> Iterator[Finding]:
+    counts = np.maximum(manifest.columns["/training/exclude_layers_count"].astype(np.int64), 0)
+    listed = manifest.columns["/training/exclude_layers"]
+    if counts.sum() != len(listed):
+        yield finding(
+            "freezing/exclude-layers-count",
+            pointer="/training/exclude_layers_count",
+            actual=int(counts.sum()),
+            expected=len(listed),
+        )
+        return
+    by_layer: dict[int, list[int]] = {}
+    for i, row in enumerate(manifest.tensors):
+        if row.role != BUFFER and row.layer != NO_LAYER:
+            by_layer.setdefault(row.layer, []).append(i)
+    flags = manifest.columns.get("/training/requires_grad")
+    known = manifest.columns.get("/training/requires_grad_known")
+    ends = np.cumsum(counts)
+    for t in np.flatnonzero(counts).tolist():
+        excluded = listed[ends[t] - counts[t] : ends[t]].tolist()
+        place = f"/frames/{t}/exclude_layers"
+        if any(a >= b for a, b in zip(excluded, excluded[1:], strict=False)):
+            yield finding("freezing/exclude-layers-order", pointer=place)
+        for layer in excluded:
+            if layer not in by_layer:
+                yield finding("freezing/exclude-layers-range", pointer=place, layer=layer)
+            elif flags is not None and known is not None and known[t]:
+                bits = np.unpackbits(flags[t], bitorder="little")
+                if bits[by_layer[layer]].any():
+                    yield finding("freezing/exclude-layers-disagree", pointer=place, layer=layer)
+
+
+def _camera_findings(objects: RawObjects) -> Iterator[Finding]:
+    convention = objects.get("/cameras@convention")
+    if convention is None:
+        return
+    text = convention.item().decode("utf-8")
+    if text != CAMERA_CONVENTION:
+        yield finding(
+            "manifest/cameras",
+            pointer="/cameras@convention",
+            reason=f"convention {text!r}, expected {CAMERA_CONVENTION!r}",
+        )
+    if (objects["/cameras/size"] == 0).any():
+        yield finding("manifest/cameras", pointer="/cameras/size", reason="an image size is 0")
+    normalisation = objects["/cameras@normalisation"]
+    if normalisation[3].tolist() != [0, 0, 0, 1]:
+        yield finding(
+            "manifest/cameras",
+            pointer="/cameras@normalisation",
+            reason="the last row of a similarity is 0 0 0 1",
+        )

@@ -1,0 +1,197 @@
+"""Manifests on disk (clause 5.3): HDF5 in, checked structures out, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import nmc_spec
+from nmc_format.hdf5 import OutsideSubset, RawObjects, read_compact
+from nmc_format.hdf5_sandbox import MAX_MANIFEST_BYTES, read_sandboxed
+from nmc_format.issues import Finding, FormatError, finding, first_error
+from nmc_format.manifest import Manifest, build, manifest_digest, type_findings
+from nmc_format.manifest_check import value_findings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nmc_format.manifest import TensorRow
+
+
+def read_objects(data: bytes, path: Path | None = None) -> RawObjects:
+    """Read the objects of a manifest, in compact form or any other that HDF5 has.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    path : Path or None
+        Where the file lies on this host, if it does; else a temporary copy is made where needed.
+
+    Raises
+    ------
+    FormatError
+        If it is no HDF5 file, or uses what a manifest may not.
+    """
+    try:
+        return read_compact(data)
+    except OutsideSubset:
+        pass
+    if path is not None:
+        return read_sandboxed(path)
+    import tempfile
+
+    with tempfile.NamedTemporaryFile(suffix=".h5") as copy:
+        copy.write(data)
+        copy.flush()
+        return read_sandboxed(Path(copy.name))
+
+
+def parse_manifest(data: bytes, path: Path | None = None) -> tuple[Manifest | None, list[Finding]]:
+    """Read and check a manifest; collect everything that is wrong with it.
+
+    Returns
+    -------
+    manifest : Manifest or None
+        None where an error leaves nothing to go on with.
+    findings : list of Finding
+        All of them, errors and warnings.
+    """
+    if len(data) > MAX_MANIFEST_BYTES:
+        size = len(data)
+        place = finding("manifest/too-large", pointer="/", size=size, limit=MAX_MANIFEST_BYTES)
+        return None, [place]
+    try:
+        objects = read_objects(data, path)
+    except FormatError as error:
+        return None, [error.finding]
+    version = _newer_version(objects)
+    if version is not None:
+        return None, [version]
+    findings = list(type_findings(objects))
+    if first_error(findings):
+        return None, findings
+    if objects["/@manifest_digest"].tobytes() != manifest_digest(objects):
+        findings.append(finding("manifest/digest", pointer="/@manifest_digest"))
+    manifest = build(objects)
+    findings += value_findings(manifest, objects)
+    return manifest, findings
+
+
+def _newer_version(objects: RawObjects) -> Finding | None:
+    """Say so at once where the version is unknown: all else may have another meaning then."""
+    version = objects.get("/@format_version")
+    if version is None or version.dtype.kind != "S" or version.ndim:
+        return None
+    text = version.item().decode("utf-8", "replace")
+    known = nmc_spec.FORMAT_VERSION
+    if text.split(".")[0] == known.split(".", maxsplit=1)[0]:
+        return None
+    return finding("manifest/version", pointer="/@format_version", version=text, known=known)
+
+
+def tensor_columns(rows: Sequence[TensorRow]) -> RawObjects:
+    """Return the columns of a tensor table (clause 5.4.3)."""
+    rank = max((len(row.shape) for row in rows), default=0)
+    shape = np.full((len(rows), max(rank, 1)), -1, "<i8")
+    for i, row in enumerate(rows):
+        shape[i, : len(row.shape)] = row.shape
+    columns = {
+        "name": text_array([row.name for row in rows]),
+        "dtype": text_array([row.dtype.name for row in rows]),
+        "role": np.array([row.role for row in rows], "<u1"),
+        "layer": np.array([row.layer for row in rows], "<i4"),
+        "shape": shape,
+    }
+    if any(row.first_frame for row in rows):
+        columns["first_frame"] = np.array([row.first_frame for row in rows], "<u4")
+    return {f"/model/tensors/{name}": column for name, column in columns.items()}
+
+
+def text_array(texts: Sequence[str]) -> np.ndarray[Any, Any]:
+    """Return texts as fixed-length UTF-8, NUL-padded to the longest."""
+    encoded = [text.encode("utf-8") for text in texts]
+    return np.array(encoded, f"S{max([len(e) for e in encoded], default=0) or 1}")
+
+
+def text_scalar(text: str) -> np.ndarray[Any, Any]:
+    """Return one text as a fixed-length UTF-8 scalar."""
+    data = text.encode("utf-8")
+    return np.array(data, f"S{len(data) or 1}")
+
+
+def write_manifest(path: Path, objects: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Write a manifest in compact form (annex D), the digest added.
+
+    Parameters
+    ----------
+    path : Path
+        A new file; an existing one is replaced.
+    objects : mapping of str to numpy.ndarray
+        Every object by path, as :func:`nmc_format.hdf5.read_compact` returns it.
+    """
+    import h5py
+
+    objects = dict(objects)
+    objects["/@manifest_digest"] = np.frombuffer(manifest_digest(objects), "u1")
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_libver_bounds(h5py.h5f.LIBVER_V18, h5py.h5f.LIBVER_V18)
+    creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    creation.set_obj_track_times(False)
+    creation.set_attr_phase_change(64, 0)
+    file = h5py.h5f.create(str(path).encode(), h5py.h5f.ACC_TRUNC, creation, access)
+    try:
+        groups = {"": file}
+        for name in nmc_spec.manifest_layout():  # the order of the layout is that of the file
+            if name in objects:
+                _write_object(groups, name, objects[name])
+    finally:
+        file.close()
+
+
+def _write_object(groups: dict[str, Any], path: str, array: np.ndarray[Any, Any]) -> None:
+    from h5py import h5a, h5d, h5p, h5s
+
+    parent, _, attribute = path.partition("@")
+    parent = parent.rstrip("/") if attribute else parent
+    group, name = (parent, attribute) if attribute else tuple(parent.rsplit("/", 1))
+    node = _group(groups, group)
+    space = h5s.create_simple(array.shape) if array.ndim else h5s.create(h5s.SCALAR)
+    array = np.ascontiguousarray(array).reshape(array.shape)
+    if attribute:
+        target = h5a.create(node, name.encode(), _file_type(array), space)
+        target.write(array, _file_type(array))
+        return
+    creation = h5p.create(h5p.DATASET_CREATE)
+    creation.set_obj_track_times(False)
+    creation.set_layout(h5d.CONTIGUOUS)
+    creation.set_alloc_time(h5d.ALLOC_TIME_EARLY)
+    creation.set_fill_time(h5d.FILL_TIME_NEVER)
+    dataset = h5d.create(node, name.encode(), _file_type(array), space, creation)
+    if array.size:
+        dataset.write(h5s.ALL, h5s.ALL, array, _file_type(array))
+
+
+def _group(groups: dict[str, Any], path: str) -> Any:
+    from h5py import h5g, h5p
+
+    if path not in groups:
+        parent, name = path.rsplit("/", 1)
+        creation = h5p.create(h5p.GROUP_CREATE)
+        creation.set_obj_track_times(False)
+        groups[path] = h5g.create(_group(groups, parent), name.encode(), None, creation)
+    return groups[path]
+
+
+def _file_type(array: np.ndarray[Any, Any]) -> Any:
+    from h5py import h5t
+
+    if array.dtype.kind != "S":
+        return h5t.py_create(array.dtype)
+    kind = h5t.C_S1.copy()
+    kind.set_size(array.dtype.itemsize)
+    kind.set_strpad(h5t.STR_NULLPAD)
+    kind.set_cset(h5t.CSET_UTF8)
+    return kind

@@ -1,0 +1,275 @@
+"""Segments: the safetensors file of one coded frame (chapter 6), between bytes and structures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from nmc_format.digest import DIGEST_BYTES
+from nmc_format.issues import refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Buffer, Mapping
+
+ABSENT: Final = 0
+SKIP: Final = 1
+RAW: Final = 2
+INTEGER: Final = 3
+MODE_NAMES: Final = ("absent", "skip", "raw", "integer")
+"""Coding modes by number (clause 6.2.2)."""
+
+CODINGS: Final = ("none", "zstd", "nmc")
+"""Entropy codings; the stream ``integer`` coded with zstd is named ``integer.zstd`` (6.3)."""
+
+MAX_HEADER_BYTES: Final = 4096
+"""A header names at most four streams and two digests, under 600 bytes (clause 6.1.2)."""
+
+SEGMENT_VERSION: Final = "1.0"
+
+_ALIGNMENT = 64
+_PLAIN_STREAMS = ("modes", "shapes")
+_CODED_STREAMS = ("raw", "integer")
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One coded stream of a segment.
+
+    Attributes
+    ----------
+    name : str
+        Name in the header, such as ``"integer.zstd"``.
+    coding : str
+        One of ``CODINGS``.
+    data : memoryview
+        The coded bytes.
+    offset : int
+        Byte offset in the segment, for messages.
+    """
+
+    name: str
+    coding: str
+    data: memoryview
+    offset: int
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A parsed segment; its streams are still coded.
+
+    Attributes
+    ----------
+    file : str
+        Name for messages.
+    parent : bytes or None
+        Digest of the state it builds on, 32 bytes; None in a key frame.
+    state : bytes
+        Digest of the state it makes, 32 bytes.
+    modes : numpy.ndarray of uint8, shape (rows,)
+        Mode of each tensor row.
+    shapes : mapping of int to tuple of int
+        Shape by row, where it is not the one of the table.
+    raw, integer : Stream or None
+        The payloads.
+    """
+
+    file: str
+    parent: bytes | None
+    state: bytes
+    modes: np.ndarray[tuple[int], np.dtype[np.uint8]]
+    shapes: Mapping[int, tuple[int, ...]]
+    raw: Stream | None
+    integer: Stream | None
+
+
+def _canonical_header(
+    sizes: Mapping[str, int], parent: bytes | None, state: bytes
+) -> bytes:
+    """Return the one header that these contents have (clause 6.1.3), its length field included."""
+    metadata = {"nmc": SEGMENT_VERSION}
+    if parent is not None:
+        metadata["parent"] = parent.hex()
+    metadata["state"] = state.hex()
+    entries: dict[str, Any] = {"__metadata__": metadata}
+    start = 0
+    for name in sorted(sizes):
+        end = start + sizes[name]
+        entries[name] = {"dtype": "U8", "shape": [end - start], "data_offsets": [start, end]}
+        start = end
+    text = json.dumps(entries, separators=(",", ":")).encode("ascii")
+    text += b" " * (-(8 + len(text)) % _ALIGNMENT)
+    return len(text).to_bytes(8, "little") + text
+
+
+def serialize(
+    *,
+    parent: bytes | None,
+    state: bytes,
+    modes: np.ndarray[Any, np.dtype[np.uint8]],
+    shapes: Mapping[int, tuple[int, ...]],
+    payloads: Mapping[str, Buffer],
+) -> list[Buffer]:
+    """Return the bytes of a segment, in pieces.
+
+    Parameters
+    ----------
+    parent, state : bytes
+        State digests; ``parent`` is None in a key frame.
+    modes : numpy.ndarray of uint8, shape (rows,)
+        Mode of each row.
+    shapes : mapping of int to tuple of int
+        Shapes of raw tensors that differ from those of the table.
+    payloads : mapping of str to bytes-like
+        Coded streams by full name, such as ``"integer.zstd"``.
+    """
+    streams: dict[str, Buffer] = {"modes": modes.tobytes(), **payloads}
+    if shapes:
+        words = [w for row in sorted(shapes) for w in (row, len(shapes[row]), *shapes[row])]
+        streams["shapes"] = np.array(words, "<u8").tobytes()
+    sizes = {name: memoryview(data).nbytes for name, data in streams.items()}
+    return [_canonical_header(sizes, parent, state), *(streams[name] for name in sorted(streams))]
+
+
+def parse(data: Buffer, file: str) -> Segment:
+    """Parse the bytes of a segment.
+
+    Parameters
+    ----------
+    data : bytes-like
+        The whole segment.
+    file : str
+        Name for messages.
+
+    Raises
+    ------
+    FormatError
+        If the segment is malformed.
+    """
+    view = memoryview(data).cast("B")
+    header, body = _header(view, file)
+    metadata = header.pop("__metadata__", None)
+    if not isinstance(metadata, dict):
+        raise refuse("segment/metadata", file=file, offset=8, key="__metadata__", reason="is missing")
+    parent = _digest(metadata, "parent", file) if "parent" in metadata else None
+    state = _digest(metadata, "state", file)
+    spans = _spans(header, len(view) - body, file)
+    sizes = {name: end - start for name, (start, end) in spans.items()}
+    if _canonical_header(sizes, parent, state) != view[:body]:
+        raise refuse(
+            "segment/not-canonical",
+            file=file,
+            offset=8,
+            reason="keys are sorted, data is dense, there is no other space than the padding to 64",
+        )
+    streams = {name: view[body + start : body + end] for name, (start, end) in spans.items()}
+    offsets = {name: body + start for name, (start, _) in spans.items()}
+    if "modes" not in streams:
+        raise refuse("segment/stream-missing", file=file, offset=8, stream="modes")
+    shapes = streams.get("shapes", memoryview(b""))
+    return Segment(
+        file=file,
+        parent=parent,
+        state=state,
+        modes=np.frombuffer(streams["modes"], np.uint8),
+        shapes=_shapes(shapes, file, offsets.get("shapes", 0)),
+        raw=_stream("raw", streams, offsets, file),
+        integer=_stream("integer", streams, offsets, file),
+    )
+
+
+def _header(view: memoryview, file: str) -> tuple[dict[str, Any], int]:
+    if len(view) < 8:
+        raise refuse("segment/header", file=file, offset=0, reason="it ends before its length field")
+    size = int.from_bytes(view[:8], "little")
+    if not 2 <= size <= min(MAX_HEADER_BYTES, len(view) - 8):
+        raise refuse(
+            "segment/header",
+            file=file,
+            offset=0,
+            reason=f"length field {size}; 2 to {MAX_HEADER_BYTES} are allowed, "
+            f"{len(view) - 8} bytes follow",
+        )
+    try:
+        header = json.loads(bytes(view[8 : 8 + size]))
+    except (ValueError, RecursionError):
+        raise refuse("segment/header", file=file, offset=8, reason="it is no JSON") from None
+    if not isinstance(header, dict):
+        raise refuse("segment/header", file=file, offset=8, reason="it is no JSON object")
+    return header, 8 + size
+
+
+def _digest(metadata: Mapping[str, Any], key: str, file: str) -> bytes:
+    text = metadata.get(key)
+    try:
+        digest = bytes.fromhex(text) if isinstance(text, str) else b""
+    except ValueError:
+        digest = b""
+    if len(digest) != DIGEST_BYTES:
+        raise refuse(
+            "segment/metadata", file=file, offset=8, key=key, reason="is no digest of 64 hex digits"
+        )
+    return digest
+
+
+def _spans(header: Mapping[str, Any], room: int, file: str) -> dict[str, tuple[int, int]]:
+    """Return the data offsets of each stream; they fill the data without gaps or overlaps."""
+    spans = {}
+    known = {f"{stream}.{coding}" for stream in _CODED_STREAMS for coding in CODINGS[1:]}
+    for name, entry in header.items():
+        if name not in {*known, *_CODED_STREAMS, *_PLAIN_STREAMS}:
+            raise refuse("segment/stream-unknown", file=file, offset=8, stream=name)
+        match entry:
+            case {"dtype": "U8", "shape": [int()], "data_offsets": [int(start), int(end)]} if (
+                0 <= start <= end <= room
+            ):
+                spans[name] = (start, end)
+            case _:
+                raise refuse(
+                    "segment/stream-type",
+                    file=file,
+                    offset=8,
+                    stream=name,
+                    actual=json.dumps(entry),
+                    expected=f"U8 of one dimension within {room} bytes",
+                )
+    used = sum(end - start for start, end in spans.values())
+    if used != room:
+        raise refuse(
+            "segment/header", file=file, offset=8, reason=f"streams fill {used} of {room} bytes"
+        )
+    return spans
+
+
+def _shapes(data: memoryview, file: str, offset: int) -> dict[int, tuple[int, ...]]:
+    def bad(reason: str) -> Exception:
+        return refuse("segment/shapes", file=file, offset=offset, reason=reason)
+
+    if len(data) % 8:
+        raise bad("its length is no multiple of 8")
+    words = np.frombuffer(data, "<u8").tolist()
+    shapes: dict[int, tuple[int, ...]] = {}
+    at, last = 0, -1
+    while at < len(words):
+        if at + 2 > len(words) or words[at + 1] > 32 or at + 2 + words[at + 1] > len(words):
+            raise bad("it ends within a record, or a rank is over 32")
+        row, rank = words[at], words[at + 1]
+        if row <= last:
+            raise bad("rows are not in ascending order")
+        shapes[row] = tuple(words[at + 2 : at + 2 + rank])
+        at, last = at + 2 + rank, row
+    return shapes
+
+
+def _stream(
+    name: str, streams: Mapping[str, memoryview], offsets: Mapping[str, int], file: str
+) -> Stream | None:
+    found = [full for full in streams if full.partition(".")[0] == name]
+    if not found:
+        return None
+    if len(found) > 1:
+        raise refuse("segment/stream-surplus", file=file, offset=8, stream=found[1])
+    full = found[0]
+    return Stream(full, full.partition(".")[2] or "none", streams[full], offsets[full])

@@ -1,0 +1,143 @@
+"""What a family of 3D reconstruction models has to offer to be chained (clauses 5.1 to 5.3).
+
+A family is one class in one file: how it is built from a configuration, which modules are its
+layers, in order, how it saves and loads its state, what it renders for a bundle of rays and what
+loss it is trained on. Nothing else in the framework knows a family by name.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+State = dict[str, np.ndarray[Any, Any]]
+
+
+class ModelError(ValueError):
+    """A configuration, a state or a layer index that does not fit the model."""
+
+
+@dataclass(frozen=True, eq=False)
+class RayBatch:
+    """Rays and what they should see: three (N, 3) float32 tensors on one device."""
+
+    origins: Tensor
+    directions: Tensor
+    colours: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    """What volume rendering makes of N rays, all float32.
+
+    ``colour`` (N, 3) over the background, ``opacity`` (N,) in 0..1, ``depth`` (N,) the expected
+    distance in scene units of what was hit (0 where nothing was).
+    """
+
+    colour: Tensor
+    opacity: Tensor
+    depth: Tensor
+
+
+class RadianceModel(nn.Module, ABC):
+    """Base class of all families; every tensor of the state is a parameter or a buffer."""
+
+    #: The name in the registry and in the package's manifest.
+    family: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Return the full default configuration, plain JSON values."""
+
+    @classmethod
+    def build(cls, configuration: Mapping[str, Any] | None = None, *, seed: int = 0) -> RadianceModel:
+        """Build the model with random weights drawn from ``seed``.
+
+        Raises
+        ------
+        ModelError
+            When the configuration has a member that the family does not know.
+        """
+        given = dict(configuration or {})
+        known = cls.defaults()
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            raise ModelError(
+                f"{cls.family} knows no option {', '.join(unknown)}; it has {', '.join(known)}"
+            )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(known | given)
+
+    def __init__(self, configuration: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.configuration: dict[str, Any] = dict(configuration)
+
+    @abstractmethod
+    def layers(self) -> Sequence[nn.Module]:
+        """Return the modules that ``exclude_layers`` counts, from input to output."""
+
+    @abstractmethod
+    def render_rays(self, origins: Tensor, directions: Tensor) -> Rendered:
+        """Render N rays: origins and unit directions, each (N, 3) float32, world units.
+
+        In training mode sample positions are jittered with torch's global generator.
+        """
+
+    def loss(self, batch: RayBatch) -> Tensor:
+        """Return the scalar to minimise: the mean squared colour error (Mildenhall 2020, eq. 6)."""
+        rendered = self.render_rays(batch.origins, batch.directions)
+        return nn.functional.mse_loss(rendered.colour, batch.colours)
+
+    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """Return the trainable parameters as groups for the optimiser."""
+        trainable = [p for p in self.parameters() if p.requires_grad]
+        return [{"params": trainable, "lr": learning_rate}]
+
+    def begin_frame(self, index: int) -> None:  # noqa: B027 - most families need nothing here
+        """Prepare for the images of frame ``index``; called before its first iteration."""
+
+    def after_step(self, iteration: int) -> None:  # noqa: B027 - most families need nothing here
+        """Keep house after iteration ``iteration`` of a frame, counted from 0."""
+
+    def layer_of(self) -> dict[str, int]:
+        """Return the layer index of every parameter that belongs to a layer, by its name."""
+        names = {id(p): name for name, p in self.named_parameters()}
+        return {
+            names[id(p)]: index for index, layer in enumerate(self.layers()) for p in layer.parameters()
+        }
+
+    def save(self) -> State:
+        """Return a copy of the state: name to array, in the model's own order and dtypes."""
+        return {
+            name: tensor.detach().cpu().numpy().copy() for name, tensor in self.state_dict().items()
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take over a state.
+
+        Raises
+        ------
+        ModelError
+            When a name, shape or dtype is not this model's; the first difference is named.
+        """
+        own = self.state_dict()
+        for verb, names in (("lacks", set(own) - set(state)), ("has also", set(state) - set(own))):
+            if names:
+                raise ModelError(f"the state is of another architecture: it {verb} {min(names)!r}")
+        tensors = {name: torch.as_tensor(np.array(value)) for name, value in state.items()}
+        for name, tensor in tensors.items():
+            if tensor.shape != own[name].shape or tensor.dtype != own[name].dtype:
+                raise ModelError(
+                    f"the state is of another architecture: {name!r} is "
+                    f"{tuple(tensor.shape)} {tensor.dtype}, "
+                    f"expected {tuple(own[name].shape)} {own[name].dtype}"
+                )
+        self.load_state_dict(tensors)

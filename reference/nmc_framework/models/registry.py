@@ -1,0 +1,54 @@
+"""Families by name: the built-in ones, and whatever packages register as ``nmc.models``.
+
+A package adds a family with an entry point, and nothing here has to change::
+
+    [project.entry-points."nmc.models"]
+    my_family = "my_package.my_module:MyFamily"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from nmc_framework.models.field import ModelError, RadianceModel
+
+GROUP = "nmc.models"
+
+_BUILT_IN = {
+    "hash_grid": "nmc_framework.models.hash_grid:HashGrid",
+    "nerf_mlp": "nmc_framework.models.nerf_mlp:NerfMlp",
+}
+
+
+def families() -> tuple[str, ...]:
+    """Return the names of every family that can be built, sorted."""
+    return tuple(sorted({*_BUILT_IN, *entry_points(group=GROUP).names}))
+
+
+def family(name: str) -> type[RadianceModel]:
+    """Return the class of a family.
+
+    Raises
+    ------
+    ModelError
+        When no family has that name, or what is registered under it is none.
+    """
+    if name in _BUILT_IN:
+        module, _, attribute = _BUILT_IN[name].partition(":")
+        found = getattr(import_module(module), attribute)
+    else:
+        points = entry_points(group=GROUP, name=name)
+        if not points:
+            raise ModelError(f"no model family {name!r}; there are {', '.join(families())}")
+        found = next(iter(points)).load()
+    if not (isinstance(found, type) and issubclass(found, RadianceModel)):
+        raise ModelError(f"the entry point {GROUP}:{name} is no RadianceModel: {found!r}")
+    return found
+
+
+def build(name: str, configuration: Mapping[str, Any] | None = None, *, seed: int = 0) -> RadianceModel:
+    """Build a model of family ``name`` with random weights drawn from ``seed``."""
+    return family(name).build(configuration, seed=seed)

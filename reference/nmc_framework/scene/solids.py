@@ -1,0 +1,119 @@
+"""Analytic intersection of rays with the solids of the embedded scene.
+
+All rays of one call start at one point (a camera or a light), so the origin is transformed once.
+Directions are (3, N) float32: three contiguous rows make numpy's inner loops fast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Vectors = npt.NDArray[np.float32]  # (3, N)
+Scalars = npt.NDArray[np.float32]  # (N,)
+
+#: Hits nearer than this to the origin are the origin's own surface.
+NEAREST_HIT = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Pose:
+    """A rigid motion from a solid's own axes to the world: rotation (3, 3), translation (3,)."""
+
+    rotation: npt.NDArray[np.float32]
+    translation: npt.NDArray[np.float32]
+
+    @classmethod
+    def at(
+        cls, x: float, y: float, z: float, axis: npt.ArrayLike = (0, 0, 1), degrees: float = 0.0
+    ) -> Pose:
+        """Return a pose at a point, turned about ``axis`` by ``degrees`` (Rodrigues' formula)."""
+        unit = np.asarray(axis, dtype=np.float64)
+        unit = unit / np.linalg.norm(unit)
+        angle = np.radians(degrees)
+        cross = np.array(
+            [[0, -unit[2], unit[1]], [unit[2], 0, -unit[0]], [-unit[1], unit[0], 0]]
+        )
+        rotation = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+        return cls(rotation.astype(np.float32), np.array([x, y, z], np.float32))
+
+    def before(self, parent: Pose) -> Pose:
+        """Return this pose, given in ``parent``'s axes, in the world's."""
+        return Pose(
+            parent.rotation @ self.rotation,
+            parent.rotation @ self.translation + parent.translation,
+        )
+
+
+class Solid(Protocol):
+    """A closed surface in its own axes."""
+
+    @property
+    def reach(self) -> float:
+        """Radius of a ball about the solid's origin that holds all of it."""
+
+    def hit(self, origin: Scalars, directions: Vectors) -> Scalars:
+        """Return distances (N,) along the rays from ``origin`` (3,), inf where they miss."""
+
+    def normal(self, points: Vectors) -> Vectors:
+        """Return outward unit normals (3, N) at surface points (3, N)."""
+
+
+@dataclass(frozen=True)
+class Sphere:
+    """A ball of one radius."""
+
+    radius: float
+
+    @property
+    def reach(self) -> float:
+        """The radius."""
+        return self.radius
+
+    def hit(self, origin: Scalars, directions: Vectors) -> Scalars:
+        """Solve |o + t·d|² = r² for the smaller positive t."""
+        half = origin @ directions
+        discriminant = half * half - (np.dot(origin, origin) - np.float32(self.radius**2))
+        root = np.sqrt(np.maximum(discriminant, 0))
+        near, far = -half - root, -half + root
+        t = np.where(near > NEAREST_HIT, near, far)
+        return np.where((discriminant >= 0) & (t > NEAREST_HIT), t, np.float32(np.inf))
+
+    def normal(self, points: Vectors) -> Vectors:
+        """Point away from the centre."""
+        return points / np.float32(self.radius)
+
+
+@dataclass(frozen=True)
+class Box:
+    """A cuboid given by its half edge lengths."""
+
+    half: tuple[float, float, float]
+
+    @property
+    def reach(self) -> float:
+        """Half the space diagonal."""
+        return float(np.linalg.norm(self.half))
+
+    def hit(self, origin: Scalars, directions: Vectors) -> Scalars:
+        """Clip the ray against three slabs (Kay and Kajiya 1986)."""
+        half = np.array(self.half, np.float32)[:, None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            inverse = 1 / directions
+            a, b = (-half - origin[:, None]) * inverse, (half - origin[:, None]) * inverse
+        near = np.fmax.reduce(np.fmin(a, b))
+        far = np.fmin.reduce(np.fmax(a, b))
+        t = np.where(near > NEAREST_HIT, near, far)
+        return np.where((near <= far) & (t > NEAREST_HIT), t, np.float32(np.inf))
+
+    def normal(self, points: Vectors) -> Vectors:
+        """Take the axis on which the point lies farthest out, relative to the edge."""
+        half = np.array(self.half, np.float32)[:, None]
+        axis = np.argmax(np.abs(points) / half, axis=0)
+        columns = np.arange(points.shape[1])
+        normals = np.zeros_like(points)
+        normals[axis, columns] = np.sign(points[axis, columns])
+        return normals

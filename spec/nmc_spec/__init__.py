@@ -1,0 +1,32 @@
+"""The normative data of the NMC standard: issue catalogue, profiles, manifest layout and schemas.
+
+Every value here is part of the standard (annexes A to C); code reads it and never repeats it.
+"""
+
+from nmc_spec.loader import (
+    FORMAT_VERSION,
+    Column,
+    Issue,
+    Level,
+    Profile,
+    issues,
+    levels,
+    manifest_layout,
+    profiles,
+    schema,
+    schema_names,
+)
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Column",
+    "Issue",
+    "Level",
+    "Profile",
+    "issues",
+    "levels",
+    "manifest_layout",
+    "profiles",
+    "schema",
+    "schema_names",
+]
