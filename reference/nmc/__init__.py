@@ -1,0 +1,35 @@
+"""NMC: read and write chains of neural models, exactly.
+
+>>> import nmc
+>>> with nmc.Writer("scene.nmc", family="nerf_mlp") as writer:  # doctest: +SKIP
+...     for state in states:
+...         writer.append(state)
+>>> with nmc.open("scene.nmc") as sequence:  # doctest: +SKIP
+...     last = sequence[-1]
+"""
+
+from nmc.recut import concat, extract
+from nmc.records import Cameras, Quality
+from nmc.sequence import ChainSequence
+from nmc.sequence import open_sequence as open  # noqa: A004 - nmc.open, as in gzip.open
+from nmc.verify import check
+from nmc.writer import Writer, recover
+from nmc_format.dtypes import PackedArray
+from nmc_format.issues import Finding, FormatError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Cameras",
+    "ChainSequence",
+    "Finding",
+    "FormatError",
+    "PackedArray",
+    "Quality",
+    "Writer",
+    "check",
+    "concat",
+    "extract",
+    "open",
+    "recover",
+]

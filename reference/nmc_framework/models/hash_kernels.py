@@ -43,8 +43,9 @@ def interpolate(points, table, cells, hashed, out, column):  # type: ignore[no-u
     size, width = table.shape
     side = cells + 1
     mask = size - 1
+    scale = np.float32(cells)
     for n in range(points.shape[0]):
-        x, y, z = points[n, 0] * cells, points[n, 1] * cells, points[n, 2] * cells
+        x, y, z = points[n, 0] * scale, points[n, 1] * scale, points[n, 2] * scale
         i = min(max(int(x), 0), cells - 1)
         j = min(max(int(y), 0), cells - 1)
         k = min(max(int(z), 0), cells - 1)
@@ -72,8 +73,9 @@ def deposit(points, gradient, cells, hashed, out, column):  # type: ignore[no-un
     size, width = out.shape
     side = cells + 1
     mask = size - 1
+    scale = np.float32(cells)
     for n in range(points.shape[0]):
-        x, y, z = points[n, 0] * cells, points[n, 1] * cells, points[n, 2] * cells
+        x, y, z = points[n, 0] * scale, points[n, 1] * scale, points[n, 2] * scale
         i = min(max(int(x), 0), cells - 1)
         j = min(max(int(y), 0), cells - 1)
         k = min(max(int(z), 0), cells - 1)

@@ -1,0 +1,192 @@
+"""Cuts and joins packages without training again (clause 7.4); whole groups are copied as they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nmc.records import Quality, cameras_of, quality_of
+from nmc.sequence import ChainSequence, open_sequence
+from nmc.writer import DEFAULT_KEY_EVERY, Writer
+from nmc_format.issues import refuse
+from nmc_format.package import segment_name
+from nmc_format.segment import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from nmc.encoder import Effort
+    from nmc_format.manifest import FrameRecord, TensorRow
+
+    Progress = Callable[[int, int], None]
+
+
+def extract(
+    source: str | Path,
+    frames: Sequence[int],
+    target: str | Path,
+    *,
+    effort: Effort = "strong",
+    directory: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Write a package of some frames of another one.
+
+    Parameters
+    ----------
+    source : str or Path
+        The package to take them from.
+    frames : sequence of int
+        Ascending, without duplicates.
+    target : str or Path
+        The package to make.
+    effort : str
+        For the frames that have to be coded again: those whose group lost its beginning.
+    directory, overwrite
+        As in :class:`nmc.Writer`.
+    progress : callable or None
+        Called with (frames done, frames in all).
+
+    Raises
+    ------
+    FormatError
+        If the source is refused, or there is no such frame.
+    """
+    with open_sequence(source) as sequence:
+        _check_frames(sequence, frames)
+        pieces = [(sequence, t) for t in frames]
+        _join(
+            pieces, target, effort=effort, directory=directory, overwrite=overwrite,
+            progress=progress,
+        )
+
+
+def _check_frames(sequence: ChainSequence, frames: Sequence[int]) -> None:
+    last = -1
+    for t in frames:
+        if not last < t < len(sequence):
+            raise refuse(
+                "manifest/value",
+                pointer=f"/frames/{t}",
+                reason=f"frames ascend from 0 to {len(sequence) - 1} without duplicates",
+            )
+        last = t
+    if not frames:
+        raise refuse("manifest/value", pointer="/frames", reason="no frame is chosen")
+
+
+def concat(
+    sources: Sequence[str | Path],
+    target: str | Path,
+    *,
+    effort: Effort = "strong",
+    directory: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Write a package of all frames of several ones, in their order; see :func:`extract`."""
+    opened: list[ChainSequence] = []
+    try:
+        opened += [open_sequence(source) for source in sources]
+        pieces = [(sequence, t) for sequence in opened for t in range(len(sequence))]
+        _join(
+            pieces, target, effort=effort, directory=directory, overwrite=overwrite,
+            progress=progress,
+        )
+    finally:
+        for sequence in opened:
+            sequence.close()
+
+
+def _join(
+    pieces: Sequence[tuple[ChainSequence, int]],
+    target: str | Path,
+    *,
+    effort: Effort,
+    directory: bool,
+    overwrite: bool,
+    progress: Progress | None,
+) -> None:
+    first = pieces[0][0]
+    profiles = {sequence.manifest.profile for sequence, _ in pieces}
+    rows = [row for sequence, _ in pieces for row in sequence.manifest.tensors]
+    writer = Writer(
+        target,
+        directory=directory,
+        overwrite=overwrite,
+        profile="baseline" if profiles == {"baseline"} else "main",
+        effort=effort,
+        key_every=DEFAULT_KEY_EVERY,
+        family=first.family,
+        configuration=first.configuration,
+        layers={row.name: row.layer for row in rows},
+        buffers={row.name for row in rows if row.role},
+        timescale=first.manifest.timescale,
+    )
+    with writer:
+        copied = -1  # index of the piece that was copied as it is last
+        for i, (sequence, t) in enumerate(pieces):
+            follows = i > 0 and pieces[i - 1] == (sequence, t - 1)
+            frame = sequence.frames[t]
+            segment = sequence.coded(t)
+            table = _active_rows(sequence, t, segment)
+            lineage = follows and frame.trained_from is not None
+            if (frame.coding == "key" or (follows and copied == i - 1)) and _fits(writer, table):
+                writer.append_coded(segment, frame, table, lineage=lineage)
+                copied = i
+            else:
+                _append_decoded(writer, sequence, frame, lineage=lineage)
+            if progress:
+                progress(i + 1, len(pieces))
+        _copy_records(writer, pieces)
+
+
+def _active_rows(sequence: ChainSequence, t: int, segment: bytes) -> list[TensorRow]:
+    count = len(parse(segment, segment_name(t)).modes)
+    return list(sequence.manifest.tensors[:count])
+
+
+def _fits(writer: Writer, table: Sequence[TensorRow]) -> bool:
+    """Whether modes about these rows mean the same in the package that is written."""
+    known = writer.rows
+    same = all(
+        (a.name, a.dtype, a.role, a.layer, a.shape) == (b.name, b.dtype, b.role, b.layer, b.shape)
+        for a, b in zip(known, table, strict=False)
+    )
+    return same and len(known) <= len(table)
+
+
+def _append_decoded(
+    writer: Writer, sequence: ChainSequence, frame: FrameRecord, *, lineage: bool
+) -> None:
+    state = sequence[frame.index]
+    flags = frame.requires_grad
+    requires_grad = flags and {
+        row.name: flag
+        for row, flag in zip(sequence.manifest.tensors, flags, strict=False)
+        if row.name in state and not row.role
+    }
+    writer.append(
+        state,
+        key=frame.coding == "key",
+        requires_grad=requires_grad,
+        exclude_layers=None if requires_grad else frame.exclude_layers,
+        iterations=frame.iterations,
+        seconds=frame.seconds,
+        trained_from_previous=lineage,
+    )
+
+
+def _copy_records(writer: Writer, pieces: Sequence[tuple[ChainSequence, int]]) -> None:
+    """Keep cameras and quality where all frames come from one package."""
+    sequence = pieces[0][0]
+    if any(other is not sequence for other, _ in pieces):
+        return
+    cameras, quality = cameras_of(sequence.manifest), quality_of(sequence.manifest)
+    if cameras is not None:
+        writer.set_cameras(cameras)
+    if quality is not None:
+        chosen = [t for _, t in pieces]
+        metrics = {name: values[chosen] for name, values in quality.metrics.items()}
+        writer.set_quality(Quality(quality.views, metrics))

@@ -1,0 +1,67 @@
+"""States in memory (clause 4.4): the tensors of one frame, shared between frames where equal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeAlias
+
+from nmc_format.digest import state_digest, tensor_digest
+from nmc_format.dtypes import Dtype, PackedArray, Words, from_words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nmc_format.dtypes import Array
+    from nmc_format.manifest import TensorRow
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """One tensor as bit patterns; never changed once made, so that frames can share it.
+
+    Attributes
+    ----------
+    dtype : Dtype
+        Element type.
+    shape : tuple of int
+        Shape in elements.
+    words : numpy.ndarray, flat, unsigned
+        The bit patterns.
+    """
+
+    dtype: Dtype
+    shape: tuple[int, ...]
+    words: Words
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Digest of the tensor (clause 4.5.1), computed at most once."""
+        return tensor_digest(self.dtype, self.shape, self.words)
+
+    def array(self) -> Array:
+        """Return the tensor as a read-only array that shares its memory."""
+        words = self.words.view()
+        words.flags.writeable = False
+        array = from_words(words, self.dtype, self.shape)
+        if isinstance(array, PackedArray):
+            return array
+        array.flags.writeable = False
+        return array
+
+
+State: TypeAlias = "Mapping[int, Tensor]"
+"""The present tensors of a frame, by row of the tensor table, in the order of the table."""
+
+EMPTY_STATE: State = MappingProxyType({})
+
+
+def digest_of(state: State, rows: Sequence[TensorRow]) -> bytes:
+    """Return the digest of a state (clause 4.5.2)."""
+    return state_digest((rows[row].name, tensor.digest) for row, tensor in state.items())
+
+
+def arrays_of(state: State, rows: Sequence[TensorRow]) -> dict[str, Array]:
+    """Return a state as read-only arrays by name, in the order of the tensor table."""
+    return {rows[row].name: tensor.array() for row, tensor in state.items()}

@@ -1,0 +1,101 @@
+"""Coded streams and plain ones (clause 6.3): none, and zstd over byte planes."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import zstandard
+
+from nmc_format.issues import refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nmc_format.dtypes import Words
+    from nmc_format.segment import Stream
+
+_MAX_WINDOW_LOG = 27
+"""128 MiB: the window that ``zstd --ultra`` stays within; a larger one is refused (6.3.2)."""
+
+
+def split(stream: bytes | memoryview, like: Sequence[tuple[np.dtype[np.unsignedinteger], int]]) -> list[Words]:
+    """Cut a plain stream into the words of its tensors; the results share its memory.
+
+    Parameters
+    ----------
+    stream : bytes-like
+        The plain stream.
+    like : sequence of (word dtype, bytes)
+        One for each tensor, in order.
+    """
+    words = []
+    start = 0
+    for dtype, size in like:
+        words.append(np.frombuffer(stream, dtype, size // dtype.itemsize, start))
+        start += size
+    return words
+
+
+def join(tensors: Sequence[Words]) -> bytes:
+    """Return the plain stream of some tensors."""
+    return b"".join(words.tobytes() for words in tensors)
+
+
+@cache
+def _compressor(level: int) -> zstandard.ZstdCompressor:
+    return zstandard.ZstdCompressor(level=level, write_checksum=False, write_content_size=True)
+
+
+def compress(tensors: Sequence[Words], level: int) -> bytes:
+    """Code some tensors with zstd over their byte planes (clause 6.3.2)."""
+    planes = [
+        np.ascontiguousarray(words.view(np.uint8).reshape(-1, words.itemsize).T).data
+        for words in tensors
+        if words.size
+    ]
+    return _compressor(level).compress(b"".join(planes))
+
+
+def decompress(
+    stream: Stream, like: Sequence[tuple[np.dtype[np.unsignedinteger], int]], file: str
+) -> list[Words]:
+    """Decode what :func:`compress` made; never allocates more than the tensors need.
+
+    Raises
+    ------
+    FormatError
+        If it is no zstd frame of exactly that size.
+    """
+    expected = sum(size for _, size in like)
+
+    def bad(reason: str) -> Exception:
+        return refuse(
+            "segment/zstd",
+            file=file,
+            offset=stream.offset,
+            stream=stream.name,
+            expected=expected,
+            reason=reason,
+        )
+
+    try:
+        parameters = zstandard.get_frame_parameters(stream.data)
+        if parameters.content_size != expected:
+            raise bad(f"the frame says {parameters.content_size}")
+        if parameters.dict_id:
+            raise bad("it needs a dictionary")
+        decompressor = zstandard.ZstdDecompressor(max_window_size=1 << _MAX_WINDOW_LOG)
+        plain = decompressor.decompress(stream.data, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise bad(str(error)) from None
+    if len(plain) != expected:
+        raise bad(f"it makes {len(plain)}")
+    tensors = []
+    start = 0
+    for dtype, size in like:
+        planes = np.frombuffer(plain, np.uint8, size, start).reshape(dtype.itemsize, -1)
+        tensors.append(np.ascontiguousarray(planes.T).reshape(-1).view(dtype))
+        start += size
+    return tensors

@@ -1,0 +1,543 @@
+"""Writes packages frame by frame (clause 5.1): bounded memory, nothing finished is ever lost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from nmc import assemble, journal
+from nmc.arithmetic import History
+from nmc.encoder import EFFORTS, ENTROPIES, CodedFrame, Effort, Entropy, encode_delta, encode_key
+from nmc.freezing import Freezing, check_frozen, declared, detected
+from nmc.host import host_errors
+from nmc.resume import finished_part
+from nmc.state import EMPTY_STATE, State, Tensor
+from nmc_format.dtypes import dtype_of, to_words
+from nmc_format.issues import refuse
+from nmc_format.manifest import BUFFER, NO_LAYER, PARAMETER, TensorRow
+from nmc_format.package import JOURNAL_NAME, MANIFEST_NAME, SEGMENT_FOLDER, segment_name
+
+if TYPE_CHECKING:
+    from collections.abc import Buffer, Collection, Mapping, Sequence
+    from types import TracebackType
+
+    from nmc.records import Cameras, Quality
+    from nmc_format.dtypes import Array
+    from nmc_format.manifest import FrameRecord
+
+DEFAULT_KEY_EVERY = 32
+"""A seek decodes 16 deltas on average then, and key frames cost about one per cent of the bytes."""
+
+_WORTH_COMPARING = 0.8
+"""A delta below this share of the state's bytes is never larger than a key frame in practice."""
+
+
+class Writer:
+    """Writes a package; a context manager.
+
+    Frames that are finished stay on disk whatever happens: after a crash, an exception or a full
+    disk, go on with ``resume=True``, or close what is there with :func:`nmc.recover`. The writer
+    keeps one state, beside the one that the caller hands over.
+
+    Parameters
+    ----------
+    path : str or Path
+        The package. While it is written, the file form lies in ``<path>.partial``.
+    directory : bool
+        Make a directory instead of one file (clause 5.1.1).
+    profile : str
+        ``"main"``, or ``"baseline"``: no entropy coding.
+    entropy : str or None
+        ``"none"``, ``"zstd"`` or ``"nmc"``, the lossless coder of chapter 8. None: what the profile
+        allows best.
+    effort : str
+        ``"fast"``, ``"strong"`` or ``"max"``: speed against size; the decoded states are the same.
+    key_every : int
+        A key frame every so many frames; 0 makes only the first one a key frame.
+    key_frames : collection of int
+        Further key frames. One is also made where a delta would be larger.
+    family : str
+        Model family, such as ``"nerf_mlp"``.
+    configuration : JSON value
+        What building the model takes.
+    layers : mapping of str to int or None
+        Layer index by parameter name (``exclude_layers`` counts in them).
+    buffers : collection of str
+        Names of the tensors that are buffers, not parameters.
+    timescale : int
+        Ticks of the presentation time in a second.
+    sequence_id : str or None
+        Name of the sequence; None takes 32 hex digits of the first state digest.
+    detect_frozen : bool
+        Where nobody declares what was frozen, compare with the frame before.
+    resume : bool
+        Go on with an unfinished package; without one, begin.
+    overwrite : bool
+        Replace a finished package.
+
+    Raises
+    ------
+    FormatError
+        If the path exists, or an option is unknown.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        directory: bool = False,
+        profile: str = "main",
+        entropy: Entropy | None = None,
+        effort: Effort = "strong",
+        key_every: int = DEFAULT_KEY_EVERY,
+        key_frames: Collection[int] = (),
+        family: str = "unknown",
+        configuration: Any = None,
+        layers: Mapping[str, int] | None = None,
+        buffers: Collection[str] = (),
+        timescale: int = 30,
+        sequence_id: str | None = None,
+        detect_frozen: bool = False,
+        resume: bool = False,
+        overwrite: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        self._entropy: Entropy = entropy or ("none" if profile == "baseline" else "nmc")
+        self._effort: Effort = effort
+        self._check_options(profile, key_every, timescale)
+        self._settings = {
+            "profile": profile,
+            "entropy": self._entropy,
+            "effort": effort,
+            "key_every": key_every,
+            "family": family,
+            "configuration": json.dumps(configuration or {}, sort_keys=True),
+            "timescale": timescale,
+            "sequence_id": sequence_id,
+        }
+        self._key_every = key_every
+        self._key_frames = frozenset(key_frames)
+        self._layers = dict(layers or {})
+        self._buffers = frozenset(buffers)
+        self._detect_frozen = detect_frozen
+        self._directory = directory
+        self._folder = self.path if directory else self.path.with_name(self.path.name + ".partial")
+        self._entries: list[journal.FrameEntry] = []
+        self._rows: list[TensorRow] = []
+        self._row_of: dict[tuple[str, str], int] = {}
+        self._state: State = EMPTY_STATE
+        self._history = History()
+        self._reference_sound = True  # whether state and history are those of the last frame
+        self._cameras: Cameras | None = None
+        self._quality: Quality | None = None
+        self._closed = False
+        with host_errors(self.path):
+            self._begin(resume=resume, overwrite=overwrite)
+
+    def _check_options(self, profile: str, key_every: int, timescale: int) -> None:
+        for name, value, allowed in (
+            ("profile", profile, ("main", "baseline")),
+            ("entropy", self._entropy, ENTROPIES if profile == "main" else ("none",)),
+            ("effort", self._effort, EFFORTS),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{name} is {value!r}; it may be {', '.join(map(repr, allowed))}")
+        if key_every < 0 or not 0 < timescale < 2**32:
+            raise ValueError("key_every is 0 or more, timescale 1 to 2^32 - 1")
+
+    @property
+    def _journal(self) -> Path:
+        return self._folder / JOURNAL_NAME
+
+    def _begin(self, *, resume: bool, overwrite: bool) -> None:
+        unfinished = self._journal.is_file() and not (self._folder / MANIFEST_NAME).exists()
+        if resume and unfinished:
+            self._resume()
+            return
+        if self.path.exists() and not (overwrite or self._is_empty()):
+            raise refuse("host/exists", file=str(self.path))
+        if self._folder != self.path and self._folder.exists() and not overwrite:
+            raise refuse("package/unfinished", file=str(self._folder), frames="some")
+        if self._folder.exists():
+            _remove_package(self._folder)
+        (self._folder / SEGMENT_FOLDER).mkdir(parents=True, exist_ok=True)
+        journal.start(self._journal, self._settings)
+
+    def _is_empty(self) -> bool:
+        return self.path.is_dir() and not any(self.path.iterdir())
+
+    def _resume(self) -> None:
+        part = finished_part(self._folder)
+        if part.settings is not None:
+            for key in ("profile", "timescale"):
+                if part.settings[key] != self._settings[key]:
+                    raise ValueError(
+                        f"{key} was {part.settings[key]!r} when the package was begun, and is "
+                        f"{self._settings[key]!r} now"
+                    )
+        self._entries, self._rows = part.entries, part.rows
+        self._row_of = {(row.name, row.dtype.name): i for i, row in enumerate(self._rows)}
+        self._state, self._history = part.state, part.history
+        (self._folder / SEGMENT_FOLDER).mkdir(exist_ok=True)
+        journal.rewrite(self._journal, self._settings, self._entries)
+
+    def __len__(self) -> int:
+        """Return the number of finished frames; where a resumed caller goes on."""
+        return len(self._entries)
+
+    @property
+    def rows(self) -> tuple[TensorRow, ...]:
+        """The tensor table so far."""
+        return tuple(self._rows)
+
+    @property
+    def bytes_written(self) -> int:
+        """Bytes of all finished segments."""
+        return sum(entry.segment_length for entry in self._entries)
+
+    @property
+    def last_state(self) -> dict[str, Array]:
+        """The last finished state as read-only arrays, such as training goes on from."""
+        return {self._rows[row].name: tensor.array() for row, tensor in self._state.items()}
+
+    def append(
+        self,
+        state: Mapping[str, Any],
+        *,
+        key: bool = False,
+        presentation_time: int | None = None,
+        requires_grad: Mapping[str, bool] | None = None,
+        exclude_layers: Sequence[int] | None = None,
+        iterations: int | None = None,
+        seconds: float | None = None,
+        trained_from_previous: bool = True,
+    ) -> int:
+        """Code one frame and put it on disk.
+
+        Parameters
+        ----------
+        state : mapping of str to array
+            numpy arrays, :class:`nmc.PackedArray` or torch tensors, by name. They are not changed,
+            and not needed after this call.
+        key : bool
+            Make it a key frame.
+        presentation_time : int or None
+            In ticks of the timescale; None goes one tick on.
+        requires_grad : mapping of str to bool or None
+            Table 5-1: whether each parameter was trained.
+        exclude_layers : sequence of int or None
+            Table 5-1: the frozen layers.
+        iterations, seconds
+            Training effort, where known.
+        trained_from_previous : bool
+            Whether training began from the weights of the frame before (lineage, clause 9.1).
+
+        Returns
+        -------
+        int
+            Bytes of the segment.
+
+        Raises
+        ------
+        FormatError
+            If the state cannot be stored, a frozen parameter changed, or the disk is full. The
+            writer is as before then.
+        """
+        if self._closed:
+            raise ValueError("the writer is closed")
+        t = len(self._entries)
+        time = self._time(presentation_time)
+        if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
+            raise refuse("manifest/not-a-number", pointer=f"/frames/{t}/seconds", count=1)
+        known_rows = len(self._rows)
+        lineage = t - 1 if t and trained_from_previous else -1
+        try:
+            tensors = self._tensors(state, t)
+            freezing = self._freezing(tensors, requires_grad, exclude_layers, t, lineage)
+            coded = self._encode(tensors, forced_key=key)
+            sha256 = self._store(segment_name(t), coded.pieces)
+        except BaseException:
+            self._drop_rows(known_rows)
+            raise
+        entry = journal.FrameEntry(
+            delta=coded.delta,
+            presentation_time=time,
+            segment_length=coded.size,
+            segment_sha256=sha256,
+            state_digest=coded.state_digest.hex(),
+            state_bytes=sum(tensor.words.nbytes for tensor in tensors.values()),
+            trained_from=lineage,
+            iterations=-1 if iterations is None else int(iterations),
+            seconds=-1.0 if seconds is None else float(seconds),
+            requires_grad=None if freezing is None else tuple(map(int, freezing.requires_grad)),
+            exclude_layers=None if freezing is None else freezing.exclude_layers,
+            rows=tuple(map(assemble.row_entry, self._rows[known_rows:])),
+        )
+        self._enter(entry)
+        self._keep(tensors)
+        return coded.size
+
+    def append_coded(
+        self, segment: bytes, record: FrameRecord, rows: Sequence[TensorRow], *, lineage: bool
+    ) -> None:
+        """Put a segment of another package on disk as it is (for cutting without coding again).
+
+        Parameters
+        ----------
+        segment : bytes
+            The segment; a delta frame follows the very frame that it followed before.
+        record : FrameRecord
+            What the other manifest says of it.
+        rows : sequence of TensorRow
+            The rows that its modes are about; those of this package are a beginning of them.
+        lineage : bool
+            Whether the frame that it was trained from is the frame before, here too.
+        """
+        t = len(self._entries)
+        known_rows = len(self._rows)
+        for row in rows[known_rows:]:
+            self._row_of[row.name, row.dtype.name] = len(self._rows)
+            self._rows.append(replace(row, first_frame=t))
+        flags = record.requires_grad
+        entry = journal.FrameEntry(
+            delta=record.coding == "delta",
+            presentation_time=self._time(None),
+            segment_length=len(segment),
+            segment_sha256=self._store(segment_name(t), [segment]),
+            state_digest=record.state_digest.hex(),
+            state_bytes=record.state_bytes,
+            trained_from=t - 1 if lineage else -1,
+            iterations=-1 if record.iterations is None else record.iterations,
+            seconds=-1.0 if record.seconds is None else record.seconds,
+            requires_grad=None if flags is None else tuple(map(int, flags[: len(rows)])),
+            exclude_layers=record.exclude_layers,
+            rows=tuple(map(assemble.row_entry, self._rows[known_rows:])),
+        )
+        self._enter(entry)
+        self._reference_sound = False
+
+    def _enter(self, entry: journal.FrameEntry) -> None:
+        with host_errors(self.path):
+            journal.append(self._journal, entry)
+        self._entries.append(entry)
+
+    def _time(self, given: int | None) -> int:
+        last = self._entries[-1].presentation_time if self._entries else -1
+        time = last + 1 if given is None else int(given)
+        if self._entries and time <= last:
+            place = f"/frames/{len(self._entries)}/presentation_time"
+            raise refuse("manifest/time-order", pointer=place, time=time, before=last)
+        return time
+
+    def _drop_rows(self, keep: int) -> None:
+        for row in self._rows[keep:]:
+            del self._row_of[row.name, row.dtype.name]
+        del self._rows[keep:]
+
+    def _tensors(self, state: Mapping[str, Any], t: int) -> dict[int, Tensor]:
+        """Return the state by row; unchanged tensors are the very objects of the frame before."""
+        found: dict[int, Tensor] = {}
+        for name, value in state.items():
+            array = _as_array(value, name)
+            tensor = Tensor(dtype_of(array), tuple(array.shape), to_words(array))
+            row = self._row(name, tensor, t)
+            before = self._state.get(row)
+            if (
+                before is not None
+                and before.shape == tensor.shape
+                and np.array_equal(before.words, tensor.words)
+            ):
+                tensor = before
+            found[row] = tensor
+        return {row: found[row] for row in sorted(found)}
+
+    def _row(self, name: str, tensor: Tensor, t: int) -> int:
+        key = (name, tensor.dtype.name)
+        if key not in self._row_of:
+            self._row_of[key] = len(self._rows)
+            row = TensorRow(
+                name=name,
+                dtype=tensor.dtype,
+                role=BUFFER if name in self._buffers else PARAMETER,
+                layer=self._layers.get(name, NO_LAYER),
+                shape=tensor.shape,
+                first_frame=t,
+            )
+            assemble.check_row(row, len(self._rows))
+            self._rows.append(row)
+        return self._row_of[key]
+
+    def _freezing(
+        self,
+        tensors: State,
+        requires_grad: Mapping[str, bool] | None,
+        exclude_layers: Sequence[int] | None,
+        t: int,
+        lineage: int,
+    ) -> Freezing | None:
+        place = f"/frames/{t}"
+        record = declared(tensors, self._rows, requires_grad, exclude_layers, place)
+        if record is None:
+            if not self._detect_frozen:
+                return None
+            return detected(tensors, self._state, self._rows)
+        if lineage >= 0:
+            check_frozen(record, tensors, self._state, self._rows, t)
+        return record
+
+    def _encode(self, tensors: State, *, forced_key: bool) -> CodedFrame:
+        t = len(self._entries)
+        every = self._key_every
+        forced_key = forced_key or t == 0 or t in self._key_frames or not self._reference_sound
+        self._reference_sound = False  # until the frame is on disk: an error leaves history changed
+        if forced_key or (every and t % every == 0):
+            return encode_key(tensors, self._rows, self._entropy, self._effort)
+        parent = bytes.fromhex(self._entries[-1].state_digest)
+        history = self._history
+        delta = encode_delta(
+            tensors, self._state, self._rows, self._entropy, self._effort, history, parent
+        )
+        size = sum(tensor.words.nbytes for tensor in tensors.values())
+        if delta.size > _WORTH_COMPARING * size:
+            key = encode_key(tensors, self._rows, self._entropy, self._effort)
+            if key.size < delta.size:
+                return key
+        return delta
+
+    def _store(self, name: str, pieces: Sequence[Buffer]) -> str:
+        """Write a segment beside its place, then put it there; return its SHA-256."""
+        place = self._folder / name
+        fresh = place.with_suffix(".new")
+        digest = hashlib.sha256()
+        with host_errors(self.path):
+            try:
+                with fresh.open("wb") as file:
+                    for piece in pieces:
+                        digest.update(piece)
+                        file.write(piece)
+                fresh.replace(place)
+            except BaseException:
+                fresh.unlink(missing_ok=True)
+                raise
+        return digest.hexdigest()
+
+    def _keep(self, tensors: dict[int, Tensor]) -> None:
+        """Make the state of this frame the reference of the next; the caller's memory is let go."""
+        if not self._entries[-1].delta:
+            self._history = History()
+        kept = dict(self._state)
+        for row, tensor in tensors.items():
+            if kept.get(row) is not tensor:
+                kept[row] = Tensor(tensor.dtype, tensor.shape, tensor.words.copy())
+                kept[row].__dict__["digest"] = tensor.digest  # known already: never hashed twice
+        self._state = {row: kept[row] for row in tensors}
+        self._reference_sound = True
+
+    def set_cameras(self, cameras: Cameras) -> None:
+        """Put the cameras into the manifest (clause 5.6)."""
+        self._cameras = cameras
+
+    def set_quality(self, quality: Quality) -> None:
+        """Put the quality record into the manifest (clause 5.7); one row for each frame."""
+        self._quality = quality
+
+    def close(self) -> None:
+        """Write the manifest and, for the file form, put everything into one file.
+
+        Raises
+        ------
+        FormatError
+            If there is no frame, or the disk is full. What is finished is kept.
+        """
+        if self._closed:
+            return
+        if not self._entries:
+            self._abandon()
+            raise refuse("manifest/value", pointer="/frames", reason="no frame was written")
+        objects = assemble.manifest_objects(
+            self._settings, self._rows, self._entries, self._cameras, self._quality
+        )
+        with host_errors(self.path):
+            assemble.finish(self._folder, objects, None if self._directory else self.path)
+        self._closed = True
+
+    def _abandon(self) -> None:
+        self._closed = True
+        _remove_package(self._folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+        elif not self._entries:
+            self._abandon()
+
+
+def _as_array(value: Any, name: str) -> Array:
+    if type(value).__module__.partition(".")[0] == "torch":
+        from nmc.torch_view import from_torch
+
+        return from_torch(value)
+    if not hasattr(value, "dtype") or not hasattr(value, "shape"):
+        value = np.asarray(value)
+    try:
+        dtype_of(value)
+    except TypeError as error:
+        reason = f"tensor {name!r}: {error}"
+        raise refuse("manifest/value", pointer="/model/tensors", reason=reason) from None
+    array: Array = value
+    return array
+
+
+def _remove_package(folder: Path) -> None:
+    """Remove the members of a package and its folder, if nothing else lies in it."""
+    shutil.rmtree(folder / SEGMENT_FOLDER, ignore_errors=True)
+    for name in (MANIFEST_NAME, JOURNAL_NAME):
+        (folder / name).unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        os.rmdir(folder)
+
+
+def recover(path: str | Path) -> int:
+    """Close an unfinished package with the frames that were finished.
+
+    Returns
+    -------
+    int
+        Frames of the package.
+
+    Raises
+    ------
+    FormatError
+        If there is nothing to recover.
+    """
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    directory = not partial.is_dir()
+    folder = path if directory else partial
+    if not (folder / JOURNAL_NAME).is_file():
+        raise refuse("host/not-found", file=str(folder / JOURNAL_NAME))
+    part = finished_part(folder)
+    if part.settings is None or not part.entries:
+        raise refuse(
+            "package/not-a-package", file=str(folder), reason="no frame of it was finished"
+        )
+    objects = assemble.manifest_objects(part.settings, part.rows, part.entries, None, None)
+    with host_errors(path):
+        assemble.finish(folder, objects, None if directory else path)
+    return len(part.entries)

@@ -1,0 +1,306 @@
+"""Reads pickles without running them: a stack machine over the opcodes, and a table of what it builds.
+
+The `pickle` module calls whatever a file names. Here a name is text: the few in the table of the
+caller (rebuild a tensor, make an ordered dict) have a meaning, every other becomes an inert `Object`
+that remembers its name, its arguments and its state. The opcodes are those of PEP 3154 and earlier,
+as `pickletools` of the standard library decodes and documents them.
+"""
+
+from __future__ import annotations
+
+import pickletools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nmc_tools.checkpoints.checkpoint import Refusal, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+MAX_OPERATIONS = 8_000_000
+"""Opcodes of one pickle; a tensor takes about 40, so this is 200,000 tensors and 15 seconds."""
+
+_RUNS_CODE = frozenset(
+    "os posix nt subprocess sys pty socket shutil runpy importlib ctypes pickle _pickle marshal "
+    "codeop commands webbrowser pip pdb bdb timeit cProfile".split()
+)
+_RUNS_CODE_BUILTINS = frozenset(
+    "eval exec execfile compile open __import__ apply breakpoint input globals".split()
+)
+
+
+class Stream(Protocol):
+    """What the machine reads from: a file within bounds."""
+
+    def read(self, n: int, /) -> bytes:
+        """Return up to n bytes."""
+
+    def readline(self) -> bytes:
+        """Return the bytes to the next line feed."""
+
+    def tell(self) -> int:
+        """Return the position."""
+
+
+@dataclass(frozen=True)
+class Global:
+    """A name that a pickle refers to; nothing is ever imported for it."""
+
+    name: str
+
+
+@dataclass(eq=False)
+class Object:
+    """What would have been made by a call that is not carried out.
+
+    Attributes
+    ----------
+    kind : str
+        Dotted name of the class or function.
+    args : tuple
+        Arguments of the call.
+    state : object
+        State set on the result, commonly a dict of attributes.
+    items : dict
+        Items set on the result, where it is a kind of dict.
+    elements : list
+        Elements appended to the result, where it is a kind of list.
+    """
+
+    kind: str
+    args: tuple[Any, ...]
+    state: Any = None
+    items: dict[Any, Any] = field(default_factory=dict)
+    elements: list[Any] = field(default_factory=list)
+
+
+@dataclass
+class _Machine:
+    builders: Mapping[str, Callable[..., Any]]
+    persistent: Callable[[Any], Any]
+    stack: list[Any] = field(default_factory=list)
+    marked: list[list[Any]] = field(default_factory=list)
+    memo: dict[int, Any] = field(default_factory=dict)
+
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
+    def pop_mark(self) -> list[Any]:
+        items, self.stack = self.stack, self.marked.pop()
+        return items
+
+    def call(self, callee: Any, args: Any) -> Any:
+        if not isinstance(args, tuple):
+            raise Refusal("the pickle calls something with arguments that are no tuple")
+        if not isinstance(callee, Global):
+            return Object("a computed function", args)
+        build = self.builders.get(callee.name)
+        return build(*args) if build else Object(callee.name, args)
+
+
+def load(
+    stream: Stream, builders: Mapping[str, Callable[..., Any]], persistent: Callable[[Any], Any]
+) -> Any:
+    """Return the value of one pickle, built from plain containers, numbers, text and Objects.
+
+    Parameters
+    ----------
+    stream : Stream
+        Positioned at the pickle; left behind its last byte.
+    builders : mapping of str to callable
+        What the few known names build.
+    persistent : callable
+        What a persistent identifier stands for.
+
+    Raises
+    ------
+    Refusal
+        If the pickle is malformed, too long, or names something that runs commands.
+    """
+    machine = _Machine(builders, persistent)
+    count = 0
+    try:
+        for opcode, arg, _ in pickletools.genops(stream):
+            count += 1
+            if count > MAX_OPERATIONS:
+                raise Refusal(f"its pickle has more than {MAX_OPERATIONS} operations")
+            if opcode.name == "STOP":
+                break
+            _OPERATIONS[opcode.name](machine, arg)
+        return machine.stack.pop()
+    except Refusal:
+        raise
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
+        raise Refusal(
+            f"its pickle is malformed at operation {count}: {plain(repr(error))}",
+            "the file is damaged, or no checkpoint",
+        ) from None
+
+
+def global_of(name: str) -> Global:
+    """Return a name of a pickle as text.
+
+    Raises
+    ------
+    Refusal
+        If the name is one that runs commands or code. This protects nobody, as nothing is ever
+        called here; it tells the user what the file is.
+    """
+    module, _, attribute = name.rpartition(".")
+    builtin = module in {"builtins", "__builtin__"} and attribute in _RUNS_CODE_BUILTINS
+    if builtin or module.partition(".")[0] in _RUNS_CODE:
+        raise Refusal(
+            f"its pickle would run {plain(name)} when loaded by Python; nothing was run",
+            "do not load this file with any other program",
+        )
+    return Global(name)
+
+
+def as_key(value: Any) -> Any:
+    """Return a dict key or set element, if it is safe to hash.
+
+    A tuple nested a million deep would overflow the stack of the interpreter when hashed.
+    """
+    if isinstance(value, tuple) and any(isinstance(e, tuple) for e in value):
+        raise Refusal("its pickle uses a nested tuple as a key")
+    return value
+
+
+def _set_items(machine: _Machine, pairs: list[Any]) -> None:
+    target = machine.stack[-1]
+    items = target.items if isinstance(target, Object) else target
+    if not isinstance(items, dict) or len(pairs) % 2:
+        raise Refusal("its pickle sets items of something that is no dict")
+    for key, value in zip(pairs[::2], pairs[1::2], strict=True):
+        items[as_key(key)] = value
+
+
+def _append(machine: _Machine, values: list[Any]) -> None:
+    target = machine.stack[-1]
+    elements = target.elements if isinstance(target, Object) else target
+    if not isinstance(elements, list):
+        raise Refusal("its pickle appends to something that is no list")
+    elements.extend(values)
+
+
+def _set_item(machine: _Machine, _: Any) -> None:
+    value, key = machine.stack.pop(), machine.stack.pop()
+    _set_items(machine, [key, value])
+
+
+def _build(machine: _Machine, _: Any) -> None:
+    state = machine.stack.pop()
+    # Other targets carry nothing of interest: an OrderedDict has the module versions here.
+    if isinstance(machine.stack[-1], Object):
+        machine.stack[-1].state = state
+
+
+def _reduce(machine: _Machine, _: Any) -> None:
+    args = machine.stack.pop()
+    machine.stack.append(machine.call(machine.stack.pop(), args))
+
+
+def _new_with_keywords(machine: _Machine, _: Any) -> None:
+    machine.stack.pop()
+    _reduce(machine, None)
+
+
+def _instance(machine: _Machine, arg: Any) -> None:
+    args = machine.pop_mark()
+    callee = args.pop(0) if arg is None else global_of(arg.replace(" ", "."))
+    machine.stack.append(machine.call(callee, tuple(args)))
+
+
+def _stack_global(machine: _Machine, _: Any) -> None:
+    attribute, module = machine.stack.pop(), machine.stack.pop()
+    if not isinstance(attribute, str) or not isinstance(module, str):
+        raise Refusal("its pickle names a global by something that is no text")
+    machine.stack.append(global_of(f"{module}.{attribute}"))
+
+
+def _tuple_of(machine: _Machine, count: int) -> None:
+    if len(machine.stack) < count:
+        raise IndexError("the stack is too short")
+    machine.stack[-count:] = [tuple(machine.stack[-count:])]
+
+
+def _dict_of_mark(machine: _Machine, _: Any) -> None:
+    pairs = machine.pop_mark()
+    machine.push({})
+    _set_items(machine, pairs)
+
+
+def _add_items(machine: _Machine, _: Any) -> None:
+    values = machine.pop_mark()
+    machine.stack[-1].update(as_key(v) for v in values)
+
+
+def _mark(machine: _Machine, _: Any) -> None:
+    machine.marked.append(machine.stack)
+    machine.stack = []
+
+
+def _pop(machine: _Machine, _: Any) -> None:
+    if machine.stack:
+        machine.stack.pop()
+    else:
+        machine.pop_mark()
+
+
+def _put(machine: _Machine, arg: Any) -> None:
+    machine.memo[len(machine.memo) if arg is None else arg] = machine.stack[-1]
+
+
+def _persistent(machine: _Machine, arg: Any) -> None:
+    machine.stack.append(machine.persistent(machine.stack.pop() if arg is None else arg))
+
+
+_NUMBERS = "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT"
+_TEXTS = "STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8"
+_BYTES = "BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8"
+
+_OPERATIONS: Mapping[str, Callable[[_Machine, Any], Any]] = {
+    **dict.fromkeys(f"{_NUMBERS} {_TEXTS} {_BYTES}".split(), _Machine.push),
+    "PROTO": lambda _m, _a: None,
+    "FRAME": lambda _m, _a: None,
+    "NONE": lambda m, _a: m.push(None),
+    "NEWTRUE": lambda m, _a: m.push(True),
+    "NEWFALSE": lambda m, _a: m.push(False),
+    "EMPTY_DICT": lambda m, _a: m.push({}),
+    "EMPTY_LIST": lambda m, _a: m.push([]),
+    "EMPTY_SET": lambda m, _a: m.push(set()),
+    "EMPTY_TUPLE": lambda m, _a: m.push(()),
+    "MARK": _mark,
+    "POP": _pop,
+    "POP_MARK": lambda m, _a: m.pop_mark(),
+    "DUP": lambda m, _a: m.push(m.stack[-1]),
+    "LIST": lambda m, _a: m.push(m.pop_mark()),
+    "TUPLE": lambda m, _a: m.push(tuple(m.pop_mark())),
+    "TUPLE1": lambda m, _a: _tuple_of(m, 1),
+    "TUPLE2": lambda m, _a: _tuple_of(m, 2),
+    "TUPLE3": lambda m, _a: _tuple_of(m, 3),
+    "FROZENSET": lambda m, _a: m.push({as_key(v) for v in m.pop_mark()}),
+    "DICT": _dict_of_mark,
+    "ADDITEMS": _add_items,
+    "APPEND": lambda m, _a: _append(m, [m.stack.pop()]),
+    "APPENDS": lambda m, _a: _append(m, m.pop_mark()),
+    "SETITEM": _set_item,
+    "SETITEMS": lambda m, _a: _set_items(m, m.pop_mark()),
+    "GLOBAL": lambda m, a: m.push(global_of(a.replace(" ", "."))),
+    "STACK_GLOBAL": _stack_global,
+    "REDUCE": _reduce,
+    "NEWOBJ": _reduce,
+    "NEWOBJ_EX": _new_with_keywords,
+    "INST": _instance,
+    "OBJ": _instance,
+    "BUILD": _build,
+    "PUT": _put,
+    "BINPUT": _put,
+    "LONG_BINPUT": _put,
+    "MEMOIZE": _put,
+    "GET": lambda m, a: m.push(m.memo[a]),
+    "BINGET": lambda m, a: m.push(m.memo[a]),
+    "LONG_BINGET": lambda m, a: m.push(m.memo[a]),
+    "PERSID": _persistent,
+    "BINPERSID": _persistent,
+}

@@ -1,0 +1,134 @@
+"""Reads and writes safetensors files: an 8-byte length, a JSON header, and the bytes of the tensors.
+
+The `safetensors` library checks the header (types, shapes, offsets without gaps or overlaps); the
+bytes are then read straight into place, in the order in which the header names them.
+Format: https://github.com/huggingface/safetensors#format
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from nmc_format.dtypes import DTYPES, byte_size, dtype_of, from_words, to_words, word_dtype
+from safetensors import SafetensorError, safe_open
+
+from nmc_tools.checkpoints.archive import read_exactly
+from nmc_tools.checkpoints.checkpoint import Checkpoint, Refusal, buffers_by_convention, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from nmc_format.dtypes import Array
+
+MAX_HEADER_BYTES = 100_000_000
+"""Bytes of the JSON header, as the library has it."""
+
+
+def read_safetensors(path: Path, file: BinaryIO) -> Checkpoint:
+    """Read every tensor of a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for the library.
+    file : binary file
+        The same file, open.
+
+    Raises
+    ------
+    Refusal
+        If the header is too large, malformed or does not agree with the file.
+    """
+    header = _header(file)
+    try:
+        with safe_open(path, framework="numpy") as checked:
+            checked.keys()
+    except (SafetensorError, OSError, ValueError) as error:
+        reason = str(error).removeprefix("Error while deserializing header: ")
+        raise Refusal(
+            f"its header is refused by the safetensors library: {plain(reason)}",
+            "the file is damaged or truncated; copy it again",
+        ) from None
+    metadata = header.pop("__metadata__", None)
+    start = file.tell()
+    state: dict[str, Array] = {}
+    for name, entry in header.items():
+        dtype, shape = DTYPES.get(entry["dtype"]), tuple(entry["shape"])
+        if dtype is None:
+            raise Refusal(f"{plain(name)!r} has the unknown type {plain(entry['dtype'])}")
+        file.seek(start + entry["data_offsets"][0])
+        data = read_exactly(file, byte_size(dtype, shape), plain(name))
+        state[name] = from_words(data.view(word_dtype(dtype)), dtype, shape)
+    extra = {"metadata": metadata} if metadata else {}
+    return Checkpoint(state, buffers_by_convention(state), "safetensors", extra=extra)
+
+
+def _header(file: BinaryIO) -> dict[str, Any]:
+    """Return the header; the library has no names in order, and lets a name stand twice."""
+    file_size = file.seek(0, 2)
+    file.seek(0)
+    if file_size < 8:
+        raise Refusal(f"has {file_size} bytes, a safetensors file at least 8", "copy it again")
+    size = int.from_bytes(file.read(8), "little")
+    if size > min(MAX_HEADER_BYTES, file_size - 8):
+        raise Refusal(
+            f"claims a header of {size} bytes; the file has {file_size}, and at most "
+            f"{MAX_HEADER_BYTES} are read",
+            "the file is truncated, or no safetensors file",
+        )
+    text = file.read(size)
+    try:
+        header = json.loads(text, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise Refusal(f"its header is no JSON: {plain(error)}", "copy the file again") from None
+    if not isinstance(header, dict):
+        raise Refusal("its header is no JSON object", "the file is no safetensors file")
+    return header
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    entries = dict(pairs)
+    if len(entries) != len(pairs):
+        raise Refusal("its header names an entry twice", "the file is damaged")
+    return entries
+
+
+def write_safetensors(
+    file: BinaryIO, state: Mapping[str, Array], metadata: Mapping[str, str] | None
+) -> None:
+    """Write tensors so that every reader finds them aligned, and named in the given order.
+
+    Wider elements come first in the data, as the library does it, for torch refuses to view
+    unaligned bytes; the header keeps the order of the state.
+
+    Parameters
+    ----------
+    file : binary file
+        Where to write.
+    state : mapping of str to Array
+        The tensors.
+    metadata : mapping of str to str, optional
+        Content of ``__metadata__``.
+    """
+    dtypes = {name: dtype_of(array) for name, array in state.items()}
+    by_width = sorted(state, key=lambda name: -dtypes[name].bits)
+    offsets: dict[str, list[int]] = {}
+    at = 0
+    for name in by_width:
+        size = byte_size(dtypes[name], state[name].shape)
+        offsets[name] = [at, at + size]
+        at += size
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    for name, array in state.items():
+        header[name] = {
+            "dtype": dtypes[name].name,
+            "shape": list(array.shape),
+            "data_offsets": offsets[name],
+        }
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    file.write(len(text).to_bytes(8, "little") + text)
+    for name in by_width:
+        file.write(to_words(state[name]).view("u1").data)
