@@ -1,4 +1,4 @@
-"""Element types of tensors and their words (clause 4.3): the dtypes safetensors knows, all of them."""
+"""Element types of tensors and their words (clause 4.3): every dtype that safetensors knows."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class PackedArray:
 
 
 Array: TypeAlias = "np.ndarray[Any, Any] | PackedArray"
-"""What a tensor is outside the codec: a numpy array, or packed bytes where numpy has no such type."""
+"""A tensor outside the codec: a numpy array, or packed bytes where numpy has no such type."""
 
 
 @cache
@@ -120,7 +120,8 @@ def numpy_dtype(dtype: Dtype) -> np.dtype[Any]:
         return np.dtype(dtype.numpy_name).newbyteorder("<")
     import ml_dtypes
 
-    return np.dtype(getattr(ml_dtypes, dtype.numpy_name))
+    result: np.dtype[Any] = np.dtype(getattr(ml_dtypes, dtype.numpy_name))
+    return result
 
 
 @cache

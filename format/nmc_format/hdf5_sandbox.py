@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     import h5py
 
 MAX_MANIFEST_BYTES = 256 * 2**20
-"""Bytes a manifest may have, on disk and decoded: 10,000 frames of 1,000 tensors need under 5 MB."""
+"""Bytes a manifest may have, on disk and decoded: 10,000 frames of 1,000 tensors need 5 MB."""
 
 _MEMORY_LIMIT = 4 * 2**30
 _SECONDS = 20
 _ALLOWED_FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32"}
 
 
-class _Refused(Exception):
+class _Refused(Exception):  # noqa: N818 - a message to the parent, not an error of this code
     """What the child reports to its parent: a code, a pointer and the facts of the message."""
 
     def __init__(self, code: str, pointer: str, **facts: Any) -> None:
@@ -106,7 +106,7 @@ def _check_dataset(dataset: h5py.Dataset, pointer: str, budget: int) -> int:
         number = plist.get_filter(i)[0]
         if number not in _ALLOWED_FILTERS:
             raise _Refused("manifest/filter", pointer, filter=number)
-    size = int(dataset.size or 0) * max(1, dataset.dtype.itemsize)
+    size: int = int(dataset.size or 0) * max(1, dataset.dtype.itemsize)
     if size > budget:
         raise _Refused("manifest/too-large", pointer, size=size, limit=MAX_MANIFEST_BYTES)
     return size
@@ -126,7 +126,9 @@ def _walk(file: h5py.File) -> RawObjects:
             raise _Refused("manifest/link", path or "/", kind="second or cyclic hard")
         seen.add((info.fileno, info.addr))
         if len(node.attrs) > MAX_OBJECTS:
-            raise _Refused("manifest/too-large", path or "/", size=len(node.attrs), limit=MAX_OBJECTS)
+            raise _Refused(
+                "manifest/too-large", path or "/", size=len(node.attrs), limit=MAX_OBJECTS
+            )
         for name in node.attrs:
             objects[f"{path or '/'}@{name}"] = _value(node.attrs[name], f"{path}@{name}")
         if isinstance(node, h5py.Dataset):

@@ -18,6 +18,9 @@ def lookup3(data: bytes) -> int:
     if length == 0:
         return c
     whole = (length - 1) // 12 * 12
+    x: int
+    y: int
+    z: int
     for x, y, z in struct.iter_unpack("<III", data[:whole]):
         a, b, c = (a + x) & _MASK, (b + y) & _MASK, (c + z) & _MASK
         a = ((a - c) & _MASK) ^ _rot(c, 4)

@@ -15,7 +15,7 @@ from nmc_format.dtypes import DTYPES, Dtype, byte_size
 from nmc_format.issues import Finding, finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from nmc_format.hdf5 import RawObjects
 
@@ -222,16 +222,14 @@ def type_findings(objects: RawObjects) -> Iterator[Finding]:
             continue
         actual = "str" if array.dtype.kind == "S" else array.dtype.str
         if actual != _NUMPY_TYPES.get(column.type, "str"):
-            yield finding(
-                "manifest/object-type", pointer=path, actual=actual, expected=column.type
-            )
+            yield finding("manifest/object-type", pointer=path, actual=actual, expected=column.type)
             continue
         expected = [
             int(dim) if dim.isdigit() else sizes.setdefault(dim, size)
             for dim, size in zip(column.dims, array.shape, strict=False)
         ]
         if list(array.shape) != expected or array.ndim != len(column.dims):
-            wanted = "×".join(f"{d}={sizes.get(d, d)}" for d in column.dims) or "scalar"
+            wanted = " x ".join(f"{d}={sizes.get(d, d)}" for d in column.dims) or "scalar"
             yield finding(
                 "manifest/object-shape", pointer=path, actual=list(array.shape), expected=wanted
             )
@@ -323,6 +321,15 @@ def _tensor_rows(objects: RawObjects) -> tuple[TensorRow, ...]:
 
 _UNKNOWN_DTYPE = Dtype("?", 8, 1, 0, 0, "uint8")
 """Stands for a dtype that the table of clause 4.3 lacks, until the check refuses it."""
+
+
+def layers_of(rows: Sequence[TensorRow]) -> dict[int, list[int]]:
+    """Return the rows of the parameters of each layer (clause 9.3.1)."""
+    layers: dict[int, list[int]] = {}
+    for i, row in enumerate(rows):
+        if row.role == PARAMETER and row.layer != NO_LAYER:
+            layers.setdefault(row.layer, []).append(i)
+    return layers
 
 
 def row_bytes(row: TensorRow, shape: tuple[int, ...]) -> int:

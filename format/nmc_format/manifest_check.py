@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 import nmc_spec
 from nmc_format.dtypes import DTYPES
 from nmc_format.issues import Finding, finding
-from nmc_format.manifest import BUFFER, DELTA_FRAME, NO_LAYER, Manifest, row_bytes
+from nmc_format.manifest import BUFFER, DELTA_FRAME, NO_LAYER, Manifest, layers_of, row_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
 
 MAX_RANK = 32
 MAX_NAME_BYTES = 1024
+SEGMENT_SLACK = 1 << 20
+"""Bytes a segment may have beyond 65/64 of its state: header, modes and shapes (clause 10.2)."""
+
 CAMERA_CONVENTION = "camera-to-world opencv corner"
-"""Camera-to-world, OpenCV axes, pixel origin at the corner: the only one of this version (5.6.1)."""
+"""Camera-to-world, OpenCV axes, pixel origin at the corner: the only one of version 1 (5.6.1)."""
 
 
 def value_findings(manifest: Manifest, objects: RawObjects) -> Iterator[Finding]:
@@ -36,7 +40,9 @@ def _root_findings(manifest: Manifest) -> Iterator[Finding]:
     texts = manifest.texts
     if texts["/@format"] != "nmc":
         yield finding(
-            "manifest/value", pointer="/@format", reason=f"format is {texts['/@format']!r}, not 'nmc'"
+            "manifest/value",
+            pointer="/@format",
+            reason=f"format is {texts['/@format']!r}, not 'nmc'",
         )
     version = texts["/@format_version"]
     if version.split(".")[0] != nmc_spec.FORMAT_VERSION.split(".", maxsplit=1)[0]:
@@ -113,7 +119,9 @@ def _name_findings(name: str, place: str) -> Iterator[Finding]:
     elif "\0" in name:
         reason = "it holds a NUL"
     if reason:
-        yield finding("manifest/tensor-name", pointer=f"{place}/name", name=repr(name), reason=reason)
+        yield finding(
+            "manifest/tensor-name", pointer=f"{place}/name", name=repr(name), reason=reason
+        )
 
 
 def _shape_findings(dims: list[int], manifest: Manifest, index: int) -> Iterator[Finding]:
@@ -143,9 +151,10 @@ def _frame_findings(manifest: Manifest) -> Iterator[Finding]:
         yield finding("manifest/value", pointer="/frames/coding", reason="there are no frames")
         return
     coding = manifest.columns["/frames/coding"]
-    for t in np.flatnonzero(coding > DELTA_FRAME).tolist():
+    unknown: list[int] = np.flatnonzero(coding > DELTA_FRAME).tolist()
+    for frame in unknown:
         yield finding(
-            "manifest/frame-coding", pointer=f"/frames/{t}/coding", coding=int(coding[t])
+            "manifest/frame-coding", pointer=f"/frames/{frame}/coding", coding=int(coding[frame])
         )
     if coding[0] == DELTA_FRAME:
         yield finding("manifest/first-frame-key", pointer="/frames/0/coding")
@@ -165,9 +174,7 @@ def _level_findings(manifest: Manifest) -> Iterator[Finding]:
     level = levels.get(manifest.level)
     if level is None:
         known = ", ".join(map(str, levels))
-        yield finding(
-            "profile/level-unknown", pointer="/@level", level=manifest.level, known=known
-        )
+        yield finding("profile/level-unknown", pointer="/@level", level=manifest.level, known=known)
         return
     coding = manifest.columns["/frames/coding"]
     keys = np.append(np.flatnonzero(coding == 0), len(coding))
@@ -177,7 +184,12 @@ def _level_findings(manifest: Manifest) -> Iterator[Finding]:
         ("the number of tensor rows", len(manifest.tensors), level.max_tensors, "/model/tensors"),
         ("the number of frames", len(coding), level.max_frames, "/frames"),
         ("the longest group of frames", longest, level.max_group_frames, "/frames/coding"),
-        ("the size of a state", int(state.max(initial=0)), level.max_state_bytes, "/frames/state_bytes"),
+        (
+            "the size of a state",
+            int(state.max(initial=0)),
+            level.max_state_bytes,
+            "/frames/state_bytes",
+        ),
     ):
         if actual > limit:
             yield finding(
@@ -188,6 +200,18 @@ def _level_findings(manifest: Manifest) -> Iterator[Finding]:
                 limit=limit,
                 level=level.level,
             )
+    length = manifest.columns["/frames/segment_length"]
+    allowed = state + state // 64 + SEGMENT_SLACK
+    over = _first(length > allowed)
+    if over is not None:
+        yield finding(
+            "profile/level-exceeded",
+            pointer=f"/frames/{over}/segment_length",
+            what="the size of the segment",
+            actual=int(length[over]),
+            limit=int(allowed[over]),
+            level=level.level,
+        )
 
 
 def _training_findings(manifest: Manifest) -> Iterator[Finding]:
@@ -217,7 +241,7 @@ def _bitmap_findings(manifest: Manifest, flags: np.ndarray[Any, Any]) -> Iterato
             "manifest/object-shape",
             pointer="/training/requires_grad",
             actual=list(flags.shape),
-            expected=f"N×{(rows + 7) // 8}",
+            expected=f"N x {(rows + 7) // 8}",
         )
         return
     allowed = np.packbits([row.role != BUFFER for row in manifest.tensors], bitorder="little")
@@ -238,24 +262,24 @@ def _layer_findings(manifest: Manifest) -> Iterator[Finding]:
             expected=len(listed),
         )
         return
-    by_layer: dict[int, list[int]] = {}
-    for i, row in enumerate(manifest.tensors):
-        if row.role != BUFFER and row.layer != NO_LAYER:
-            by_layer.setdefault(row.layer, []).append(i)
     flags = manifest.columns.get("/training/requires_grad")
     known = manifest.columns.get("/training/requires_grad_known")
+    recorded = manifest.columns["/training/exclude_layers_count"] >= 0
+    by_layer = layers_of(manifest.tensors)
     ends = np.cumsum(counts)
-    for t in np.flatnonzero(counts).tolist():
+    for t in np.flatnonzero(recorded).tolist():
         excluded = listed[ends[t] - counts[t] : ends[t]].tolist()
         place = f"/frames/{t}/exclude_layers"
-        if any(a >= b for a, b in zip(excluded, excluded[1:], strict=False)):
+        if any(a >= b for a, b in pairwise(excluded)):
             yield finding("freezing/exclude-layers-order", pointer=place)
-        for layer in excluded:
-            if layer not in by_layer:
-                yield finding("freezing/exclude-layers-range", pointer=place, layer=layer)
-            elif flags is not None and known is not None and known[t]:
-                bits = np.unpackbits(flags[t], bitorder="little")
-                if bits[by_layer[layer]].any():
+        unknown = [layer for layer in excluded if layer not in by_layer]
+        for layer in unknown:
+            yield finding("freezing/exclude-layers-range", pointer=place, layer=layer)
+        if flags is not None and known is not None and known[t] and not unknown:
+            trained = np.unpackbits(flags[t], bitorder="little")
+            for layer, rows in by_layer.items():
+                there = [i for i in rows if manifest.tensors[i].first_frame <= t]
+                if there and trained[there].any() == (layer in excluded):
                     yield finding("freezing/exclude-layers-disagree", pointer=place, layer=layer)
 
 

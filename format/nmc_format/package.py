@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from abc import ABC, abstractmethod
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -63,7 +64,7 @@ class Package(ABC):
     def size(self) -> int:
         """Return the bytes of the package on disk."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - a directory has nothing to release
         """Release the files."""
 
     def __enter__(self) -> Self:
@@ -186,7 +187,9 @@ class FilePackage(Package):
 
     def _open(self) -> None:
         if not stat.S_ISREG(os.fstat(self._stream.fileno()).st_mode):
-            raise refuse("package/not-a-package", file=str(self.path), reason="it is no regular file")
+            raise refuse(
+                "package/not-a-package", file=str(self.path), reason="it is no regular file"
+            )
         if self._stream.read(4) != b"PK\x03\x04":
             raise refuse(
                 "package/not-a-package",
@@ -211,7 +214,7 @@ class FilePackage(Package):
 
     def _check_overlaps(self) -> None:
         ordered = sorted(self._members.values(), key=lambda m: m.header)
-        for member, following in zip(ordered, ordered[1:], strict=False):
+        for member, following in pairwise(ordered):
             if member.header + member.size >= following.header:
                 raise self._refuse("package/zip-overlap", following)
 

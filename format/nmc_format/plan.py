@@ -122,13 +122,9 @@ def _shape(
     if mode == RAW:
         return segment.shapes.get(row, manifest.tensors[row].shape)
     if key:
-        raise refuse(
-            "segment/mode-key-frame", file=segment.file, name=name, mode=MODE_NAMES[mode]
-        )
+        raise refuse("segment/mode-key-frame", file=segment.file, name=name, mode=MODE_NAMES[mode])
     if row not in before:
-        raise refuse(
-            "segment/mode-reference", file=segment.file, name=name, mode=MODE_NAMES[mode]
-        )
+        raise refuse("segment/mode-reference", file=segment.file, name=name, mode=MODE_NAMES[mode])
     if row in segment.shapes:
         raise refuse("segment/shapes", file=segment.file, reason=f"row {row} needs no shape")
     return before[row]
@@ -167,7 +163,7 @@ def _check_plan(manifest: Manifest, plan: FramePlan, segment: Segment) -> None:
 
 
 def _check_stream(name: str, size: int, stream: Stream | None, segment: Segment) -> None:
-    """A stream is there exactly where a tensor has bytes in it (clause 6.2.1)."""
+    """Check that a stream is there exactly where a tensor has bytes in it (clause 6.2.1)."""
     if stream is None and size:
         raise refuse("segment/stream-missing", file=segment.file, stream=name)
     if stream is not None and not size:
@@ -183,4 +179,3 @@ def _check_stream(name: str, size: int, stream: Stream | None, segment: Segment)
             actual=len(stream.data),
             expected=size,
         )
-

@@ -12,7 +12,9 @@ from nmc_format.digest import DIGEST_BYTES
 from nmc_format.issues import refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer, Mapping
+    from collections.abc import Mapping
+
+    from typing_extensions import Buffer
 
 ABSENT: Final = 0
 SKIP: Final = 1
@@ -85,9 +87,7 @@ class Segment:
     integer: Stream | None
 
 
-def _canonical_header(
-    sizes: Mapping[str, int], parent: bytes | None, state: bytes
-) -> bytes:
+def _canonical_header(sizes: Mapping[str, int], parent: bytes | None, state: bytes) -> bytes:
     """Return the one header that these contents have (clause 6.1.3), its length field included."""
     metadata = {"nmc": SEGMENT_VERSION}
     if parent is not None:
@@ -152,7 +152,9 @@ def parse(data: Buffer, file: str) -> Segment:
     header, body = _header(view, file)
     metadata = header.pop("__metadata__", None)
     if not isinstance(metadata, dict):
-        raise refuse("segment/metadata", file=file, offset=8, key="__metadata__", reason="is missing")
+        raise refuse(
+            "segment/metadata", file=file, offset=8, key="__metadata__", reason="is missing"
+        )
     parent = _digest(metadata, "parent", file) if "parent" in metadata else None
     state = _digest(metadata, "state", file)
     spans = _spans(header, len(view) - body, file)
@@ -182,7 +184,9 @@ def parse(data: Buffer, file: str) -> Segment:
 
 def _header(view: memoryview, file: str) -> tuple[dict[str, Any], int]:
     if len(view) < 8:
-        raise refuse("segment/header", file=file, offset=0, reason="it ends before its length field")
+        raise refuse(
+            "segment/header", file=file, offset=0, reason="it ends before its length field"
+        )
     size = int.from_bytes(view[:8], "little")
     if not 2 <= size <= min(MAX_HEADER_BYTES, len(view) - 8):
         raise refuse(

@@ -91,7 +91,9 @@ def read_directory(stream: BinaryIO, size: int, file: str) -> Iterator[Member]:
     locator = _LOCATOR.unpack_from(data, _END64.size)
     end = _END.unpack_from(data, _END64.size + _LOCATOR.size)
     if end[0] != _END_SIGNATURE or end[7] != 0:
-        raise _bad(file, size - _END.size, "the file does not end with an end record without comment")
+        raise _bad(
+            file, size - _END.size, "the file does not end with an end record without comment"
+        )
     if locator[0] != _LOCATOR_SIGNATURE or locator[2] != size - tail:
         raise _bad(file, size - _END.size - _LOCATOR.size, "the ZIP64 locator is missing or wrong")
     count, length, start = end64[7], end64[8], end64[9]
@@ -126,12 +128,12 @@ def _central_entry(directory: bytes, at: int, start: int, file: str) -> tuple[Me
             "package/zip-compressed", file=file, offset=place, member=name, method=fields[4]
         )
     if fields[3] & ~0x0800:
-        raise _bad(file, place, f"member {ascii(name)} has flags {fields[3]:#06x}")
+        raise _bad(file, place, f"member {name!a} has flags {fields[3]:#06x}")
     sizes = [fields[9], fields[8], fields[16]]
     for i, value in enumerate(_zip64_values(directory[extra_at : extra_at + fields[11]], sizes)):
         sizes[i] = value
     if sizes[0] != sizes[1] or _IN_ZIP64_32 in sizes:
-        raise _bad(file, place, f"member {ascii(name)} has sizes that do not agree")
+        raise _bad(file, place, f"member {name!a} has sizes that do not agree")
     return Member(name, sizes[0], fields[7], sizes[2]), after
 
 
@@ -167,18 +169,22 @@ def data_start(stream: BinaryIO, member: Member, limit: int, file: str) -> int:
     stream.seek(min(member.header, limit))
     head = stream.read(_LOCAL.size)
     if len(head) < _LOCAL.size or not head.startswith(b"PK\x03\x04"):
-        raise _bad(file, member.header, f"no local header of member {ascii(member.name)}")
+        raise _bad(file, member.header, f"no local header of member {member.name!a}")
     fields = _LOCAL.unpack(head)
     name = stream.read(fields[9])
     if name != member.name.encode("ascii", "replace") or fields[3] != 0 or fields[2] & ~0x0800:
-        raise _bad(file, member.header, f"the local header of {ascii(member.name)} disagrees")
-    start = member.header + _LOCAL.size + fields[9] + fields[10]
+        raise _bad(file, member.header, f"the local header of {member.name!a} disagrees")
+    start: int = member.header + _LOCAL.size + fields[9] + fields[10]
     if start % ALIGNMENT:
         raise refuse(
-            "package/zip-alignment", file=file, offset=member.header, member=member.name, start=start
+            "package/zip-alignment",
+            file=file,
+            offset=member.header,
+            member=member.name,
+            start=start,
         )
     if start + member.size > limit:
-        raise _bad(file, member.header, f"member {ascii(member.name)} reaches beyond the end")
+        raise _bad(file, member.header, f"member {member.name!a} reaches beyond the end")
     return start
 
 
@@ -227,9 +233,7 @@ def write(stream: BinaryIO, members: Iterable[tuple[str, Path]]) -> None:
     )
     stream.write(_LOCATOR.pack(_LOCATOR_SIGNATURE, 0, end64, 1))
     stream.write(
-        _END.pack(
-            _END_SIGNATURE, 0, 0, _IN_ZIP64_16, _IN_ZIP64_16, _IN_ZIP64_32, _IN_ZIP64_32, 0
-        )
+        _END.pack(_END_SIGNATURE, 0, 0, _IN_ZIP64_16, _IN_ZIP64_16, _IN_ZIP64_32, _IN_ZIP64_32, 0)
     )
 
 

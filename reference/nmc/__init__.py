@@ -8,12 +8,13 @@
 ...     last = sequence[-1]
 """
 
-from nmc.recut import concat, extract
 from nmc.records import Cameras, Quality
+from nmc.recut import concat, extract
+from nmc.resume import recover
 from nmc.sequence import ChainSequence
 from nmc.sequence import open_sequence as open  # noqa: A004 - nmc.open, as in gzip.open
 from nmc.verify import check
-from nmc.writer import Writer, recover
+from nmc.writer import Writer
 from nmc_format.dtypes import PackedArray
 from nmc_format.issues import Finding, FormatError
 

@@ -13,7 +13,9 @@ from nmc.state import digest_of
 from nmc_format.segment import ABSENT, INTEGER, RAW, SKIP, serialize
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer, Sequence
+    from collections.abc import Sequence
+
+    from typing_extensions import Buffer
 
     from nmc.arithmetic import History
     from nmc.state import State, Tensor
@@ -129,9 +131,7 @@ def _serialize(
     return CodedFrame(parent is not None, pieces, digest)
 
 
-def _raw(
-    state: State, raw: Sequence[int], entropy: Entropy, effort: Effort
-) -> dict[str, Buffer]:
+def _raw(state: State, raw: Sequence[int], entropy: Entropy, effort: Effort) -> dict[str, Buffer]:
     tensors = [state[row].words for row in raw]
     size = sum(words.nbytes for words in tensors)
     if not size:

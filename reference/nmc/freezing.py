@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nmc_format.issues import refuse
-from nmc_format.manifest import BUFFER, NO_LAYER, PARAMETER
+from nmc_format.manifest import BUFFER, PARAMETER, layers_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,17 +31,8 @@ class Freezing:
     exclude_layers: tuple[int, ...]
 
 
-def layers_of(state: State, rows: Sequence[TensorRow]) -> dict[int, list[int]]:
-    """Return the rows of the present parameters of each layer."""
-    layers: dict[int, list[int]] = {}
-    for row in state:
-        if rows[row].role == PARAMETER and rows[row].layer != NO_LAYER:
-            layers.setdefault(rows[row].layer, []).append(row)
-    return layers
-
-
-def _record(state: State, rows: Sequence[TensorRow], trained: set[int]) -> Freezing:
-    layers = layers_of(state, rows)
+def _record(rows: Sequence[TensorRow], trained: set[int]) -> Freezing:
+    layers = layers_of(rows)
     return Freezing(
         tuple(i in trained for i in range(len(rows))),
         tuple(sorted(n for n, members in layers.items() if not trained & set(members))),
@@ -54,10 +45,11 @@ def detected(state: State, before: State, rows: Sequence[TensorRow]) -> Freezing
     For a first frame (``before`` is empty) everything was trained.
     """
     trained = {
-        row for row, tensor in state.items() if rows[row].role == PARAMETER
-        and before.get(row) is not tensor
+        row
+        for row, tensor in state.items()
+        if rows[row].role == PARAMETER and before.get(row) is not tensor
     }
-    return _record(state, rows, trained)
+    return _record(rows, trained)
 
 
 def declared(
@@ -90,7 +82,7 @@ def declared(
     """
     if requires_grad is None and exclude_layers is None:
         return None
-    layers = layers_of(state, rows)
+    layers = layers_of(rows)
     frozen = list(exclude_layers or ())
     for layer in frozen:
         if layer not in layers:
@@ -102,14 +94,14 @@ def declared(
     parameters = {rows[row].name: row for row in state if rows[row].role != BUFFER}
     if requires_grad is None:
         excluded = {row for layer in frozen for row in layers[layer]}
-        return _record(state, rows, set(parameters.values()) - excluded)
+        return _record(rows, set(parameters.values()) - excluded)
     for name in requires_grad.keys() ^ parameters.keys():
         raise refuse(
             "manifest/value",
             pointer=f"{place}/requires_grad",
             reason=f"{name!r} is not flagged, or no parameter: every parameter needs one flag",
         )
-    record = _record(state, rows, {parameters[n] for n, flag in requires_grad.items() if flag})
+    record = _record(rows, {parameters[n] for n, flag in requires_grad.items() if flag})
     if exclude_layers is not None and set(frozen) != set(record.exclude_layers):
         layer = min(set(frozen) ^ set(record.exclude_layers))
         raise refuse(

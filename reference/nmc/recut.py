@@ -1,4 +1,4 @@
-"""Cuts and joins packages without training again (clause 7.4); whole groups are copied as they are."""
+"""Cuts and joins packages without training again (clause 7.4); whole groups are copied."""
 
 from __future__ import annotations
 
@@ -57,7 +57,11 @@ def extract(
         _check_frames(sequence, frames)
         pieces = [(sequence, t) for t in frames]
         _join(
-            pieces, target, effort=effort, directory=directory, overwrite=overwrite,
+            pieces,
+            target,
+            effort=effort,
+            directory=directory,
+            overwrite=overwrite,
             progress=progress,
         )
 
@@ -91,7 +95,11 @@ def concat(
         opened += [open_sequence(source) for source in sources]
         pieces = [(sequence, t) for sequence in opened for t in range(len(sequence))]
         _join(
-            pieces, target, effort=effort, directory=directory, overwrite=overwrite,
+            pieces,
+            target,
+            effort=effort,
+            directory=directory,
+            overwrite=overwrite,
             progress=progress,
         )
     finally:
@@ -161,12 +169,13 @@ def _append_decoded(
     writer: Writer, sequence: ChainSequence, frame: FrameRecord, *, lineage: bool
 ) -> None:
     state = sequence[frame.index]
-    flags = frame.requires_grad
-    requires_grad = flags and {
-        row.name: flag
-        for row, flag in zip(sequence.manifest.tensors, flags, strict=False)
-        if row.name in state and not row.role
-    }
+    requires_grad = None
+    if frame.requires_grad is not None:
+        requires_grad = {
+            row.name: flag
+            for row, flag in zip(sequence.manifest.tensors, frame.requires_grad, strict=False)
+            if row.name in state and not row.role
+        }
     writer.append(
         state,
         key=frame.coding == "key",

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from nmc import assemble, journal
 from nmc.arithmetic import History
 from nmc.decoder import check_state, decode_frame
+from nmc.host import host_errors
 from nmc.state import EMPTY_STATE, State
-from nmc_format.issues import FormatError
+from nmc_format.issues import FormatError, refuse
 from nmc_format.manifest import Manifest, TensorRow, build
 from nmc_format.package import JOURNAL_NAME, segment_name
 from nmc_format.plan import plan_frame
 from nmc_format.segment import parse
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -91,3 +90,33 @@ def _decode_last(folder: Path, manifest: Manifest) -> tuple[State, History]:
         state = decode_frame(manifest, plan, segment, state, history)
     check_state(manifest, last, state)
     return state, history
+
+
+def recover(path: str | Path) -> int:
+    """Close an unfinished package with the frames that were finished.
+
+    Returns
+    -------
+    int
+        Frames of the package.
+
+    Raises
+    ------
+    FormatError
+        If there is nothing to recover.
+    """
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    directory = not partial.is_dir()
+    folder = path if directory else partial
+    if not (folder / JOURNAL_NAME).is_file():
+        raise refuse("host/not-found", file=str(folder / JOURNAL_NAME))
+    part = finished_part(folder)
+    if part.settings is None or not part.entries:
+        raise refuse(
+            "package/not-a-package", file=str(folder), reason="no frame of it was finished"
+        )
+    objects = assemble.manifest_objects(part.settings, part.rows, part.entries, None, None)
+    with host_errors(path):
+        assemble.finish(folder, objects, None if directory else path)
+    return len(part.entries)

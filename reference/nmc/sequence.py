@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 from nmc.arithmetic import History
 from nmc.decoder import check_links, check_state, decode_frame
 from nmc.state import EMPTY_STATE, State, arrays_of
-from nmc_format.issues import FormatError, first_error, refuse
+from nmc_format.issues import Finding, FormatError, finding, first_error
 from nmc_format.manifest_file import parse_manifest
 from nmc_format.package import open_package, segment_name
 from nmc_format.plan import plan_frame
@@ -57,13 +57,16 @@ def open_sequence(
     try:
         manifest = checked_manifest(package)
         if manifest.level > max_level:
-            raise refuse(
-                "profile/level-refused", pointer="/@level", level=manifest.level, limit=max_level
-            )
+            raise FormatError(level_refused(manifest.level, max_level))
     except BaseException:
         package.close()
         raise
     return ChainSequence(package, manifest, verify=verify)
+
+
+def level_refused(level: int, limit: int) -> Finding:
+    """Return the finding for a package of a level that the caller does not accept (10.2)."""
+    return finding("profile/level-refused", pointer="/@level", level=level, limit=limit)
 
 
 def checked_manifest(package: Package) -> Manifest:
@@ -191,7 +194,7 @@ class ChainSequence(Sequence[Arrays]):
         self._index, self._state, self._history = -1, EMPTY_STATE, History()
 
     def _step(self, t: int) -> None:
-        """Decode frame t; the state of t − 1 is at hand, or t is a key frame."""
+        """Decode frame t; the state of t-1 is at hand, or t is a key frame."""
         if self.manifest.frame(t).coding == "key":
             self._forget()
         name = segment_name(t)
@@ -257,4 +260,3 @@ class SequenceSlice(Sequence[Arrays]):
         if isinstance(index, slice):
             return SequenceSlice(self._sequence, self._indices[index])
         return self._sequence[self._indices[index]]
-

@@ -20,7 +20,9 @@ _MAX_WINDOW_LOG = 27
 """128 MiB: the window that ``zstd --ultra`` stays within; a larger one is refused (6.3.2)."""
 
 
-def split(stream: bytes | memoryview, like: Sequence[tuple[np.dtype[np.unsignedinteger], int]]) -> list[Words]:
+def split(
+    stream: bytes | memoryview, like: Sequence[tuple[np.dtype[np.unsignedinteger], int]]
+) -> list[Words]:
     """Cut a plain stream into the words of its tensors; the results share its memory.
 
     Parameters

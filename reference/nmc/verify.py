@@ -1,4 +1,4 @@
-"""Checks a whole package (clause 11.2): structure, integrity, decoding and freezing, all at once."""
+"""Checks a whole package (clause 11.2): structure, integrity, decoding, freezing, all at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nmc.arithmetic import History
 from nmc.decoder import check_links, check_state, decode_frame
-from nmc.sequence import DEFAULT_MAX_LEVEL
+from nmc.sequence import DEFAULT_MAX_LEVEL, level_refused
 from nmc.state import EMPTY_STATE, State
 from nmc_format.issues import Finding, FormatError, finding, first_error, refuse
 from nmc_format.manifest import PARAMETER
@@ -60,10 +60,7 @@ def check(
         except FormatError as error:
             manifest, findings = None, [error.finding]
         if manifest is not None and not first_error(findings) and manifest.level > max_level:
-            error = refuse(
-                "profile/level-refused", pointer="/@level", level=manifest.level, limit=max_level
-            )
-            findings.append(error.finding)
+            findings.append(level_refused(manifest.level, max_level))
         if manifest is None or first_error(findings):
             return Report(str(path), len(manifest) if manifest else 0, 0, tuple(findings))
         walk = _Walk(package, manifest, decode=decode)
@@ -72,9 +69,7 @@ def check(
             if progress:
                 progress(t + 1, len(manifest))
         named = {f.place.file for f in findings}
-        findings += [
-            f for f in package.findings(len(manifest)) if not _follows(f, named)
-        ]
+        findings += [f for f in package.findings(len(manifest)) if not _follows(f, named)]
         return Report(str(path), len(manifest), walk.decoded, tuple(findings))
 
 
@@ -96,8 +91,7 @@ class _Walk:
         self._state: State | None = EMPTY_STATE
         self._history = History()
         self._by_sha256 = {
-            manifest.columns["/frames/segment_sha256"][t].tobytes(): t
-            for t in range(len(manifest))
+            manifest.columns["/frames/segment_sha256"][t].tobytes(): t for t in range(len(manifest))
         }
 
     def frame(self, t: int) -> Iterator[Finding]:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-
-import numpy as np
 
 from nmc import assemble, journal
 from nmc.arithmetic import History
@@ -20,18 +17,19 @@ from nmc.freezing import Freezing, check_frozen, declared, detected
 from nmc.host import host_errors
 from nmc.resume import finished_part
 from nmc.state import EMPTY_STATE, State, Tensor
-from nmc_format.dtypes import dtype_of, to_words
+from nmc.table import TensorTable
 from nmc_format.issues import refuse
-from nmc_format.manifest import BUFFER, NO_LAYER, PARAMETER, TensorRow
 from nmc_format.package import JOURNAL_NAME, MANIFEST_NAME, SEGMENT_FOLDER, segment_name
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from types import TracebackType
+
+    from typing_extensions import Buffer
 
     from nmc.records import Cameras, Quality
     from nmc_format.dtypes import Array
-    from nmc_format.manifest import FrameRecord
+    from nmc_format.manifest import FrameRecord, TensorRow
 
 DEFAULT_KEY_EVERY = 32
 """A seek decodes 16 deltas on average then, and key frames cost about one per cent of the bytes."""
@@ -125,14 +123,11 @@ class Writer:
         }
         self._key_every = key_every
         self._key_frames = frozenset(key_frames)
-        self._layers = dict(layers or {})
-        self._buffers = frozenset(buffers)
         self._detect_frozen = detect_frozen
         self._directory = directory
         self._folder = self.path if directory else self.path.with_name(self.path.name + ".partial")
         self._entries: list[journal.FrameEntry] = []
-        self._rows: list[TensorRow] = []
-        self._row_of: dict[tuple[str, str], int] = {}
+        self._table = TensorTable(layers or {}, buffers)
         self._state: State = EMPTY_STATE
         self._history = History()
         self._reference_sound = True  # whether state and history are those of the last frame
@@ -183,8 +178,8 @@ class Writer:
                         f"{key} was {part.settings[key]!r} when the package was begun, and is "
                         f"{self._settings[key]!r} now"
                     )
-        self._entries, self._rows = part.entries, part.rows
-        self._row_of = {(row.name, row.dtype.name): i for i, row in enumerate(self._rows)}
+        self._entries = part.entries
+        self._table.extend(part.rows)
         self._state, self._history = part.state, part.history
         (self._folder / SEGMENT_FOLDER).mkdir(exist_ok=True)
         journal.rewrite(self._journal, self._settings, self._entries)
@@ -196,7 +191,7 @@ class Writer:
     @property
     def rows(self) -> tuple[TensorRow, ...]:
         """The tensor table so far."""
-        return tuple(self._rows)
+        return tuple(self._table.rows)
 
     @property
     def bytes_written(self) -> int:
@@ -206,7 +201,7 @@ class Writer:
     @property
     def last_state(self) -> dict[str, Array]:
         """The last finished state as read-only arrays, such as training goes on from."""
-        return {self._rows[row].name: tensor.array() for row, tensor in self._state.items()}
+        return {self._table.rows[row].name: tensor.array() for row, tensor in self._state.items()}
 
     def append(
         self,
@@ -257,15 +252,15 @@ class Writer:
         time = self._time(presentation_time)
         if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
             raise refuse("manifest/not-a-number", pointer=f"/frames/{t}/seconds", count=1)
-        known_rows = len(self._rows)
+        known_rows = len(self._table)
         lineage = t - 1 if t and trained_from_previous else -1
         try:
-            tensors = self._tensors(state, t)
+            tensors = self._table.tensors(state, self._state, t)
             freezing = self._freezing(tensors, requires_grad, exclude_layers, t, lineage)
             coded = self._encode(tensors, forced_key=key)
             sha256 = self._store(segment_name(t), coded.pieces)
         except BaseException:
-            self._drop_rows(known_rows)
+            self._table.truncate(known_rows)
             raise
         entry = journal.FrameEntry(
             delta=coded.delta,
@@ -279,7 +274,7 @@ class Writer:
             seconds=-1.0 if seconds is None else float(seconds),
             requires_grad=None if freezing is None else tuple(map(int, freezing.requires_grad)),
             exclude_layers=None if freezing is None else freezing.exclude_layers,
-            rows=tuple(map(assemble.row_entry, self._rows[known_rows:])),
+            rows=tuple(map(assemble.row_entry, self._table.rows[known_rows:])),
         )
         self._enter(entry)
         self._keep(tensors)
@@ -302,10 +297,8 @@ class Writer:
             Whether the frame that it was trained from is the frame before, here too.
         """
         t = len(self._entries)
-        known_rows = len(self._rows)
-        for row in rows[known_rows:]:
-            self._row_of[row.name, row.dtype.name] = len(self._rows)
-            self._rows.append(replace(row, first_frame=t))
+        known_rows = len(self._table)
+        self._table.extend(replace(row, first_frame=t) for row in rows[known_rows:])
         flags = record.requires_grad
         entry = journal.FrameEntry(
             delta=record.coding == "delta",
@@ -319,7 +312,7 @@ class Writer:
             seconds=-1.0 if record.seconds is None else record.seconds,
             requires_grad=None if flags is None else tuple(map(int, flags[: len(rows)])),
             exclude_layers=record.exclude_layers,
-            rows=tuple(map(assemble.row_entry, self._rows[known_rows:])),
+            rows=tuple(map(assemble.row_entry, self._table.rows[known_rows:])),
         )
         self._enter(entry)
         self._reference_sound = False
@@ -337,44 +330,6 @@ class Writer:
             raise refuse("manifest/time-order", pointer=place, time=time, before=last)
         return time
 
-    def _drop_rows(self, keep: int) -> None:
-        for row in self._rows[keep:]:
-            del self._row_of[row.name, row.dtype.name]
-        del self._rows[keep:]
-
-    def _tensors(self, state: Mapping[str, Any], t: int) -> dict[int, Tensor]:
-        """Return the state by row; unchanged tensors are the very objects of the frame before."""
-        found: dict[int, Tensor] = {}
-        for name, value in state.items():
-            array = _as_array(value, name)
-            tensor = Tensor(dtype_of(array), tuple(array.shape), to_words(array))
-            row = self._row(name, tensor, t)
-            before = self._state.get(row)
-            if (
-                before is not None
-                and before.shape == tensor.shape
-                and np.array_equal(before.words, tensor.words)
-            ):
-                tensor = before
-            found[row] = tensor
-        return {row: found[row] for row in sorted(found)}
-
-    def _row(self, name: str, tensor: Tensor, t: int) -> int:
-        key = (name, tensor.dtype.name)
-        if key not in self._row_of:
-            self._row_of[key] = len(self._rows)
-            row = TensorRow(
-                name=name,
-                dtype=tensor.dtype,
-                role=BUFFER if name in self._buffers else PARAMETER,
-                layer=self._layers.get(name, NO_LAYER),
-                shape=tensor.shape,
-                first_frame=t,
-            )
-            assemble.check_row(row, len(self._rows))
-            self._rows.append(row)
-        return self._row_of[key]
-
     def _freezing(
         self,
         tensors: State,
@@ -384,13 +339,13 @@ class Writer:
         lineage: int,
     ) -> Freezing | None:
         place = f"/frames/{t}"
-        record = declared(tensors, self._rows, requires_grad, exclude_layers, place)
+        record = declared(tensors, self._table.rows, requires_grad, exclude_layers, place)
         if record is None:
             if not self._detect_frozen:
                 return None
-            return detected(tensors, self._state, self._rows)
+            return detected(tensors, self._state, self._table.rows)
         if lineage >= 0:
-            check_frozen(record, tensors, self._state, self._rows, t)
+            check_frozen(record, tensors, self._state, self._table.rows, t)
         return record
 
     def _encode(self, tensors: State, *, forced_key: bool) -> CodedFrame:
@@ -399,15 +354,15 @@ class Writer:
         forced_key = forced_key or t == 0 or t in self._key_frames or not self._reference_sound
         self._reference_sound = False  # until the frame is on disk: an error leaves history changed
         if forced_key or (every and t % every == 0):
-            return encode_key(tensors, self._rows, self._entropy, self._effort)
+            return encode_key(tensors, self._table.rows, self._entropy, self._effort)
         parent = bytes.fromhex(self._entries[-1].state_digest)
         history = self._history
         delta = encode_delta(
-            tensors, self._state, self._rows, self._entropy, self._effort, history, parent
+            tensors, self._state, self._table.rows, self._entropy, self._effort, history, parent
         )
         size = sum(tensor.words.nbytes for tensor in tensors.values())
         if delta.size > _WORTH_COMPARING * size:
-            key = encode_key(tensors, self._rows, self._entropy, self._effort)
+            key = encode_key(tensors, self._table.rows, self._entropy, self._effort)
             if key.size < delta.size:
                 return key
         return delta
@@ -463,7 +418,7 @@ class Writer:
             self._abandon()
             raise refuse("manifest/value", pointer="/frames", reason="no frame was written")
         objects = assemble.manifest_objects(
-            self._settings, self._rows, self._entries, self._cameras, self._quality
+            self._settings, self._table.rows, self._entries, self._cameras, self._quality
         )
         with host_errors(self.path):
             assemble.finish(self._folder, objects, None if self._directory else self.path)
@@ -488,56 +443,10 @@ class Writer:
             self._abandon()
 
 
-def _as_array(value: Any, name: str) -> Array:
-    if type(value).__module__.partition(".")[0] == "torch":
-        from nmc.torch_view import from_torch
-
-        return from_torch(value)
-    if not hasattr(value, "dtype") or not hasattr(value, "shape"):
-        value = np.asarray(value)
-    try:
-        dtype_of(value)
-    except TypeError as error:
-        reason = f"tensor {name!r}: {error}"
-        raise refuse("manifest/value", pointer="/model/tensors", reason=reason) from None
-    array: Array = value
-    return array
-
-
 def _remove_package(folder: Path) -> None:
     """Remove the members of a package and its folder, if nothing else lies in it."""
     shutil.rmtree(folder / SEGMENT_FOLDER, ignore_errors=True)
     for name in (MANIFEST_NAME, JOURNAL_NAME):
         (folder / name).unlink(missing_ok=True)
     if folder.is_dir() and not any(folder.iterdir()):
-        os.rmdir(folder)
-
-
-def recover(path: str | Path) -> int:
-    """Close an unfinished package with the frames that were finished.
-
-    Returns
-    -------
-    int
-        Frames of the package.
-
-    Raises
-    ------
-    FormatError
-        If there is nothing to recover.
-    """
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    directory = not partial.is_dir()
-    folder = path if directory else partial
-    if not (folder / JOURNAL_NAME).is_file():
-        raise refuse("host/not-found", file=str(folder / JOURNAL_NAME))
-    part = finished_part(folder)
-    if part.settings is None or not part.entries:
-        raise refuse(
-            "package/not-a-package", file=str(folder), reason="no frame of it was finished"
-        )
-    objects = assemble.manifest_objects(part.settings, part.rows, part.entries, None, None)
-    with host_errors(path):
-        assemble.finish(folder, objects, None if directory else path)
-    return len(part.entries)
+        folder.rmdir()

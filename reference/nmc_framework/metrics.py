@@ -49,7 +49,9 @@ def ssim(image: Image, truth: Image) -> float:
     """
     a, b = _comparable(image, truth)
     if a.ndim != 3 or min(a.shape[:2]) < 2 * _WINDOW_RADIUS + 1:
-        raise MetricError(f"SSIM needs (height, width, channels) of at least 11 x 11, got {a.shape}")
+        raise MetricError(
+            f"SSIM needs (height, width, channels) of at least 11 x 11, got {a.shape}"
+        )
     mean_a, mean_b = _smooth(a), _smooth(b)
     var_a = _smooth(a * a) - mean_a**2
     var_b = _smooth(b * b) - mean_b**2

@@ -1,0 +1,1 @@
+"""Command line, importers and exporters, demo and benchmarks of NMC."""

@@ -1,4 +1,4 @@
-"""What the coder remembers between the delta frames of one group (clause 8.3)."""
+"""What the coder remembers between the delta frames of one group (clause 8.4)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,45 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from nmc.arithmetic.planes import Plane
+
+NOT_YET = 1  # history entry of a word that has had no frame before it
+Layout = tuple[int, int, int]
+
 
 @dataclass
 class History:
-    """State of the coder inside one group; make a fresh one at each key frame."""
+    """State of the coder inside one group; make a fresh one at each key frame.
 
-    previous: dict[int, NDArray[np.int32]] = field(default_factory=dict)
+    Attributes
+    ----------
+    changes : dict of int to uint16[count]
+        For each row of the tensor table, the last change of each word (clause 8.4.2).
+    trends : dict of int to int64[8]
+        For each row, the forecast the adaptive coder has learnt (clause 8.5.1).
+    models : dict
+        Adaptive probabilities, for each layout and variant (clause 8.5.3).
+    """
+
+    changes: dict[int, NDArray[np.uint16]] = field(default_factory=dict)
+    trends: dict[int, NDArray[np.int64]] = field(default_factory=dict)
+    models: dict[tuple[str, Layout], NDArray[np.uint32]] = field(default_factory=dict)
+
+    def changes_of(self, plane: Plane) -> NDArray[np.uint16]:
+        """Return the last changes of a plane's words."""
+        changes = self.changes.get(plane.row)
+        if changes is None or changes.size != plane.count:
+            return np.full(plane.count, NOT_YET, np.uint16)
+        return changes
+
+    def copy(self) -> History:
+        """Return a history that moves on alone; entries of changes are replaced, never edited."""
+        return History(
+            dict(self.changes),
+            {row: trend.copy() for row, trend in self.trends.items()},
+            {key: model.copy() for key, model in self.models.items()},
+        )
+
+    def adopt(self, other: History) -> None:
+        """Become what another history is."""
+        self.changes, self.trends, self.models = other.changes, other.trends, other.models

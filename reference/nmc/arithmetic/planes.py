@@ -101,3 +101,39 @@ def check_current(planes: Sequence[Plane], current: Sequence[Words]) -> None:
                 f"row {plane.row}: words are {words.dtype}{words.shape}, "
                 f"expected {plane.reference.dtype}({plane.count},)"
             )
+
+
+def lines_of(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns a tensor is walked in (clause 8.1.4).
+
+    The last extent is the column count; the extents before it, but never the first one, are
+    drawn in until there are at least 32 columns.
+    """
+    count = 1
+    for extent in shape:
+        count *= extent
+    if count == 0:
+        return 0, 1
+    columns = shape[-1] if shape else 1
+    for extent in reversed(shape[1:-1]):
+        if columns >= 32:
+            break
+        columns *= extent
+    return count // columns, columns
+
+
+def layout_of(plane: Plane) -> NDArray[np.int64]:
+    """Return rows, columns, word width, exponent width and mantissa width, as the kernels want."""
+    rows, columns = lines_of(plane.shape)
+    return np.array(
+        [rows, columns, plane.bits, plane.exponent_bits, plane.mantissa_bits], np.int64
+    )
+
+
+def groups_of(planes: Sequence[Plane]) -> list[list[int]]:
+    """Indices of the planes that share a layout, in order of first appearance (clause 8.6.1)."""
+    groups: dict[tuple[int, int, int], list[int]] = {}
+    for i, plane in enumerate(planes):
+        key = (plane.bits, plane.exponent_bits, plane.mantissa_bits)
+        groups.setdefault(key, []).append(i)
+    return list(groups.values())

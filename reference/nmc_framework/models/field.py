@@ -50,6 +50,8 @@ class RadianceModel(nn.Module, ABC):
 
     #: The name in the registry and in the package's manifest.
     family: ClassVar[str]
+    #: Peak learning rates of Adam that serve the family: from random weights, and fine-tuning.
+    learning_rates: ClassVar[tuple[float, float]] = (1e-2, 5e-3)
 
     @classmethod
     @abstractmethod
@@ -57,7 +59,9 @@ class RadianceModel(nn.Module, ABC):
         """Return the full default configuration, plain JSON values."""
 
     @classmethod
-    def build(cls, configuration: Mapping[str, Any] | None = None, *, seed: int = 0) -> RadianceModel:
+    def build(
+        cls, configuration: Mapping[str, Any] | None = None, *, seed: int = 0
+    ) -> RadianceModel:
         """Build the model with random weights drawn from ``seed``.
 
         Raises
@@ -111,7 +115,9 @@ class RadianceModel(nn.Module, ABC):
         """Return the layer index of every parameter that belongs to a layer, by its name."""
         names = {id(p): name for name, p in self.named_parameters()}
         return {
-            names[id(p)]: index for index, layer in enumerate(self.layers()) for p in layer.parameters()
+            names[id(p)]: index
+            for index, layer in enumerate(self.layers())
+            for p in layer.parameters()
         }
 
     def save(self) -> State:

@@ -40,15 +40,23 @@ class _Interpolate(torch.autograd.Function):
     """The CPU path; gradients reach the tables only, as positions are no parameters."""
 
     @staticmethod
-    def forward(ctx: Any, points: Tensor, shape: Sequence[tuple[int, bool]], *tables: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, points: Tensor, shape: Sequence[tuple[int, bool]], *tables: Tensor
+    ) -> Tensor:
         features = tables[0].shape[1]
         out = torch.empty(len(points), features * len(tables))
         at, into = points.numpy(), out.numpy()
         hash_kernels.spread(
             hash_kernels.interpolate,
             (
-                (at[a : a + _CHUNK], table.detach().numpy(), cells, hashed,
-                 into[a : a + _CHUNK], level * features)
+                (
+                    at[a : a + _CHUNK],
+                    table.detach().numpy(),
+                    cells,
+                    hashed,
+                    into[a : a + _CHUNK],
+                    level * features,
+                )
                 for a in range(0, len(points), _CHUNK)
                 for level, ((cells, hashed), table) in enumerate(zip(shape, tables, strict=True))
             ),
@@ -64,13 +72,18 @@ class _Interpolate(torch.autograd.Function):
         features = ctx.sizes[0][1]
         at, gradient = points.numpy(), gradients[0].contiguous().numpy()
         wanted = ctx.needs_input_grad[2:]
-        results = [torch.zeros(size) if want else None for size, want in zip(ctx.sizes, wanted, strict=True)]
+        results = [
+            torch.zeros(size) if want else None
+            for size, want in zip(ctx.sizes, wanted, strict=True)
+        ]
         # One job a level: no two threads add to one table, so the sums come in one order.
         hash_kernels.spread(
             hash_kernels.deposit,
             (
                 (at, gradient, cells, hashed, result.numpy(), level * features)
-                for level, ((cells, hashed), result) in enumerate(zip(ctx.shape, results, strict=True))
+                for level, ((cells, hashed), result) in enumerate(
+                    zip(ctx.shape, results, strict=True)
+                )
                 if result is not None
             ),
         )

@@ -23,6 +23,8 @@ _HARMONICS = 9
 _LARGEST_LOG_DENSITY = 9.0
 #: While nothing is ruled out yet, steps are this many times as long.
 _WARM_STRIDE = 4
+#: Shares of a pixel's colour below this are not worked out.
+_INVISIBLE = 1e-3
 _UPDATE_EVERY = 8
 _UPDATE_SHARE = 0.5
 #: Shifts the exponent so that a random model is nearly transparent.
@@ -33,6 +35,7 @@ class HashGrid(RadianceModel):
     """See the module; ``defaults`` names every option."""
 
     family: ClassVar[str] = "hash_grid"
+    learning_rates: ClassVar[tuple[float, float]] = (3e-2, 1.5e-2)
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
@@ -50,7 +53,7 @@ class HashGrid(RadianceModel):
             "samples": 128,
             "occupancy": 48,
             "warm_up": 64,
-            "sparsity": 1e-3,
+            "sparsity": 0.0,
         }
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
@@ -134,16 +137,30 @@ class HashGrid(RadianceModel):
         points = origins[ray] + distance[valid][:, None] * directions[ray]
         features = self._features((points - self.bounds[0]) / self.edge)
         density, geometry = self._density(features)
-        harmonics = spherical_harmonics(directions)[ray]
-        colour = torch.sigmoid(self.colour_network(torch.cat([geometry, harmonics], dim=1)))
+        on_rays = torch.zeros_like(distance).masked_scatter(valid, density)
+        seen = self._seen(on_rays.detach() * step) & valid
+        harmonics = spherical_harmonics(directions)[seen.nonzero()[:, 0]]
+        inputs = torch.cat([geometry[seen[valid]], harmonics], dim=1)
+        colour = torch.sigmoid(self.colour_network(inputs))
         rendered = composite(
-            torch.zeros_like(distance).masked_scatter(valid, density),
-            distance.new_zeros(*distance.shape, 3).masked_scatter(valid[..., None], colour),
+            on_rays,
+            distance.new_zeros(*distance.shape, 3).masked_scatter(seen[..., None], colour),
             torch.where(valid, distance, 0),
             step,
             self.background,
         )
         return rendered, density
+
+    def _seen(self, optical: Tensor) -> Tensor:
+        """Return which samples (N, S) need a colour, from their optical depths.
+
+        In training all that light still reaches, as an empty one may have to become matter; when
+        rendering only those that contribute.
+        """
+        before = torch.exp(optical - torch.cumsum(optical, dim=1))
+        if self.training:
+            return before > _INVISIBLE
+        return before * -torch.expm1(-optical) > _INVISIBLE
 
     def _samples(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor, float]:
         with torch.no_grad():
@@ -154,8 +171,13 @@ class HashGrid(RadianceModel):
             stride = _WARM_STRIDE if self.training and self.occupancy.warm else 1
             step = self.step * stride
             distance, valid = march(
-                origins, directions, span, offset, step,
-                self.configuration["samples"] // stride + 1, self.occupancy,
+                origins,
+                directions,
+                span,
+                offset,
+                step,
+                self.configuration["samples"] // stride + 1,
+                self.occupancy,
                 (self.bounds[0], self.edge),
             )
         return distance, valid, step
@@ -166,4 +188,6 @@ class HashGrid(RadianceModel):
 
     def _density(self, features: Tensor) -> tuple[Tensor, Tensor]:
         raw = self.density_network(features)
-        return torch.exp((raw[:, 0] + _LOG_DENSITY_SHIFT).clamp(max=_LARGEST_LOG_DENSITY)), raw[:, 1:]
+        return torch.exp((raw[:, 0] + _LOG_DENSITY_SHIFT).clamp(max=_LARGEST_LOG_DENSITY)), raw[
+            :, 1:
+        ]

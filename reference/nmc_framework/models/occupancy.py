@@ -115,8 +115,15 @@ def march(
         hash_kernels.spread(
             hash_kernels.march,
             (
-                (*(v[a : a + chunk] for v in arrays), step, grid, low, 1 / edge,
-                 out.numpy()[a : a + chunk], count.numpy()[a : a + chunk])
+                (
+                    *(v[a : a + chunk] for v in arrays),
+                    step,
+                    grid,
+                    low,
+                    1 / edge,
+                    out.numpy()[a : a + chunk],
+                    count.numpy()[a : a + chunk],
+                )
                 for a in range(0, len(origins), chunk)
             ),
         )

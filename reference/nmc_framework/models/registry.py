@@ -49,6 +49,8 @@ def family(name: str) -> type[RadianceModel]:
     return found
 
 
-def build(name: str, configuration: Mapping[str, Any] | None = None, *, seed: int = 0) -> RadianceModel:
+def build(
+    name: str, configuration: Mapping[str, Any] | None = None, *, seed: int = 0
+) -> RadianceModel:
     """Build a model of family ``name`` with random weights drawn from ``seed``."""
     return family(name).build(configuration, seed=seed)

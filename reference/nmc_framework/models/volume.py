@@ -56,3 +56,33 @@ def composite(
         opacity=opacity,
         depth=(weights * distance).sum(dim=1) / opacity.clamp_min(1e-6),
     )
+
+
+def importance_samples(distance: Tensor, weights: Tensor, count: int, *, jitter: bool) -> Tensor:
+    """Draw distances where a first pass saw something (Mildenhall et al. 2020, section 5.2).
+
+    Parameters
+    ----------
+    distance, weights
+        (N, S) samples of the first pass, front to back, and what each contributed.
+    count
+        How many to draw on each ray by inverting the piecewise constant distribution.
+    jitter
+        Random positions within equal shares of probability, instead of their middles.
+
+    Returns
+    -------
+    Tensor
+        (N, count), ascending.
+    """
+    middles = 0.5 * (distance[:, 1:] + distance[:, :-1])
+    chance = weights[:, 1:-1] + 1e-5
+    cumulative = torch.cumsum(chance / chance.sum(dim=1, keepdim=True), dim=1)
+    cumulative = torch.cat([torch.zeros_like(cumulative[:, :1]), cumulative], dim=1)
+    shares = torch.arange(count, device=distance.device).expand(len(distance), count)
+    offset = torch.rand(shares.shape, device=distance.device) if jitter else 0.5
+    wanted = ((shares + offset) / count).contiguous()
+    above = torch.searchsorted(cumulative, wanted, right=True).clamp(1, cumulative.shape[1] - 1)
+    low, high = cumulative.gather(1, above - 1), cumulative.gather(1, above)
+    start, end = middles.gather(1, above - 1), middles.gather(1, above)
+    return start + (end - start) * (wanted - low) / (high - low).clamp_min(1e-6)

@@ -1,0 +1,25 @@
+"""Rendering chains: a user's viewpoint track to 6DoF video (clause 5.1, figure 5-1)."""
+
+from nmc_framework.rendering.film import States, render_track
+from nmc_framework.rendering.image import render_image
+from nmc_framework.rendering.track import (
+    TrackError,
+    orbit,
+    read_track,
+    require_length,
+    write_track,
+)
+from nmc_framework.rendering.video import VideoError, write_video
+
+__all__ = [
+    "States",
+    "TrackError",
+    "VideoError",
+    "orbit",
+    "read_track",
+    "render_image",
+    "render_track",
+    "require_length",
+    "write_track",
+    "write_video",
+]

@@ -16,7 +16,7 @@ AZIMUTH = 225.0
 _ARC = 104.0
 _DISTANCE = 3.5
 _ELEVATIONS = (12.0, 30.0, 46.0)
-FIELD_OF_VIEW = 48.0
+FIELD_OF_VIEW = 46.0
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,7 @@ class Pose:
         unit = np.asarray(axis, dtype=np.float64)
         unit = unit / np.linalg.norm(unit)
         angle = np.radians(degrees)
-        cross = np.array(
-            [[0, -unit[2], unit[1]], [unit[2], 0, -unit[0]], [-unit[1], unit[0], 0]]
-        )
+        cross = np.array([[0, -unit[2], unit[1]], [unit[2], 0, -unit[0]], [-unit[1], unit[0], 0]])
         rotation = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
         return cls(rotation.astype(np.float32), np.array([x, y, z], np.float32))
 

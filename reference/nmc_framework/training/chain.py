@@ -33,7 +33,8 @@ class Schedule:
     rays
         Rays a batch.
     learning_rate, later_learning_rate
-        Peak rates of Adam; each frame decays to ``final_share`` of it along a cosine.
+        Peak rates of Adam, the family's own where None; each frame decays to ``final_share`` of it
+        along a cosine.
     exclude_layers, reading
         What later frames freeze; see :func:`~nmc_framework.training.freezing.freeze`.
     seed
@@ -43,8 +44,8 @@ class Schedule:
     first: int = 400
     later: int = 60
     rays: int = 2048
-    learning_rate: float = 1e-2
-    later_learning_rate: float = 5e-3
+    learning_rate: float | None = None
+    later_learning_rate: float | None = None
     final_share: float = 0.1
     exclude_layers: tuple[int, ...] = ()
     reading: Reading = "table"
@@ -133,7 +134,8 @@ def train_frame(
     device = next(model.parameters()).device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(_frame_seed(schedule.seed, views.index))
-        loss = _optimise(model, PixelPool(cameras, views, device), schedule, views.index, iterations, report)
+        pool = PixelPool(cameras, views, device)
+        loss = _optimise(model, pool, schedule, views.index, iterations, report)
     return TrainedFrame(
         index=views.index,
         time=views.time,
@@ -153,7 +155,8 @@ def _optimise(
     iterations: int,
     report: Callable[[Progress], None] | None,
 ) -> float:
-    rate = schedule.later_learning_rate if frame else schedule.learning_rate
+    asked = schedule.later_learning_rate if frame else schedule.learning_rate
+    rate = model.learning_rates[1 if frame else 0] if asked is None else asked
     # Built after freezing: a frozen parameter has neither a gradient nor moments.
     optimiser = torch.optim.Adam(model.parameter_groups(rate), betas=(0.9, 0.99), eps=1e-15)
     decay = torch.optim.lr_scheduler.LambdaLR(

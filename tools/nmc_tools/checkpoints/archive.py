@@ -29,6 +29,7 @@ class Archive:
 
     zip: zipfile.ZipFile
     members: Mapping[str, zipfile.ZipInfo]
+    file_size: int
 
     def read(self, name: str, expected: int | None = None) -> Bytes:
         """Return the bytes of one member, its checksum verified.
@@ -49,9 +50,7 @@ class Archive:
         if info is None:
             raise Refusal(f"member {plain(name)!r} is missing from the zip")
         if expected is not None and info.file_size != expected:
-            raise Refusal(
-                f"member {plain(name)!r} has {info.file_size} bytes, expected {expected}"
-            )
+            raise Refusal(f"member {plain(name)!r} has {info.file_size} bytes, expected {expected}")
         data = np.empty(info.file_size, np.uint8)
         try:
             with self.zip.open(info) as stream:
@@ -93,10 +92,10 @@ def open_archive(file: BinaryIO) -> Archive:
         total += info.file_size
     if total > budget:
         raise Refusal(
-            f"its members claim {total} bytes from a file of {file_size}; at most {budget} are read",
+            f"its members claim {total} B; of a file of {file_size} at most {budget} are read",
             "if the file is sound, save it again without compression",
         )
-    return Archive(archive, members)
+    return Archive(archive, members, file_size)
 
 
 def _check_member(info: zipfile.ZipInfo, file_size: int) -> None:
@@ -105,7 +104,7 @@ def _check_member(info: zipfile.ZipInfo, file_size: int) -> None:
         raise Refusal(f"member {name!r} is encrypted", "save the file without a password")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise Refusal(
-            f"member {name!r} uses compression method {info.compress_type}, expected 0 or 8 (deflate)"
+            f"member {name!r} uses compression {info.compress_type}, expected 0 or 8 (deflate)"
         )
     if info.compress_size > file_size or (
         info.compress_type == zipfile.ZIP_STORED and info.compress_size != info.file_size
@@ -114,7 +113,7 @@ def _check_member(info: zipfile.ZipInfo, file_size: int) -> None:
 
 
 def _fill(stream: Any, data: Bytes) -> None:
-    view = memoryview(data)
+    view = memoryview(data.data)
     at = 0
     while at < len(view):
         count = stream.readinto(view[at:])

@@ -123,7 +123,7 @@ def capped(notes: list[str]) -> tuple[str, ...]:
     """Return at most MAX_NOTES notes, the last one counting the rest."""
     if len(notes) <= MAX_NOTES:
         return tuple(notes)
-    return (*notes[: MAX_NOTES - 1], f"{len(notes) - MAX_NOTES + 1} more entries that are no tensors")
+    return (*notes[: MAX_NOTES - 1], f"{len(notes) - MAX_NOTES + 1} more entries")
 
 
 def narrow(checkpoint: Checkpoint, key: str | None) -> Checkpoint:

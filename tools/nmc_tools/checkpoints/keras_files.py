@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nmc_format.dtypes import DTYPES, byte_size, from_words, word_dtype
-
 from nmc_tools.checkpoints.archive import (
     BASE_DECODED_BYTES,
     MAX_EXPANSION,
-    open_archive,
     read_exactly,
 )
 from nmc_tools.checkpoints.checkpoint import (
@@ -31,6 +29,7 @@ from nmc_tools.checkpoints.checkpoint import (
 
 if TYPE_CHECKING:
     from nmc_format.dtypes import Array
+    from nmc_tools.checkpoints.archive import Archive
 
 _SECONDS = 120
 _MAX_LISTING_BYTES = 64 * 2**20
@@ -91,20 +90,19 @@ def _received(output: BinaryIO) -> Checkpoint:
     return Checkpoint(state, buffers, "keras", skipped=capped(listing["skipped"]))
 
 
-def read_keras_zip(file: BinaryIO) -> Checkpoint:
+def read_keras_zip(archive: Archive) -> Checkpoint:
     """Read the weights of a .keras file; its configuration is left out.
 
     Parameters
     ----------
-    file : binary file
-        Seekable.
+    archive : Archive
+        The open zip.
 
     Raises
     ------
     Refusal
         As `read_hdf5`, and if the zip is damaged or exceeds the bounds.
     """
-    archive = open_archive(file)
     data = archive.read(_WEIGHTS_MEMBER)
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder, _WEIGHTS_MEMBER)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from natsort import natsorted
-from nmc_format.dtypes import dtype_of, to_words
 
+from nmc_format.dtypes import dtype_of, to_words
 from nmc_tools.checkpoints.checkpoint import Refusal, plain
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _walked(file: Any, notes: list[str]) -> Iterator[tuple[str, Any]]:
         path, node = todo.pop()
         info = h5py.h5o.get_info(node.id)
         if (info.fileno, info.addr) in seen or len(seen) >= _MAX_OBJECTS:
-            raise Refusal(f"{plain(path)!r} is linked twice, or is one of over {_MAX_OBJECTS} objects")
+            raise Refusal(f"{plain(path)!r} is linked twice, or one of over {_MAX_OBJECTS} objects")
         seen.add((info.fileno, info.addr))
         if isinstance(node, h5py.Dataset):
             found[path] = node
@@ -117,7 +117,7 @@ def _check(dataset: Any, path: str, budget: int) -> int:
     for i in range(plist.get_nfilters()):
         number = plist.get_filter(i)[0]
         if number not in _ALLOWED_FILTERS:
-            raise Refusal(f"{plain(path)!r} is compressed by HDF5 filter {number}, expected deflate")
+            raise Refusal(f"{plain(path)!r} uses HDF5 filter {number}, expected deflate")
     size = int(dataset.size or 0) * int(dataset.dtype.itemsize)
     if size > budget:
         raise Refusal(f"{plain(path)!r} brings the weights to more bytes than such a file may hold")
@@ -144,9 +144,7 @@ def _array(dataset: Any, path: str) -> np.ndarray[Any, Any] | None:
 def _read(file: Any, budget: int) -> tuple[dict[str, np.ndarray[Any, Any]], list[str]]:
     import h5py
 
-    root = file
-    if "model_weights" in file and isinstance(file.get("model_weights", getlink=True), h5py.HardLink):
-        root = file["model_weights"]
+    root = _child(file, "model_weights") if "model_weights" in file else file
     notes = [f"{n}: {why}" for n, why in _NOT_WEIGHTS.items() if root is not file and n in file]
     listed = _names(root, "layer_names") is not None
     state: dict[str, np.ndarray[Any, Any]] = {}

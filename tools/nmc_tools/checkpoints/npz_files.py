@@ -9,9 +9,8 @@ from math import prod
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from nmc_format.dtypes import dtype_of
 
-from nmc_tools.checkpoints.archive import open_archive
+from nmc_format.dtypes import dtype_of
 from nmc_tools.checkpoints.checkpoint import (
     Checkpoint,
     Refusal,
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nmc_format.dtypes import Array
-
     from nmc_tools.checkpoints.archive import Archive
 
 _SUFFIX = ".npy"
@@ -32,13 +30,13 @@ _TEXT_KINDS = "USMm"
 _NUMPY_KINDS = "biufc"
 
 
-def read_npz(file: BinaryIO) -> Checkpoint:
+def read_npz(archive: Archive) -> Checkpoint:
     """Read every array of a file.
 
     Parameters
     ----------
-    file : binary file
-        Seekable.
+    archive : Archive
+        The open zip.
 
     Raises
     ------
@@ -46,7 +44,6 @@ def read_npz(file: BinaryIO) -> Checkpoint:
         If it is damaged, exceeds the bounds, or holds an array of objects or of a type that
         cannot be stored.
     """
-    archive = open_archive(file)
     state: dict[str, Array] = {}
     notes: list[str] = []
     for member in archive.members:
@@ -87,13 +84,9 @@ def _read_member(archive: Archive, member: str) -> np.ndarray[Any, Any] | None:
             f"{prod(shape) * dtype.itemsize}",
             "the file is damaged; copy it again",
         )
-    flat = data[start:].view(dtype) if start % dtype.itemsize == 0 else _aligned(data[start:], dtype)
-    array = np.asarray(flat.reshape(shape, order="F" if fortran else "C"))
+    flat = data[start:].copy() if start % dtype.alignment else data[start:]
+    array = np.asarray(flat.view(dtype).reshape(shape, order="F" if fortran else "C"))
     return array.astype(dtype.newbyteorder("<"), order="C", copy=False)
-
-
-def _aligned(data: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    return data.copy().view(dtype)
 
 
 def _npy_header(stream: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

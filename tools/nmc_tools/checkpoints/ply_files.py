@@ -74,9 +74,7 @@ def read_ply(file: BinaryIO) -> Checkpoint:
         rows = _ascii_rows(file.read(), header, notes, extra)
     else:
         rows = _binary_rows(file, header, left, notes)
-    return Checkpoint(
-        _grouped(rows), frozenset(), "ply", skipped=tuple(notes), extra=extra
-    )
+    return Checkpoint(_grouped(rows), frozenset(), "ply", skipped=tuple(notes), extra=extra)
 
 
 def _binary_rows(
@@ -101,7 +99,7 @@ def _ascii_rows(
     # A number and what parts it from the next take two bytes, the last one perhaps one.
     if header.count * width * 2 > len(body) + 1:
         raise Refusal(
-            f"its header promises {header.count} vertices of {width} numbers, {len(body)} bytes follow",
+            f"its header promises {header.count} rows of {width} numbers, {len(body)} bytes follow",
             "the file is truncated; copy it again",
         )
     words = body.split()
@@ -118,7 +116,7 @@ def _ascii_rows(
             extra["ply_numbers"] = style
             break
     else:
-        notes.append("the spelling of its numbers: exported again, the values are the same, not the text")
+        notes.append("the spelling of its numbers: an export has the same values in other words")
     return rows
 
 
@@ -224,7 +222,7 @@ def _list(state: Mapping[str, Array]) -> str:
 def _columns(state: Mapping[str, Array]) -> dict[str, np.ndarray[Any, Any]]:
     """Return the properties of the tensors, those of a 3DGS model in the order of the reference."""
     patterns = dict(_GROUPS)
-    grouped = all(name in patterns for name in state)
+    grouped = all(name in patterns and len(array.shape) == 2 for name, array in state.items())
     order = [name for name, _ in _GROUPS if name in state] if grouped else list(state)
     columns: dict[str, np.ndarray[Any, Any]] = {}
     for name in order:
@@ -235,7 +233,7 @@ def _columns(state: Mapping[str, Array]) -> dict[str, np.ndarray[Any, Any]]:
         width = array.shape[1] if grouped else 1
         names = [f"{pattern}{i}" for i in range(width)] if isinstance(pattern, str) else pattern
         if names is None or len(names) != width:
-            raise Refusal(f"tensor {plain(name)!r} has {width} columns, more or fewer than it names")
+            raise Refusal(f"{plain(name)!r} has {width} columns, expected {len(names or ())}")
         block = array.reshape(len(array), width)
         columns |= {column: block[:, i] for i, column in enumerate(names)}
     if len({len(c) for c in columns.values()}) != 1:
@@ -247,8 +245,9 @@ def _check_columns(columns: Mapping[str, np.ndarray[Any, Any]], header: PlyHeade
     wanted = {name: header.row[name].str[1:] for name in header.row.names or ()}
     given = {name: column.dtype.str[1:] for name, column in columns.items()}
     if wanted != given:
-        names = ", ".join(plain(n) for n in wanted if wanted[n] != given.get(n)) or "fewer properties"
+        unmet = [plain(n) for n in wanted if wanted[n] != given.get(n)]
+        names = ", ".join(unmet) or "fewer properties"
         raise Refusal(
-            f"the header of the .ply file wants {names}, which the state has not or in another type",
+            f"the .ply header wants {names}, which the state has not, or in another type",
             "export with the extra of the file the state came from",
         )

@@ -34,8 +34,8 @@ _TYPES = {
     "float64": "f8",
 }
 _ORDERS = {"ascii": "<", "binary_little_endian": "<", "binary_big_endian": ">"}
-_VERTEX_LINE = re.compile(r"^(\s*element\s+vertex\s+)\d+", re.M)
-_END = re.compile(rb"^end_header[ \t]*\r?\n", re.M)
+_VERTEX_LINE = re.compile(r"^(\s*element\s+vertex\s+)\d+", re.MULTILINE)
+_END = re.compile(rb"^end_header[ \t]*\r?\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ def split_header(start: bytes) -> str:
     end = _END.search(start[:MAX_HEADER_BYTES])
     if not start.startswith(b"ply") or end is None:
         raise Refusal(
-            f'its header does not begin with "ply" and end with "end_header" in {MAX_HEADER_BYTES} bytes',
+            'its header does not begin with "ply" and end with "end_header" within '
+            f"{MAX_HEADER_BYTES} bytes",
             "the file is truncated, or no PLY file",
         )
     return start[: end.end()].decode("latin-1")
@@ -91,7 +92,7 @@ def parse_header(text: str) -> PlyHeader:
     encoding = ""
     elements: list[tuple[str, int]] = []
     fields: list[tuple[str, str]] = []
-    for line in text.splitlines()[1:]:
+    for line in text.split("\n")[1:]:
         words = line.split()
         match words:
             case ["format", kind, "1.0"] if kind in _ORDERS:
@@ -107,8 +108,8 @@ def parse_header(text: str) -> PlyHeader:
                 pass
             case _:
                 raise Refusal(
-                    f"header line {plain(line)!r} is not understood; expected a format, an element, "
-                    "or a property of one number"
+                    f"header line {plain(line)!r} is not understood; expected a format, an "
+                    "element, or a property of one number"
                 )
     if not encoding or not elements or elements[0][0] != "vertex" or not fields:
         raise Refusal("its header needs a format, and vertices with properties as first element")
@@ -122,7 +123,7 @@ def parse_header(text: str) -> PlyHeader:
 def vertex_part(text: str) -> str:
     """Return a header without the elements after the vertices."""
     lines, elements = [], 0
-    for line in text.splitlines(keepends=True):
+    for line in re.findall(r"[^\n]*\n", text):
         elements += line.split()[:1] == ["element"]
         if elements <= 1 or line.split()[:1] == ["end_header"]:
             lines.append(line)

@@ -1,4 +1,4 @@
-"""Reads and writes safetensors files: an 8-byte length, a JSON header, and the bytes of the tensors.
+"""Reads and writes safetensors files: a length, a JSON header, and the bytes of the tensors.
 
 The `safetensors` library checks the header (types, shapes, offsets without gaps or overlaps); the
 bytes are then read straight into place, in the order in which the header names them.
@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from nmc_format.dtypes import DTYPES, byte_size, dtype_of, from_words, to_words, word_dtype
 from safetensors import SafetensorError, safe_open
 
+from nmc_format.dtypes import DTYPES, byte_size, dtype_of, from_words, to_words, word_dtype
 from nmc_tools.checkpoints.archive import read_exactly
 from nmc_tools.checkpoints.checkpoint import Checkpoint, Refusal, buffers_by_convention, plain
 

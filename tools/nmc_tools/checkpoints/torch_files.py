@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nmc_tools.checkpoints import pickles
-from nmc_tools.checkpoints.archive import Archive, Bytes, open_archive, read_exactly
+from nmc_tools.checkpoints.archive import Archive, Bytes, read_exactly
 from nmc_tools.checkpoints.checkpoint import Checkpoint, Refusal, capped, plain
 from nmc_tools.checkpoints.pickles import Object
 from nmc_tools.checkpoints.torch_tensors import (
@@ -42,17 +42,18 @@ _MAX_SHARING = 16
 storage again, but a stride of 0 turns four bytes into as many as one likes."""
 
 _CLASS = re.compile(
-    r"^class (\w+)\(Module\):\n  __parameters__ = \[([^\]]*)\]\n  __buffers__ = \[([^\]]*)\]", re.M
+    r"^class (\w+)\(Module\):\n  __parameters__ = \[([^\]]*)\]\n  __buffers__ = \[([^\]]*)\]",
+    re.MULTILINE,
 )
 
 
-def read_zip(file: BinaryIO, key: str | None) -> Checkpoint:
+def read_zip(archive: Archive, key: str | None) -> Checkpoint:
     """Read a file of ``torch.save``, or a TorchScript archive.
 
     Parameters
     ----------
-    file : binary file
-        Seekable.
+    archive : Archive
+        The open zip.
     key : str, optional
         Path to take; see `trees`.
 
@@ -61,26 +62,27 @@ def read_zip(file: BinaryIO, key: str | None) -> Checkpoint:
     Refusal
         If it is damaged, exceeds the bounds, or holds no tensors.
     """
-    archive = open_archive(file)
     root = _root_folder(archive)
     big_endian = _is_big_endian(archive, root)
     content = _load_pickle(archive, f"{root}data.pkl")
+    notes: list[str] = []
     scripted = f"{root}constants.pkl" in archive.members
     if scripted:
-        _declare(content, _declarations(archive, root))
+        left_out = _declare(content, _declarations(archive, root))
+        notes = [f"{left_out} tensors that are neither parameters nor buffers"] if left_out else []
     found = find_weights(content, key)
 
     def read(storage: Storage) -> Bytes:
         expected = storage.count * itemsize(storage.dtype)
         return archive.read(f"{root}data/{storage.key}", expected)
 
-    state = _arrays(found, read, file.seek(0, 2), big_endian=big_endian)
-    return _checkpoint(found, state, "torchscript" if scripted else "torch")
+    state = _arrays(found, read, archive.file_size, big_endian=big_endian)
+    return _checkpoint(found, state, "torchscript" if scripted else "torch", notes)
 
 
 def _root_folder(archive: Archive) -> str:
-    folders = [name.removesuffix("data.pkl") for name in archive.members if name.endswith("data.pkl")]
-    roots = [f for f in folders if f.count("/") <= 1 and (not f or f.endswith("/"))]
+    parted = [name.rpartition("/") for name in archive.members]
+    roots = [f"{folder}{slash}" for folder, slash, name in parted if name == "data.pkl"]
     if len(roots) != 1:
         raise Refusal(f"a PyTorch zip has one data.pkl at its top, this one {len(roots)}")
     return roots[0]
@@ -98,7 +100,7 @@ def _is_big_endian(archive: Archive, root: str) -> bool:
 def _load_pickle(archive: Archive, name: str) -> Any:
     info = archive.members[name]
     if info.file_size > _MAX_PICKLE_BYTES:
-        raise Refusal(f"{plain(name)} has {info.file_size} bytes, at most {_MAX_PICKLE_BYTES} are read")
+        raise Refusal(f"{plain(name)} has {info.file_size} bytes, expected at most 256 MiB")
     stream = io.BytesIO(archive.read(name).data)
     return pickles.load(stream, BUILDERS, storage_of)
 
@@ -119,8 +121,12 @@ def _quoted(text: str) -> set[str]:
     return set(re.findall(r'"([^"]*)"', text))
 
 
-def _declare(root: Any, declarations: dict[str, tuple[set[str], set[str]]]) -> None:
-    """Sort the attributes of TorchScript objects into parameters, buffers and modules."""
+def _declare(root: Any, declarations: dict[str, tuple[set[str], set[str]]]) -> int:
+    """Sort the attributes of TorchScript objects into parameters, buffers and modules.
+
+    Returns the number of tensors that are none of these, as PyTorch leaves them out of the state.
+    """
+    left_out = 0
     seen: set[int] = set()
     todo = [root]
     while todo:
@@ -136,6 +142,9 @@ def _declare(root: Any, declarations: dict[str, tuple[set[str], set[str]]]) -> N
             "_modules": {k: v for k, v in values.items() if isinstance(v, Object)},
         }
         todo += node.state["_modules"].values()
+        others = values.keys() - parameters - buffers
+        left_out += sum(isinstance(values[k], Tensor) for k in others)
+    return left_out
 
 
 class _Window:
@@ -207,7 +216,7 @@ def read_legacy(file: BinaryIO, key: str | None) -> Checkpoint:
         return runs[storage.key][storage.first * size : end]
 
     # Bytes are little-endian whatever the system was (torch/csrc/generic/serialization.cpp).
-    return _checkpoint(found, _arrays(found, read, file_size, big_endian=False), "torch-legacy")
+    return _checkpoint(found, _arrays(found, read, file_size, big_endian=False), "torch-legacy", [])
 
 
 def _read_runs(
@@ -259,16 +268,18 @@ def _check_budget(tensors: dict[str, Tensor], file_size: int) -> None:
             raise Refusal(f"{plain(name)!r}: {refusal.reason}", refusal.hint) from None
     if total > budget:
         raise Refusal(
-            f"its tensors claim {total} bytes from a file of {file_size}; at most {budget} are read",
+            f"its tensors claim {total} B; of a file of {file_size} at most {budget} are read",
             "if expanded tensors are meant, save them with .contiguous()",
         )
 
 
-def _checkpoint(found: Found, state: dict[str, Array], source_format: str) -> Checkpoint:
+def _checkpoint(
+    found: Found, state: dict[str, Array], source_format: str, notes: list[str]
+) -> Checkpoint:
     return Checkpoint(
         state=state,
         buffers=found.buffers,
         source_format=source_format,
         key=found.key,
-        skipped=capped(found.notes),
+        skipped=capped(found.notes + notes),
     )

@@ -12,8 +12,8 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from nmc_format.dtypes import DTYPES, numpy_dtype
 
+from nmc_format.dtypes import DTYPES, numpy_dtype
 from nmc_tools.checkpoints.checkpoint import Refusal, plain
 from nmc_tools.checkpoints.pickles import Global, Object, as_key
 
@@ -169,7 +169,7 @@ def to_array(tensor: Tensor, data: Bytes, *, big_endian: bool) -> np.ndarray[Any
     return view if view.flags.c_contiguous else np.array(view, order="C", copy=True)
 
 
-def storage_of(identifier: Any) -> Storage | Object:
+def storage_of(identifier: Any) -> Storage | Global | Object:
     """Return what a persistent identifier names.
 
     Raises
@@ -222,7 +222,14 @@ def _rebuild(
 
 
 def _rebuild_with_dtype(
-    storage: Any, offset: Any, shape: Any, strides: Any, _grad: Any, _hooks: Any, dtype: Any, *_: Any
+    storage: Any,
+    offset: Any,
+    shape: Any,
+    strides: Any,
+    _requires_grad: Any,
+    _hooks: Any,
+    dtype: Any,
+    *_: Any,
 ) -> Tensor:
     name = dtype.name.removeprefix("torch.") if isinstance(dtype, Global) else "unknown"
     return _tensor(storage, name, offset, shape, strides)

@@ -32,9 +32,9 @@ MAX_DEPTH = 64
 MAX_VISITS = 2_000_000
 """Bounds of the walk: a container may hold itself, or hold another twice, 64 times over."""
 
-WRAPPERS = frozenset(
-    "state_dict model_state_dict model_state model net network network_state_dict weights params "
-    "module network_fn network_fn_state_dict ema model_ema params_ema pipeline splats".split()
+WRAPPERS = re.compile(
+    r"(model_|network_|network_fn_)?state_dict|model(_state|_ema)?|net|network(_fn)?|weights"
+    r"|params(_ema)?|module|ema|pipeline|splats"
 )
 """Names that say no more than "here are the weights", and so are dropped."""
 
@@ -83,12 +83,13 @@ class _Walk:
     buffers: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     visits: int = 0
+    holding: dict[int, bool] = field(default_factory=dict)
 
     def step(self, depth: int) -> None:
         self.visits += 1
         if depth > MAX_DEPTH or self.visits > MAX_VISITS:
             raise Refusal(
-                f"its containers are nested over {MAX_DEPTH} deep or hold over {MAX_VISITS} entries",
+                f"its containers nest over {MAX_DEPTH} deep, or hold over {MAX_VISITS} entries",
                 "the file is damaged, or made to exhaust its reader",
             )
 
@@ -160,10 +161,15 @@ def _is_tensor(node: Any) -> bool:
 
 
 def _holds_tensors(node: Any, walk: _Walk, depth: int = 0) -> bool:
-    walk.step(depth)
     if _is_tensor(node):
         return True
-    return any(_holds_tensors(child, walk, depth + 1) for _, child in _children(node) or ())
+    if id(node) not in walk.holding:
+        walk.step(depth)
+        walk.holding[id(node)] = False  # until it is known: a container may hold itself
+        walk.holding[id(node)] = any(
+            _holds_tensors(child, walk, depth + 1) for _, child in _children(node) or ()
+        )
+    return walk.holding[id(node)]
 
 
 def _is_optimizer(node: Any) -> bool:
@@ -206,7 +212,7 @@ def _candidates(node: Any, walk: _Walk, path: str) -> tuple[str, Any] | None:
     loose = [n for n, v in entries if _is_tensor(v) and not _is_metric(n, v)]
     current = [(n, v) for n, v in weights if not _AVERAGED.search(n.lower())]
     weights = current if current or loose else weights
-    if len(weights) != 1 or loose or (len(entries) == 1 and weights[0][0] not in WRAPPERS):
+    if len(weights) != 1 or loose or (len(entries) == 1 and not WRAPPERS.fullmatch(weights[0][0])):
         return None
     prefix = f"{path}." if path else ""
     for name, value in entries:
@@ -272,13 +278,15 @@ def _gather(path: str, node: Any, walk: _Walk, depth: int, *, explicit: bool, bu
     walk.step(depth)
     if _is_tensor(node):
         if path in walk.tensors:
-            raise Refusal(f"two tensors have the name {plain(path)!r}", "take one of them with key=")
+            raise Refusal(f"two tensors have the name {plain(path)!r}", "take one with key=")
         walk.tensors[path] = node
         if buffer:
             walk.buffers.add(path)
         return
     if _is_optimizer(node) and not explicit:
         _note(path, node, walk, "optimizer state")
+        return
+    if not _holds_tensors(node, walk):
         return
     for name, child in _children(node) or ():
         is_buffer = _is_buffer(node, name)
@@ -296,7 +304,8 @@ def _readable(name: str, tensor: Tensor | UnreadableTensor) -> Tensor:
 
 def _at(root: Any, key: str) -> Any:
     """Return the node at a dotted path; names may themselves hold dots."""
-    node, rest, seen = root, key, []
+    seen: list[str] = []
+    node, rest = root, key
     while rest:
         children = dict(_children(node) or ())
         fitting = [n for n in children if rest == n or rest.startswith(f"{n}.")]

@@ -1,0 +1,98 @@
+"""Compilation of the kernels, and the few machine operations numpy has no name for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+# Without the runtime's reference counts: a kernel owns nothing, its caller keeps every array
+# alive, and counting in the inner loops would halve the speed.
+_OPTIONS: dict[str, Any] = {"nogil": True, "_nrt": False, "error_model": "numpy"}
+
+
+def kernel(function: Function) -> Function:
+    """Compile a function that Python calls; the machine code is cached on disk."""
+    return cast(Function, numba.njit(cache=True, **_OPTIONS)(function))
+
+
+def inline(function: Function) -> Function:
+    """Compile a function into the kernels that call it."""
+    return cast(Function, numba.njit(forceinline=True, **_OPTIONS)(function))
+
+
+def _element(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
+
+
+@intrinsic
+def bit_length(_typing: Any, word: Any) -> Any:
+    """Bits needed for an unsigned 64-bit word: 0 for 0, 64 for 2**63 and above."""
+    del word
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        zeros = builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
+        return builder.sub(ir.Constant(ir.IntType(64), 64), zeros)
+
+    return types.uint64(types.uint64), generate
+
+
+@intrinsic
+def get(_typing: Any, array: Any, index: Any) -> Any:
+    """Element of an unsigned array as uint64; the caller vouches for the index."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        value = builder.load(_element(context, builder, signature.args[0], *arguments))
+        if value.type.width < 64:
+            value = builder.zext(value, ir.IntType(64))
+        return value
+
+    return types.uint64(array, index), generate
+
+
+@intrinsic
+def put(_typing: Any, array: Any, index: Any, value: Any) -> Any:
+    """Store the low bits of a uint64 in an unsigned array; the caller vouches for the index."""
+    del value
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _element(context, builder, signature.args[0], arguments[0], arguments[1])
+        kept = arguments[2]
+        if array.dtype.bitwidth < 64:
+            kept = builder.trunc(kept, ir.IntType(array.dtype.bitwidth))
+        builder.store(kept, pointer)
+        return context.get_dummy_value()
+
+    return types.void(array, index, types.uint64), generate
+
+
+@intrinsic
+def load64(_typing: Any, octets: Any, index: Any) -> Any:
+    """Read eight bytes of a uint8 array, least significant first, at any offset."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _element(context, builder, signature.args[0], *arguments)
+        wide = builder.bitcast(pointer, ir.IntType(64).as_pointer())
+        return builder.load(wide, align=1)
+
+    return types.uint64(octets, index), generate
+
+
+@intrinsic
+def store64(_typing: Any, octets: Any, index: Any, value: Any) -> Any:
+    """Write eight bytes of a uint8 array, least significant first, at any offset."""
+    del value
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _element(context, builder, signature.args[0], arguments[0], arguments[1])
+        wide = builder.bitcast(pointer, ir.IntType(64).as_pointer())
+        builder.store(arguments[2], wide, align=1)
+        return context.get_dummy_value()
+
+    return types.void(octets, index, types.uint64), generate

@@ -1,0 +1,194 @@
+"""The inner loops of the static coder (clause 8.6): contexts, tokens, raw bits and rANS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nmc.arithmetic.jit import get, inline, kernel, put
+from nmc.arithmetic.words import clip, compare, raw_bits
+
+Array = Any
+U = np.uint64
+I = np.int64  # noqa: E741
+
+LEVELS = 64
+CONTEXTS = 3 * LEVELS
+TOKENS = 256
+LANES = 4
+TOTAL_BITS = 12
+TOTAL = 1 << TOTAL_BITS
+FIRST_STATE = 1 << 16
+EXHAUSTED = -1
+REACH = 8  # flips that move the exponent by -REACH .. REACH - 1 have tokens of their own
+
+
+@kernel
+def contexts(reference: Array, changes: Array, layout: Array, scale: int, out: Array) -> None:
+    """Write the context of every word (clause 8.6.2) to uint8 out."""
+    bits, exponent_bits, mantissa_bits = layout[2], layout[3], layout[4]
+    magnitude_mask = U(0xFFFFFFFFFFFFFFFF) >> U(64 - bits + 1)
+    lowest = I(exponent_bits > 0)
+    for i in range(reference.size):
+        index = U(i)
+        exponent = I(0)
+        if exponent_bits > 0:
+            exponent = I((get(reference, index) & magnitude_mask) >> U(mantissa_bits))
+        exponent = max(exponent, lowest)
+        history = I(get(changes, index))
+        forecast = scale
+        past = history
+        if history > 1:
+            forecast = ((history >> 1) + 7 * scale) >> 3
+            past = I(2)
+        level = clip((forecast >> 3) - exponent, 0, LEVELS - 1)
+        put(out, index, U(past * LEVELS + level))
+
+
+@kernel
+def tokenize(
+    reference: Array, current: Array, changes: Array, layout: Array, tokens: Array, octets: Array, position: int
+) -> int:
+    """Write the token of every word and its raw bits (clause 8.6.3); return the bit position."""
+    bits, exponent_bits, mantissa_bits = layout[2], layout[3], layout[4]
+    floating = exponent_bits > 0
+    magnitude_mask = U(0xFFFFFFFFFFFFFFFF) >> U(64 - bits + I(floating))
+    mantissa_mask = (U(1) << U(mantissa_bits)) - U(1)
+    for i in range(reference.size):
+        index = U(i)
+        old = get(reference, index)
+        flipped, length, shrunk, word = compare(old, get(current, index), bits, magnitude_mask, floating)
+        if flipped:
+            step = I(word >> U(mantissa_bits)) - I((old & magnitude_mask) >> U(mantissa_bits))
+            if -REACH <= step < REACH:
+                token = 2 * bits + 1 + REACH + step
+                count = mantissa_bits
+                word &= mantissa_mask
+            else:
+                token = 2 * bits + 1 + 2 * REACH
+                count = bits - 1
+        elif length == 0:
+            token = I(0)
+            count = I(0)
+        else:
+            sign = I(old >> U(bits - 1)) if floating else I(0)
+            history = I(get(changes, index))
+            expected = (history ^ sign) & 1 if history > 1 else I(0)
+            token = 2 * length - 1 + (shrunk ^ expected)
+            count = length - 1
+        put(tokens, index, U(token))
+        if count > 0:
+            raw_bits(True, octets, position, word, count)
+            position += count
+    return position
+
+
+@kernel
+def detokenize(
+    reference: Array, current: Array, changes: Array, layout: Array, tokens: Array, octets: Array, position: int
+) -> int:
+    """Write every word from its token and raw bits (clause 8.6.3); return the bit position."""
+    bits, exponent_bits, mantissa_bits = layout[2], layout[3], layout[4]
+    floating = exponent_bits > 0
+    magnitude_mask = U(0xFFFFFFFFFFFFFFFF) >> U(64 - bits + I(floating))
+    last_position = I(octets.size - 16) * 8
+    lengths = 2 * bits
+    for i in range(reference.size):
+        index = U(i)
+        old = get(reference, index)
+        token = I(get(tokens, index))
+        if token <= lengths:
+            length = (token + 1) >> 1
+            count = max(length - 1, 0)
+            word = raw_bits(False, octets, position, U(0), count)
+            word |= (U(1) << U(length)) >> U(1)
+            sign = I(old >> U(bits - 1)) if floating else I(0)
+            history = I(get(changes, index))
+            expected = (history ^ sign) & I(history > 1)
+            shrunk = U(0) - U(((token + 1) ^ expected) & 1)
+            moved = (old + ((word ^ shrunk) - shrunk)) & magnitude_mask
+            new = moved | (old & ~magnitude_mask)
+        else:
+            step = token - lengths - 1 - REACH
+            if step < REACH:
+                count = mantissa_bits
+                exponent = I((old & magnitude_mask) >> U(mantissa_bits)) + step
+                new = raw_bits(False, octets, position, U(0), count)
+                new |= U(exponent) << U(mantissa_bits)
+            else:
+                count = bits - 1
+                new = raw_bits(False, octets, position, U(0), count)
+            new = (new & magnitude_mask) | (~old & ~magnitude_mask)
+        position += count
+        if position > last_position:
+            return EXHAUSTED
+        put(current, index, new)
+    return position
+
+
+@kernel
+def histogram(context: Array, tokens: Array, counts: Array) -> None:
+    """Count the tokens of each context in uint32 counts[CONTEXTS * TOKENS]."""
+    for i in range(tokens.size):
+        slot = (get(context, U(i)) << U(8)) | get(tokens, U(i))
+        put(counts, slot, get(counts, slot) + U(1))
+
+
+@kernel
+def rans_encode(
+    context: Array, tokens: Array, starts: Array, sizes: Array, words: Array, states: Array
+) -> int:
+    """Encode the tokens backwards from the end of words (clause 8.6.5); return the first place."""
+    place = I(words.size)
+    for k in range(LANES):
+        states[k] = U(FIRST_STATE)
+    for i in range(tokens.size - 1, -1, -1):
+        slot = (get(context, U(i)) << U(8)) | get(tokens, U(i))
+        size = get(sizes, slot)
+        lane = U(i & (LANES - 1))
+        x = get(states, lane)
+        if x >= size << U(32 - TOTAL_BITS):
+            place -= 1
+            put(words, place, x)
+            x >>= U(16)
+        quotient = np.uint32(x) // np.uint32(size)
+        rest = x - U(quotient) * size
+        put(states, lane, (U(quotient) << U(TOTAL_BITS)) + rest + get(starts, slot))
+    return place
+
+
+@inline
+def rans_step(x: Any, context: Any, tokens: Array, index: Any, table: Array, words: Array, place: Any) -> Any:
+    """Decode one token of one lane (clause 8.6.5), without a branch."""
+    entry = get(table, (get(context, index) << U(TOTAL_BITS)) | (x & U(TOTAL - 1)))
+    put(tokens, index, entry)
+    high = x >> U(TOTAL_BITS)
+    x = ((entry >> U(8)) & U(TOTAL - 1)) * high + high + (entry >> U(20))
+    short = U(x < U(FIRST_STATE))
+    x = (x << (short << U(4))) | (get(words, place) & (U(0) - short))
+    return x, place + short
+
+
+@kernel
+def rans_decode(context: Array, tokens: Array, table: Array, words: Array, states: Array) -> int:
+    """Decode a token for every context (clause 8.6.5); words has 2 * LANES to spare."""
+    place = U(0)
+    last = U(words.size - 2 * LANES)
+    a, b, c, d = states[0], states[1], states[2], states[3]
+    whole = tokens.size & ~(LANES - 1)
+    for i in range(0, whole, LANES):
+        if place > last:
+            return EXHAUSTED
+        j = U(i)
+        a, place = rans_step(a, context, tokens, j, table, words, place)
+        b, place = rans_step(b, context, tokens, j + U(1), table, words, place)
+        c, place = rans_step(c, context, tokens, j + U(2), table, words, place)
+        d, place = rans_step(d, context, tokens, j + U(3), table, words, place)
+    states[0], states[1], states[2], states[3] = a, b, c, d
+    for i in range(whole, tokens.size):
+        lane = i & (LANES - 1)
+        states[lane], place = rans_step(states[lane], context, tokens, U(i), table, words, place)
+    if place > last:
+        return EXHAUSTED
+    return I(place)

@@ -1,0 +1,161 @@
+"""Reads a checkpoint of any supported format, recognised by its content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+from nmc_tools.checkpoints.checkpoint import Checkpoint, CheckpointError, Refusal, narrow, plain
+from nmc_tools.checkpoints.foreign import HEAD_BYTES, TAIL_BYTES, foreign_kind, refuse_foreign
+
+READABLE_SUFFIXES = (
+    ".safetensors",
+    ".pt",
+    ".pth",
+    ".ckpt",
+    ".tar",
+    ".bin",
+    ".jit",
+    ".npz",
+    ".h5",
+    ".hdf5",
+    ".keras",
+    ".ply",
+)
+"""File endings under which checkpoints are looked for; what is in a file is told by its content."""
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_BY_SUFFIX = {
+    ".safetensors": "safetensors",
+    ".npz": "zip",
+    ".keras": "zip",
+    ".h5": "keras",
+    ".hdf5": "keras",
+    ".ply": "ply",
+}
+
+
+def read(path: str | Path, *, key: str | None = None) -> Checkpoint:
+    """Read the weights of a checkpoint; nothing in the file is ever executed.
+
+    Formats: safetensors; PyTorch (zip, TorchScript, and the form before 1.6), without PyTorch;
+    .npz; Keras (.h5, .hdf5, .keras); 3DGS .ply. Of a training checkpoint all weights are taken,
+    and what else it holds is listed in ``skipped``; `trees` documents the rule.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    key : str, optional
+        Dotted path of the part to take, ``"model_fine_state_dict"`` or ``"ema.encoder"``; it is
+        dropped from the names.
+
+    Returns
+    -------
+    Checkpoint
+        The tensors in file order.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged, hostile, of another kind, or holds no tensors.
+    """
+    path = Path(path)
+    try:
+        checkpoint = _read(path, key)
+        _check_names(checkpoint)
+    except Refusal as refusal:
+        raise CheckpointError(path, refusal.reason, refusal.hint) from None
+    except OSError as error:
+        raise CheckpointError(path, f"cannot be read: {error.strerror or plain(error)}") from None
+    except Exception as error:  # a malformed file never shows as another kind of error
+        reason = f"is malformed: {type(error).__name__}: {plain(error)}"
+        raise CheckpointError(path, reason, "the file is damaged; copy it again") from error
+    return checkpoint
+
+
+def _check_names(checkpoint: Checkpoint) -> None:
+    for name in checkpoint.state:
+        try:
+            name.encode("utf-8")
+        except UnicodeEncodeError:
+            raise Refusal(f"the name {plain(name)} of a tensor is no valid text") from None
+    if not checkpoint.state:
+        notes = "; ".join(checkpoint.skipped[:3])
+        raise Refusal("holds no tensors" + (f", only {notes}" if notes else ""))
+
+
+def _read(path: Path, key: str | None) -> Checkpoint:
+    if path.is_dir():
+        raise Refusal("is a directory, expected one file", "use expand() to list its checkpoints")
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+        size = file.seek(0, 2)
+        file.seek(max(0, size - TAIL_BYTES))
+        tail = file.read(TAIL_BYTES)
+        if not head:
+            raise Refusal("is empty", "copy the file again")
+        kind = _kind(path, head, tail, size)
+        return _read_kind(kind, path, file, key)
+
+
+def _kind(path: Path, head: bytes, tail: bytes, size: int) -> str:
+    """Return how to read a file, by its first bytes, and by its ending where those do not tell."""
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "zip"
+    if head.startswith(_HDF5):
+        return "keras"
+    if head.startswith((b"ply\n", b"ply\r\n")):
+        return "ply"
+    if head.startswith(b"\x80") and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return "torch-legacy"
+    foreign = foreign_kind(path, head, tail)
+    if foreign is not None:
+        raise refuse_foreign(foreign)
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size:
+        return "safetensors"
+    kind = _BY_SUFFIX.get(path.suffix.lower())
+    if kind is None:
+        raise Refusal(
+            f"is no checkpoint that can be read; it begins with {plain(head[:8])}",
+            f"readable are {' '.join(READABLE_SUFFIXES)}",
+        )
+    return kind
+
+
+def _read_kind(kind: str, path: Path, file: BinaryIO, key: str | None) -> Checkpoint:
+    if kind == "zip":
+        return _read_zip(file, key)
+    if kind == "torch-legacy":
+        from nmc_tools.checkpoints.torch_files import read_legacy
+
+        return read_legacy(file, key)
+    if kind == "safetensors":
+        from nmc_tools.checkpoints.safetensors_files import read_safetensors
+
+        return narrow(read_safetensors(path, file), key)
+    if kind == "keras":
+        from nmc_tools.checkpoints.keras_files import read_hdf5
+
+        return narrow(read_hdf5(path), key)
+    from nmc_tools.checkpoints.ply_files import read_ply
+
+    return narrow(read_ply(file), key)
+
+
+def _read_zip(file: BinaryIO, key: str | None) -> Checkpoint:
+    from nmc_tools.checkpoints import keras_files, npz_files, torch_files
+    from nmc_tools.checkpoints.archive import open_archive
+
+    archive = open_archive(file)
+    members = archive.members
+    if any(name == "data.pkl" or name.endswith("/data.pkl") for name in members):
+        return torch_files.read_zip(archive, key)
+    if "model.weights.h5" in members:
+        return narrow(keras_files.read_keras_zip(archive), key)
+    if any(name.endswith(".npy") for name in members):
+        return narrow(npz_files.read_npz(archive), key)
+    raise Refusal(
+        "is a zip that holds neither a PyTorch data.pkl, nor model.weights.h5, nor .npy arrays",
+        "unpack it if the checkpoint lies inside",
+    )

@@ -1,0 +1,123 @@
+"""Writes a state as a checkpoint of another program, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
+
+import numpy as np
+
+from nmc_format.dtypes import dtype_of, to_words
+from nmc_tools.checkpoints.checkpoint import CheckpointError, Refusal, plain
+from nmc_tools.checkpoints.npz_files import write_npz
+from nmc_tools.checkpoints.ply_files import write_ply
+from nmc_tools.checkpoints.safetensors_files import write_safetensors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nmc_format.dtypes import Array
+
+Target: TypeAlias = Literal["safetensors", "pt", "npz", "ply"]
+TARGETS: tuple[Target, ...] = ("safetensors", "pt", "npz", "ply")
+
+
+def write(
+    path: str | Path,
+    state: Mapping[str, Array],
+    *,
+    to: Target,
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a state to a file, which appears only when it is complete.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; one that is there is replaced.
+    state : mapping of str to Array
+        The tensors, written in this order.
+    to : {"safetensors", "pt", "npz", "ply"}
+        The format. ``"pt"`` needs PyTorch, and loads with ``weights_only=True``; ``"npz"`` holds
+        no bfloat16 and no 8-bit floats; ``"ply"`` needs the tensors of a 3DGS model.
+    extra : mapping, optional
+        `Checkpoint.extra` of the file the state came from: with it a .ply gets the same header
+        and property order, and a .safetensors the same metadata.
+
+    Raises
+    ------
+    CheckpointError
+        If the format cannot hold the state, or the file cannot be written.
+    """
+    path = Path(path)
+    if to not in TARGETS:
+        raise CheckpointError(path, f"unknown format {plain(to)!r}, expected {', '.join(TARGETS)}")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        _check(state)
+        try:
+            with partial.open("xb") as file:
+                _write(file, state, to, extra or {})
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except Refusal as refusal:
+        raise CheckpointError(path, refusal.reason, refusal.hint) from None
+    except OSError as error:
+        why = error.strerror or plain(error)
+        raise CheckpointError(path, f"cannot be written: {why}") from None
+
+
+def _check(state: Mapping[str, Array]) -> None:
+    if not state:
+        raise Refusal("there are no tensors to write")
+    for name, array in state.items():
+        try:
+            name.encode("utf-8")
+            dtype_of(array)
+        except UnicodeEncodeError:
+            raise Refusal(f"the name {plain(name)} of a tensor is no valid text") from None
+        except TypeError as error:
+            raise Refusal(f"{plain(name)!r}: {error}", "convert the tensor first") from None
+
+
+def _write(
+    file: BinaryIO, state: Mapping[str, Array], to: Target, extra: Mapping[str, Any]
+) -> None:
+    if to == "safetensors":
+        write_safetensors(file, state, extra.get("metadata"))
+    elif to == "npz":
+        write_npz(file, state)
+    elif to == "ply":
+        write_ply(file, state, extra)
+    else:
+        _write_torch(file, state)
+
+
+def _write_torch(file: BinaryIO, state: Mapping[str, Array]) -> None:
+    try:
+        import torch
+    except ImportError:
+        raise Refusal(
+            "writing .pt needs PyTorch, which is not installed",
+            "pip install 'neural-model-chain[framework]', or write safetensors",
+        ) from None
+    tensors: OrderedDict[str, torch.Tensor] = OrderedDict()
+    for name, array in state.items():
+        dtype = dtype_of(array)
+        torch_dtype = getattr(torch, dtype.numpy_name, None) if dtype.numpy_name else None
+        if not isinstance(array, np.ndarray) or not isinstance(torch_dtype, torch.dtype):
+            raise Refusal(
+                f"{plain(name)!r} is {dtype.name}, which PyTorch {torch.__version__} cannot hold",
+                "write safetensors instead",
+            )
+        if array.size:
+            data = bytearray(to_words(array).view("u1"))
+            tensors[name] = torch.frombuffer(data, dtype=torch_dtype).reshape(array.shape)
+        else:
+            tensors[name] = torch.empty(array.shape, dtype=torch_dtype)
+    torch.save(tensors, file)

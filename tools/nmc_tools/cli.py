@@ -1,0 +1,84 @@
+"""The command line ``nmc``.
+
+Exit codes: 0 done; 1 the input was refused, or a comparison found a difference; 2 wrong usage;
+130 interrupted. Errors are one line on stderr, with a code of the issue catalogue.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+import nmc
+import nmc_spec
+from nmc_format.issues import FormatError, finding
+from nmc_tools.checkpoints import CheckpointError
+from nmc_tools.commands import check, demo, diff, inspect, pack, recut, unpack
+from nmc_tools.terminal import Exit, print_finding
+
+app = typer.Typer(
+    name="nmc",
+    help="Package, check and unpack chains of neural models.",
+    epilog="Exit codes: 0 done, 1 refused or different, 2 usage, 130 interrupted.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"nmc {nmc.__version__} (format {nmc_spec.FORMAT_VERSION})")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print versions."),
+    ] = False,
+) -> None:
+    """Package, check and unpack chains of neural models."""
+
+
+app.command("pack")(pack.pack)
+app.command("unpack")(unpack.unpack)
+app.command("check")(check.check)
+app.command("inspect")(inspect.inspect)
+app.command("diff")(diff.diff)
+app.command("extract")(recut.extract)
+app.command("trim")(recut.trim)
+app.command("concat")(recut.concat)
+app.command("recover")(recut.recover)
+app.command("demo")(demo.demo)
+
+
+def main() -> None:
+    """Run the command line; nothing that the input did ends in a traceback."""
+    try:
+        app()
+    except FormatError as error:
+        print_finding(error.finding)
+        sys.exit(Exit.REFUSED)
+    except CheckpointError as error:
+        place = finding("input/unreadable", file=error.path, reason=error.reason, hint=error.hint)
+        print_finding(place)
+        sys.exit(Exit.REFUSED)
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Exit.REFUSED)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        print_finding(finding("host/failed", file=str(error.filename or "-"), reason=reason))
+        sys.exit(Exit.REFUSED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""``nmc check``: everything that is wrong with a package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import nmc
+from nmc.sequence import DEFAULT_MAX_LEVEL
+from nmc_tools.commands.options import JsonOption, MaxLevelOption
+from nmc_tools.terminal import Exit, err, out, print_finding, print_json, progress_bar
+
+
+def check(
+    packages: Annotated[
+        list[Path], typer.Argument(metavar="PKG…", help="Packages: .nmc files or directories.")
+    ],
+    decode: Annotated[
+        bool, typer.Option(help="Decode every frame and compare it with its digest.")
+    ] = True,
+    max_level: MaxLevelOption = DEFAULT_MAX_LEVEL,
+    as_json: JsonOption = False,
+) -> None:
+    """Check packages: structure, integrity, every decoded state, and what was frozen.
+
+    All findings are printed, each with its code and its place. Exit code 1 if one is an error.
+
+    Examples
+    --------
+      nmc check scene.nmc
+
+      nmc check scene.nmc --json | jq '.findings[].code'
+    """
+    reports = []
+    for package in packages:
+        with progress_bar(f"checking {package.name}") as progress:
+            report = nmc.check(package, decode=decode, max_level=max_level, progress=progress)
+        reports.append(report)
+        if as_json:
+            continue
+        for found in report.findings:
+            if len(packages) > 1:
+                err.print(f"{package}: ", end="", markup=False)
+            print_finding(found)
+        verdict = "accepted" if report.accepted else "refused"
+        done = f"{report.decoded} of {report.frames} frames decoded and right"
+        out.print(f"{package}: {verdict}, {done}", markup=False)
+    if as_json:
+        documents = [report.to_json() for report in reports]
+        print_json(documents[0] if len(documents) == 1 else documents)
+    if not all(report.accepted for report in reports):
+        raise typer.Exit(Exit.REFUSED)

@@ -1,0 +1,122 @@
+"""``nmc diff``: whether two packages, or two frames, are the same, and where not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+import nmc
+from nmc_format.dtypes import PackedArray, dtype_of, to_words
+from nmc_tools.commands.options import JsonOption
+from nmc_tools.terminal import Exit, out, print_json, progress_bar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nmc_format.dtypes import Array
+
+
+def diff(
+    first: Annotated[str, typer.Argument(metavar="A[@T]", help="A package, or one frame of it.")],
+    second: Annotated[str, typer.Argument(metavar="B[@T]", help="What it is compared with.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the states of two packages bit for bit, however they are coded.
+
+    Exit code 0 if they are the same, 1 if not.
+
+    Examples
+    --------
+      nmc diff a.nmc b.nmc
+
+      nmc diff scene.nmc@3 scene.nmc@4
+    """
+    path_a, frame_a = _place(first)
+    path_b, frame_b = _place(second)
+    if (frame_a is None) != (frame_b is None):
+        raise typer.BadParameter("name a frame on both sides, or on neither")
+    with nmc.open(path_a) as a, nmc.open(path_b) as b:
+        pairs = _pairs(a, b, frame_a, frame_b)
+        rows: list[dict[str, Any]] = []
+        with progress_bar("comparing") as progress:
+            for done, (s, t) in enumerate(pairs, 1):
+                if a.frames[s].state_digest != b.frames[t].state_digest:
+                    rows += _differences(a[s], b[t], s, t)
+                progress(done, len(pairs))
+        lengths = (len(a), len(b)) if frame_a is None else (1, 1)
+    same = not rows and lengths[0] == lengths[1]
+    if as_json:
+        print_json({"same": same, "frames": list(lengths), "differences": rows})
+    else:
+        _print(rows, lengths)
+    if not same:
+        raise typer.Exit(Exit.REFUSED)
+
+
+def _place(text: str) -> tuple[Path, int | None]:
+    path, at, frame = text.rpartition("@")
+    if at and frame.lstrip("-").isdigit() and not Path(text).exists():
+        return Path(path), int(frame)
+    return Path(text), None
+
+
+def _pairs(
+    a: nmc.ChainSequence, b: nmc.ChainSequence, frame_a: int | None, frame_b: int | None
+) -> list[tuple[int, int]]:
+    if frame_a is None or frame_b is None:
+        return [(t, t) for t in range(min(len(a), len(b)))]
+    try:
+        return [(range(len(a))[frame_a], range(len(b))[frame_b])]
+    except IndexError:
+        raise typer.BadParameter(
+            f"there is no such frame; {a.path} has {len(a)}, {b.path} has {len(b)}"
+        ) from None
+
+
+def _differences(
+    a: Mapping[str, Array], b: Mapping[str, Array], frame_a: int, frame_b: int
+) -> list[dict[str, Any]]:
+    rows = []
+    for name in sorted(a.keys() | b.keys()):
+        fact = _difference(a.get(name), b.get(name))
+        if fact:
+            rows.append({"frames": [frame_a, frame_b], "tensor": name, **fact})
+    return rows
+
+
+def _difference(a: Array | None, b: Array | None) -> dict[str, Any]:
+    if a is None or b is None:
+        return {"what": "only in the second" if a is None else "only in the first"}
+    if dtype_of(a) != dtype_of(b) or a.shape != b.shape:
+        return {
+            "what": f"{dtype_of(a).name} {list(a.shape)} against {dtype_of(b).name} {list(b.shape)}"
+        }
+    changed = to_words(a) != to_words(b)
+    if not changed.any():
+        return {}
+    fact: dict[str, Any] = {"what": "values", "changed": int(changed.sum()), "of": changed.size}
+    if not isinstance(a, PackedArray) and not isinstance(b, PackedArray) and a.dtype.kind in "fV":
+        with np.errstate(all="ignore"):
+            gap = np.abs(a.astype(np.float64) - b.astype(np.float64))
+        finite = gap[np.isfinite(gap)]
+        fact["largest"] = float(finite.max(initial=0.0))
+    return fact
+
+
+def _print(rows: list[dict[str, Any]], lengths: tuple[int, int]) -> None:
+    for row in rows:
+        s, t = row["frames"]
+        where = f"frame {s}" if s == t else f"frames {s} and {t}"
+        name = row["tensor"] if row["tensor"].isprintable() else ascii(row["tensor"])
+        text = row["what"]
+        if "changed" in row:
+            text = f"{row['changed']} of {row['of']} words differ"
+            text += f", by {row['largest']:.6g} at most" if "largest" in row else ""
+        out.print(f"{where}, {name}: {text}", markup=False)
+    if lengths[0] != lengths[1]:
+        out.print(f"the first has {lengths[0]} frames, the second {lengths[1]}")
+    elif not rows:
+        out.print("the same, bit for bit")

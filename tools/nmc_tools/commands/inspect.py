@@ -1,0 +1,109 @@
+"""``nmc inspect``: what a manifest says, without decoding."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+import nmc
+from nmc_format.json_view import json_view
+from nmc_format.manifest import PARAMETER
+from nmc_tools.commands.options import JsonOption, PackagePath
+from nmc_tools.terminal import out, print_json, size_text
+
+_ROWS_SHOWN = 40
+
+
+def inspect(
+    package: PackagePath,
+    tensors: Annotated[bool, typer.Option("--tensors", help="List the tensors too.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="List every frame, however many.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a package holds: model, frames, sizes and how they were trained.
+
+    Examples
+    --------
+      nmc inspect scene.nmc --tensors
+
+      nmc inspect scene.nmc --json > scene.json
+    """
+    with nmc.open(package, max_level=4) as sequence:
+        if as_json:
+            print_json(json_view(sequence.manifest))
+            return
+        _print_summary(sequence)
+        if tensors:
+            _print_tensors(sequence)
+        _print_frames(sequence, len(sequence) if every else _ROWS_SHOWN)
+
+
+def _safe(text: object) -> Text:
+    """Return untrusted text that a terminal shows and never obeys."""
+    plain = str(text)
+    return Text(plain if plain.isprintable() else ascii(plain))
+
+
+def _print_summary(sequence: nmc.ChainSequence) -> None:
+    manifest = sequence.manifest
+    raw = sum(frame.state_bytes for frame in sequence.frames)
+    segments = int(manifest.columns["/frames/segment_length"].sum())
+    weights = sum(prod(row.shape) for row in manifest.tensors if row.role == PARAMETER)
+    table = Table.grid(padding=(0, 2))
+    for name, value in (
+        ("package", sequence.path),
+        (
+            "format",
+            (
+                f"{manifest.texts['/@format_version']}, {manifest.profile} profile, "
+                f"level {manifest.level}"
+            ),
+        ),
+        ("sequence", manifest.texts["/@sequence_id"]),
+        ("model", f"{sequence.family}: {len(manifest.tensors)} tensors, {weights} weights"),
+        ("frames", f"{len(sequence)}, {manifest.timescale} ticks per second"),
+        ("models", f"{size_text(raw)} ({raw} bytes)"),
+        (
+            "on disk",
+            (
+                f"{size_text(sequence.size)} ({sequence.size} bytes), "
+                f"ratio {raw / max(1, sequence.size):.3f}, "
+                f"container {100 * (sequence.size - segments) / max(1, raw):.3f} %"
+            ),
+        ),
+    ):
+        table.add_row(Text(name, style="bold"), _safe(value))
+    out.print(table)
+
+
+def _print_tensors(sequence: nmc.ChainSequence) -> None:
+    table = Table("row", "name", "dtype", "shape", "role", "layer", box=None)
+    for i, row in enumerate(sequence.manifest.tensors):
+        role = "parameter" if row.role == PARAMETER else "buffer"
+        layer = str(row.layer) if row.layer >= 0 else "-"
+        shape = "x".join(map(str, row.shape)) or "scalar"
+        table.add_row(str(i), _safe(row.name), row.dtype.name, shape, role, layer)
+    out.print(table)
+
+
+def _print_frames(sequence: nmc.ChainSequence, shown: int) -> None:
+    table = Table("frame", "coding", "time", "bytes", "ratio", "frozen", "steps", "s", box=None)
+    for frame in sequence.frames[:shown]:
+        frozen = frame.exclude_layers
+        table.add_row(
+            str(frame.index),
+            frame.coding,
+            str(frame.presentation_time),
+            str(frame.segment_length),
+            f"{frame.state_bytes / max(1, frame.segment_length):.3f}",
+            "-" if frozen is None else ",".join(map(str, frozen)) or "none",
+            "-" if frame.iterations is None else str(frame.iterations),
+            "-" if frame.seconds is None else f"{frame.seconds:.1f}",
+        )
+    out.print(table)
+    if shown < len(sequence):
+        out.print(f"… and {len(sequence) - shown} more; --all lists them")

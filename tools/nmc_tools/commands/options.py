@@ -1,0 +1,28 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmc.encoder import Effort
+
+PackagePath = Annotated[Path, typer.Argument(metavar="PKG", help="A .nmc file or directory.")]
+OutputPath = Annotated[Path, typer.Option("--output", "-o", help="The package to write.")]
+EffortOption = Annotated[
+    Effort, typer.Option(help="Speed against size; the decoded states are the same.")
+]
+DirectoryOption = Annotated[
+    bool, typer.Option("--directory", help="Write a directory instead of one file.")
+]
+ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace what is there.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, by its schema.")]
+FramesOption = Annotated[
+    str | None,
+    typer.Option("--frames", help="Such as 0,3-5,8- or -1 for the last. All if left out."),
+]
+MaxLevelOption = Annotated[
+    int, typer.Option("--max-level", min=1, max=4, help="Refuse packages of a higher level.")
+]

@@ -1,0 +1,117 @@
+"""``nmc extract``, ``trim``, ``concat`` and ``recover``: packages from packages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import nmc
+from nmc_tools.commands.options import (
+    DirectoryOption,
+    EffortOption,
+    ForceOption,
+    OutputPath,
+    PackagePath,
+)
+from nmc_tools.selection import parse_frames
+from nmc_tools.terminal import out, progress_bar, size_text
+
+
+def extract(
+    package: PackagePath,
+    output: OutputPath,
+    frames: Annotated[str, typer.Option("--frames", help="Such as 0,3-5,8- or -1.")],
+    effort: EffortOption = "strong",
+    directory: DirectoryOption = False,
+    force: ForceOption = False,
+) -> None:
+    """Make a package of some frames; whole groups are copied, the rest is coded again.
+
+    Examples
+    --------
+      nmc extract scene.nmc -o some.nmc --frames 0,8-15
+    """
+    with nmc.open(package) as sequence:
+        chosen = _chosen(frames, len(sequence))
+    with progress_bar(f"extracting to {output.name}") as progress:
+        nmc.extract(
+            package,
+            chosen,
+            output,
+            effort=effort,
+            directory=directory,
+            overwrite=force,
+            progress=progress,
+        )
+    _summary(output)
+
+
+def _chosen(text: str, count: int) -> list[int]:
+    try:
+        return parse_frames(text, count)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--frames") from None
+
+
+def trim(
+    package: PackagePath,
+    output: OutputPath,
+    start: Annotated[int, typer.Option(min=0, help="First frame to keep.")] = 0,
+    stop: Annotated[
+        int | None, typer.Option(min=1, help="First frame to leave out; all if not given.")
+    ] = None,
+    effort: EffortOption = "strong",
+    directory: DirectoryOption = False,
+    force: ForceOption = False,
+) -> None:
+    """Make a package of the frames from START up to, and without, STOP.
+
+    Examples
+    --------
+      nmc trim scene.nmc -o middle.nmc --start 30 --stop 90
+    """
+    last = "" if stop is None else str(stop - 1)
+    extract(package, output, f"{start}-{last}", effort, directory, force)
+
+
+def concat(
+    packages: Annotated[list[Path], typer.Argument(metavar="PKG…", help="Packages, in order.")],
+    output: OutputPath,
+    effort: EffortOption = "strong",
+    directory: DirectoryOption = False,
+    force: ForceOption = False,
+) -> None:
+    """Make one package of the frames of several.
+
+    Examples
+    --------
+      nmc concat first.nmc second.nmc -o both.nmc
+    """
+    with progress_bar(f"joining to {output.name}") as progress:
+        nmc.concat(
+            packages,
+            output,
+            effort=effort,
+            directory=directory,
+            overwrite=force,
+            progress=progress,
+        )
+    _summary(output)
+
+
+def recover(package: PackagePath) -> None:
+    """Close a package whose writing was interrupted, with the frames that were finished.
+
+    Examples
+    --------
+      nmc recover scene.nmc
+    """
+    frames = nmc.recover(package)
+    out.print(f"{package}: {frames} frames recovered", markup=False)
+
+
+def _summary(output: Path) -> None:
+    with nmc.open(output, max_level=4) as sequence:
+        out.print(f"{output}: {len(sequence)} frames, {size_text(sequence.size)}", markup=False)

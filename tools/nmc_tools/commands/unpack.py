@@ -1,0 +1,73 @@
+"""``nmc unpack``: a package to checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import nmc
+from nmc.sequence import DEFAULT_MAX_LEVEL
+from nmc_format.issues import refuse
+from nmc_tools import checkpoints
+from nmc_tools.checkpoints import Target
+from nmc_tools.commands.options import ForceOption, FramesOption, MaxLevelOption, PackagePath
+from nmc_tools.selection import parse_frames
+from nmc_tools.terminal import out, progress_bar
+
+SUFFIXES = {"safetensors": ".safetensors", "pt": ".pt", "npz": ".npz", "ply": ".ply"}
+
+
+def unpack(
+    package: PackagePath,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory for the files.")],
+    frames: FramesOption = None,
+    to: Annotated[Target, typer.Option(help="Format of the files.")] = "safetensors",
+    max_level: MaxLevelOption = DEFAULT_MAX_LEVEL,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep files that are there already.")
+    ] = False,
+    force: ForceOption = False,
+) -> None:
+    """Write each frame of a package as a checkpoint: frame_00000000.safetensors and so on.
+
+    Every state is compared with its digest before anything of it is written.
+
+    Examples
+    --------
+      nmc unpack scene.nmc -o frames/
+
+      nmc unpack scene.nmc -o frames/ --frames 0,3-5 --to pt
+    """
+    with nmc.open(package, max_level=max_level) as sequence:
+        chosen = range(len(sequence))
+        if frames is not None:
+            try:
+                chosen = parse_frames(frames, len(sequence))  # type: ignore[assignment]
+            except ValueError as error:
+                raise typer.BadParameter(str(error), param_hint="--frames") from None
+        output.mkdir(parents=True, exist_ok=True)
+        extra = _extra(sequence, to)
+        with progress_bar(f"unpacking {package.name}") as progress:
+            for done, t in enumerate(chosen, 1):
+                path = output / f"frame_{t:08d}{SUFFIXES[to]}"
+                if not path.exists() or force:
+                    checkpoints.write(path, sequence[t], to=to, extra=extra)
+                elif not resume:
+                    raise refuse("host/exists", file=str(path))
+                progress(done, len(chosen))
+    out.print(f"{output}: {len(chosen)} files", markup=False)
+
+
+def _extra(sequence: nmc.ChainSequence, to: str) -> Any:
+    """Return what the importer noted for the exporter, where the format is the same."""
+    configuration = sequence.configuration
+    noted = configuration.get("checkpoint") if isinstance(configuration, dict) else None
+    if (
+        isinstance(noted, dict)
+        and noted.get("format") == to
+        and isinstance(noted.get("extra"), dict)
+    ):
+        return noted["extra"]
+    return None

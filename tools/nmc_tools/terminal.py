@@ -1,0 +1,91 @@
+"""What commands print: progress bars on a terminal, nothing in a pipe, errors on one line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from nmc_format.issues import finding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from nmc_format.issues import Finding
+
+
+class Exit(IntEnum):
+    """Exit codes of every command."""
+
+    OK = 0
+    REFUSED = 1
+    USAGE = 2
+    INTERRUPTED = 130
+
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def progress_bar(label: str, unit: str = "frames") -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on stderr while the block runs; yields a function of (done, in all)."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    shown = err.is_terminal
+    with Progress(*columns, console=err, transient=True, disable=not shown) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document on stdout."""
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write("\n")
+
+
+def print_finding(found: Finding) -> None:
+    """Print a finding on stderr, on one line."""
+    style = "yellow" if found.severity == "warning" else "red"
+    hint = f" ({found.hint})" if found.hint else ""
+    err.print(f"[{style}]{found.severity}[/] ", end="")
+    err.print(f"{found.code} at {found.place}: {found.message}{hint}", markup=False)
+
+
+def size_text(count: float) -> str:
+    """Return a number of bytes for people, in powers of 1000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.2f} {unit}"
+        count /= 1000
+    return f"{count:.2f} TB"
+
+
+def refuse_input(code: str, path: str, reason: str, hint: str = "") -> NoReturn:
+    """End the command because of what it was given.
+
+    Raises
+    ------
+    SystemExit
+        Always, with ``Exit.REFUSED``.
+    """
+    print_finding(finding(code, file=path, reason=reason, hint=hint))
+    raise SystemExit(Exit.REFUSED)
