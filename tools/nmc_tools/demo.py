@@ -375,8 +375,8 @@ def _film(
 
 def _title(size: Size) -> str:
     return (
-        f"A chain of {size.frames} hash grids: frame 0 from random weights "
-        f"({size.schedule.first} iterations), each other from the one before ({size.schedule.later})"
+        f"A chain of {size.frames} models: {size.schedule.first} iterations for frame 0, "
+        f"{size.schedule.later} for each later one"
     )
 
 
@@ -409,8 +409,8 @@ def _show(result: DemoResult, console: Console) -> None:
     console.print(table)
     raw, coded = (sum(getattr(r, f"{k}_bytes") for r in result.frames) for k in ("raw", "coded"))
     console.print(
-        f"{raw:,} bytes of models in {coded:,} ({raw / coded:.2f} to 1, lossless); every frame decoded "
-        f"to the trained bits; the check found {len(result.findings) or 'nothing'}; "
+        f"{raw:,} bytes of models in {coded:,} ({raw / coded:.2f} to 1, lossless); every frame "
+        f"decoded to the trained bits; the check found {len(result.findings) or 'nothing'}; "
         f"{result.seconds:.0f} s in all"
     )
     for path in (result.package, result.video, result.plot, result.track):

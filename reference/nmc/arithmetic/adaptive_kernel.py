@@ -25,9 +25,21 @@ TOP = SIGN + 3 * 3 * 8 * 8 * 2
 EXPONENT = TOP + 32 * 4
 SLOTS = EXPONENT + 4 * 16
 LIMIT = 255
+FIRST_WEIGHTS = (250 << 14, 0, 94 << 14, 0, 0, 0)  # of the features, in 1 / 2**24
+FIRST_MEAN = 8 * 120 << 4
 RATES = np.array([131072 // (2 * n + 3) for n in range(LIMIT + 1)], np.int64)
 
 OK, FULL = 0, 1
+
+
+def first_model() -> Array:
+    """Return uint32[SLOTS] of even probabilities that have seen nothing."""
+    return np.full(SLOTS, 1 << 31, np.uint32)
+
+
+def first_trend() -> Array:
+    """Return int64[8]: weights, mean and slow mean before anything is known."""
+    return np.array([*FIRST_WEIGHTS, FIRST_MEAN, FIRST_MEAN], np.int64)
 
 
 @inline
@@ -39,6 +51,16 @@ def carry(words: Array, position: Any) -> Any:
         if words[place] != 0:
             break
         place -= 1
+
+
+@kernel
+def finish(words: Array, state: Array) -> None:
+    """Write the two words that end the encoder's stream (clause 8.5.2)."""
+    low, at = state[1], state[2]
+    if low >> 32:
+        carry(words, at)
+    words[at] = np.uint16((low >> 16) & 65535)
+    words[at + 1] = np.uint16(low & 65535)
 
 
 @inline

@@ -93,37 +93,6 @@ class BitWriter:
         return self._value.to_bytes((self._length + 7) // 8, "little")
 
 
-class BitReader:
-    """The reader of what BitWriter writes."""
-
-    def __init__(self, data: memoryview) -> None:
-        self._value = int.from_bytes(data, "little")
-        self._left = 8 * len(data)
-
-    def bits(self, count: int) -> int:
-        """Read count bits."""
-        if count > self._left:
-            raise CoderError("a frequency table ends early")
-        self._left -= count
-        value = self._value & ((1 << count) - 1)
-        self._value >>= count
-        return value
-
-    def gamma(self) -> int:
-        """Read an Elias gamma code of at most 16 bits' worth."""
-        length = 0
-        while self.bits(1) == 0:
-            length += 1
-            if length > 15:
-                raise CoderError("a number in a frequency table is too long")
-        return 1 << length | self.bits(length)
-
-    def end(self) -> None:
-        """Check that only padding is left."""
-        if self._left >= 8 or self._value:
-            raise CoderError("bits left over after the frequency tables")
-
-
 def join(parts: Iterable[bytes | bytearray | memoryview]) -> bytes:
     """Concatenate the sections of a payload."""
     return b"".join(parts)

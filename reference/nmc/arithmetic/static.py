@@ -101,7 +101,7 @@ def _decode_group(
     scales = np.frombuffer(reader.take(2 * len(planes)), "<u2")
     states = np.frombuffer(reader.take(4 * kernels.LANES), "<u4").astype(np.uint64)
     tokens_known = tables.alphabet(planes[0].bits, planes[0].exponent_bits)
-    sizes = tables.parse(reader.take(table_size), tokens_known)
+    sizes = tables.parse(reader.octets(table_size), tokens_known)
     words16 = reader.words(word_count, _SPARE_WORDS)
     octets = reader.octets(raw_size)
     context = np.empty(count, np.uint8)
@@ -113,7 +113,7 @@ def _decode_group(
         )
         at += plane.count
     tokens: NDArray[np.uint8] = np.empty(count, np.uint8)
-    place = kernels.rans_decode(context, tokens, tables.expand(sizes), words16, states)
+    place = kernels.rans_decode(context, tokens, tables.lookup(sizes), words16, states)
     if place != word_count or (states != kernels.FIRST_STATE).any():
         raise CoderError("the code words do not end where the tokens do")
     position = at = 0

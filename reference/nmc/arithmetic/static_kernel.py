@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nmc.arithmetic.jit import get, inline, kernel, put
-from nmc.arithmetic.words import clip, compare, raw_bits
+from nmc.arithmetic.words import clip, compare, raw_bits, short_raw_bits
 
 Array = Any
 U = np.uint64
@@ -94,6 +94,7 @@ def detokenize(
     magnitude_mask = U(0xFFFFFFFFFFFFFFFF) >> U(64 - bits + I(floating))
     last_position = I(octets.size - 16) * 8
     lengths = 2 * bits
+    narrow = bits <= 32
     for i in range(reference.size):
         index = U(i)
         old = get(reference, index)
@@ -101,7 +102,10 @@ def detokenize(
         if token <= lengths:
             length = (token + 1) >> 1
             count = max(length - 1, 0)
-            word = raw_bits(False, octets, position, U(0), count)
+            if narrow:
+                word = short_raw_bits(octets, position, count)
+            else:
+                word = raw_bits(False, octets, position, U(0), count)
             word |= (U(1) << U(length)) >> U(1)
             sign = I(old >> U(bits - 1)) if floating else I(0)
             history = I(get(changes, index))

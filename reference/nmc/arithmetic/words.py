@@ -43,6 +43,12 @@ def raw_bits(encoding: Any, octets: Array, position: Any, value: Any, count: Any
 
 
 @inline
+def short_raw_bits(octets: Array, position: Any, count: Any) -> Any:
+    """Read 0 to 57 bits of the bit field in one load."""
+    return (load64(octets, position >> 3) >> U(position & 7)) & ((U(1) << U(count)) - U(1))
+
+
+@inline
 def below_leading(word: Any, length: Any) -> Any:
     """Return the three bits below the leading one, as if the word were a binary fraction."""
     if length >= 4:

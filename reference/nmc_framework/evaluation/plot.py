@@ -49,7 +49,7 @@ def plot_chain(path: Path, points: Sequence[ChainPoint], title: str) -> None:
         for p in points:
             ratio = p.raw_bytes / max(p.coded_bytes, 1)
             lower.annotate(
-                f"{ratio:.2f}×",
+                f"{ratio:.2f}:1",
                 (p.index, p.coded_bytes * mega),
                 (0, 2),
                 ha="center",

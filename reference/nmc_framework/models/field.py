@@ -105,10 +105,10 @@ class RadianceModel(nn.Module, ABC):
         trainable = [p for p in self.parameters() if p.requires_grad]
         return [{"params": trainable, "lr": learning_rate}]
 
-    def begin_frame(self, index: int) -> None:  # noqa: B027 - most families need nothing here
+    def begin_frame(self, index: int) -> None:
         """Prepare for the images of frame ``index``; called before its first iteration."""
 
-    def after_step(self, iteration: int) -> None:  # noqa: B027 - most families need nothing here
+    def after_step(self, iteration: int) -> None:
         """Keep house after iteration ``iteration`` of a frame, counted from 0."""
 
     def layer_of(self) -> dict[str, int]:

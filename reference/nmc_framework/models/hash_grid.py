@@ -1,7 +1,7 @@
 """The family ``hash_grid``: multiresolution hash grid, small MLPs, occupancy grid.
 
-After Müller et al. 2022 (Instant-NGP): features of a point from several lattices, a density network,
-a colour network that also sees the direction as spherical harmonics.
+After Müller et al. 2022 (Instant-NGP): features of a point from several lattices, a density
+network, and a colour network that also sees the direction as spherical harmonics.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The family ``nerf_mlp``: the network of the first NeRF paper (Mildenhall et al. 2020).
 
-Positional encoding (equation 4), a trunk of ``depth`` layers with one skip connection, density before
-and colour after the viewing direction joins; optionally a second network for the finer samples that
-the first one's weights ask for (section 5.2).
+Positional encoding (equation 4), a trunk of ``depth`` layers with one skip connection, density
+before and colour after the viewing direction joins; optionally a second network for the finer
+samples that the first one's weights ask for (section 5.2).
 """
 
 from __future__ import annotations

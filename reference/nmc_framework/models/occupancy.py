@@ -1,8 +1,8 @@
 """An occupancy grid: which cells of the scene hold matter, so that empty space costs nothing.
 
-The bitmap belongs to the state, because a renderer needs it to see what the trainer saw. The density
-estimates behind it do not: each frame starts them afresh from the bitmap, so that a chain that was
-interrupted goes on with the same bits.
+The bitmap belongs to the state, because a renderer needs it to see what the trainer saw. The
+density estimates behind it do not: each frame starts them afresh from the bitmap, so that a chain
+that was interrupted goes on with the same bits.
 """
 
 from __future__ import annotations

@@ -102,8 +102,8 @@ class Box:
         with np.errstate(divide="ignore", invalid="ignore"):
             inverse = 1 / directions
             a, b = (-half - origin[:, None]) * inverse, (half - origin[:, None]) * inverse
-        near = np.fmax.reduce(np.fmin(a, b))
-        far = np.fmin.reduce(np.fmax(a, b))
+        near: Scalars = np.fmax.reduce(np.fmin(a, b), axis=0)
+        far: Scalars = np.fmin.reduce(np.fmax(a, b), axis=0)
         t = np.where(near > NEAREST_HIT, near, far)
         return np.where((near <= far) & (t > NEAREST_HIT), t, np.float32(np.inf))
 

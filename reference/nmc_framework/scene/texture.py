@@ -25,7 +25,8 @@ def _mix(a: Vectors, b: Vectors, weight: Scalars) -> Vectors:
 
 
 def _step(value: Scalars) -> Scalars:
-    return (value > 0).astype(np.float32)
+    above: Scalars = (value > 0).astype(np.float32)
+    return above
 
 
 def _scatter(index: Scalars) -> Scalars:
@@ -97,7 +98,7 @@ def beach_ball(colours: tuple[Colour, ...]) -> Texture:
     """Meridian gores of several colours with white caps."""
     table = np.array(colours, np.float32).T
 
-    def texture(points: Vectors, normals: Vectors) -> Vectors:
+    def texture(_: Vectors, normals: Vectors) -> Vectors:
         turn = np.arctan2(normals[1], normals[0]) / (2 * np.pi) + 0.5
         gore = np.minimum((turn * table.shape[1]).astype(np.int64), table.shape[1] - 1)
         return _mix(table[:, gore], _column((0.96, 0.96, 0.96)), _step(np.abs(normals[2]) - 0.86))
@@ -106,7 +107,7 @@ def beach_ball(colours: tuple[Colour, ...]) -> Texture:
 
 
 def dice(face: Colour, pips: Colour, half: float) -> Texture:
-    """A die: face k of six carries k pips; opposite faces add up to seven."""
+    """Face k of six carries k pips; opposite faces add up to seven."""
     ground, dot = _column(face), _column(pips)
     layouts = {
         1: [(0, 0)],

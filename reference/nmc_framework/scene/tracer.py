@@ -19,7 +19,7 @@ from nmc_framework.scene.solids import Pose, Scalars, Vectors
 
 _AMBIENT = np.float32(0.48)
 _DIFFUSE = np.float32(0.72)
-_SHADOW_SLACK = np.float32(2e-3)
+_SHADOW_SLACK = np.float32(8e-3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,8 @@ def render(
     colours = shade(place(t, scene), camera.centre.astype(np.float32), directions)
     k = supersampling
     image = colours.reshape(3, camera.height, k, camera.width, k).mean(axis=(2, 4))
-    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0).copy()
+    bytes_: npt.NDArray[np.uint8] = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    return np.ascontiguousarray(bytes_.transpose(1, 2, 0))
 
 
 def shade(scene: Sequence[Placed], eye: Scalars, directions: Vectors) -> Vectors:
@@ -114,7 +115,8 @@ def _lit(scene: Sequence[Placed], points: Vectors) -> Scalars:
     rays = points - lamp[:, None]
     length = np.sqrt((rays * rays).sum(axis=0))
     first = trace(scene, lamp, rays / length).distance
-    return (first >= length - _SHADOW_SLACK * 4).astype(np.float32)
+    lit: Scalars = (first >= length - _SHADOW_SLACK).astype(np.float32)
+    return lit
 
 
 def _surface(placed: Placed, points: Vectors, directions: Vectors, lit: Scalars) -> Vectors:

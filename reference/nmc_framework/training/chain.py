@@ -35,6 +35,11 @@ class Schedule:
     learning_rate, later_learning_rate
         Peak rates of Adam, the family's own where None; each frame decays to ``final_share`` of it
         along a cosine.
+    focus
+        Share of a later frame's rays that go to pixels which changed since the frame before.
+    damping
+        Adam's epsilon in later frames. Above the usual, it keeps weights that see next to no
+        gradient where they are, instead of scaling every gradient up to the same step.
     exclude_layers, reading
         What later frames freeze; see :func:`~nmc_framework.training.freezing.freeze`.
     seed
@@ -47,6 +52,8 @@ class Schedule:
     learning_rate: float | None = None
     later_learning_rate: float | None = None
     final_share: float = 0.1
+    focus: float = 0.5
+    damping: float = 1e-15
     exclude_layers: tuple[int, ...] = ()
     reading: Reading = "table"
     seed: int = 0
@@ -89,6 +96,7 @@ def train_chain(
     frames: Iterable[FrameViews],
     schedule: Schedule | None = None,
     *,
+    before: FrameViews | None = None,
     report: Callable[[Progress], None] | None = None,
 ) -> Iterator[TrainedFrame]:
     """Train frame after frame, each from the weights of the one before; yield each when done.
@@ -101,9 +109,11 @@ def train_chain(
     cameras
         Training cameras, which stand still.
     frames
-        One after another; only one is held at a time.
+        One after another; two are held at a time.
     schedule
         Defaults to ``Schedule()``.
+    before
+        The views of the frame whose weights the model has, when a chain is taken up again.
     report
         Called after every iteration.
 
@@ -114,7 +124,8 @@ def train_chain(
     """
     plan = schedule or Schedule()
     for views in frames:
-        yield train_frame(model, cameras, views, plan, report=report)
+        yield train_frame(model, cameras, views, plan, before=before, report=report)
+        before = views
 
 
 def train_frame(
@@ -123,6 +134,7 @@ def train_frame(
     views: FrameViews,
     schedule: Schedule,
     *,
+    before: FrameViews | None = None,
     report: Callable[[Progress], None] | None = None,
 ) -> TrainedFrame:
     """Train ``model`` on one frame, from the weights it has; see :func:`train_chain`."""
@@ -134,7 +146,7 @@ def train_frame(
     device = next(model.parameters()).device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(_frame_seed(schedule.seed, views.index))
-        pool = PixelPool(cameras, views, device)
+        pool = PixelPool(cameras, views, before, focus=schedule.focus, device=device)
         loss = _optimise(model, pool, schedule, views.index, iterations, report)
     return TrainedFrame(
         index=views.index,
@@ -158,7 +170,8 @@ def _optimise(
     asked = schedule.later_learning_rate if frame else schedule.learning_rate
     rate = model.learning_rates[1 if frame else 0] if asked is None else asked
     # Built after freezing: a frozen parameter has neither a gradient nor moments.
-    optimiser = torch.optim.Adam(model.parameter_groups(rate), betas=(0.9, 0.99), eps=1e-15)
+    epsilon = schedule.damping if frame else 1e-15
+    optimiser = torch.optim.Adam(model.parameter_groups(rate), betas=(0.9, 0.99), eps=epsilon)
     decay = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda i: _share_of_rate(i / max(iterations, 1), schedule.final_share)
     )

@@ -1,8 +1,8 @@
 """Freezing layers before a frame is fine-tuned (clause 5.3, tables 5-1 and 5-2).
 
-The standard says two things. Table 5-1: ``exclude_layers`` are the layers *to be frozen*. Table 5-2's
-code backs up exactly those layers, freezes everything and puts them back, which leaves them the only
-ones that learn. Both readings are offered here; what is recorded is always the table's.
+The standard says two things. Table 5-1: ``exclude_layers`` are the layers *to be frozen*. The code
+of table 5-2 backs up exactly those layers, freezes everything and puts them back, which leaves them
+the only ones that learn. Both readings are offered here; what is recorded is always the table's.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The pixels of one frame's views as a pool from which batches of rays are drawn (clause 5.1).
 
-Directions are computed for the drawn pixels only: the memory of a run is that of one frame's images.
+Directions are computed for the drawn pixels only: a run's memory is that of one frame's images.
 """
 
 from __future__ import annotations
@@ -16,6 +16,11 @@ from torch import Tensor
 
 from nmc_framework.cameras import Camera
 from nmc_framework.models import RayBatch
+
+
+#: Difference of a colour value, of 255, above which a pixel counts as changed: above the noise of
+#: video coding.
+_CHANGE = 12
 
 
 class ViewsError(ValueError):
@@ -36,15 +41,35 @@ class FrameViews:
 
 
 class PixelPool:
-    """Draws uniformly among all pixels of all views of one frame."""
+    """Draws among all pixels of all views of one frame.
+
+    Parameters
+    ----------
+    cameras, views
+        The frame; image k belongs to camera k.
+    before
+        The frame that the weights come from, where there is one: it tells which pixels changed.
+    focus
+        The share of a batch that is drawn among the changed pixels only; the rest is drawn among
+        all, so that nothing that stands still is forgotten.
+    """
 
     def __init__(
-        self, cameras: Sequence[Camera], views: FrameViews, device: torch.device | str = "cpu"
+        self,
+        cameras: Sequence[Camera],
+        views: FrameViews,
+        before: FrameViews | None = None,
+        *,
+        focus: float = 0.0,
+        device: torch.device | str = "cpu",
     ) -> None:
         _check(cameras, views)
-        self._colours = torch.from_numpy(
-            np.concatenate([np.asarray(image).reshape(-1, 3) for image in views.images])
-        ).to(device)
+        self._colours = torch.from_numpy(_flat(views)).to(device)
+        self._changed = torch.empty(0, dtype=torch.int64)
+        if before is not None and focus > 0:
+            _check(cameras, before)
+            self._changed = torch.from_numpy(_changed(views, before))
+        self.focus = focus if len(self._changed) else 0.0
         sizes = [camera.width * camera.height for camera in cameras]
         self._start = torch.tensor(np.cumsum([0, *sizes[:-1]]), device=device)
         self._width = torch.tensor([camera.width for camera in cameras], device=device)
@@ -58,7 +83,7 @@ class PixelPool:
     def draw(self, count: int, generator: torch.Generator) -> RayBatch:
         """Draw ``count`` pixels with replacement from a CPU ``generator``."""
         device = self._colours.device
-        chosen = torch.randint(len(self), (count,), generator=generator).to(device)
+        chosen = self._choose(count, generator).to(device)
         view = torch.searchsorted(self._start, chosen, right=True) - 1
         within = chosen - self._start[view]
         width = self._width[view]
@@ -71,6 +96,30 @@ class PixelPool:
         )
         colours = self._colours[chosen].float() / 255
         return RayBatch(self._centre[view], directions, colours)
+
+    def _choose(self, count: int, generator: torch.Generator) -> Tensor:
+        focused = int(count * self.focus)
+        everywhere = torch.randint(len(self), (count - focused,), generator=generator)
+        if not focused:
+            return everywhere
+        among = torch.randint(len(self._changed), (focused,), generator=generator)
+        return torch.cat([everywhere, self._changed[among]])
+
+
+def _flat(views: FrameViews) -> npt.NDArray[np.uint8]:
+    return np.concatenate([np.asarray(image).reshape(-1, 3) for image in views.images])
+
+
+def _changed(views: FrameViews, before: FrameViews) -> npt.NDArray[np.int64]:
+    """Return the indices of the pixels that differ from the frame before, and their neighbours'."""
+    masks = []
+    for image, old in zip(views.images, before.images, strict=True):
+        difference = np.abs(image.astype(np.int16) - old).max(axis=2) > _CHANGE
+        grown = np.pad(difference, 1)
+        masks.append(
+            np.lib.stride_tricks.sliding_window_view(grown, (3, 3)).any(axis=(2, 3)).ravel()
+        )
+    return np.flatnonzero(np.concatenate(masks))
 
 
 def _check(cameras: Sequence[Camera], views: FrameViews) -> None:

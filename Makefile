@@ -1,0 +1,55 @@
+# Two commands are all the set-up a fresh machine needs: make demo, make test.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.up-to-date
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types contracts generated format check bench fuzz clean
+
+help:  ## Say what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP)  ## Make .venv with everything in it; nothing to do when it is up to date
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "NMC needs Python 3.11 or newer; say which with make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: setup  ## Train, pack, check, unpack and render a small scene; results in out/demo
+	$(BIN)/nmc demo -o out/demo
+
+test: setup  ## Run the tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: setup  ## Style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup  ## Static types
+	$(BIN)/mypy
+
+contracts: setup  ## Which floor may import which
+	$(BIN)/lint-imports
+
+generated: setup  ## Generated files are up to date
+	$(BIN)/python -m nmc_spec.annex --check
+	$(BIN)/python conformance/generators/worked_example.py --check
+
+format: setup  ## Put the code into its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+check: lint types contracts generated test  ## All that CI runs
+
+bench: setup  ## Sizes and speeds beside the peers; table and plot in out/bench
+	$(BIN)/python -m nmc_tools.bench -o out/bench
+
+fuzz: setup  ## Damage packages for ten minutes
+	$(BIN)/python format/tests/fuzz_reader.py --count 200000
+
+clean:  ## Remove what the commands above made
+	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

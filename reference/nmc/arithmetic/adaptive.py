@@ -1,0 +1,108 @@
+"""The adaptive coder: binary decisions with probabilities that learn (clause 8.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmc.arithmetic import adaptive_kernel as kernels
+from nmc.arithmetic.history import History
+from nmc.arithmetic.payload import SPARE, Reader, count_bytes
+from nmc.arithmetic.planes import CoderError, Plane, Words, layout_of
+
+_FULL_SPAN = 0xFFFFFFFF
+
+
+def encode(
+    planes: Sequence[Plane], current: Sequence[Words], history: History, *, mixing: bool
+) -> bytes | None:
+    """Encode all planes in order; history moves on to this frame.
+
+    Returns
+    -------
+    bytes or None
+        None where the code is longer than the words themselves.
+    """
+    stored = sum(plane.reference.nbytes for plane in planes)
+    words16 = np.zeros(stored // 2 + SPARE, np.uint16)
+    octets = np.zeros(stored + 2 * SPARE, np.uint8)
+    state = np.array([_FULL_SPAN, 0, 0, 0], np.int64)
+    if not _walk(True, planes, current, history, words16, octets, state, mixing):
+        return None
+    place = int(state[2])
+    if place + 2 > words16.size:
+        return None
+    kernels.finish(words16, state)
+    coded = words16[: place + 2].astype("<u2").tobytes()
+    raw = octets[: (int(state[3]) + 7) // 8].tobytes()
+    return count_bytes(len(coded) // 2) + count_bytes(len(raw)) + coded + raw
+
+
+def decode(
+    reader: Reader, planes: Sequence[Plane], history: History, *, mixing: bool
+) -> list[Words]:
+    """Decode all planes in order; history moves on to this frame.
+
+    Raises
+    ------
+    CoderError
+        If the payload is malformed.
+    """
+    word_count, raw_size = reader.count(), reader.count()
+    if word_count < 2:
+        raise CoderError(f"{word_count} code words, expected 2 or more")
+    words16 = reader.words(word_count)
+    octets = reader.octets(raw_size)
+    low = int(words16[0]) << 16 | int(words16[1])
+    state = np.array([_FULL_SPAN, low, 2, 0], np.int64)
+    decoded: list[Words] = [np.zeros_like(plane.reference) for plane in planes]
+    whole = _walk(False, planes, decoded, history, words16, octets, state, mixing)
+    if not whole or state[2] != word_count or (state[3] + 7) // 8 != raw_size:
+        raise CoderError("the code words or raw bits do not end where the planes do")
+    return decoded
+
+
+def _walk(
+    encoding: bool,
+    planes: Sequence[Plane],
+    current: Sequence[Words],
+    history: History,
+    words16: NDArray[np.uint16],
+    octets: NDArray[np.uint8],
+    state: NDArray[np.int64],
+    mixing: bool,
+) -> bool:
+    trend = kernels.first_trend()
+    for plane, words in zip(planes, current, strict=True):
+        if plane.count == 0:
+            continue
+        layout = layout_of(plane)
+        key = (plane.bits, plane.exponent_bits, plane.mantissa_bits)
+        model = history.models.setdefault(("adaptive", key), kernels.first_model())
+        trend = history.trends.setdefault(plane.row, trend.copy())
+        changes = history.changes_of(plane).copy()
+        columns = np.empty((4, max(int(layout[1]), kernels.FEATURES)), np.int64)
+        wide = np.zeros(plane.count, np.uint64)
+        if encoding:
+            wide[:] = words
+        done = kernels.code_plane(
+            encoding,
+            layout,
+            plane.reference.astype(np.uint64),
+            wide,
+            changes,
+            trend,
+            columns,
+            model,
+            words16,
+            octets,
+            state,
+        )
+        if done != kernels.OK:
+            return False
+        history.changes[plane.row] = changes
+        if not encoding:
+            words[:] = wide.astype(words.dtype)
+    return True

@@ -1,0 +1,118 @@
+"""Tables and the plot of a benchmark."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PEERS_VERSIONS = ("numpy", "numba", "zstandard", "pcodec", "zipnn", "h5py", "safetensors")
+
+
+def machine() -> str:
+    """Return what the figures were measured on."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+        models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        name = models[0] if models else name
+    versions = ", ".join(f"{package} {metadata.version(package)}" for package in PEERS_VERSIONS)
+    return (
+        f"{name}, {os.cpu_count()} cores, one thread used, Python {platform.python_version()}, "
+        f"{versions}"
+    )
+
+
+def coder_table(results: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Return the table of coders as Markdown: a row for each method, columns for each chain."""
+    chains = list(results)
+    heads = [f"{c}: bytes/frame | ratio | encode | decode | memory" for c in chains]
+    lines = [
+        "| method | " + " | ".join(heads) + " |",
+        "|---|" + "---:|---:|---:|---:|---:|" * len(chains),
+    ]
+    for method in results[chains[0]]:
+        cells = []
+        for chain in chains:
+            r = results[chain][method]
+            cells.append(
+                f"{r['bytes_per_frame']:,.0f} | {r['ratio']:.3f} | {r['encode']:.0f} | "
+                f"{r['decode']:.0f} | {r['memory'] / 1e6:.0f}"
+            )
+        name = f"**{method}**" if method.startswith("nmc") else method
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def package_table(results: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Return the table of whole packages as Markdown."""
+    lines = [
+        (
+            "| chain, effort | ratio of deltas | ratio on disk | container | encode MB/s | decode MB/s "
+            "| seek to the last frame |"
+        ),
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {chain}, {effort} | {r['ratio']:.3f} | {r['package_ratio']:.3f} | "
+        f"{r['container']:,.0f} B, {100 * r['container_share']:.3f} % | {r['encode']:.0f} | "
+        f"{r['decode']:.0f} | {r['seek']:.1f} frames' time for {r['seek_frames']:.0f} frames |"
+        for chain, efforts in results.items()
+        for effort, r in efforts.items()
+    ]
+    return "\n".join(lines)
+
+
+def plot(results: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
+    """Draw ratio against speed, one panel for each chain and direction."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    chains = list(results)
+    figure, axes = plt.subplots(
+        len(chains), 2, figsize=(12, 4.6 * len(chains)), squeeze=False, layout="constrained"
+    )
+    for row, chain in enumerate(chains):
+        for column, direction in enumerate(("encode", "decode")):
+            _panel(axes[row][column], results[chain], chain, direction)
+    figure.suptitle("Lossless delta frames: smaller is up, faster is right; one core", fontsize=13)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _panel(axis: Any, methods: dict[str, dict[str, float]], chain: str, direction: str) -> None:
+    ordered = sorted(methods.items(), key=lambda item: -item[1]["ratio"])
+    for rank, (name, r) in enumerate(ordered, 1):
+        own = name.startswith("nmc")
+        axis.scatter(r[direction], r["ratio"], s=70, c="#d62728" if own else "#7f7f7f", zorder=3)
+        axis.annotate(
+            name if own else str(rank),
+            (r[direction], r["ratio"]),
+            textcoords="offset points",
+            xytext=(7, 4),
+            fontsize=9,
+            weight="bold" if own else "normal",
+            color="#d62728" if own else "#333333",
+        )
+    peers = [f"{i}  {n}" for i, (n, _) in enumerate(ordered, 1) if not n.startswith("nmc")]
+    axis.text(
+        0.02,
+        0.02,
+        "\n".join(peers),
+        transform=axis.transAxes,
+        fontsize=7.5,
+        va="bottom",
+        color="#333333",
+        bbox={"boxstyle": "round", "fc": "white", "ec": "#cccccc", "alpha": 0.9},
+    )
+    axis.set_xscale("log")
+    axis.set_xlim(0.5, 4e4)
+    axis.grid(visible=True, which="both", alpha=0.25)
+    axis.set_xlabel(f"{direction}, MB/s of raw model (log)")
+    axis.set_ylabel("ratio raw / coded")
+    axis.set_title(f"{chain}: {direction}")

@@ -1,0 +1,102 @@
+"""Measures one method on one chain, in a process of its own: ``python -m nmc_tools.bench.worker``.
+
+Prints one JSON document. A process for each method keeps their peak memory apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nmc_tools.bench.peers import METHODS, Chain, Method
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_ENOUGH_SECONDS = 0.6
+_MOST_REPEATS = 7
+
+
+def peak_memory() -> int:
+    """Return the peak resident bytes of this process so far; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    import sys
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def load_chain(folder: Path) -> Chain:
+    """Read a chain of safetensors files, in natural order."""
+    from nmc_tools import checkpoints
+
+    paths = checkpoints.expand([folder])
+    states = tuple(checkpoints.read(path).state for path in paths)
+    return Chain(folder.name, states)  # type: ignore[arg-type]
+
+
+def best_seconds(work: Callable[[], None]) -> float:
+    """Return the shortest of several runs; one run where it takes long."""
+    best = total = 0.0
+    for i in range(_MOST_REPEATS):
+        start = time.perf_counter()
+        work()
+        taken = time.perf_counter() - start
+        best = taken if i == 0 else min(best, taken)
+        total += taken
+        if total > _ENOUGH_SECONDS:
+            break
+    return best
+
+
+def measure(method: Method, chain: Chain) -> dict[str, float]:
+    """Code and decode every delta frame of a chain; the first round warms up and checks."""
+    deltas = range(1, len(chain.frames))
+    coded = {t: method.encode(chain, t) for t in deltas}
+    for t in deltas:
+        words = method.decode(coded[t], chain, t)
+        words = np.concatenate(words) if isinstance(words, list) else words
+        if not np.array_equal(words, chain.flat(t)):
+            raise ValueError(f"frame {t} did not come back bit for bit")
+
+    def encode() -> None:
+        for t in deltas:
+            method.encode(chain, t)
+
+    def decode() -> None:
+        for t in deltas:
+            method.decode(coded[t], chain, t)
+
+    raw = sum(chain.flat(t).nbytes for t in deltas)
+    size = sum(map(len, coded.values()))
+    return {
+        "bytes_per_frame": size / len(deltas),
+        "ratio": float(np.mean([chain.flat(t).nbytes / len(coded[t]) for t in deltas])),
+        "encode": raw / 1e6 / best_seconds(encode),
+        "decode": raw / 1e6 / best_seconds(decode),
+    }
+
+
+def main() -> None:
+    """Measure what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--method", required=True, choices=METHODS)
+    parser.add_argument("--chain", required=True, type=Path)
+    arguments = parser.parse_args()
+    chain = load_chain(arguments.chain)
+    before = peak_memory()
+    result = measure(METHODS[arguments.method](), chain)
+    result["memory"] = peak_memory() - before
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
