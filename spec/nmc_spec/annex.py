@@ -52,8 +52,8 @@ _ANNEX_A = """\
 
 Version {version}. A finding is one entry of this catalogue with its fields filled in, and exactly
 one place (clause [11.2](11-conformance.md#c11-2)). An *error* refuses the package; a *warning* does
-not. Codes are permanent: a code is never renamed and never takes another meaning. Messages and hints
-are informative, and a program may translate them.
+not. Codes are permanent: a code is never renamed and never takes another meaning. Messages and
+hints are informative, and a program may translate them.
 
 Codes without a clause are about the host or about an input that is no package. They say nothing
 about conformance.
@@ -144,7 +144,7 @@ def manifest_table() -> str:
             (
                 f"`{path}`",
                 f"`{column.type}`, {_TYPES[column.type]}",
-                " × ".join(column.dims) or "scalar",
+                " x ".join(column.dims) or "scalar",
                 "yes" if column.required else "no",
             )
             for path, column in manifest_layout().items()

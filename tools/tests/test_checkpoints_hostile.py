@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -18,13 +19,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nmc_format.dtypes import to_words
 from nmc_tools import checkpoints
 from nmc_tools.checkpoints import CheckpointError
 
 torch = pytest.importorskip("torch")
 
 
-def refused(path, match=""):
+def refused(path, match="."):
     with pytest.raises(CheckpointError, match=match) as caught:
         checkpoints.read(path)
     assert "\n" not in str(caught.value)
@@ -53,7 +55,11 @@ def torch_zip(path, data, members=(), root="archive/"):
 @pytest.mark.parametrize("function", [os.system, subprocess.check_call, eval, exec])
 def test_a_pickle_that_runs_commands(tmp_path, zipped, protocol, function):
     marker = tmp_path / "marker"
-    run = f"open({str(marker)!r}, 'w')" if function in (eval, exec) else f"touch '{marker}'"
+    run = (
+        f"__import__('pathlib').Path({str(marker)!r}).touch()"
+        if function in (eval, exec)
+        else f"touch '{marker}'"
+    )
     args = (["touch", str(marker)],) if function is subprocess.check_call else (run,)
     value = {"w": torch.ones(2), "x": Call(function, *args)}
     path = tmp_path / "a.pt"
@@ -123,7 +129,7 @@ def test_the_crafted_tensor_is_read_when_it_is_honest(tmp_path):
         ({"offset": -1}, "-1 where a count was expected"),
         ({"shape": (2, 2)}, "no storage, shape and strides"),
         ({"shape": (1,) * 40, "strides": (1,) * 40}, "at most 32 dimensions"),
-        ({"shape": (0, 2**61), "strides": (2**61, 1)}, ""),
+        ({"shape": (0, 2**61), "strides": (2**61, 1)}, "is malformed"),
     ],
 )
 def test_tensors_that_claim_too_much(tmp_path, claims, match):
@@ -434,7 +440,7 @@ def test_any_damage_is_refused_or_read(tmp_path_factory, name, data):
     except CheckpointError as error:
         assert "\n" not in str(error)
     else:
-        assert sum(a.data.nbytes for a in checkpoint.state.values()) < 2**20
+        assert sum(to_words(a).nbytes for a in checkpoint.state.values()) < 2**20
 
 
 @given(ops=st.lists(st.sampled_from([
@@ -447,10 +453,8 @@ def test_any_damage_is_refused_or_read(tmp_path_factory, name, data):
 def test_any_operations_are_refused_or_read(tmp_path_factory, ops):
     path = tmp_path_factory.getbasetemp() / "operations.pt"
     torch_zip(path, b"\x80\x02" + b"".join(ops) + b".", {"data/0": b"1234"})
-    try:
+    with contextlib.suppress(CheckpointError):
         checkpoints.read(path)
-    except CheckpointError:
-        pass
 
 
 def test_hdf5_files_that_crash_or_exhaust_the_library(tmp_path, monkeypatch):

@@ -97,7 +97,7 @@ def main() -> None:
                     progress(done, steps)
                 chain = load_chain(path)
                 for effort in ("fast", "strong", "max"):
-                    packages[path.name][effort] = measure_package(chain, effort)  # type: ignore[arg-type]
+                    packages[path.name][effort] = measure_package(chain, effort)
                     done += 1
                     progress(done, steps)
         opening = measure_opening()
@@ -110,22 +110,17 @@ def _write(
     packages: dict[str, dict[str, Any]],
     opening: dict[str, Any],
 ) -> None:
-    seconds = opening["seconds"]
     text = "\n".join(
         [
-            "Lossless coders, mean of the delta frames; MB/s of raw model per core, memory in MB.",
+            "Lossless coders, mean of the delta frames, MB/s of raw model on one core; memory is what "
+            "coding and decoding add to the chain itself.",
             "",
-            report.coder_table(coders),
-            "",
+            *(line for chain, methods in coders.items() for line in _coder_lines(chain, methods)),
             "Whole packages: files, digests of segments and states, verified reading.",
             "",
             report.package_table(packages),
             "",
-            (
-                f"Opening a package of {opening['frames']:,} frames: {1e3 * seconds['file']:.1f} ms as "
-                f"a file, {1e3 * seconds['directory']:.1f} ms as a directory; a seek into its middle: "
-                f"{1e3 * opening['seek_seconds']:.1f} ms."
-            ),
+            _opening_text(opening),
             "",
             f"Measured on {report.machine()}.",
             "",
@@ -137,6 +132,19 @@ def _write(
     report.plot(coders, folder / "bench.png")
     out.print(text, markup=False)
     out.print(f"{folder}: bench.md, bench.json, bench.png", markup=False)
+
+
+def _coder_lines(chain: str, methods: dict[str, dict[str, float]]) -> list[str]:
+    return [f"Chain `{chain}`:", "", report.coder_table(methods), ""]
+
+
+def _opening_text(opening: dict[str, Any]) -> str:
+    file, folder = (1e3 * opening["seconds"][form] for form in ("file", "directory"))
+    return (
+        f"Opening a package of {opening['frames']:,} frames: {file:.1f} ms as a file, "
+        f"{folder:.1f} ms as a directory; a seek into its middle: "
+        f"{1e3 * opening['seek_seconds']:.1f} ms."
+    )
 
 
 if __name__ == "__main__":

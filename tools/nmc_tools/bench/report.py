@@ -26,40 +26,31 @@ def machine() -> str:
     )
 
 
-def coder_table(results: dict[str, dict[str, dict[str, float]]]) -> str:
-    """Return the table of coders as Markdown: a row for each method, columns for each chain."""
-    chains = list(results)
-    heads = [f"{c}: bytes/frame | ratio | encode | decode | memory" for c in chains]
+def coder_table(methods: dict[str, dict[str, float]]) -> str:
+    """Return the table of the coders on one chain as Markdown."""
     lines = [
-        "| method | " + " | ".join(heads) + " |",
-        "|---|" + "---:|---:|---:|---:|---:|" * len(chains),
+        "| method | bytes/frame | ratio | encode MB/s | decode MB/s | memory MB |",
+        "|---|---:|---:|---:|---:|---:|",
     ]
-    for method in results[chains[0]]:
-        cells = []
-        for chain in chains:
-            r = results[chain][method]
-            cells.append(
-                f"{r['bytes_per_frame']:,.0f} | {r['ratio']:.3f} | {r['encode']:.0f} | "
-                f"{r['decode']:.0f} | {r['memory'] / 1e6:.0f}"
-            )
+    for method, r in methods.items():
         name = f"**{method}**" if method.startswith("nmc") else method
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        lines.append(
+            f"| {name} | {r['bytes_per_frame']:,.0f} | {r['ratio']:.3f} | {r['encode']:.0f} | "
+            f"{r['decode']:.0f} | {r['memory'] / 1e6:.0f} |"
+        )
     return "\n".join(lines)
 
 
 def package_table(results: dict[str, dict[str, dict[str, float]]]) -> str:
     """Return the table of whole packages as Markdown."""
     lines = [
-        (
-            "| chain, effort | ratio of deltas | ratio on disk | container | encode MB/s | decode MB/s "
-            "| seek to the last frame |"
-        ),
+        "| chain, effort | deltas | on disk | container | encode MB/s | decode MB/s | last frame |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     lines += [
         f"| {chain}, {effort} | {r['ratio']:.3f} | {r['package_ratio']:.3f} | "
         f"{r['container']:,.0f} B, {100 * r['container_share']:.3f} % | {r['encode']:.0f} | "
-        f"{r['decode']:.0f} | {r['seek']:.1f} frames' time for {r['seek_frames']:.0f} frames |"
+        f"{r['decode']:.0f} | {r['seek']:.1f} of {r['seek_frames']:.0f} frames' time |"
         for chain, efforts in results.items()
         for effort, r in efforts.items()
     ]

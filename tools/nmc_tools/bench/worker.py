@@ -22,16 +22,31 @@ _ENOUGH_SECONDS = 0.6
 _MOST_REPEATS = 7
 
 
-def peak_memory() -> int:
-    """Return the peak resident bytes of this process so far; 0 where the system does not tell."""
-    try:
-        import resource
-    except ImportError:
-        return 0
-    import sys
+def restart_peak() -> int:
+    """Forget the peak of the resident memory so far; return what is resident now, in bytes.
 
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    Linux only; elsewhere the peak is that of the whole process, and 0 is returned.
+    """
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return 0
+    return _status("VmRSS")
+
+
+def peak_memory() -> int:
+    """Return the peak resident bytes since :func:`restart_peak`; 0 where the system hides it."""
+    try:
+        return _status("VmHWM")
+    except OSError:
+        return 0
+
+
+def _status(field: str) -> int:
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"/proc/self/status has no {field}")
 
 
 def load_chain(folder: Path) -> Chain:
@@ -75,6 +90,10 @@ def measure(method: Method, chain: Chain) -> dict[str, float]:
         for t in deltas:
             method.decode(coded[t], chain, t)
 
+    resident = restart_peak()
+    encode()
+    decode()
+    memory = peak_memory() - resident
     raw = sum(chain.flat(t).nbytes for t in deltas)
     size = sum(map(len, coded.values()))
     return {
@@ -82,6 +101,7 @@ def measure(method: Method, chain: Chain) -> dict[str, float]:
         "ratio": float(np.mean([chain.flat(t).nbytes / len(coded[t]) for t in deltas])),
         "encode": raw / 1e6 / best_seconds(encode),
         "decode": raw / 1e6 / best_seconds(decode),
+        "memory": float(memory),
     }
 
 
@@ -92,10 +112,7 @@ def main() -> None:
     parser.add_argument("--chain", required=True, type=Path)
     arguments = parser.parse_args()
     chain = load_chain(arguments.chain)
-    before = peak_memory()
-    result = measure(METHODS[arguments.method](), chain)
-    result["memory"] = peak_memory() - before
-    print(json.dumps(result))
+    print(json.dumps(measure(METHODS[arguments.method](), chain)))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 _SUFFIX = ".npy"
 _TEXT_KINDS = "USMm"
-_NUMPY_KINDS = "biufc"
 
 
 def read_npz(archive: Archive) -> Checkpoint:
@@ -120,7 +119,7 @@ def write_npz(file: BinaryIO, state: Mapping[str, Array]) -> None:
     """
     for name, array in state.items():
         dtype = dtype_of(array)
-        if not isinstance(array, np.ndarray) or array.dtype.kind not in _NUMPY_KINDS:
+        if dtype.numpy_name not in np.sctypeDict:
             raise Refusal(
                 f"{plain(name)!r} is {dtype.name}, which .npz cannot hold",
                 "write safetensors or pt instead",
@@ -132,4 +131,5 @@ def write_npz(file: BinaryIO, state: Mapping[str, Array]) -> None:
             # A fixed date: the same state is the same file.
             info = zipfile.ZipInfo(f"{name}{_SUFFIX}", date_time=(1980, 1, 1, 0, 0, 0))
             with archive.open(info, "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+                values = np.asarray(array, order="C")
+                np.lib.format.write_array(member, values, allow_pickle=False)

@@ -107,13 +107,14 @@ def _kind(path: Path, head: bytes, tail: bytes, size: int) -> str:
         return "keras"
     if head.startswith((b"ply\n", b"ply\r\n")):
         return "ply"
+    # first, since a header of 896 bytes begins as a pickle does
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size:
+        return "safetensors"
     if head.startswith(b"\x80") and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return "torch-legacy"
     foreign = foreign_kind(path, head, tail)
     if foreign is not None:
         raise refuse_foreign(foreign)
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size:
-        return "safetensors"
     kind = _BY_SUFFIX.get(path.suffix.lower())
     if kind is None:
         raise Refusal(

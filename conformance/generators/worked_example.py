@@ -1,0 +1,455 @@
+"""Makes the worked example of annex E with numpy, h5py and hashlib alone: vector, package, listing.
+
+Run ``python conformance/generators/worked_example.py`` in a checkout: it writes the vector
+``05-package/worked-example`` and the generated part of ``spec/text/annex-e-worked-example.md``.
+Every byte but those of ``manifest.h5``, which the HDF5 library lays out, is the same on each run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import h5py
+import numpy as np
+
+from nmc_spec.annex import replaced
+
+Array: TypeAlias = "np.ndarray[Any, Any]"
+
+ROOT = Path(__file__).resolve().parents[2]
+VECTOR = ROOT / "conformance" / "vectors" / "05-package" / "worked-example"
+ANNEX = ROOT / "spec" / "text" / "annex-e-worked-example.md"
+PART = "worked-example"
+PACKAGE = "package.nmc"
+MANIFEST = "manifest.h5"
+
+SKIP, RAW, INTEGER = 1, 2, 3
+MODE_NAMES = {SKIP: "skip", RAW: "raw", INTEGER: "integer"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the tensor table, with the words of both frames (clause 5.4.3)."""
+
+    name: str
+    dtype: str
+    role: int
+    layer: int
+    shape: tuple[int, ...]
+    words: tuple[Array, Array]
+
+
+def _f32(*values: float) -> Array:
+    return np.array(values, "<f4").view("<u4")
+
+
+_BIAS = _f32(0.5, -0.0)
+
+ROWS = (
+    Row("front.bias", "F32", 0, 0, (2,), (_BIAS, _BIAS)),
+    Row(
+        "rear.weight",
+        "F32",
+        0,
+        1,
+        (2, 2),
+        (_f32(1.0, -2.0, 0.25, 3.0), _f32(1.0 + 2.0**-23, -2.5, 0.125, 3.0)),
+    ),
+    Row("step", "I64", 1, -1, (), (np.array([1000], "<u8"), np.array([1100], "<u8"))),
+)
+
+MODES = ((RAW, RAW, RAW), (SKIP, INTEGER, INTEGER))
+
+REQUIRES_GRAD = ((1, 1, 0), (0, 1, 0))
+EXCLUDE_LAYERS: tuple[tuple[int, ...], ...] = ((), (0,))
+
+
+def le32(number: int) -> bytes:
+    """Return a number as u32 (clause 3.2)."""
+    return number.to_bytes(4, "little")
+
+
+def le64(number: int) -> bytes:
+    """Return a number as u64 (clause 3.2)."""
+    return number.to_bytes(8, "little")
+
+
+def framed(text: bytes) -> bytes:
+    """Return F(text) (clause 3.2)."""
+    return le32(len(text)) + text
+
+
+def tensor_preimage(dtype: str, shape: tuple[int, ...], data: bytes) -> bytes:
+    """Return the bytes whose SHA-256 is a tensor digest (clause 4.5.1)."""
+    dimensions = b"".join(map(le64, shape))
+    return b"nmc tensor 1" + framed(dtype.encode()) + le32(len(shape)) + dimensions + data
+
+
+def state_preimage(tensors: dict[str, bytes]) -> bytes:
+    """Return the bytes whose SHA-256 is the digest of a state, given name → tensor digest."""
+    entries = sorted((name.encode(), digest) for name, digest in tensors.items())
+    body = b"".join(framed(name) + digest for name, digest in entries)
+    return b"nmc state 1\0" + le32(len(entries)) + body
+
+
+def _tensor_preimage(row: Row, frame: int) -> bytes:
+    return tensor_preimage(row.dtype, row.shape, row.words[frame].tobytes())
+
+
+def _state_preimage(frame: int) -> bytes:
+    digests = {row.name: hashlib.sha256(_tensor_preimage(row, frame)).digest() for row in ROWS}
+    return state_preimage(digests)
+
+
+def state_digest(frame: int) -> bytes:
+    """Return the state digest of one frame of the example (clause 4.5.2)."""
+    return hashlib.sha256(_state_preimage(frame)).digest()
+
+
+def segment(
+    parent: bytes | None, state: bytes, streams: dict[str, bytes], version: str = "1.0"
+) -> bytes:
+    """Return a segment in canonical form (clause 6.1.3).
+
+    Parameters
+    ----------
+    parent, state : bytes
+        State digests; ``parent`` is None in a key frame.
+    streams : dict of str to bytes
+        Streams by name.
+    version : str
+        Value of the metadata key ``nmc``.
+    """
+    parts = [f'"__metadata__":{{"nmc":"{version}"']
+    if parent is not None:
+        parts[0] += f',"parent":"{parent.hex()}"'
+    parts[0] += f',"state":"{state.hex()}"}}'
+    start = 0
+    for name in sorted(streams):
+        end = start + len(streams[name])
+        parts.append(
+            f'"{name}":{{"dtype":"U8","shape":[{end - start}],"data_offsets":[{start},{end}]}}'
+        )
+        start = end
+    header = ("{" + ",".join(parts) + "}").encode("ascii")
+    header += b" " * (-(8 + len(header)) % 64)
+    return le64(len(header)) + header + b"".join(streams[name] for name in sorted(streams))
+
+
+def segments() -> list[bytes]:
+    """Return the segments of the example."""
+    made = []
+    for t, modes in enumerate(MODES):
+        streams = {"modes": bytes(modes)}
+        raw = b"".join(
+            row.words[t].tobytes() for row, mode in zip(ROWS, modes, strict=True) if mode == RAW
+        )
+        differences = b"".join(
+            np.subtract(row.words[1], row.words[0]).tobytes()  # unsigned: modulo 2^w
+            for row, mode in zip(ROWS, modes, strict=True)
+            if mode == INTEGER
+        )
+        if raw:
+            streams["raw"] = raw
+        if differences:
+            streams["integer"] = differences
+        made.append(segment(state_digest(t - 1) if t else None, state_digest(t), streams))
+    return made
+
+
+def _text(*values: str) -> Array:
+    encoded = [value.encode() for value in values]
+    return np.array(encoded, f"S{max(map(len, encoded)) or 1}")
+
+
+def _scalar_text(value: str) -> Array:
+    return _text(value).reshape(())
+
+
+def objects() -> dict[str, Array]:
+    """Return every object of the manifest by path, the digest included (clause 5.3)."""
+    coded = segments()
+    rank = max(len(row.shape) for row in ROWS)
+    shape = np.full((len(ROWS), rank), -1, "<i8")
+    for i, row in enumerate(ROWS):
+        shape[i, : len(row.shape)] = row.shape
+    listed = [layer for layers in EXCLUDE_LAYERS for layer in layers]
+    sizes = [sum(row.words[t].nbytes for row in ROWS) for t in range(len(coded))]
+    made: dict[str, Array] = {
+        "/@format": _scalar_text("nmc"),
+        "/@format_version": _scalar_text("1.0"),
+        "/@profile": _scalar_text("baseline"),
+        "/@level": np.array(1, "<u4"),
+        "/@must_understand": _scalar_text(""),
+        "/@sequence_id": _scalar_text("worked-example"),
+        "/@creator": _scalar_text("worked_example.py"),
+        "/model@family": _scalar_text("example"),
+        "/model@configuration": _scalar_text("{}"),
+        "/model/tensors/name": _text(*(row.name for row in ROWS)),
+        "/model/tensors/dtype": _text(*(row.dtype for row in ROWS)),
+        "/model/tensors/role": np.array([row.role for row in ROWS], "u1"),
+        "/model/tensors/layer": np.array([row.layer for row in ROWS], "<i4"),
+        "/model/tensors/shape": shape,
+        "/frames@timescale": np.array(30, "<u4"),
+        "/frames/coding": np.array([0, 1], "u1"),
+        "/frames/presentation_time": np.array([0, 1], "<i8"),
+        "/frames/segment_length": np.array([len(data) for data in coded], "<u8"),
+        "/frames/segment_sha256": _bytes(*(hashlib.sha256(data).digest() for data in coded)),
+        "/frames/state_bytes": np.array(sizes, "<u8"),
+        "/frames/state_digest": _bytes(*(state_digest(t) for t in range(len(coded)))),
+        "/training/trained_from": np.array([-1, 0], "<i8"),
+        "/training/iterations": np.array([2000, 200], "<i8"),
+        "/training/requires_grad": np.packbits(
+            np.array(REQUIRES_GRAD, "u1"), axis=1, bitorder="little"
+        ),
+        "/training/requires_grad_known": np.array([1, 1], "u1"),
+        "/training/exclude_layers": np.array(listed, "<i4"),
+        "/training/exclude_layers_count": np.array([len(e) for e in EXCLUDE_LAYERS], "<i4"),
+    }
+    digest = hashlib.sha256(manifest_preimage(made)).digest()
+    made["/@manifest_digest"] = np.frombuffer(digest, "u1")
+    return made
+
+
+def _bytes(*digests: bytes) -> Array:
+    return np.frombuffer(b"".join(digests), "u1").reshape(len(digests), -1)
+
+
+def _type(array: Array) -> str:
+    return "str" if array.dtype.kind == "S" else f"{array.dtype.kind}{array.dtype.itemsize}"
+
+
+def _entry(path: str, array: Array) -> bytes:
+    head = framed(path.encode()) + framed(_type(array).encode())
+    head += le32(array.ndim) + b"".join(map(le64, array.shape))
+    if array.dtype.kind == "S":
+        return head + b"".join(framed(text) for text in array.reshape(-1).tolist())
+    return head + array.tobytes()
+
+
+def manifest_preimage(made: dict[str, Array]) -> bytes:
+    """Return the bytes whose SHA-256 is the manifest digest (clause 5.3.4)."""
+    paths = sorted(path for path in made if path != "/@manifest_digest")
+    return b"nmc manifest 1\0" + b"".join(_entry(path, made[path]) for path in paths)
+
+
+def write_manifest(path: Path, made: dict[str, Array]) -> None:
+    """Write a manifest in the compact form of annex D."""
+    creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    creation.set_obj_track_times(False)
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_libver_bounds(h5py.h5f.LIBVER_V18, h5py.h5f.LIBVER_V18)
+    handle = h5py.h5f.create(str(path).encode(), h5py.h5f.ACC_TRUNC, creation, access)
+    with h5py.File(handle) as file:
+        for group in ("model", "model/tensors", "frames", "training"):
+            plain = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
+            plain.set_obj_track_times(False)
+            h5py.h5g.create(file.id, group.encode(), None, plain)
+        for name, array in made.items():
+            kind = array.dtype
+            if kind.kind == "S":
+                kind = h5py.string_dtype("utf-8", kind.itemsize)
+            group, _, attribute = name.partition("@")
+            if attribute:
+                file[group].attrs.create(attribute, array, array.shape, kind)
+            else:
+                file.create_dataset(name, data=array, dtype=kind, track_times=False)
+
+
+def read_manifest(path: Path) -> dict[str, Array]:
+    """Return every object of a manifest by path, in the order of the paths."""
+    found: dict[str, Array] = {}
+
+    def visit(name: str, node: Any) -> None:
+        for attribute, value in node.attrs.items():
+            found[f"/{name}@{attribute}"] = np.asarray(value)
+        if isinstance(node, h5py.Dataset):
+            found[f"/{name}"] = np.asarray(node[()])
+
+    with h5py.File(path, "r") as file:
+        visit("", file)
+        file.visititems(visit)
+    return {
+        name: array.astype("S") if array.dtype.kind in "OU" else array
+        for name, array in sorted(found.items())
+    }
+
+
+def vector(package: Path) -> dict[str, Any]:
+    """Return the content of ``vector.json``, given the package on disk."""
+    members = sorted(p.relative_to(package).as_posix() for p in package.rglob("*") if p.is_file())
+    return {
+        "id": "05-package/worked-example",
+        "summary": "the package of annex E decodes to the states of annex E",
+        "clauses": [
+            "4.5.1",
+            "4.5.2",
+            "5.1.2",
+            "5.3.3",
+            "5.3.4",
+            "6.1.3",
+            "6.2.2",
+            "7.2.2",
+            "9.3.2",
+        ],
+        "profile": "baseline",
+        "level": 1,
+        "requires": [],
+        "input": {
+            "path": PACKAGE,
+            "sha256": {
+                name: hashlib.sha256((package / name).read_bytes()).hexdigest() for name in members
+            },
+        },
+        "generator": {"name": "worked_example", "case": "worked-example", "seed": None},
+        "derived_from": None,
+        "expected": {
+            "outcome": "accept",
+            "state_digests": [state_digest(t).hex() for t in range(len(MODES))],
+        },
+    }
+
+
+def write_package(package: Path) -> None:
+    """Write the package as a directory (clause 5.1.1)."""
+    (package / "segments").mkdir(parents=True)
+    for t, data in enumerate(segments()):
+        (package / "segments" / f"{t:08d}.safetensors").write_bytes(data)
+    write_manifest(package / MANIFEST, objects())
+
+
+def dump(data: bytes) -> str:
+    """Return bytes as lines of offset, 16 bytes in base 16, and their ASCII."""
+    lines = []
+    for at in range(0, len(data), 16):
+        part = data[at : at + 16]
+        text = "".join(chr(b) if 0x20 <= b < 0x7F else "." for b in part)
+        lines.append(f"{at:04x}  {part.hex(' '):<47}  {text}")
+    return "```text\n" + "\n".join(lines) + "\n```\n"
+
+
+def _values(array: Array) -> str:
+    if array.dtype.kind == "S":
+        return ", ".join(f"`{text.decode()}`" if text else "(empty)" for text in array.reshape(-1))
+    if array.dtype == np.uint8 and array.shape[-1:] == (32,):
+        return "<br>".join(f"`{row.tobytes().hex()}`" for row in array.reshape(-1, 32))
+    return "`" + json.dumps(array.tolist()) + "`"
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _sequence_table() -> str:
+    rows = []
+    for row in ROWS:
+        for t, words in enumerate(row.words):
+            kind = "<f4" if row.dtype == "F32" else "<i8"
+            elements = ", ".join(str(v) for v in words.view(kind).tolist())
+            width = 2 * words.itemsize
+            bits = ", ".join(f"`{int(word):0{width}X}`" for word in words)
+            rows.append(
+                (f"`{row.name}`", str(t), MODE_NAMES[MODES[t][ROWS.index(row)]], elements, bits)
+            )
+    return _table(("Tensor", "Frame", "Mode", "Elements", "Words"), rows)
+
+
+def _difference_table() -> str:
+    rows = []
+    for row, mode in zip(ROWS, MODES[1], strict=True):
+        if mode != INTEGER:
+            continue
+        width = 2 * row.words[0].itemsize
+        for x, z in zip(*row.words, strict=True):
+            y = (int(z) - int(x)) % 2 ** (8 * row.words[0].itemsize)
+            cells = (f"`{number:0{width}X}`" for number in (int(x), y, int(z)))
+            rows.append((f"`{row.name}`", *cells))
+    return _table(("Tensor", "Word x of frame 0", "Difference y", "(x + y) mod 2^w"), rows)
+
+
+def _digest_table() -> str:
+    rows = []
+    for t in range(len(MODES)):
+        rows += [
+            (f"`{row.name}`", str(t), f"`{hashlib.sha256(_tensor_preimage(row, t)).hexdigest()}`")
+            for row in ROWS
+        ]
+        rows.append(("**state**", str(t), f"`{state_digest(t).hex()}`"))
+    return _table(("Of", "Frame", "SHA-256"), rows)
+
+
+def listing() -> str:
+    """Return the generated part of annex E."""
+    coded = segments()
+    made = objects()
+    preimage = manifest_preimage(made)
+    first = sorted(made)[:2]
+    names = [f"segments/{t:08d}.safetensors" for t in range(len(coded))]
+    members = [
+        (f"`{n}`", str(len(d)), f"`{hashlib.sha256(d).hexdigest()}`")
+        for n, d in zip(names, coded, strict=True)
+    ]
+    values = [
+        (f"`{path}`", f"`{_type(array)}`", _shape(array), _values(array))
+        for path, array in sorted(made.items())
+    ]
+    step = _tensor_preimage(ROWS[2], 0)
+    parts = [
+        '<a id="e-2"></a>\n\n## E.2 States\n',
+        _sequence_table(),
+        '<a id="e-3"></a>\n\n## E.3 Members\n',
+        _table(("Member", "Bytes", "SHA-256"), [(f"`{MANIFEST}`", "—", "—"), *members]),
+        "The bytes of `manifest.h5` are not given: HDF5 files with the same values differ.\n",
+        f'<a id="e-4"></a>\n\n## E.4 `{names[0]}`, a key frame\n',
+        dump(coded[0]),
+        f"{_header_note(coded[0])} Then `modes`: 02 02 02, and `raw`: the bytes of the three "
+        "tensors.\n",
+        f'<a id="e-5"></a>\n\n## E.5 `{names[1]}`, a delta frame\n',
+        dump(coded[1]),
+        f"{_header_note(coded[1])} Streams are in the order of their names: `integer`, then "
+        "`modes`: 01 03 03. `front.bias` is skipped. The differences are:\n",
+        _difference_table(),
+        '<a id="e-6"></a>\n\n## E.6 Digests\n',
+        _digest_table(),
+        f"The tensor digest of `step` in frame 0 is the SHA-256 of these {len(step)} bytes:\n",
+        dump(step),
+        "The digest of the state of frame 0 is the SHA-256 of these "
+        f"{len(_state_preimage(0))} bytes:\n",
+        dump(_state_preimage(0)),
+        '<a id="e-7"></a>\n\n## E.7 Objects of the manifest\n',
+        "In the order in which the manifest digest takes them.\n",
+        _table(("Object", "Type", "Dimensions", "Values"), values),
+        f"The manifest digest is the SHA-256 of {len(preimage)} bytes. They begin with the tag and "
+        f"the entries of `{first[0]}` and `{first[1]}`:\n",
+        dump(preimage[: 15 + sum(len(_entry(path, made[path])) for path in first)]),
+    ]
+    return "\n".join(parts)
+
+
+def _shape(array: Array) -> str:
+    return " x ".join(map(str, array.shape)) or "scalar"
+
+
+def _header_note(data: bytes) -> str:
+    size = int.from_bytes(data[:8], "little")
+    return f"The header has {size} bytes (`{data[:8].hex(' ')}`), so the data begins at {8 + size}."
+
+
+def main() -> None:
+    """Write vector and annex."""
+    shutil.rmtree(VECTOR, ignore_errors=True)
+    write_package(VECTOR / PACKAGE)
+    content = json.dumps(vector(VECTOR / PACKAGE), indent=2) + "\n"
+    (VECTOR / "vector.json").write_text(content, encoding="utf-8")
+    annex = ANNEX.read_text(encoding="utf-8")
+    ANNEX.write_text(replaced(annex, PART, listing()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
