@@ -12,14 +12,24 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
+from package_writer import (
+    Array,
+    manifest_entry,
+    manifest_preimage,
+    segment,
+    state_preimage,
+    tensor_preimage,
+    type_name,
+    write_manifest,
+)
 
 from nmc_spec.annex import replaced
 
-Array: TypeAlias = "np.ndarray[Any, Any]"
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTOR = ROOT / "conformance" / "vectors" / "05-package" / "worked-example"
@@ -69,34 +79,6 @@ REQUIRES_GRAD = ((1, 1, 0), (0, 1, 0))
 EXCLUDE_LAYERS: tuple[tuple[int, ...], ...] = ((), (0,))
 
 
-def le32(number: int) -> bytes:
-    """Return a number as u32 (clause 3.2)."""
-    return number.to_bytes(4, "little")
-
-
-def le64(number: int) -> bytes:
-    """Return a number as u64 (clause 3.2)."""
-    return number.to_bytes(8, "little")
-
-
-def framed(text: bytes) -> bytes:
-    """Return F(text) (clause 3.2)."""
-    return le32(len(text)) + text
-
-
-def tensor_preimage(dtype: str, shape: tuple[int, ...], data: bytes) -> bytes:
-    """Return the bytes whose SHA-256 is a tensor digest (clause 4.5.1)."""
-    dimensions = b"".join(map(le64, shape))
-    return b"nmc tensor 1" + framed(dtype.encode()) + le32(len(shape)) + dimensions + data
-
-
-def state_preimage(tensors: dict[str, bytes]) -> bytes:
-    """Return the bytes whose SHA-256 is the digest of a state, given name → tensor digest."""
-    entries = sorted((name.encode(), digest) for name, digest in tensors.items())
-    body = b"".join(framed(name) + digest for name, digest in entries)
-    return b"nmc state 1\0" + le32(len(entries)) + body
-
-
 def _tensor_preimage(row: Row, frame: int) -> bytes:
     return tensor_preimage(row.dtype, row.shape, row.words[frame].tobytes())
 
@@ -109,36 +91,6 @@ def _state_preimage(frame: int) -> bytes:
 def state_digest(frame: int) -> bytes:
     """Return the state digest of one frame of the example (clause 4.5.2)."""
     return hashlib.sha256(_state_preimage(frame)).digest()
-
-
-def segment(
-    parent: bytes | None, state: bytes, streams: dict[str, bytes], version: str = "1.0"
-) -> bytes:
-    """Return a segment in canonical form (clause 6.1.3).
-
-    Parameters
-    ----------
-    parent, state : bytes
-        State digests; ``parent`` is None in a key frame.
-    streams : dict of str to bytes
-        Streams by name.
-    version : str
-        Value of the metadata key ``nmc``.
-    """
-    parts = [f'"__metadata__":{{"nmc":"{version}"']
-    if parent is not None:
-        parts[0] += f',"parent":"{parent.hex()}"'
-    parts[0] += f',"state":"{state.hex()}"}}'
-    start = 0
-    for name in sorted(streams):
-        end = start + len(streams[name])
-        parts.append(
-            f'"{name}":{{"dtype":"U8","shape":[{end - start}],"data_offsets":[{start},{end}]}}'
-        )
-        start = end
-    header = ("{" + ",".join(parts) + "}").encode("ascii")
-    header += b" " * (-(8 + len(header)) % 64)
-    return le64(len(header)) + header + b"".join(streams[name] for name in sorted(streams))
 
 
 def segments() -> list[bytes]:
@@ -220,66 +172,6 @@ def _bytes(*digests: bytes) -> Array:
     return np.frombuffer(b"".join(digests), "u1").reshape(len(digests), -1)
 
 
-def _type(array: Array) -> str:
-    return "str" if array.dtype.kind == "S" else f"{array.dtype.kind}{array.dtype.itemsize}"
-
-
-def _entry(path: str, array: Array) -> bytes:
-    head = framed(path.encode()) + framed(_type(array).encode())
-    head += le32(array.ndim) + b"".join(map(le64, array.shape))
-    if array.dtype.kind == "S":
-        return head + b"".join(framed(text) for text in array.reshape(-1).tolist())
-    return head + array.tobytes()
-
-
-def manifest_preimage(made: dict[str, Array]) -> bytes:
-    """Return the bytes whose SHA-256 is the manifest digest (clause 5.3.4)."""
-    paths = sorted(path for path in made if path != "/@manifest_digest")
-    return b"nmc manifest 1\0" + b"".join(_entry(path, made[path]) for path in paths)
-
-
-def write_manifest(path: Path, made: dict[str, Array]) -> None:
-    """Write a manifest in the compact form of annex D."""
-    creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
-    creation.set_obj_track_times(False)
-    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
-    access.set_libver_bounds(h5py.h5f.LIBVER_V18, h5py.h5f.LIBVER_V18)
-    handle = h5py.h5f.create(str(path).encode(), h5py.h5f.ACC_TRUNC, creation, access)
-    with h5py.File(handle) as file:
-        for group in ("model", "model/tensors", "frames", "training"):
-            plain = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
-            plain.set_obj_track_times(False)
-            h5py.h5g.create(file.id, group.encode(), None, plain)
-        for name, array in made.items():
-            kind = array.dtype
-            if kind.kind == "S":
-                kind = h5py.string_dtype("utf-8", kind.itemsize)
-            group, _, attribute = name.partition("@")
-            if attribute:
-                file[group].attrs.create(attribute, array, array.shape, kind)
-            else:
-                file.create_dataset(name, data=array, dtype=kind, track_times=False)
-
-
-def read_manifest(path: Path) -> dict[str, Array]:
-    """Return every object of a manifest by path, in the order of the paths."""
-    found: dict[str, Array] = {}
-
-    def visit(name: str, node: Any) -> None:
-        for attribute, value in node.attrs.items():
-            found[f"/{name}@{attribute}"] = np.asarray(value)
-        if isinstance(node, h5py.Dataset):
-            found[f"/{name}"] = np.asarray(node[()])
-
-    with h5py.File(path, "r") as file:
-        visit("", file)
-        file.visititems(visit)
-    return {
-        name: array.astype("S") if array.dtype.kind in "OU" else array
-        for name, array in sorted(found.items())
-    }
-
-
 def vector(package: Path) -> dict[str, Any]:
     """Return the content of ``vector.json``, given the package on disk."""
     members = sorted(p.relative_to(package).as_posix() for p in package.rglob("*") if p.is_file())
@@ -329,7 +221,7 @@ def dump(data: bytes) -> str:
     for at in range(0, len(data), 16):
         part = data[at : at + 16]
         text = "".join(chr(b) if 0x20 <= b < 0x7F else "." for b in part)
-        lines.append(f"{at:04x}  {part.hex(' '):<47}  {text}")
+        lines.append(f"{at:04x}  {part.hex(' '):<47}  |{text}|")
     return "```text\n" + "\n".join(lines) + "\n```\n"
 
 
@@ -341,7 +233,7 @@ def _values(array: Array) -> str:
     return "`" + json.dumps(array.tolist()) + "`"
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
@@ -396,7 +288,7 @@ def listing() -> str:
         for n, d in zip(names, coded, strict=True)
     ]
     values = [
-        (f"`{path}`", f"`{_type(array)}`", _shape(array), _values(array))
+        (f"`{path}`", f"`{type_name(array)}`", _shape(array), _values(array))
         for path, array in sorted(made.items())
     ]
     step = _tensor_preimage(ROWS[2], 0)
@@ -408,26 +300,34 @@ def listing() -> str:
         "The bytes of `manifest.h5` are not given: HDF5 files with the same values differ.\n",
         f'<a id="e-4"></a>\n\n## E.4 `{names[0]}`, a key frame\n',
         dump(coded[0]),
-        f"{_header_note(coded[0])} Then `modes`: 02 02 02, and `raw`: the bytes of the three "
-        "tensors.\n",
+        (
+            f"{_header_note(coded[0])} Then `modes`: 02 02 02, and `raw`: the bytes of the three "
+            "tensors.\n"
+        ),
         f'<a id="e-5"></a>\n\n## E.5 `{names[1]}`, a delta frame\n',
         dump(coded[1]),
-        f"{_header_note(coded[1])} Streams are in the order of their names: `integer`, then "
-        "`modes`: 01 03 03. `front.bias` is skipped. The differences are:\n",
+        (
+            f"{_header_note(coded[1])} Streams are in the order of their names: `integer`, then "
+            "`modes`: 01 03 03. `front.bias` is skipped. The differences are:\n"
+        ),
         _difference_table(),
         '<a id="e-6"></a>\n\n## E.6 Digests\n',
         _digest_table(),
         f"The tensor digest of `step` in frame 0 is the SHA-256 of these {len(step)} bytes:\n",
         dump(step),
-        "The digest of the state of frame 0 is the SHA-256 of these "
-        f"{len(_state_preimage(0))} bytes:\n",
+        (
+            "The digest of the state of frame 0 is the SHA-256 of these "
+            f"{len(_state_preimage(0))} bytes:\n"
+        ),
         dump(_state_preimage(0)),
         '<a id="e-7"></a>\n\n## E.7 Objects of the manifest\n',
         "In the order in which the manifest digest takes them.\n",
         _table(("Object", "Type", "Dimensions", "Values"), values),
-        f"The manifest digest is the SHA-256 of {len(preimage)} bytes. They begin with the tag and "
-        f"the entries of `{first[0]}` and `{first[1]}`:\n",
-        dump(preimage[: 15 + sum(len(_entry(path, made[path])) for path in first)]),
+        (
+            f"The manifest digest is the SHA-256 of {len(preimage)} bytes. They begin with the tag "
+            f"and the entries of `{first[0]}` and `{first[1]}`:\n"
+        ),
+        dump(preimage[: 15 + sum(len(manifest_entry(path, made[path])) for path in first)]),
     ]
     return "\n".join(parts)
 

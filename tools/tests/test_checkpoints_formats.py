@@ -28,7 +28,7 @@ def assert_same(state, expected):
 
 
 NUMBERS = [numpy_dtype(d) for d in DTYPES.values() if d.numpy_name]
-NUMPY_ONLY = [dtype for dtype in NUMBERS if dtype.name in np.sctypeDict]
+NUMPY_ONLY = [dtype for dtype in NUMBERS if dtype.type.__module__ == "numpy"]
 
 
 @st.composite

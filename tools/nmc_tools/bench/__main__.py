@@ -112,8 +112,8 @@ def _write(
 ) -> None:
     text = "\n".join(
         [
-            "Lossless coders, mean of the delta frames, MB/s of raw model on one core; memory is what "
-            "coding and decoding add to the chain itself.",
+            "Lossless coders, mean of the delta frames, MB/s of raw model on one core; memory is",
+            "what coding and decoding a chain adds to the chain itself, all coded frames kept.",
             "",
             *(line for chain, methods in coders.items() for line in _coder_lines(chain, methods)),
             "Whole packages: files, digests of segments and states, verified reading.",

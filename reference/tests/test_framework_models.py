@@ -1,0 +1,225 @@
+"""Families: the protocol, volume rendering, the hash grid's two code paths."""
+
+from importlib.metadata import EntryPoint, EntryPoints
+
+import numpy as np
+import pytest
+import torch
+
+from nmc_framework.models import ModelError, RayBatch, build, families, family, registry
+from nmc_framework.models.grid_encoding import GridLevel, _interpolate_in_torch, encode
+from nmc_framework.models.hash_grid import HashGrid
+from nmc_framework.models.occupancy import Occupancy, _march_in_torch, march
+from nmc_framework.models.volume import composite, enter_and_leave
+
+SMALL = {
+    "hash_grid": {
+        "levels": 3, "features": 2, "log2_entries": 9, "coarsest": 4, "finest": 16, "hidden": 8,
+        "geometry": 3, "samples": 24, "occupancy": 8, "warm_up": 4,
+    },
+    "nerf_mlp": {
+        "width": 16, "depth": 3, "skip": 2, "position_frequencies": 4, "direction_frequencies": 2,
+        "samples": 12, "fine_samples": 8,
+    },
+}  # fmt: skip
+ALL = sorted(SMALL)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def rays(count=64, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    origins = torch.randn(count, 3, generator=generator)
+    origins = 3 * origins / origins.norm(dim=1, keepdim=True)
+    targets = torch.rand(count, 3, generator=generator) - 0.5
+    return origins, torch.nn.functional.normalize(targets - origins, dim=1)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_family_keeps_its_promises(name):
+    model = build(name, SMALL[name], seed=3)
+    assert model.family == name and name in families()
+    parameters = dict(model.named_parameters())
+    assert set(model.layer_of()) == set(parameters), "every parameter belongs to a layer"
+    assert set(model.save()) == set(parameters) | dict(model.named_buffers()).keys() - {
+        key for key in dict(model.named_buffers()) if key not in model.state_dict()
+    }
+    rendered = model.eval().render_rays(*rays())
+    assert rendered.colour.shape == (64, 3) and rendered.opacity.shape == (64,)
+    assert ((rendered.colour >= 0) & (rendered.colour <= 1.001)).all()
+    assert ((rendered.opacity >= 0) & (rendered.opacity <= 1.001)).all()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_same_seed_same_weights_other_seed_others(name):
+    one, two, three = (build(name, SMALL[name], seed=s).save() for s in (1, 1, 2))
+    assert all(np.array_equal(one[k], two[k]) for k in one)
+    assert any(not np.array_equal(one[k], three[k]) for k in one)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_saved_state_renders_the_same(name):
+    model, other = build(name, SMALL[name], seed=1).eval(), build(name, SMALL[name], seed=2).eval()
+    other.load(model.save())
+    with torch.no_grad():
+        assert torch.equal(model.render_rays(*rays()).colour, other.render_rays(*rays()).colour)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_loss_reaches_every_layer(name):
+    model = build(name, SMALL[name], seed=1).train()
+    origins, directions = rays(256)
+    model.loss(RayBatch(origins, directions, torch.rand(256, 3))).backward()
+    for index, layer in enumerate(model.layers()):
+        assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in layer.parameters()), index
+
+
+def test_other_architectures_are_refused_by_name():
+    small, wide = (
+        build("nerf_mlp", SMALL["nerf_mlp"]),
+        build("nerf_mlp", SMALL["nerf_mlp"] | {"width": 20}),
+    )
+    with pytest.raises(ModelError, match=r"another architecture: 'coarse.trunk.0.weight' is"):
+        small.load(wide.save())
+    grid = build("hash_grid", SMALL["hash_grid"])
+    with pytest.raises(ModelError, match="lacks 'coarse"):
+        small.load(grid.save())
+    state = small.save()
+    with pytest.raises(ModelError, match="has also 'extra'"):
+        small.load(state | {"extra": np.zeros(1)})
+    name = next(iter(state))
+    with pytest.raises(ModelError, match="float64, expected"):
+        small.load(state | {name: state[name].astype(np.float64)})
+
+
+def test_unknown_options_and_families_are_named():
+    with pytest.raises(ModelError, match="nerf_mlp knows no option colour; it has"):
+        build("nerf_mlp", {"colour": 1})
+    with pytest.raises(
+        ModelError, match="no model family 'gaussian'; there are hash_grid, nerf_mlp"
+    ):
+        build("gaussian")
+
+
+def test_another_package_can_add_a_family(monkeypatch):
+    points = EntryPoints(
+        [
+            EntryPoint("mine", "nmc_framework.models.hash_grid:HashGrid", registry.GROUP),
+            EntryPoint("wrong", "pathlib:Path", registry.GROUP),
+        ]
+    )
+    monkeypatch.setattr(registry, "entry_points", lambda **keys: points.select(**keys))
+    assert "mine" in families() and family("mine") is HashGrid
+    with pytest.raises(ModelError, match="is no RadianceModel"):
+        family("wrong")
+
+
+def test_compositing_constant_fog_follows_the_exponential_law():
+    count, sigma = 400, 1.7
+    distance = (torch.arange(count) + 0.5)[None] / count * 2
+    out = composite(
+        torch.full((1, count), sigma),
+        torch.full((1, count, 3), 0.25),
+        distance,
+        2 / count,
+        torch.ones(3),
+    )
+    opacity = 1 - np.exp(-sigma * 2)
+    assert float(out.opacity) == pytest.approx(opacity, abs=1e-5)
+    assert float(out.colour[0, 0]) == pytest.approx(0.25 * opacity + 1 - opacity, abs=1e-5)
+    mean = 1 / sigma - 2 * np.exp(-2 * sigma) / opacity
+    assert float(out.depth) == pytest.approx(mean, abs=1e-4)
+
+
+def test_rays_enter_and_leave_a_box():
+    origins = torch.tensor([[-3.0, 0, 0], [0, 0, 0], [-3, 5, 0]])
+    directions = torch.tensor([[1.0, 0, 0]] * 3)
+    near, far = enter_and_leave(origins, directions, -torch.ones(3), torch.ones(3))
+    assert near[:2].tolist() == [2, 0] and far[:2].tolist() == [4, 1]
+    assert near[2] == far[2]
+
+
+@pytest.mark.parametrize("cells", [7, 40])
+def test_kernels_and_torch_agree_on_the_grid(cells):
+    level = GridLevel(cells, 3, 12)
+    assert level.hashed == (cells == 40)
+    torch.nn.init.normal_(level.table)
+    points = torch.rand(500, 3)
+    points[:3] = torch.tensor([[0.0, 0, 0], [1, 1, 1], [0.5, 1, 0]])
+    fast, slow = encode(points, [level]), _interpolate_in_torch(points, level)
+    torch.testing.assert_close(fast, slow, rtol=1e-4, atol=1e-5)
+    weights = torch.randn_like(fast)
+    gradients = [
+        torch.autograd.grad((out * weights).sum(), level.table)[0]
+        for out in (encode(points, [level]), _interpolate_in_torch(points, level))
+    ]
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-5)
+
+
+def test_a_frozen_level_gets_no_gradient_and_costs_none():
+    levels = [GridLevel(4, 2, 9), GridLevel(8, 2, 9)]
+    levels[0].table.requires_grad_(False)
+    encode(torch.rand(50, 3), levels).sum().backward()
+    assert levels[0].table.grad is None and levels[1].table.grad is not None
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_results_do_not_depend_on_the_number_of_threads(threads):
+    levels = [GridLevel(8, 4, 9), GridLevel(32, 4, 9)]
+    generator = torch.Generator().manual_seed(5)
+    for level in levels:
+        level.table.data = torch.randn(level.table.shape, generator=generator)
+    points = torch.rand(40000, 3, generator=generator)
+    reference = encode(points, levels)
+    torch.set_num_threads(threads)
+    assert torch.equal(encode(points, levels), reference)
+
+
+def test_marching_agrees_with_torch():
+    occupancy = Occupancy(8, 0.05, torch.ones(3))
+    generator = torch.Generator().manual_seed(2)
+    occupancy.cells = torch.rand(8, 8, 8, generator=generator) > 0.6
+    origins, directions = rays(100)
+    lower = torch.tensor([-1.0, -1, -1])
+    span = enter_and_leave(origins, directions, lower, lower + 2)
+    arguments = (
+        origins,
+        directions,
+        span,
+        torch.rand(100, generator=generator),
+        0.05,
+        80,
+        occupancy,
+        (lower, 2.0),
+    )
+    (fast, valid), (slow, right) = march(*arguments), _march_in_torch(*arguments)
+    # A float's last bit may put one sample in the neighbouring cell.
+    assert (valid.sum(dim=1) - right.sum(dim=1)).abs().max() <= 1
+    same = valid.sum(dim=1) == right.sum(dim=1)
+    width = min(valid.shape[1], right.shape[1])
+    both = (valid[:, :width] & right[:, :width])[same]
+    close = (fast[:, :width] - slow[:, :width]).abs()[same][both] < 1e-4
+    assert same.float().mean() > 0.9 and close.float().mean() > 0.98
+
+
+def test_occupancy_closes_empty_space_and_opens_it_for_motion():
+    occupancy = Occupancy(16, 0.05, torch.tensor([1.0, 1.0, 0.5]))
+    assert occupancy.warm and not occupancy.cells[8:].any()
+
+    def ball(points):
+        return 50.0 * ((points - torch.tensor([0.5, 0.5, 0.2])).norm(dim=1) < 0.15)
+
+    torch.manual_seed(0)
+    for _ in range(12):
+        occupancy.update(ball, 2.0)
+    closed = float(occupancy.cells.float().mean())
+    assert not occupancy.warm and 0.01 < closed < 0.12
+    occupancy.admit_motion()
+    assert float(occupancy.cells.float().mean()) > 1.5 * closed
+    assert not occupancy.cells[8:].any()

@@ -1,0 +1,227 @@
+"""Chains: freezing in both readings, seeds, weight sharing, errors that name the frame."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nmc_framework.cameras import Camera
+from nmc_framework.metrics import MetricError, psnr, ssim
+from nmc_framework.models import build
+from nmc_framework.scene import BACKGROUND, BOUNDS, arc_rig, view_all
+from nmc_framework.training import (
+    FrameViews,
+    FreezingError,
+    PixelPool,
+    Schedule,
+    TrainingError,
+    ViewsError,
+    back,
+    freeze,
+    front,
+    matching,
+    train_chain,
+)
+
+RIG = arc_rig(4, 1, (24, 24))
+CONFIGURATION = {
+    "bounds": [list(corner) for corner in BOUNDS], "background": list(BACKGROUND), "levels": 3,
+    "features": 2, "log2_entries": 10, "coarsest": 4, "finest": 24, "hidden": 16, "geometry": 7,
+    "samples": 32, "occupancy": 12, "warm_up": 8,
+}  # fmt: skip
+PLAN = Schedule(first=24, later=8, rays=256, seed=7)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def frames(count=3, start=0):
+    for index in range(start, count):
+        yield FrameViews(index, index * 0.1, view_all(RIG.training, index * 0.1))
+
+
+def grid(seed=0):
+    return build("hash_grid", CONFIGURATION, seed=seed)
+
+
+def stack():
+    return nn.Sequential(*(nn.Linear(4, 4) for _ in range(4)))
+
+
+@pytest.mark.parametrize("reading", ["table", "code"])
+def test_both_readings_of_exclude_layers(reading):
+    model = stack()
+    done = freeze(model, list(model), [0, 2], reading)
+    learning = [layer.weight.requires_grad for layer in model]
+    assert learning == (
+        [False, True, False, True] if reading == "table" else [True, False, True, False]
+    )
+    assert done.exclude_layers == ((0, 2) if reading == "table" else (1, 3))
+    assert done.requires_grad == {n: p.requires_grad for n, p in model.named_parameters()}
+
+
+def test_parameters_outside_the_layers():
+    model = stack()
+    assert all(freeze(model, list(model)[:2], [0]).requires_grad[f"{i}.weight"] for i in (1, 2, 3))
+    code = freeze(model, list(model)[:2], [0], "code").requires_grad
+    assert [code[f"{i}.weight"] for i in range(4)] == [True, False, False, False]
+
+
+def test_freezing_again_starts_afresh():
+    model = stack()
+    freeze(model, list(model), [0, 1])
+    assert freeze(model, list(model), [3]).requires_grad["0.weight"]
+
+
+def test_layers_by_front_back_and_name():
+    model = stack()
+    assert front(list(model), 2) == (0, 1) and back(list(model), 1) == (3,)
+    field = grid()
+    assert matching(field, field.layers(), "levels.*") == (0, 1, 2)
+    with pytest.raises(FreezingError, match="no layer is named like 'conv"):
+        matching(field, field.layers(), "conv*")
+    with pytest.raises(FreezingError, match="cannot take 5 of 4"):
+        front(list(model), 5)
+
+
+@pytest.mark.parametrize(
+    ("layers", "reading", "message"),
+    [
+        ([4], "table", "layer 4, but the model has layers 0 to 3"),
+        ([1, -3], "table", "layer 1 twice"),
+        ([0, 1, 2, 3], "table", "nothing is left to learn"),
+        ([], "code", "nothing is left to learn"),
+    ],
+)
+def test_bad_layer_lists_are_named(layers, reading, message):
+    model = stack()
+    with pytest.raises(FreezingError, match=message):
+        freeze(model, list(model), layers, reading)
+
+
+def test_a_shared_parameter_is_frozen_with_either_layer():
+    model = stack()
+    model[3].weight = model[0].weight
+    done = freeze(model, list(model), [0])
+    assert not model[3].weight.requires_grad and done.requires_grad["3.bias"]
+
+
+def test_frozen_layers_stay_bit_identical_and_the_rest_learns():
+    plan = Schedule(first=16, later=6, rays=256, exclude_layers=(0, 1, 3))
+    first, second = train_chain(grid(), RIG.training, frames(2), plan)
+    assert all(first.freezing.requires_grad.values()), "frame 0 trains everything"
+    assert second.freezing.exclude_layers == (0, 1, 3)
+    for name, learns in second.freezing.requires_grad.items():
+        assert np.array_equal(first.state[name], second.state[name]) != learns, name
+
+
+def test_a_chain_reproduces_and_can_be_taken_up_again():
+    whole = list(train_chain(grid(), RIG.training, frames(3), PLAN))
+    again = list(train_chain(grid(), RIG.training, frames(3), PLAN))
+    model = grid(seed=9)
+    model.load(whole[1].state)
+    before = next(frames(2, start=1))
+    (resumed,) = train_chain(model, RIG.training, frames(3, start=2), PLAN, before=before)
+    for name, array in whole[2].state.items():
+        assert np.array_equal(array, again[2].state[name])
+        assert np.array_equal(array, resumed.state[name]), name
+    assert [frame.index for frame in whole] == [0, 1, 2] and whole[1].iterations == 8
+
+
+def test_training_does_not_disturb_the_callers_random_numbers():
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    list(train_chain(grid(), RIG.training, frames(1), PLAN))
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_weight_sharing_beats_random_weights_at_equal_iterations():
+    plan = Schedule(first=60, later=15, rays=512)
+    shared = list(train_chain(grid(), RIG.training, frames(2), plan))[1]
+    scratch = next(train_chain(grid(), RIG.training, frames(1), Schedule(first=15, rays=512)))
+    assert 10 * np.log10(scratch.loss / shared.loss) > 2
+
+
+def test_progress_is_reported_each_iteration():
+    seen = []
+    list(train_chain(grid(), RIG.training, frames(2), PLAN, report=seen.append))
+    assert len(seen) == 32 and seen[-1].frame == 1 and seen[-1].iteration == 8
+    assert seen[-1].psnr > seen[0].psnr
+
+
+def test_a_loss_that_is_no_number_names_the_frame_and_keeps_what_is_done():
+    model = grid()
+    chain = train_chain(model, RIG.training, frames(2), PLAN)
+    done = next(chain)
+    with torch.no_grad():
+        next(model.density_network.parameters()).fill_(torch.nan)
+    with pytest.raises(TrainingError, match=r"frame 1: the loss became nan at iteration 0 of 8"):
+        next(chain)
+    assert all(np.isfinite(v).all() for v in done.state.values())
+
+
+def test_views_that_do_not_fit_the_cameras_are_named():
+    views = next(frames(1))
+    with pytest.raises(ViewsError, match="frame 0 has 4 images for 3 cameras"):
+        PixelPool(RIG.training[:3], views)
+    wrong = FrameViews(4, 0, [*views.images[:3], views.images[3][:20]])
+    with pytest.raises(ViewsError, match=r"frame 4, camera 'train_03': the image is \(20, 24, 3\)"):
+        PixelPool(RIG.training, wrong)
+
+
+def test_drawn_rays_are_the_cameras_own():
+    cameras = [
+        RIG.training[0],
+        Camera.from_field_of_view(50, 10, 16, RIG.training[1].camera_to_world),
+    ]
+    images = [
+        np.arange(c.width * c.height * 3, dtype=np.uint32)
+        .astype(np.uint8)
+        .reshape(c.height, c.width, 3)
+        for c in cameras
+    ]
+    pool = PixelPool(cameras, FrameViews(0, 0, images))
+    batch = pool.draw(400, torch.Generator().manual_seed(0))
+    table = {}
+    for camera, image in zip(cameras, images, strict=True):
+        rays = camera.rays()
+        for direction, colour in zip(rays.directions, image.reshape(-1, 3), strict=True):
+            table[tuple(np.round(direction, 5))] = colour
+    for direction, colour in zip(batch.directions.numpy(), batch.colours.numpy(), strict=True):
+        near = min(table, key=lambda d, o=direction: np.abs(np.array(d) - o).max())
+        np.testing.assert_allclose(colour * 255, table[near], atol=1e-3)
+
+
+def test_focus_draws_where_things_moved():
+    one, two = frames(2)
+    pool = PixelPool(RIG.training, two, one, focus=1.0)
+    changed = np.concatenate(
+        [
+            (np.abs(a.astype(int) - b).max(axis=2) > 12).ravel()
+            for a, b in zip(one.images, two.images, strict=True)
+        ]
+    )
+    chosen = pool._choose(2000, torch.Generator().manual_seed(0)).numpy()
+    assert changed[chosen].mean() > 0.3 > changed.mean()
+    still = PixelPool(RIG.training, one, one, focus=1.0)
+    assert still.focus == 0 and len(still.draw(5, torch.Generator()).origins) == 5
+
+
+def test_psnr_and_ssim_of_known_images():
+    black, grey = np.zeros((32, 32, 3), np.uint8), np.full((32, 32, 3), 51, np.uint8)
+    assert psnr(grey, black) == pytest.approx(-20 * np.log10(0.2))
+    assert psnr(grey, grey) == float("inf") and ssim(grey, grey) == pytest.approx(1)
+    # Constant images: only the luminance term differs from one.
+    assert ssim(grey, black) == pytest.approx(1e-4 / (0.04 + 1e-4))
+    noisy = np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8)
+    assert ssim(noisy, grey) < 0.2
+    with pytest.raises(MetricError, match="unequal shape"):
+        psnr(grey, grey[:5])
+    with pytest.raises(MetricError, match="at least 11"):
+        ssim(grey[:8], grey[:8])
