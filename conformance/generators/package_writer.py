@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import h5py
 import numpy as np
 
+from nmc_spec import manifest_layout
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -91,7 +93,8 @@ def manifest_entry(path: str, array: Array) -> bytes:
 
 def manifest_preimage(made: dict[str, Array]) -> bytes:
     """Return the bytes whose SHA-256 is the manifest digest (clause 5.3.4)."""
-    paths = sorted(path for path in made if path != "/@manifest_digest")
+    known = manifest_layout().keys() - {"/@manifest_digest"}
+    paths = sorted(known & made.keys())
     return b"nmc manifest 1\0" + b"".join(manifest_entry(path, made[path]) for path in paths)
 
 

@@ -1,15 +1,17 @@
 """Makes the worked example of annex E with numpy, h5py and hashlib alone: vector, package, listing.
 
-Run ``python conformance/generators/worked_example.py`` in a checkout: it writes the vector
-``05-package/worked-example`` and the generated part of ``spec/text/annex-e-worked-example.md``.
+Run ``python conformance/generators/worked_example.py --check`` or ``--write`` in a checkout. It makes
+the vector ``05-package/worked-example`` and a part of ``spec/text/annex-e-worked-example.md``.
 Every byte but those of ``manifest.h5``, which the HDF5 library lays out, is the same on each run.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,7 @@ from package_writer import (
     Array,
     manifest_entry,
     manifest_preimage,
+    read_manifest,
     segment,
     state_preimage,
     tensor_preimage,
@@ -29,7 +32,7 @@ from package_writer import (
 from nmc_spec.annex import replaced
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTOR = ROOT / "conformance" / "vectors" / "05-package" / "worked-example"
@@ -341,15 +344,65 @@ def _header_note(data: bytes) -> str:
     return f"The header has {size} bytes (`{data[:8].hex(' ')}`), so the data begins at {8 + size}."
 
 
-def main() -> None:
+def vector_text(package: Path) -> str:
+    """Return the bytes of ``vector.json``, given the package on disk."""
+    return json.dumps(vector(package), indent=2) + "\n"
+
+
+def stale() -> list[str]:
+    """Return what on disk is not as this program would make it.
+
+    A manifest is compared by its objects, since the HDF5 library may lay them out in another way.
+    """
+    package = VECTOR / PACKAGE
+    found = []
+    for t, data in enumerate(segments()):
+        path = package / "segments" / f"{t:08d}.safetensors"
+        if not path.is_file() or path.read_bytes() != data:
+            found.append(str(path))
+    path = package / MANIFEST
+    if not path.is_file() or not _holds(path, objects()):
+        found.append(str(path))
+    path = VECTOR / "vector.json"
+    if not path.is_file() or path.read_text(encoding="utf-8") != vector_text(package):
+        found.append(str(path))
+    annex = ANNEX.read_text(encoding="utf-8")
+    if replaced(annex, PART, listing()) != annex:
+        found.append(str(ANNEX))
+    return found
+
+
+def _holds(path: Path, wanted: dict[str, Array]) -> bool:
+    found = read_manifest(path)
+    return found.keys() == wanted.keys() and all(
+        found[name].shape == array.shape and found[name].tolist() == array.tolist()
+        for name, array in wanted.items()
+    )
+
+
+def write() -> None:
     """Write vector and annex."""
     shutil.rmtree(VECTOR, ignore_errors=True)
     write_package(VECTOR / PACKAGE)
-    content = json.dumps(vector(VECTOR / PACKAGE), indent=2) + "\n"
-    (VECTOR / "vector.json").write_text(content, encoding="utf-8")
+    (VECTOR / "vector.json").write_text(vector_text(VECTOR / PACKAGE), encoding="utf-8")
     annex = ANNEX.read_text(encoding="utf-8")
     ANNEX.write_text(replaced(annex, PART, listing()), encoding="utf-8")
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check or write the example; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument("--check", action="store_true", help="name what is stale")
+    action.add_argument("--write", action="store_true", help="write what is stale")
+    options = parser.parse_args(arguments)
+    files = stale()
+    if files and options.write:
+        write()
+    for name in files:
+        print(f"{'written' if options.write else 'stale'}: {name}")
+    return 1 if files and options.check else 0
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

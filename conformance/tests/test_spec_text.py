@@ -43,7 +43,7 @@ def test_every_clause_of_the_catalogue_is_there(clause: str) -> None:
 def test_every_link_leads_to_an_anchor(path: Path) -> None:
     for target, anchor in LINK.findall(path.read_text(encoding="utf-8")):
         name = target or path.name
-        assert name in ANCHORS, target
+        assert (annex.TEXT / name).is_file(), target
         assert not anchor or anchor in ANCHORS[name], (target, anchor)
 
 

@@ -10,16 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import package_writer
 import pytest
+import worked_example
 from safetensors.numpy import load
 
 from nmc_spec import manifest_layout
-
-GENERATORS = Path(__file__).resolve().parents[1] / "generators"
-sys.path.insert(0, str(GENERATORS))
-
-import package_writer
-import worked_example
 
 PACKAGE = worked_example.VECTOR / worked_example.PACKAGE
 
@@ -79,9 +75,14 @@ def test_the_vector_names_the_files_that_are_there() -> None:
     assert found == wanted
 
 
-def test_the_listing_of_the_annex_is_not_stale() -> None:
-    annex = worked_example.ANNEX.read_text(encoding="utf-8")
-    assert worked_example.replaced(annex, worked_example.PART, worked_example.listing()) == annex
+def test_nothing_on_disk_is_stale() -> None:
+    assert worked_example.stale() == []
+
+
+def test_the_command_agrees() -> None:
+    command = [sys.executable, worked_example.__file__, "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_the_manifest_is_in_the_layout_of_the_standard() -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import nmc_spec
 from nmc_format.hdf5 import MAX_OBJECTS, RawObjects
 from nmc_format.issues import refuse
 
@@ -25,6 +27,12 @@ MAX_MANIFEST_BYTES = 256 * 2**20
 
 _MEMORY_LIMIT = 4 * 2**30
 _SECONDS = 20
+_IGNORED = np.empty(0, np.uint8)
+"""Stands for an object that is no part of a manifest, and so is not read (clause 5.3.3)."""
+
+_NULL_SPACE = 2
+"""Class H5S_NULL of a dataspace: there is no element, not even an empty list of them."""
+
 _ALLOWED_FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32"}
 
 
@@ -44,7 +52,8 @@ def read_sandboxed(path: Path) -> RawObjects:
     FormatError
         If the library cannot read the file, or the file uses what a manifest may not.
     """
-    command = [sys.executable, "-m", "nmc_format.hdf5_sandbox", str(path)]
+    # -P: a module that lies in the working directory, such as beside the package, is not imported
+    command = [sys.executable, "-P", "-m", "nmc_format.hdf5_sandbox", str(path)]
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and module
             command, capture_output=True, timeout=_SECONDS, check=False, stdin=subprocess.DEVNULL
@@ -79,24 +88,60 @@ def _limit_resources() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _value(h5: Any, pointer: str) -> np.ndarray[Any, Any]:
-    """Read one dataset or attribute as integers, floats or fixed-length bytes."""
+def _check_type(dtype: Any, pointer: str) -> None:
+    """Accept numbers and text; enumerations, references, compounds and arrays are none of them."""
     import h5py
 
-    array = np.asarray(h5[()] if isinstance(h5, h5py.Dataset) else h5)
-    if array.dtype.kind in "OU":
-        encoded = [v if isinstance(v, bytes) else str(v).encode() for v in array.reshape(-1)]
-        array = np.array(encoded, dtype="S").reshape(array.shape)
-    if array.dtype.kind not in "iufS" or array.dtype.itemsize == 0:
-        if array.dtype.kind == "S":
-            return array.astype("S1")
+    is_text = h5py.check_string_dtype(dtype) is not None
+    is_number = dtype.kind in "iuf" and h5py.check_enum_dtype(dtype) is None
+    if not (is_text or is_number) or dtype.subdtype is not None:
         raise _Refused(
-            "manifest/object-type", pointer, actual=str(array.dtype), expected="numbers or text"
+            "manifest/object-type", pointer, actual=str(dtype), expected="numbers or text"
         )
+
+
+@dataclass
+class _Budget:
+    """What a manifest may still hold (clause 5.3.1 and 5.3.2)."""
+
+    bytes: int = MAX_MANIFEST_BYTES
+    objects: int = MAX_OBJECTS
+
+    def spend(self, size: int, pointer: str) -> None:
+        self.bytes -= size
+        if self.bytes < 0:
+            raise _Refused("manifest/too-large", pointer, size=size, limit=MAX_MANIFEST_BYTES)
+
+    def count(self, pointer: str) -> None:
+        self.objects -= 1
+        if self.objects < 0:
+            raise _Refused("manifest/object-count", pointer, limit=MAX_OBJECTS)
+
+
+def _value(array: np.ndarray[Any, Any], pointer: str, budget: _Budget) -> np.ndarray[Any, Any]:
+    """Return what was read as integers, floats or fixed-length bytes."""
+    if array.dtype.kind in "OU":
+        texts = array.reshape(-1).tolist()
+        encoded = [v if isinstance(v, bytes) else v.encode(errors="surrogateescape") for v in texts]
+        budget.spend(len(encoded) * max(map(len, encoded), default=0), pointer)
+        array = np.array(encoded, dtype="S").reshape(array.shape)
+    if array.dtype.itemsize == 0:
+        return array.astype("S1")
     return array.astype(array.dtype.newbyteorder("<"))
 
 
-def _check_dataset(dataset: h5py.Dataset, pointer: str, budget: int) -> int:
+def _read_attribute(node: Any, name: str, pointer: str, budget: _Budget) -> np.ndarray[Any, Any]:
+    if pointer not in nmc_spec.manifest_layout():
+        return _IGNORED
+    attribute = node.attrs.get_id(name)
+    _check_type(attribute.dtype, pointer)
+    if attribute.get_space().get_simple_extent_type() == _NULL_SPACE:
+        raise _Refused("manifest/object-shape", pointer, actual="null", expected="a value")
+    budget.spend(int(np.prod(attribute.shape)) * max(1, attribute.dtype.itemsize), pointer)
+    return _value(np.asarray(node.attrs[name]), pointer, budget)
+
+
+def _read_dataset(dataset: h5py.Dataset, pointer: str, budget: _Budget) -> np.ndarray[Any, Any]:
     if dataset.external:
         raise _Refused("manifest/external-storage", pointer, kind="external file")
     if dataset.is_virtual:
@@ -106,10 +151,13 @@ def _check_dataset(dataset: h5py.Dataset, pointer: str, budget: int) -> int:
         number = plist.get_filter(i)[0]
         if number not in _ALLOWED_FILTERS:
             raise _Refused("manifest/filter", pointer, filter=number)
-    size: int = int(dataset.size or 0) * max(1, dataset.dtype.itemsize)
-    if size > budget:
-        raise _Refused("manifest/too-large", pointer, size=size, limit=MAX_MANIFEST_BYTES)
-    return size
+    if pointer not in nmc_spec.manifest_layout():
+        return _IGNORED
+    _check_type(dataset.dtype, pointer)
+    if dataset.shape is None:
+        raise _Refused("manifest/object-shape", pointer, actual="null", expected="a value")
+    budget.spend(int(dataset.size) * max(1, dataset.dtype.itemsize), pointer)
+    return _value(np.asarray(dataset[()]), pointer, budget)
 
 
 def _walk(file: h5py.File) -> RawObjects:
@@ -117,25 +165,26 @@ def _walk(file: h5py.File) -> RawObjects:
 
     objects: RawObjects = {}
     seen: set[tuple[int, int]] = set()
-    budget = MAX_MANIFEST_BYTES
+    budget = _Budget()
     todo: list[tuple[str, Any]] = [("", file)]
     while todo:
         path, node = todo.pop()
         info = h5py.h5o.get_info(node.id)
-        if (info.fileno, info.addr) in seen or len(seen) > MAX_OBJECTS:
+        if (info.fileno, info.addr) in seen:
             raise _Refused("manifest/link", path or "/", kind="second or cyclic hard")
         seen.add((info.fileno, info.addr))
-        if len(node.attrs) > MAX_OBJECTS:
-            raise _Refused(
-                "manifest/too-large", path or "/", size=len(node.attrs), limit=MAX_OBJECTS
-            )
+        budget.count(path or "/")
         for name in node.attrs:
-            objects[f"{path or '/'}@{name}"] = _value(node.attrs[name], f"{path}@{name}")
+            pointer = f"{path or '/'}@{name}"
+            budget.count(pointer)
+            objects[pointer] = _read_attribute(node, name, pointer, budget)
         if isinstance(node, h5py.Dataset):
-            budget -= _check_dataset(node, path, budget)
-            objects[path] = _value(node, path)
+            objects[path] = _read_dataset(node, path, budget)
             continue
         for name in node:
+            if "@" in name:  # would look like an attribute
+                objects[f"{path}/{name.replace('@', '%40')}"] = _IGNORED
+                continue
             link = node.get(name, getlink=True)
             if not isinstance(link, h5py.HardLink):
                 kind = type(link).__name__.removesuffix("Link").lower()

@@ -37,14 +37,10 @@ def json_view(manifest: Manifest) -> dict[str, Any]:
 
 
 def _model(manifest: Manifest) -> dict[str, Any]:
-    configuration = manifest.texts["/model@configuration"]
-    try:
-        parsed = json.loads(configuration)
-    except ValueError:
-        parsed = configuration
+    parsed = json.loads(manifest.texts["/model@configuration"])
     return {
         "family": manifest.texts["/model@family"],
-        "configuration": parsed,
+        "configuration": _finite(parsed),
         "parameters": [row.name for row in manifest.tensors if row.role == PARAMETER],
         "tensors": [
             {
@@ -105,6 +101,8 @@ def _values(array: np.ndarray[Any, Any], kind: str) -> Any:
 
 
 def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(v) for name, v in value.items()}
     if isinstance(value, list):
         return [_finite(v) for v in value]
     return value if not isinstance(value, float) or math.isfinite(value) else None

@@ -267,8 +267,12 @@ def _text_findings(path: str, array: np.ndarray[Any, Any]) -> Iterator[Finding]:
         try:
             raw.decode("utf-8")
         except UnicodeDecodeError:
+            reason = "the text is not UTF-8"
+        else:
+            reason = "the text holds a NUL" if b"\0" in raw else ""
+        if reason:
             place = f"{path}/{i}" if array.ndim else path
-            yield finding("manifest/value", pointer=place, reason="the text is not UTF-8")
+            yield finding("manifest/value", pointer=place, reason=reason)
             return
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,38 @@ CAMERA_CONVENTION = "camera-to-world opencv corner"
 """Camera-to-world, OpenCV axes, pixel origin at the corner: the only one of version 1 (5.6.1)."""
 
 
+def size_findings(objects: RawObjects) -> Iterator[Finding]:
+    """Yield what is more than the level allows; the rest of a check takes time and memory for it.
+
+    The objects have the types of the layout (:func:`nmc_format.manifest.type_findings`).
+    """
+    levels = {level.level: level for level in nmc_spec.levels()}
+    level = levels.get(int(objects["/@level"]))
+    if level is None:
+        known = ", ".join(map(str, levels))
+        number = int(objects["/@level"])
+        yield finding("profile/level-unknown", pointer="/@level", level=number, known=known)
+        return
+    for what, actual, limit, place in (
+        (
+            "the number of tensor rows",
+            len(objects["/model/tensors/name"]),
+            level.max_tensors,
+            "/model/tensors",
+        ),
+        ("the number of frames", len(objects["/frames/coding"]), level.max_frames, "/frames"),
+    ):
+        if actual > limit:
+            yield finding(
+                "profile/level-exceeded",
+                pointer=place,
+                what=what,
+                actual=actual,
+                limit=limit,
+                level=level.level,
+            )
+
+
 def value_findings(manifest: Manifest, objects: RawObjects) -> Iterator[Finding]:
     """Yield everything that is wrong with the values of a manifest whose types are right."""
     yield from _root_findings(manifest)
@@ -38,20 +71,9 @@ def value_findings(manifest: Manifest, objects: RawObjects) -> Iterator[Finding]
 
 def _root_findings(manifest: Manifest) -> Iterator[Finding]:
     texts = manifest.texts
-    if texts["/@format"] != "nmc":
-        yield finding(
-            "manifest/value",
-            pointer="/@format",
-            reason=f"format is {texts['/@format']!r}, not 'nmc'",
-        )
-    version = texts["/@format_version"]
-    if version.split(".")[0] != nmc_spec.FORMAT_VERSION.split(".", maxsplit=1)[0]:
-        yield finding(
-            "manifest/version",
-            pointer="/@format_version",
-            version=version,
-            known=nmc_spec.FORMAT_VERSION,
-        )
+    if not _is_json_object(texts["/model@configuration"]):
+        reason = "it is no JSON object"
+        yield finding("manifest/value", pointer="/model@configuration", reason=reason)
     for feature in manifest.must_understand:
         yield finding("manifest/must-understand", pointer="/@must_understand", feature=feature)
     if manifest.profile not in nmc_spec.profiles():
@@ -63,6 +85,16 @@ def _root_findings(manifest: Manifest) -> Iterator[Finding]:
         )
     if manifest.timescale == 0:
         yield finding("manifest/value", pointer="/frames@timescale", reason="the timescale is 0")
+
+
+def _is_json_object(text: str) -> bool:
+    def refuse_constant(name: str) -> None:
+        raise ValueError(f"{name} is no JSON")
+
+    try:
+        return isinstance(json.loads(text, parse_constant=refuse_constant), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _tensor_findings(manifest: Manifest, objects: RawObjects) -> Iterator[Finding]:
@@ -151,8 +183,8 @@ def _frame_findings(manifest: Manifest) -> Iterator[Finding]:
         yield finding("manifest/value", pointer="/frames/coding", reason="there are no frames")
         return
     coding = manifest.columns["/frames/coding"]
-    unknown: list[int] = np.flatnonzero(coding > DELTA_FRAME).tolist()
-    for frame in unknown:
+    frame = _first(coding > DELTA_FRAME)
+    if frame is not None:
         yield finding(
             "manifest/frame-coding", pointer=f"/frames/{frame}/coding", coding=int(coding[frame])
         )
@@ -170,19 +202,12 @@ def _frame_findings(manifest: Manifest) -> Iterator[Finding]:
 
 
 def _level_findings(manifest: Manifest) -> Iterator[Finding]:
-    levels = {level.level: level for level in nmc_spec.levels()}
-    level = levels.get(manifest.level)
-    if level is None:
-        known = ", ".join(map(str, levels))
-        yield finding("profile/level-unknown", pointer="/@level", level=manifest.level, known=known)
-        return
+    level = next(level for level in nmc_spec.levels() if level.level == manifest.level)
     coding = manifest.columns["/frames/coding"]
     keys = np.append(np.flatnonzero(coding == 0), len(coding))
     longest = int(np.diff(keys, prepend=0).max(initial=0))
     state = manifest.columns["/frames/state_bytes"]
     for what, actual, limit, place in (
-        ("the number of tensor rows", len(manifest.tensors), level.max_tensors, "/model/tensors"),
-        ("the number of frames", len(coding), level.max_frames, "/frames"),
         ("the longest group of frames", longest, level.max_group_frames, "/frames/coding"),
         (
             "the size of a state",
@@ -244,7 +269,8 @@ def _bitmap_findings(manifest: Manifest, flags: np.ndarray[Any, Any]) -> Iterato
             expected=f"N x {(rows + 7) // 8}",
         )
         return
-    allowed = np.packbits([row.role != BUFFER for row in manifest.tensors], bitorder="little")
+    parameters = np.array([row.role != BUFFER for row in manifest.tensors], bool)
+    allowed = np.packbits(parameters, bitorder="little")
     unknown = manifest.columns["/training/requires_grad_known"] == 0
     t = _first((flags & ~allowed).any(axis=1) | (flags.any(axis=1) & unknown))
     if t is not None:
@@ -262,25 +288,52 @@ def _layer_findings(manifest: Manifest) -> Iterator[Finding]:
             expected=len(listed),
         )
         return
-    flags = manifest.columns.get("/training/requires_grad")
-    known = manifest.columns.get("/training/requires_grad_known")
     recorded = manifest.columns["/training/exclude_layers_count"] >= 0
     by_layer = layers_of(manifest.tensors)
+    comparison = _LayerComparison(manifest)
     ends = np.cumsum(counts)
     for t in np.flatnonzero(recorded).tolist():
         excluded = listed[ends[t] - counts[t] : ends[t]].tolist()
         place = f"/frames/{t}/exclude_layers"
         if any(a >= b for a, b in pairwise(excluded)):
             yield finding("freezing/exclude-layers-order", pointer=place)
-        unknown = [layer for layer in excluded if layer not in by_layer]
-        for layer in unknown:
-            yield finding("freezing/exclude-layers-range", pointer=place, layer=layer)
-        if flags is not None and known is not None and known[t] and not unknown:
-            trained = np.unpackbits(flags[t], bitorder="little")
-            for layer, rows in by_layer.items():
-                there = [i for i in rows if manifest.tensors[i].first_frame <= t]
-                if there and trained[there].any() == (layer in excluded):
-                    yield finding("freezing/exclude-layers-disagree", pointer=place, layer=layer)
+        unknown = next((layer for layer in excluded if layer not in by_layer), None)
+        if unknown is not None:
+            yield finding("freezing/exclude-layers-range", pointer=place, layer=unknown)
+            continue
+        wrong = comparison.first_wrong(t, excluded)
+        if wrong is not None:
+            yield finding("freezing/exclude-layers-disagree", pointer=place, layer=wrong)
+
+
+class _LayerComparison:
+    """Compares the two records of table 5-1, whole frames at a time (clause 9.3.2)."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._flags = manifest.columns.get("/training/requires_grad")
+        self._known = manifest.columns.get("/training/requires_grad_known")
+        layers = layers_of(manifest.tensors)
+        self._layers = list(layers)
+        self._index = {layer: i for i, layer in enumerate(self._layers)}
+        members = [(row, self._index[layer]) for layer, rows in layers.items() for row in rows]
+        members.sort()
+        self._rows = np.array([row for row, _ in members], np.int64)
+        self._layer_of = np.array([layer for _, layer in members], np.int64)
+        self._first = np.array([manifest.tensors[row].first_frame for row, _ in members], np.int64)
+
+    def first_wrong(self, t: int, excluded: list[int]) -> int | None:
+        """Return a layer that is frozen by one record and trained by the other, or None."""
+        if self._flags is None or self._known is None or not self._known[t]:
+            return None
+        there = np.zeros(len(self._layers), bool)
+        there[self._layer_of[self._first <= t]] = True
+        bits = np.unpackbits(self._flags[t], bitorder="little")
+        trained = np.zeros(len(self._layers), bool)
+        trained[self._layer_of[bits[self._rows] != 0]] = True
+        frozen = np.zeros(len(self._layers), bool)
+        frozen[[self._index[layer] for layer in excluded]] = True
+        wrong = _first(there & (trained == frozen))
+        return None if wrong is None else self._layers[wrong]
 
 
 def _camera_findings(objects: RawObjects) -> Iterator[Finding]:

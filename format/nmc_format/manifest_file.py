@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from nmc_format.hdf5 import OutsideSubset, RawObjects, read_compact
 from nmc_format.hdf5_sandbox import MAX_MANIFEST_BYTES, read_sandboxed
 from nmc_format.issues import Finding, FormatError, finding, first_error
 from nmc_format.manifest import Manifest, build, manifest_digest, type_findings
-from nmc_format.manifest_check import value_findings
+from nmc_format.manifest_check import size_findings, value_findings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,10 +68,12 @@ def parse_manifest(data: bytes, path: Path | None = None) -> tuple[Manifest | No
         objects = read_objects(data, path)
     except FormatError as error:
         return None, [error.finding]
-    version = _newer_version(objects)
-    if version is not None:
-        return None, [version]
+    other = _other_format(objects)
+    if other is not None:
+        return None, [other]
     findings = list(type_findings(objects))
+    if not first_error(findings):
+        findings += size_findings(objects)
     if first_error(findings):
         return None, findings
     if objects["/@manifest_digest"].tobytes() != manifest_digest(objects):
@@ -80,16 +83,27 @@ def parse_manifest(data: bytes, path: Path | None = None) -> tuple[Manifest | No
     return manifest, findings
 
 
-def _newer_version(objects: RawObjects) -> Finding | None:
-    """Say so at once where the version is unknown: all else may have another meaning then."""
-    version = objects.get("/@format_version")
-    if version is None or version.dtype.kind != "S" or version.ndim:
-        return None
-    text = version.item().decode("utf-8", "replace")
+def _other_format(objects: RawObjects) -> Finding | None:
+    """Say so at once where format or version is unknown: all else may have another meaning then."""
+    if "/@format" not in objects:
+        return finding("manifest/object-missing", pointer="/@format")
     known = nmc_spec.FORMAT_VERSION
-    if text.split(".")[0] == known.split(".", maxsplit=1)[0]:
+    name, version = (_text(objects.get(path)) for path in ("/@format", "/@format_version"))
+    if name is not None and name != "nmc":
+        return finding(
+            "manifest/value", pointer="/@format", reason=f"format is {name!r}, not 'nmc'"
+        )
+    if version is None or re.fullmatch(known.split(".", maxsplit=1)[0] + r"\.[0-9]+", version):
         return None
-    return finding("manifest/version", pointer="/@format_version", version=text, known=known)
+    return finding("manifest/version", pointer="/@format_version", version=version, known=known)
+
+
+def _text(array: np.ndarray[Any, Any] | None) -> str | None:
+    """Return a scalar text, or None where the layout is about to be refused for another type."""
+    if array is None or array.dtype.kind != "S" or array.ndim:
+        return None
+    text: str = array.item().decode("utf-8", "replace")
+    return text
 
 
 def tensor_columns(rows: Sequence[TensorRow]) -> RawObjects:

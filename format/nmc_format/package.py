@@ -6,7 +6,6 @@ import os
 import re
 import stat
 from abc import ABC, abstractmethod
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -23,7 +22,13 @@ SEGMENT_FOLDER: Final = "segments"
 JOURNAL_NAME: Final = "journal.ndjson"
 """Exists only while a package is being written (clause 5.1.5)."""
 
-_SEGMENT_NAME = re.compile(r"segments/\d{8}\.safetensors")
+_SEGMENT_NAME = re.compile(r"segments/[0-9]{8}\.safetensors")
+_OPEN_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # a pipe without a writer would wait for one
+    | getattr(os, "O_BINARY", 0)
+)
 
 
 def segment_name(index: int) -> str:
@@ -88,10 +93,16 @@ def open_package(path: str | Path) -> Package:
         If there is nothing, or it is no package.
     """
     path = Path(path)
-    if path.is_dir():
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise refuse("host/not-found", file=str(path)) from None
+    except OSError as error:
+        raise refuse("host/failed", file=str(path), reason=error.strerror) from None
+    if stat.S_ISDIR(mode):
         return DirectoryPackage(path)
-    if not path.exists():
-        raise refuse("host/not-found", file=str(path))
+    if not stat.S_ISREG(mode):
+        raise refuse("package/not-a-package", file=str(path), reason="it is no regular file")
     return FilePackage(path)
 
 
@@ -124,29 +135,30 @@ class DirectoryPackage(Package):
         return self._read(segment_name(index), limit, limit)
 
     def _read(self, name: str, expected: int | None, limit: int) -> bytes:
+        handle = self._open(name)
         try:
-            handle = os.open(
-                self.path / name,
-                os.O_RDONLY
-                | getattr(os, "O_NOFOLLOW", 0)
-                | getattr(os, "O_NONBLOCK", 0)
-                | getattr(os, "O_BINARY", 0),
-            )
-        except FileNotFoundError:
-            raise refuse("package/member-missing", file=str(self.path), member=name) from None
-        except OSError as error:
-            if (self.path / name).is_symlink():
-                raise refuse("package/not-a-file", file=str(self.path), member=name) from None
-            raise refuse("host/failed", file=str(self.path / name), reason=error.strerror) from None
-        with os.fdopen(handle, "rb") as file:
-            info = os.fstat(file.fileno())
+            info = os.fstat(handle)
             if not stat.S_ISREG(info.st_mode):
                 raise refuse("package/not-a-file", file=str(self.path), member=name)
             if expected is not None and info.st_size != expected:
                 raise refuse("segment/length", file=name, actual=info.st_size, expected=expected)
             if info.st_size > limit:
                 raise refuse("manifest/too-large", pointer="/", size=info.st_size, limit=limit)
-            return file.read(limit)
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                return file.read(limit)
+        finally:
+            os.close(handle)
+
+    def _open(self, name: str) -> int:
+        place = self.path / name
+        try:
+            return os.open(place, _OPEN_FLAGS)
+        except (FileNotFoundError, NotADirectoryError):
+            raise refuse("package/member-missing", file=str(self.path), member=name) from None
+        except OSError as error:
+            if not stat.S_ISREG(os.lstat(place).st_mode):  # a link, or a socket
+                raise refuse("package/not-a-file", file=str(self.path), member=name) from None
+            raise refuse("host/failed", file=str(place), reason=error.strerror) from None
 
     def findings(self, frames: int) -> Iterator[Finding]:
         """Yield members that are no part of the package; missing ones show when they are read."""
@@ -186,10 +198,6 @@ class FilePackage(Package):
             raise
 
     def _open(self) -> None:
-        if not stat.S_ISREG(os.fstat(self._stream.fileno()).st_mode):
-            raise refuse(
-                "package/not-a-package", file=str(self.path), reason="it is no regular file"
-            )
         if self._stream.read(4) != b"PK\x03\x04":
             raise refuse(
                 "package/not-a-package",
@@ -198,7 +206,8 @@ class FilePackage(Package):
             )
         self._size = os.fstat(self._stream.fileno()).st_size
         self._members: dict[str, zip64.Member] = {}
-        for member in zip64.read_directory(self._stream, self._size, str(self.path)):
+        directory = zip64.read_end(self._stream, self._size, str(self.path))
+        for member in zip64.read_directory(self._stream, directory, str(self.path)):
             if member.name != MANIFEST_NAME and not _SEGMENT_NAME.fullmatch(member.name):
                 raise self._refuse("package/member-name", member)
             if member.name in self._members:
@@ -206,21 +215,29 @@ class FilePackage(Package):
             self._members[member.name] = member
         if MANIFEST_NAME not in self._members:
             raise refuse("package/member-missing", file=str(self.path), member=MANIFEST_NAME)
-        self._check_overlaps()
+        self._limits = self._find_limits(directory.start)
 
     def _refuse(self, code: str, member: zip64.Member) -> FormatError:
         name = ascii(member.name)
         return refuse(code, file=str(self.path), offset=member.header, member=name)
 
-    def _check_overlaps(self) -> None:
+    def _find_limits(self, end: int) -> dict[str, int]:
+        """Return where each member has to end: where the next one, or the directory, begins."""
         ordered = sorted(self._members.values(), key=lambda m: m.header)
-        for member, following in pairwise(ordered):
-            if member.header + member.size >= following.header:
-                raise self._refuse("package/zip-overlap", following)
+        limits = [*(member.header for member in ordered[1:]), end]
+        for member, limit in zip(ordered, limits, strict=True):
+            if member.header + member.size >= limit:
+                raise self._refuse("package/zip-overlap", member)
+        return {member.name: limit for member, limit in zip(ordered, limits, strict=True)}
+
+    def _data_start(self, member: zip64.Member) -> int:
+        return zip64.data_start(
+            self._stream, member, self._limits[member.name], str(self.path)
+        )
 
     def _read(self, name: str) -> bytes:
         member = self._members[name]
-        start = zip64.data_start(self._stream, member, self._size, str(self.path))
+        start = self._data_start(member)
         self._stream.seek(start)
         data = self._stream.read(member.size)
         if len(data) != member.size:
@@ -250,7 +267,7 @@ class FilePackage(Package):
             if not _is_member(member.name, frames):
                 yield finding("package/member-unknown", file=str(self.path), member=member.name)
             try:
-                start = zip64.data_start(self._stream, member, self._size, str(self.path))
+                start = self._data_start(member)
             except FormatError as error:
                 yield error.finding
                 continue

@@ -65,8 +65,25 @@ def _bad(file: str, offset: int, reason: str) -> Exception:
     return refuse("package/zip-structure", file=file, offset=offset, reason=reason)
 
 
-def read_directory(stream: BinaryIO, size: int, file: str) -> Iterator[Member]:
-    """Read the central directory, entry by entry, in its order.
+@dataclass(frozen=True)
+class Directory:
+    """Where the central directory lies.
+
+    Attributes
+    ----------
+    start, end : int
+        Its first byte, and the byte after its last.
+    count : int
+        Its entries.
+    """
+
+    start: int
+    end: int
+    count: int
+
+
+def read_end(stream: BinaryIO, size: int, file: str) -> Directory:
+    """Read the three end records of a file.
 
     Parameters
     ----------
@@ -80,7 +97,7 @@ def read_directory(stream: BinaryIO, size: int, file: str) -> Iterator[Member]:
     Raises
     ------
     FormatError
-        If a structure is damaged, or says what the package form forbids.
+        If a record is damaged.
     """
     tail = _END64.size + _LOCATOR.size + _END.size
     if size < tail:
@@ -101,28 +118,38 @@ def read_directory(stream: BinaryIO, size: int, file: str) -> Iterator[Member]:
         raise _bad(file, size - tail, "the ZIP64 end record is missing or wrong")
     if count * _CENTRAL.size > length:
         raise _bad(file, size - tail, f"{count} entries do not fit in {length} bytes")
-    stream.seek(start)
-    directory = stream.read(length)
-    at = 0
-    for _ in range(count):
-        member, at = _central_entry(directory, at, start, file)
+    return Directory(start, start + length, count)
+
+
+def read_directory(stream: BinaryIO, directory: Directory, file: str) -> Iterator[Member]:
+    """Read the central directory, entry by entry, in its order.
+
+    Raises
+    ------
+    FormatError
+        If an entry is damaged, or says what the package form forbids.
+    """
+    stream.seek(directory.start)
+    place = directory.start
+    for _ in range(directory.count):
+        member, place = _central_entry(stream, place, directory.end, file)
         yield member
-    if at != length:
-        raise _bad(file, start + at, "bytes are left over in the central directory")
+    if place != directory.end:
+        raise _bad(file, place, "bytes are left over in the central directory")
 
 
-def _central_entry(directory: bytes, at: int, start: int, file: str) -> tuple[Member, int]:
-    place = start + at
-    if at + _CENTRAL.size > len(directory):
+def _central_entry(stream: BinaryIO, place: int, end: int, file: str) -> tuple[Member, int]:
+    """Read the entry where the stream stands; the directory is never in memory as a whole."""
+    if place + _CENTRAL.size > end:
         raise _bad(file, place, "an entry of the central directory is cut off")
-    fields = _CENTRAL.unpack_from(directory, at)
-    name_at = at + _CENTRAL.size
-    extra_at = name_at + fields[10]
-    after = extra_at + fields[11] + fields[12]
-    if fields[0] != _CENTRAL_SIGNATURE or after > len(directory):
+    fields = _CENTRAL.unpack(stream.read(_CENTRAL.size))
+    after = place + _CENTRAL.size + fields[10] + fields[11] + fields[12]
+    if fields[0] != _CENTRAL_SIGNATURE or after > end:
         raise _bad(file, place, "an entry of the central directory is damaged")
-    raw_name = directory[name_at:extra_at]
-    name = raw_name.decode("ascii", "backslashreplace")
+    name = stream.read(fields[10]).decode("ascii", "backslashreplace")
+    extra = stream.read(fields[11])
+    if fields[12]:
+        stream.seek(fields[12], 1)
     if fields[4] != 0:
         raise refuse(
             "package/zip-compressed", file=file, offset=place, member=name, method=fields[4]
@@ -130,7 +157,7 @@ def _central_entry(directory: bytes, at: int, start: int, file: str) -> tuple[Me
     if fields[3] & ~0x0800:
         raise _bad(file, place, f"member {name!a} has flags {fields[3]:#06x}")
     sizes = [fields[9], fields[8], fields[16]]
-    for i, value in enumerate(_zip64_values(directory[extra_at : extra_at + fields[11]], sizes)):
+    for i, value in enumerate(_zip64_values(extra, sizes)):
         sizes[i] = value
     if sizes[0] != sizes[1] or _IN_ZIP64_32 in sizes:
         raise _bad(file, place, f"member {name!a} has sizes that do not agree")
@@ -159,7 +186,7 @@ def data_start(stream: BinaryIO, member: Member, limit: int, file: str) -> int:
     Parameters
     ----------
     limit : int
-        Offset of the central directory, or the size of the file.
+        Offset of the next member, or of the central directory.
 
     Raises
     ------
@@ -167,7 +194,7 @@ def data_start(stream: BinaryIO, member: Member, limit: int, file: str) -> int:
         If the local header disagrees with the central directory, or the data is not aligned.
     """
     stream.seek(min(member.header, limit))
-    head = stream.read(_LOCAL.size)
+    head = stream.read(max(0, min(_LOCAL.size, limit - member.header)))
     if len(head) < _LOCAL.size or not head.startswith(b"PK\x03\x04"):
         raise _bad(file, member.header, f"no local header of member {member.name!a}")
     fields = _LOCAL.unpack(head)
@@ -184,7 +211,7 @@ def data_start(stream: BinaryIO, member: Member, limit: int, file: str) -> int:
             start=start,
         )
     if start + member.size > limit:
-        raise _bad(file, member.header, f"member {member.name!a} reaches beyond the end")
+        raise refuse("package/zip-overlap", file=file, offset=member.header, member=member.name)
     return start
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,14 +13,13 @@ from nmc.journal import FrameEntry, RowEntry
 from nmc_format import zip64
 from nmc_format.dtypes import DTYPES
 from nmc_format.issues import FormatError, first_error, refuse
-from nmc_format.manifest import TensorRow, build, manifest_digest, type_findings
-from nmc_format.manifest_check import MAX_NAME_BYTES, MAX_RANK, value_findings
+from nmc_format.manifest import TensorRow, build, manifest_digest, row_bytes, type_findings
+from nmc_format.manifest_check import MAX_NAME_BYTES, MAX_RANK, size_findings, value_findings
 from nmc_format.manifest_file import tensor_columns, text_scalar, write_manifest
-from nmc_format.package import JOURNAL_NAME, MANIFEST_NAME, segment_name
+from nmc_format.package import JOURNAL_NAME, MANIFEST_NAME, SEGMENT_FOLDER, segment_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from nmc.records import Cameras, Quality
     from nmc_format.hdf5 import RawObjects
@@ -45,7 +45,7 @@ def check_row(row: TensorRow, index: int) -> None:
     Raises
     ------
     FormatError
-        If its name or rank is not allowed.
+        If its name is not allowed.
     """
     reason = ""
     try:
@@ -62,11 +62,27 @@ def check_row(row: TensorRow, index: int) -> None:
             name=ascii(row.name),
             reason=reason,
         )
-    if len(row.shape) > MAX_RANK:
+
+
+def check_shape(row: TensorRow, shape: tuple[int, ...], index: int) -> None:
+    """Refuse a shape that no state may hold (clause 5.4.3).
+
+    Raises
+    ------
+    FormatError
+        If its rank is too high, or it has 2^48 elements or more.
+    """
+    reason = ""
+    if len(shape) > MAX_RANK:
+        reason = f"rank {len(shape)} is more than {MAX_RANK}"
+    else:
+        try:
+            row_bytes(row, shape)
+        except ValueError as error:
+            reason = str(error)
+    if reason:
         raise refuse(
-            "manifest/tensor-shape",
-            pointer=f"/model/tensors/{index}/shape",
-            reason=f"rank {len(row.shape)} is more than {MAX_RANK}",
+            "manifest/tensor-shape", pointer=f"/model/tensors/{index}/shape", reason=reason
         )
 
 
@@ -108,7 +124,7 @@ def manifest_objects(
 
 def _check(objects: RawObjects) -> None:
     complete = {**objects, "/@manifest_digest": np.frombuffer(manifest_digest(objects), "u1")}
-    error = first_error(type_findings(complete))
+    error = first_error(type_findings(complete)) or first_error(size_findings(complete))
     error = error or first_error(value_findings(build(complete), complete))
     if error:
         raise FormatError(error)
@@ -179,6 +195,8 @@ def finish(folder: Path, objects: RawObjects, file: Path | None) -> None:
     file : Path or None
         The file to make; the directory is removed then.
     """
+    frames = len(objects["/frames/coding"])
+    _remove_leftovers(folder, frames)
     fresh = folder / "manifest.new"
     try:
         write_manifest(fresh, objects)
@@ -190,11 +208,20 @@ def finish(folder: Path, objects: RawObjects, file: Path | None) -> None:
         (folder / JOURNAL_NAME).unlink(missing_ok=True)
         return
     try:
-        write_file(file, folder, len(objects["/frames/coding"]))
+        write_file(file, folder, frames)
     except BaseException:
         (folder / MANIFEST_NAME).unlink()  # still unfinished: it can be resumed
         raise
+    (folder / JOURNAL_NAME).unlink()  # first of all: what is left is never taken for unfinished
     shutil.rmtree(folder)
+
+
+def _remove_leftovers(folder: Path, frames: int) -> None:
+    """Remove what an interrupted writer left beside the segments of these frames."""
+    names = {Path(segment_name(t)).name for t in range(frames)}
+    for path in (folder / SEGMENT_FOLDER).iterdir():
+        if path.name not in names and path.suffix in {".new", ".safetensors"}:
+            path.unlink()
 
 
 def write_file(file: Path, folder: Path, frames: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ from nmc import arithmetic, streams
 from nmc.state import Tensor, digest_of
 from nmc_format.dtypes import word_dtype
 from nmc_format.issues import refuse
+from nmc_format.package import segment_name
 from nmc_format.segment import INTEGER, RAW, SKIP
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from nmc.arithmetic import History
     from nmc.state import State
     from nmc_format.dtypes import Words
-    from nmc_format.manifest import Manifest, TensorRow
+    from nmc_format.manifest import FrameRecord, Manifest, TensorRow
     from nmc_format.plan import FramePlan, PlannedTensor
     from nmc_format.segment import Segment, Stream
 
@@ -142,6 +144,25 @@ def _coded(
             stream=stream.name,
             reason=str(error),
         ) from None
+
+
+def check_segment(frame: FrameRecord, data: bytes) -> None:
+    """Check the bytes of a segment against their SHA-256 (clause 6.1.1).
+
+    Raises
+    ------
+    FormatError
+        If they differ.
+    """
+    actual = hashlib.sha256(data).digest()
+    if actual != frame.segment_sha256:
+        raise refuse(
+            "segment/sha256",
+            file=segment_name(frame.index),
+            offset=0,
+            actual=actual.hex(),
+            expected=frame.segment_sha256.hex(),
+        )
 
 
 def check_links(manifest: Manifest, index: int, segment: Segment) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nmc_format.issues import refuse
 from nmc_format.manifest import BUFFER, PARAMETER, layers_of
 
@@ -85,7 +87,7 @@ def declared(
     layers = layers_of(rows)
     frozen = list(exclude_layers or ())
     for layer in frozen:
-        if layer not in layers:
+        if isinstance(layer, bool) or layer not in layers:
             raise refuse(
                 "freezing/exclude-layers-range", pointer=f"{place}/exclude_layers", layer=layer
             )
@@ -95,12 +97,19 @@ def declared(
     if requires_grad is None:
         excluded = {row for layer in frozen for row in layers[layer]}
         return _record(rows, set(parameters.values()) - excluded)
-    for name in requires_grad.keys() ^ parameters.keys():
+    for name in sorted(requires_grad.keys() ^ parameters.keys()):
         raise refuse(
             "manifest/value",
             pointer=f"{place}/requires_grad",
             reason=f"{name!r} is not flagged, or no parameter: every parameter needs one flag",
         )
+    for name, flag in requires_grad.items():
+        if not isinstance(flag, bool | np.bool_):
+            raise refuse(
+                "manifest/value",
+                pointer=f"{place}/requires_grad",
+                reason=f"the flag of {name!r} is {flag!r}; it shall be a boolean",
+            )
     record = _record(rows, {parameters[n] for n, flag in requires_grad.items() if flag})
     if exclude_layers is not None and set(frozen) != set(record.exclude_layers):
         layer = min(set(frozen) ^ set(record.exclude_layers))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -55,8 +56,13 @@ def start(path: Path, settings: dict[str, Any]) -> None:
 
 def append(path: Path, entry: FrameEntry) -> None:
     """Add one finished frame; its segment is on disk already."""
-    with path.open("ab") as file:
-        file.write(_line(asdict(entry)))
+    size = path.stat().st_size
+    try:
+        with path.open("ab") as file:
+            file.write(_line(asdict(entry)))
+    except OSError:
+        os.truncate(path, size)  # a torn line would hide every line after it
+        raise
 
 
 def _sound_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -65,7 +71,13 @@ def _sound_lines(path: Path) -> Iterator[dict[str, Any]]:
         check, _, text = line.partition(b" ")
         if f"{zlib.crc32(text):08x}".encode() != check:
             return
-        yield json.loads(text)
+        try:
+            content = json.loads(text)
+        except (ValueError, RecursionError):
+            return
+        if not isinstance(content, dict):
+            return
+        yield content
 
 
 def read(path: Path) -> tuple[dict[str, Any], list[FrameEntry]] | None:
@@ -77,7 +89,13 @@ def read(path: Path) -> tuple[dict[str, Any], list[FrameEntry]] | None:
     settings = next(lines, None)
     if settings is None or settings.pop("nmc_journal", None) != JOURNAL_VERSION:
         return None
-    return settings, [_entry(line) for line in lines]
+    entries = []
+    for line in lines:
+        try:
+            entries.append(_entry(line))
+        except (KeyError, TypeError, ValueError):
+            break
+    return settings, entries
 
 
 def _entry(line: dict[str, Any]) -> FrameEntry:

@@ -37,6 +37,10 @@ class Cameras:
         Rotation and position, in scene units.
     normalisation : numpy.ndarray of float64, shape (4, 4)
         The similarity that took the units of the source to scene units; undo it with its inverse.
+    distortion_model : sequence of str or None
+        ``"none"`` or ``"opencv"`` for each camera (clause 5.6.2); None where none has distortion.
+    distortion : numpy.ndarray of float64, shape (C, K), or None
+        Its coefficients.
     """
 
     names: Sequence[str]
@@ -44,10 +48,19 @@ class Cameras:
     intrinsics: Floats
     camera_to_world: Floats
     normalisation: Floats
+    distortion_model: Sequence[str] | None = None
+    distortion: Floats | None = None
 
     def objects(self) -> RawObjects:
         """Return the objects of the manifest."""
+        distortion: RawObjects = {}
+        if self.distortion_model is not None:
+            distortion = {
+                "/cameras/distortion_model": text_array(list(self.distortion_model)),
+                "/cameras/distortion": np.asarray(self.distortion, "<f8"),
+            }
         return {
+            **distortion,
             "/cameras/name": text_array(list(self.names)),
             "/cameras/size": np.asarray(self.size, "<u4"),
             "/cameras/intrinsics": np.asarray(self.intrinsics, "<f8"),
@@ -83,12 +96,15 @@ def cameras_of(manifest: Manifest) -> Cameras | None:
     columns = manifest.columns
     if "/cameras/name" not in columns:
         return None
+    models = columns.get("/cameras/distortion_model")
     return Cameras(
         names=[name.decode("utf-8") for name in columns["/cameras/name"].tolist()],
         size=columns["/cameras/size"],
         intrinsics=columns["/cameras/intrinsics"],
         camera_to_world=columns["/cameras/camera_to_world"],
         normalisation=columns["/cameras@normalisation"],
+        distortion_model=None if models is None else [m.decode("utf-8") for m in models.tolist()],
+        distortion=columns.get("/cameras/distortion"),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nmc.records import Quality, cameras_of, quality_of
@@ -12,7 +13,7 @@ from nmc_format.package import segment_name
 from nmc_format.segment import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from nmc.encoder import Effort
@@ -132,22 +133,61 @@ def _join(
         buffers={row.name for row in rows if row.role},
         timescale=first.manifest.timescale,
     )
-    with writer:
+    with _abandoned_on_error(writer):
         copied = -1  # index of the piece that was copied as it is last
+        clock = _Clock(first.manifest.timescale)
         for i, (sequence, t) in enumerate(pieces):
             follows = i > 0 and pieces[i - 1] == (sequence, t - 1)
             frame = sequence.frames[t]
             segment = sequence.coded(t)
             table = _active_rows(sequence, t, segment)
             lineage = follows and frame.trained_from is not None
+            time = clock.time(sequence, frame)
             if (frame.coding == "key" or (follows and copied == i - 1)) and _fits(writer, table):
-                writer.append_coded(segment, frame, table, lineage=lineage)
+                writer.append_coded(
+                    segment, frame, table, lineage=lineage, presentation_time=time
+                )
                 copied = i
             else:
-                _append_decoded(writer, sequence, frame, lineage=lineage)
+                _append_decoded(writer, sequence, frame, lineage=lineage, time=time)
             if progress:
                 progress(i + 1, len(pieces))
         _copy_records(writer, pieces)
+
+
+@contextmanager
+def _abandoned_on_error(writer: Writer) -> Iterator[None]:
+    """Close the writer; leave nothing behind where an error ends the block: it is soon repeated."""
+    try:
+        yield
+        writer.close()
+    except BaseException:
+        writer.abandon()
+        raise
+
+
+class _Clock:
+    """Presentation times of the frames that are put together: the gaps of the sources are kept."""
+
+    def __init__(self, timescale: int) -> None:
+        self._timescale = timescale
+        self._source: ChainSequence | None = None
+        self._gap = 1  # ticks from the frame before to the last one
+        self._before = 0  # time of the last frame in its source
+        self._now = -1
+
+    def time(self, source: ChainSequence, frame: FrameRecord) -> int:
+        """Return the time of the next frame."""
+        if self._source is source:
+            ticks = frame.presentation_time - self._before
+            self._gap = max(1, ticks * self._timescale // source.manifest.timescale)
+            self._now += self._gap
+        elif self._source is None:
+            self._now = frame.presentation_time
+        else:
+            self._now += self._gap
+        self._source, self._before = source, frame.presentation_time
+        return self._now
 
 
 def _active_rows(sequence: ChainSequence, t: int, segment: bytes) -> list[TensorRow]:
@@ -166,7 +206,7 @@ def _fits(writer: Writer, table: Sequence[TensorRow]) -> bool:
 
 
 def _append_decoded(
-    writer: Writer, sequence: ChainSequence, frame: FrameRecord, *, lineage: bool
+    writer: Writer, sequence: ChainSequence, frame: FrameRecord, *, lineage: bool, time: int
 ) -> None:
     state = sequence[frame.index]
     requires_grad = None
@@ -179,6 +219,7 @@ def _append_decoded(
     writer.append(
         state,
         key=frame.coding == "key",
+        presentation_time=time,
         requires_grad=requires_grad,
         exclude_layers=None if requires_grad else frame.exclude_layers,
         iterations=frame.iterations,

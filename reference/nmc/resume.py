@@ -59,12 +59,12 @@ def finished_part(folder: Path) -> FinishedPart:
             break
         intact.append(entry)
     while intact:
-        rows = [assemble.row_of(r, t) for t, entry in enumerate(intact) for r in entry.rows]
-        objects = assemble.manifest_objects(settings, rows, intact, None, None)
         try:
+            rows = [assemble.row_of(r, t) for t, entry in enumerate(intact) for r in entry.rows]
+            objects = assemble.manifest_objects(settings, rows, intact, None, None)
             state, history = _decode_last(folder, build(objects))
-        except FormatError:
-            intact.pop()
+        except (FormatError, KeyError, TypeError, ValueError, OverflowError):
+            intact.pop()  # the last three: a journal that no writer of this version wrote
             continue
         return FinishedPart(settings, intact, rows, state, history)
     return FinishedPart(settings, [], [], EMPTY_STATE, History())
@@ -72,6 +72,8 @@ def finished_part(folder: Path) -> FinishedPart:
 
 def _is_intact(path: Path, entry: journal.FrameEntry) -> bool:
     try:
+        if path.is_symlink() or not path.is_file():
+            return False
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == entry.segment_sha256
     except OSError:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
 from nmc.arithmetic import History
-from nmc.decoder import check_links, check_state, decode_frame
+from nmc.decoder import check_links, check_segment, check_state, decode_frame
 from nmc.state import EMPTY_STATE, State, arrays_of
 from nmc_format.issues import Finding, FormatError, finding, first_error
 from nmc_format.manifest_file import parse_manifest
@@ -188,6 +188,9 @@ class ChainSequence(Sequence[Arrays]):
                 self._forget()
                 self._name_first_broken(start, index)
                 raise
+            except BaseException:
+                self._forget()
+                raise
             return self._state
 
     def _forget(self) -> None:
@@ -215,9 +218,18 @@ class ChainSequence(Sequence[Arrays]):
             self._forget()
 
     def coded(self, index: int) -> bytes:
-        """Return the segment of one frame as it is stored, 0 ≤ index < len."""
+        """Return the segment of one frame as it is stored, 0 ≤ index < len.
+
+        Raises
+        ------
+        FormatError
+            If it is not the one that the manifest describes.
+        """
+        frame = self.frames[index]
         with self._lock:
-            return self._package.segment(index, self.frames[index].segment_length)
+            data = self._package.segment(frame.index, frame.segment_length)
+        check_segment(frame, data)
+        return data
 
     def close(self) -> None:
         """Release the files."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nmc import assemble
 from nmc.state import Tensor
-from nmc_format.dtypes import dtype_of, to_words
+from nmc_format.dtypes import PackedArray, dtype_of, to_words
 from nmc_format.issues import refuse
 from nmc_format.manifest import BUFFER, NO_LAYER, PARAMETER, TensorRow
 
@@ -76,6 +77,7 @@ class TensorTable:
             array = _as_array(value, name)
             tensor = Tensor(dtype_of(array), tuple(array.shape), to_words(array))
             row = self._row(name, tensor, frame)
+            assemble.check_shape(self.rows[row], tensor.shape, row)
             reference = before.get(row)
             found[row] = reference if reference and _same(reference, tensor) else tensor
         return {row: found[row] for row in sorted(found)}
@@ -102,13 +104,13 @@ def _same(reference: Tensor, tensor: Tensor) -> bool:
 
 
 def _as_array(value: Any, name: str) -> Array:
-    if type(value).__module__.partition(".")[0] == "torch":
-        from nmc.torch_view import from_torch
-
-        return from_torch(value)
-    if not hasattr(value, "dtype") or not hasattr(value, "shape"):
-        value = np.asarray(value)
     try:
+        if "torch" in sys.modules and isinstance(value, sys.modules["torch"].Tensor):
+            from nmc.torch_view import from_torch
+
+            value = from_torch(value)
+        elif not isinstance(value, np.ndarray | PackedArray):
+            value = np.asarray(value)
         dtype_of(value)
     except TypeError as error:
         reason = f"tensor {name!r}: {error}"

@@ -45,7 +45,7 @@ def from_torch(tensor: Any) -> Array:
     """Return a torch tensor as a numpy array, sharing its memory where it lies on the CPU."""
     import torch
 
-    tensor = tensor.detach().cpu().contiguous()
+    tensor = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
     for name, (integer, target) in _TORCH_NAMES.items():
         if tensor.dtype == getattr(torch, target, None):
             from nmc_format.dtypes import DTYPES, numpy_dtype

@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from nmc.arithmetic import History
-from nmc.decoder import check_links, check_state, decode_frame
+from nmc.decoder import check_links, check_segment, check_state, decode_frame
 from nmc.sequence import DEFAULT_MAX_LEVEL, level_refused
 from nmc.state import EMPTY_STATE, State
 from nmc_format.issues import Finding, FormatError, finding, first_error, refuse
@@ -69,7 +69,11 @@ def check(
             if progress:
                 progress(t + 1, len(manifest))
         named = {f.place.file for f in findings}
-        findings += [f for f in package.findings(len(manifest)) if not _follows(f, named)]
+        findings += [
+            f
+            for f in package.findings(len(manifest))
+            if f not in findings and not _follows(f, named)
+        ]
         return Report(str(path), len(manifest), walk.decoded, tuple(findings))
 
 
@@ -127,20 +131,14 @@ class _Walk:
         return state
 
     def _check_sha256(self, t: int, data: bytes) -> None:
-        actual = hashlib.sha256(data).digest()
-        expected = self.manifest.frame(t).segment_sha256
-        if actual == expected:
-            return
-        other = self._by_sha256.get(actual)
-        if other is not None:
-            raise refuse("segment/misplaced", file=segment_name(t), offset=0, other=other)
-        raise refuse(
-            "segment/sha256",
-            file=segment_name(t),
-            offset=0,
-            actual=actual.hex(),
-            expected=expected.hex(),
-        )
+        frame = self.manifest.frame(t)
+        try:
+            check_segment(frame, data)
+        except FormatError:
+            other = self._by_sha256.get(hashlib.sha256(data).digest())
+            if other is None:
+                raise
+            raise refuse("segment/misplaced", file=segment_name(t), offset=0, other=other) from None
 
     def _freezing(self, t: int, before: State | None, state: State) -> Iterator[Finding]:
         """Compare frozen parameters with the frame before, across key frames too (9.2.2)."""

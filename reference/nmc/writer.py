@@ -64,7 +64,7 @@ class Writer:
         Further key frames. One is also made where a delta would be larger.
     family : str
         Model family, such as ``"nerf_mlp"``.
-    configuration : JSON value
+    configuration : JSON object or None
         What building the model takes.
     layers : mapping of str to int or None
         Layer index by parameter name (``exclude_layers`` counts in them).
@@ -84,7 +84,9 @@ class Writer:
     Raises
     ------
     FormatError
-        If the path exists, or an option is unknown.
+        If the path exists, or cannot be written.
+    ValueError
+        If an option is unknown or out of its range.
     """
 
     def __init__(
@@ -98,7 +100,7 @@ class Writer:
         key_every: int = DEFAULT_KEY_EVERY,
         key_frames: Collection[int] = (),
         family: str = "unknown",
-        configuration: Any = None,
+        configuration: Mapping[str, Any] | None = None,
         layers: Mapping[str, int] | None = None,
         buffers: Collection[str] = (),
         timescale: int = 30,
@@ -111,13 +113,14 @@ class Writer:
         self._entropy: Entropy = entropy or ("none" if profile == "baseline" else "nmc")
         self._effort: Effort = effort
         self._check_options(profile, key_every, timescale)
+        _check_model(family, sequence_id, layers)
         self._settings = {
             "profile": profile,
             "entropy": self._entropy,
             "effort": effort,
             "key_every": key_every,
             "family": family,
-            "configuration": json.dumps(configuration or {}, sort_keys=True),
+            "configuration": _configuration(configuration),
             "timescale": timescale,
             "sequence_id": sequence_id,
         }
@@ -130,7 +133,8 @@ class Writer:
         self._table = TensorTable(layers or {}, buffers)
         self._state: State = EMPTY_STATE
         self._history = History()
-        self._reference_sound = True  # whether state and history are those of the last frame
+        self._state_known = True  # whether the state is that of the last frame
+        self._reference_sound = True  # whether the history is, too
         self._cameras: Cameras | None = None
         self._quality: Quality | None = None
         self._closed = False
@@ -153,34 +157,36 @@ class Writer:
         return self._folder / JOURNAL_NAME
 
     def _begin(self, *, resume: bool, overwrite: bool) -> None:
-        unfinished = self._journal.is_file() and not (self._folder / MANIFEST_NAME).exists()
-        if resume and unfinished:
+        if resume and self._journal.is_file():
             self._resume()
             return
-        if self.path.exists() and not (overwrite or self._is_empty()):
+        replaced = overwrite and self.path.is_dir() == self._directory
+        if self.path.exists() and not (replaced or (self._directory and _is_empty(self.path))):
             raise refuse("host/exists", file=str(self.path))
-        if self._folder != self.path and self._folder.exists() and not overwrite:
-            raise refuse("package/unfinished", file=str(self._folder), frames="some")
+        if not self._directory and self._journal.is_file() and not overwrite:
+            frames = max(0, self._journal.read_bytes().count(b"\n") - 1)
+            raise refuse("package/unfinished", file=str(self._folder), frames=frames)
         if self._folder.exists():
             _remove_package(self._folder)
         (self._folder / SEGMENT_FOLDER).mkdir(parents=True, exist_ok=True)
         journal.start(self._journal, self._settings)
 
-    def _is_empty(self) -> bool:
-        return self.path.is_dir() and not any(self.path.iterdir())
-
     def _resume(self) -> None:
         part = finished_part(self._folder)
         if part.settings is not None:
             for key in ("profile", "timescale"):
-                if part.settings[key] != self._settings[key]:
-                    raise ValueError(
-                        f"{key} was {part.settings[key]!r} when the package was begun, and is "
-                        f"{self._settings[key]!r} now"
+                if part.settings.get(key) != self._settings[key]:
+                    raise refuse(
+                        "input/unsupported",
+                        file=str(self._folder),
+                        reason=f"{key} was {part.settings.get(key)!r} when the package was begun, "
+                        f"and is {self._settings[key]!r} now",
+                        hint="go on with the options it was begun with, or begin again",
                     )
+        (self._folder / MANIFEST_NAME).unlink(missing_ok=True)
         self._entries = part.entries
         self._table.extend(part.rows)
-        self._state, self._history = part.state, part.history
+        self._state, self._history, self._state_known = part.state, part.history, True
         (self._folder / SEGMENT_FOLDER).mkdir(exist_ok=True)
         journal.rewrite(self._journal, self._settings, self._entries)
 
@@ -252,36 +258,44 @@ class Writer:
         time = self._time(presentation_time)
         if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
             raise refuse("manifest/not-a-number", pointer=f"/frames/{t}/seconds", count=1)
+        if iterations is not None and not 0 <= iterations < 2**63:
+            reason = f"iterations is {iterations}; it is a count"
+            raise refuse("manifest/value", pointer=f"/frames/{t}/iterations", reason=reason)
         known_rows = len(self._table)
         lineage = t - 1 if t and trained_from_previous else -1
         try:
             tensors = self._table.tensors(state, self._state, t)
             freezing = self._freezing(tensors, requires_grad, exclude_layers, t, lineage)
             coded = self._encode(tensors, forced_key=key)
-            sha256 = self._store(segment_name(t), coded.pieces)
+            entry = journal.FrameEntry(
+                delta=coded.delta,
+                presentation_time=time,
+                segment_length=coded.size,
+                segment_sha256=self._store(segment_name(t), coded.pieces),
+                state_digest=coded.state_digest.hex(),
+                state_bytes=sum(tensor.words.nbytes for tensor in tensors.values()),
+                trained_from=lineage,
+                iterations=-1 if iterations is None else int(iterations),
+                seconds=-1.0 if seconds is None else float(seconds),
+                requires_grad=None if freezing is None else tuple(map(int, freezing.requires_grad)),
+                exclude_layers=None if freezing is None else freezing.exclude_layers,
+                rows=tuple(map(assemble.row_entry, self._table.rows[known_rows:])),
+            )
+            self._enter(entry)
         except BaseException:
             self._table.truncate(known_rows)
             raise
-        entry = journal.FrameEntry(
-            delta=coded.delta,
-            presentation_time=time,
-            segment_length=coded.size,
-            segment_sha256=sha256,
-            state_digest=coded.state_digest.hex(),
-            state_bytes=sum(tensor.words.nbytes for tensor in tensors.values()),
-            trained_from=lineage,
-            iterations=-1 if iterations is None else int(iterations),
-            seconds=-1.0 if seconds is None else float(seconds),
-            requires_grad=None if freezing is None else tuple(map(int, freezing.requires_grad)),
-            exclude_layers=None if freezing is None else freezing.exclude_layers,
-            rows=tuple(map(assemble.row_entry, self._table.rows[known_rows:])),
-        )
-        self._enter(entry)
         self._keep(tensors)
         return coded.size
 
     def append_coded(
-        self, segment: bytes, record: FrameRecord, rows: Sequence[TensorRow], *, lineage: bool
+        self,
+        segment: bytes,
+        record: FrameRecord,
+        rows: Sequence[TensorRow],
+        *,
+        lineage: bool,
+        presentation_time: int | None = None,
     ) -> None:
         """Put a segment of another package on disk as it is (for cutting without coding again).
 
@@ -295,27 +309,33 @@ class Writer:
             The rows that its modes are about; those of this package are a beginning of them.
         lineage : bool
             Whether the frame that it was trained from is the frame before, here too.
+        presentation_time : int or None
+            In ticks of the timescale; None goes one tick on.
         """
         t = len(self._entries)
         known_rows = len(self._table)
-        self._table.extend(replace(row, first_frame=t) for row in rows[known_rows:])
         flags = record.requires_grad
-        entry = journal.FrameEntry(
-            delta=record.coding == "delta",
-            presentation_time=self._time(None),
-            segment_length=len(segment),
-            segment_sha256=self._store(segment_name(t), [segment]),
-            state_digest=record.state_digest.hex(),
-            state_bytes=record.state_bytes,
-            trained_from=t - 1 if lineage else -1,
-            iterations=-1 if record.iterations is None else record.iterations,
-            seconds=-1.0 if record.seconds is None else record.seconds,
-            requires_grad=None if flags is None else tuple(map(int, flags[: len(rows)])),
-            exclude_layers=record.exclude_layers,
-            rows=tuple(map(assemble.row_entry, self._table.rows[known_rows:])),
-        )
-        self._enter(entry)
-        self._reference_sound = False
+        try:
+            self._table.extend(replace(row, first_frame=t) for row in rows[known_rows:])
+            entry = journal.FrameEntry(
+                delta=record.coding == "delta",
+                presentation_time=self._time(presentation_time),
+                segment_length=len(segment),
+                segment_sha256=self._store(segment_name(t), [segment]),
+                state_digest=record.state_digest.hex(),
+                state_bytes=record.state_bytes,
+                trained_from=t - 1 if lineage else -1,
+                iterations=-1 if record.iterations is None else record.iterations,
+                seconds=-1.0 if record.seconds is None else record.seconds,
+                requires_grad=None if flags is None else tuple(map(int, flags[: len(rows)])),
+                exclude_layers=record.exclude_layers,
+                rows=tuple(map(assemble.row_entry, self._table.rows[known_rows:])),
+            )
+            self._enter(entry)
+        except BaseException:
+            self._table.truncate(known_rows)
+            raise
+        self._state, self._state_known, self._reference_sound = EMPTY_STATE, False, False
 
     def _enter(self, entry: journal.FrameEntry) -> None:
         with host_errors(self.path):
@@ -325,6 +345,9 @@ class Writer:
     def _time(self, given: int | None) -> int:
         last = self._entries[-1].presentation_time if self._entries else -1
         time = last + 1 if given is None else int(given)
+        if not -(2**63) <= time < 2**63:
+            place = f"/frames/{len(self._entries)}/presentation_time"
+            raise refuse("manifest/value", pointer=place, reason=f"time {time} is beyond 64 bits")
         if self._entries and time <= last:
             place = f"/frames/{len(self._entries)}/presentation_time"
             raise refuse("manifest/time-order", pointer=place, time=time, before=last)
@@ -344,7 +367,7 @@ class Writer:
             if not self._detect_frozen:
                 return None
             return detected(tensors, self._state, self._table.rows)
-        if lineage >= 0:
+        if lineage >= 0 and self._state_known:
             check_frozen(record, tensors, self._state, self._table.rows, t)
         return record
 
@@ -394,7 +417,7 @@ class Writer:
                 kept[row] = Tensor(tensor.dtype, tensor.shape, tensor.words.copy())
                 kept[row].__dict__["digest"] = tensor.digest  # known already: never hashed twice
         self._state = {row: kept[row] for row in tensors}
-        self._reference_sound = True
+        self._state_known = self._reference_sound = True
 
     def set_cameras(self, cameras: Cameras) -> None:
         """Put the cameras into the manifest (clause 5.6)."""
@@ -415,7 +438,7 @@ class Writer:
         if self._closed:
             return
         if not self._entries:
-            self._abandon()
+            self.abandon()
             raise refuse("manifest/value", pointer="/frames", reason="no frame was written")
         objects = assemble.manifest_objects(
             self._settings, self._table.rows, self._entries, self._cameras, self._quality
@@ -424,7 +447,10 @@ class Writer:
             assemble.finish(self._folder, objects, None if self._directory else self.path)
         self._closed = True
 
-    def _abandon(self) -> None:
+    def abandon(self) -> None:
+        """Remove what was written so far, unless it was closed."""
+        if self._closed:
+            return
         self._closed = True
         _remove_package(self._folder)
 
@@ -440,7 +466,30 @@ class Writer:
         if error is None:
             self.close()
         elif not self._entries:
-            self._abandon()
+            self.abandon()
+
+
+def _configuration(value: Mapping[str, Any] | None) -> str:
+    if value is not None and not isinstance(value, dict):
+        raise ValueError("configuration is a JSON object: a dict with text keys")
+    return json.dumps(value or {}, sort_keys=True, allow_nan=False)
+
+
+def _check_model(
+    family: str, sequence_id: str | None, layers: Mapping[str, int] | None
+) -> None:
+    """Refuse at the start what no manifest can hold, not after the last frame."""
+    for name, text in (("family", family), ("sequence_id", sequence_id or "")):
+        if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text):
+            raise ValueError(f"{name} is {text!r}; it is Unicode text without NUL")
+    for name, layer in (layers or {}).items():
+        if isinstance(layer, bool) or not -1 <= layer < 2**31:
+            raise ValueError(f"layer of {name!r} is {layer!r}; it is an index from 0, or -1")
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether a folder holds nothing, or only what a writer makes before its journal."""
+    return folder.is_dir() and not any(p.is_file() for p in folder.rglob("*"))
 
 
 def _remove_package(folder: Path) -> None:

@@ -22,7 +22,7 @@ coordinate = st.floats(-100, 100)
 
 
 def camera(**changes):
-    values = dict(fx=100.0, fy=90.0, cx=33.0, cy=21.0, width=64, height=48)
+    values = {"fx": 100.0, "fy": 90.0, "cx": 33.0, "cy": 21.0, "width": 64, "height": 48}
     return Camera(**(values | {"camera_to_world": look_at((-3, 1, 2), (0, 0, 0))} | changes))
 
 
@@ -85,7 +85,7 @@ def test_rig_file_keeps_every_bit(tmp_path):
 
 def test_rig_of_another_convention_is_refused(tmp_path):
     (tmp_path / "rig.json").write_text(json.dumps({"convention": "OpenGL", "cameras": []}))
-    with pytest.raises(CameraError, match="rig.json: expected the convention"):
+    with pytest.raises(CameraError, match=r"rig\.json: expected the convention"):
         read_rig(tmp_path / "rig.json")
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 
 # Threads that wait must sleep: training and coding alternate on the same few cores. Read by the
-# OpenMP runtime when torch is loaded, hence before it.
+# OpenMP runtime when torch is loaded, hence set before the imports below.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +24,19 @@ from rich.table import Table
 import nmc
 from nmc_framework.cameras import Camera
 from nmc_framework.evaluation import (
+    CAPTION,
     ChainPoint,
+    HeldOut,
     above,
     beside,
     captioned,
     enlarged,
     plot_chain,
+    write_scores,
 )
-from nmc_framework.metrics import psnr, ssim
 from nmc_framework.models import RadianceModel, build
-from nmc_framework.rendering import orbit, render_image, render_track, write_track, write_video
-from nmc_framework.scene import (
-    BACKGROUND,
-    BOUNDS,
-    TARGET,
-    Rig,
-    arc_rig,
-    orbit_camera,
-    view_all,
-)
+from nmc_framework.rendering import orbit, render_track, write_track, write_video
+from nmc_framework.scene import BACKGROUND, BOUNDS, TARGET, Rig, arc_rig, orbit_camera, view_all
 from nmc_framework.scene.rig import AZIMUTH
 from nmc_framework.training import FrameViews, Schedule, TrainedFrame, train_chain
 from nmc_framework.training import Progress as Step
@@ -54,20 +49,20 @@ class Size:
     """How much the demo does.
 
     ``frames`` models a chain, ``views`` training cameras of ``pixels`` squared, ``track`` pixels
-    squared of the user's video, ``turns`` how often the chain is played while the viewpoint goes
-    once around, ``rate`` frames a second; the rest is the model's and the schedule's.
+    squared of the user's video, ``turns`` how often the chain is played while the viewpoint swings
+    once across the scene and back, ``rate`` frames a second.
     """
 
-    frames: int = 16
+    frames: int = 20
     views: int = 16
     held_out: int = 3
     pixels: int = 128
     track: int = 256
     turns: int = 2
-    rate: int = 10
+    rate: int = 15
     key_every: int = 8
-    schedule: Schedule = field(default_factory=lambda: Schedule(first=420, later=70))
-    configuration: dict[str, Any] = field(default_factory=dict)
+    schedule: Schedule = field(default_factory=lambda: Schedule(first=420, later=60))
+    configuration: Mapping[str, Any] = field(default_factory=dict)
 
 
 FULL = Size()
@@ -114,6 +109,7 @@ class DemoResult:
     video: Path
     plot: Path
     track: Path
+    scores: Path
     frames: tuple[FrameRow, ...]
     findings: tuple[str, ...]
     seconds: float
@@ -141,7 +137,8 @@ def run(
     Parameters
     ----------
     out
-        Folder for ``scene.nmc``, ``video.mp4``, ``chain.png`` and ``track.csv``; made if need be.
+        Folder for ``scene.nmc``, ``video.mp4``, ``chain.png``, ``track.csv`` and ``scores.csv``;
+        made if need be.
     quick
         A toy size that takes seconds and looks like it: for tests.
     frames
@@ -157,25 +154,24 @@ def run(
         When a decoded state differs from the trained one, or the check finds a fault.
     """
     chosen = size or (QUICK if quick else FULL)
-    chosen = chosen if frames is None else _with_frames(chosen, frames)
+    if frames is not None:
+        chosen = replace(chosen, frames=frames)
+    if chosen.frames < 1:
+        raise DemoError(f"a chain has at least one frame, not {chosen.frames}")
     screen = console or Console()
     began = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
     rig = arc_rig(chosen.views, chosen.held_out, (chosen.pixels, chosen.pixels))
-    model = build(
-        "hash_grid",
-        {"bounds": [list(b) for b in BOUNDS], "background": list(BACKGROUND)}
-        | chosen.configuration,
-        seed=chosen.schedule.seed,
-    )
+    bounded = {"bounds": [list(b) for b in BOUNDS], "background": list(BACKGROUND)}
+    model = build("hash_grid", bounded | dict(chosen.configuration), seed=chosen.schedule.seed)
     package = out / "scene.nmc"
     with _progress(screen) as progress:
-        trained = _train_and_pack(package, model, rig, chosen, progress)
-        findings = _check(package)
+        chain = _train_and_pack(package, model, rig, chosen, progress)
+        write_scores(out / "scores.csv", chain.quality.scores)
+        findings = _check(package, progress)
         with nmc.open(package) as sequence:
-            _compare(sequence, trained)
-            rows, strips = _evaluate(sequence, model, rig, chosen, trained, progress)
-            video = _film(out, sequence, model, chosen, strips, progress)
+            rows = _unpack(sequence, chain, progress)
+            video = _film(out, sequence, model, chosen, chain.strips, progress)
     points = [ChainPoint(r.index, r.psnr, r.raw_bytes, r.coded_bytes, r.coding) for r in rows]
     plot_chain(out / "chain.png", points, _title(chosen))
     result = DemoResult(
@@ -183,6 +179,7 @@ def run(
         video=video,
         plot=out / "chain.png",
         track=out / "track.csv",
+        scores=out / "scores.csv",
         frames=tuple(rows),
         findings=findings,
         seconds=time.perf_counter() - began,
@@ -191,12 +188,6 @@ def run(
     if findings:
         raise DemoError(f"the check of {package.name} found: {'; '.join(findings)}")
     return result
-
-
-def _with_frames(size: Size, frames: int) -> Size:
-    if frames < 1:
-        raise DemoError(f"a chain has at least one frame, not {frames}")
-    return Size(**{**vars(size), "frames": frames})
 
 
 def _progress(console: Console) -> Progress:
@@ -211,13 +202,13 @@ def _progress(console: Console) -> Progress:
 
 
 @dataclass(frozen=True, eq=False)
-class _Trained:
-    """A trained frame without its state, and one number by which to know the state again."""
+class _Chain:
+    """What training leaves beside the package: no state, only what to know each one again by."""
 
-    index: int
-    iterations: int
-    seconds: float
-    fingerprint: int
+    quality: HeldOut
+    effort: list[tuple[int, float]]
+    fingerprints: list[str]
+    strips: list[Picture]
 
 
 def _frames(rig: Rig, size: Size) -> Iterator[FrameViews]:
@@ -228,12 +219,12 @@ def _frames(rig: Rig, size: Size) -> Iterator[FrameViews]:
 
 def _train_and_pack(
     package: Path, model: RadianceModel, rig: Rig, size: Size, progress: Progress
-) -> list[_Trained]:
+) -> _Chain:
     plan = size.schedule
     total = plan.first + (size.frames - 1) * plan.later
     task = progress.add_task("film, train and pack", total=total, note="")
     parameters = {name for name, _ in model.named_parameters()}
-    trained: list[_Trained] = []
+    chain = _Chain(HeldOut(rig.held_out), [], [], [])
     with nmc.Writer(
         package,
         key_every=size.key_every,
@@ -246,15 +237,12 @@ def _train_and_pack(
         overwrite=True,
     ) as writer:
         writer.set_cameras(_cameras(rig.cameras))
-        chain = train_chain(
-            model, rig.training, _frames(rig, size), plan, report=_reporter(progress, task)
-        )
-        for frame in chain:
+        frames, report = _frames(rig, size), _reporter(progress, task)
+        for frame in train_chain(model, rig.training, frames, plan, report=report):
             _append(writer, frame)
-            trained.append(
-                _Trained(frame.index, frame.iterations, frame.seconds, _fingerprint(frame.state))
-            )
-    return trained
+            _score(chain, model, rig, size, frame)
+        writer.set_quality(nmc.Quality(**chain.quality.quality()))
+    return chain
 
 
 def _append(writer: nmc.Writer, frame: TrainedFrame) -> None:
@@ -267,6 +255,16 @@ def _append(writer: nmc.Writer, frame: TrainedFrame) -> None:
         seconds=frame.seconds,
         trained_from_previous=frame.index > 0,
     )
+
+
+def _score(chain: _Chain, model: RadianceModel, rig: Rig, size: Size, frame: TrainedFrame) -> None:
+    truths = view_all(rig.held_out, frame.time)
+    views = chain.quality.score(model, frame.index, truths)
+    shown = len(views) // 2
+    decibels = chain.quality.mean(frame.index, "psnr")
+    chain.strips.append(_strip(views[shown], truths[shown], decibels, size.track // 2))
+    chain.effort.append((frame.iterations, frame.seconds))
+    chain.fingerprints.append(_fingerprint(frame.state))
 
 
 def _reporter(progress: Progress, task: Any) -> Callable[[Step], None]:
@@ -286,57 +284,50 @@ def _cameras(cameras: Sequence[Camera]) -> nmc.Cameras:
     )
 
 
-def _fingerprint(state: Any) -> int:
-    return hash(tuple((name, np.asarray(state[name]).tobytes()) for name in sorted(state)))
+def _fingerprint(state: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        array = np.ascontiguousarray(state[name])
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
-def _check(package: Path) -> tuple[str, ...]:
-    return tuple(finding.message for finding in nmc.check(package).findings)
+def _check(package: Path, progress: Progress) -> tuple[str, ...]:
+    task = progress.add_task("check the package", total=1, note="")
+
+    def report(done: int, total: int) -> None:
+        progress.update(task, completed=done, total=total)
+
+    return tuple(finding.message for finding in nmc.check(package, progress=report).findings)
 
 
-def _compare(sequence: nmc.ChainSequence, trained: Sequence[_Trained]) -> None:
-    for frame in trained:
-        if _fingerprint(sequence[frame.index]) != frame.fingerprint:
-            raise DemoError(f"frame {frame.index} does not decode to the state that was trained")
-
-
-def _evaluate(
-    sequence: nmc.ChainSequence,
-    model: RadianceModel,
-    rig: Rig,
-    size: Size,
-    trained: Sequence[_Trained],
-    progress: Progress,
-) -> tuple[list[FrameRow], list[Picture]]:
-    """Render the held-out views of every frame; return the numbers and a strip a frame."""
-    task = progress.add_task("render held-out views", total=len(sequence), note="")
-    rows, strips = [], []
-    shown = len(rig.held_out) // 2
-    for frame in trained:
-        model.load(sequence[frame.index])
-        views = [render_image(model, camera) for camera in rig.held_out]
-        truths = view_all(rig.held_out, frame.index / size.rate)
-        pairs = list(zip(views, truths, strict=True))
-        record = sequence.frames[frame.index]
-        row = FrameRow(
-            index=frame.index,
-            coding=record.coding,
-            iterations=frame.iterations,
-            seconds=frame.seconds,
-            psnr=float(np.mean([psnr(a, b) for a, b in pairs])),
-            ssim=float(np.mean([ssim(a, b) for a, b in pairs])),
-            raw_bytes=record.state_bytes,
-            coded_bytes=record.segment_length,
+def _unpack(sequence: nmc.ChainSequence, chain: _Chain, progress: Progress) -> list[FrameRow]:
+    """Decode every frame, compare it with what was trained, and return the table's rows."""
+    task = progress.add_task("unpack and compare", total=len(sequence), note="")
+    rows = []
+    for index, (iterations, seconds) in enumerate(chain.effort):
+        if _fingerprint(sequence[index]) != chain.fingerprints[index]:
+            raise DemoError(f"frame {index} does not decode to the state that was trained")
+        record = sequence.frames[index]
+        rows.append(
+            FrameRow(
+                index=index,
+                coding=record.coding,
+                iterations=iterations,
+                seconds=seconds,
+                psnr=chain.quality.mean(index, "psnr"),
+                ssim=chain.quality.mean(index, "ssim"),
+                raw_bytes=record.state_bytes,
+                coded_bytes=record.segment_length,
+            )
         )
-        rows.append(row)
-        strips.append(_strip(views[shown], truths[shown], row, size))
-        progress.update(task, advance=1, note=f"{row.psnr:5.2f} dB")
-    return rows, strips
+        progress.update(task, advance=1, note="bit for bit")
+    return rows
 
 
-def _strip(view: Picture, truth: Picture, row: FrameRow, size: Size) -> Picture:
-    side = size.track // 2
-    pictures = [(truth, "held-out camera: truth"), (view, f"rendered: {row.psnr:.1f} dB")]
+def _strip(view: Picture, truth: Picture, decibels: float, side: int) -> Picture:
+    pictures = [(truth, "held-out camera: truth"), (view, f"rendered: {decibels:.1f} dB")]
     return above([captioned(enlarged(image, side, side), text) for image, text in pictures])
 
 
@@ -348,19 +339,15 @@ def _film(
     strips: Sequence[Picture],
     progress: Progress,
 ) -> Path:
-    """Play the chain to and fro while the viewpoint swings once across the scene and back."""
+    """Play the chain to and fro while the viewpoint swings across the scene and back."""
     once = list(range(len(sequence)))
     shown = [i for turn in range(size.turns) for i in (once if turn % 2 == 0 else once[::-1])]
-    track = orbit(
-        TARGET,
-        len(shown),
-        distance=3.3,
-        azimuths=(AZIMUTH - 42, AZIMUTH + 42),
-        elevations=(14, 34),
-    )
+    azimuths = (AZIMUTH - 42, AZIMUTH + 42)
+    track = orbit(TARGET, len(shown), distance=3.5, azimuths=azimuths, elevations=(14, 34))
     write_track(out / "track.csv", track)
     task = progress.add_task("render the viewpoint track", total=len(shown), note="")
-    camera = orbit_camera(AZIMUTH, 20, (size.track, size.track))
+    # As high as the two captioned pictures beside it.
+    camera = orbit_camera(AZIMUTH, 20, (size.track, 2 * (size.track // 2) + CAPTION))
 
     def pictures() -> Iterator[Picture]:
         images = render_track(model, sequence, track, camera, shown)
@@ -380,32 +367,17 @@ def _title(size: Size) -> str:
     )
 
 
+_COLUMNS = ("frame", "coding", "iterations", "train s", "PSNR dB", "SSIM", "raw", "coded", "ratio")
+
+
 def _show(result: DemoResult, console: Console) -> None:
     table = Table(title="one model a frame", title_justify="left")
-    for name in (
-        "frame",
-        "coding",
-        "iterations",
-        "train s",
-        "PSNR dB",
-        "SSIM",
-        "raw",
-        "coded",
-        "ratio",
-    ):
-        table.add_column(name, justify="left" if name == "coding" else "right")
+    for name in _COLUMNS:
+        table.add_column(name, justify="left" if name == "coding" else "right", no_wrap=True)
     for r in result.frames:
-        table.add_row(
-            str(r.index),
-            r.coding,
-            str(r.iterations),
-            f"{r.seconds:.1f}",
-            f"{r.psnr:.2f}",
-            f"{r.ssim:.3f}",
-            f"{r.raw_bytes:,}",
-            f"{r.coded_bytes:,}",
-            f"{r.raw_bytes / r.coded_bytes:.2f}",
-        )
+        numbers = f"{r.iterations} {r.seconds:.1f} {r.psnr:.2f} {r.ssim:.3f} {r.raw_bytes:,}"
+        ratio = f"{r.raw_bytes / r.coded_bytes:.2f}"
+        table.add_row(str(r.index), r.coding, *numbers.split(), f"{r.coded_bytes:,}", ratio)
     console.print(table)
     raw, coded = (sum(getattr(r, f"{k}_bytes") for r in result.frames) for k in ("raw", "coded"))
     console.print(
@@ -413,5 +385,5 @@ def _show(result: DemoResult, console: Console) -> None:
         f"decoded to the trained bits; the check found {len(result.findings) or 'nothing'}; "
         f"{result.seconds:.0f} s in all"
     )
-    for path in (result.package, result.video, result.plot, result.track):
-        console.print(f"  {path}  {path.stat().st_size:,} bytes")
+    for path in (result.package, result.video, result.plot, result.track, result.scores):
+        console.print(f"  {path}  {path.stat().st_size:,} bytes", soft_wrap=True)

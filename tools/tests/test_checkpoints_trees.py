@@ -141,6 +141,12 @@ def test_a_container_that_holds_itself(tmp_path):
     assert list(read(tmp_path, value).state) == ["w"]
 
 
+def test_keys_of_odd_kinds(tmp_path):
+    odd = {(1, 2): W, None: W, 2.5: W, b"b": W, ((1, 2), 3): W}
+    checkpoint = read(tmp_path, {"net": odd})
+    assert list(checkpoint.state) == ["1.2", "None", "2.5", "b'b'", "Object"]
+
+
 def test_containers_shared_many_times_over(tmp_path):
     node = {"w": W}
     for _ in range(40):

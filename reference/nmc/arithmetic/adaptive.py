@@ -8,11 +8,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmc.arithmetic import adaptive_kernel as kernels
-from nmc.arithmetic.history import History
+from nmc.arithmetic import mixing_kernel
+from nmc.arithmetic.history import History, Layout, Model
 from nmc.arithmetic.payload import SPARE, Reader, count_bytes
 from nmc.arithmetic.planes import CoderError, Plane, Words, layout_of
+from nmc.arithmetic.range_kernel import EVEN, FULL_SPAN, finish
 
-_FULL_SPAN = 0xFFFFFFFF
+
+def first_model(mixing: bool) -> Model:
+    """Return a model that has seen nothing; tables and weights only where they are mixed."""
+    return Model(
+        kernels.first_model(),
+        np.full(mixing_kernel.TABLE_SLOTS if mixing else 0, EVEN, np.uint32),
+        np.full(mixing_kernel.WEIGHT_COUNT if mixing else 0, mixing_kernel.FIRST_WEIGHT, np.int64),
+    )
+
+
+def first_trend(plane: Plane) -> NDArray[np.int64]:
+    """Return the forecast for a plane where no plane of its layout has gone before."""
+    octave = plane.bits >> 1
+    if plane.exponent_bits:
+        magnitude = int(plane.reference[0]) & ((1 << (plane.bits - 1)) - 1)
+        octave += max(magnitude >> plane.mantissa_bits, 1)
+    trend: NDArray[np.int64] = kernels.first_trend(octave)
+    return trend
 
 
 def encode(
@@ -28,13 +47,13 @@ def encode(
     stored = sum(plane.reference.nbytes for plane in planes)
     words16 = np.zeros(stored // 2 + SPARE, np.uint16)
     octets = np.zeros(stored + 2 * SPARE, np.uint8)
-    state = np.array([_FULL_SPAN, 0, 0, 0], np.int64)
+    state = np.array([FULL_SPAN, 0, 0, 0], np.int64)
     if not _walk(True, planes, current, history, words16, octets, state, mixing):
         return None
     place = int(state[2])
     if place + 2 > words16.size:
         return None
-    kernels.finish(words16, state)
+    finish(words16, state)
     coded = words16[: place + 2].astype("<u2").tobytes()
     raw = octets[: (int(state[3]) + 7) // 8].tobytes()
     return count_bytes(len(coded) // 2) + count_bytes(len(raw)) + coded + raw
@@ -56,7 +75,7 @@ def decode(
     words16 = reader.words(word_count)
     octets = reader.octets(raw_size)
     low = int(words16[0]) << 16 | int(words16[1])
-    state = np.array([_FULL_SPAN, low, 2, 0], np.int64)
+    state = np.array([FULL_SPAN, low, 2, 0], np.int64)
     decoded: list[Words] = [np.zeros_like(plane.reference) for plane in planes]
     whole = _walk(False, planes, decoded, history, words16, octets, state, mixing)
     if not whole or state[2] != word_count or (state[3] + 7) // 8 != raw_size:
@@ -74,28 +93,37 @@ def _walk(
     state: NDArray[np.int64],
     mixing: bool,
 ) -> bool:
-    trend = kernels.first_trend()
+    latest: dict[Layout, NDArray[np.int64]] = {}
+    places, inputs, slots = np.zeros((3, mixing_kernel.INPUTS), np.int64)
     for plane, words in zip(planes, current, strict=True):
         if plane.count == 0:
             continue
         layout = layout_of(plane)
         key = (plane.bits, plane.exponent_bits, plane.mantissa_bits)
-        model = history.models.setdefault(("adaptive", key), kernels.first_model())
-        trend = history.trends.setdefault(plane.row, trend.copy())
+        model = history.models.get((mixing, key))
+        if model is None:
+            model = history.models[mixing, key] = first_model(mixing)
+        trend = history.trends.get(plane.row)
+        if trend is None:
+            trend = latest[key].copy() if key in latest else first_trend(plane)
+        latest[key] = history.trends[plane.row] = trend
         changes = history.changes_of(plane).copy()
-        columns = np.empty((4, max(int(layout[1]), kernels.FEATURES)), np.int64)
+        columns = np.empty((kernels.WORK_ROWS, max(int(layout[1]), kernels.FEATURES)), np.int64)
         wide = np.zeros(plane.count, np.uint64)
         if encoding:
             wide[:] = words
         done = kernels.code_plane(
             encoding,
+            mixing,
+            plane.row,
             layout,
             plane.reference.astype(np.uint64),
             wide,
             changes,
             trend,
             columns,
-            model,
+            model.slots,
+            (model.tables, places, model.weights, inputs, slots),
             words16,
             octets,
             state,

@@ -1,4 +1,4 @@
-"""One plane through the adaptive coder, in either direction (clauses 8.5 and 8.6).
+"""One plane through the adaptive coder, in either direction (clause 8.5).
 
 The same function encodes and decodes: the model evolves in one place, so that the two cannot part.
 """
@@ -9,131 +9,138 @@ from typing import Any
 
 import numpy as np
 
-from nmc.arithmetic.jit import get, inline, kernel, put
+from nmc.arithmetic.jit import I64, U64, Array, get, inline, kernel, put
+from nmc.arithmetic.mixing_kernel import mix, sign_contexts, size_contexts
+from nmc.arithmetic.range_kernel import EVEN, decide
 from nmc.arithmetic.words import change_of, clip, compare, raw_bits
 
-Array = Any
-U = np.uint64
-I = np.int64  # noqa: E741
-
-FEATURES = 6
+# Slots of the model, one adaptive probability each (clause 8.5.3).
 ZERO = 0
 FLIP = ZERO + 24 * 32
-CLASS = FLIP + 256
-SIGN = CLASS + 256 * 16
+LENGTH = FLIP + 256
+SIGN = LENGTH + 256 * 16
 TOP = SIGN + 3 * 3 * 8 * 8 * 2
 EXPONENT = TOP + 32 * 4
 SLOTS = EXPONENT + 4 * 16
-LIMIT = 255
+
+FEATURES = 6
 FIRST_WEIGHTS = (250 << 14, 0, 94 << 14, 0, 0, 0)  # of the features, in 1 / 2**24
-FIRST_MEAN = 8 * 120 << 4
-RATES = np.array([131072 // (2 * n + 3) for n in range(LIMIT + 1)], np.int64)
+WEIGHT_LIMIT = 1 << 28
+
+# Rows of the work space of one plane; each has a number for each column, the last one features.
+MEAN, RUN, DIRECTION, UP, DRIFT, TURN, WORK = 0, 1, 2, 3, 4, 5, 6
+WORK_ROWS = 7
 
 OK, FULL = 0, 1
 
 
 def first_model() -> Array:
     """Return uint32[SLOTS] of even probabilities that have seen nothing."""
-    return np.full(SLOTS, 1 << 31, np.uint32)
+    return np.full(SLOTS, EVEN, np.uint32)
 
 
-def first_trend() -> Array:
-    """Return int64[8]: weights, mean and slow mean before anything is known."""
-    return np.array([*FIRST_WEIGHTS, FIRST_MEAN, FIRST_MEAN], np.int64)
-
-
-@inline
-def carry(words: Array, position: Any) -> Any:
-    """Add one to the number whose last 16 bits lie before position."""
-    place = position - 1
-    while place >= 0:
-        words[place] = np.uint16((I(words[place]) + 1) & 65535)
-        if words[place] != 0:
-            break
-        place -= 1
-
-
-@kernel
-def finish(words: Array, state: Array) -> None:
-    """Write the two words that end the encoder's stream (clause 8.5.2)."""
-    low, at = state[1], state[2]
-    if low >> 32:
-        carry(words, at)
-    words[at] = np.uint16((low >> 16) & 65535)
-    words[at + 1] = np.uint16(low & 65535)
+def first_trend(octave: int) -> Array:
+    """Return int64[8]: weights, mean and slow mean before any change is known (clause 8.5.1)."""
+    return np.array([*FIRST_WEIGHTS, octave << 7, octave << 7], np.int64)
 
 
 @inline
-def arithmetic(stream: Any, coder: Any, bit: Any, chance: Any) -> Any:
-    """Code one decision whose probability of being 1 is chance / 65536 (clause 8.5.2)."""
-    encoding, words, size = stream
-    span, low, at = coder
-    bound = (span * chance) >> 16
-    if encoding:
-        low += bound & (bit - 1)
-    else:
-        bit = I(low < bound)
-        low -= bound & (bit - 1)
-    span = (bound & -bit) | ((span - bound) & (bit - 1))
-    if span < 65536:
-        span <<= 16
-        if encoding:
-            if low >> 32:
-                carry(words, at)
-            if at < size:
-                put(words, at, U((low >> 16) & 65535))
-            low = (low & 65535) << 16
-        else:
-            low <<= 16
-            if at < size:
-                low |= I(get(words, at))
-        at += 1
-    return bit, (span, low, at)
+def ask(
+    stream: Any,
+    coder: Any,
+    bit: Any,
+    model: Array,
+    slot: Any,
+    mixing: Any,
+    net: Any,
+    kind: Any,
+    node: Any,
+    choices: Any,
+) -> Any:
+    """Code one decision with a slot's probability, or a mixture in which it has a part."""
+    if mixing:
+        return mix(stream, coder, bit, model, slot, net, kind, node, choices)
+    return decide(stream, coder, bit, model, slot)
 
 
 @inline
-def decide(stream: Any, coder: Any, bit: Any, model: Array, slot: Any) -> Any:
-    """Code one decision with the adaptive probability in a slot (clause 8.5.3)."""
-    state = I(get(model, slot))
-    p = state >> 10
-    n = state & 1023
-    bit, coder = arithmetic(stream, coder, bit, (p >> 6) | 1)
-    p += (((4194303 & -bit) - p) * RATES[U(n)]) >> 16
-    put(model, slot, U((p << 10) | (n + I(n < LIMIT))))
-    return bit, coder
-
-
-@inline
-def number(stream: Any, coder: Any, value: Any, centre: Any, bounds: Any, model: Array, base: Any) -> Any:
+def number(
+    stream: Any,
+    coder: Any,
+    value: Any,
+    centre: Any,
+    bounds: Any,
+    model: Array,
+    base: Any,
+    mixing: Any,
+    net: Any,
+    past: Any,
+) -> Any:
     """Code a number by steps up or down from a centre (clause 8.5.4)."""
     lowest, highest = bounds
     reached = centre
-    up = I(0)
+    up = I64(0)
     if centre < highest:
-        up, coder = decide(stream, coder, I(value > centre), model, base)
+        node = 2 + centre
+        up, coder = ask(
+            stream, coder, I64(value > centre), model, base, mixing, net, 2, node, (6 + past, node)
+        )
     if up:
         reached += 1
-        step = I(1)
+        step = I64(1)
         while reached < highest:
-            more, coder = decide(stream, coder, I(value > reached), model, base + step)
+            node = 67 + reached
+            more, coder = ask(
+                stream,
+                coder,
+                I64(value > reached),
+                model,
+                base + step,
+                mixing,
+                net,
+                3,
+                node,
+                (9 + past, node),
+            )
             if not more:
                 break
             reached += 1
-            step = min(step + 1, I(7))
+            step = min(step + 1, I64(7))
     else:
-        step = I(8)
+        step = I64(8)
         while reached > lowest:
-            more, coder = decide(stream, coder, I(value < reached), model, base + step)
+            node = 131 + reached
+            more, coder = ask(
+                stream,
+                coder,
+                I64(value < reached),
+                model,
+                base + step,
+                mixing,
+                net,
+                4,
+                node,
+                (12 + past, node),
+            )
             if not more:
                 break
             reached -= 1
-            step = min(step + 1, I(15))
+            step = min(step + 1, I64(15))
     return reached, coder
 
 
+@inline
+def running(average: Any, value: Any) -> Any:
+    """Move a running average of directions, in 1/256, by an eighth."""
+    return average + ((value - average) >> 3)
+
+
+# One loop, so that the coder's state stays in registers: split up it runs at half the speed.
 @kernel
-def code_plane(
+def code_plane(  # noqa: C901, PLR0912, PLR0915
     encoding: bool,
+    mixing: bool,
+    row: int,
     layout: Array,
     reference: Array,
     current: Array,
@@ -141,30 +148,39 @@ def code_plane(
     trend: Array,
     columns: Array,
     model: Array,
+    net: Any,
     words: Array,
     octets: Array,
     state: Array,
-) -> int:
-    """Code one plane; see clause 8.5 for every quantity in it.
+) -> Any:
+    """Code one plane; clause 8.5 defines every quantity in it.
 
     Parameters
     ----------
     encoding : bool
         Whether current is read and the streams are written, or the reverse.
+    mixing : bool
+        Whether probabilities are mixed (clause 8.5.7).
+    row : int
+        Row in the tensor table.
     layout : int64[5]
         Rows, columns, word width, exponent width, mantissa width.
     reference, current : uint64[rows * columns]
     changes : uint16[rows * columns]
-        The change of each word in the frame before (clause 8.4); replaced by this frame's.
+        The change of each word in the frame before (clause 8.4.2); replaced by this frame's.
     trend : int64[8]
         Weights of the forecast, running mean and slow mean.
-    columns : int64[3, columns]
-        Work space: running mean, length of the run of zeros, last direction.
+    columns : int64[WORK_ROWS, max(columns, FEATURES)]
+        Work space.
     model : uint32[SLOTS]
-    words : uint16[...], octets : uint8[...]
-        Code words and raw bits; octets has 16 bytes to spare.
+    net : tuple of arrays
+        Tables, contexts, weights, inputs and slots of the mixture.
+    words : uint16[...]
+        Code words.
+    octets : uint8[...]
+        Raw bits, with 16 bytes to spare.
     state : int64[4]
-        span, low and position in words; position in bits of octets.
+        Span, low and position in words; position in bits of octets.
 
     Returns
     -------
@@ -176,131 +192,184 @@ def code_plane(
     stream = (encoding, words, size)
     coder = (state[0], state[1], state[2])
     position = state[3]
-    last_position = I(octets.size - 16) * 8
+    last_position = I64(octets.size - 16) * 8
     floating = exponent_bits > 0
     top = bits - 1 if floating else bits
-    magnitude_mask = U(0xFFFFFFFFFFFFFFFF) >> U(64 - top)
-    exponent_mask = (I(1) << exponent_bits) - 1
-    features = columns[3]
-    feature_weights = trend[:FEATURES]
+    magnitude_mask = U64(0xFFFFFFFFFFFFFFFF) >> U64(64 - top)
+    highest_exponent = (I64(1) << exponent_bits) - 1
+    features = columns[WORK]
+    weights = trend[:FEATURES]
     mean = trend[FEATURES]
     slow = trend[FEATURES + 1]
     for j in range(cols):
-        columns[0, j] = -1
-        columns[1, j] = 0
-        columns[2, j] = 0
+        columns[MEAN, j] = -1
+        for k in range(RUN, WORK):
+            columns[k, j] = 0
     features[5] = 32
-    index = I(0)
-    for _row in range(rows):
-        left = I(0)
-        left_zero = I(0)
-        drift = I(0)
+    index = I64(0)
+    for _ in range(rows):
+        left = I64(0)
+        left_zero = I64(0)
+        left_direction = I64(0)
+        corner = I64(0)
+        drift = I64(0)
+        turn = I64(0)
         for j in range(cols):
             old = get(reference, index)
-            sign = I(0)
-            exponent = I(0)
+            magnitude = old & magnitude_mask
+            sign = I64(0)
+            exponent = I64(0)
             if floating:
-                sign = I(old >> U(bits - 1))
-                exponent = max(I((old & magnitude_mask) >> U(mantissa_bits)), I(1))
+                sign = I64(old >> U64(bits - 1))
+                exponent = max(I64(magnitude >> U64(mantissa_bits)), I64(1))
             # What is known about this word before it is coded (clause 8.5.1).
-            history = I(get(changes, index))
-            previous = I(0)
-            past = I(1)
-            heading = I(0)
-            if history == 0:
-                past = I(0)
-            elif history > 1:
-                past = I(2)
+            history = I64(get(changes, index))
+            previous = I64(0)
+            heading = I64(0)
+            past = history
+            if history > 1:
+                past = I64(2)
                 previous = history >> 1
                 heading = 1 + (history & 1)
             here = mean >> 4
-            features[0] = clip((columns[0, j] >> 4) - here, -64, 64) if columns[0, j] >= 0 else 0
+            features[0] = (
+                clip((columns[MEAN, j] >> 4) - here, -64, 64) if columns[MEAN, j] >= 0 else 0
+            )
             features[1] = clip(left - here, -64, 64) if left > 0 else 0
             features[2] = clip(previous - here, -64, 64) if previous > 0 else 0
-            features[3] = clip(8 * (exponent + 16) - here, -64, 64)
+            features[3] = clip(columns[UP, j] - here, -64, 64) if columns[UP, j] > 0 else 0
             features[4] = clip((slow >> 4) - here, -64, 64)
-            total = I(0)
+            total = I64(0)
             for k in range(FEATURES):
-                total += feature_weights[k] * features[k]
-            forecast = here + (total >> 24)
+                total += weights[k] * features[k]
+            forecast = clip(here + (total >> 24), 0, 32767)
             level = clip((forecast - 8 * exponent) >> 1, 0, 255)
-            flipped = I(0)
-            length = I(0)
-            shrunk = I(0)
-            word = U(0)
+            if mixing:
+                size_contexts(
+                    net,
+                    exponent,
+                    row,
+                    past,
+                    left_zero,
+                    previous,
+                    left,
+                    columns[UP, j],
+                    columns[MEAN, j] >> 4,
+                    columns[RUN, j],
+                )
+            flipped = I64(0)
+            length = I64(0)
+            shrunk = I64(0)
+            word = U64(0)
             new = old
             if encoding:
                 new = get(current, index)
                 flipped, length, shrunk, word = compare(old, new, bits, magnitude_mask, floating)
-            slot = ZERO + (((past * 2 + left_zero) * 4 + columns[1, j]) << 5) + (level >> 3)
-            zero, coder = decide(stream, coder, I(flipped == 0 and length == 0), model, slot)
-            if zero:
-                left = I(0)
-                left_zero = I(1)
-                columns[1, j] = min(columns[1, j] + 1, I(3))
-                put(changes, index, U(0))
-                if not encoding:
-                    put(current, index, old)
+            slot = ZERO + (((past * 2 + left_zero) * 4 + columns[RUN, j]) << 5) + (level >> 3)
+            same = I64(flipped == 0 and length == 0)
+            same, coder = ask(
+                stream, coder, same, model, slot, mixing, net, 0, 0, (past, 200 + (level >> 3))
+            )
+            if same:
+                left = I64(0)
+                left_zero = I64(1)
+                left_direction = I64(0)
+                corner = columns[DIRECTION, j]
+                columns[RUN, j] = min(columns[RUN, j] + 1, I64(3))
+                columns[DIRECTION, j] = 0
+                columns[UP, j] = 0
+                put(changes, index, U64(0))
+                put(current, index, old)
                 index += 1
                 continue
             if floating:
-                flipped, coder = decide(stream, coder, flipped, model, FLIP + level)
+                choices = (3 + past, 232 + (level >> 3))
+                flipped, coder = ask(
+                    stream, coder, flipped, model, FLIP + level, mixing, net, 1, 1, choices
+                )
             if flipped:
-                centre = clip((forecast >> 3) - mantissa_bits - 1, 0, exponent_mask)
-                value = I(word >> U(mantissa_bits))
+                centre = clip((forecast >> 3) - mantissa_bits - 1, 0, highest_exponent)
+                value = I64(word >> U64(mantissa_bits))
                 base = EXPONENT + (((forecast >> 1) & 3) << 4)
-                value, coder = number(stream, coder, value, centre, (I(0), exponent_mask), model, base)
+                bounds = (I64(0), highest_exponent)
+                value, coder = number(
+                    stream, coder, value, centre, bounds, model, base, False, net, past
+                )
                 if not encoding:
-                    word = U(value) << U(mantissa_bits)
+                    word = U64(value) << U64(mantissa_bits)
                 count = mantissa_bits
                 down = sign ^ 1
             else:
                 centre = clip(level >> 2, 1, top)
-                length, coder = number(stream, coder, length, centre, (I(1), top), model, CLASS + (level << 4))
-                nearness = clip(((previous - 8 * (length + exponent)) >> 3) + 4, 0, 7) if previous > 0 else I(0)
-                large = I(length > mantissa_bits - 2)
-                slot = SIGN + ((((heading * 3 + columns[2, j]) * 8 + clip((drift + 256) >> 6, 0, 7)) * 8 + nearness) * 2 + large)
-                down, coder = decide(stream, coder, shrunk ^ sign, model, slot)
+                base = LENGTH + (level << 4)
+                length, coder = number(
+                    stream, coder, length, centre, (I64(1), top), model, base, mixing, net, past
+                )
+                nearness = I64(0)
+                if previous > 0:
+                    nearness = clip(((previous - 8 * (length + exponent)) >> 3) + 4, 0, 7)
+                large = I64(length > mantissa_bits - 2)
+                surprise = clip(level - 4 * length + 8, 0, 15)
+                pair = heading * 3 + columns[DIRECTION, j]
+                slot = SIGN + (((pair * 8 + ((drift + 256) >> 6)) * 8 + nearness) << 1) + large
+                if mixing:
+                    neighbours = (left_direction * 3 + columns[DIRECTION, j]) * 3 + corner
+                    match = (nearness * 16 + surprise) * 2 + sign
+                    drifts = (drift, columns[DRIFT, j])
+                    sign_contexts(net, heading, drifts, (turn, columns[TURN, j]), neighbours, match)
+                choices = (15 + heading, 264 + surprise)
+                down, coder = ask(
+                    stream, coder, shrunk ^ sign, model, slot, mixing, net, 5, 0, choices
+                )
                 shrunk = down ^ sign
                 count = length - 1
                 if not encoding:
-                    word = U(1) << U(count)
+                    word = U64(1) << U64(count)
                 base = TOP + (clip(level - 4 * length + 16, 0, 31) << 2)
-                node = I(0)
-                for _ in range(2):
+                node = I64(0)
+                for _top in range(2):
                     if count > 0:
                         count -= 1
-                        bit, coder = decide(stream, coder, I((word >> U(count)) & U(1)), model, base + node)
-                        word |= U(bit) << U(count)
+                        bit, coder = decide(
+                            stream, coder, I64((word >> U64(count)) & U64(1)), model, base + node
+                        )
+                        word |= U64(bit) << U64(count)
                         node = 1 + bit
             if count > 0:
                 word |= raw_bits(encoding, octets, position, word, count)
                 position += count
             if position > last_position or coder[2] > size:
                 return FULL
-            if not encoding:
-                if flipped:
-                    new = word | (U(1 - sign) << U(bits - 1))
-                else:
-                    moved = (old - word if shrunk else old + word) & magnitude_mask
-                    new = moved | (old & ~magnitude_mask)
-            change = change_of(flipped, length, word, old & magnitude_mask, exponent, mantissa_bits)
+            if flipped:
+                new = word | (U64(1 - sign) << U64(bits - 1))
+            else:
+                moved = (old - word if shrunk else old + word) & magnitude_mask
+                new = moved | (old & ~magnitude_mask)
+            put(current, index, new)
             # What this word teaches (clause 8.5.5).
+            change = change_of(flipped, length, word, magnitude, exponent, mantissa_bits)
             error = clip(change - forecast, -32, 32) << 4
             for k in range(FEATURES):
-                feature_weights[k] = clip(feature_weights[k] + error * features[k], -(1 << 28), 1 << 28)
-            seen = columns[0, j] if columns[0, j] >= 0 else forecast << 4
-            columns[0, j] = seen + (((change << 4) - seen) >> 4)
+                weights[k] = clip(weights[k] + error * features[k], -WEIGHT_LIMIT, WEIGHT_LIMIT)
+            seen = columns[MEAN, j] if columns[MEAN, j] >= 0 else forecast << 4
+            columns[MEAN, j] = seen + (((change << 4) - seen) >> 4)
             mean += ((change << 4) - mean) >> 4
             slow += ((change << 4) - slow) >> 10
-            columns[1, j] = 0
-            columns[2, j] = 1 + down
-            drift += (((2 * down - 1) << 8) - drift) >> 3
+            drift = running(drift, (2 * down - 1) << 8)
+            columns[RUN, j] = 0
+            if mixing:
+                columns[DRIFT, j] = running(columns[DRIFT, j], (2 * down - 1) << 8)
+                if heading > 0:
+                    kept = I64(256) if down == heading - 1 else I64(-256)
+                    turn = running(turn, kept)
+                    columns[TURN, j] = running(columns[TURN, j], kept)
+            columns[UP, j] = change
+            corner = columns[DIRECTION, j]
+            columns[DIRECTION, j] = 1 + down
             left = change
-            left_zero = I(0)
-            put(changes, index, U((change << 1) | down))
-            if not encoding:
-                put(current, index, new)
+            left_zero = I64(0)
+            left_direction = 1 + down
+            put(changes, index, U64((change << 1) | down))
             index += 1
     trend[FEATURES] = mean
     trend[FEATURES + 1] = slow

@@ -78,9 +78,7 @@ def encode(
     )
 
 
-def decode(
-    payload: bytes | memoryview, planes: Sequence[Plane], history: History
-) -> list[Words]:
+def decode(payload: bytes | memoryview, planes: Sequence[Plane], history: History) -> list[Words]:
     """Decode the words of one delta frame.
 
     Parameters
@@ -136,9 +134,7 @@ def _read_stored(reader: Reader, planes: Sequence[Plane]) -> list[Words]:
     return decoded
 
 
-def _remember_stored(
-    planes: Sequence[Plane], current: Sequence[Words], history: History
-) -> None:
+def _remember_stored(planes: Sequence[Plane], current: Sequence[Words], history: History) -> None:
     from nmc.arithmetic.words import remember
 
     for plane, words in zip(planes, current, strict=True):

@@ -13,6 +13,27 @@ NOT_YET = 1  # history entry of a word that has had no frame before it
 Layout = tuple[int, int, int]
 
 
+@dataclass(frozen=True)
+class Model:
+    """Adaptive probabilities of one layout and variant (clauses 8.5.3 and 8.5.7).
+
+    Attributes
+    ----------
+    slots : uint32[...]
+        Probabilities of the adaptive coder.
+    tables, weights : uint32[...], int64[...]
+        Probabilities and weights of the mixture; empty where nothing is mixed.
+    """
+
+    slots: NDArray[np.uint32]
+    tables: NDArray[np.uint32]
+    weights: NDArray[np.int64]
+
+    def copy(self) -> Model:
+        """Return a model that learns alone."""
+        return Model(self.slots.copy(), self.tables.copy(), self.weights.copy())
+
+
 @dataclass
 class History:
     """State of the coder inside one group; make a fresh one at each key frame.
@@ -23,13 +44,12 @@ class History:
         For each row of the tensor table, the last change of each word (clause 8.4.2).
     trends : dict of int to int64[8]
         For each row, the forecast the adaptive coder has learnt (clause 8.5.1).
-    models : dict
-        Adaptive probabilities, for each layout and variant (clause 8.5.3).
+    models : dict of (mixing, layout) to Model
     """
 
     changes: dict[int, NDArray[np.uint16]] = field(default_factory=dict)
     trends: dict[int, NDArray[np.int64]] = field(default_factory=dict)
-    models: dict[tuple[str, Layout], NDArray[np.uint32]] = field(default_factory=dict)
+    models: dict[tuple[bool, Layout], Model] = field(default_factory=dict)
 
     def changes_of(self, plane: Plane) -> NDArray[np.uint16]:
         """Return the last changes of a plane's words."""

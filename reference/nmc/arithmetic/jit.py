@@ -6,9 +6,15 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
-from llvmlite import ir
+import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic
+
+# Numbers inside kernels are typed by the compiler; to the type checker they are anything.
+Array = Any
+U64: Any = np.uint64
+I64: Any = np.int64
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -27,11 +33,21 @@ def inline(function: Function) -> Function:
     return cast(Function, numba.njit(forceinline=True, **_OPTIONS)(function))
 
 
+def _machine(function: Callable[..., Any]) -> Any:
+    """Make an operation of generated machine code."""
+    return intrinsic(function)
+
+
 def _element(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
     return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
 
 
-@intrinsic
+def routine(function: Function) -> Function:
+    """Compile a function that kernels call; too large to be copied to every place it is used."""
+    return cast(Function, numba.njit(**_OPTIONS)(function))
+
+
+@_machine
 def bit_length(_typing: Any, word: Any) -> Any:
     """Bits needed for an unsigned 64-bit word: 0 for 0, 64 for 2**63 and above."""
     del word
@@ -43,7 +59,7 @@ def bit_length(_typing: Any, word: Any) -> Any:
     return types.uint64(types.uint64), generate
 
 
-@intrinsic
+@_machine
 def get(_typing: Any, array: Any, index: Any) -> Any:
     """Element of an unsigned array as uint64; the caller vouches for the index."""
 
@@ -56,7 +72,7 @@ def get(_typing: Any, array: Any, index: Any) -> Any:
     return types.uint64(array, index), generate
 
 
-@intrinsic
+@_machine
 def put(_typing: Any, array: Any, index: Any, value: Any) -> Any:
     """Store the low bits of a uint64 in an unsigned array; the caller vouches for the index."""
     del value
@@ -72,7 +88,7 @@ def put(_typing: Any, array: Any, index: Any, value: Any) -> Any:
     return types.void(array, index, types.uint64), generate
 
 
-@intrinsic
+@_machine
 def load64(_typing: Any, octets: Any, index: Any) -> Any:
     """Read eight bytes of a uint8 array, least significant first, at any offset."""
 
@@ -84,7 +100,7 @@ def load64(_typing: Any, octets: Any, index: Any) -> Any:
     return types.uint64(octets, index), generate
 
 
-@intrinsic
+@_machine
 def store64(_typing: Any, octets: Any, index: Any, value: Any) -> Any:
     """Write eight bytes of a uint8 array, least significant first, at any offset."""
     del value

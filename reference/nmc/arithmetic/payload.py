@@ -54,14 +54,18 @@ class Reader:
 
     def octets(self, size: int) -> NDArray[np.uint8]:
         """Read size bytes into an array with room to spare behind them."""
+        data = self.take(
+            size
+        )  # before the allocation: an announced size is bounded by what is left
         out = np.zeros(size + SPARE, np.uint8)
-        out[:size] = np.frombuffer(self.take(size), np.uint8)
+        out[:size] = np.frombuffer(data, np.uint8)
         return out
 
     def words(self, count: int, spare: int = 0) -> NDArray[np.uint16]:
         """Read count 16-bit words, least significant byte first, with spare zeros behind them."""
+        data = self.take(2 * count)
         out = np.zeros(count + spare, np.uint16)
-        out[:count] = np.frombuffer(self.take(2 * count), "<u2")
+        out[:count] = np.frombuffer(data, "<u2")
         return out
 
     def end(self) -> None:

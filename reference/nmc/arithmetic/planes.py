@@ -125,13 +125,11 @@ def lines_of(shape: tuple[int, ...]) -> tuple[int, int]:
 def layout_of(plane: Plane) -> NDArray[np.int64]:
     """Return rows, columns, word width, exponent width and mantissa width, as the kernels want."""
     rows, columns = lines_of(plane.shape)
-    return np.array(
-        [rows, columns, plane.bits, plane.exponent_bits, plane.mantissa_bits], np.int64
-    )
+    return np.array([rows, columns, plane.bits, plane.exponent_bits, plane.mantissa_bits], np.int64)
 
 
 def groups_of(planes: Sequence[Plane]) -> list[list[int]]:
-    """Indices of the planes that share a layout, in order of first appearance (clause 8.6.1)."""
+    """Return the indices of the planes of each layout, first layout first (clause 8.6.1)."""
     groups: dict[tuple[int, int, int], list[int]] = {}
     for i, plane in enumerate(planes):
         key = (plane.bits, plane.exponent_bits, plane.mantissa_bits)

@@ -6,11 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nmc.arithmetic.jit import get, inline, kernel, put
-
-Array = Any
-U = np.uint64
-I = np.int64  # noqa: E741
+from nmc.arithmetic.jit import I64, U64, Array, get, inline, kernel, put
 
 FULL_SPAN = 0xFFFFFFFF
 EVEN = 1 << 31  # probability one half, nothing seen
@@ -23,7 +19,7 @@ def carry(words: Array, position: Any) -> Any:
     """Add one to the number whose last 16 bits lie before position."""
     place = position - 1
     while place >= 0:
-        words[place] = np.uint16((I(words[place]) + 1) & 65535)
+        words[place] = np.uint16((I64(words[place]) + 1) & 65535)
         if words[place] != 0:
             break
         place -= 1
@@ -39,7 +35,7 @@ def arithmetic(stream: Any, coder: Any, bit: Any, chance: Any) -> Any:
     if encoding:
         low += bound & (bit - 1)
     else:
-        bit = I(low < bound)
+        bit = I64(low < bound)
         low -= bound & (bit - 1)
     span = (bound & -bit) | ((span - bound) & (bit - 1))
     if span < 65536:
@@ -48,12 +44,12 @@ def arithmetic(stream: Any, coder: Any, bit: Any, chance: Any) -> Any:
             if low >> 32:
                 carry(words, at)
             if at < size:
-                put(words, at, U((low >> 16) & 65535))
+                put(words, at, U64((low >> 16) & 65535))
             low = (low & 65535) << 16
         else:
             low <<= 16
             if at < size:
-                low |= I(get(words, at))
+                low |= I64(get(words, at))
         at += 1
     return bit, (span, low, at)
 
@@ -63,14 +59,14 @@ def learn(model: Array, slot: Any, state: Any, bit: Any) -> Any:
     """Move the probability of a slot, whose state is known, towards bit (clause 8.5.3)."""
     p = state >> 10
     seen = state & 1023
-    p += (((4194303 & -bit) - p) * RATES[U(seen)]) >> 16
-    put(model, slot, U((p << 10) | (seen + I(seen < SEEN_LIMIT))))
+    p += (((4194303 & -bit) - p) * RATES[U64(seen)]) >> 16
+    put(model, slot, U64((p << 10) | (seen + I64(seen < SEEN_LIMIT))))
 
 
 @inline
 def decide(stream: Any, coder: Any, bit: Any, model: Array, slot: Any) -> Any:
     """Code one decision with the probability of a slot (clause 8.5.3)."""
-    state = I(get(model, slot))
+    state = I64(get(model, slot))
     bit, coder = arithmetic(stream, coder, bit, (state >> 16) | 1)
     learn(model, slot, state, bit)
     return bit, coder

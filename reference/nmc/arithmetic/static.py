@@ -26,9 +26,7 @@ def encode(planes: Sequence[Plane], current: Sequence[Words], history: History) 
     )
 
 
-def _encode_group(
-    planes: list[Plane], current: list[Words], history: History
-) -> list[bytes]:
+def _encode_group(planes: list[Plane], current: list[Words], history: History) -> list[bytes]:
     count = sum(plane.count for plane in planes)
     if count == 0:
         return []
@@ -91,9 +89,7 @@ def decode(reader: Reader, planes: Sequence[Plane], history: History) -> list[Wo
     return decoded
 
 
-def _decode_group(
-    reader: Reader, planes: list[Plane], out: list[Words], history: History
-) -> None:
+def _decode_group(reader: Reader, planes: list[Plane], out: list[Words], history: History) -> None:
     count = sum(plane.count for plane in planes)
     if count == 0:
         return

@@ -6,12 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from nmc.arithmetic.jit import get, inline, kernel, put
+from nmc.arithmetic.jit import I64, U64, Array, get, inline, kernel, put
 from nmc.arithmetic.words import clip, compare, raw_bits, short_raw_bits
-
-Array = Any
-U = np.uint64
-I = np.int64  # noqa: E741
 
 LEVELS = 64
 CONTEXTS = 3 * LEVELS
@@ -28,39 +24,49 @@ REACH = 8  # flips that move the exponent by -REACH .. REACH - 1 have tokens of 
 def contexts(reference: Array, changes: Array, layout: Array, scale: int, out: Array) -> None:
     """Write the context of every word (clause 8.6.2) to uint8 out."""
     bits, exponent_bits, mantissa_bits = layout[2], layout[3], layout[4]
-    magnitude_mask = U(0xFFFFFFFFFFFFFFFF) >> U(64 - bits + 1)
-    lowest = I(exponent_bits > 0)
+    magnitude_mask = U64(0xFFFFFFFFFFFFFFFF) >> U64(64 - bits + 1)
+    lowest = I64(exponent_bits > 0)
     for i in range(reference.size):
-        index = U(i)
-        exponent = I(0)
+        index = U64(i)
+        exponent = I64(0)
         if exponent_bits > 0:
-            exponent = I((get(reference, index) & magnitude_mask) >> U(mantissa_bits))
+            exponent = I64((get(reference, index) & magnitude_mask) >> U64(mantissa_bits))
         exponent = max(exponent, lowest)
-        history = I(get(changes, index))
+        history = I64(get(changes, index))
         forecast = scale
         past = history
         if history > 1:
             forecast = ((history >> 1) + 7 * scale) >> 3
-            past = I(2)
+            past = I64(2)
         level = clip((forecast >> 3) - exponent, 0, LEVELS - 1)
-        put(out, index, U(past * LEVELS + level))
+        put(out, index, U64(past * LEVELS + level))
 
 
 @kernel
 def tokenize(
-    reference: Array, current: Array, changes: Array, layout: Array, tokens: Array, octets: Array, position: int
-) -> int:
+    reference: Array,
+    current: Array,
+    changes: Array,
+    layout: Array,
+    tokens: Array,
+    octets: Array,
+    position: int,
+) -> Any:
     """Write the token of every word and its raw bits (clause 8.6.3); return the bit position."""
     bits, exponent_bits, mantissa_bits = layout[2], layout[3], layout[4]
     floating = exponent_bits > 0
-    magnitude_mask = U(0xFFFFFFFFFFFFFFFF) >> U(64 - bits + I(floating))
-    mantissa_mask = (U(1) << U(mantissa_bits)) - U(1)
+    magnitude_mask = U64(0xFFFFFFFFFFFFFFFF) >> U64(64 - bits + I64(floating))
+    mantissa_mask = (U64(1) << U64(mantissa_bits)) - U64(1)
     for i in range(reference.size):
-        index = U(i)
+        index = U64(i)
         old = get(reference, index)
-        flipped, length, shrunk, word = compare(old, get(current, index), bits, magnitude_mask, floating)
+        flipped, length, shrunk, word = compare(
+            old, get(current, index), bits, magnitude_mask, floating
+        )
         if flipped:
-            step = I(word >> U(mantissa_bits)) - I((old & magnitude_mask) >> U(mantissa_bits))
+            step = I64(word >> U64(mantissa_bits)) - I64(
+                (old & magnitude_mask) >> U64(mantissa_bits)
+            )
             if -REACH <= step < REACH:
                 token = 2 * bits + 1 + REACH + step
                 count = mantissa_bits
@@ -69,15 +75,15 @@ def tokenize(
                 token = 2 * bits + 1 + 2 * REACH
                 count = bits - 1
         elif length == 0:
-            token = I(0)
-            count = I(0)
+            token = I64(0)
+            count = I64(0)
         else:
-            sign = I(old >> U(bits - 1)) if floating else I(0)
-            history = I(get(changes, index))
-            expected = (history ^ sign) & 1 if history > 1 else I(0)
+            sign = I64(old >> U64(bits - 1)) if floating else I64(0)
+            history = I64(get(changes, index))
+            expected = (history ^ sign) & 1 if history > 1 else I64(0)
             token = 2 * length - 1 + (shrunk ^ expected)
             count = length - 1
-        put(tokens, index, U(token))
+        put(tokens, index, U64(token))
         if count > 0:
             raw_bits(True, octets, position, word, count)
             position += count
@@ -86,43 +92,49 @@ def tokenize(
 
 @kernel
 def detokenize(
-    reference: Array, current: Array, changes: Array, layout: Array, tokens: Array, octets: Array, position: int
-) -> int:
+    reference: Array,
+    current: Array,
+    changes: Array,
+    layout: Array,
+    tokens: Array,
+    octets: Array,
+    position: int,
+) -> Any:
     """Write every word from its token and raw bits (clause 8.6.3); return the bit position."""
     bits, exponent_bits, mantissa_bits = layout[2], layout[3], layout[4]
     floating = exponent_bits > 0
-    magnitude_mask = U(0xFFFFFFFFFFFFFFFF) >> U(64 - bits + I(floating))
-    last_position = I(octets.size - 16) * 8
+    magnitude_mask = U64(0xFFFFFFFFFFFFFFFF) >> U64(64 - bits + I64(floating))
+    last_position = I64(octets.size - 16) * 8
     lengths = 2 * bits
     narrow = bits <= 32
     for i in range(reference.size):
-        index = U(i)
+        index = U64(i)
         old = get(reference, index)
-        token = I(get(tokens, index))
+        token = I64(get(tokens, index))
         if token <= lengths:
             length = (token + 1) >> 1
             count = max(length - 1, 0)
             if narrow:
                 word = short_raw_bits(octets, position, count)
             else:
-                word = raw_bits(False, octets, position, U(0), count)
-            word |= (U(1) << U(length)) >> U(1)
-            sign = I(old >> U(bits - 1)) if floating else I(0)
-            history = I(get(changes, index))
-            expected = (history ^ sign) & I(history > 1)
-            shrunk = U(0) - U(((token + 1) ^ expected) & 1)
+                word = raw_bits(False, octets, position, U64(0), count)
+            word |= U64(length > 0) << U64(count)
+            sign = I64(old >> U64(bits - 1)) if floating else I64(0)
+            history = I64(get(changes, index))
+            expected = (history ^ sign) & I64(history > 1)
+            shrunk = U64(0) - U64(((token + 1) ^ expected) & 1)
             moved = (old + ((word ^ shrunk) - shrunk)) & magnitude_mask
             new = moved | (old & ~magnitude_mask)
         else:
             step = token - lengths - 1 - REACH
             if step < REACH:
                 count = mantissa_bits
-                exponent = I((old & magnitude_mask) >> U(mantissa_bits)) + step
-                new = raw_bits(False, octets, position, U(0), count)
-                new |= U(exponent) << U(mantissa_bits)
+                exponent = I64((old & magnitude_mask) >> U64(mantissa_bits)) + step
+                new = raw_bits(False, octets, position, U64(0), count)
+                new |= U64(exponent) << U64(mantissa_bits)
             else:
                 count = bits - 1
-                new = raw_bits(False, octets, position, U(0), count)
+                new = raw_bits(False, octets, position, U64(0), count)
             new = (new & magnitude_mask) | (~old & ~magnitude_mask)
         position += count
         if position > last_position:
@@ -135,64 +147,66 @@ def detokenize(
 def histogram(context: Array, tokens: Array, counts: Array) -> None:
     """Count the tokens of each context in uint32 counts[CONTEXTS * TOKENS]."""
     for i in range(tokens.size):
-        slot = (get(context, U(i)) << U(8)) | get(tokens, U(i))
-        put(counts, slot, get(counts, slot) + U(1))
+        slot = (get(context, U64(i)) << U64(8)) | get(tokens, U64(i))
+        put(counts, slot, get(counts, slot) + U64(1))
 
 
 @kernel
 def rans_encode(
     context: Array, tokens: Array, starts: Array, sizes: Array, words: Array, states: Array
-) -> int:
+) -> Any:
     """Encode the tokens backwards from the end of words (clause 8.6.5); return the first place."""
-    place = I(words.size)
+    place = I64(words.size)
     for k in range(LANES):
-        states[k] = U(FIRST_STATE)
+        states[k] = U64(FIRST_STATE)
     for i in range(tokens.size - 1, -1, -1):
-        slot = (get(context, U(i)) << U(8)) | get(tokens, U(i))
+        slot = (get(context, U64(i)) << U64(8)) | get(tokens, U64(i))
         size = get(sizes, slot)
-        lane = U(i & (LANES - 1))
+        lane = U64(i & (LANES - 1))
         x = get(states, lane)
-        if x >= size << U(32 - TOTAL_BITS):
+        if x >= size << U64(32 - TOTAL_BITS):
             place -= 1
             put(words, place, x)
-            x >>= U(16)
+            x >>= U64(16)
         quotient = np.uint32(x) // np.uint32(size)
-        rest = x - U(quotient) * size
-        put(states, lane, (U(quotient) << U(TOTAL_BITS)) + rest + get(starts, slot))
+        rest = x - U64(quotient) * size
+        put(states, lane, (U64(quotient) << U64(TOTAL_BITS)) + rest + get(starts, slot))
     return place
 
 
 @inline
-def rans_step(x: Any, context: Any, tokens: Array, index: Any, table: Array, words: Array, place: Any) -> Any:
+def rans_step(
+    x: Any, context: Any, tokens: Array, index: Any, table: Array, words: Array, place: Any
+) -> Any:
     """Decode one token of one lane (clause 8.6.5), without a branch."""
-    entry = get(table, (get(context, index) << U(TOTAL_BITS)) | (x & U(TOTAL - 1)))
+    entry = get(table, (get(context, index) << U64(TOTAL_BITS)) | (x & U64(TOTAL - 1)))
     put(tokens, index, entry)
-    high = x >> U(TOTAL_BITS)
-    x = ((entry >> U(8)) & U(TOTAL - 1)) * high + high + (entry >> U(20))
-    short = U(x < U(FIRST_STATE))
-    x = (x << (short << U(4))) | (get(words, place) & (U(0) - short))
+    high = x >> U64(TOTAL_BITS)
+    x = ((entry >> U64(8)) & U64(TOTAL - 1)) * high + high + (entry >> U64(20))
+    short = U64(x < U64(FIRST_STATE))
+    x = (x << (short << U64(4))) | (get(words, place) & (U64(0) - short))
     return x, place + short
 
 
 @kernel
-def rans_decode(context: Array, tokens: Array, table: Array, words: Array, states: Array) -> int:
+def rans_decode(context: Array, tokens: Array, table: Array, words: Array, states: Array) -> Any:
     """Decode a token for every context (clause 8.6.5); words has 2 * LANES to spare."""
-    place = U(0)
-    last = U(words.size - 2 * LANES)
+    place = U64(0)
+    last = U64(words.size - 2 * LANES)
     a, b, c, d = states[0], states[1], states[2], states[3]
     whole = tokens.size & ~(LANES - 1)
     for i in range(0, whole, LANES):
         if place > last:
             return EXHAUSTED
-        j = U(i)
+        j = U64(i)
         a, place = rans_step(a, context, tokens, j, table, words, place)
-        b, place = rans_step(b, context, tokens, j + U(1), table, words, place)
-        c, place = rans_step(c, context, tokens, j + U(2), table, words, place)
-        d, place = rans_step(d, context, tokens, j + U(3), table, words, place)
+        b, place = rans_step(b, context, tokens, j + U64(1), table, words, place)
+        c, place = rans_step(c, context, tokens, j + U64(2), table, words, place)
+        d, place = rans_step(d, context, tokens, j + U64(3), table, words, place)
     states[0], states[1], states[2], states[3] = a, b, c, d
     for i in range(whole, tokens.size):
         lane = i & (LANES - 1)
-        states[lane], place = rans_step(states[lane], context, tokens, U(i), table, words, place)
+        states[lane], place = rans_step(states[lane], context, tokens, U64(i), table, words, place)
     if place > last:
         return EXHAUSTED
-    return I(place)
+    return I64(place)

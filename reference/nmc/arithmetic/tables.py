@@ -12,8 +12,9 @@ from nmc.arithmetic.table_kernel import MALFORMED, cost, expand, read_tables
 
 Counts = NDArray[np.int64]
 
+
 def alphabet(bits: int, exponent_bits: int) -> int:
-    """Number of tokens a plane can use (clause 8.6.3)."""
+    """Return the number of tokens a plane can use (clause 8.6.3)."""
     return 2 * bits + 1 + (2 * REACH + 1 if exponent_bits else 0)
 
 

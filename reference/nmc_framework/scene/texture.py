@@ -21,12 +21,12 @@ def _column(colour: Colour) -> Vectors:
 
 
 def _mix(a: Vectors, b: Vectors, weight: Scalars) -> Vectors:
-    return a + (b - a) * weight
+    mixed: Vectors = np.add(a, (b - a) * weight, dtype=np.float32)
+    return mixed
 
 
 def _step(value: Scalars) -> Scalars:
-    above: Scalars = (value > 0).astype(np.float32)
-    return above
+    return np.array(value > 0, dtype=np.float32)
 
 
 def _scatter(index: Scalars) -> Scalars:

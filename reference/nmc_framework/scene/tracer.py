@@ -115,8 +115,7 @@ def _lit(scene: Sequence[Placed], points: Vectors) -> Scalars:
     rays = points - lamp[:, None]
     length = np.sqrt((rays * rays).sum(axis=0))
     first = trace(scene, lamp, rays / length).distance
-    lit: Scalars = (first >= length - _SHADOW_SLACK).astype(np.float32)
-    return lit
+    return np.where(first >= length - _SHADOW_SLACK, np.float32(1), np.float32(0))
 
 
 def _surface(placed: Placed, points: Vectors, directions: Vectors, lit: Scalars) -> Vectors:

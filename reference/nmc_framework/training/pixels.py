@@ -17,7 +17,6 @@ from torch import Tensor
 from nmc_framework.cameras import Camera
 from nmc_framework.models import RayBatch
 
-
 #: Difference of a colour value, of 255, above which a pixel counts as changed: above the noise of
 #: video coding.
 _CHANGE = 12

@@ -95,7 +95,7 @@ class _Machine:
         if not isinstance(args, tuple):
             raise Refusal("the pickle calls something with arguments that are no tuple")
         if not isinstance(callee, Global):
-            return Object("a computed function", args)
+            return Object("computed function", args)
         build = self.builders.get(callee.name)
         return build(*args) if build else Object(callee.name, args)
 
@@ -153,12 +153,13 @@ def global_of(name: str) -> Global:
 
 
 def as_key(value: Any) -> Any:
-    """Return a dict key or set element, if it is safe to hash.
+    """Return a dict key or set element, or an inert object for one that is not safe to hash.
 
-    A tuple nested a million deep would overflow the stack of the interpreter when hashed.
+    A tuple nested a million deep would overflow the stack of the interpreter when hashed, and one
+    that holds a tuple many times over, many times over, would take forever.
     """
     if isinstance(value, tuple) and any(isinstance(e, tuple) for e in value):
-        raise Refusal("its pickle uses a nested tuple as a key")
+        return Object("nested tuple", ())
     return value
 
 

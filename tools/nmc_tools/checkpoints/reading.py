@@ -107,8 +107,9 @@ def _kind(path: Path, head: bytes, tail: bytes, size: int) -> str:
         return "keras"
     if head.startswith((b"ply\n", b"ply\r\n")):
         return "ply"
-    # first, since a header of 896 bytes begins as a pickle does
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size:
+    # Before pickles, since a header of 0x280 bytes begins as one of protocol 2 does.
+    named = path.suffix.lower() == ".safetensors"
+    if head[8:9] == b"{" and (named or int.from_bytes(head[:8], "little") <= size):
         return "safetensors"
     if head.startswith(b"\x80") and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return "torch-legacy"

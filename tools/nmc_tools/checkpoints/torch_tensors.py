@@ -252,7 +252,7 @@ def _pairs(pairs: Any = ()) -> dict[Any, Any]:
 
 
 def _reconstructor(class_: Any, *_: Any) -> Object:
-    return Object(class_.name if isinstance(class_, Global) else "a computed class", ())
+    return Object(class_.name if isinstance(class_, Global) else "computed class", ())
 
 
 BUILDERS: Mapping[str, Callable[..., Any]] = {
@@ -260,6 +260,8 @@ BUILDERS: Mapping[str, Callable[..., Any]] = {
     "collections.defaultdict": lambda *_: {},
     "builtins.set": lambda values=(): list(values),
     "__builtin__.set": lambda values=(): list(values),
+    # Bytes in protocols 0 to 2, which have no opcode for them.
+    "_codecs.encode": lambda text, _codec="latin1": text.encode("latin1"),
     "torch.Size": lambda values=(): values,
     "copy_reg._reconstructor": _reconstructor,
     "copyreg._reconstructor": _reconstructor,
