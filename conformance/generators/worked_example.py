@@ -1,7 +1,7 @@
 """Makes the worked example of annex E with numpy, h5py and hashlib alone: vector, package, listing.
 
-Run ``python conformance/generators/worked_example.py --check`` or ``--write`` in a checkout. It makes
-the vector ``05-package/worked-example`` and a part of ``spec/text/annex-e-worked-example.md``.
+Run ``python conformance/generators/worked_example.py --check`` or ``--write`` in a checkout. It
+makes the vector ``05-package/worked-example`` and a part of annex E.
 Every byte but those of ``manifest.h5``, which the HDF5 library lays out, is the same on each run.
 """
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 MAX_RANK = 32
 MAX_NAME_BYTES = 1024
+MAX_NESTING = 100
+"""Arrays and objects within each other in a model configuration; more would exhaust a parser."""
+
 SEGMENT_SLACK = 1 << 20
 """Bytes a segment may have beyond 65/64 of its state: header, modes and shapes (clause 10.2)."""
 
@@ -71,8 +74,8 @@ def value_findings(manifest: Manifest, objects: RawObjects) -> Iterator[Finding]
 
 def _root_findings(manifest: Manifest) -> Iterator[Finding]:
     texts = manifest.texts
-    if not _is_json_object(texts["/model@configuration"]):
-        reason = "it is no JSON object"
+    reason = configuration_fault(texts["/model@configuration"])
+    if reason:
         yield finding("manifest/value", pointer="/model@configuration", reason=reason)
     for feature in manifest.must_understand:
         yield finding("manifest/must-understand", pointer="/@must_understand", feature=feature)
@@ -87,14 +90,25 @@ def _root_findings(manifest: Manifest) -> Iterator[Finding]:
         yield finding("manifest/value", pointer="/frames@timescale", reason="the timescale is 0")
 
 
-def _is_json_object(text: str) -> bool:
+def configuration_fault(text: str) -> str:
+    """Say why a text is no model configuration (clause 5.4.2); empty where it is one."""
+
     def refuse_constant(name: str) -> None:
         raise ValueError(f"{name} is no JSON")
 
     try:
-        return isinstance(json.loads(text, parse_constant=refuse_constant), dict)
+        value = json.loads(text, parse_constant=refuse_constant)
     except (ValueError, RecursionError):
-        return False
+        value = None
+    if not isinstance(value, dict):
+        return "it is no JSON object"
+    level: list[Any] = [value]
+    for _ in range(MAX_NESTING):
+        level = [v for node in level for v in (node.values() if isinstance(node, dict) else node)]
+        level = [v for v in level if isinstance(v, dict | list)]
+        if not level:
+            return ""
+    return f"its values are nested more than {MAX_NESTING} deep"
 
 
 def _tensor_findings(manifest: Manifest, objects: RawObjects) -> Iterator[Finding]:

@@ -231,9 +231,7 @@ class FilePackage(Package):
         return {member.name: limit for member, limit in zip(ordered, limits, strict=True)}
 
     def _data_start(self, member: zip64.Member) -> int:
-        return zip64.data_start(
-            self._stream, member, self._limits[member.name], str(self.path)
-        )
+        return zip64.data_start(self._stream, member, self._limits[member.name], str(self.path))
 
     def _read(self, name: str) -> bytes:
         member = self._members[name]

@@ -144,9 +144,7 @@ def _join(
             lineage = follows and frame.trained_from is not None
             time = clock.time(sequence, frame)
             if (frame.coding == "key" or (follows and copied == i - 1)) and _fits(writer, table):
-                writer.append_coded(
-                    segment, frame, table, lineage=lineage, presentation_time=time
-                )
+                writer.append_coded(segment, frame, table, lineage=lineage, presentation_time=time)
                 copied = i
             else:
                 _append_decoded(writer, sequence, frame, lineage=lineage, time=time)

@@ -19,6 +19,7 @@ from nmc.resume import finished_part
 from nmc.state import EMPTY_STATE, State, Tensor
 from nmc.table import TensorTable
 from nmc_format.issues import refuse
+from nmc_format.manifest_check import configuration_fault
 from nmc_format.package import JOURNAL_NAME, MANIFEST_NAME, SEGMENT_FOLDER, segment_name
 
 if TYPE_CHECKING:
@@ -470,14 +471,14 @@ class Writer:
 
 
 def _configuration(value: Mapping[str, Any] | None) -> str:
-    if value is not None and not isinstance(value, dict):
-        raise ValueError("configuration is a JSON object: a dict with text keys")
-    return json.dumps(value or {}, sort_keys=True, allow_nan=False)
+    text = json.dumps(value or {}, sort_keys=True)
+    reason = configuration_fault(text)
+    if reason:
+        raise ValueError(f"configuration: {reason}")
+    return text
 
 
-def _check_model(
-    family: str, sequence_id: str | None, layers: Mapping[str, int] | None
-) -> None:
+def _check_model(family: str, sequence_id: str | None, layers: Mapping[str, int] | None) -> None:
     """Refuse at the start what no manifest can hold, not after the last frame."""
     for name, text in (("family", family), ("sequence_id", sequence_id or "")):
         if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text):

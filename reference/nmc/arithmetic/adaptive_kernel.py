@@ -165,8 +165,8 @@ def code_plane(  # noqa: C901, PLR0912, PLR0915
         Row in the tensor table.
     layout : int64[5]
         Rows, columns, word width, exponent width, mantissa width.
-    reference, current : uint64[rows * columns]
-    changes : uint16[rows * columns]
+    reference, current : uint64[count]
+    changes : uint16[count]
         The change of each word in the frame before (clause 8.4.2); replaced by this frame's.
     trend : int64[8]
         Weights of the forecast, running mean and slow mean.
@@ -214,7 +214,7 @@ def code_plane(  # noqa: C901, PLR0912, PLR0915
         corner = I64(0)
         drift = I64(0)
         turn = I64(0)
-        for j in range(cols):
+        for j in range(min(cols, reference.size - index)):
             old = get(reference, index)
             magnitude = old & magnitude_mask
             sign = I64(0)

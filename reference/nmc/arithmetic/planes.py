@@ -103,8 +103,11 @@ def check_current(planes: Sequence[Plane], current: Sequence[Words]) -> None:
             )
 
 
+LONGEST_LINE = 65536
+
+
 def lines_of(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Rows and columns a tensor is walked in (clause 8.1.4).
+    """Rows and columns a tensor is walked in (clause 8.1.2); the last row can be shorter.
 
     The last extent is the column count; the extents before it, but never the first one, are
     drawn in until there are at least 32 columns.
@@ -119,7 +122,8 @@ def lines_of(shape: tuple[int, ...]) -> tuple[int, int]:
         if columns >= 32:
             break
         columns *= extent
-    return count // columns, columns
+    columns = min(columns, LONGEST_LINE)
+    return -(-count // columns), columns
 
 
 def layout_of(plane: Plane) -> NDArray[np.int64]:

@@ -21,8 +21,7 @@ def _column(colour: Colour) -> Vectors:
 
 
 def _mix(a: Vectors, b: Vectors, weight: Scalars) -> Vectors:
-    mixed: Vectors = np.add(a, (b - a) * weight, dtype=np.float32)
-    return mixed
+    return a + (b - a) * weight
 
 
 def _step(value: Scalars) -> Scalars:
@@ -31,7 +30,8 @@ def _step(value: Scalars) -> Scalars:
 
 def _scatter(index: Scalars) -> Scalars:
     """Return a repeatable number in [0, 1) for each integer index (the shaders' sine hash)."""
-    return np.mod(np.sin(index * np.float32(12.9898)) * np.float32(43758.547), 1).astype(np.float32)
+    noise: Scalars = np.sin(index * np.float32(12.9898)) * np.float32(43758.547)
+    return noise - np.floor(noise)
 
 
 def plain(colour: Colour) -> Texture:

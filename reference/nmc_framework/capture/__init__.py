@@ -1,0 +1,29 @@
+"""Multi-view video in: the first box of figure 5-1 (clause 5.1)."""
+
+from nmc_framework.capture.frames import intervals, read_frames, synchronise
+from nmc_framework.capture.source import (
+    CaptureError,
+    ImageSource,
+    Source,
+    VideoSource,
+    find_sources,
+    read_stamps,
+)
+from nmc_framework.capture.synchrony import CameraSynchrony, Instant, Synchrony, by_index, by_time
+
+__all__ = [
+    "CameraSynchrony",
+    "CaptureError",
+    "ImageSource",
+    "Instant",
+    "Source",
+    "Synchrony",
+    "VideoSource",
+    "by_index",
+    "by_time",
+    "find_sources",
+    "intervals",
+    "read_frames",
+    "read_stamps",
+    "synchronise",
+]

@@ -1,0 +1,194 @@
+"""Where one camera's pictures come from: a video file or a folder of images (clause 5.1)."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import av
+import numpy as np
+import numpy.typing as npt
+from natsort import natsorted
+from PIL import Image
+
+Picture = npt.NDArray[np.uint8]
+
+_IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+_VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".y4m"})
+
+
+class CaptureError(ValueError):
+    """Footage that cannot be read or brought together; names the camera and the picture."""
+
+
+class Source(Protocol):
+    """One camera's pictures in the order of their times."""
+
+    @property
+    def name(self) -> str:
+        """What reports call the camera."""
+
+    def times(self) -> tuple[float, ...]:
+        """Return when each picture was taken, in seconds, ascending."""
+
+    def pictures(self) -> Iterator[Picture]:
+        """Yield every picture, (height, width, 3) uint8, one at a time."""
+
+
+@dataclass(frozen=True)
+class VideoSource:
+    """A video file; its own time stamps count unless ``stamps`` are given for its pictures."""
+
+    name: str
+    path: Path
+    stamps: tuple[float, ...] | None = None
+
+    def times(self) -> tuple[float, ...]:
+        """Return the presentation times; read from the packets, nothing is decoded."""
+        if self.stamps is not None:
+            return _ascending(self.name, self.stamps)
+        try:
+            with av.open(str(self.path)) as container:
+                stream = container.streams.video[0]
+                base = stream.time_base
+                stamps = [
+                    packet.pts for packet in container.demux(stream) if packet.pts is not None
+                ]
+        except (av.FFmpegError, IndexError) as error:
+            raise CaptureError(
+                f"camera {self.name!r}: {self.path.name} is no video: {error}"
+            ) from error
+        if base is None or not stamps:
+            raise CaptureError(f"camera {self.name!r}: {self.path.name} has no time stamps")
+        return _ascending(self.name, [float(stamp * base) for stamp in sorted(stamps)])
+
+    def pictures(self) -> Iterator[Picture]:
+        """Decode the file from its beginning."""
+        try:
+            with av.open(str(self.path)) as container:
+                container.streams.video[0].thread_type = "AUTO"
+                for frame in container.decode(video=0):
+                    yield np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+        except (av.FFmpegError, IndexError) as error:
+            raise CaptureError(f"camera {self.name!r}: {self.path.name}: {error}") from error
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """Image files, each with its time in seconds."""
+
+    name: str
+    paths: tuple[Path, ...]
+    stamps: tuple[float, ...]
+
+    def times(self) -> tuple[float, ...]:
+        """Return the given times."""
+        if len(self.stamps) != len(self.paths):
+            raise CaptureError(
+                f"camera {self.name!r}: {len(self.stamps)} times for {len(self.paths)} images"
+            )
+        return _ascending(self.name, self.stamps)
+
+    def pictures(self) -> Iterator[Picture]:
+        """Read the files one by one."""
+        for path in self.paths:
+            try:
+                with Image.open(path) as image:
+                    yield np.asarray(image.convert("RGB"), dtype=np.uint8)
+            except OSError as error:
+                raise CaptureError(f"camera {self.name!r}: {path.name}: {error}") from error
+
+
+def find_sources(folder: Path, rate: float = 30.0) -> list[Source]:
+    """Recognise what a folder holds, and return one source a camera, in natural order of names.
+
+    Known are: one video file a camera; one sub-folder of images a camera; and one sub-folder a
+    frame, in which every image is named after its camera (told by equal file stems throughout).
+
+    Parameters
+    ----------
+    folder
+        The footage.
+    rate
+        Frames a second, for images, which have no times of their own.
+
+    Raises
+    ------
+    CaptureError
+        When the folder holds nothing of the kind.
+    """
+    videos = natsorted(p for p in folder.iterdir() if p.suffix.lower() in _VIDEOS)
+    if videos:
+        return [VideoSource(path.stem, path) for path in videos]
+    groups = {
+        sub: natsorted(p for p in sub.iterdir() if p.suffix.lower() in _IMAGES)
+        for sub in natsorted(p for p in folder.iterdir() if p.is_dir())
+    }
+    groups = {sub: images for sub, images in groups.items() if images}
+    if not groups:
+        raise CaptureError(f"{folder.name}: no video files and no folders of images")
+    stems = [[path.stem for path in images] for images in groups.values()]
+    by_frame = len(groups) > 1 and all(names == stems[0] for names in stems)
+    if by_frame and not all(name.isdigit() for name in stems[0]):
+        columns = zip(*groups.values(), strict=True)
+        return [_images(stem, paths, rate) for stem, paths in zip(stems[0], columns, strict=True)]
+    return [_images(sub.name, images, rate) for sub, images in groups.items()]
+
+
+def read_stamps(
+    path: Path, *, camera: str = "cam_id", time: str = "frame_time"
+) -> dict[str, tuple[float, ...]]:
+    """Read the times at which pictures were really taken: CSV, one row a camera and picture.
+
+    Parameters
+    ----------
+    path
+        CSV with a header.
+    camera, time
+        Names of the columns with the camera's name and the seconds.
+
+    Returns
+    -------
+    dict
+        Times by camera, ascending.
+
+    Raises
+    ------
+    CaptureError
+        When a column is missing or a time is no number; the line is named.
+    """
+    found: dict[str, list[float]] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        missing = [column for column in (camera, time) if column not in (rows.fieldnames or ())]
+        if missing:
+            raise CaptureError(f"{path.name}: the header lacks {', '.join(missing)}")
+        for line, row in enumerate(rows, start=2):
+            try:
+                found.setdefault(row[camera], []).append(float(row[time]))
+            except (TypeError, ValueError) as error:
+                raise CaptureError(
+                    f"{path.name}, line {line}: {time} is {row[time]!r}, expected seconds"
+                ) from error
+    return {name: tuple(sorted(times)) for name, times in found.items()}
+
+
+def _images(name: str, paths: Sequence[Path], rate: float) -> ImageSource:
+    return ImageSource(name, tuple(paths), tuple(index / rate for index in range(len(paths))))
+
+
+def _ascending(name: str, times: Sequence[float]) -> tuple[float, ...]:
+    values = np.asarray(times, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise CaptureError(f"camera {name!r}: a time stamp is no finite number")
+    early = np.flatnonzero(np.diff(values) <= 0)
+    if len(early):
+        index = int(early[0]) + 1
+        raise CaptureError(
+            f"camera {name!r}: picture {index} is at {values[index]:g} s, "
+            f"not after picture {index - 1} at {values[index - 1]:g} s"
+        )
+    return tuple(float(value) for value in values)

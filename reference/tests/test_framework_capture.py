@@ -1,0 +1,162 @@
+"""Capture: recognising footage, matching by time and index, reports and named faults."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nmc_framework.capture import (
+    CaptureError,
+    ImageSource,
+    VideoSource,
+    by_index,
+    by_time,
+    find_sources,
+    intervals,
+    read_frames,
+    read_stamps,
+    synchronise,
+)
+from nmc_framework.rendering import write_video
+
+SHARED = Path(os.environ.get("NMC_SHARED_DATA", "../shared/data"))
+
+
+def grey(value, size=(16, 16)):
+    return np.full((*size, 3), value, np.uint8)
+
+
+def video(path, values, rate=10, size=(16, 16)):
+    write_video(path, [grey(v, size) for v in values], rate, quality=0)
+    return VideoSource(path.stem, path)
+
+
+def test_videos_match_by_time_within_half_an_interval(tmp_path):
+    a = video(tmp_path / "a.mp4", range(0, 200, 20), rate=10)
+    b = video(tmp_path / "b.mp4", range(0, 200, 10), rate=20)
+    synchrony = synchronise([a, b])
+    assert len(synchrony.instants) == 10
+    assert [i.pictures for i in synchrony.instants[:3]] == [(0, 0), (1, 2), (2, 4)]
+    frames = list(read_frames([a, b], synchrony, every=3))
+    assert [frame.index for frame in frames] == [0, 1, 2, 3]
+    for frame in frames:
+        left, right = (int(np.median(image)) for image in frame.images)
+        assert abs(left - right) <= 3
+    assert frames[1].time == pytest.approx(0.3)
+    assert intervals(synchrony)[0] == pytest.approx(0.1)
+
+
+def test_skew_drops_and_unused_pictures_are_reported():
+    times = {
+        "front": [0.0, 0.1, 0.2, 0.3, 0.4],
+        "left": [0.01, 0.11, 0.31, 0.41],
+        "right": [-0.1, 0.0, 0.1, 0.2, 0.3, 0.4],
+    }
+    synchrony = by_time(times)
+    assert [i.pictures for i in synchrony.instants] == [(0, 0, 1), (1, 1, 2), (3, 2, 4), (4, 3, 5)]
+    assert synchrony.dropped == (0.2,)
+    front, left, right = synchrony.cameras
+    assert (front.unused, left.unused, right.unused) == (1, 0, 2)
+    assert left.missed == 1 and left.mean_skew == pytest.approx(0.01)
+    assert "left: 4 pictures, skew 10.0 ms" in "\n".join(synchrony.lines())
+
+
+def test_a_picture_serves_one_frame_only():
+    synchrony = by_time({"a": [0.0, 0.04, 0.08], "b": [0.03, 0.08]}, tolerance=0.05)
+    assert [i.pictures for i in synchrony.instants] == [(1, 0), (2, 1)]
+
+
+def test_by_index_stops_with_the_shortest():
+    synchrony = by_index({"a": [0.0, 1, 2], "b": [5.0, 6]})
+    assert [i.pictures for i in synchrony.instants] == [(0, 0), (1, 1)]
+    assert synchrony.dropped == (2,) and synchrony.cameras[1].missed == 1
+
+
+def test_other_clocks_are_named():
+    with pytest.raises(CaptureError, match="camera 'b' misses 3 of 3"):
+        by_time({"a": [0.0, 0.1, 0.2], "b": [90.0, 90.1]})
+    with pytest.raises(CaptureError, match="camera 'b' has no pictures"):
+        by_time({"a": [0.0], "b": []})
+    with pytest.raises(CaptureError, match="no camera 'c'; there are a, b"):
+        by_time({"a": [0.0], "b": [0.0]}, reference="c")
+
+
+@pytest.mark.parametrize("layout", ["camera", "frame"])
+def test_image_folders_by_camera_or_by_frame(tmp_path, layout):
+    for camera in ("cam2", "cam10"):
+        for frame in range(3):
+            value = frame * 10 + (100 if camera == "cam10" else 0)
+            name = (
+                f"{camera}/{frame:04d}.png" if layout == "camera" else f"{frame:04d}/{camera}.png"
+            )
+            path = tmp_path / name
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(grey(value)).save(path)
+    sources = find_sources(tmp_path, rate=25)
+    assert [source.name for source in sources] == ["cam2", "cam10"]
+    frames = list(read_frames(sources, synchronise(sources), size=(8, 4)))
+    assert [int(image[0, 0, 0]) for image in frames[2].images] == [20, 120]
+    assert frames[2].images[0].shape == (4, 8, 3) and frames[1].time == pytest.approx(0.04)
+
+
+def test_folders_of_videos_are_recognised_and_empty_ones_named(tmp_path):
+    video(tmp_path / "cam_10.mp4", [1, 2])
+    video(tmp_path / "cam_9.mp4", [1, 2])
+    assert [source.name for source in find_sources(tmp_path)] == ["cam_9", "cam_10"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CaptureError, match="empty: no video files and no folders"):
+        find_sources(tmp_path / "empty")
+
+
+def test_faults_of_sources_are_named(tmp_path):
+    (tmp_path / "x.mp4").write_bytes(b"no video at all")
+    with pytest.raises(CaptureError, match=r"camera 'x': x.mp4 is no video"):
+        VideoSource("x", tmp_path / "x.mp4").times()
+    a = video(tmp_path / "a.mp4", [0, 1, 2])
+    late = VideoSource("a", a.path, (0.0, 0.1, 0.1))
+    with pytest.raises(
+        CaptureError, match="camera 'a': picture 2 is at 0.1 s, not after picture 1"
+    ):
+        late.times()
+    long = VideoSource("a", a.path, tuple(k / 10 for k in range(5)))
+    with pytest.raises(CaptureError, match="camera 'a' ends after 3 pictures; picture 3"):
+        list(read_frames([long], synchronise([long])))
+    Image.fromarray(grey(1)).save(tmp_path / "0.png")
+    Image.fromarray(grey(1, (8, 9))).save(tmp_path / "1.png")
+    changing = ImageSource("c", (tmp_path / "0.png", tmp_path / "1.png"), (0.0, 0.1))
+    with pytest.raises(
+        CaptureError, match="camera 'c': picture 1 is 9x8, the ones before were 16x16"
+    ):
+        list(read_frames([changing], synchronise([changing])))
+    with pytest.raises(CaptureError, match="two cameras have one name"):
+        synchronise([a, a])
+    with pytest.raises(CaptureError, match="not by 'luck'"):
+        synchronise([a], by="luck")
+
+
+def test_stamp_files(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("sync_index,cam_id,frame_time\n0,1,5.0\n0,0,5.1\n1,1,5.2\n")
+    assert read_stamps(path) == {"1": (5.0, 5.2), "0": (5.1,)}
+    with pytest.raises(CaptureError, match="the header lacks stamp"):
+        read_stamps(path, time="stamp")
+    path.write_text("cam_id,frame_time\n0,soon\n")
+    with pytest.raises(CaptureError, match=r"t.csv, line 2: frame_time is 'soon'"):
+        read_stamps(path)
+
+
+@pytest.mark.skipif(
+    not (SHARED / "video-4cam").is_dir(), reason="the shared video of four cameras is not here"
+)
+def test_four_real_cameras_by_their_time_stamps():
+    folder = SHARED / "video-4cam" / "calibration" / "extrinsic"
+    stamps = read_stamps(folder / "timestamps.csv")
+    sources = [VideoSource(f"cam_{i}", folder / f"cam_{i}.mp4", stamps[str(i)]) for i in range(4)]
+    synchrony = synchronise(sources)
+    assert len(synchrony.instants) >= 50
+    assert max(camera.worst_skew for camera in synchrony.cameras) < 0.1
+    frame = next(read_frames(sources, synchrony, limit=1, size=(320, 180)))
+    assert [image.shape for image in frame.images] == [(180, 320, 3)] * 4
+    assert len({image.tobytes() for image in frame.images}) == 4
