@@ -37,7 +37,7 @@ def framed(text: bytes) -> bytes:
 def tensor_preimage(dtype: str, shape: tuple[int, ...], data: bytes) -> bytes:
     """Return the bytes whose SHA-256 is a tensor digest (clause 4.5.1)."""
     dimensions = b"".join(map(le64, shape))
-    return b"nmc tensor 1" + framed(dtype.encode()) + le32(len(shape)) + dimensions + data
+    return b"nmc tensor 1\0" + framed(dtype.encode()) + le32(len(shape)) + dimensions + data
 
 
 def state_preimage(tensors: dict[str, bytes]) -> bytes:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 DIGEST_BYTES = 32
 """Bytes of every digest (SHA-256, FIPS 180-4)."""
 
-_TENSOR_TAG = b"nmc tensor 1"
+_TENSOR_TAG = b"nmc tensor 1\0"
 _STATE_TAG = b"nmc state 1\0"
 
 

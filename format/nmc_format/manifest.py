@@ -193,19 +193,26 @@ class Manifest:
 
 
 def manifest_digest(objects: dict[str, np.ndarray[Any, Any]]) -> bytes:
-    """Return the manifest digest (clause 5.3.4): SHA-256 over every known object by path."""
-    layout = nmc_spec.manifest_layout()
+    """Return the manifest digest (clause 5.3.4): SHA-256 over every object by path."""
     digest = hashlib.sha256(b"nmc manifest 1\0")
-    for path in sorted(set(objects) & set(layout) - {"/@manifest_digest"}):
-        column, array = layout[path], objects[path]
-        digest.update(framed(path) + framed(column.type) + array.ndim.to_bytes(4, "little"))
+    for path in sorted(set(objects) - {"/@manifest_digest"}, key=str.encode):
+        array = objects[path]
+        kind = array.dtype.kind
+        code = "str" if kind == "S" else f"{kind}{array.dtype.itemsize}"
+        digest.update(framed(path) + framed(code) + array.ndim.to_bytes(4, "little"))
         digest.update(b"".join(d.to_bytes(8, "little") for d in array.shape))
-        if column.type == "str":
+        if code == "str":
             for text in array.reshape(-1).tolist():
                 digest.update(len(text).to_bytes(4, "little") + text)
         else:
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.digest()
+
+
+def first_index(mask: np.ndarray[Any, Any]) -> int | None:
+    """Return the first index where a mask holds, or None."""
+    hits = np.flatnonzero(mask)
+    return int(hits[0]) if len(hits) else None
 
 
 def type_findings(objects: RawObjects) -> Iterator[Finding]:

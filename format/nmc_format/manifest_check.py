@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import nmc_spec
+from nmc_format.camera_check import camera_findings
 from nmc_format.dtypes import DTYPES
 from nmc_format.issues import Finding, finding
-from nmc_format.manifest import BUFFER, DELTA_FRAME, NO_LAYER, Manifest, layers_of, row_bytes
+from nmc_format.manifest import BUFFER, DELTA_FRAME, NO_LAYER, Manifest, first_index, row_bytes
+from nmc_format.training_check import training_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,14 +21,17 @@ if TYPE_CHECKING:
 
 MAX_RANK = 32
 MAX_NAME_BYTES = 1024
+RESERVED_NAME = "__metadata__"
+"""The one name that no tensor of a safetensors file can have (clause 5.4.3)."""
+
 MAX_NESTING = 100
 """Arrays and objects within each other in a model configuration; more would exhaust a parser."""
 
-SEGMENT_SLACK = 1 << 20
-"""Bytes a segment may have beyond 65/64 of its state: header, modes and shapes (clause 10.2)."""
+SEGMENT_SLACK = 65_536
+"""Bytes a segment may have beyond 65/64 of its state, without its rows (clause 10.2)."""
 
-CAMERA_CONVENTION = "camera-to-world opencv corner"
-"""Camera-to-world, OpenCV axes, pixel origin at the corner: the only one of version 1 (5.6.1)."""
+SHAPE_RECORD_BYTES = 273
+"""Bytes that each row may add: a mode, and a shape record of rank 32 (clause 10.2)."""
 
 
 def size_findings(objects: RawObjects) -> Iterator[Finding]:
@@ -68,8 +72,8 @@ def value_findings(manifest: Manifest, objects: RawObjects) -> Iterator[Finding]
     yield from _tensor_findings(manifest, objects)
     yield from _frame_findings(manifest)
     yield from _level_findings(manifest)
-    yield from _training_findings(manifest)
-    yield from _camera_findings(objects)
+    yield from training_findings(manifest)
+    yield from camera_findings(objects)
 
 
 def _root_findings(manifest: Manifest) -> Iterator[Finding]:
@@ -164,6 +168,8 @@ def _name_findings(name: str, place: str) -> Iterator[Finding]:
         reason = f"it has {size} bytes; 1 to {MAX_NAME_BYTES} are allowed"
     elif "\0" in name:
         reason = "it holds a NUL"
+    elif name == RESERVED_NAME:
+        reason = "safetensors keeps it for its metadata"
     if reason:
         yield finding(
             "manifest/tensor-name", pointer=f"{place}/name", name=repr(name), reason=reason
@@ -187,17 +193,12 @@ def _shape_findings(dims: list[int], manifest: Manifest, index: int) -> Iterator
         )
 
 
-def _first(mask: np.ndarray[Any, Any]) -> int | None:
-    hits = np.flatnonzero(mask)
-    return int(hits[0]) if len(hits) else None
-
-
 def _frame_findings(manifest: Manifest) -> Iterator[Finding]:
     if len(manifest) == 0:
         yield finding("manifest/value", pointer="/frames/coding", reason="there are no frames")
         return
     coding = manifest.columns["/frames/coding"]
-    frame = _first(coding > DELTA_FRAME)
+    frame = first_index(coding > DELTA_FRAME)
     if frame is not None:
         yield finding(
             "manifest/frame-coding", pointer=f"/frames/{frame}/coding", coding=int(coding[frame])
@@ -205,7 +206,7 @@ def _frame_findings(manifest: Manifest) -> Iterator[Finding]:
     if coding[0] == DELTA_FRAME:
         yield finding("manifest/first-frame-key", pointer="/frames/0/coding")
     time = manifest.columns["/frames/presentation_time"]
-    t = _first(time[1:] <= time[:-1])
+    t = first_index(time[1:] <= time[:-1])
     if t is not None:
         yield finding(
             "manifest/time-order",
@@ -240,8 +241,10 @@ def _level_findings(manifest: Manifest) -> Iterator[Finding]:
                 level=level.level,
             )
     length = manifest.columns["/frames/segment_length"]
-    allowed = state + state // 64 + SEGMENT_SLACK
-    over = _first(length > allowed)
+    first = np.array([row.first_frame for row in manifest.tensors], np.int64)
+    rows = np.searchsorted(first, np.arange(len(coding)), side="right").astype(np.uint64)
+    allowed = state + state // 64 + SEGMENT_SLACK + SHAPE_RECORD_BYTES * rows
+    over = first_index(length > allowed)
     if over is not None:
         yield finding(
             "profile/level-exceeded",
@@ -250,123 +253,4 @@ def _level_findings(manifest: Manifest) -> Iterator[Finding]:
             actual=int(length[over]),
             limit=int(allowed[over]),
             level=level.level,
-        )
-
-
-def _training_findings(manifest: Manifest) -> Iterator[Finding]:
-    columns = manifest.columns
-    trained_from = columns.get("/training/trained_from")
-    if trained_from is not None:
-        previous = np.arange(-1, len(trained_from) - 1)
-        t = _first((trained_from != -1) & (trained_from != previous))
-        if t is not None:
-            yield finding(
-                "freezing/trained-from",
-                pointer=f"/frames/{t}/trained_from",
-                actual=int(trained_from[t]),
-                expected=t - 1,
-            )
-    flags = columns.get("/training/requires_grad")
-    if flags is not None:
-        yield from _bitmap_findings(manifest, flags)
-    if "/training/exclude_layers_count" in columns:
-        yield from _layer_findings(manifest)
-
-
-def _bitmap_findings(manifest: Manifest, flags: np.ndarray[Any, Any]) -> Iterator[Finding]:
-    rows = len(manifest.tensors)
-    if flags.shape[1] != (rows + 7) // 8:
-        yield finding(
-            "manifest/object-shape",
-            pointer="/training/requires_grad",
-            actual=list(flags.shape),
-            expected=f"N x {(rows + 7) // 8}",
-        )
-        return
-    parameters = np.array([row.role != BUFFER for row in manifest.tensors], bool)
-    allowed = np.packbits(parameters, bitorder="little")
-    unknown = manifest.columns["/training/requires_grad_known"] == 0
-    t = _first((flags & ~allowed).any(axis=1) | (flags.any(axis=1) & unknown))
-    if t is not None:
-        yield finding("freezing/requires-grad-bits", pointer=f"/frames/{t}/requires_grad")
-
-
-def _layer_findings(manifest: Manifest) -> Iterator[Finding]:
-    counts = np.maximum(manifest.columns["/training/exclude_layers_count"].astype(np.int64), 0)
-    listed = manifest.columns["/training/exclude_layers"]
-    if counts.sum() != len(listed):
-        yield finding(
-            "freezing/exclude-layers-count",
-            pointer="/training/exclude_layers_count",
-            actual=int(counts.sum()),
-            expected=len(listed),
-        )
-        return
-    recorded = manifest.columns["/training/exclude_layers_count"] >= 0
-    by_layer = layers_of(manifest.tensors)
-    comparison = _LayerComparison(manifest)
-    ends = np.cumsum(counts)
-    for t in np.flatnonzero(recorded).tolist():
-        excluded = listed[ends[t] - counts[t] : ends[t]].tolist()
-        place = f"/frames/{t}/exclude_layers"
-        if any(a >= b for a, b in pairwise(excluded)):
-            yield finding("freezing/exclude-layers-order", pointer=place)
-        unknown = next((layer for layer in excluded if layer not in by_layer), None)
-        if unknown is not None:
-            yield finding("freezing/exclude-layers-range", pointer=place, layer=unknown)
-            continue
-        wrong = comparison.first_wrong(t, excluded)
-        if wrong is not None:
-            yield finding("freezing/exclude-layers-disagree", pointer=place, layer=wrong)
-
-
-class _LayerComparison:
-    """Compares the two records of table 5-1, whole frames at a time (clause 9.3.2)."""
-
-    def __init__(self, manifest: Manifest) -> None:
-        self._flags = manifest.columns.get("/training/requires_grad")
-        self._known = manifest.columns.get("/training/requires_grad_known")
-        layers = layers_of(manifest.tensors)
-        self._layers = list(layers)
-        self._index = {layer: i for i, layer in enumerate(self._layers)}
-        members = [(row, self._index[layer]) for layer, rows in layers.items() for row in rows]
-        members.sort()
-        self._rows = np.array([row for row, _ in members], np.int64)
-        self._layer_of = np.array([layer for _, layer in members], np.int64)
-        self._first = np.array([manifest.tensors[row].first_frame for row, _ in members], np.int64)
-
-    def first_wrong(self, t: int, excluded: list[int]) -> int | None:
-        """Return a layer that is frozen by one record and trained by the other, or None."""
-        if self._flags is None or self._known is None or not self._known[t]:
-            return None
-        there = np.zeros(len(self._layers), bool)
-        there[self._layer_of[self._first <= t]] = True
-        bits = np.unpackbits(self._flags[t], bitorder="little")
-        trained = np.zeros(len(self._layers), bool)
-        trained[self._layer_of[bits[self._rows] != 0]] = True
-        frozen = np.zeros(len(self._layers), bool)
-        frozen[[self._index[layer] for layer in excluded]] = True
-        wrong = _first(there & (trained == frozen))
-        return None if wrong is None else self._layers[wrong]
-
-
-def _camera_findings(objects: RawObjects) -> Iterator[Finding]:
-    convention = objects.get("/cameras@convention")
-    if convention is None:
-        return
-    text = convention.item().decode("utf-8")
-    if text != CAMERA_CONVENTION:
-        yield finding(
-            "manifest/cameras",
-            pointer="/cameras@convention",
-            reason=f"convention {text!r}, expected {CAMERA_CONVENTION!r}",
-        )
-    if (objects["/cameras/size"] == 0).any():
-        yield finding("manifest/cameras", pointer="/cameras/size", reason="an image size is 0")
-    normalisation = objects["/cameras@normalisation"]
-    if normalisation[3].tolist() != [0, 0, 0, 1]:
-        yield finding(
-            "manifest/cameras",
-            pointer="/cameras@normalisation",
-            reason="the last row of a similarity is 0 0 0 1",
         )

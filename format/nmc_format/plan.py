@@ -119,8 +119,13 @@ def _shape(
     name = manifest.tensors[row].name
     if mode >= len(MODE_NAMES):
         raise refuse("segment/mode", file=segment.file, mode=mode, name=name)
+    usual = manifest.tensors[row].shape
     if mode == RAW:
-        return segment.shapes.get(row, manifest.tensors[row].shape)
+        if segment.shapes.get(row) == usual:
+            raise refuse(
+                "segment/shapes", file=segment.file, reason=f"row {row} has its usual shape"
+            )
+        return segment.shapes.get(row, usual)
     if key:
         raise refuse("segment/mode-key-frame", file=segment.file, name=name, mode=MODE_NAMES[mode])
     if row not in before:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,9 +32,12 @@ MAX_HEADER_BYTES: Final = 4096
 
 SEGMENT_VERSION: Final = "1.0"
 
+_VERSION = re.compile(r"1\.(0|[1-9][0-9]{0,3})")
 _ALIGNMENT = 64
-_PLAIN_STREAMS = ("modes", "shapes")
-_CODED_STREAMS = ("raw", "integer")
+_STREAMS = frozenset(
+    {"modes", "shapes", "raw", "raw.zstd", "integer", "integer.zstd", "integer.nmc"}
+)
+"""Every stream that a segment of this version may have (clause 6.2.1)."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +91,11 @@ class Segment:
     integer: Stream | None
 
 
-def _canonical_header(sizes: Mapping[str, int], parent: bytes | None, state: bytes) -> bytes:
+def _canonical_header(
+    sizes: Mapping[str, int], parent: bytes | None, state: bytes, version: str = SEGMENT_VERSION
+) -> bytes:
     """Return the one header that these contents have (clause 6.1.3), its length field included."""
-    metadata = {"nmc": SEGMENT_VERSION}
+    metadata = {"nmc": version}
     if parent is not None:
         metadata["parent"] = parent.hex()
     metadata["state"] = state.hex()
@@ -157,9 +163,10 @@ def parse(data: Buffer, file: str) -> Segment:
         )
     parent = _digest(metadata, "parent", file) if "parent" in metadata else None
     state = _digest(metadata, "state", file)
+    version = _version(metadata, file)
     spans = _spans(header, len(view) - body, file)
     sizes = {name: end - start for name, (start, end) in spans.items()}
-    if _canonical_header(sizes, parent, state) != view[:body]:
+    if _canonical_header(sizes, parent, state, version) != view[:body]:
         raise refuse(
             "segment/not-canonical",
             file=file,
@@ -171,6 +178,8 @@ def parse(data: Buffer, file: str) -> Segment:
     if "modes" not in streams:
         raise refuse("segment/stream-missing", file=file, offset=8, stream="modes")
     shapes = streams.get("shapes", memoryview(b""))
+    if "shapes" in streams and not shapes:
+        raise refuse("segment/stream-surplus", file=file, offset=8, stream="shapes")
     return Segment(
         file=file,
         parent=parent,
@@ -218,12 +227,25 @@ def _digest(metadata: Mapping[str, Any], key: str, file: str) -> bytes:
     return digest
 
 
+def _version(metadata: Mapping[str, Any], file: str) -> str:
+    """Return the version of a segment: any minor version of the major version that is known."""
+    version = metadata.get("nmc")
+    if not isinstance(version, str) or not _VERSION.fullmatch(version):
+        raise refuse(
+            "segment/metadata",
+            file=file,
+            offset=8,
+            key="nmc",
+            reason=f"is {version!a}, expected {SEGMENT_VERSION}",
+        )
+    return version
+
+
 def _spans(header: Mapping[str, Any], room: int, file: str) -> dict[str, tuple[int, int]]:
     """Return the data offsets of each stream; they fill the data without gaps or overlaps."""
     spans = {}
-    known = {f"{stream}.{coding}" for stream in _CODED_STREAMS for coding in CODINGS[1:]}
     for name, entry in header.items():
-        if name not in {*known, *_CODED_STREAMS, *_PLAIN_STREAMS}:
+        if name not in _STREAMS:
             raise refuse("segment/stream-unknown", file=file, offset=8, stream=name)
         match entry:
             case {"dtype": "U8", "shape": [int()], "data_offsets": [int(start), int(end)]} if (

@@ -23,6 +23,12 @@ _CENTRAL = struct.Struct("<IHHHHHHIIIHHHHHII")
 _END64 = struct.Struct("<IQHHIIQQQQ")
 _LOCATOR = struct.Struct("<IIQI")
 _END = struct.Struct("<IHHHHIIH")
+_LOCAL_ZIP64 = struct.Struct("<HHQQ")
+_CENTRAL_ZIP64 = struct.Struct("<HHQQQ")
+_PADDING = struct.Struct("<HHH")
+END_BYTES: Final = _END64.size + _LOCATOR.size + _END.size
+"""Bytes of the three end records, the last of every package file."""
+
 _LOCAL_SIGNATURE = 0x04034B50
 _CENTRAL_SIGNATURE = 0x02014B50
 _END64_SIGNATURE = 0x06064B50
@@ -33,7 +39,7 @@ _MADE_BY = 3 << 8 | _VERSION  # Unix
 _MODE = 0o100644 << 16  # regular file, rw-r--r--
 _DATE = 0x0021  # 1980-01-01: the same input gives the same bytes
 _ZIP64_ID = 0x0001
-_PADDING_ID = 0xD935  # the alignment field of Android's zipalign
+_PADDING_ID = 0xD935  # the alignment field of Android's tools: u16 alignment, then zeros
 _IN_ZIP64_16 = 0xFFFF
 _IN_ZIP64_32 = 0xFFFFFFFF
 _COPY_BYTES = 2**20
@@ -65,25 +71,11 @@ def _bad(file: str, offset: int, reason: str) -> Exception:
     return refuse("package/zip-structure", file=file, offset=offset, reason=reason)
 
 
-@dataclass(frozen=True)
-class Directory:
-    """Where the central directory lies.
+def read_directory(stream: BinaryIO, size: int, file: str) -> Iterator[Member]:
+    """Read the central directory, entry by entry, in its order.
 
-    Attributes
-    ----------
-    start, end : int
-        Its first byte, and the byte after its last.
-    count : int
-        Its entries.
-    """
-
-    start: int
-    end: int
-    count: int
-
-
-def read_end(stream: BinaryIO, size: int, file: str) -> Directory:
-    """Read the three end records of a file.
+    A package file has one form only (clause 5.2.1), so that no two programs see different members
+    in it: every field is compared with what :func:`write` puts there.
 
     Parameters
     ----------
@@ -97,122 +89,85 @@ def read_end(stream: BinaryIO, size: int, file: str) -> Directory:
     Raises
     ------
     FormatError
-        If a record is damaged.
+        If a structure is damaged, or not in that form.
     """
-    tail = _END64.size + _LOCATOR.size + _END.size
-    if size < tail:
+    if size < END_BYTES:
         raise _bad(file, 0, f"{size} bytes are too few")
-    stream.seek(size - tail)
-    data = stream.read(tail)
-    end64 = _END64.unpack_from(data)
-    locator = _LOCATOR.unpack_from(data, _END64.size)
-    end = _END.unpack_from(data, _END64.size + _LOCATOR.size)
-    if end[0] != _END_SIGNATURE or end[7] != 0:
-        raise _bad(
-            file, size - _END.size, "the file does not end with an end record without comment"
-        )
-    if locator[0] != _LOCATOR_SIGNATURE or locator[2] != size - tail:
-        raise _bad(file, size - _END.size - _LOCATOR.size, "the ZIP64 locator is missing or wrong")
-    count, length, start = end64[7], end64[8], end64[9]
-    if end64[0] != _END64_SIGNATURE or start + length != size - tail:
-        raise _bad(file, size - tail, "the ZIP64 end record is missing or wrong")
+    stream.seek(size - END_BYTES)
+    tail = stream.read(END_BYTES)
+    fields = _END64.unpack_from(tail)
+    count, length, start = fields[7], fields[8], fields[9]
+    if start + length != size - END_BYTES or tail != _end_records(count, length, start):
+        raise _bad(file, size - END_BYTES, "the end records are missing, or not in their one form")
     if count * _CENTRAL.size > length:
-        raise _bad(file, size - tail, f"{count} entries do not fit in {length} bytes")
-    return Directory(start, start + length, count)
-
-
-def read_directory(stream: BinaryIO, directory: Directory, file: str) -> Iterator[Member]:
-    """Read the central directory, entry by entry, in its order.
-
-    Raises
-    ------
-    FormatError
-        If an entry is damaged, or says what the package form forbids.
-    """
-    stream.seek(directory.start)
-    place = directory.start
-    for _ in range(directory.count):
-        member, place = _central_entry(stream, place, directory.end, file)
+        raise _bad(file, size - END_BYTES, f"{count} entries do not fit in {length} bytes")
+    stream.seek(start)
+    directory = stream.read(length)
+    at = expected = 0
+    for _ in range(count):
+        member, at = _central_entry(directory, at, start, file)
+        if member.header < expected:
+            raise refuse(
+                "package/zip-overlap", file=file, offset=member.header, member=ascii(member.name)
+            )
+        if member.header > expected:
+            raise _bad(file, expected, "bytes between two members belong to neither")
+        expected += _local_length(member) + member.size
         yield member
-    if place != directory.end:
-        raise _bad(file, place, "bytes are left over in the central directory")
+    if at != length:
+        raise _bad(file, start + at, "bytes are left over in the central directory")
+    if expected != start:
+        raise _bad(file, expected, "the central directory does not follow the last member")
 
 
-def _central_entry(stream: BinaryIO, place: int, end: int, file: str) -> tuple[Member, int]:
-    """Read the entry where the stream stands; the directory is never in memory as a whole."""
-    if place + _CENTRAL.size > end:
+def _central_entry(directory: bytes, at: int, start: int, file: str) -> tuple[Member, int]:
+    place = start + at
+    if at + _CENTRAL.size > len(directory):
         raise _bad(file, place, "an entry of the central directory is cut off")
-    fields = _CENTRAL.unpack(stream.read(_CENTRAL.size))
-    after = place + _CENTRAL.size + fields[10] + fields[11] + fields[12]
-    if fields[0] != _CENTRAL_SIGNATURE or after > end:
-        raise _bad(file, place, "an entry of the central directory is damaged")
-    name = stream.read(fields[10]).decode("ascii", "backslashreplace")
-    extra = stream.read(fields[11])
-    if fields[12]:
-        stream.seek(fields[12], 1)
-    if fields[4] != 0:
+    fields = _CENTRAL.unpack_from(directory, at)
+    name_at = at + _CENTRAL.size
+    extra_at = name_at + fields[10]
+    name = directory[name_at:extra_at].decode("ascii", "backslashreplace")
+    if fields[0] == _CENTRAL_SIGNATURE and fields[4] != 0:
         raise refuse(
-            "package/zip-compressed", file=file, offset=place, member=name, method=fields[4]
+            "package/zip-compressed", file=file, offset=place, member=ascii(name), method=fields[4]
         )
-    if fields[3] & ~0x0800:
-        raise _bad(file, place, f"member {name!a} has flags {fields[3]:#06x}")
-    sizes = [fields[9], fields[8], fields[16]]
-    for i, value in enumerate(_zip64_values(extra, sizes)):
-        sizes[i] = value
-    if sizes[0] != sizes[1] or _IN_ZIP64_32 in sizes:
-        raise _bad(file, place, f"member {name!a} has sizes that do not agree")
-    return Member(name, sizes[0], fields[7], sizes[2]), after
+    extra = directory[extra_at : extra_at + _CENTRAL_ZIP64.size]
+    if len(extra) < _CENTRAL_ZIP64.size:
+        raise _bad(file, place, "an entry of the central directory is cut off")
+    *_, size, _, header = _CENTRAL_ZIP64.unpack(extra)
+    member = Member(name, size, fields[7], header)
+    after = extra_at + len(extra)
+    if not name.isascii() or directory[at:after] != _central_header(member):
+        raise _bad(file, place, f"the entry of member {name!a} is not in its one form")
+    return member, after
 
 
-def _zip64_values(extra: bytes, fields: list[int]) -> list[int]:
-    """Return size, stored size and offset, with the ZIP64 extra field applied."""
-    values = list(fields)
-    at = 0
-    while at + 4 <= len(extra):
-        kind, length = struct.unpack_from("<HH", extra, at)
-        if kind == _ZIP64_ID:
-            data = extra[at + 4 : at + 4 + length]
-            for i, value in enumerate(fields):
-                if value == _IN_ZIP64_32 and len(data) >= 8:
-                    values[i] = int.from_bytes(data[:8], "little")
-                    data = data[8:]
-        at += 4 + length
-    return values
-
-
-def data_start(stream: BinaryIO, member: Member, limit: int, file: str) -> int:
+def data_start(stream: BinaryIO, member: Member, file: str) -> int:
     """Return the offset of the data of a member; its local header is checked.
 
-    Parameters
-    ----------
-    limit : int
-        Offset of the next member, or of the central directory.
-
     Raises
     ------
     FormatError
-        If the local header disagrees with the central directory, or the data is not aligned.
+        If the local header is not in its one form, or the data is not aligned.
     """
-    stream.seek(min(member.header, limit))
-    head = stream.read(max(0, min(_LOCAL.size, limit - member.header)))
-    if len(head) < _LOCAL.size or not head.startswith(b"PK\x03\x04"):
-        raise _bad(file, member.header, f"no local header of member {member.name!a}")
-    fields = _LOCAL.unpack(head)
-    name = stream.read(fields[9])
-    if name != member.name.encode("ascii", "replace") or fields[3] != 0 or fields[2] & ~0x0800:
-        raise _bad(file, member.header, f"the local header of {member.name!a} disagrees")
-    start: int = member.header + _LOCAL.size + fields[9] + fields[10]
-    if start % ALIGNMENT:
-        raise refuse(
-            "package/zip-alignment",
-            file=file,
-            offset=member.header,
-            member=member.name,
-            start=start,
-        )
-    if start + member.size > limit:
-        raise refuse("package/zip-overlap", file=file, offset=member.header, member=member.name)
-    return start
+    expected = _local_header(member)
+    stream.seek(member.header)
+    actual = stream.read(len(expected))
+    if actual == expected:
+        return member.header + len(expected)
+    if len(actual) >= _LOCAL.size and actual.startswith(b"PK\x03\x04"):
+        fields = _LOCAL.unpack_from(actual)
+        start = member.header + _LOCAL.size + fields[9] + fields[10]
+        if start % ALIGNMENT:
+            raise refuse(
+                "package/zip-alignment",
+                file=file,
+                offset=member.header,
+                member=member.name,
+                start=start,
+            )
+    raise _bad(file, member.header, f"the local header of {member.name!a} is not in its one form")
 
 
 def crc32(stream: BinaryIO, start: int, size: int) -> int:
@@ -243,69 +198,47 @@ def write(stream: BinaryIO, members: Iterable[tuple[str, Path]]) -> None:
     for name, path in members:
         with path.open("rb") as source:
             size = path.stat().st_size
-            crc = crc32(source, 0, size)
-            head = _local_header(name, size, crc, at)
+            member = Member(name, size, crc32(source, 0, size), at)
+            head = _local_header(member)
             stream.write(head)
             source.seek(0)
             while block := source.read(_COPY_BYTES):
                 stream.write(block)
-        central.append(_central_header(name, size, crc, at))
+        central.append(_central_header(member))
         at += len(head) + size
     directory = b"".join(central)
     stream.write(directory)
-    count, length = len(central), len(directory)
-    end64 = at + length
-    stream.write(
-        _END64.pack(_END64_SIGNATURE, 44, _MADE_BY, _VERSION, 0, 0, count, count, length, at)
-    )
-    stream.write(_LOCATOR.pack(_LOCATOR_SIGNATURE, 0, end64, 1))
-    stream.write(
-        _END.pack(_END_SIGNATURE, 0, 0, _IN_ZIP64_16, _IN_ZIP64_16, _IN_ZIP64_32, _IN_ZIP64_32, 0)
+    stream.write(_end_records(len(central), len(directory), at))
+
+
+def _end_records(count: int, length: int, start: int) -> bytes:
+    return (
+        _END64.pack(_END64_SIGNATURE, 44, _MADE_BY, _VERSION, 0, 0, count, count, length, start)
+        + _LOCATOR.pack(_LOCATOR_SIGNATURE, 0, start + length, 1)
+        + _END.pack(_END_SIGNATURE, 0, 0, *(_IN_ZIP64_16,) * 2, *(_IN_ZIP64_32,) * 2, 0)
     )
 
 
-def _local_header(name: str, size: int, crc: int, at: int) -> bytes:
-    raw = name.encode("ascii")
-    extra = struct.pack("<HHQQ", _ZIP64_ID, 16, size, size)
-    used = at + _LOCAL.size + len(raw) + len(extra) + 4
-    padding = -used % ALIGNMENT
-    extra += struct.pack("<HH", _PADDING_ID, padding) + b"\0" * padding
-    fields = _LOCAL.pack(
-        _LOCAL_SIGNATURE,
-        _VERSION,
-        0,
-        0,
-        0,
-        _DATE,
-        crc,
-        _IN_ZIP64_32,
-        _IN_ZIP64_32,
-        len(raw),
-        len(extra),
-    )
-    return fields + raw + extra
+def _local_length(member: Member) -> int:
+    used = _LOCAL.size + len(member.name) + _LOCAL_ZIP64.size + _PADDING.size
+    return used + -(member.header + used) % ALIGNMENT
 
 
-def _central_header(name: str, size: int, crc: int, at: int) -> bytes:
-    raw = name.encode("ascii")
-    extra = struct.pack("<HHQQQ", _ZIP64_ID, 24, size, size, at)
-    fields = _CENTRAL.pack(
-        _CENTRAL_SIGNATURE,
-        _MADE_BY,
-        _VERSION,
-        0,
-        0,
-        0,
-        _DATE,
-        crc,
-        _IN_ZIP64_32,
-        _IN_ZIP64_32,
-        len(raw),
-        len(extra),
-        0,
-        0,
-        0,
-        _MODE,
-        _IN_ZIP64_32,
-    )
-    return fields + raw + extra
+def _local_header(member: Member) -> bytes:
+    raw = member.name.encode("ascii")
+    zip64 = _LOCAL_ZIP64.pack(_ZIP64_ID, 16, member.size, member.size)
+    padding = _local_length(member) - _LOCAL.size - len(raw) - len(zip64) - _PADDING.size
+    extra = zip64 + _PADDING.pack(_PADDING_ID, 2 + padding, ALIGNMENT) + b"\0" * padding
+    sizes = (_IN_ZIP64_32, _IN_ZIP64_32)
+    fields = (_VERSION, 0, 0, 0, _DATE, member.crc, *sizes, len(raw), len(extra))
+    return _LOCAL.pack(_LOCAL_SIGNATURE, *fields) + raw + extra
+
+
+def _central_header(member: Member) -> bytes:
+    raw = member.name.encode("ascii")
+    size, header = member.size, member.header
+    extra = _CENTRAL_ZIP64.pack(_ZIP64_ID, 24, size, size, header)
+    sizes = (_IN_ZIP64_32, _IN_ZIP64_32)
+    fields = (_MADE_BY, _VERSION, 0, 0, 0, _DATE, member.crc, *sizes, len(raw), len(extra))
+    rest = (0, 0, 0, _MODE, _IN_ZIP64_32)
+    return _CENTRAL.pack(_CENTRAL_SIGNATURE, *fields, *rest) + raw + extra

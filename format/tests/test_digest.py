@@ -29,10 +29,7 @@ def test_tensor_digest(name, shape, data) -> None:
     shape = (*shape, 8)  # packed types fill whole bytes then
     bits = np.random.default_rng(data.draw(st.integers(0, 9))).bytes(byte_size(dtype, shape))
     expected = hashlib.sha256(
-        b"nmc tensor 1"
-        + frame(name)
-        + struct.pack(f"<I{len(shape)}Q", len(shape), *shape)
-        + bits
+        b"nmc tensor 1\0" + frame(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape) + bits
     ).digest()
     assert tensor_digest(dtype, shape, np.frombuffer(bits, word_dtype(dtype))) == expected
 
@@ -76,7 +73,9 @@ def test_manifest_digest_covers_each_known_object(objects_of) -> None:
     body = b""
     for path in sorted(objects):
         array, kind = objects[path], layout[path].type
-        body += frame(path) + frame(kind) + struct.pack(f"<I{array.ndim}Q", array.ndim, *array.shape)
+        body += (
+            frame(path) + frame(kind) + struct.pack(f"<I{array.ndim}Q", array.ndim, *array.shape)
+        )
         if kind == "str":
             for text in array.reshape(-1).tolist():
                 body += struct.pack("<I", len(text)) + text

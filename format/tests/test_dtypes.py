@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors import TensorSpec, deserialize, serialize
+from safetensors import deserialize
 
 from nmc_format.dtypes import (
     DTYPES,
@@ -25,15 +27,8 @@ PACKED = [d for d in DTYPES.values() if not d.numpy_name]
 names = pytest.mark.parametrize("dtype", NUMPY, ids=lambda d: d.name)
 
 
-def header_of(dtype: str, shape: tuple[int, ...], data: bytes) -> bytes:
-    """Return a safetensors file of one tensor as the library itself writes it."""
-    return serialize({"x": TensorSpec(dtype=dtype, shape=list(shape), data_ptr=0, data_len=0)})
-
-
 def test_the_table_is_that_of_the_safetensors_library() -> None:
     """A safetensors file with a tensor of each type is one the library reads."""
-    import json
-
     for dtype in DTYPES.values():
         size = byte_size(dtype, (8,))
         text = json.dumps({"x": {"dtype": dtype.name, "shape": [8], "data_offsets": [0, size]}})
@@ -85,10 +80,12 @@ def test_words_share_memory_with_a_contiguous_array(dtype) -> None:
     assert np.shares_memory(from_words(to_words(array), dtype, (3, 4)), array)
 
 
-@names
+@pytest.mark.parametrize(
+    "dtype",
+    [d for d in NUMPY if d.bits > 8],
+    ids=lambda d: d.name,
+)
 def test_big_endian_and_strided_input_become_little_endian_in_c_order(dtype) -> None:
-    if dtype.numpy_name.startswith(("float8", "bfloat16")) or dtype.bits == 8:
-        pytest.skip("has no byte order of its own")
     rng = np.random.default_rng(1)
     little = np.frombuffer(rng.bytes(24 * dtype.bits // 8), numpy_dtype(dtype)).reshape(4, 6)
     big = little.astype(little.dtype.newbyteorder(">"))
@@ -102,7 +99,10 @@ def test_big_endian_and_strided_input_become_little_endian_in_c_order(dtype) -> 
 
 
 def test_big_endian_nan_payloads_survive() -> None:
-    for width, quiet, signalling in ((4, 0x7FC01234, 0x7F801234), (8, 0x7FF8 << 48, 0x7FF0 << 48 | 5)):
+    for width, quiet, signalling in (
+        (4, 0x7FC01234, 0x7F801234),
+        (8, 0x7FF8 << 48, 0x7FF0 << 48 | 5),
+    ):
         for pattern in (quiet, signalling):
             big = np.frombuffer(pattern.to_bytes(width, "big"), f">f{width}")
             assert int(to_words(big)[0]) == pattern

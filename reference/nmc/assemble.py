@@ -14,7 +14,13 @@ from nmc_format import zip64
 from nmc_format.dtypes import DTYPES
 from nmc_format.issues import FormatError, first_error, refuse
 from nmc_format.manifest import TensorRow, build, manifest_digest, row_bytes, type_findings
-from nmc_format.manifest_check import MAX_NAME_BYTES, MAX_RANK, size_findings, value_findings
+from nmc_format.manifest_check import (
+    MAX_NAME_BYTES,
+    MAX_RANK,
+    RESERVED_NAME,
+    size_findings,
+    value_findings,
+)
 from nmc_format.manifest_file import tensor_columns, text_scalar, write_manifest
 from nmc_format.package import JOURNAL_NAME, MANIFEST_NAME, SEGMENT_FOLDER, segment_name
 
@@ -55,6 +61,8 @@ def check_row(row: TensorRow, index: int) -> None:
     else:
         if not 0 < size <= MAX_NAME_BYTES or "\0" in row.name:
             reason = f"1 to {MAX_NAME_BYTES} bytes of UTF-8 without NUL are allowed"
+        elif row.name == RESERVED_NAME:
+            reason = "safetensors keeps it for its metadata"
     if reason:
         raise refuse(
             "manifest/tensor-name",

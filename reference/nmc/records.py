@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from nmc_format.manifest_check import CAMERA_CONVENTION
+from nmc_format.camera_check import CAMERA_CONVENTION
 from nmc_format.manifest_file import text_array, text_scalar
 
 if TYPE_CHECKING:

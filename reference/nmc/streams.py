@@ -86,9 +86,11 @@ def decompress(
         parameters = zstandard.get_frame_parameters(stream.data)
         if parameters.content_size != expected:
             raise bad(f"the frame says {parameters.content_size}")
+        if parameters.window_size > 1 << _MAX_WINDOW_LOG:
+            raise bad(f"its window has {parameters.window_size} bytes")
         if parameters.dict_id:
             raise bad("it needs a dictionary")
-        decompressor = zstandard.ZstdDecompressor(max_window_size=1 << _MAX_WINDOW_LOG)
+        decompressor = zstandard.ZstdDecompressor()
         plain = decompressor.decompress(stream.data, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise bad(str(error)) from None

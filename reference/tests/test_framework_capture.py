@@ -112,12 +112,12 @@ def test_folders_of_videos_are_recognised_and_empty_ones_named(tmp_path):
 
 def test_faults_of_sources_are_named(tmp_path):
     (tmp_path / "x.mp4").write_bytes(b"no video at all")
-    with pytest.raises(CaptureError, match=r"camera 'x': x.mp4 is no video"):
+    with pytest.raises(CaptureError, match=r"camera 'x': x\.mp4 is no video"):
         VideoSource("x", tmp_path / "x.mp4").times()
     a = video(tmp_path / "a.mp4", [0, 1, 2])
     late = VideoSource("a", a.path, (0.0, 0.1, 0.1))
     with pytest.raises(
-        CaptureError, match="camera 'a': picture 2 is at 0.1 s, not after picture 1"
+        CaptureError, match=r"camera 'a': picture 2 is at 0\.1 s, not after picture 1"
     ):
         late.times()
     long = VideoSource("a", a.path, tuple(k / 10 for k in range(5)))

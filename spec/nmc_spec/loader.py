@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FORMAT_VERSION = "1.0"
-"""Version of the standard that this data belongs to (clause 5.2.2)."""
+"""Version of the standard that this data belongs to (clause 5.4.1)."""
 
 
 @dataclass(frozen=True)

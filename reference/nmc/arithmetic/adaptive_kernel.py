@@ -40,7 +40,7 @@ def first_model() -> Array:
 
 
 def first_trend(octave: int) -> Array:
-    """Return int64[8]: weights, mean and slow mean before any change is known (clause 8.5.1)."""
+    """Return int64[8]: weights, mean and slow mean before any change is known (clause 8.5.4)."""
     return np.array([*FIRST_WEIGHTS, octave << 7, octave << 7], np.int64)
 
 
@@ -76,7 +76,7 @@ def number(
     net: Any,
     past: Any,
 ) -> Any:
-    """Code a number by steps up or down from a centre (clause 8.5.4)."""
+    """Code a number by steps up or down from a centre (clause 8.5.6)."""
     lowest, highest = bounds
     reached = centre
     up = I64(0)
@@ -160,7 +160,7 @@ def code_plane(  # noqa: C901, PLR0912, PLR0915
     encoding : bool
         Whether current is read and the streams are written, or the reverse.
     mixing : bool
-        Whether probabilities are mixed (clause 8.5.7).
+        Whether probabilities are mixed (clause 8.5.8).
     row : int
         Row in the tensor table.
     layout : int64[5]
@@ -222,7 +222,7 @@ def code_plane(  # noqa: C901, PLR0912, PLR0915
             if floating:
                 sign = I64(old >> U64(bits - 1))
                 exponent = max(I64(magnitude >> U64(mantissa_bits)), I64(1))
-            # What is known about this word before it is coded (clause 8.5.1).
+            # What is known about this word before it is coded (clause 8.5.4).
             history = I64(get(changes, index))
             previous = I64(0)
             heading = I64(0)
@@ -346,7 +346,7 @@ def code_plane(  # noqa: C901, PLR0912, PLR0915
                 moved = (old - word if shrunk else old + word) & magnitude_mask
                 new = moved | (old & ~magnitude_mask)
             put(current, index, new)
-            # What this word teaches (clause 8.5.5).
+            # What this word teaches (clause 8.5.7).
             change = change_of(flipped, length, word, magnitude, exponent, mantissa_bits)
             error = clip(change - forecast, -32, 32) << 4
             for k in range(FEATURES):

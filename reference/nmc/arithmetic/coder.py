@@ -1,4 +1,4 @@
-"""Encoder and decoder of one delta frame's payload (clause 8.7)."""
+"""Encoder and decoder of one delta frame's payload (clause 8.3)."""
 
 from __future__ import annotations
 

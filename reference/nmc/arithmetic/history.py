@@ -1,4 +1,4 @@
-"""What the coder remembers between the delta frames of one group (clause 8.4)."""
+"""What the coder remembers between the delta frames of one group (clause 8.3.3)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Layout = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Model:
-    """Adaptive probabilities of one layout and variant (clauses 8.5.3 and 8.5.7).
+    """Adaptive probabilities of one layout and variant (clauses 8.5.3 and 8.5.8).
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class History:
     changes : dict of int to uint16[count]
         For each row of the tensor table, the last change of each word (clause 8.4.2).
     trends : dict of int to int64[8]
-        For each row, the forecast the adaptive coder has learnt (clause 8.5.1).
+        For each row, the forecast the adaptive coder has learnt (clause 8.5.4).
     models : dict of (mixing, layout) to Model
     """
 

@@ -24,8 +24,11 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "_nrt": False, "error_model": "numpy"
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function that Python calls; the machine code is cached on disk."""
-    return cast(Function, numba.njit(cache=True, **_OPTIONS)(function))
+    """Compile a function that Python calls; the machine code is kept on disk where it can be."""
+    try:
+        return cast(Function, numba.njit(cache=True, **_OPTIONS)(function))
+    except RuntimeError:  # neither beside the module nor in the user's cache can files be written
+        return cast(Function, numba.njit(**_OPTIONS)(function))
 
 
 def inline(function: Function) -> Function:

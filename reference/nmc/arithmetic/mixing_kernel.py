@@ -1,4 +1,4 @@
-"""Several probabilities for one decision, mixed in the logistic domain (clause 8.5.7)."""
+"""Several probabilities for one decision, mixed in the logistic domain (clause 8.5.8)."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ TABLE_SLOTS = SIGN_TABLES + SIGN_SETS * CONTEXTS
 INPUTS = 8  # one weight set; the last used input is the constant one
 FINE = 18 * INPUTS  # weight sets chosen by kind come first, those chosen by level or node after
 WEIGHT_COUNT = FINE + 280 * INPUTS
-FIRST_WEIGHT = 20000
+FIRST_WEIGHT = 20000  # in 1 / 2**16
+WEIGHT_LIMIT = 1 << 24
 RANGE = 4095
 
 KIND_ZERO, KIND_FLIP, KIND_FIRST, KIND_UP, KIND_DOWN, KIND_SIGN = 0, 1, 2, 3, 4, 5
 
 
 def _logarithms(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Binary logarithms in 1/256, from below, of numbers below 2**16 (clause 8.5.7)."""
+    """Binary logarithms in 1/256, from below, of numbers below 2**16 (clause 8.5.8)."""
     length = np.zeros_like(numbers)
     for shift in (8, 4, 2, 1):
         length += shift * (numbers >> (length + shift) > 0)
@@ -79,7 +80,7 @@ def size_contexts(
     mean: Any,
     run: Any,
 ) -> Any:
-    """Set the contexts of the decisions about a change's size (clause 8.5.8)."""
+    """Set the contexts of the decisions about a change's size (clause 8.5.9)."""
     places = net[1]
     places[0] = (past * 2 + left_zero) * 128 + relative(previous, exponent, 2, 127)
     places[1] = CONTEXTS + relative(up, exponent, 3, 31) * 32 + relative(left, exponent, 3, 31)
@@ -114,7 +115,7 @@ def mix(
     node: Any,
     choices: Any,
 ) -> Any:
-    """Code one decision with a mixture of probabilities (clause 8.5.7)."""
+    """Code one decision with a mixture of probabilities (clause 8.5.8)."""
     tables, places, weights, inputs, slots = net
     coarse = choices[0] * INPUTS
     fine = FINE + choices[1] * INPUTS
@@ -142,8 +143,10 @@ def mix(
     first = (bit << 16) - SQUASH[U64(first + RANGE + 1)]
     second = (bit << 16) - SQUASH[U64(second + RANGE + 1)]
     for k in range(count + 2):
-        weights[coarse + k] += (inputs[k] * first + 32768) >> 16
-        weights[fine + k] += (inputs[k] * second + 32768) >> 16
+        moved = weights[coarse + k] + ((inputs[k] * first + 32768) >> 16)
+        weights[coarse + k] = clip(moved, -WEIGHT_LIMIT, WEIGHT_LIMIT)
+        moved = weights[fine + k] + ((inputs[k] * second + 32768) >> 16)
+        weights[fine + k] = clip(moved, -WEIGHT_LIMIT, WEIGHT_LIMIT)
     learn(model, slot, state, bit)
     for k in range(count):
         learn(tables, slots[k], I64(get(tables, slots[k])), bit)

@@ -1,4 +1,4 @@
-"""Numbers and sections of a payload (clause 8.7), read with every bound checked."""
+"""Numbers and sections of a payload (clause 8.3.2), read with every bound checked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SPARE = 16  # octets a kernel may look at beyond the end of a section
 
 
 def count_bytes(number: int) -> bytes:
-    """Encode a count, seven bits a byte, least significant first (clause 8.7.2)."""
+    """Encode a count, seven bits a byte, least significant first (clause 8.3.2)."""
     out = bytearray()
     while number >= 128:
         out.append(number & 127 | 128)
@@ -34,7 +34,7 @@ class Reader:
         return self.take(1)[0]
 
     def count(self) -> int:
-        """Read a count (clause 8.7.2)."""
+        """Read a count (clause 8.3.2)."""
         number = 0
         for shift in range(0, 63, 7):
             octet = self.byte()
@@ -75,7 +75,7 @@ class Reader:
 
 
 class BitWriter:
-    """Bits of a table, least significant first (clause 8.7.3)."""
+    """Bits of a table, least significant first (clause 8.6.3)."""
 
     def __init__(self) -> None:
         self._value = 0

@@ -52,7 +52,7 @@ def tokenize(
     octets: Array,
     position: int,
 ) -> Any:
-    """Write the token of every word and its raw bits (clause 8.6.3); return the bit position."""
+    """Write the token of every word and its raw bits (clause 8.6.5); return the bit position."""
     bits, exponent_bits, mantissa_bits = layout[2], layout[3], layout[4]
     floating = exponent_bits > 0
     magnitude_mask = U64(0xFFFFFFFFFFFFFFFF) >> U64(64 - bits + I64(floating))
@@ -100,7 +100,7 @@ def detokenize(
     octets: Array,
     position: int,
 ) -> Any:
-    """Write every word from its token and raw bits (clause 8.6.3); return the bit position."""
+    """Write every word from its token and raw bits (clause 8.6.5); return the bit position."""
     bits, exponent_bits, mantissa_bits = layout[2], layout[3], layout[4]
     floating = exponent_bits > 0
     magnitude_mask = U64(0xFFFFFFFFFFFFFFFF) >> U64(64 - bits + I64(floating))
@@ -155,7 +155,7 @@ def histogram(context: Array, tokens: Array, counts: Array) -> None:
 def rans_encode(
     context: Array, tokens: Array, starts: Array, sizes: Array, words: Array, states: Array
 ) -> Any:
-    """Encode the tokens backwards from the end of words (clause 8.6.5); return the first place."""
+    """Encode the tokens backwards from the end of words (clause 8.6.4); return the first place."""
     place = I64(words.size)
     for k in range(LANES):
         states[k] = U64(FIRST_STATE)
@@ -178,7 +178,7 @@ def rans_encode(
 def rans_step(
     x: Any, context: Any, tokens: Array, index: Any, table: Array, words: Array, place: Any
 ) -> Any:
-    """Decode one token of one lane (clause 8.6.5), without a branch."""
+    """Decode one token of one lane (clause 8.6.4), without a branch."""
     entry = get(table, (get(context, index) << U64(TOTAL_BITS)) | (x & U64(TOTAL - 1)))
     put(tokens, index, entry)
     high = x >> U64(TOTAL_BITS)
@@ -190,7 +190,7 @@ def rans_step(
 
 @kernel
 def rans_decode(context: Array, tokens: Array, table: Array, words: Array, states: Array) -> Any:
-    """Decode a token for every context (clause 8.6.5); words has 2 * LANES to spare."""
+    """Decode a token for every context (clause 8.6.4); words has 2 * LANES to spare."""
     place = U64(0)
     last = U64(words.size - 2 * LANES)
     a, b, c, d = states[0], states[1], states[2], states[3]

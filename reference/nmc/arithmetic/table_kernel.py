@@ -1,4 +1,4 @@
-"""The inner loops of the frequency tables (clause 8.6.4)."""
+"""The inner loops of the frequency tables (clause 8.6.3)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def take(octets: Array, position: Any, count: Any) -> Any:
 
 @inline
 def gamma(octets: Array, position: Any) -> Any:
-    """Read an Elias gamma code (clause 8.7.3); 0 where it is malformed."""
+    """Read an Elias gamma code (clause 8.6.3); 0 where it is malformed."""
     word = load64(octets, position >> 3) >> U64(position & 7)
     word &= U64(65535)
     lowest = word & (U64(0) - word)

@@ -1,4 +1,4 @@
-"""Frequency tables of the static coder: choice, syntax and expansion (clause 8.6.4)."""
+"""Frequency tables of the static coder: choice, syntax and expansion (clause 8.6.3)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Counts = NDArray[np.int64]
 
 
 def alphabet(bits: int, exponent_bits: int) -> int:
-    """Return the number of tokens a plane can use (clause 8.6.3)."""
+    """Return the number of tokens a plane can use (clause 8.6.5)."""
     return 2 * bits + 1 + (2 * REACH + 1 if exponent_bits else 0)
 
 
@@ -61,7 +61,7 @@ def choose(counts: Counts) -> tuple[bytes, Counts]:
     Returns
     -------
     bytes
-        The tables as clause 8.6.4 writes them.
+        The tables as clause 8.6.3 writes them.
     int64[CONTEXTS, TOKENS]
         The frequencies each context codes with.
     """

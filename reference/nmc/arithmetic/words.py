@@ -1,4 +1,4 @@
-"""Words, their differences and their raw bits, as every variant sees them (clauses 8.2 to 8.4)."""
+"""Words, their differences and their raw bits, as every variant sees them (clause 8.4)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def clip(value: Any, low: Any, high: Any) -> Any:
 
 @inline
 def raw_bits(encoding: Any, octets: Array, position: Any, value: Any, count: Any) -> Any:
-    """Copy the low bits of a word to or from the bit field (clause 8.5.6); count is 1 to 63."""
+    """Copy the low bits of a word to or from the bit field (clause 8.4.3); count is 1 to 63."""
     shift = U64(position & 7)
     first = min(count, I64(32))
     mask = (U64(1) << U64(first)) - U64(1)
@@ -63,7 +63,7 @@ def below_leading(word: Any, length: Any) -> Any:
 
 @inline
 def compare(old: Any, new: Any, bits: Any, magnitude_mask: Any, floating: Any) -> Any:
-    """Return flipped, length, shrunk and difference of two words (clause 8.3)."""
+    """Return flipped, length, shrunk and difference of two words (clause 8.4.1)."""
     if floating:
         sign = U64(bits - 1)
         a = old & magnitude_mask
@@ -94,7 +94,7 @@ def change_of(
 
 @kernel
 def remember(reference: Array, current: Array, layout: Array, changes: Array) -> Any:
-    """Write the history entry of every word (clause 8.4); return the sum and number of changes."""
+    """Write the entry of every word (clause 8.4.2); return the sum and number of changes."""
     bits, exponent_bits, mantissa_bits = layout[2], layout[3], layout[4]
     floating = exponent_bits > 0
     magnitude_mask = U64(0xFFFFFFFFFFFFFFFF) >> U64(64 - bits + I64(floating))

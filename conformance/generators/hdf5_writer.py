@@ -1,0 +1,248 @@
+"""Writes manifests in the compact form of annex D, byte by byte, without an HDF5 library."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+UNDEFINED = b"\xff" * 8
+_MASK = 0xFFFFFFFF
+_DATASPACE, _LINK_INFO, _DATATYPE, _FILL, _LINK, _LAYOUT = 0x01, 0x02, 0x03, 0x05, 0x06, 0x08
+_GROUP_INFO, _FILTERS, _ATTRIBUTE, _CONTINUATION, _ATTRIBUTE_INFO = 0x0A, 0x0B, 0x0C, 0x10, 0x15
+_F8_PROPERTIES = bytes.fromhex("00004000340B0034FF03000000".replace(" ", ""))[:12]
+
+
+def _rot(x: int, k: int) -> int:
+    return ((x << k) | (x >> (32 - k))) & _MASK
+
+
+def lookup3(data: bytes) -> int:
+    """Return the checksum of clause D.6."""
+    a = b = c = (0xDEADBEEF + len(data)) & _MASK
+    at = 0
+    while len(data) - at > 12:
+        x, y, z = struct.unpack_from("<III", data, at)
+        a, b, c = (a + x) & _MASK, (b + y) & _MASK, (c + z) & _MASK
+        for k, turn in enumerate((4, 6, 8, 16, 19, 4)):
+            if k % 3 == 0:
+                a = ((a - c) & _MASK) ^ _rot(c, turn)
+                c = (c + b) & _MASK
+            elif k % 3 == 1:
+                b = ((b - a) & _MASK) ^ _rot(a, turn)
+                a = (a + c) & _MASK
+            else:
+                c = ((c - b) & _MASK) ^ _rot(b, turn)
+                b = (b + a) & _MASK
+        at += 12
+    if at == len(data):
+        return c
+    x, y, z = struct.unpack("<III", data[at:].ljust(12, b"\0"))
+    a, b, c = (a + x) & _MASK, (b + y) & _MASK, (c + z) & _MASK
+    c = ((c ^ b) - _rot(b, 14)) & _MASK
+    a = ((a ^ c) - _rot(c, 11)) & _MASK
+    b = ((b ^ a) - _rot(a, 25)) & _MASK
+    c = ((c ^ b) - _rot(b, 16)) & _MASK
+    a = ((a ^ c) - _rot(c, 4)) & _MASK
+    b = ((b ^ a) - _rot(a, 14)) & _MASK
+    return ((c ^ b) - _rot(b, 24)) & _MASK
+
+
+def _summed(block: bytes) -> bytes:
+    return block + struct.pack("<I", lookup3(block))
+
+
+@dataclass(frozen=True)
+class Options:
+    """Choices that annex D leaves to a writer, and faults on request.
+
+    Attributes
+    ----------
+    superblock_version : int
+        2 or 3.
+    layout_version : int
+        Version of the data layout message, 3 or 4.
+    compact_data : bool
+        Store the data of small datasets in their object headers (layout class 0).
+    continuation : bool
+        Put the attributes of the root group into a continuation block.
+    extra_messages : bytes
+        Encoded messages added to the root group.
+    extra_links : dict of str to bytes
+        Bodies of further link messages in the root group, by name.
+    fault : str
+        One damage: ``superblock-checksum``, ``header-checksum``, ``continuation-checksum``,
+        ``root-outside``, ``data-outside``, ``end-of-file``, ``signature``, or none.
+    """
+
+    superblock_version: int = 2
+    layout_version: int = 3
+    compact_data: bool = False
+    continuation: bool = False
+    extra_messages: bytes = b""
+    extra_links: dict[str, bytes] = field(default_factory=dict)
+    fault: str = ""
+
+
+def message(kind: int, body: bytes, flags: int = 0) -> bytes:
+    """Return one message of an object header (clause D.3)."""
+    return struct.pack("<BHB", kind, len(body), flags) + body
+
+
+def dataspace(shape: tuple[int, ...], *, scalar: bool) -> bytes:
+    """Return a dataspace message body, version 2 (clause D.5)."""
+    kind = 0 if scalar else 1
+    return struct.pack("<BBBB", 2, len(shape), 0, kind) + struct.pack(f"<{len(shape)}Q", *shape)
+
+
+def datatype(dtype: np.dtype[Any]) -> bytes:
+    """Return a datatype message body (clause D.5)."""
+    size = dtype.itemsize
+    if dtype.kind == "S":
+        return struct.pack("<BBBBI", 0x13, 0x11, 0, 0, size)
+    if dtype.kind == "f":
+        return struct.pack("<BBBBI", 0x11, 0x20, 0x3F, 0, size) + _F8_PROPERTIES
+    order = int(dtype.byteorder == ">")
+    flags = (0x08 if dtype.kind == "i" else 0) | order
+    return struct.pack("<BBBBIHH", 0x10, flags, 0, 0, size, 0, 8 * size)
+
+
+def link(name: str, address: int) -> bytes:
+    """Return the body of a hard link (clause D.4)."""
+    raw = name.encode()
+    return struct.pack("<BBB", 1, 0x10, 1) + bytes([len(raw)]) + raw + struct.pack("<Q", address)
+
+
+def soft_link(name: str, target: str) -> bytes:
+    """Return the body of a soft link, which no manifest may hold (clause 5.3.2)."""
+    raw, to = name.encode(), target.encode()
+    head = struct.pack("<BBBB", 1, 0x18, 1, 1) + bytes([len(raw)]) + raw
+    return head + struct.pack("<H", len(to)) + to
+
+
+def attribute(name: str, array: Array) -> bytes:
+    """Return the body of an attribute message, version 3 (clause D.4)."""
+    raw = name.encode() + b"\0"
+    kind, space = datatype(array.dtype), dataspace(array.shape, scalar=array.ndim == 0)
+    head = struct.pack("<BBHHHB", 3, 0, len(raw), len(kind), len(space), 1)
+    return head + raw + kind + space + array.tobytes()
+
+
+@dataclass
+class _Group:
+    attributes: dict[str, Array] = field(default_factory=dict)
+    children: dict[str, _Group | Array] = field(default_factory=dict)
+
+
+def _tree(objects: dict[str, Array]) -> _Group:
+    root = _Group()
+    for path in sorted(objects):
+        place, _, name = path.partition("@")
+        parts = [part for part in place.split("/") if part]
+        node = root
+        last = None if name else parts.pop()
+        for part in parts:
+            child = node.children.setdefault(part, _Group())
+            assert isinstance(child, _Group)
+            node = child
+        if last is None:
+            node.attributes[name] = objects[path]
+        else:
+            node.children[last] = objects[path]
+    return root
+
+
+class _File:
+    """Gathers the blocks of a file and their addresses."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.data = bytearray(48)
+
+    def put(self, block: bytes) -> int:
+        self.data += bytes(-len(self.data) % 8)
+        address = len(self.data)
+        self.data += block
+        return address
+
+    def header(self, messages: bytes, *, root: bool = False) -> int:
+        head = b"OHDR" + struct.pack("<BBI", 2, 0x02, len(messages))
+        block = _summed(head + messages)
+        if root and self.options.fault == "header-checksum":
+            block = block[:-1] + bytes([block[-1] ^ 1])
+        return self.put(block)
+
+    def dataset(self, array: Array) -> int:
+        options = self.options
+        data = array.tobytes()
+        version = options.layout_version
+        if options.compact_data and len(data) < 4096:
+            layout = struct.pack("<BBH", version, 0, len(data)) + data
+        else:
+            address = struct.pack("<Q", self.put(data)) if data else UNDEFINED
+            if options.fault == "data-outside" and len(data) == 32 * array.shape[0]:
+                address = struct.pack("<Q", 1 << 40)
+            layout = struct.pack("<BB", version, 1) + address + struct.pack("<Q", len(data))
+        return self.header(
+            message(_DATASPACE, dataspace(array.shape, scalar=array.ndim == 0))
+            + message(_DATATYPE, datatype(array.dtype), 1)
+            + message(_FILL, bytes.fromhex("0309"))
+            + message(_LAYOUT, layout)
+        )
+
+    def group(self, node: _Group, *, root: bool = False) -> int:
+        options = self.options
+        links = b""
+        addresses = {}
+        for name, child in sorted(node.children.items()):
+            is_group = isinstance(child, _Group)
+            addresses[name] = self.group(child) if is_group else self.dataset(child)
+            links += message(_LINK, link(name, addresses[name]))
+        attributes = b"".join(
+            message(_ATTRIBUTE, attribute(name, array))
+            for name, array in sorted(node.attributes.items())
+        )
+        messages = message(_LINK_INFO, b"\0\0" + UNDEFINED * 2)
+        messages += message(_GROUP_INFO, b"\0\0") + links
+        if root:
+            for name, body in options.extra_links.items():
+                aimed = body.replace(b"@MODEL@@", struct.pack("<Q", addresses["model"]))
+                messages += message(_LINK, aimed or link(name, addresses["model"]))
+            messages += options.extra_messages
+            if options.continuation:
+                block = _summed(b"OCHK" + attributes)
+                if options.fault == "continuation-checksum":
+                    block = block[:-1] + bytes([block[-1] ^ 1])
+                place = struct.pack("<QQ", self.put(block), len(block))
+                return self.header(messages + message(_CONTINUATION, place))
+        return self.header(messages + attributes, root=root)
+
+
+def write(objects: dict[str, Array], options: Options | None = None) -> bytes:
+    """Return a manifest in compact form.
+
+    Parameters
+    ----------
+    objects : dict of str to numpy.ndarray
+        Every object by its path; an attribute is written ``/group@name``. Text has kind ``S``.
+    options : Options, optional
+        Choices and faults.
+    """
+    options = options or Options()
+    file = _File(options)
+    root = file.group(_tree(objects), root=True)
+    if options.fault == "root-outside":
+        root = len(file.data) + 64
+    end = len(file.data) + (1 if options.fault == "end-of-file" else 0)
+    signature = b"\x89HDF\r\n\x1a\n" if options.fault != "signature" else b"\x89HDX\r\n\x1a\n"
+    head = signature + bytes([options.superblock_version, 8, 8, 0])
+    head += struct.pack("<Q", 0) + UNDEFINED + struct.pack("<QQ", end, root)
+    block = _summed(head)
+    if options.fault == "superblock-checksum":
+        block = block[:-1] + bytes([block[-1] ^ 1])
+    file.data[:48] = block
+    return bytes(file.data)

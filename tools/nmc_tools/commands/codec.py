@@ -1,0 +1,243 @@
+"""``nmc describe``, ``decode``, ``encode`` and ``serve``: the protocol of the conformance suite.
+
+Any implementation offers these commands (``conformance/PROTOCOL.md``). Exit codes: 0 done, 1 the
+package is rejected, 2 wrong usage, 3 not supported.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import nmc
+import nmc_spec
+from nmc_format.issues import Finding, FormatError
+from nmc_format.report import Report
+from nmc_tools.checkpoints.checkpoint import Refusal
+from nmc_tools.checkpoints.safetensors_files import read_safetensors, write_safetensors
+
+FEATURES = ("check", "encode", "hdf5", "max-level", "serve")
+"""What this implementation has beyond the least; the names are those of the protocol."""
+
+_FRAME_FILE = re.compile(r"frame_([0-9]{8})\.safetensors")
+
+_OPTIONS = ("profile", "entropy", "effort", "key_every", "key_frames", "directory")
+
+
+class Outcome(IntEnum):
+    """Exit codes of the protocol."""
+
+    DONE = 0
+    REJECTED = 1
+    USAGE = 2
+    UNSUPPORTED = 3
+
+
+class UsageError(Exception):
+    """A request that makes no sense whatever the package is."""
+
+
+def description() -> dict[str, Any]:
+    """Return what this implementation says of itself."""
+    return {
+        "protocol": 1,
+        "name": "nmc",
+        "version": nmc.__version__,
+        "format_version": nmc_spec.FORMAT_VERSION,
+        "profiles": sorted(nmc_spec.profiles()),
+        "levels": [level.level for level in nmc_spec.levels()],
+        "features": list(FEATURES),
+    }
+
+
+def run_decode(
+    package: Path, frames: list[int], output: Path, max_level: int
+) -> tuple[Outcome, Report]:
+    """Decode frames into one safetensors file each.
+
+    Parameters
+    ----------
+    package : Path
+        The package.
+    frames : list of int
+        Frames, in the order in which they are decoded.
+    output : Path
+        Folder of the files.
+    max_level : int
+        Highest level that is accepted (clause 10.2).
+
+    Returns
+    -------
+    Outcome, Report
+        Whether it was decoded, and the finding that says why not.
+
+    Raises
+    ------
+    UsageError
+        If a frame is not there.
+    """
+    count = done = 0
+    findings: tuple[Finding, ...] = ()
+    outcome = Outcome.DONE
+    output.mkdir(parents=True, exist_ok=True)
+    try:
+        with nmc.open(package, max_level=max_level) as sequence:
+            count = len(sequence)
+            for t in frames:
+                if not 0 <= t < count:
+                    raise UsageError(f"frame {t}: the frames are 0 to {count - 1}")
+                path = output / f"frame_{t:08d}.safetensors"
+                state = sequence[t]
+                with path.open("wb") as file:
+                    write_safetensors(file, state, None)
+                done += 1
+    except FormatError as error:
+        findings = (error.finding,)
+        unsupported = error.finding.code == "input/unsupported"
+        outcome = Outcome.UNSUPPORTED if unsupported else Outcome.REJECTED
+    return outcome, Report(str(package), count, done, findings)
+
+
+def run_encode(folder: Path, package: Path, options: dict[str, Any]) -> None:
+    """Make a package of the states in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Files ``frame_00000000.safetensors`` and so on, without gaps.
+    package : Path
+        The package to write.
+    options : dict
+        Wishes of the caller: ``profile``, ``key_every``, ``key_frames``, ``directory``,
+        ``entropy``, ``effort``. Others are ignored.
+
+    Raises
+    ------
+    UsageError
+        If the folder holds no such files, or an option has no such value.
+    """
+    numbers = sorted(
+        int(match[1]) for path in folder.iterdir() if (match := _FRAME_FILE.fullmatch(path.name))
+    )
+    if not numbers or numbers != list(range(len(numbers))):
+        raise UsageError(f"{folder}: expected frame_00000000.safetensors and so on, without gaps")
+    wishes = {name: options[name] for name in _OPTIONS if name in options}
+    try:
+        with nmc.Writer(package, overwrite=True, **wishes) as writer:
+            for t in numbers:
+                path = folder / f"frame_{t:08d}.safetensors"
+                with path.open("rb") as file:
+                    writer.append(read_safetensors(path, file).state)
+    except (Refusal, TypeError, ValueError) as error:
+        raise UsageError(str(error)) from None
+
+
+def describe() -> None:
+    """Print what this implementation can do, as JSON (conformance protocol)."""
+    _print(description())
+
+
+def decode(
+    package: Annotated[Path, typer.Option("--input", help="The package.")],
+    frames: Annotated[str, typer.Option(help="Frames, such as 0,1,2.")],
+    output: Annotated[Path, typer.Option("--output", help="Folder for the files.")],
+    report: Annotated[Path | None, typer.Option(help="Where a JSON report goes.")] = None,
+    max_level: Annotated[
+        int, typer.Option("--max-level", min=1, help="Reject packages of a higher level.")
+    ] = 4,
+) -> None:
+    """Decode frames of a package, one safetensors file each (conformance protocol).
+
+    Exit codes: 0 decoded, 1 rejected, 2 usage, 3 not supported.
+
+    Examples
+    --------
+      nmc decode --input scene.nmc --frames 0,1,2 --output out/ --report report.json
+    """
+    try:
+        outcome, made = run_decode(package, _frame_list(frames), output, max_level)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from None
+    if report is not None:
+        report.write_text(json.dumps(made.to_json(), indent=2) + "\n", encoding="utf-8")
+    for found in made.findings:
+        typer.echo(str(found), err=True)
+    raise typer.Exit(outcome)
+
+
+def encode(
+    folder: Annotated[Path, typer.Option("--input", help="Folder of frame_NNNNNNNN.safetensors.")],
+    package: Annotated[Path, typer.Option("--output", help="The package to write.")],
+    options: Annotated[Path | None, typer.Option(help="JSON object of wishes.")] = None,
+) -> None:
+    """Make a package of safetensors files, one for each frame (conformance protocol).
+
+    Exit codes: 0 encoded, 1 the states cannot be stored, 2 usage.
+
+    Examples
+    --------
+      nmc encode --input states/ --output scene.nmc --options options.json
+    """
+    try:
+        wishes = {} if options is None else json.loads(options.read_bytes())
+        run_encode(folder, package, wishes)
+    except (OSError, UsageError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def serve() -> None:
+    """Answer requests, one JSON object a line, until the input ends (conformance protocol)."""
+    for line in sys.stdin:
+        if not line.strip():
+            continue
+        try:
+            answer = _answer(json.loads(line))
+        except (KeyError, TypeError, ValueError, UsageError, OSError) as error:
+            answer = {"exit": int(Outcome.USAGE), "message": f"{type(error).__name__}: {error}"}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Carry out one request of the persistent mode."""
+    what = request["do"]
+    if what == "describe":
+        return {"exit": 0, "description": description()}
+    if what == "decode":
+        outcome, report = run_decode(
+            Path(request["input"]),
+            [int(t) for t in request["frames"]],
+            Path(request["output"]),
+            int(request.get("max_level", 4)),
+        )
+        return {"exit": int(outcome), "report": report.to_json()}
+    if what == "check":
+        report = nmc.check(request["input"], max_level=int(request.get("max_level", 4)))
+        return {"exit": int(not report.accepted), "report": report.to_json()}
+    if what == "encode":
+        try:
+            run_encode(
+                Path(request["input"]), Path(request["output"]), request.get("options") or {}
+            )
+        except FormatError as error:
+            return {"exit": int(Outcome.REJECTED), "message": str(error)}
+        return {"exit": 0}
+    raise UsageError(f"cannot do {what!r}")
+
+
+def _frame_list(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--frames {text!r}: expected numbers with commas between them") from None
+
+
+def _print(value: dict[str, Any]) -> None:
+    json.dump(value, sys.stdout, indent=2)
+    sys.stdout.write("\n")
