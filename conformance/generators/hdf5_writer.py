@@ -14,7 +14,8 @@ UNDEFINED = b"\xff" * 8
 _MASK = 0xFFFFFFFF
 _DATASPACE, _LINK_INFO, _DATATYPE, _FILL, _LINK, _LAYOUT = 0x01, 0x02, 0x03, 0x05, 0x06, 0x08
 _GROUP_INFO, _FILTERS, _ATTRIBUTE, _CONTINUATION, _ATTRIBUTE_INFO = 0x0A, 0x0B, 0x0C, 0x10, 0x15
-_F8_PROPERTIES = bytes.fromhex("00004000340B0034FF03000000".replace(" ", ""))[:12]
+_F8_PROPERTIES = struct.pack("<HHBBBBI", 0, 64, 52, 11, 0, 52, 1023)
+_F4_PROPERTIES = struct.pack("<HHBBBBI", 0, 32, 23, 8, 0, 23, 127)
 
 
 def _rot(x: int, k: int) -> int:
@@ -105,7 +106,8 @@ def datatype(dtype: np.dtype[Any]) -> bytes:
     if dtype.kind == "S":
         return struct.pack("<BBBBI", 0x13, 0x11, 0, 0, size)
     if dtype.kind == "f":
-        return struct.pack("<BBBBI", 0x11, 0x20, 0x3F, 0, size) + _F8_PROPERTIES
+        properties = _F8_PROPERTIES if size == 8 else _F4_PROPERTIES
+        return struct.pack("<BBBBI", 0x11, 0x20, 8 * size - 1, 0, size) + properties
     order = int(dtype.byteorder == ">")
     flags = (0x08 if dtype.kind == "i" else 0) | order
     return struct.pack("<BBBBIHH", 0x10, flags, 0, 0, size, 0, 8 * size)

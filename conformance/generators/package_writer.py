@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import h5py
 import numpy as np
 
-from nmc_spec import manifest_layout
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -78,7 +76,7 @@ def segment(
 
 
 def type_name(array: Array) -> str:
-    """Return the name of a manifest type (clause 5.3.3)."""
+    """Return the name of a type as the manifest digest has it (clause 5.3.4)."""
     return "str" if array.dtype.kind == "S" else f"{array.dtype.kind}{array.dtype.itemsize}"
 
 
@@ -88,13 +86,12 @@ def manifest_entry(path: str, array: Array) -> bytes:
     head += le32(array.ndim) + b"".join(map(le64, array.shape))
     if array.dtype.kind == "S":
         return head + b"".join(framed(text) for text in array.reshape(-1).tolist())
-    return head + array.tobytes()
+    return head + array.astype(array.dtype.newbyteorder("<")).tobytes()
 
 
 def manifest_preimage(made: dict[str, Array]) -> bytes:
     """Return the bytes whose SHA-256 is the manifest digest (clause 5.3.4)."""
-    known = manifest_layout().keys() - {"/@manifest_digest"}
-    paths = sorted(known & made.keys())
+    paths = sorted(made.keys() - {"/@manifest_digest"}, key=str.encode)
     return b"nmc manifest 1\0" + b"".join(manifest_entry(path, made[path]) for path in paths)
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import nmc_spec
 from nmc_format.hdf5 import MAX_OBJECTS, RawObjects
 from nmc_format.issues import refuse
 
@@ -27,9 +26,6 @@ MAX_MANIFEST_BYTES = 256 * 2**20
 
 _MEMORY_LIMIT = 4 * 2**30
 _SECONDS = 20
-_IGNORED = np.empty(0, np.uint8)
-"""Stands for an object that is no part of a manifest, and so is not read (clause 5.3.3)."""
-
 _NULL_SPACE = 2
 """Class H5S_NULL of a dataspace: there is no element, not even an empty list of them."""
 
@@ -131,8 +127,6 @@ def _value(array: np.ndarray[Any, Any], pointer: str, budget: _Budget) -> np.nda
 
 
 def _read_attribute(node: Any, name: str, pointer: str, budget: _Budget) -> np.ndarray[Any, Any]:
-    if pointer not in nmc_spec.manifest_layout():
-        return _IGNORED
     attribute = node.attrs.get_id(name)
     _check_type(attribute.dtype, pointer)
     if attribute.get_space().get_simple_extent_type() == _NULL_SPACE:
@@ -151,8 +145,6 @@ def _read_dataset(dataset: h5py.Dataset, pointer: str, budget: _Budget) -> np.nd
         number = plist.get_filter(i)[0]
         if number not in _ALLOWED_FILTERS:
             raise _Refused("manifest/filter", pointer, filter=number)
-    if pointer not in nmc_spec.manifest_layout():
-        return _IGNORED
     _check_type(dataset.dtype, pointer)
     if dataset.shape is None:
         raise _Refused("manifest/object-shape", pointer, actual="null", expected="a value")
@@ -182,9 +174,9 @@ def _walk(file: h5py.File) -> RawObjects:
             objects[path] = _read_dataset(node, path, budget)
             continue
         for name in node:
-            if "@" in name:  # would look like an attribute
-                objects[f"{path}/{name.replace('@', '%40')}"] = _IGNORED
-                continue
+            if "@" in name:
+                reason = "the name of a group or dataset holds an @"
+                raise _Refused("manifest/value", f"{path}/{name}", reason=reason)
             link = node.get(name, getlink=True)
             if not isinstance(link, h5py.HardLink):
                 kind = type(link).__name__.removesuffix("Link").lower()

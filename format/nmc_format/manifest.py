@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -220,7 +221,7 @@ def type_findings(objects: RawObjects) -> Iterator[Finding]:
     layout = nmc_spec.manifest_layout()
     for path in sorted(set(objects) - set(layout)):
         yield finding("manifest/object-unknown", pointer=path)
-    sizes: dict[str, int] = {}
+    sizes = _common_sizes(objects)
     for path, column in layout.items():
         array = objects.get(path)
         if array is None:
@@ -232,11 +233,11 @@ def type_findings(objects: RawObjects) -> Iterator[Finding]:
             yield finding("manifest/object-type", pointer=path, actual=actual, expected=column.type)
             continue
         expected = [
-            int(dim) if dim.isdigit() else sizes.setdefault(dim, size)
+            int(dim) if dim.isdigit() else sizes.get(dim, size)
             for dim, size in zip(column.dims, array.shape, strict=False)
         ]
         if list(array.shape) != expected or array.ndim != len(column.dims):
-            wanted = " x ".join(f"{d}={sizes.get(d, d)}" for d in column.dims) or "scalar"
+            wanted = " x ".join(str(sizes.get(d, d)) for d in column.dims) or "scalar"
             yield finding(
                 "manifest/object-shape", pointer=path, actual=list(array.shape), expected=wanted
             )
@@ -245,6 +246,17 @@ def type_findings(objects: RawObjects) -> Iterator[Finding]:
             yield finding("manifest/not-a-number", pointer=path, count=count)
         elif column.type == "str":
             yield from _text_findings(path, array)
+
+
+def _common_sizes(objects: RawObjects) -> dict[str, int]:
+    """Return the size of each symbolic dimension: that of most objects, so that one is blamed."""
+    found: dict[str, Counter[int]] = {}
+    for path, column in nmc_spec.manifest_layout().items():
+        array = objects.get(path)
+        if array is not None and array.ndim == len(column.dims):
+            for dim, size in zip(column.dims, array.shape, strict=True):
+                found.setdefault(dim, Counter())[size] += 1
+    return {dim: counts.most_common(1)[0][0] for dim, counts in found.items()}
 
 
 _TOGETHER = (

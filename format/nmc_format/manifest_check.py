@@ -46,6 +46,8 @@ def size_findings(objects: RawObjects) -> Iterator[Finding]:
         number = int(objects["/@level"])
         yield finding("profile/level-unknown", pointer="/@level", level=number, known=known)
         return
+    if len(objects["/frames/coding"]) == 0:
+        yield finding("manifest/value", pointer="/frames/coding", reason="there are no frames")
     for what, actual, limit, place in (
         (
             "the number of tensor rows",
@@ -194,9 +196,6 @@ def _shape_findings(dims: list[int], manifest: Manifest, index: int) -> Iterator
 
 
 def _frame_findings(manifest: Manifest) -> Iterator[Finding]:
-    if len(manifest) == 0:
-        yield finding("manifest/value", pointer="/frames/coding", reason="there are no frames")
-        return
     coding = manifest.columns["/frames/coding"]
     frame = first_index(coding > DELTA_FRAME)
     if frame is not None:

@@ -148,7 +148,8 @@ def write_manifest(path: Path, objects: Mapping[str, np.ndarray[Any, Any]]) -> N
     """
     import h5py
 
-    objects = dict(objects)
+    layout = nmc_spec.manifest_layout()  # its order is that of the file
+    objects = {name: objects[name] for name in layout if name in objects}
     objects["/@manifest_digest"] = np.frombuffer(manifest_digest(objects), "u1")
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
     access.set_libver_bounds(h5py.h5f.LIBVER_V18, h5py.h5f.LIBVER_V18)
@@ -158,7 +159,7 @@ def write_manifest(path: Path, objects: Mapping[str, np.ndarray[Any, Any]]) -> N
     file = h5py.h5f.create(str(path).encode(), h5py.h5f.ACC_TRUNC, creation, access)
     try:
         groups = {"": file}
-        for name in nmc_spec.manifest_layout():  # the order of the layout is that of the file
+        for name in layout:
             if name in objects:
                 _write_object(groups, name, objects[name])
     finally:

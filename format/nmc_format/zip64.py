@@ -102,10 +102,9 @@ def read_directory(stream: BinaryIO, size: int, file: str) -> Iterator[Member]:
     if count * _CENTRAL.size > length:
         raise _bad(file, size - END_BYTES, f"{count} entries do not fit in {length} bytes")
     stream.seek(start)
-    directory = stream.read(length)
-    at = expected = 0
+    place, expected = start, 0
     for _ in range(count):
-        member, at = _central_entry(directory, at, start, file)
+        member, place = _central_entry(stream, place, file)
         if member.header < expected:
             raise refuse(
                 "package/zip-overlap", file=file, offset=member.header, member=ascii(member.name)
@@ -114,33 +113,31 @@ def read_directory(stream: BinaryIO, size: int, file: str) -> Iterator[Member]:
             raise _bad(file, expected, "bytes between two members belong to neither")
         expected += _local_length(member) + member.size
         yield member
-    if at != length:
-        raise _bad(file, start + at, "bytes are left over in the central directory")
+    if place != start + length:
+        raise _bad(file, place, "the entries do not fill the central directory")
     if expected != start:
         raise _bad(file, expected, "the central directory does not follow the last member")
 
 
-def _central_entry(directory: bytes, at: int, start: int, file: str) -> tuple[Member, int]:
-    place = start + at
-    if at + _CENTRAL.size > len(directory):
-        raise _bad(file, place, "an entry of the central directory is cut off")
-    fields = _CENTRAL.unpack_from(directory, at)
-    name_at = at + _CENTRAL.size
-    extra_at = name_at + fields[10]
-    name = directory[name_at:extra_at].decode("ascii", "backslashreplace")
+def _central_entry(stream: BinaryIO, place: int, file: str) -> tuple[Member, int]:
+    """Read the entry where the stream stands; the directory is never in memory as a whole."""
+    fixed = stream.read(_CENTRAL.size)
+    fields = _CENTRAL.unpack(fixed.ljust(_CENTRAL.size, b"\0"))
+    raw_name = stream.read(fields[10])
+    name = raw_name.decode("ascii", "backslashreplace")
     if fields[0] == _CENTRAL_SIGNATURE and fields[4] != 0:
         raise refuse(
             "package/zip-compressed", file=file, offset=place, member=ascii(name), method=fields[4]
         )
-    extra = directory[extra_at : extra_at + _CENTRAL_ZIP64.size]
+    extra = stream.read(_CENTRAL_ZIP64.size)
     if len(extra) < _CENTRAL_ZIP64.size:
         raise _bad(file, place, "an entry of the central directory is cut off")
     *_, size, _, header = _CENTRAL_ZIP64.unpack(extra)
     member = Member(name, size, fields[7], header)
-    after = extra_at + len(extra)
-    if not name.isascii() or directory[at:after] != _central_header(member):
+    entry = fixed + raw_name + extra
+    if not raw_name.isascii() or entry != _central_header(member):
         raise _bad(file, place, f"the entry of member {name!a} is not in its one form")
-    return member, after
+    return member, place + len(entry)
 
 
 def data_start(stream: BinaryIO, member: Member, file: str) -> int:

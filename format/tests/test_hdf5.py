@@ -162,22 +162,36 @@ def test_large_attributes_are_read(tmp_path, objects_of) -> None:
     assert manifest.texts["/model@configuration"] == text
 
 
+def add_unknown(path: Path) -> None:
+    """Add objects of a later version, and the digest that covers them."""
+    with h5py.File(path, "r+") as file:
+        file["mine/numbers"] = np.arange(3, dtype=">i2")
+        file["frames"].attrs["colour"] = "blue"
+    digest = manifest_file.manifest_digest(read_objects(path.read_bytes()))
+    with h5py.File(path, "r+") as file:
+        file.attrs["manifest_digest"] = np.frombuffer(digest, "u1")
+
+
 def test_what_is_not_in_the_table_is_ignored_with_a_warning(tmp_path, objects_of) -> None:
     path = tmp_path / "m.h5"
     write_manifest(path, objects_of(2))
-    with h5py.File(path, "r+") as file:
-        file["mine/compound"] = np.zeros(3, [("a", "i4"), ("b", "S3")])
-        file["frames@timescale"] = 7  # a dataset in the root that looks like an attribute
-        file.attrs["flag"] = True
-        file["frames"].attrs.create("null", h5py.Empty("f4"))
+    add_unknown(path)
     manifest, findings = parse_manifest(path.read_bytes(), path)
     assert manifest.timescale == 30
     assert {(f.code, f.place.pointer) for f in findings} == {
-        ("manifest/object-unknown", "/mine/compound"),
-        ("manifest/object-unknown", "/frames%40timescale"),
-        ("manifest/object-unknown", "/@flag"),
-        ("manifest/object-unknown", "/frames@null"),
+        ("manifest/object-unknown", "/mine/numbers"),
+        ("manifest/object-unknown", "/frames@colour"),
     }
+
+
+def test_what_is_not_in_the_table_is_covered_by_the_digest(tmp_path, objects_of) -> None:
+    path = tmp_path / "m.h5"
+    write_manifest(path, objects_of(2))
+    add_unknown(path)
+    with h5py.File(path, "r+") as file:
+        file["mine/numbers"][1] = 7
+    _, findings = parse_manifest(path.read_bytes(), path)
+    assert [f.code for f in findings if f.severity == "error"] == ["manifest/digest"]
 
 
 def test_modules_beside_the_package_are_not_imported(tmp_path, objects_of) -> None:

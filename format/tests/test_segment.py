@@ -19,7 +19,7 @@ shapes = st.dictionaries(
     st.integers(0, 2**20), st.lists(st.integers(0, 2**60), max_size=32).map(tuple), max_size=4
 )
 payloads = st.tuples(
-    st.sampled_from([None, "raw", "raw.zstd", "raw.nmc"]),
+    st.sampled_from([None, "raw", "raw.zstd"]),
     st.sampled_from([None, "integer", "integer.zstd", "integer.nmc"]),
     st.binary(max_size=50),
     st.binary(max_size=50),
@@ -133,7 +133,18 @@ BAD = {
     "parent is null": (metadata(parent=None), "segment/metadata"),
     "upper-case digest": (metadata(state="AB" * 32), "segment/not-canonical"),
     "spaces in a digest": (metadata(state=" ".join(["01"] * 32)), "segment/not-canonical"),
-    "other version": (metadata(nmc="1.1"), "segment/not-canonical"),
+    "no version": (with_entry("__metadata__", {"state": "00" * 32}), "segment/metadata"),
+    "next major version": (metadata(nmc="2.0"), "segment/metadata"),
+    "version is a number": (metadata(nmc=1.0), "segment/metadata"),
+    "version with more": (metadata(nmc="1.0x"), "segment/metadata"),
+    "empty shapes": (
+        with_entry("shapes", {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}),
+        "segment/header",
+    ),
+    "a raw tensor in the coder of differences": (
+        with_entry("raw.nmc", {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}),
+        "segment/stream-unknown",
+    ),
     "more metadata": (metadata(more="x"), "segment/not-canonical"),
     "unknown stream": (
         with_entry("cooked", {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}),

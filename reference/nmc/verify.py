@@ -141,20 +141,22 @@ class _Walk:
             raise refuse("segment/misplaced", file=segment_name(t), offset=0, other=other) from None
 
     def _freezing(self, t: int, before: State | None, state: State) -> Iterator[Finding]:
-        """Compare frozen parameters with the frame before, across key frames too (9.2.2)."""
+        """Compare the record with the state, and what was frozen with the frame before (9.2)."""
         frame = self.manifest.frame(t)
-        if frame.requires_grad is None or frame.trained_from is None or before is None:
+        flags = frame.requires_grad
+        place = f"/frames/{t}/requires_grad"
+        if flags is None:
+            return
+        if any(flag and row not in state for row, flag in enumerate(flags)):
+            yield finding("freezing/requires-grad-bits", pointer=place)
+        if frame.trained_from is None or before is None:
             return
         for row, tensor in state.items():
-            if self.manifest.tensors[row].role != PARAMETER or frame.requires_grad[row]:
+            if self.manifest.tensors[row].role != PARAMETER or flags[row]:
                 continue
             reference = before.get(row)
             if reference is tensor:
                 continue
             if reference is None or reference.digest != tensor.digest:
-                yield finding(
-                    "freezing/frozen-changed",
-                    pointer=f"/frames/{t}/requires_grad",
-                    name=self.manifest.tensors[row].name,
-                    parent=t - 1,
-                )
+                name = self.manifest.tensors[row].name
+                yield finding("freezing/frozen-changed", pointer=place, name=name, parent=t - 1)

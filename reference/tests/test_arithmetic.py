@@ -288,6 +288,22 @@ def test_announced_sizes_are_not_allocated(variant):
             assert attempt(bytes([variant]) + prefix + huge + bytes(40), planes, History())
 
 
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_words_at_odd_addresses_and_read_only_words(effort):
+    rng = np.random.default_rng(8)
+    data = bytearray(4 * 5000 + 1)
+    data[1:] = (rng.integers(0, 1 << 20, 5000) + (1 << 29)).astype("<u4").tobytes()
+    odd = np.frombuffer(bytes(data), np.uint32, 5000, offset=1)
+    assert not odd.flags.aligned
+    assert not odd.flags.writeable
+    new = np.frombuffer((odd + np.uint32(7)).tobytes(), np.uint32)
+    strided = np.repeat(new, 2)[::2]
+    history = History()
+    payload = encode([plane(0, "F32", odd)], [strided], history, effort)
+    assert len(payload) < 10_000
+    np.testing.assert_array_equal(decode(payload, [plane(0, "F32", odd)], History())[0], new)
+
+
 def test_an_unknown_variant_and_an_empty_payload_are_refused():
     planes = [plane(0, "F32", np.zeros(10, np.uint32))]
     with pytest.raises(CoderError, match="variant 9"):

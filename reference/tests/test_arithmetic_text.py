@@ -412,9 +412,7 @@ def adaptive_plane(p, entries, trend, model, decoder, raw, mixing):  # noqa: C90
                 clip(((previous - 8 * (length + exponent)) >> 3) + 4, 0, 7) if previous else 0
             )
             surprise = clip(level - 4 * length + 8, 0, 15)
-            slot = model.slot(
-                ("sign", heading, c.direction, (line.drift + 256) >> 6, nearness, length > y.m - 2)
-            )
+            slot = model.slot(("sign", heading, c.direction, (line.drift + 256) >> 6, nearness))
             if mixing:
                 signs = [
                     heading * 64 + ((line.drift + 256) >> 3),

@@ -1,5 +1,6 @@
 """Camera files: exact round trips, each convention against an independent statement of it."""
 
+import csv
 import json
 import os
 from pathlib import Path
@@ -10,14 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmc_framework.cameras import Camera
+from nmc_framework.cameras.distortion import distort, project, undistorted
 from nmc_framework.cameras.formats import (
     ConversionError,
     Lens,
     RigDocument,
     Similarity,
+    calibration,
     colmap,
     llff,
     miv,
+    photogrammetry,
     transforms,
 )
 from nmc_framework.cameras.formats.colmap import quaternion_from_rotation, rotation_from_quaternion
@@ -254,3 +258,127 @@ def test_real_blender_file():
     # The lego scene's cameras face its origin.
     image, depth = camera.project([[0.0, 0, 0]])
     assert depth > 0 and np.abs(image - 400).max() < 40
+
+
+BROWN = (Lens("opencv", {"k1": 0.1, "k2": -0.2, "k3": 0.01, "p1": 1e-3, "p2": 2e-3}), Lens()) * 3
+
+
+def test_metashape_round_trip(tmp_path):
+    similarity = Similarity(3.0, rotation_from_angles(10, 20, 30), np.array([4.0, 5, 6]))
+    document = RigDocument(rig().cameras, BROWN).normalised(similarity)
+    photogrammetry.write_metashape(tmp_path / "cameras.xml", document)
+    again = photogrammetry.read_metashape(tmp_path / "cameras.xml")
+    assert_same(again, document)
+    np.testing.assert_allclose(again.normalisation.matrix, similarity.matrix, atol=1e-12)
+
+
+def test_metashape_counts_from_the_centre_and_swaps_p1_and_p2(tmp_path):
+    text = (
+        '<document><chunk><sensors><sensor id="0" type="frame">'
+        '<resolution width="100" height="80"/>'
+        "<calibration><f>90</f><cx>2</cx><cy>-3</cy><b1>5</b1><p1>0.1</p1><p2>0.2</p2>"
+        '{extra}</calibration></sensor></sensors><cameras><camera id="0" sensor_id="0" label="a">'
+        "<transform>1 0 0 7 0 1 0 8 0 0 1 9 0 0 0 1</transform></camera>"
+        '<camera id="1" sensor_id="0" label="lost"/></cameras></chunk></document>'
+    )
+    path = tmp_path / "c.xml"
+    path.write_text(text.format(extra=""))
+    document = photogrammetry.read_metashape(path)
+    (camera,) = document.cameras
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == (95, 90, 52, 37)
+    assert camera.centre.tolist() == [7, 8, 9]
+    assert document.lenses[0].get("p1") == 0.2 and document.lenses[0].get("p2") == 0.1
+    path.write_text(text.format(extra="<b2>1</b2>"))
+    with pytest.raises(ConversionError, match="'a' has b2, which has no equal"):
+        photogrammetry.read_metashape(path)
+    path.write_text("<!DOCTYPE x [<!ENTITY a 'b'>]><document/>")
+    with pytest.raises(ConversionError, match="a document type is not accepted"):
+        photogrammetry.read_metashape(path)
+
+
+def test_reality_capture_round_trip_and_clockwise_heading(tmp_path):
+    document = RigDocument(rig(square=True).cameras, BROWN)
+    photogrammetry.write_reality_capture(tmp_path / "c.csv", document)
+    assert_same(photogrammetry.read_reality_capture(tmp_path / "c.csv", (640, 480)), document)
+    head = (tmp_path / "c.csv").read_text().splitlines()[0]
+    # Pitch 90 looks at the horizon, due north (y); heading 90 turns it clockwise, to the east (x).
+    (tmp_path / "d.csv").write_text(f"{head}\na.jpg,1,2,3,90,90,0,36,0.01,0,0,0,0,0,0,0\n")
+    camera = photogrammetry.read_reality_capture(tmp_path / "d.csv", (640, 480)).cameras[0]
+    np.testing.assert_allclose(camera.camera_to_world[:3, 2], [1, 0, 0], atol=1e-12)
+    assert camera.fx == pytest.approx(640) and camera.cx == pytest.approx(326.4)
+
+
+def test_opencv_yaml_round_trip_and_half_a_pixel(tmp_path):
+    lenses = (*BROWN[:5], Lens("opencv", {"k1": 0.1, "k6": 0.2}))
+    document = RigDocument(rig().cameras, lenses)
+    calibration.write_opencv(tmp_path, document)
+    again = calibration.read_opencv(tmp_path, (1, 1))
+    assert_same(again, document, names=False)
+    assert again.cameras[0].name == "view_00_png"
+    matrices = calibration._opencv_matrices(tmp_path / "intri.yml")
+    assert matrices["K_view_00_png"][0, 2] == pytest.approx(document.cameras[0].cx - 0.5)
+    (tmp_path / "extri.yml").write_text("%YAML:1.0\n")
+    with pytest.raises(ConversionError, match=r"extri.yml: Rot_view_00_png is missing"):
+        calibration.read_opencv(tmp_path, (1, 1))
+
+
+def test_arkit_round_trip_and_cropped_borders(tmp_path):
+    document = rig()
+    paths = calibration.write_arkit(tmp_path, document)
+    assert_same(calibration.read_arkit(paths), document, names=False)
+    cropped = calibration.read_arkit(paths, border=15).cameras[0]
+    assert cropped.cx == document.cameras[0].cx - 15 and cropped.width == 610
+
+
+@pytest.mark.skipif(
+    not (SHARED.parent / "video-4cam").is_dir(),
+    reason="the shared video of four cameras is not here",
+)
+def test_real_calibration_reprojects_its_own_points():
+    folder = SHARED.parent / "video-4cam"
+    document = calibration.read_caliscope(folder / "camera_array.toml")
+    assert [camera.name for camera in document.cameras] == ["cam_0", "cam_1", "cam_2", "cam_3"]
+    shots = folder / "calibration" / "extrinsic"
+    points = {}
+    with (shots / "CHARUCO" / "xyz_CHARUCO.csv").open() as file:
+        for row in csv.DictReader(file):
+            key = row["sync_index"], row["keypoint_id"]
+            points[key] = [float(row[f"{axis}_coord"]) for axis in "xyz"]
+    seen = {str(index): ([], []) for index in range(4)}
+    with (shots / "xy.csv").open() as file:
+        for row in csv.DictReader(file):
+            key = row["sync_index"], row["keypoint_id"]
+            if key in points:
+                seen[row["cam_id"]][0].append(points[key])
+                seen[row["cam_id"]][1].append([float(row["img_loc_x"]), float(row["img_loc_y"])])
+    errors = []
+    for index, (camera, lens) in enumerate(zip(document.cameras, document.lenses, strict=True)):
+        world, image = (np.array(values) for values in seen[str(index)])
+        found, depth = project(camera, lens, world)
+        assert (depth > 0).all()
+        # Corners were found in OpenCV's coordinates, which count from the centre of a pixel.
+        errors.append(np.median(np.linalg.norm(found - (image + 0.5), axis=1)))
+    assert max(errors) < 2.0, errors
+
+
+def test_undistortion_straightens_what_the_lens_bent():
+    camera = Camera.from_field_of_view(80, 120, 90, np.eye(4))
+    lens = Lens("opencv", {"k1": -0.25, "k2": 0.05, "p1": 0.002})
+    columns, rows = np.meshgrid(np.arange(120) + 0.5, np.arange(90) + 0.5)
+    ideal = np.stack([(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy], axis=-1)
+    # Invert by fixed point: what the taken image shows at each of its pixels.
+    guess = ideal.reshape(-1, 2)
+    for _ in range(60):
+        guess = guess - (distort(lens, guess) - ideal.reshape(-1, 2))
+    texture = lambda p: np.stack([127 + 90 * np.sin(6 * p[:, k]) for k in (0, 1, 0)], axis=1)  # noqa: E731
+    taken = np.rint(texture(guess)).astype(np.uint8).reshape(90, 120, 3)
+    truth = texture(ideal.reshape(-1, 2)).reshape(90, 120, 3)
+    straight = undistorted(taken, camera, lens).astype(float)
+    inner = np.s_[15:-15, 20:-20]
+    assert np.abs(straight - truth)[inner].max() < 3 < np.abs(taken - truth)[inner].max()
+
+
+@given(st.floats(-0.8, 0.8), st.floats(-0.8, 0.8))
+def test_a_fisheye_of_no_coefficients_is_equidistant(x, y):
+    bent = distort(Lens("opencv_fisheye"), [[x, y]])[0]
+    assert np.hypot(*bent) == pytest.approx(np.arctan(np.hypot(x, y)), abs=1e-12)

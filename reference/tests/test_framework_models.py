@@ -21,6 +21,7 @@ SMALL = {
         "width": 16, "depth": 3, "skip": 2, "position_frequencies": 4, "direction_frequencies": 2,
         "samples": 12, "fine_samples": 8,
     },
+    "voxel_grid": {"cells": [4, 8], "samples": 24, "occupancy": 8, "warm_up": 4, "harmonics": 4},
 }  # fmt: skip
 ALL = sorted(SMALL)
 
@@ -102,7 +103,7 @@ def test_unknown_options_and_families_are_named():
     with pytest.raises(ModelError, match="nerf_mlp knows no option colour; it has"):
         build("nerf_mlp", {"colour": 1})
     with pytest.raises(
-        ModelError, match="no model family 'gaussian'; there are hash_grid, nerf_mlp"
+        ModelError, match="no model family 'gaussian'; there are hash_grid, nerf_mlp, voxel_grid"
     ):
         build("gaussian")
 

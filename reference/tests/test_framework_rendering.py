@@ -1,7 +1,9 @@
 """Tracks, images and videos; and the demo at toy size."""
 
 import io
+import os
 from dataclasses import astuple
+from pathlib import Path
 
 import av
 import numpy as np
@@ -17,15 +19,20 @@ from nmc_framework.rendering import (
     TrackError,
     VideoError,
     orbit,
+    read_eyenavgs,
     read_track,
     render_image,
+    render_package,
     render_track,
+    spline,
     write_track,
     write_video,
 )
+from nmc_framework.rendering.trace import slerp
 from nmc_framework.scene import TARGET, orbit_camera
 from nmc_tools import demo
 
+TRACES = Path(os.environ.get("NMC_SHARED_DATA", "../shared/data")) / "traces"
 TINY = {"levels": 2, "finest": 12, "log2_entries": 9, "hidden": 8, "samples": 16, "occupancy": 8}
 
 
@@ -131,3 +138,94 @@ def test_the_demo_at_toy_size(tmp_path):
         model.load(sequence[2])
     assert "PSNR dB" in screen.file.getvalue()
     assert all(10 < row.psnr < 40 for row in result.frames)
+
+
+@pytest.fixture
+def package(tmp_path):
+    path = tmp_path / "a.nmc"
+    model = build("hash_grid", TINY)
+    with nmc.Writer(path, family=model.family, configuration=model.configuration) as writer:
+        for seed in (1, 2, 3):
+            writer.append(build("hash_grid", TINY, seed=seed).save())
+    return path
+
+
+def test_workers_render_the_same_bytes_as_one_process(package):
+    camera = orbit_camera(220, 20, (20, 16))
+    shown = [0, 1, 2, 1, 0]
+    alone = list(render_package(package, track(5), camera, shown))
+    spread = list(render_package(package, track(5), camera, shown, workers=2))
+    assert all(np.array_equal(a, b) for a, b in zip(alone, spread, strict=True))
+    assert len({image.tobytes() for image in alone}) == 5
+    with pytest.raises(TrackError, match="frame 3 is not in the package, which has 3"):
+        next(render_package(package, track(1), camera, [3]))
+    with pytest.raises(TrackError, match="5 viewpoints for 3 frames"):
+        next(render_package(package, track(5), camera))
+
+
+def test_a_spline_passes_through_its_keys_smoothly():
+    keys = track(7)[:4]
+    path = spline(keys, 31)
+    for key, found in zip(keys, path[::10], strict=True):
+        np.testing.assert_allclose(found.camera_to_world(), key.camera_to_world(), atol=1e-9)
+    places = np.array([astuple(v)[:3] for v in path])
+    bends = np.linalg.norm(np.diff(places, 2, axis=0), axis=1)
+    steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
+    assert bends.max() < 0.2 * steps.max()
+    with pytest.raises(TrackError, match="two key poses"):
+        spline(keys[:1], 5)
+
+
+def test_slerp_takes_the_shorter_arc():
+    a = np.array([[1.0, 0, 0, 0]])
+    b = -np.array([[np.cos(0.3), np.sin(0.3), 0, 0]])
+    half = slerp(a, b, np.array([0.5]))
+    np.testing.assert_allclose(np.abs(half), [[np.cos(0.15), np.sin(0.15), 0, 0]], atol=1e-12)
+
+
+HEAD = (
+    "ViewIndex,FOV1,PositionX,PositionY,PositionZ,"
+    "QuaternionX,QuaternionY,QuaternionZ,QuaternionW,timestep\n"
+)
+
+
+def test_head_traces_become_viewpoints(tmp_path):
+    path = tmp_path / "user.csv"
+    turned = f"0,{np.sin(np.pi / 8)},0,{np.cos(np.pi / 8)}"  # 45 degrees about y: to the left
+    path.write_text(
+        HEAD + "0,0,-0.1,1.5,-2,0,0,0,1,0\n1,0,0.1,1.5,-2,0,0,0,1,10\n"
+        f"0,0,-0.1,1.5,-3,{turned},100\n1,0,0.1,1.5,-3,{turned},110\n"
+    )
+    trace = read_eyenavgs(path)
+    first, middle, last = trace.at([0.0, 0.05, 0.1])
+    # OpenXR looks along -z: two units forward of the origin is x = 2 in MIV's axes.
+    assert astuple(first) == pytest.approx((2, 0, 1.5, 0, 0, 0), abs=1e-9)
+    assert middle.x == pytest.approx(2.5) and middle.yaw == pytest.approx(22.5)
+    assert last.yaw == pytest.approx(45) and last.pitch == pytest.approx(0, abs=1e-9)
+    assert read_eyenavgs(path, eye="left").at([0.0])[0].y == pytest.approx(0.1)
+    with pytest.raises(TrackError, match=r"lasts from 0 s to 0.1 s; 0.2 s is outside"):
+        trace.at([0.2])
+    path.write_text(HEAD + "0,0,x,1,1,0,0,0,1,0\n")
+    with pytest.raises(TrackError, match=r"user.csv, line 2: not a pose of an eye"):
+        read_eyenavgs(path)
+    path.write_text("a,b\n")
+    with pytest.raises(TrackError, match="the header lacks ViewIndex"):
+        read_eyenavgs(path)
+
+
+@pytest.mark.skipif(not TRACES.is_dir(), reason="the shared head traces are not here")
+@pytest.mark.parametrize(
+    ("name", "tilt"),
+    [
+        ("room/user10_room", (-0.2164, 0, 0, 0.9763)),
+        ("stump/user10_stump", (-0.4226, 0, 0, 0.9063)),
+        ("train/user6_train", (0.0872, 0, 0, 0.9962)),
+    ],
+)
+def test_real_head_traces_stand_upright(name, tilt):
+    trace = read_eyenavgs(TRACES / "eyenavgs_nthu" / f"{name}.csv", tilt=tilt)
+    assert 55 < trace.times[-1] < 61
+    viewpoints = trace.at(np.arange(0, 50, 0.5))
+    ups = np.array([-v.camera_to_world()[:3, 1] for v in viewpoints])
+    assert ups.mean(axis=0)[2] > 0.9
+    assert abs(np.median([v.roll for v in viewpoints])) < 10

@@ -5,13 +5,16 @@ import pytest
 import torch
 from torch import nn
 
+import nmc
 from nmc_framework.cameras import Camera
 from nmc_framework.metrics import MetricError, psnr, ssim
-from nmc_framework.models import build
+from nmc_framework.models import ModelError, build
 from nmc_framework.scene import BACKGROUND, BOUNDS, arc_rig, view_all
 from nmc_framework.training import (
+    CheckpointFolder,
     FrameViews,
     FreezingError,
+    PackageStore,
     PixelPool,
     Schedule,
     TrainingError,
@@ -21,6 +24,7 @@ from nmc_framework.training import (
     front,
     matching,
     train_chain,
+    train_into,
 )
 
 RIG = arc_rig(4, 1, (24, 24))
@@ -225,3 +229,63 @@ def test_psnr_and_ssim_of_known_images():
         psnr(grey, grey[:5])
     with pytest.raises(MetricError, match="at least 11"):
         ssim(grey[:8], grey[:8])
+
+
+class Killed(Exception):
+    pass
+
+
+def killed_in(frame):
+    def report(progress):
+        if progress.frame == frame and progress.iteration == 3:
+            raise Killed
+
+    return report
+
+
+def start_at(index):
+    return frames(4, start=index)
+
+
+def test_a_killed_run_goes_on_bit_for_bit_in_a_folder(tmp_path):
+    whole = [f.state for f in train_chain(grid(), RIG.training, frames(4), PLAN)]
+    with pytest.raises(Killed):
+        list(train_into(CheckpointFolder(tmp_path, grid()), grid(), RIG.training, start_at, PLAN,
+                        report=killed_in(2)))  # fmt: skip
+    (tmp_path / "frame_00000002.partial").write_bytes(b"half")
+    store = CheckpointFolder(tmp_path, grid(5))
+    assert len(store) == 2
+    done = list(train_into(store, grid(5), RIG.training, start_at, PLAN))
+    assert [frame.index for frame in done] == [2, 3] and len(store) == 4
+    for index, state in enumerate(whole):
+        assert all(np.array_equal(state[name], store[index][name]) for name in state), index
+    with pytest.raises(ModelError, match="with another configuration than this 'hash_grid'"):
+        CheckpointFolder(tmp_path, build("hash_grid", CONFIGURATION | {"hidden": 8}))
+
+
+def test_a_killed_run_goes_on_bit_for_bit_in_a_package(tmp_path):
+    whole = [f.state for f in train_chain(grid(), RIG.training, frames(4), PLAN)]
+    model = grid()
+    path = tmp_path / "a.nmc"
+    options = {"family": model.family, "configuration": model.configuration, "key_every": 2}
+    options |= {"layers": model.layer_of(), "buffers": ["occupancy.cells"]}
+    with pytest.raises(Killed), nmc.Writer(path, **options) as writer:
+        list(
+            train_into(
+                PackageStore(writer), model, RIG.training, start_at, PLAN, report=killed_in(2)
+            )
+        )
+    with nmc.Writer(path, resume=True, **options) as writer:
+        done = list(train_into(PackageStore(writer), grid(8), RIG.training, start_at, PLAN))
+    assert [frame.index for frame in done] == [2, 3]
+    assert nmc.check(path).accepted
+    with nmc.open(path) as sequence:
+        for state, decoded in zip(whole, sequence, strict=True):
+            assert all(np.array_equal(state[name], decoded[name]) for name in state)
+
+
+def test_frames_that_begin_elsewhere_are_refused(tmp_path):
+    store = CheckpointFolder(tmp_path, grid())
+    next(train_into(store, grid(), RIG.training, start_at, PLAN))
+    with pytest.raises(TrainingError, match="were to begin with frame 0"):
+        next(train_into(store, grid(), RIG.training, lambda _: frames(4, start=2), PLAN))

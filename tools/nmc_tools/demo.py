@@ -38,7 +38,13 @@ from nmc_framework.models import RadianceModel, build
 from nmc_framework.rendering import orbit, render_track, write_track, write_video
 from nmc_framework.scene import BACKGROUND, BOUNDS, TARGET, Rig, arc_rig, orbit_camera, view_all
 from nmc_framework.scene.rig import AZIMUTH
-from nmc_framework.training import FrameViews, Schedule, TrainedFrame, train_chain
+from nmc_framework.training import (
+    FrameViews,
+    PackageStore,
+    Schedule,
+    TrainedFrame,
+    train_chain,
+)
 from nmc_framework.training import Progress as Step
 
 Picture = npt.NDArray[np.uint8]
@@ -61,7 +67,9 @@ class Size:
     turns: int = 2
     rate: int = 15
     key_every: int = 8
-    schedule: Schedule = field(default_factory=lambda: Schedule(first=420, later=60))
+    # The two finest levels keep what stands still; freezing them halves the bytes of a delta frame
+    # and costs about 0.3 dB.
+    schedule: Schedule = Schedule(first=420, later=60, exclude_layers=(6, 7))
     configuration: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -74,7 +82,7 @@ QUICK = Size(
     track=48,
     turns=1,
     key_every=2,
-    schedule=Schedule(first=24, later=6, rays=512),
+    schedule=Schedule(first=24, later=6, rays=512, exclude_layers=(3,)),
     configuration={
         "levels": 4,
         "finest": 32,
@@ -237,24 +245,13 @@ def _train_and_pack(
         overwrite=True,
     ) as writer:
         writer.set_cameras(_cameras(rig.cameras))
+        store = PackageStore(writer)
         frames, report = _frames(rig, size), _reporter(progress, task)
         for frame in train_chain(model, rig.training, frames, plan, report=report):
-            _append(writer, frame)
+            store.append(frame)
             _score(chain, model, rig, size, frame)
         writer.set_quality(nmc.Quality(**chain.quality.quality()))
     return chain
-
-
-def _append(writer: nmc.Writer, frame: TrainedFrame) -> None:
-    writer.append(
-        frame.state,
-        presentation_time=frame.index,
-        requires_grad=frame.freezing.requires_grad,
-        exclude_layers=list(frame.freezing.exclude_layers),
-        iterations=frame.iterations,
-        seconds=frame.seconds,
-        trained_from_previous=frame.index > 0,
-    )
 
 
 def _score(chain: _Chain, model: RadianceModel, rig: Rig, size: Size, frame: TrainedFrame) -> None:

@@ -19,7 +19,7 @@ ZERO = 0
 FLIP = ZERO + 24 * 32
 LENGTH = FLIP + 256
 SIGN = LENGTH + 256 * 16
-TOP = SIGN + 3 * 3 * 8 * 8 * 2
+TOP = SIGN + 3 * 3 * 8 * 8
 EXPONENT = TOP + 32 * 4
 SLOTS = EXPONENT + 4 * 16
 
@@ -308,10 +308,9 @@ def code_plane(  # noqa: C901, PLR0912, PLR0915
                 nearness = I64(0)
                 if previous > 0:
                     nearness = clip(((previous - 8 * (length + exponent)) >> 3) + 4, 0, 7)
-                large = I64(length > mantissa_bits - 2)
                 surprise = clip(level - 4 * length + 8, 0, 15)
                 pair = heading * 3 + columns[DIRECTION, j]
-                slot = SIGN + (((pair * 8 + ((drift + 256) >> 6)) * 8 + nearness) << 1) + large
+                slot = SIGN + (pair * 8 + ((drift + 256) >> 6)) * 8 + nearness
                 if mixing:
                     neighbours = (left_direction * 3 + columns[DIRECTION, j]) * 3 + corner
                     match = (nearness * 16 + surprise) * 2 + sign

@@ -16,6 +16,8 @@ from nmc.arithmetic.planes import (
     check_current,
     check_planes,
     layout_of,
+    settle,
+    settled,
 )
 
 Effort = Literal["fast", "strong", "max"]
@@ -56,6 +58,7 @@ def encode(
     """
     check_planes(planes)
     check_current(planes, current)
+    planes, current = settle(planes), [settled(words) for words in current]
     variant = _VARIANTS[effort]
     stored = sum(plane.reference.nbytes for plane in planes)
     body: bytes | None = None
@@ -102,6 +105,7 @@ def decode(payload: bytes | memoryview, planes: Sequence[Plane], history: Histor
         digest tells.
     """
     check_planes(planes)
+    planes = settle(planes)
     reader = Reader(memoryview(payload).cast("B"))
     variant = reader.byte()
     next_history = history.copy()

@@ -24,7 +24,11 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "_nrt": False, "error_model": "numpy"
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function that Python calls; the machine code is kept on disk where it can be."""
+    """Compile a function that Python calls; the machine code is kept on disk where it can be.
+
+    What is kept is tied to the kernel's own file: after a change to an inlined function of another
+    module, delete ``__pycache__``.
+    """
     try:
         return cast(Function, numba.njit(cache=True, **_OPTIONS)(function))
     except RuntimeError:  # neither beside the module nor in the user's cache can files be written

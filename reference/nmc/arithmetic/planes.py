@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +101,20 @@ def check_current(planes: Sequence[Plane], current: Sequence[Words]) -> None:
                 f"row {plane.row}: words are {words.dtype}{words.shape}, "
                 f"expected {plane.reference.dtype}({plane.count},)"
             )
+
+
+def settled(words: Words) -> Words:
+    """Return words that are aligned, contiguous and writable: the array itself or a copy.
+
+    A word in a memory-mapped file can lie at an odd address, and for an array that cannot be
+    written every kernel would be compiled a second time.
+    """
+    return np.require(words, requirements=("C", "A", "W"))
+
+
+def settle(planes: Sequence[Plane]) -> list[Plane]:
+    """Return planes whose references are settled."""
+    return [replace(plane, reference=settled(plane.reference)) for plane in planes]
 
 
 LONGEST_LINE = 65536

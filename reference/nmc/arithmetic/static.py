@@ -112,13 +112,15 @@ def _decode_group(reader: Reader, planes: list[Plane], out: list[Words], history
     place = kernels.rans_decode(context, tokens, tables.lookup(sizes), words16, states)
     if place != word_count or (states != kernels.FIRST_STATE).any():
         raise CoderError("the code words do not end where the tokens do")
+    counts = kernels.raw_counts(planes[0].bits, planes[0].mantissa_bits)
+    block = np.empty(kernels.BLOCK, np.uint64)
     position = at = 0
     for plane, words in zip(planes, out, strict=True):
         layout = layout_of(plane)
         changes = history.changes_of(plane)
         part = slice(at, at + plane.count)
         position = kernels.detokenize(
-            plane.reference, words, changes, layout, tokens[part], octets, position
+            plane.reference, words, changes, layout, tokens[part], counts, octets, position, block
         )
         if position == kernels.EXHAUSTED:
             raise CoderError(f"row {plane.row}: the raw bits end early")

@@ -17,6 +17,7 @@ TOTAL_BITS = 12
 TOTAL = 1 << TOTAL_BITS
 FIRST_STATE = 1 << 16
 EXHAUSTED = -1
+BLOCK = 2048  # words that are looked at twice while they are in the nearest cache
 REACH = 8  # flips that move the exponent by -REACH .. REACH - 1 have tokens of their own
 
 
@@ -90,6 +91,32 @@ def tokenize(
     return position
 
 
+def raw_counts(bits: int, mantissa_bits: int) -> Array:
+    """Return int64[TOKENS]: how many raw bits follow each token (clause 8.6.5)."""
+    counts = np.zeros(TOKENS, np.int64)
+    lengths = np.arange(1, 2 * bits + 1)
+    counts[lengths] = (lengths - 1) >> 1
+    counts[2 * bits + 1 : 2 * bits + 1 + 2 * REACH] = mantissa_bits
+    counts[2 * bits + 1 + 2 * REACH] = bits - 1
+    return counts
+
+
+@inline
+def detokenize_raw(tokens: Array, counts: Array, octets: Array, position: Any, out: Array) -> Any:
+    """Read the raw bits of a block of tokens; return the bit position."""
+    last_position = I64(octets.size - 16) * 8
+    for i in range(tokens.size):
+        count = I64(get(counts, get(tokens, U64(i))))
+        if count <= 57:
+            put(out, U64(i), short_raw_bits(octets, position, count))
+        else:
+            put(out, U64(i), raw_bits(False, octets, position, U64(0), count))
+        position += count
+        if position > last_position:
+            return I64(EXHAUSTED)
+    return position
+
+
 @kernel
 def detokenize(
     reference: Array,
@@ -97,49 +124,45 @@ def detokenize(
     changes: Array,
     layout: Array,
     tokens: Array,
+    counts: Array,
     octets: Array,
     position: int,
+    block: Array,
 ) -> Any:
-    """Write every word from its token and raw bits (clause 8.6.5); return the bit position."""
+    """Write every word from its token and raw bits (clause 8.6.5); return the bit position.
+
+    The work goes in blocks: reading bits is a chain, what is made of them is not, and the second
+    loop becomes vector instructions.
+    """
     bits, exponent_bits, mantissa_bits = layout[2], layout[3], layout[4]
-    floating = exponent_bits > 0
-    magnitude_mask = U64(0xFFFFFFFFFFFFFFFF) >> U64(64 - bits + I64(floating))
-    last_position = I64(octets.size - 16) * 8
-    lengths = 2 * bits
-    narrow = bits <= 32
-    for i in range(reference.size):
-        index = U64(i)
-        old = get(reference, index)
-        token = I64(get(tokens, index))
-        if token <= lengths:
-            length = (token + 1) >> 1
-            count = max(length - 1, 0)
-            if narrow:
-                word = short_raw_bits(octets, position, count)
-            else:
-                word = raw_bits(False, octets, position, U64(0), count)
-            word |= U64(length > 0) << U64(count)
-            sign = I64(old >> U64(bits - 1)) if floating else I64(0)
-            history = I64(get(changes, index))
-            expected = (history ^ sign) & I64(history > 1)
-            shrunk = U64(0) - U64(((token + 1) ^ expected) & 1)
-            moved = (old + ((word ^ shrunk) - shrunk)) & magnitude_mask
-            new = moved | (old & ~magnitude_mask)
-        else:
-            step = token - lengths - 1 - REACH
-            if step < REACH:
-                count = mantissa_bits
-                exponent = I64((old & magnitude_mask) >> U64(mantissa_bits)) + step
-                new = raw_bits(False, octets, position, U64(0), count)
-                new |= U64(exponent) << U64(mantissa_bits)
-            else:
-                count = bits - 1
-                new = raw_bits(False, octets, position, U64(0), count)
-            new = (new & magnitude_mask) | (~old & ~magnitude_mask)
-        position += count
-        if position > last_position:
-            return EXHAUSTED
-        put(current, index, new)
+    floating = U64(exponent_bits > 0)
+    magnitude_mask = U64(0xFFFFFFFFFFFFFFFF) >> (U64(64 - bits) + floating)
+    sign_shift = U64(bits - 1)
+    shift = U64(mantissa_bits)
+    lengths = U64(2 * bits)
+    escape = U64(2 * bits + 1 + 2 * REACH)
+    for start in range(0, reference.size, block.size):
+        end = min(start + block.size, reference.size)
+        position = detokenize_raw(tokens[start:end], counts, octets, position, block)
+        if position == EXHAUSTED:
+            return position
+        for i in range(start, end):
+            index = U64(i)
+            old = get(reference, index)
+            token = get(tokens, index)
+            word = get(block, U64(i - start))
+            history = get(changes, index)
+            length = (token + U64(1)) >> U64(1)
+            leading = (U64(1) << ((length - U64(1)) & U64(63))) if token > U64(0) else U64(0)
+            sign = (old >> sign_shift) & floating
+            expected = (history ^ sign) & U64(history > U64(1))
+            shrunk = U64(0) - (((token + U64(1)) ^ expected) & U64(1))
+            moved = (old + (((word | leading) ^ shrunk) - shrunk)) & magnitude_mask
+            moved |= old & ~magnitude_mask
+            field = ((old & magnitude_mask) >> shift) + token - lengths - U64(1 + REACH)
+            flipped = word | (field << shift if token < escape else U64(0))
+            flipped = (flipped & magnitude_mask) | (~old & ~magnitude_mask)
+            put(current, index, moved if token <= lengths else flipped)
     return position
 
 
@@ -183,9 +206,10 @@ def rans_step(
     put(tokens, index, entry)
     high = x >> U64(TOTAL_BITS)
     x = ((entry >> U64(8)) & U64(TOTAL - 1)) * high + high + (entry >> U64(20))
-    short = U64(x < U64(FIRST_STATE))
-    x = (x << (short << U64(4))) | (get(words, place) & (U64(0) - short))
-    return x, place + short
+    longer = (x << U64(16)) | get(words, place)
+    short = x < U64(FIRST_STATE)
+    x = longer if short else x
+    return x, place + U64(short)
 
 
 @kernel

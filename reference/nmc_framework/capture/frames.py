@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 from PIL import Image
@@ -38,6 +38,7 @@ def read_frames(
     synchrony: Synchrony,
     *,
     every: int = 1,
+    start: int = 0,
     limit: int | None = None,
     size: tuple[int, int] | None = None,
 ) -> Iterator[FrameViews]:
@@ -50,7 +51,9 @@ def read_frames(
     synchrony
         Which pictures belong together.
     every, limit
-        Take every so many frames, and at most so many.
+        Take every so many frames, and at most so many of these.
+    start
+        Begin with the frame of this index, counted among those taken.
     size
         (width, height) to which every picture is reduced by averaging; the pictures' own without.
 
@@ -62,7 +65,7 @@ def read_frames(
     chosen = synchrony.instants[::every][:limit]
     with ExitStack() as stack:
         readers = [stack.enter_context(closing(_Reader(source, size))) for source in sources]
-        for index, instant in enumerate(chosen):
+        for index, instant in islice(enumerate(chosen), start, None):
             images = [
                 reader.picture(wanted)
                 for reader, wanted in zip(readers, instant.pictures, strict=True)

@@ -20,6 +20,7 @@ GROUP = "nmc.models"
 _BUILT_IN = {
     "hash_grid": "nmc_framework.models.hash_grid:HashGrid",
     "nerf_mlp": "nmc_framework.models.nerf_mlp:NerfMlp",
+    "voxel_grid": "nmc_framework.models.voxel_grid:VoxelGrid",
 }
 
 

@@ -2,6 +2,8 @@
 
 from nmc_framework.rendering.film import States, render_track
 from nmc_framework.rendering.image import render_image
+from nmc_framework.rendering.parallel import render_package
+from nmc_framework.rendering.trace import TimedTrack, read_eyenavgs, spline
 from nmc_framework.rendering.track import (
     TrackError,
     orbit,
@@ -13,13 +15,17 @@ from nmc_framework.rendering.video import VideoError, write_video
 
 __all__ = [
     "States",
+    "TimedTrack",
     "TrackError",
     "VideoError",
     "orbit",
+    "read_eyenavgs",
     "read_track",
     "render_image",
+    "render_package",
     "render_track",
     "require_length",
+    "spline",
     "write_track",
     "write_video",
 ]

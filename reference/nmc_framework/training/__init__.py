@@ -10,14 +10,18 @@ from nmc_framework.training.chain import (
 )
 from nmc_framework.training.freezing import Freezing, FreezingError, back, freeze, front, matching
 from nmc_framework.training.pixels import FrameViews, PixelPool, ViewsError
+from nmc_framework.training.store import CheckpointFolder, PackageStore, Store, train_into
 
 __all__ = [
+    "CheckpointFolder",
     "FrameViews",
     "Freezing",
     "FreezingError",
+    "PackageStore",
     "PixelPool",
     "Progress",
     "Schedule",
+    "Store",
     "TrainedFrame",
     "TrainingError",
     "ViewsError",
@@ -27,4 +31,5 @@ __all__ = [
     "matching",
     "train_chain",
     "train_frame",
+    "train_into",
 ]

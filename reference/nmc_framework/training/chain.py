@@ -52,7 +52,7 @@ class Schedule:
     learning_rate: float | None = None
     later_learning_rate: float | None = None
     final_share: float = 0.1
-    focus: float = 0.5
+    focus: float = 0.25
     damping: float = 1e-15
     exclude_layers: tuple[int, ...] = ()
     reading: Reading = "table"

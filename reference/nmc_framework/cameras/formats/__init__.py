@@ -4,7 +4,14 @@ Every reader returns a :class:`RigDocument` in the canonical convention; every w
 name what its format cannot say.
 """
 
-from nmc_framework.cameras.formats import colmap, llff, miv, transforms
+from nmc_framework.cameras.formats import (
+    calibration,
+    colmap,
+    llff,
+    miv,
+    photogrammetry,
+    transforms,
+)
 from nmc_framework.cameras.formats.document import (
     ConversionError,
     Lens,
@@ -17,8 +24,10 @@ __all__ = [
     "Lens",
     "RigDocument",
     "Similarity",
+    "calibration",
     "colmap",
     "llff",
     "miv",
+    "photogrammetry",
     "transforms",
 ]

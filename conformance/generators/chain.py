@@ -1,0 +1,321 @@
+"""Chains of states, from their tensors to a package, with one fault on request (clauses 4 to 6).
+
+Everything is plain arithmetic on bytes and integers: states give digests, modes give streams, and
+each stage of the way hands over to the next through an edit that a negative vector can set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import hdf5_writer
+import numpy as np
+import zip_writer
+from package_writer import manifest_preimage, segment, state_preimage, tensor_preimage
+
+Array: TypeAlias = "np.ndarray[Any, Any]"
+Objects: TypeAlias = dict[str, Array]
+Streams: TypeAlias = dict[str, bytes]
+
+ABSENT, SKIP, RAW, INTEGER = 0, 1, 2, 3
+KEY, DELTA = 0, 1
+MANIFEST = "manifest.h5"
+
+BITS = {
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"), 8),
+    **dict.fromkeys(("F8_E4M3FNUZ", "F8_E5M2FNUZ"), 8),
+    "F4": 4,
+    **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
+    **dict.fromkeys(("I16", "U16", "F16", "BF16"), 16),
+    **dict.fromkeys(("I32", "U32", "F32"), 32),
+    **dict.fromkeys(("C64", "F64", "I64", "U64"), 64),
+}
+"""Bits of an element (table 4-1)."""
+
+WORD_BYTES = {name: 4 if name == "C64" else max(1, bits // 8) for name, bits in BITS.items()}
+"""Bytes of a word (table 4-1)."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the tensor table (clause 5.4.3)."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    role: int = 0
+    layer: int = -1
+    first_frame: int = 0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One tensor of one frame: its mode, its bytes, and its shape where not that of the table."""
+
+    mode: int
+    data: bytes
+    shape: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame: a cell for each row that exists by then; None is absent."""
+
+    coding: int
+    cells: tuple[Cell | None, ...]
+    raw: str = "none"
+    integer: str = "none"
+    payloads: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A sequence and what its manifest says beside the states.
+
+    Attributes
+    ----------
+    rows, frames
+        The tensor table and the frames.
+    profile, level
+        Of the manifest.
+    objects : mapping of str to array
+        Further objects of the manifest, or others in place of the usual ones.
+    without : frozenset of str
+        Objects left out of the manifest.
+    """
+
+    rows: tuple[Row, ...]
+    frames: tuple[Frame, ...]
+    profile: str = "baseline"
+    level: int = 1
+    objects: Mapping[str, Array] = field(default_factory=dict)
+    without: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Edits:
+    """What is changed on the way; whatever follows from a change is made to fit it.
+
+    Attributes
+    ----------
+    digests
+        On the state digests, before they go into segments and manifest.
+    streams, segments
+        By frame: on its streams; on its bytes, before the manifest takes length and SHA-256.
+    objects, sealed
+        On the objects of the manifest, before and after its digest is made.
+    options
+        How the manifest is laid out.
+    manifest
+        On the bytes of the manifest.
+    members
+        On the members of the package.
+    archive
+        On the file form, before it is packed.
+    packed
+        On its bytes.
+    """
+
+    digests: Callable[[list[bytes]], list[bytes]] | None = None
+    streams: Mapping[int, Callable[[Streams], Streams]] = field(default_factory=dict)
+    links: Mapping[int, tuple[bytes | None, bytes]] = field(default_factory=dict)
+    segments: Mapping[int, Callable[[bytes], bytes]] = field(default_factory=dict)
+    objects: Callable[[Objects], Objects] | None = None
+    sealed: Callable[[Objects], Objects] | None = None
+    options: hdf5_writer.Options | None = None
+    writer: Callable[[Objects], bytes] | None = None
+    manifest: Callable[[bytes], bytes] | None = None
+    members: Callable[[dict[str, bytes]], dict[str, bytes]] | None = None
+    archive: Callable[[zip_writer.Archive], None] | None = None
+    packed: Callable[[bytes], bytes] | None = None
+
+
+NO_EDITS = Edits()
+
+
+def text(*values: str | bytes) -> Array:
+    """Return a column of texts."""
+    encoded = [v.encode() if isinstance(v, str) else v for v in values]
+    return np.array(encoded, f"S{max(map(len, encoded), default=1) or 1}")
+
+
+def scalar_text(value: str | bytes) -> Array:
+    """Return a text as a scalar."""
+    return text(value).reshape(())
+
+
+def digest_rows(digests: list[bytes]) -> Array:
+    """Return digests as the rows of a column."""
+    return np.frombuffer(b"".join(digests), "u1").reshape(len(digests), 32)
+
+
+def segment_name(index: int) -> str:
+    """Return the member of a frame (clause 5.1.2)."""
+    return f"segments/{index:08d}.safetensors"
+
+
+def shape_of(chain: Chain, row: int, cell: Cell) -> tuple[int, ...]:
+    """Return the shape of a tensor in a frame."""
+    return chain.rows[row].shape if cell.shape is None else cell.shape
+
+
+def difference(dtype: str, before: bytes, after: bytes) -> bytes:
+    """Return the differences of the words of two tensors, modulo 2^w (clause 8.2.1)."""
+    width = f"<u{WORD_BYTES[dtype]}"
+    return np.subtract(np.frombuffer(after, width), np.frombuffer(before, width)).tobytes()
+
+
+def planes(dtype: str, data: bytes) -> bytes:
+    """Return the byte planes of a tensor (clause 6.3.2)."""
+    width = WORD_BYTES[dtype]
+    return b"".join(data[k::width] for k in range(width))
+
+
+def stored_zstd(content: bytes) -> bytes:
+    """Return a Zstandard frame of blocks that are not compressed (RFC 8878, 3.1.1)."""
+    head = struct.pack("<IB", 0xFD2FB528, 0b1110_0000) + struct.pack("<Q", len(content))
+    size = 1 << 17
+    blocks = [content[i : i + size] for i in range(0, len(content), size)] or [b""]
+    body = b""
+    for i, block in enumerate(blocks):
+        last = i == len(blocks) - 1
+        body += (len(block) << 3 | int(last)).to_bytes(3, "little") + block
+    return head + body
+
+
+def shape_record(row: int, shape: tuple[int, ...]) -> bytes:
+    """Return one record of the stream ``shapes`` (clause 6.2.3)."""
+    return struct.pack(f"<{2 + len(shape)}Q", row, len(shape), *shape)
+
+
+def streams_of(chain: Chain, t: int) -> Streams:
+    """Return the streams of a frame (clause 6.2)."""
+    frame = chain.frames[t]
+    before = chain.frames[t - 1].cells if t else ()
+    modes, shapes = bytearray(), b""
+    plain: dict[str, list[tuple[str, bytes]]] = {"raw": [], "integer": []}
+    for i, cell in enumerate(frame.cells):
+        modes.append(ABSENT if cell is None else cell.mode)
+        if cell is None:
+            continue
+        row = chain.rows[i]
+        if cell.mode == RAW:
+            plain["raw"].append((row.dtype, cell.data))
+            if shape_of(chain, i, cell) != row.shape:
+                shapes += shape_record(i, shape_of(chain, i, cell))
+        elif cell.mode == INTEGER:
+            reference = before[i]
+            assert reference is not None
+            plain["integer"].append((row.dtype, difference(row.dtype, reference.data, cell.data)))
+    made: Streams = {"modes": bytes(modes)}
+    if shapes:
+        made["shapes"] = shapes
+    for name, coding in (("raw", frame.raw), ("integer", frame.integer)):
+        if not any(data for _, data in plain[name]):
+            continue
+        if coding == "none":
+            made[name] = b"".join(data for _, data in plain[name])
+        elif coding == "zstd":
+            content = b"".join(planes(dtype, data) for dtype, data in plain[name])
+            made[f"{name}.zstd"] = stored_zstd(content)
+        else:
+            made[f"{name}.{coding}"] = frame.payloads[f"{name}.{coding}"]
+    return made
+
+
+def state_digest(chain: Chain, t: int) -> bytes:
+    """Return the digest of the state of a frame (clause 4.5.2)."""
+    digests = {}
+    for i, cell in enumerate(chain.frames[t].cells):
+        if cell is not None:
+            row = chain.rows[i]
+            preimage = tensor_preimage(row.dtype, shape_of(chain, i, cell), cell.data)
+            digests[row.name] = hashlib.sha256(preimage).digest()
+    return hashlib.sha256(state_preimage(digests)).digest()
+
+
+def state_bytes(chain: Chain, t: int) -> int:
+    """Return the bytes of the state of a frame."""
+    return sum(len(cell.data) for cell in chain.frames[t].cells if cell is not None)
+
+
+def objects_of(chain: Chain, digests: list[bytes], segments: list[bytes]) -> Objects:
+    """Return the objects of the manifest, its digest left out (clause 5.3.3)."""
+    rows, count = chain.rows, len(chain.frames)
+    rank = max([1, *(len(row.shape) for row in rows)])
+    shape = np.full((len(rows), rank), -1, "<i8")
+    for i, row in enumerate(rows):
+        shape[i, : len(row.shape)] = row.shape
+    made: Objects = {
+        "/@format": scalar_text("nmc"),
+        "/@format_version": scalar_text("1.0"),
+        "/@profile": scalar_text(chain.profile),
+        "/@level": np.array(chain.level, "<u4"),
+        "/@must_understand": scalar_text(""),
+        "/@sequence_id": scalar_text("vector"),
+        "/model@family": scalar_text("unknown"),
+        "/model@configuration": scalar_text("{}"),
+        "/model/tensors/name": text(*(row.name for row in rows)),
+        "/model/tensors/dtype": text(*(row.dtype for row in rows)),
+        "/model/tensors/role": np.array([row.role for row in rows], "u1"),
+        "/model/tensors/layer": np.array([row.layer for row in rows], "<i4"),
+        "/model/tensors/shape": shape,
+        "/frames@timescale": np.array(30, "<u4"),
+        "/frames/coding": np.array([frame.coding for frame in chain.frames], "u1"),
+        "/frames/presentation_time": np.arange(count, dtype="<i8"),
+        "/frames/segment_length": np.array([len(data) for data in segments], "<u8"),
+        "/frames/segment_sha256": digest_rows([hashlib.sha256(d).digest() for d in segments]),
+        "/frames/state_bytes": np.array([state_bytes(chain, t) for t in range(count)], "<u8"),
+        "/frames/state_digest": digest_rows(digests),
+    }
+    if any(row.first_frame for row in rows):
+        made["/model/tensors/first_frame"] = np.array([row.first_frame for row in rows], "<u4")
+    made.update(chain.objects)
+    return {path: array for path, array in made.items() if path not in chain.without}
+
+
+def sealed(objects: Objects) -> Objects:
+    """Return the objects with their digest (clause 5.3.4)."""
+    digest = hashlib.sha256(manifest_preimage(objects)).digest()
+    return {**objects, "/@manifest_digest": np.frombuffer(digest, "u1")}
+
+
+def members_of(chain: Chain, edits: Edits = NO_EDITS) -> dict[str, bytes]:
+    """Return the members of the package, by name, in the order of the file form."""
+    digests = [state_digest(chain, t) for t in range(len(chain.frames))]
+    if edits.digests:
+        digests = edits.digests(digests)
+    segments = []
+    for t, frame in enumerate(chain.frames):
+        streams = streams_of(chain, t)
+        if t in edits.streams:
+            streams = edits.streams[t](streams)
+        parent = digests[t - 1] if frame.coding == DELTA and t else None
+        data = segment(*edits.links.get(t, (parent, digests[t])), streams)
+        segments.append(edits.segments[t](data) if t in edits.segments else data)
+    objects = objects_of(chain, digests, segments)
+    if edits.objects:
+        objects = edits.objects(objects)
+    objects = sealed(objects)
+    if edits.sealed:
+        objects = edits.sealed(objects)
+    lay_out = edits.writer or (lambda made: hdf5_writer.write(made, edits.options))
+    manifest = lay_out(objects)
+    if edits.manifest:
+        manifest = edits.manifest(manifest)
+    members = {MANIFEST: manifest}
+    members.update({segment_name(t): data for t, data in enumerate(segments)})
+    return edits.members(members) if edits.members else members
+
+
+def file_form(members: Mapping[str, bytes], edits: Edits = NO_EDITS) -> bytes:
+    """Return the file form of a package (clause 5.2)."""
+    made = zip_writer.archive(members)
+    if edits.archive:
+        edits.archive(made)
+    data = made.pack()
+    return edits.packed(data) if edits.packed else data

@@ -1,0 +1,117 @@
+"""Makes the conformance vectors. Run with ``--write``, or with ``--check`` to name what is stale.
+
+Every byte is the same on each run, but for manifests that the HDF5 library lays out: of those
+vectors the expectations are compared, and the values of the manifest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cases import PACKAGE, Case, input_files, vector, vector_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+VECTORS = Path(__file__).resolve().parents[1] / "vectors"
+
+MODULES = (
+    "bases",
+    "package_cases",
+    "zip_cases",
+    "manifest_cases",
+    "record_cases",
+    "model_cases",
+)
+"""Generators, each a module with ``cases()``. The worked example has a program of its own."""
+
+OWN = ("05-package/worked-example",)
+"""Vectors that other programs make."""
+
+
+def all_cases() -> Iterator[tuple[str, Case]]:
+    """Yield every case with the name of its generator."""
+    for name in MODULES:
+        for case in importlib.import_module(name).cases():
+            yield name, case
+
+
+def made(name: str, case: Case) -> dict[str, bytes]:
+    """Return the files of a vector by their paths in its folder."""
+    files = input_files(case)
+    content = vector(case, name, files)
+    named = {f"{PACKAGE}/{path}" if path else PACKAGE: data for path, data in files.items()}
+    return {"vector.json": vector_text(content).encode(), **named}
+
+
+def _comparable(text: bytes) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(text)
+    if "library" in content["generator"]:
+        content["input"].pop("sha256")
+    return content
+
+
+def is_current(folder: Path, files: Mapping[str, bytes], *, library: bool) -> bool:
+    """Whether a folder holds what was made."""
+    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    if there != files.keys():
+        return False
+    if library:
+        return _comparable((folder / "vector.json").read_bytes()) == _comparable(
+            files["vector.json"]
+        )
+    return all((folder / name).read_bytes() == data for name, data in files.items())
+
+
+def write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write one vector anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def run(root: Path, *, writing: bool) -> list[str]:
+    """Return the ids that are stale; write them if asked to."""
+    stale = []
+    wanted = set(OWN)
+    for generator, case in all_cases():
+        if case.id in wanted:
+            raise ValueError(f"two cases have the id {case.id}")
+        wanted.add(case.id)
+        files = made(generator, case)
+        if not is_current(root / case.id, files, library=bool(case.library)):
+            stale.append(case.id)
+            if writing:
+                write(root / case.id, files)
+    for path in sorted(root.glob("*/*/vector.json")):
+        name = path.parent.relative_to(root).as_posix()
+        if name not in wanted:
+            stale.append(name)
+            if writing:
+                shutil.rmtree(path.parent)
+    return stale
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check or write the vectors; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument("--check", action="store_true", help="name what is stale")
+    action.add_argument("--write", action="store_true", help="write what is stale")
+    options = parser.parse_args(arguments)
+    stale = run(VECTORS, writing=options.write)
+    for name in stale:
+        print(f"{'written' if options.write else 'stale'}: {name}")
+    return 1 if stale and options.check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

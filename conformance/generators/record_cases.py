@@ -1,0 +1,232 @@
+"""Vectors of clauses 5.5 to 5.7: training record, cameras and quality."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from bases import ONE, PAIR
+from chain import Edits, scalar_text, text
+from manifest_cases import VALUE, put_all
+
+if TYPE_CHECKING:
+    from cases import Case
+    from chain import Array
+
+CONVENTION = "camera-to-world opencv corner"
+CAMERAS: dict[str, Array] = {
+    "/cameras/name": text("left", "오른쪽"),
+    "/cameras/size": np.array([[64, 48], [1, 1]], "<u4"),
+    "/cameras/intrinsics": np.array([[50, 51, 32, 24], [0.5, 0.5, 0.5, 0.5]], "<f8"),
+    "/cameras/camera_to_world": np.array(
+        [[[1, 0, 0, 2], [0, 1, 0, 0], [0, 0, 1, -3]], [[0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0]]],
+        "<f8",
+    ),
+    "/cameras@convention": scalar_text(CONVENTION),
+    "/cameras@normalisation": np.diag([0.5, 0.5, 0.5, 1.0]).astype("<f8"),
+}
+LENSES: dict[str, Array] = {
+    "/cameras/distortion_model": text("none", "opencv"),
+    "/cameras/distortion": np.array([[0] * 5, [0.1, -0.2, 0.001, 0.002, 0.3]], "<f8"),
+}
+
+WITH_CAMERAS = ONE.vary(
+    "05-package/cameras",
+    "cameras with and without distortion",
+    ("5.6.1", "5.6.2"),
+    put_all({**CAMERAS, **LENSES}),
+)
+
+
+def _camera(name: str, what: str, path: str, array: Array, code: str = "manifest/cameras") -> Case:
+    made = {**CAMERAS, **LENSES, path: array}
+    clause = "5.6.1" if "@" in path or path.endswith("world") else "5.6.2"
+    return WITH_CAMERAS.reject(
+        f"05-package/camera-{name}", f"{what} is rejected", clause, code, put_all(made)
+    )
+
+
+def _changed(path: str, index: tuple[int, ...], value: float) -> Array:
+    array = {**CAMERAS, **LENSES}[path].copy()
+    array[index] = value
+    return array
+
+
+def _without(path: str) -> Edits:
+    return put_all({name: array for name, array in CAMERAS.items() if name != path})
+
+
+def _cameras() -> list[Case]:
+    pose, norm = "/cameras/camera_to_world", "/cameras@normalisation"
+    focal = "/cameras/intrinsics"
+    number = "manifest/not-a-number"
+    singular = np.diag([0.5, 0.5, 0.0, 1.0]).astype("<f8")
+    mirrored = _changed(pose, (0, 0, 0), -1.0)
+    return [
+        WITH_CAMERAS,
+        ONE.vary(
+            "05-package/cameras-without-distortion",
+            "cameras without the columns of distortion",
+            "5.6.2",
+            put_all(CAMERAS),
+        ),
+        ONE.vary(
+            "05-package/camera-mirrored",
+            "a camera can be mirrored",
+            "5.6.1",
+            put_all({**CAMERAS, pose: mirrored}),
+        ),
+        _camera(
+            "convention",
+            "another convention",
+            "/cameras@convention",
+            scalar_text("world-to-camera opengl centre"),
+        ),
+        _camera(
+            "size", "an image without columns", "/cameras/size", np.array([[0, 48], [1, 1]], "<u4")
+        ),
+        _camera("focal-length", "a focal length of 0", focal, _changed(focal, (1, 1), 0.0)),
+        _camera("focal-negative", "a negative focal length", focal, _changed(focal, (0, 0), -50.0)),
+        _camera(
+            "scaled",
+            "a camera whose first columns are scaled",
+            pose,
+            _changed(pose, (0, 0, 0), 1.001),
+        ),
+        _camera(
+            "last-row", "a normalisation with another last row", norm, _changed(norm, (3, 3), 2.0)
+        ),
+        _camera("singular", "a normalisation without an inverse", norm, singular),
+        _camera(
+            "model",
+            "an unknown model of distortion",
+            "/cameras/distortion_model",
+            text("none", "fisheye"),
+        ),
+        _camera("nan", "a pose that is no number", pose, _changed(pose, (1, 2, 3), np.nan), number),
+        _camera(
+            "infinite", "an infinite focal length", focal, _changed(focal, (0, 0), np.inf), number
+        ),
+        ONE.reject(
+            "05-package/cameras-no-size",
+            "cameras without a size are rejected",
+            "5.3.3",
+            "manifest/object-missing",
+            _without("/cameras/size"),
+        ),
+        ONE.reject(
+            "05-package/cameras-no-convention",
+            "cameras without a convention are rejected",
+            "5.3.3",
+            "manifest/object-missing",
+            _without("/cameras@convention"),
+        ),
+        WITH_CAMERAS.reject(
+            "05-package/cameras-no-coefficients",
+            "a model of distortion without coefficients is rejected",
+            "5.3.3",
+            "manifest/object-missing",
+            put_all({**CAMERAS, "/cameras/distortion_model": LENSES["/cameras/distortion_model"]}),
+        ),
+    ]
+
+
+TRAINING: dict[str, Array] = {
+    "/training/trained_from": np.array([-1, 0], "<i8"),
+    "/training/iterations": np.array([-1, 2000], "<i8"),
+    "/training/seconds": np.array([-1.0, 12.5], "<f8"),
+}
+
+WITH_TRAINING = PAIR.vary(
+    "05-package/training",
+    "iterations and seconds are recorded for one frame and not for the other",
+    "5.5",
+    put_all(TRAINING),
+)
+
+
+def _training(name: str, what: str, path: str, values: list[Any], code: str = VALUE) -> Case:
+    array = np.array(values, TRAINING[path].dtype)
+    return WITH_TRAINING.reject(
+        f"05-package/training-{name}",
+        f"{what} is rejected",
+        "5.5",
+        code,
+        put_all({**TRAINING, path: array}),
+    )
+
+
+def _quality() -> list[Case]:
+    nan = float("nan")
+    views = {"/quality/view": text("test/0", "test/1")}
+    psnr = np.array([[30.5, nan], [float("inf"), 28.0]], "<f8")
+    everything = {
+        **views,
+        "/quality/psnr": psnr,
+        "/quality/ssim": np.array([[0.9, nan], [nan, 1.0]], "<f8"),
+        "/quality/lpips": np.array([[0.1, nan], [nan, 0.0]], "<f8"),
+    }
+    return [
+        PAIR.vary(
+            "05-package/quality",
+            "quality of some views, not measured as NaN",
+            "5.7",
+            put_all(everything),
+        ),
+        PAIR.vary(
+            "05-package/quality-psnr",
+            "a column of quality can be left out",
+            "5.7",
+            put_all({**views, "/quality/psnr": psnr}),
+        ),
+        PAIR.reject(
+            "05-package/quality-views",
+            "quality with a view too many is rejected",
+            "5.3.3",
+            "manifest/object-shape",
+            put_all({"/quality/view": text("only"), "/quality/psnr": psnr}),
+        ),
+    ]
+
+
+def cases() -> list[Case]:
+    """Return the cases of these clauses."""
+    known = {"/training/requires_grad": np.zeros((2, 1), "u1")}
+    return [
+        *_cameras(),
+        WITH_TRAINING,
+        _training(
+            "iterations",
+            "a negative number of iterations other than -1",
+            "/training/iterations",
+            [-1, -2],
+        ),
+        _training("seconds", "a negative time other than -1", "/training/seconds", [-1.0, -0.5]),
+        _training(
+            "seconds-nan",
+            "a time that is no number",
+            "/training/seconds",
+            [-1.0, float("nan")],
+            "manifest/not-a-number",
+        ),
+        PAIR.reject(
+            "05-package/training-known",
+            "a requires_grad_known of 2 is rejected",
+            "5.5",
+            VALUE,
+            put_all({**known, "/training/requires_grad_known": np.array([0, 2], "u1")}),
+        ),
+        PAIR.reject(
+            "05-package/training-count",
+            "a count of layers of -2 is rejected",
+            "5.5",
+            VALUE,
+            put_all(
+                {
+                    "/training/exclude_layers": np.zeros(0, "<i4"),
+                    "/training/exclude_layers_count": np.array([-1, -2], "<i4"),
+                }
+            ),
+        ),
+        *_quality(),
+    ]

@@ -1,0 +1,244 @@
+"""Runs a program over the vectors, several at a time, and gathers the verdicts."""
+
+from __future__ import annotations
+
+import queue
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from nmc_conformance.judge import (
+    BROKEN,
+    FAIL,
+    GOOD,
+    PASS,
+    XFAIL,
+    XPASS,
+    Judgement,
+    judge_checker,
+    judge_decoder,
+)
+from nmc_conformance.process import Limits
+from nmc_conformance.results import Result
+from nmc_conformance.staging import Stage
+from nmc_conformance.subject import Answer, Description, PersistentSubject, Subject, SubjectError
+from nmc_conformance.vectors import Suite, Vector
+
+Trial: TypeAlias = Callable[[Subject, Description, Vector, Stage], tuple[Judgement, Answer | None]]
+"""Puts one vector to a program, on a fresh stage."""
+
+SERVE = "serve"
+"""Feature of a program that has the persistent mode."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run is made.
+
+    Attributes
+    ----------
+    command : str
+        The program under test.
+    limits : Limits
+        For each vector.
+    jobs : int
+        Vectors at a time.
+    persistent : bool or None
+        Use the persistent mode; None where the program has it.
+    expected_failures : mapping of str to str
+        By vector id, the reason why it is known to fail.
+    """
+
+    command: str
+    limits: Limits = field(default_factory=Limits)
+    jobs: int = 2
+    persistent: bool | None = None
+    expected_failures: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def home() -> Iterator[Path]:
+    """Yield a folder for everything that a run puts on disk."""
+    with tempfile.TemporaryDirectory(prefix="nmc-conformance-", ignore_cleanup_errors=True) as made:
+        yield Path(made)
+
+
+def describe(plan: Plan, parent: Path) -> Description:
+    """Ask a program what it has.
+
+    Raises
+    ------
+    SubjectError
+        If it cannot be started or does not know the protocol.
+    """
+    with Stage(parent) as stage:
+        stage.seal()
+        return Subject(plan.command, plan.limits).describe(stage)
+
+
+def decoder_trial(
+    subject: Subject, description: Description, vector: Vector, stage: Stage
+) -> tuple[Judgement, Answer | None]:
+    """Put one vector to a decoder."""
+    stage.put(vector)
+    answer = subject.decode(stage, vector.frames, vector.max_level)
+    return judge_decoder(vector, description, answer, stage.output), answer
+
+
+def checker_trial(
+    subject: Subject, description: Description, vector: Vector, stage: Stage
+) -> tuple[Judgement, Answer | None]:
+    """Put one vector to a checker."""
+    stage.put(vector)
+    answer = subject.check(stage)
+    return judge_checker(vector, description, answer), answer
+
+
+def run(
+    suite: Suite, plan: Plan, description: Description, trial: Trial, parent: Path
+) -> Iterator[Result]:
+    """Yield the verdict on each vector, as it is found.
+
+    Vectors that are broken are reported too; one that fails stops nothing.
+
+    Parameters
+    ----------
+    suite : Suite
+        The vectors.
+    plan : Plan
+        The program, and how it is run.
+    description : Description
+        What the program says of itself.
+    trial : callable
+        What is done with each vector.
+    parent : Path
+        Folder for the stages.
+    """
+    for name, reason in suite.broken.items():
+        yield Result(name, BROKEN, reason, None, (), (), 0.0)
+    todo: queue.SimpleQueue[Vector] = queue.SimpleQueue()
+    for vector in suite.vectors:
+        todo.put(vector)
+    done: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
+    workers = [
+        threading.Thread(
+            target=_work, args=(todo, done, plan, description, trial, parent), daemon=True
+        )
+        for _ in range(max(1, min(plan.jobs, len(suite.vectors))))
+    ]
+    for worker in workers:
+        worker.start()
+    ended = 0
+    while ended < len(workers):
+        result = done.get()
+        if result is None:
+            ended += 1
+        else:
+            yield result
+    for worker in workers:
+        worker.join()
+
+
+def _work(
+    todo: queue.SimpleQueue[Vector],
+    done: queue.SimpleQueue[Result | None],
+    plan: Plan,
+    description: Description,
+    trial: Trial,
+    parent: Path,
+) -> None:
+    """Take vectors until there are none; the last answer waits for the end of the program."""
+    subject = _subject(plan, description, parent)
+    last: Result | None = None
+    try:
+        while True:
+            try:
+                vector = todo.get_nowait()
+            except queue.Empty:
+                break
+            result = _one(subject, plan, description, trial, vector, parent)
+            if last is not None:
+                done.put(last)
+            last = result
+        if last is not None:
+            left = subject.close()
+            if left and last.verdict == PASS:
+                last = replace(last, verdict=FAIL, detail=f"it left {left} processes running")
+            done.put(last)
+    finally:
+        subject.close()
+        done.put(None)
+
+
+def _subject(plan: Plan, description: Description, parent: Path) -> Subject:
+    wanted = SERVE in description.features if plan.persistent is None else plan.persistent
+    if not wanted:
+        return Subject(plan.command, plan.limits)
+    return PersistentSubject(plan.command, plan.limits, parent)
+
+
+def _one(
+    subject: Subject,
+    plan: Plan,
+    description: Description,
+    trial: Trial,
+    vector: Vector,
+    parent: Path,
+) -> Result:
+    started = time.monotonic()
+    answer: Answer | None = None
+    try:
+        with Stage(parent) as stage:
+            judgement, answer = trial(subject, description, vector, stage)
+    except (OSError, SubjectError) as error:
+        judgement = Judgement(BROKEN, f"{type(error).__name__}: {error}")
+    reason = plan.expected_failures.get(vector.id)
+    if reason is not None:
+        judgement = _expected_to_fail(judgement, reason)
+    return Result(
+        vector=vector.id,
+        verdict=judgement.verdict,
+        detail=judgement.detail,
+        diagnostics=judgement.diagnostics,
+        codes=() if answer is None else answer.codes,
+        clauses=vector.clauses,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _expected_to_fail(judgement: Judgement, reason: str) -> Judgement:
+    if judgement.verdict == PASS:
+        return Judgement(XPASS, f"expected to fail ({reason}), and passes: take it off the list")
+    if judgement.verdict in GOOD or judgement.verdict == BROKEN:
+        return judgement
+    return Judgement(XFAIL, f"{reason} ({judgement.detail})", judgement.diagnostics)
+
+
+def read_expected_failures(path: Path) -> dict[str, str]:
+    """Read a list of expected failures: on each line an id, a space and the reason.
+
+    Raises
+    ------
+    ValueError
+        If a line has no reason.
+    """
+    made: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        name, _, reason = text.partition(" ")
+        if not reason.strip():
+            raise ValueError(f"{path}, line {number}: {name} has no reason")
+        made[name] = reason.strip()
+    return made
+
+
+def select_for_checker(vectors: Sequence[Vector]) -> tuple[Vector, ...]:
+    """Return the vectors that a checker can be judged by: those without a lower level limit."""
+    return tuple(v for v in vectors if v.max_level is None)

@@ -1,0 +1,231 @@
+"""Vectors on disk (clause 11.4): found, validated by their schema, compared with their hashes."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from nmc_spec import schema
+
+VECTOR_FILE = "vector.json"
+
+
+class SuiteError(Exception):
+    """The suite itself is damaged, or nothing of it was selected."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a program shall make of a vector.
+
+    Attributes
+    ----------
+    outcome : str
+        ``"accept"`` or ``"reject"``.
+    stage : str
+        Of a refusal: ``"open"``, ``"frame"`` or ``"check"``; else empty.
+    codes : tuple of str
+        Codes that a refusal may name.
+    state_digests : tuple of str or None
+        By frame; None where a program shall not return the frame.
+    or_unsupported : bool
+        Whether *unsupported* is as good as a refusal.
+    warnings : tuple of str
+        Codes that a checker warns with.
+    """
+
+    outcome: str
+    stage: str
+    codes: tuple[str, ...]
+    state_digests: tuple[str | None, ...]
+    or_unsupported: bool
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Vector:
+    """One vector.
+
+    Attributes
+    ----------
+    id, summary, clauses, profile, level, requires
+        As in ``vector.json``.
+    folder : Path
+        Where it lies.
+    input : Path
+        Its package.
+    hashes : str or mapping of str to str
+        SHA-256 of the file, or of each file of the directory.
+    prepare : sequence of mapping
+        Steps on the copy that a program gets.
+    frames : tuple of int
+        Frames that are asked for.
+    max_level : int or None
+        Level that a decoder is told to accept at most.
+    derived_from : str or None
+        The vector that it differs from in one thing.
+    expected : Expected
+        What shall come out.
+    """
+
+    id: str
+    summary: str
+    clauses: tuple[str, ...]
+    profile: str
+    level: int
+    requires: tuple[str, ...]
+    folder: Path
+    input: Path
+    hashes: str | Mapping[str, str]
+    prepare: Sequence[Mapping[str, Any]]
+    frames: tuple[int, ...]
+    max_level: int | None
+    derived_from: str | None
+    expected: Expected
+
+    def damage(self) -> str:
+        """Return how the input differs from its hashes; empty where it does not."""
+        if isinstance(self.hashes, str):
+            return _difference(self.input, self.hashes)
+        found = {p.relative_to(self.input).as_posix() for p in self.input.rglob("*") if p.is_file()}
+        surplus = sorted(found - self.hashes.keys())
+        if surplus:
+            return f"{surplus[0]} is not part of the vector"
+        for name, digest in self.hashes.items():
+            wrong = _difference(self.input / name, digest)
+            if wrong:
+                return wrong
+        return ""
+
+
+def _difference(path: Path, digest: str) -> str:
+    if not path.is_file():
+        return f"{path.name} is missing"
+    if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+        return f"{path.name} is not the file that the vector names"
+    return ""
+
+
+def parse(content: Any, folder: Path) -> Vector:
+    """Return the vector of a parsed ``vector.json``.
+
+    Raises
+    ------
+    SuiteError
+        If it breaks its schema.
+    """
+    try:
+        jsonschema.validate(content, dict(schema("vector")))
+    except jsonschema.ValidationError as error:
+        raise SuiteError(f"{folder}: {error.json_path}: {error.message}") from None
+    want, request = content["expected"], content.get("request", {})
+    digests = tuple(want.get("state_digests", ()))
+    return Vector(
+        id=content["id"],
+        summary=content["summary"],
+        clauses=tuple(content["clauses"]),
+        profile=content["profile"],
+        level=content["level"],
+        requires=tuple(content["requires"]),
+        folder=folder,
+        input=folder / content["input"]["path"],
+        hashes=content["input"]["sha256"],
+        prepare=content["input"].get("prepare", ()),
+        frames=tuple(request.get("frames", range(len(digests) or 1))),
+        max_level=request.get("max_level"),
+        derived_from=content["derived_from"],
+        expected=Expected(
+            outcome=want["outcome"],
+            stage=want.get("stage", ""),
+            codes=tuple(want.get("codes", ())),
+            state_digests=digests,
+            or_unsupported=want.get("or_unsupported", False),
+            warnings=tuple(want.get("warnings", ())),
+        ),
+    )
+
+
+def load(folder: Path) -> Vector:
+    """Return the vector of a folder.
+
+    Raises
+    ------
+    SuiteError
+        If its ``vector.json`` is damaged.
+    """
+    try:
+        content = json.loads((folder / VECTOR_FILE).read_bytes())
+    except (OSError, ValueError) as error:
+        raise SuiteError(f"{folder / VECTOR_FILE}: {error}") from None
+    return parse(content, folder)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Vectors and what is wrong with the suite.
+
+    Attributes
+    ----------
+    root : Path
+        Folder of the vectors.
+    vectors : tuple of Vector
+        In the order of their ids.
+    broken : mapping of str to str
+        By id or folder: vectors that cannot be used, with the reason.
+    """
+
+    root: Path
+    vectors: tuple[Vector, ...]
+    broken: Mapping[str, str]
+
+
+def default_root() -> Path:
+    """Return the folder of the vectors in a checkout or an unpacked archive."""
+    return Path(__file__).resolve().parents[1] / "vectors"
+
+
+def load_suite(root: Path, select: Sequence[str] = ()) -> Suite:
+    """Load the vectors of a folder.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the vectors.
+    select : sequence of str
+        Patterns of ids, such as ``06-segment/*``; none selects all.
+
+    Raises
+    ------
+    SuiteError
+        If nothing is selected.
+    """
+    vectors: dict[str, Vector] = {}
+    broken: dict[str, str] = {}
+    for path in sorted(root.glob(f"*/*/{VECTOR_FILE}")):
+        place = path.parent.relative_to(root).as_posix()
+        if select and not any(fnmatch.fnmatchcase(place, pattern) for pattern in select):
+            continue
+        try:
+            vector = load(path.parent)
+        except SuiteError as error:
+            broken[place] = str(error)
+            continue
+        if vector.id in vectors:
+            broken[place] = f"the id {vector.id} occurs twice"
+        elif vector.id != place:
+            broken[place] = f"its id is {vector.id}"
+        elif damage := vector.damage():
+            broken[place] = damage
+        else:
+            vectors[vector.id] = vector
+    if not vectors and not broken:
+        wanted = f" that match {' '.join(select)}" if select else ""
+        raise SuiteError(f"{root} holds no vectors{wanted}")
+    return Suite(root, tuple(vectors.values()), broken)

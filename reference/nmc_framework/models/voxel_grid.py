@@ -1,0 +1,58 @@
+"""The family ``voxel_grid``: densities and colours on dense lattices, no network at all.
+
+After Yu et al. 2022 (Plenoxels): a log-density and spherical harmonics of colour at every vertex,
+interpolated; here summed over a few lattices, coarse to fine, which takes the place of their total
+variation prior: what a fine lattice does not need to say, a coarse one says smoothly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from nmc_framework.models.field import ModelError
+from nmc_framework.models.grid_encoding import GridLevel, encode, spherical_harmonics
+from nmc_framework.models.marched import MARCHING, MarchedField
+
+#: A lattice is dense whatever its size: no table is ever too small for it.
+_DENSE = 62
+_CHANNELS = 3
+
+
+class VoxelGrid(MarchedField):
+    """See the module; ``cells`` are the lattices' sides, ``harmonics`` 1 or 4 a colour channel."""
+
+    family: ClassVar[str] = "voxel_grid"
+    learning_rates: ClassVar[tuple[float, float]] = (1e-1, 5e-2)
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Return the configuration of a room of about two scene units."""
+        return MARCHING | {"cells": [12, 24, 48, 80], "harmonics": 1}
+
+    def __init__(self, configuration: Mapping[str, Any]) -> None:
+        super().__init__(configuration)
+        c = self.configuration
+        if c["harmonics"] not in {1, 4, 9}:
+            raise ModelError(f"voxel_grid has 1, 4 or 9 harmonics, not {c['harmonics']}")
+        self.width = 1 + _CHANNELS * c["harmonics"]
+        self.levels = nn.ModuleList(GridLevel(n, self.width, _DENSE) for n in c["cells"])
+
+    def layers(self) -> Sequence[nn.Module]:
+        """Return the lattices, coarse to fine."""
+        return list(self.levels)
+
+    def field(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the sum of the lattices at points (N, 3)."""
+        levels = [level for level in self.levels if isinstance(level, GridLevel)]
+        summed = encode(points, levels).view(len(points), len(levels), self.width).sum(dim=1)
+        return summed[:, 0], summed[:, 1:]
+
+    def colour(self, features: Tensor, directions: Tensor) -> Tensor:
+        """Evaluate the harmonics; 0 stands for middle grey."""
+        basis = spherical_harmonics(directions)[:, : self.configuration["harmonics"]]
+        coefficients = features.view(len(features), _CHANNELS, -1)
+        return torch.sigmoid((coefficients * basis[:, None]).sum(dim=2) / basis[:1, :1])

@@ -1,0 +1,176 @@
+"""Where finished frames go: a package, or a folder of checkpoints; both can be taken up again.
+
+Each frame is on disk before the next one begins, so that a killed run loses the frame in hand only
+(clause 5.2: the model of frame t-1 and the one made from it are kept side by side).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+import nmc
+from nmc_framework.cameras import Camera
+from nmc_framework.models import ModelError, RadianceModel
+from nmc_framework.training.chain import (
+    Progress,
+    Schedule,
+    TrainedFrame,
+    TrainingError,
+    train_chain,
+)
+from nmc_framework.training.pixels import FrameViews
+
+FrameSource = Callable[[int], Iterable[FrameViews]]
+
+
+class Store(Protocol):
+    """Finished frames, in order."""
+
+    def __len__(self) -> int: ...
+
+    def last_state(self) -> Mapping[str, Any]:
+        """Return the state of the last finished frame."""
+
+    def append(self, frame: TrainedFrame) -> None:
+        """Put a finished frame on disk."""
+
+
+class PackageStore:
+    """Finished frames in an open :class:`nmc.Writer`; make it with ``resume=True``."""
+
+    def __init__(self, writer: nmc.Writer) -> None:
+        self._writer = writer
+
+    def __len__(self) -> int:
+        return len(self._writer)
+
+    def last_state(self) -> Mapping[str, Any]:
+        """Return the state that the writer decoded, or was given, last."""
+        return self._writer.last_state
+
+    def append(self, frame: TrainedFrame) -> None:
+        """Code the frame."""
+        self._writer.append(
+            frame.state,
+            presentation_time=frame.index,
+            requires_grad=frame.freezing.requires_grad,
+            exclude_layers=list(frame.freezing.exclude_layers),
+            iterations=frame.iterations,
+            seconds=frame.seconds,
+            trained_from_previous=frame.index > 0,
+        )
+
+
+class CheckpointFolder:
+    """One safetensors file a frame, ``frame_00000000.safetensors`` and so on, and ``chain.json``.
+
+    Raises
+    ------
+    ModelError
+        When the folder holds another family's chain, or another configuration's.
+    """
+
+    def __init__(self, folder: Path, model: RadianceModel) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        head = {"family": model.family, "configuration": model.configuration}
+        path = folder / "chain.json"
+        if path.exists():
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if found != json.loads(json.dumps(head)):
+                raise ModelError(
+                    f"{folder.name} holds a chain of {found.get('family')!r} with another "
+                    f"configuration than this {model.family!r} model; choose another folder"
+                )
+        else:
+            _put(path, json.dumps(head, indent=1).encode())
+
+    def __len__(self) -> int:
+        count = 0
+        while self._path(count).exists():
+            count += 1
+        return count
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return the state of a frame."""
+        path = self._path(index)
+        try:
+            return dict(load_file(path))
+        except (OSError, SafetensorError) as error:
+            raise ModelError(f"{path.name} cannot be read: {error}") from error
+
+    def last_state(self) -> Mapping[str, Any]:
+        """Return the state of the last finished frame."""
+        return self[len(self) - 1]
+
+    def append(self, frame: TrainedFrame) -> None:
+        """Write the frame under another name first, so that a half-written one never counts."""
+        if frame.index != len(self):
+            raise ModelError(f"frame {frame.index} does not follow frame {len(self) - 1}")
+        record = {
+            "index": frame.index,
+            "iterations": frame.iterations,
+            "seconds": frame.seconds,
+            "exclude_layers": list(frame.freezing.exclude_layers),
+        }
+        partial = self._path(frame.index).with_suffix(".partial")
+        save_file(frame.state, partial, metadata={"frame": json.dumps(record)})
+        partial.replace(self._path(frame.index))
+
+    def _path(self, index: int) -> Path:
+        return self.folder / f"frame_{index:08d}.safetensors"
+
+
+def train_into(
+    store: Store,
+    model: RadianceModel,
+    cameras: Sequence[Camera],
+    frames: FrameSource,
+    schedule: Schedule | None = None,
+    *,
+    report: Callable[[Progress], None] | None = None,
+) -> Iterator[TrainedFrame]:
+    """Train a chain into ``store``, going on where it ends; yield each frame once it is on disk.
+
+    Parameters
+    ----------
+    store
+        May hold frames already: these are not trained again, and what follows is bit for bit what
+        an uninterrupted run would have made.
+    model
+        With random weights; a store's last state is loaded into it.
+    frames
+        Called with the index of the first frame wanted; yields frames from there on.
+    cameras, schedule, report
+        As in :func:`~nmc_framework.training.train_chain`.
+
+    Raises
+    ------
+    TrainingError
+        When the frames do not begin where they were asked to.
+    ModelError
+        When the store's state is of another architecture.
+    """
+    done = len(store)
+    views = iter(frames(max(done - 1, 0)))
+    before = None
+    if done:
+        model.load(store.last_state())
+        before = next(views, None)
+        if before is None or before.index != done - 1:
+            raise TrainingError(f"the frames were to begin with frame {done - 1}, to go on from it")
+    for frame in train_chain(model, cameras, views, schedule, before=before, report=report):
+        store.append(frame)
+        yield frame
+
+
+def _put(path: Path, data: bytes) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(data)
+    partial.replace(path)

@@ -1,0 +1,182 @@
+"""Small chains and packages for tests, and tools that take packages apart and forge them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+import nmc
+from nmc_format import segment, zip64
+from nmc_format.dtypes import PackedArray, dtype_of, to_words
+from nmc_format.manifest_file import read_objects, write_manifest
+from nmc_format.package import segment_name
+
+State = dict[str, Any]
+
+LAYERS = {"body.weight": 0, "body.bias": 0, "head.weight": 1, "frozen": 2}
+FROZEN = {"body.weight": True, "body.bias": True, "head.weight": True, "frozen": False}
+
+
+def chain(frames: int = 6, seed: int = 0) -> list[State]:
+    """Return states as fine-tuning makes them: most change a little, some not at all."""
+    rng = np.random.default_rng(seed)
+    weight = rng.normal(size=(32, 16)).astype("f4")
+    head = rng.normal(size=(16, 8)).astype(ml_dtypes.bfloat16)
+    bias = np.zeros(16, "f2")
+    fixed = {
+        "frozen": rng.normal(size=400).astype("f8"),
+        "empty": np.zeros((0, 3), "f4"),
+        "table": np.arange(64, dtype="u1"),
+    }
+    states = []
+    for t in range(frames):
+        states.append(
+            {
+                "body.weight": weight,
+                "body.bias": bias,
+                "head.weight": head,
+                **fixed,
+                "steps": np.array(100 * t, "i8"),
+            }
+        )
+        step = (1e-3 * rng.normal(size=weight.shape)).astype("f4")
+        weight = weight + step * np.abs(weight)
+        bias = bias + rng.normal(size=16).astype("f2") / 100
+        head = (head.astype("f4") * 1.01).astype(ml_dtypes.bfloat16)
+    return states
+
+
+def write(path: Path, states: list[State], **options: Any) -> Path:
+    """Write a package of some states."""
+    with nmc.Writer(path, **options) as writer:
+        for state in states:
+            writer.append(state)
+    return path
+
+
+def write_trained(path: Path, states: list[State], **options: Any) -> Path:
+    """Write a package of a chain with everything that a manifest may record."""
+    cameras = nmc.Cameras(
+        ["left", "right"],
+        np.full((2, 2), 64),
+        np.ones((2, 4)),
+        np.tile(np.eye(3, 4), (2, 1, 1)),
+        np.eye(4),
+        ["opencv", "none"],
+        np.zeros((2, 5)),
+    )
+    defaults = {"key_every": 3, "layers": LAYERS, "buffers": ["steps", "table", "empty"]}
+    with nmc.Writer(path, **(defaults | options)) as writer:
+        for t, state in enumerate(states):
+            flags = {name: FROZEN[name] or t == 0 for name in FROZEN}
+            writer.append(state, requires_grad=flags, iterations=10 + t, seconds=0.5)
+        writer.set_cameras(cameras)
+        writer.set_quality(nmc.Quality(["left"], {"psnr": np.full((len(states), 1), 30.0)}))
+    return path
+
+
+def bits(array: Any) -> tuple[str, tuple[int, ...], bytes]:
+    """Return all that makes a tensor what it is."""
+    return dtype_of(array).name, tuple(array.shape), to_words(array).tobytes()
+
+
+def same_state(a: State, b: State) -> bool:
+    """Whether two states are equal, bit for bit (clause 4.4)."""
+    return a.keys() == b.keys() and all(bits(a[name]) == bits(b[name]) for name in a)
+
+
+def assert_states(path: Path, states: list[State]) -> None:
+    """Check that a package is accepted and holds exactly these states."""
+    report = nmc.check(path)
+    assert report.findings == (), report.findings
+    with nmc.open(path) as sequence:
+        assert len(sequence) == len(states)
+        for t, (found, expected) in enumerate(zip(sequence, states, strict=True)):
+            assert same_state(found, expected), f"frame {t}"
+
+
+def members(path: Path) -> dict[str, bytes]:
+    """Return the members of a package of either form."""
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.is_file())
+        return {p.relative_to(path).as_posix(): p.read_bytes() for p in files}
+    import zipfile
+
+    with zipfile.ZipFile(path) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def zipped(path: Path, parts: list[tuple[str, bytes]]) -> Path:
+    """Write a file package of these members, whatever their names."""
+    folder = path.with_suffix(".members")
+    folder.mkdir()
+    sources = []
+    for i, (name, data) in enumerate(parts):
+        (folder / str(i)).write_bytes(data)
+        sources.append((name, folder / str(i)))
+    stream = io.BytesIO()
+    zip64.write(stream, sources)
+    path.write_bytes(stream.getvalue())
+    shutil.rmtree(folder)
+    return path
+
+
+def objects_of(package: Path) -> dict[str, np.ndarray]:
+    """Return the objects of the manifest of a directory package."""
+    return read_objects((package / "manifest.h5").read_bytes())
+
+
+def put_objects(package: Path, objects: dict[str, np.ndarray]) -> None:
+    """Write another manifest; its digest is right."""
+    write_manifest(package / "manifest.h5", objects)
+
+
+def edit(package: Path, path: str, change: Any) -> None:
+    """Change one object of the manifest in place, or by its return value; the digest is right."""
+    objects = objects_of(package)
+    array = objects[path].copy()
+    result = change(array)
+    objects[path] = array if result is None else result
+    put_objects(package, objects)
+
+
+def segment_path(package: Path, t: int) -> Path:
+    """Return where the segment of one frame lies in a directory package."""
+    return package / segment_name(t)
+
+
+def seal(package: Path) -> None:
+    """Make the manifest say of each segment what is on disk."""
+    objects = objects_of(package)
+    for t in range(len(objects["/frames/coding"])):
+        data = segment_path(package, t).read_bytes()
+        objects["/frames/segment_length"][t] = len(data)
+        digest = hashlib.sha256(data).digest()
+        objects["/frames/segment_sha256"][t] = np.frombuffer(digest, "u1")
+    put_objects(package, objects)
+
+
+def rebuild(package: Path, t: int, **changes: Any) -> None:
+    """Serialise one segment anew with some parts replaced, and seal the package."""
+    found = segment.parse(segment_path(package, t).read_bytes(), "x")
+    streams = [s for s in (found.raw, found.integer) if s is not None]
+    parts = {
+        "parent": found.parent,
+        "state": found.state,
+        "modes": found.modes,
+        "shapes": found.shapes,
+        "payloads": {s.name: bytes(s.data) for s in streams},
+    }
+    for name, value in changes.items():
+        parts[name] = value(parts[name]) if callable(value) else value
+    segment_path(package, t).write_bytes(b"".join(map(bytes, segment.serialize(**parts))))
+    seal(package)
+
+
+PACKED = PackedArray("F4", (3, 4), np.arange(6, dtype=np.uint8))

@@ -1,0 +1,184 @@
+"""Bad input: each way of damage gives its code and its place, and never a wrong state.
+
+A case is a valid package, damaged in one way, with all findings that ``nmc.check`` makes of it:
+what merely follows from a finding is not among them. Frames of other groups stay readable, and a
+frame that cannot be decoded is refused. ``test_every_code_has_a_case`` keeps the table complete.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import bad_hdf5
+import bad_manifests
+import bad_packages
+import bad_segments
+import numpy as np
+import pytest
+from bad_cases import CASES, FRAMES
+from nmc_samples import chain, edit, rebuild, same_state, write, write_trained
+
+import nmc
+import nmc_spec
+
+TABLES = (bad_segments, bad_packages, bad_hdf5, bad_manifests)
+"""The modules that hold the cases; importing them has filled CASES."""
+
+
+@pytest.fixture(scope="module")
+def states():
+    return chain(FRAMES)
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory, states) -> dict[str, Path]:
+    """Valid packages to damage."""
+    root = tmp_path_factory.mktemp("sources")
+    kinds = {
+        "folder": {"entropy": "none", "directory": True},
+        "baseline": {"profile": "baseline", "directory": True},
+        "zstd": {"entropy": "zstd", "directory": True},
+        "nmc": {"entropy": "nmc", "directory": True},
+        "file": {"entropy": "none"},
+    }
+    made = {n: write_trained(root / f"{n}.nmc", states, **o) for n, o in kinds.items()}
+    growing = [dict(s) for s in states]
+    for state in growing[2:]:
+        state["late"] = np.ones(3, "f4")
+    made["growing"] = write(root / "growing.nmc", growing, key_every=3, directory=True)
+    return made
+
+
+@pytest.fixture(scope="module")
+def more_sources(sources, tmp_path_factory):
+    """Packages that only a few cases need."""
+    root = tmp_path_factory.mktemp("more")
+    rng = np.random.default_rng(0)
+    retyped = [{"w": rng.normal(size=(3,)).astype("f4" if t < 3 else "f8")} for t in range(6)]
+    retyped[1]["w"] = retyped[0]["w"]
+    path = write(root / "retyped.nmc", retyped, key_every=3, directory=True, entropy="none")
+    edit(path, "/model/tensors/first_frame", np.zeros_like)
+    for t in range(3):
+        rebuild(path, t, modes=lambda m: np.append(m, np.uint8(0)))
+    vanishing = root / "vanishing.nmc"
+    with nmc.Writer(vanishing, key_every=3, directory=True) as writer:
+        for t in range(6):
+            state = {"a": np.full(3, t, "f4")} | ({"b": np.full(3, t, "f4")} if t < 2 else {})
+            writer.append(state, requires_grad=dict.fromkeys(state, True))
+    return {**sources, "retyped": path, "vanishing": vanishing}
+
+
+@pytest.fixture(scope="module")
+def right_states(more_sources):
+    found = {}
+    for name, path in more_sources.items():
+        with nmc.open(path) as sequence:
+            found[name] = list(sequence)
+    return found
+
+
+def copy_of(source: Path, folder: Path) -> Path:
+    target = folder / source.name
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copy(source, target)
+    return target
+
+
+@pytest.mark.parametrize("case_", CASES, ids=lambda c: c.name)
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_damage(case_, more_sources, right_states, tmp_path) -> None:
+    path = copy_of(more_sources[case_.source], tmp_path)
+    case_.damage(path)
+
+    report = nmc.check(path)
+    found = sorted((f.code, str(f.place)) for f in report.findings)
+    expected = sorted((code, place.replace("PKG", str(path))) for code, place in case_.findings)
+    assert [code for code, _ in found] == [code for code, _ in expected], report.findings
+    for (_, actual), (_, place) in zip(found, expected, strict=True):
+        assert place in {"*", actual}, report.findings
+    assert all(str(f).isprintable() for f in report.findings)
+    errors = [f for f in report.findings if f.severity == "error"]
+    assert report.accepted == (not errors)
+
+    right = right_states[case_.source]
+    readable = set()
+    try:
+        sequence = nmc.open(path)
+    except nmc.FormatError as error:
+        assert error.finding.code in {f.code for f in errors}, error
+    else:
+        with sequence:
+            for t in [5, 0, 2, 1, 4, 3][: len(sequence)]:
+                try:
+                    state = sequence[t]
+                except nmc.FormatError:
+                    continue
+                assert same_state(state, right[t]), f"a wrong state of frame {t} was returned"
+                readable.add(t)
+    assert readable == case_.healthy
+
+
+def test_the_sources_are_valid(more_sources) -> None:
+    for path in more_sources.values():
+        assert nmc.check(path).findings == ()
+
+
+# --- codes that come from writing and from the host ---
+
+
+def refused(code: str, action: Callable[[], object]) -> nmc.Finding:
+    with pytest.raises(nmc.FormatError) as caught:
+        action()
+    assert caught.value.finding.code == code, caught.value
+    return caught.value.finding
+
+
+def test_writing_over_something(tmp_path, states) -> None:
+    path = write(tmp_path / "a.nmc", states[:1])
+    before = path.read_bytes()
+    assert refused("host/exists", lambda: nmc.Writer(path)).place.file == str(path)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "precious").write_text("x")
+    refused("host/exists", lambda: nmc.Writer(folder, directory=True))
+    refused("host/exists", lambda: nmc.Writer(folder))
+    refused("host/exists", lambda: nmc.Writer(folder, overwrite=True))
+    assert path.read_bytes() == before
+    assert (folder / "precious").exists()
+    refused("host/failed", lambda: nmc.Writer(path / "inside.nmc"))
+
+
+def test_a_full_disk(tmp_path, states, monkeypatch) -> None:
+    path = tmp_path / "a.nmc"
+    writer = nmc.Writer(path)
+    writer.append(states[0])
+    real = Path.open
+
+    def full(self, mode="r", *args, **kwargs):
+        if "w" in mode and self.suffix == ".new":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(self, mode, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", full)
+    found = refused("host/no-space", lambda: writer.append(states[1]))
+    assert found.place.file == str(path)
+    monkeypatch.undo()
+    assert len(writer) == 1
+
+
+SEEN_ELSEWHERE = {"host/exists", "host/no-space"}
+"""Codes that writing gives: test_writing_over_something and test_a_full_disk."""
+
+
+def test_every_code_has_a_case() -> None:
+    """A code of the catalogue that no damage gives is no code."""
+    chapters = {"package", "manifest", "profile", "segment", "decoding", "freezing", "host"}
+    codes = {code for code in nmc_spec.issues() if code.partition("/")[0] in chapters}
+    seen = {code for case_ in CASES for code, _ in case_.findings} | SEEN_ELSEWHERE
+    assert codes - seen == set()
+    assert seen - codes == set()
