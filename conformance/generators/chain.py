@@ -169,10 +169,28 @@ def difference(dtype: str, before: bytes, after: bytes) -> bytes:
     return np.subtract(np.frombuffer(after, width), np.frombuffer(before, width)).tobytes()
 
 
-def planes(dtype: str, data: bytes) -> bytes:
-    """Return the byte planes of a tensor (clause 6.3.2)."""
+FLOATING = frozenset(
+    {"F8_E5M2", "F8_E4M3", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "F16", "BF16", "F32", "C64", "F64"}
+)
+"""Element types whose words have an exponent (table 4-1)."""
+
+
+def folded(stream: str, dtype: str, data: bytes) -> bytes:
+    """Return the words of a tensor folded for Zstandard (clause 6.3.2)."""
     width = WORD_BYTES[dtype]
-    return b"".join(data[k::width] for k in range(width))
+    bits = 8 * width
+    words = [int.from_bytes(data[i : i + width], "little") for i in range(0, len(data), width)]
+    if stream == "integer":
+        words = [2 * y if y < 1 << (bits - 1) else 2 * ((1 << bits) - y) - 1 for y in words]
+    elif dtype in FLOATING:
+        words = [(x << 1 | x >> (bits - 1)) % (1 << bits) for x in words]
+    return b"".join(x.to_bytes(width, "little") for x in words)
+
+
+def planes(stream: str, tensors: list[tuple[str, bytes]]) -> bytes:
+    """Return the byte planes of all tensors of a stream (clause 6.3.2)."""
+    words = [(WORD_BYTES[dtype], folded(stream, dtype, data)) for dtype, data in tensors]
+    return b"".join(data[k::width] for k in range(7, -1, -1) for width, data in words if width > k)
 
 
 def stored_zstd(content: bytes) -> bytes:
@@ -220,7 +238,7 @@ def streams_of(chain: Chain, t: int) -> Streams:
         if coding == "none":
             made[name] = b"".join(data for _, data in plain[name])
         elif coding == "zstd":
-            content = b"".join(planes(dtype, data) for dtype, data in plain[name])
+            content = planes(name, plain[name])
             made[f"{name}.zstd"] = stored_zstd(content)
         else:
             made[f"{name}.{coding}"] = frame.payloads[f"{name}.{coding}"]

@@ -26,7 +26,15 @@ MODULES = (
     "package_cases",
     "zip_cases",
     "manifest_cases",
+    "table_cases",
     "record_cases",
+    "hdf5_cases",
+    "library_cases",
+    "segment_cases",
+    "header_cases",
+    "decoding_cases",
+    "freezing_cases",
+    "profile_cases",
     "model_cases",
 )
 """Generators, each a module with ``cases()``. The worked example has a program of its own."""

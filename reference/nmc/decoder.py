@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from nmc.arithmetic import History
     from nmc.state import State
-    from nmc_format.dtypes import Words
+    from nmc_format.dtypes import Dtype, Words
     from nmc_format.manifest import FrameRecord, Manifest, TensorRow
     from nmc_format.plan import FramePlan, PlannedTensor
     from nmc_format.segment import Segment, Stream
@@ -77,10 +77,8 @@ def decode_frame(
     return {t.row: made[t.row] for t in plan.tensors}
 
 
-def _like(
-    tensors: Sequence[PlannedTensor], table: Sequence[TensorRow]
-) -> list[tuple[np.dtype[np.unsignedinteger], int]]:
-    return [(word_dtype(table[t.row].dtype), t.size) for t in tensors]
+def _like(tensors: Sequence[PlannedTensor], table: Sequence[TensorRow]) -> list[tuple[Dtype, int]]:
+    return [(table[t.row].dtype, t.size) for t in tensors]
 
 
 def _empty(tensors: Sequence[PlannedTensor], table: Sequence[TensorRow]) -> list[Words]:
@@ -94,7 +92,7 @@ def _raw(
     if stream is None:
         return _empty(tensors, table)
     if stream.coding == "zstd":
-        return streams.decompress(stream, _like(tensors, table), segment.file)
+        return streams.decompress(stream, _like(tensors, table), segment.file, differences=False)
     if stream.coding == "none":
         words = streams.split(stream.data, _like(tensors, table))
         return [np.require(w, requirements="A") for w in words]
@@ -116,7 +114,9 @@ def _integer(
     if stream.coding == "nmc":
         return _coded(tensors, table, segment, stream, before, history)
     if stream.coding == "zstd":
-        differences = streams.decompress(stream, _like(tensors, table), segment.file)
+        differences = streams.decompress(
+            stream, _like(tensors, table), segment.file, differences=True
+        )
     else:
         differences = streams.split(stream.data, _like(tensors, table))
     return [

@@ -28,6 +28,9 @@ EFFORTS: tuple[Effort, ...] = ("fast", "strong", "max")
 Entropy: TypeAlias = Literal["none", "zstd", "nmc"]
 ENTROPIES: tuple[Entropy, ...] = ("none", "zstd", "nmc")
 
+_SAMPLES = 4096
+_FEWEST = 64
+
 ZSTD_LEVELS = {"fast": 1, "strong": 7, "max": 19}
 
 
@@ -98,7 +101,7 @@ def encode_delta(
     """
     modes = np.full(len(rows), ABSENT, np.uint8)
     for row, tensor in state.items():
-        modes[row] = _mode(tensor, before.get(row))
+        modes[row] = _mode(tensor, before.get(row), entropy)
     changed = [row for row in state if modes[row] == INTEGER]
     payloads = _raw(state, [row for row in state if modes[row] == RAW], entropy, effort)
     if any(state[row].words.size for row in changed):
@@ -106,12 +109,27 @@ def encode_delta(
     return _serialize(state, rows, modes, payloads, parent)
 
 
-def _mode(tensor: Tensor, reference: Tensor | None) -> int:
+def _mode(tensor: Tensor, reference: Tensor | None, entropy: Entropy) -> int:
     if reference is tensor:
         return SKIP
     if reference is None or reference.shape != tensor.shape:
         return RAW
+    if entropy != "none" and _is_unrelated(tensor.words, reference.words):
+        return RAW
     return INTEGER
+
+
+def _is_unrelated(words: Words, reference: Words) -> bool:
+    """Whether differences are as large as the words, so that coding them gains nothing.
+
+    Looks at some thousand words: more than half of the differences reach into the upper three
+    sixteenths of the bits. Those of a fine-tuned tensor are far below.
+    """
+    stride = max(1, words.size // _SAMPLES)
+    some, before = words[::stride], reference[::stride]
+    distance = np.minimum(some - before, before - some)
+    limit = 1 << (8 * words.itemsize * 13 // 16)
+    return some.size >= _FEWEST and 2 * int((distance >= limit).sum()) > some.size
 
 
 def _serialize(
@@ -132,15 +150,15 @@ def _serialize(
 
 
 def _raw(state: State, raw: Sequence[int], entropy: Entropy, effort: Effort) -> dict[str, Buffer]:
-    tensors = [state[row].words for row in raw]
-    size = sum(words.nbytes for words in tensors)
+    tensors = [(state[row].dtype, state[row].words) for row in raw]
+    size = sum(words.nbytes for _, words in tensors)
     if not size:
         return {}
     if entropy != "none":
-        coded = streams.compress(tensors, ZSTD_LEVELS[effort])
+        coded = streams.compress(tensors, ZSTD_LEVELS[effort], differences=False)
         if len(coded) < size:
             return {"raw.zstd": coded}
-    return {"raw": streams.join(tensors)}
+    return {"raw": streams.join([words for _, words in tensors])}
 
 
 def _integer(
@@ -161,7 +179,8 @@ def _integer(
         for row in changed
     ]
     if entropy == "zstd":
-        coded = streams.compress(differences, ZSTD_LEVELS[effort])
+        tensors = [(state[row].dtype, d) for row, d in zip(changed, differences, strict=True)]
+        coded = streams.compress(tensors, ZSTD_LEVELS[effort], differences=True)
         if len(coded) < sum(d.nbytes for d in differences):
             return {"integer.zstd": coded}
     return {"integer": streams.join(differences)}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import zstandard
 
+from nmc_format.dtypes import Dtype, word_dtype
 from nmc_format.issues import refuse
 
 if TYPE_CHECKING:
@@ -20,22 +21,20 @@ _MAX_WINDOW_LOG = 27
 """128 MiB: the window that ``zstd --ultra`` stays within; a larger one is refused (6.3.2)."""
 
 
-def split(
-    stream: bytes | memoryview, like: Sequence[tuple[np.dtype[np.unsignedinteger], int]]
-) -> list[Words]:
+def split(stream: bytes | memoryview, like: Sequence[tuple[Dtype, int]]) -> list[Words]:
     """Cut a plain stream into the words of its tensors; the results share its memory.
 
     Parameters
     ----------
     stream : bytes-like
         The plain stream.
-    like : sequence of (word dtype, bytes)
+    like : sequence of (Dtype, bytes)
         One for each tensor, in order.
     """
     words = []
     start = 0
     for dtype, size in like:
-        words.append(np.frombuffer(stream, dtype, size // dtype.itemsize, start))
+        words.append(np.frombuffer(stream, word_dtype(dtype), size // dtype.word_bytes, start))
         start += size
     return words
 
@@ -50,18 +49,49 @@ def _compressor(level: int) -> zstandard.ZstdCompressor:
     return zstandard.ZstdCompressor(level=level, write_checksum=False, write_content_size=True)
 
 
-def compress(tensors: Sequence[Words], level: int) -> bytes:
-    """Code some tensors with zstd over their byte planes (clause 6.3.2)."""
-    planes = [
-        np.ascontiguousarray(words.view(np.uint8).reshape(-1, words.itemsize).T).data
-        for words in tensors
-        if words.size
+def compress(tensors: Sequence[tuple[Dtype, Words]], level: int, *, differences: bool) -> bytes:
+    """Code some tensors with zstd over their byte planes (clause 6.3.2).
+
+    Parameters
+    ----------
+    tensors : sequence of (Dtype, words)
+        In order.
+    level : int
+        Level of zstd.
+    differences : bool
+        Whether the words are differences (stream ``integer``), not tensors (stream ``raw``).
+    """
+    folded = [_fold(words, dtype, differences=differences) for dtype, words in tensors]
+    planes = [words.view(np.uint8).reshape(-1, words.itemsize).T for words in folded]
+    content = [
+        np.ascontiguousarray(plane[k]).data
+        for k in range(7, -1, -1)
+        for plane in planes
+        if len(plane) > k
     ]
-    return _compressor(level).compress(b"".join(planes))
+    return _compressor(level).compress(b"".join(content))
+
+
+def _fold(words: Words, dtype: Dtype, *, differences: bool) -> Words:
+    one, last = words.dtype.type(1), words.dtype.type(8 * words.itemsize - 1)
+    if differences:
+        return (words << one) ^ -(words >> last)
+    if dtype.exponent_bits:
+        return (words << one) | (words >> last)
+    return words
+
+
+def _unfold(words: Words, dtype: Dtype, *, differences: bool) -> Words:
+    one, last = words.dtype.type(1), words.dtype.type(8 * words.itemsize - 1)
+    if differences:
+        return (words >> one) ^ -(words & one)
+    if dtype.exponent_bits:
+        return (words >> one) | (words << last)
+    return words
 
 
 def decompress(
-    stream: Stream, like: Sequence[tuple[np.dtype[np.unsignedinteger], int]], file: str
+    stream: Stream, like: Sequence[tuple[Dtype, int]], file: str, *, differences: bool
 ) -> list[Words]:
     """Decode what :func:`compress` made; never allocates more than the tensors need.
 
@@ -96,10 +126,15 @@ def decompress(
         raise bad(str(error)) from None
     if len(plain) != expected:
         raise bad(f"it makes {len(plain)}")
-    tensors = []
+    tensors = [np.empty(size // dtype.word_bytes, word_dtype(dtype)) for dtype, size in like]
+    planes = [words.view(np.uint8).reshape(-1, words.itemsize).T for words in tensors]
     start = 0
-    for dtype, size in like:
-        planes = np.frombuffer(plain, np.uint8, size, start).reshape(dtype.itemsize, -1)
-        tensors.append(np.ascontiguousarray(planes.T).reshape(-1).view(dtype))
-        start += size
-    return tensors
+    for k in range(7, -1, -1):
+        for plane in planes:
+            if len(plane) > k:
+                plane[k] = np.frombuffer(plain, np.uint8, plane.shape[1], start)
+                start += plane.shape[1]
+    return [
+        _unfold(words, dtype, differences=differences)
+        for words, (dtype, _) in zip(tensors, like, strict=True)
+    ]

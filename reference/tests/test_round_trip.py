@@ -159,7 +159,13 @@ def test_a_tensor_that_comes_back(tmp_path) -> None:
     """Absent in a frame, present again: it is raw then, and a delta after that."""
     w = np.arange(3000, dtype="f4")
     base = {"fixed": np.zeros(9000)}
-    states = [base | {"w": w}, base, base | {"w": w}, base | {"w": w + 1}, base | {"w": w.astype("f8")}]
+    states = [
+        base | {"w": w},
+        base,
+        base | {"w": w},
+        base | {"w": w + 1},
+        base | {"w": w.astype("f8")},
+    ]
     path = write(tmp_path / "x.nmc", states, key_every=0)
     assert_states(path, states)
     with nmc.open(path) as sequence:
@@ -170,7 +176,9 @@ def test_states_without_tensors(tmp_path) -> None:
     for detect in (False, True):
         path = write(tmp_path / f"{detect}.nmc", [{}, {}], detect_frozen=detect)
         assert_states(path, [{}, {}])
-    assert_states(write(tmp_path / "x.nmc", [{}, {"w": np.ones(2)}, {}]), [{}, {"w": np.ones(2)}, {}])
+    assert_states(
+        write(tmp_path / "x.nmc", [{}, {"w": np.ones(2)}, {}]), [{}, {"w": np.ones(2)}, {}]
+    )
 
 
 def test_scalars_empties_and_packed_arrays(tmp_path) -> None:

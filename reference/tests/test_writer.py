@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import subprocess
 import tracemalloc
 from pathlib import Path
@@ -119,10 +118,7 @@ def test_an_unchanged_tensor_costs_nothing(tmp_path, counted) -> None:
             # equal in another memory: it is compared, found equal, and not hashed
             lengths.append(writer.append({n: a.copy() for n, a in state.items()}))
             assert counted.bytes < 2000
-    with nmc.Writer(tmp_path / "y.nmc", entropy="none", key_every=0) as writer:
-        for state in (first, second, first, second):
-            alone = writer.append({"w": state["w"]})
-    assert all(length - alone <= 64 for length in lengths)  # five modes, then alignment to 64
+    assert max(lengths) < 600  # two megabytes are unchanged
 
     with nmc.open(tmp_path / "x.nmc") as sequence:
         one = sequence[1]
@@ -141,9 +137,7 @@ def test_modes_are_one_byte_each(tmp_path) -> None:
         frozen = {f"frozen{i}": np.arange(8, dtype="f4") for i in range(count)}
         with nmc.Writer(tmp_path / f"{count}.nmc", entropy="none", key_every=0) as writer:
             writer.append(frozen | {"w": np.zeros(5000, "f4"), "big": np.zeros(9000)})
-            sizes[count] = writer.append(
-                frozen | {"w": np.ones(5000, "f4"), "big": np.zeros(9000)}
-            )
+            sizes[count] = writer.append(frozen | {"w": np.ones(5000, "f4"), "big": np.zeros(9000)})
     assert sizes[1000] - sizes[0] <= 1000 + 64
 
 
@@ -194,9 +188,7 @@ def test_an_exception_keeps_what_is_finished(tmp_path, directory) -> None:
         writer.append(states[0])
         writer.append(states[1])
         raise RuntimeError("mine")
-    assert refused(
-        "package/unfinished" if directory else "host/not-found", lambda: nmc.open(path)
-    )
+    assert refused("package/unfinished" if directory else "host/not-found", lambda: nmc.open(path))
     if not directory:
         refused("package/unfinished", lambda: nmc.Writer(path))
     with nmc.Writer(path, directory=directory, resume=True) as writer:
@@ -366,12 +358,13 @@ def test_a_replaced_package_is_there_until_the_new_one_is(tmp_path) -> None:
 # --- a full disk ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("where", ["segment", "journal", "manifest", "file"])
-@pytest.mark.parametrize("directory", [False, True])
+@pytest.mark.parametrize(
+    ("where", "directory"),
+    [(where, form) for where in ("segment", "journal", "manifest") for form in (False, True)]
+    + [("file", False)],
+)
 def test_a_full_disk_keeps_what_is_finished(tmp_path, monkeypatch, where, directory) -> None:
     """Wherever the disk is full, what was finished is kept, and the writer can go on."""
-    if where == "file" and directory:
-        pytest.skip("a folder is not put into one file")
     states = [dict(s) for s in chain(4)]
     states[2]["late"] = np.ones(3)  # a row that is not to be lost, nor to be there twice
     path = tmp_path / "a.nmc"
@@ -494,17 +487,14 @@ def fill(disk: Path) -> None:
 def test_segments_are_put_in_place_in_one_step(tmp_path, monkeypatch) -> None:
     """A segment is there as a whole or not at all."""
     seen = []
-    real = os.replace
-
-    writer = nmc.Writer(tmp_path / "a.nmc", directory=True)
     original = Path.replace
 
     def watched(self, target):
         seen.append((self.name, Path(target).exists()))
         return original(self, target)
 
+    writer = nmc.Writer(tmp_path / "a.nmc", directory=True)
     monkeypatch.setattr(Path, "replace", watched)
     writer.append(chain(1)[0])
-    assert real is os.replace
     assert seen == [("00000000.new", False)]
     assert segment_path(tmp_path / "a.nmc", 0).is_file()
