@@ -186,7 +186,7 @@ def _forbidden() -> list[Case]:
         code: str | tuple[str, ...],
         change: Callable[[h5py.File, Objects], None],
     ) -> Case:
-        more = replace(ONE, library="hdf5")
+        more = replace(ONE, **LIBRARY)
         return more.reject(
             f"05-package/hdf5-{name}", f"{what} is rejected", "5.3.2", code, _library(change)
         )

@@ -31,6 +31,7 @@ MODULES = (
     "hdf5_cases",
     "library_cases",
     "segment_cases",
+    "zstd_cases",
     "header_cases",
     "decoding_cases",
     "freezing_cases",

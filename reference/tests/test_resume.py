@@ -1,8 +1,11 @@
-"""Crashes: whatever moment a writer dies at, what was finished is found, and the rest is the same."""
+"""Crashes: whenever a writer dies, what was finished is found, and the end result is the same."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +19,7 @@ from hypothesis import strategies as st
 from nmc_samples import assert_states, chain, members, segment_path, write
 
 import nmc
-from nmc import journal
+from nmc import assemble, journal
 from nmc_format.package import JOURNAL_NAME
 
 FRAMES = 12
@@ -104,71 +107,65 @@ def test_killed_at_any_moment(tmp_path, states, whole, directory) -> None:
     assert_states(path, states)
 
 
-STEPS = [
-    "fresh.replace(place)",
-    "journal.append",
-    "write_manifest",
-    "fresh.replace(folder / MANIFEST_NAME)",
-    "write_file",
-    "rmtree",
-]
+STEPS = {
+    "segment in place": (Path, "replace"),
+    "frame in the journal": (journal, "append"),
+    "manifest written": (assemble, "write_manifest"),
+    "manifest in place": (Path, "replace"),
+    "file written": (assemble, "write_file"),
+    "folder removed": (shutil, "rmtree"),
+}
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def dying(real, *, after: bool, armed=lambda *args: True):
+    """Return a function that ends the process before or after it does its work."""
+
+    def step(*args, **kwargs):
+        if not armed(*args):
+            return real(*args, **kwargs)
+        if after:
+            real(*args, **kwargs)
+        raise Killed
+
+    return step
 
 
 @pytest.mark.parametrize("directory", [False, True], ids=["file", "folder"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_between_any_two_steps(
-    tmp_path, states, whole, monkeypatch, step, directory
+    tmp_path, states, whole, monkeypatch, step, after, directory
 ) -> None:
-    """The same, moment by moment: the process ends just before, and just after, each step."""
-    from nmc import assemble
+    """The same, moment by moment: the process ends just before, or just after, each step."""
+    path = tmp_path / "x.nmc"
+    writer = nmc.Writer(path, directory=directory, **OPTIONS)
+    owner, name = STEPS[step]
 
-    class Killed(BaseException):
-        pass
+    def armed(*args) -> bool:
+        if step == "segment in place":
+            return len(writer) == 7
+        if step == "frame in the journal":
+            return len(writer) == 7
+        return step != "manifest in place" or Path(args[1]).name == "manifest.h5"
 
-    for when in ("before", "after"):
-        path = tmp_path / f"{when}.nmc"
-
-        def dying(real, armed, when=when):
-            def step_(*args, **kwargs):
-                if not armed(*args):
-                    return real(*args, **kwargs)
-                if when == "after":
-                    real(*args, **kwargs)
-                raise Killed
-
-            return step_
-
-        writer = nmc.Writer(path, directory=directory, **OPTIONS)
-        count = 0
-        with monkeypatch.context() as patch, pytest.raises(Killed) if True else None:
-            at_frame = lambda *a: count == 7  # noqa: E731
-            always = lambda *a: True  # noqa: E731
-            if step == "fresh.replace(place)":
-                patch.setattr(Path, "replace", dying(Path.replace, at_frame))
-            elif step == "journal.append":
-                patch.setattr(journal, "append", dying(journal.append, at_frame))
-            elif step == "rmtree":
-                patch.setattr("shutil.rmtree", dying(__import__("shutil").rmtree, always))
-            elif step == "fresh.replace(folder / MANIFEST_NAME)":
-                is_manifest = lambda self, target: Path(target).name == "manifest.h5"  # noqa: E731
-                patch.setattr(Path, "replace", dying(Path.replace, is_manifest))
-            else:
-                patch.setattr(assemble, step, dying(getattr(assemble, step), always))
-            for state in states:
-                writer.append(state)
-                count += 1
-            writer.close()
-            raise Killed  # a step that this form does not have
-        del writer
-        folder = path if directory else path.with_name(path.name + ".partial")
-        if (folder / JOURNAL_NAME).exists():
-            with nmc.Writer(path, directory=directory, resume=True, **OPTIONS) as other:
-                assert len(other) in {7, 8, FRAMES}
-                for state in states[len(other) :]:
-                    other.append(state)
-        assert members(path) == whole
-        with pytest.raises(nmc.FormatError, match="host/exists"):
-            nmc.Writer(path, directory=directory, resume=True)
+    with monkeypatch.context() as patch, contextlib.suppress(Killed):
+        patch.setattr(owner, name, dying(getattr(owner, name), after=after, armed=armed))
+        for state in states:
+            writer.append(state)
+        writer.close()
+    folder = path if directory else path.with_name("x.nmc.partial")
+    if (folder / JOURNAL_NAME).exists():
+        with nmc.Writer(path, directory=directory, resume=True, **OPTIONS) as other:
+            assert len(other) in {7, 8, FRAMES}
+            for state in states[len(other) :]:
+                other.append(state)
+    assert members(path) == whole
+    with pytest.raises(nmc.FormatError, match="host/exists"):
+        nmc.Writer(path, directory=directory, resume=True)
 
 
 # --- damage to what is there ----------------------------------------------------------------------
@@ -240,8 +237,6 @@ def test_a_damaged_segment_ends_the_intact_part(tmp_path, states, whole, frame, 
 
 
 def test_a_pipe_in_place_of_a_segment_does_not_hang(tmp_path, states) -> None:
-    import os
-
     path = begun(tmp_path / "x.nmc", states, 3)
     segment_path(path, 1).unlink()
     os.mkfifo(segment_path(path, 1))

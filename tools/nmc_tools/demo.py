@@ -50,8 +50,8 @@ from nmc_framework.training import Progress as Step
 Picture = npt.NDArray[np.uint8]
 
 
-# The two finest levels of the grid keep what they learned in frame 0: freezing them halves the bytes
-# of a delta frame, and costs a few tenths of a decibel at first and nothing later.
+# The two finest levels of the grid keep what they learned in frame 0: freezing them halves the
+# bytes of a delta frame, and costs a few tenths of a decibel at first and nothing later.
 _SCHEDULE = Schedule(first=420, later=60, exclude_layers=(6, 7))
 
 

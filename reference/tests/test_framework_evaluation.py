@@ -1,0 +1,118 @@
+"""Metrics against their definitions, held-out scores into tables and the manifest, the studies."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+
+import nmc
+from nmc_framework.evaluation import HeldOut, write_scores
+from nmc_framework.evaluation.study import Bench, freezing, weight_sharing
+from nmc_framework.metrics import MetricError, flicker, ms_ssim, ssim
+from nmc_framework.models import build
+from nmc_framework.scene import BACKGROUND, BOUNDS, arc_rig, view_all
+from nmc_framework.training import FrameViews, Schedule, back, front
+
+RIG = arc_rig(4, 2, (20, 20))
+CONFIGURATION = {
+    "bounds": [list(corner) for corner in BOUNDS], "background": list(BACKGROUND), "levels": 3,
+    "features": 2, "log2_entries": 10, "coarsest": 4, "finest": 24, "hidden": 16, "geometry": 7,
+    "samples": 32, "occupancy": 12, "warm_up": 8,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def noisy(seed, size=(180, 190)):
+    rng = np.random.default_rng(seed)
+    smooth = np.cumsum(np.cumsum(rng.normal(size=(*size, 3)), axis=0), axis=1)
+    return (smooth - smooth.min()) / np.ptp(smooth)
+
+
+def test_ms_ssim_is_one_for_equals_and_falls_with_noise():
+    image = noisy(0)
+    assert ms_ssim(image, image) == pytest.approx(1)
+    grain = np.random.default_rng(1).normal(size=image.shape)
+    little, much = (np.clip(image + amount * grain, 0, 1) for amount in (0.02, 0.2))
+    assert 1 > ms_ssim(little, image) > ms_ssim(much, image) > 0
+    # Fine grain counts less over several scales than over the finest alone.
+    assert ms_ssim(little, image) > ssim(little, image)
+    with pytest.raises(MetricError, match="at least 176"):
+        ms_ssim(image[:100], image[:100])
+
+
+def test_ssim_agrees_with_its_definition_at_one_window():
+    a, b = noisy(2, (11, 11)), noisy(3, (11, 11))
+    offsets = np.arange(-5, 6)
+    weight = np.exp(-0.5 * (offsets / 1.5) ** 2)
+    weight = np.outer(weight, weight)[..., None] / weight.sum() ** 2
+
+    def mean(values):
+        return (weight * values).sum(axis=(0, 1))
+
+    ma, mb = mean(a), mean(b)
+    va, vb, cov = mean((a - ma) ** 2), mean((b - mb) ** 2), mean((a - ma) * (b - mb))
+    expected = (2 * ma * mb + 1e-4) * (2 * cov + 9e-4) / ((ma**2 + mb**2 + 1e-4) * (va + vb + 9e-4))
+    assert ssim(a, b) == pytest.approx(expected.mean(), abs=1e-12)
+
+
+def test_flicker_counts_change_that_the_scene_does_not_make():
+    a, b = noisy(4, (16, 16)), noisy(5, (16, 16))
+    assert flicker(b, a, b, a) == 0
+    assert flicker(a, a, b, b) == 0
+    assert flicker(a + 0.25, a, b, b) == pytest.approx(0.25)
+
+
+@pytest.fixture
+def scored():
+    held_out = HeldOut(RIG.held_out)
+    for frame in range(3):
+        model = build("hash_grid", CONFIGURATION, seed=frame)
+        held_out.score(model, frame, view_all(RIG.held_out, frame * 0.1))
+    return held_out
+
+
+def test_scores_become_tables_csv_and_a_manifest(scored, tmp_path):
+    table = scored.table("psnr")
+    assert table.shape == (3, 2) and scored.mean(1, "psnr") == pytest.approx(table[1].mean())
+    assert np.isnan(scored.table("flicker")[0]).all() and (scored.table("flicker")[1:] > 0).all()
+    write_scores(tmp_path / "s.csv", scored.scores)
+    with (tmp_path / "s.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6 and rows[0]["view"] == "test_00" and rows[0]["flicker"] == ""
+    assert float(rows[5]["psnr"]) == pytest.approx(table[2, 1], rel=1e-5)
+    with nmc.Writer(tmp_path / "a.nmc") as writer:
+        for _ in range(3):
+            writer.append({"w": np.zeros(3, np.float32)})
+        writer.set_quality(nmc.Quality(**scored.quality()))
+    assert nmc.check(tmp_path / "a.nmc").accepted
+
+
+def test_truths_that_do_not_fit_are_named(scored):
+    model = build("hash_grid", CONFIGURATION)
+    truths = view_all(RIG.held_out, 0.0)
+    with pytest.raises(MetricError, match="frame 3: 1 true images for 2 held-out cameras"):
+        scored.score(model, 3, truths[:1])
+    with pytest.raises(MetricError, match=r"frame 3, camera 'test_01': the true image is \(9, 20"):
+        scored.score(model, 3, [truths[0], truths[1][:9]])
+
+
+def test_the_studies_measure_both_clauses():
+    frames = tuple(FrameViews(t, 0.05 * t, view_all(RIG.training, 0.05 * t)) for t in (0, 1))
+    bench = Bench(RIG.training, RIG.held_out, frames, view_all(RIG.held_out, 0.05))
+    plan = Schedule(first=60, later=6, rays=256)
+    (row,) = weight_sharing(bench, "hash_grid", CONFIGURATION, plan, [10])
+    assert row.iterations == 10 and row.gain > 1
+    choices = {"none": lambda _: (), "front": lambda m: front(m.layers(), 3),
+               "back": lambda m: back(m.layers(), 5)}  # fmt: skip
+    rows = freezing(bench, "hash_grid", CONFIGURATION, plan, choices)
+    assert [r.name for r in rows] == ["none", "front", "back"]
+    assert rows[0].relative == 1 and rows[1].exclude_layers == (0, 1, 2)
+    assert rows[1].changed_bytes + rows[2].changed_bytes == rows[0].changed_bytes
