@@ -35,6 +35,7 @@ MODULES = (
     "header_cases",
     "decoding_cases",
     "freezing_cases",
+    "frozen_cases",
     "profile_cases",
     "model_cases",
 )

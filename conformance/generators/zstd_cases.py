@@ -208,7 +208,7 @@ def _run_lengths() -> Case:
         "a block of a run of one byte",
         ("6.3.2",),
         chain,
-        put("raw.zstd", frame + b"\x3f", 0),
+        put("raw.zstd", frame + b"\x7e", 0),
         seed=SEED,
     )
 

@@ -1,4 +1,4 @@
-"""Cutting and joining: the states are those of packing anew, whole groups are copied as they are."""
+"""Cutting and joining: the states are those of packing anew, whole groups are copied."""
 
 from __future__ import annotations
 
@@ -33,16 +33,12 @@ def states():
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory, states):
-    """Groups 0–3, 4–7 and 8–11; a tensor appears in frame 5."""
+    """Groups of four frames; a tensor appears in frame 5."""
     path = tmp_path_factory.mktemp("p") / "x.nmc"
     with nmc.Writer(path, key_every=4, timescale=90_000, layers=LAYERS, buffers=["late"]) as writer:
         for t, state in enumerate(states):
             writer.append(state, presentation_time=3000 * t * t, iterations=t, seconds=t / 2)
     return path
-
-
-def folder(path, name="cut.nmc"):
-    return path / name
 
 
 def test_whole_groups_are_copied_byte_for_byte(tmp_path, package, states) -> None:

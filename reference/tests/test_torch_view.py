@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import numpy as np
@@ -14,11 +15,7 @@ from nmc_format.dtypes import DTYPES, byte_size, from_words, word_dtype
 
 torch = pytest.importorskip("torch")
 
-BOTH = [
-    d
-    for d in DTYPES.values()
-    if d.numpy_name and hasattr(torch, d.numpy_name.replace("bool", "bool_") if 0 else d.numpy_name)
-]
+BOTH = [d for d in DTYPES.values() if d.numpy_name and hasattr(torch, d.numpy_name)]
 
 
 @pytest.mark.parametrize("dtype", BOTH, ids=lambda d: d.name)
@@ -81,22 +78,16 @@ def test_subclasses_of_tensors_are_tensors(tmp_path) -> None:
         assert sequence[0]["w"].tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize("dtype", ["complex128", "qint8"])
-def test_types_that_safetensors_lacks_are_refused(tmp_path, dtype) -> None:
-    if dtype == "qint8":
-        tensor = torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)
-    else:
-        tensor = torch.ones(3, dtype=torch.complex128)
+def test_types_that_safetensors_lacks_are_refused(tmp_path) -> None:
+    tensor = torch.ones(3, dtype=torch.complex128)
     with (
         pytest.raises(nmc.FormatError, match="manifest/value"),
-        nmc.Writer(tmp_path / "x") as writer,
+        nmc.Writer(tmp_path / "x.nmc") as writer,
     ):
         writer.append({"w": tensor})
 
 
 def test_numpy_users_need_no_torch() -> None:
     """Importing the codec imports no torch."""
-    import subprocess
-
     code = "import sys, nmc; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -16,8 +16,10 @@ import nmc
 import nmc_spec
 from nmc_format.issues import FormatError, finding
 from nmc_tools.checkpoints import CheckpointError
-from nmc_tools.commands import check, demo, diff, inspect, pack, recut, unpack
+from nmc_tools.commands import check, codec, demo, diff, inspect, pack, recut, unpack
 from nmc_tools.terminal import Exit, print_finding
+
+_PROTOCOL = "Conformance protocol (conformance/PROTOCOL.md)"
 
 app = typer.Typer(
     name="nmc",
@@ -56,6 +58,10 @@ app.command("trim")(recut.trim)
 app.command("concat")(recut.concat)
 app.command("recover")(recut.recover)
 app.command("demo")(demo.demo)
+app.command("describe", rich_help_panel=_PROTOCOL)(codec.describe)
+app.command("decode", rich_help_panel=_PROTOCOL)(codec.decode)
+app.command("encode", rich_help_panel=_PROTOCOL)(codec.encode)
+app.command("serve", rich_help_panel=_PROTOCOL)(codec.serve)
 
 
 def main() -> None:
