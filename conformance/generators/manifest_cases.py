@@ -51,7 +51,7 @@ def object_case(
 
 
 def _slug(path: str) -> str:
-    return path.strip("/").replace("/@", "").replace("@", "-").replace("/", "-").replace("_", "-")
+    return path.strip("/@").replace("@", "-").replace("/", "-").replace("_", "-")
 
 
 def _missing() -> list[Case]:

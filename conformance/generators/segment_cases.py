@@ -312,7 +312,13 @@ def _shapes() -> list[Case]:
 
     def bad(name: str, what: str, data: bytes, codes: str | tuple[str, ...] = SHAPES) -> Case:
         return segment_case(
-            f"shapes-{name}", what, clause, codes, put("shapes", data, 0), _SHAPED, 0
+            f"shapes-{name}",
+            f"in the stream of shapes, {what}",
+            clause,
+            codes,
+            put("shapes", data, 0),
+            _SHAPED,
+            0,
         )
 
     later = Case(

@@ -7,11 +7,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
-import jsonschema
-
 from nmc_conformance import PROTOCOL_VERSION
 from nmc_conformance.judge import GOOD, MATCH
-from nmc_spec import FORMAT_VERSION, schema
+from nmc_conformance.schemas import fault
+from nmc_spec import FORMAT_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,10 +161,8 @@ def read(path: Path) -> Run:
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path}: {error}") from None
     for number, line in enumerate(lines, 1):
-        try:
-            jsonschema.validate(line, dict(schema("results")))
-        except jsonschema.ValidationError as error:
-            raise ResultsError(f"{path}, line {number}: {error.message}") from None
+        if wrong := fault(line, "results"):
+            raise ResultsError(f"{path}, line {number}: {wrong}")
     kinds = [line["kind"] for line in lines]
     if kinds[:1] != ["header"] or kinds[-1:] != ["footer"]:
         raise ResultsError(f"{path}: without header and footer these are no results; run it again")

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
-from nmc_spec import schema
+from nmc_conformance.schemas import fault
 
 VECTOR_FILE = "vector.json"
 
@@ -121,10 +119,8 @@ def parse(content: Any, folder: Path) -> Vector:
     SuiteError
         If it breaks its schema.
     """
-    try:
-        jsonschema.validate(content, dict(schema("vector")))
-    except jsonschema.ValidationError as error:
-        raise SuiteError(f"{folder}: {error.json_path}: {error.message}") from None
+    if wrong := fault(content, "vector"):
+        raise SuiteError(f"{folder}: {wrong}")
     want, request = content["expected"], content.get("request", {})
     digests = tuple(want.get("state_digests", ()))
     return Vector(

@@ -1,8 +1,10 @@
-"""Lets the tests import the generators, which are programs and no package."""
+"""Lets the tests import the generators and the programs under test, which are no packages."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "generators"))
+_ROOT = Path(__file__).resolve().parents[1]
+for folder in ("generators", "selftest", "tests"):
+    sys.path.insert(0, str(_ROOT / folder))

@@ -79,9 +79,15 @@ def _limit_resources() -> None:
         import resource
     except ImportError:  # no such limits on this system; the parent's time limit still holds
         return
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_LIMIT, _MEMORY_LIMIT))
-    resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for kind, limit in (
+        (resource.RLIMIT_AS, _MEMORY_LIMIT),
+        (resource.RLIMIT_CPU, _SECONDS),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, hard = resource.getrlimit(kind)
+        if hard != resource.RLIM_INFINITY:
+            limit = min(limit, hard)  # noqa: PLW2901 - a limit cannot be raised again
+        resource.setrlimit(kind, (limit, limit))
 
 
 def _check_type(dtype: Any, pointer: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -183,14 +184,24 @@ class Manifest:
         counts = self.columns.get("/training/exclude_layers_count")
         if counts is None or counts[index] < 0:
             return None
-        start = int(np.maximum(counts[:index], 0).sum())
-        values = self.columns["/training/exclude_layers"][start : start + int(counts[index])]
+        end = int(self._layer_ends[index])
+        values = self.columns["/training/exclude_layers"][end - int(counts[index]) : end]
         return tuple(int(v) for v in values)
+
+    @cached_property
+    def _layer_ends(self) -> np.ndarray[Any, Any]:
+        """Where the list of each frame ends in the lists of all frames (clause 5.5)."""
+        counts = self.columns["/training/exclude_layers_count"]
+        ends: np.ndarray[Any, Any] = np.maximum(counts, 0).cumsum(dtype=np.int64)
+        return ends
+
+    @cached_property
+    def _key_frames(self) -> np.ndarray[Any, Any]:
+        return np.flatnonzero(self.columns["/frames/coding"] == KEY_FRAME)
 
     def key_frame_before(self, index: int) -> int:
         """Return the last key frame at or before a frame."""
-        keys = np.flatnonzero(self.columns["/frames/coding"][: index + 1] == KEY_FRAME)
-        return int(keys[-1])
+        return int(self._key_frames[np.searchsorted(self._key_frames, index, side="right") - 1])
 
 
 def manifest_digest(objects: dict[str, np.ndarray[Any, Any]]) -> bytes:

@@ -24,6 +24,9 @@ MAX_NAME_BYTES = 1024
 RESERVED_NAME = "__metadata__"
 """The one name that no tensor of a safetensors file can have (clause 5.4.3)."""
 
+MAX_CONFIGURATION = 2**24
+"""Characters of a model configuration; as objects of a program they take twenty times as much."""
+
 MAX_NESTING = 100
 """Arrays and objects within each other in a model configuration; more would exhaust a parser."""
 
@@ -98,6 +101,8 @@ def _root_findings(manifest: Manifest) -> Iterator[Finding]:
 
 def configuration_fault(text: str) -> str:
     """Say why a text is no model configuration (clause 5.4.2); empty where it is one."""
+    if len(text) > MAX_CONFIGURATION:
+        return f"it has {len(text)} characters, more than {MAX_CONFIGURATION}"
 
     def refuse_constant(name: str) -> None:
         raise ValueError(f"{name} is no JSON")

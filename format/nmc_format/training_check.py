@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -18,6 +19,10 @@ _LOWEST = {
     "/training/exclude_layers_count": -1,
 }
 """The least value of a column that says -1 where nothing was recorded (clause 5.5)."""
+
+
+_REMEMBERED = 10_000
+"""Different records that are remembered at a time; a chain has a few."""
 
 
 def training_findings(manifest: Manifest) -> Iterator[Finding]:
@@ -36,22 +41,22 @@ def training_findings(manifest: Manifest) -> Iterator[Finding]:
                 expected=t - 1,
             )
     flags = columns.get("/training/requires_grad")
+    rows = len(manifest.tensors)
     if flags is not None:
+        if flags.shape[1] != (rows + 7) // 8:
+            yield finding(
+                "manifest/object-shape",
+                pointer="/training/requires_grad",
+                actual=list(flags.shape),
+                expected=f"N x {(rows + 7) // 8}",
+            )
+            return
         yield from _bitmap_findings(manifest, flags)
     if "/training/exclude_layers_count" in columns:
         yield from _layer_findings(manifest)
 
 
 def _bitmap_findings(manifest: Manifest, flags: np.ndarray[Any, Any]) -> Iterator[Finding]:
-    rows = len(manifest.tensors)
-    if flags.shape[1] != (rows + 7) // 8:
-        yield finding(
-            "manifest/object-shape",
-            pointer="/training/requires_grad",
-            actual=list(flags.shape),
-            expected=f"N x {(rows + 7) // 8}",
-        )
-        return
     parameters = np.array([row.role != BUFFER for row in manifest.tensors], bool)
     allowed = np.packbits(parameters, bitorder="little")
     unknown = manifest.columns["/training/requires_grad_known"] == 0
@@ -82,32 +87,28 @@ def _layer_findings(manifest: Manifest) -> Iterator[Finding]:
         )
         return
     recorded = manifest.columns["/training/exclude_layers_count"] >= 0
-    first_frame = {
-        layer: min(manifest.tensors[row].first_frame for row in rows)
-        for layer, rows in layers_of(manifest.tensors).items()
-    }
     comparison = _LayerComparison(manifest)
     ends = np.cumsum(counts)
+    starts = (ends - counts).tolist()
+    ends = ends.tolist()
     for t in np.flatnonzero(recorded).tolist():
-        excluded = listed[ends[t] - counts[t] : ends[t]].tolist()
-        place = f"/frames/{t}/exclude_layers"
-        if any(a >= b for a, b in pairwise(excluded)):
-            yield finding("freezing/exclude-layers-order", pointer=place)
-        unknown = next((layer for layer in excluded if first_frame.get(layer, t + 1) > t), None)
-        if unknown is not None:
-            yield finding("freezing/exclude-layers-range", pointer=place, layer=unknown)
-            continue
-        wrong = comparison.first_wrong(t, excluded)
-        if wrong is not None:
-            yield finding("freezing/exclude-layers-disagree", pointer=place, layer=wrong)
+        for code, layer in comparison.faults(t, listed[starts[t] : ends[t]]):
+            yield finding(code, pointer=f"/frames/{t}/exclude_layers", layer=layer)
+
+
+_Faults: TypeAlias = "tuple[tuple[str, int], ...]"
 
 
 class _LayerComparison:
-    """Compares the two records of table 5-1, whole frames at a time (clause 9.3.2)."""
+    """Compares the two records of table 5-1, whole frames at a time (clause 9.3).
+
+    Most frames have the record of another one: what was found of it is remembered.
+    """
 
     def __init__(self, manifest: Manifest) -> None:
         self._flags = manifest.columns.get("/training/requires_grad")
-        self._known = manifest.columns.get("/training/requires_grad_known")
+        known = manifest.columns.get("/training/requires_grad_known")
+        self._known = None if known is None else known.tolist()
         layers = layers_of(manifest.tensors)
         self._layers = list(layers)
         self._index = {layer: i for i, layer in enumerate(self._layers)}
@@ -115,21 +116,45 @@ class _LayerComparison:
         members.sort()
         self._rows = np.array([row for row, _ in members], np.int64)
         self._layer_of = np.array([layer for _, layer in members], np.int64)
-        self._first = np.array([manifest.tensors[row].first_frame for row, _ in members], np.int64)
+        # rows are in the order of their first frames (clause 5.4.3)
+        self._first = [manifest.tensors[row].first_frame for row, _ in members]
+        self._remembered: dict[tuple[bytes, bytes | None, int], _Faults] = {}
 
-    def first_wrong(self, t: int, excluded: list[int]) -> int | None:
-        """Return a layer that is frozen by one record and trained by the other, or None."""
-        if self._flags is None or self._known is None or not self._known[t]:
-            return None
-        there = np.zeros(len(self._layers), bool)
-        there[self._layer_of[self._first <= t]] = True
-        bits = np.unpackbits(self._flags[t], bitorder="little")
+    def faults(self, t: int, listed: np.ndarray[Any, Any]) -> _Faults:
+        """Return code and layer of what is wrong with the list of one frame."""
+        known = self._flags is not None and self._known is not None and self._known[t]
+        flags = self._flags[t] if known and self._flags is not None else None
+        there = bisect_right(self._first, t)
+        key = (listed.tobytes(), None if flags is None else flags.tobytes(), there)
+        if key not in self._remembered:
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
+            self._remembered[key] = tuple(self._find(listed.tolist(), flags, there))
+        return self._remembered[key]
+
+    def _find(
+        self, excluded: list[int], flags: np.ndarray[Any, Any] | None, there: int
+    ) -> Iterator[tuple[str, int]]:
+        fall = next((b for a, b in pairwise(excluded) if a >= b), None)
+        if fall is not None:
+            yield "freezing/exclude-layers-order", fall
+        present = np.zeros(len(self._layers), bool)
+        present[self._layer_of[:there]] = True
+        for layer in excluded:
+            index = self._index.get(layer)
+            if index is None or not present[index]:
+                yield "freezing/exclude-layers-range", layer
+                return
+        if flags is None:
+            return
+        bits = np.unpackbits(flags, bitorder="little")
         trained = np.zeros(len(self._layers), bool)
         trained[self._layer_of[bits[self._rows] != 0]] = True
         frozen = np.zeros(len(self._layers), bool)
         frozen[[self._index[layer] for layer in excluded]] = True
-        wrong = first_index(there & (trained == frozen))
-        return None if wrong is None else self._layers[wrong]
+        wrong = first_index(present & (trained == frozen))
+        if wrong is not None:
+            yield "freezing/exclude-layers-disagree", self._layers[wrong]
 
 
 def _range_findings(columns: dict[str, np.ndarray[Any, Any]]) -> Iterator[Finding]:

@@ -116,7 +116,9 @@ def by_high_level(
 ) -> None:
     """Write a manifest as somebody else's program would."""
     options = (
-        dict(chunks=True, compression="gzip", shuffle=True, fletcher32=True) if chunked else {}
+        {"chunks": True, "compression": "gzip", "shuffle": True, "fletcher32": True}
+        if chunked
+        else {}
     )
     with h5py.File(path, "w", libver=libver) as file:
         for name, array in objects.items():

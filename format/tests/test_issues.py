@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nmc_spec
-from nmc_format.issues import FormatError, first_error, finding, refuse
+from nmc_format.issues import FormatError, finding, first_error, refuse
 from nmc_format.report import Report
 
 CODES = sorted(nmc_spec.issues())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def test_the_schemas_are_schemas(name) -> None:
 
 
 def test_an_unknown_schema_is_named() -> None:
-    with pytest.raises(KeyError, match="inspect, report, table-5-1"):
+    with pytest.raises(KeyError, match="inspect, report"):
         nmc_spec.schema("nothing")
 
 
@@ -139,6 +140,6 @@ def test_the_data_of_the_standard_is_consistent() -> None:
         (level.max_tensors, level.max_state_bytes, level.max_group_frames, level.max_frames)
         for level in nmc_spec.levels()
     ]
-    assert all(np.all(np.array(a) <= np.array(b)) for a, b in zip(bounds, bounds[1:], strict=False))
+    assert all(np.all(np.array(a) <= np.array(b)) for a, b in pairwise(bounds))
     assert [level.level for level in nmc_spec.levels()] == [1, 2, 3, 4]
     assert set(nmc_spec.profiles()["baseline"].codings) <= set(nmc_spec.profiles()["main"].codings)

@@ -32,7 +32,13 @@ def joined(**parts) -> bytes:
 
 @given(st.none() | digests, digests, modes, shapes, payloads)
 def test_parse_undoes_serialize(parent, state, modes, shapes, payloads) -> None:
-    parts = dict(parent=parent, state=state, modes=modes, shapes=shapes, payloads=payloads)
+    parts = {
+        "parent": parent,
+        "state": state,
+        "modes": modes,
+        "shapes": shapes,
+        "payloads": payloads,
+    }
     data = joined(**parts)
     found = segment.parse(data, "x")
     assert (found.parent, found.state) == (parent, state)

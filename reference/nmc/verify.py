@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from nmc_format.package import Package
 
 
+MAX_FINDINGS = 10_000
+"""A small manifest can declare millions of frames; a report of each would fill the memory."""
+
+
 def check(
     path: str | Path,
     *,
@@ -66,6 +70,9 @@ def check(
         walk = _Walk(package, manifest, decode=decode)
         for t in range(len(manifest)):
             findings += walk.frame(t)
+            if len(findings) > MAX_FINDINGS:
+                findings.append(finding("host/more-findings", file=str(path), limit=MAX_FINDINGS))
+                return Report(str(path), len(manifest), walk.decoded, tuple(findings))
             if progress:
                 progress(t + 1, len(manifest))
         named = {f.place.file for f in findings}

@@ -77,7 +77,7 @@ def outcome(path: Path, states) -> bool:
     return report.accepted
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_any_change_of_a_file(tmp_path_factory, packages, states, data) -> None:
     """A file has one form: whatever changes in it, it is refused."""
@@ -89,7 +89,7 @@ def test_any_change_of_a_file(tmp_path_factory, packages, states, data) -> None:
     assert outcome(path, states) == (bad == good)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_any_change_of_a_member_of_a_folder(tmp_path_factory, packages, states, data) -> None:
     """Segments have one form, too; in a manifest, bytes that nobody reads may change."""
@@ -106,7 +106,7 @@ def test_any_change_of_a_member_of_a_folder(tmp_path_factory, packages, states, 
         assert accepted == (bad == parts[name])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_members_of_other_packages(tmp_path_factory, packages, states, data) -> None:
     """Members that are sound in themselves, put where they do not belong."""

@@ -19,7 +19,7 @@ import bad_segments
 import numpy as np
 import pytest
 from bad_cases import CASES, FRAMES
-from nmc_samples import chain, edit, rebuild, same_state, write, write_trained
+from nmc_samples import chain, edit, put_objects, rebuild, same_state, write, write_trained
 
 import nmc
 import nmc_spec
@@ -171,8 +171,21 @@ def test_a_full_disk(tmp_path, states, monkeypatch) -> None:
     assert len(writer) == 1
 
 
-SEEN_ELSEWHERE = {"host/exists", "host/no-space"}
-"""Codes that writing gives: test_writing_over_something and test_a_full_disk."""
+def test_findings_without_end(sources, tmp_path) -> None:
+    """A manifest of a few kilobytes can declare a million frames that are not there."""
+    path = copy_of(sources["folder"], tmp_path)
+    objects = bad_manifests.long_sequence(path, 200_000)
+    objects["/frames/coding"][:] = 0
+    objects["/@level"][...] = 2
+    put_objects(path, objects)
+    report = nmc.check(path)
+    assert report.findings[-1].code == "host/more-findings"
+    assert len(report.findings) == 10_002
+    assert not report.accepted
+
+
+SEEN_ELSEWHERE = {"host/exists", "host/no-space", "host/more-findings"}
+"""Codes of the three tests before."""
 
 
 def test_every_code_has_a_case() -> None:

@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 the input was refused, or a comparison found a difference;
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -66,6 +67,10 @@ app.command("serve", rich_help_panel=_PROTOCOL)(codec.serve)
 
 def main() -> None:
     """Run the command line; nothing that the input did ends in a traceback."""
+    if isinstance(
+        sys.stdout, io.TextIOWrapper
+    ):  # a name that the terminal cannot show is spelt out
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except FormatError as error:
@@ -77,6 +82,9 @@ def main() -> None:
         sys.exit(Exit.REFUSED)
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
+    except MemoryError:
+        print_finding(finding("host/failed", file="-", reason="there is not enough memory"))
+        sys.exit(Exit.REFUSED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.REFUSED)

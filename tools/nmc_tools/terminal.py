@@ -43,7 +43,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 def progress_bar(label: str, unit: str = "frames") -> Iterator[Callable[[int, int], None]]:
     """Show a bar on stderr while the block runs; yields a function of (done, in all)."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(unit),
@@ -52,8 +52,18 @@ def progress_bar(label: str, unit: str = "frames") -> Iterator[Callable[[int, in
     )
     shown = err.is_terminal
     with Progress(*columns, console=err, transient=True, disable=not shown) as progress:
-        task = progress.add_task(label, total=None)
+        task = progress.add_task(printable(label), total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def printable(text: str) -> str:
+    """Return untrusted text as it is, or with all spelt out that a terminal would obey."""
+    return text if text.isprintable() else ascii(text)
+
+
+def say(text: str) -> None:
+    """Print one line on stdout, of text that need not be trusted."""
+    out.print(printable(text), markup=False)
 
 
 def print_json(value: Any) -> None:

@@ -10,7 +10,7 @@ import typer
 import nmc
 from nmc.sequence import DEFAULT_MAX_LEVEL
 from nmc_tools.commands.options import JsonOption, MaxLevelOption
-from nmc_tools.terminal import Exit, err, out, print_finding, print_json, progress_bar
+from nmc_tools.terminal import Exit, err, print_finding, print_json, printable, progress_bar, say
 
 
 def check(
@@ -42,11 +42,11 @@ def check(
             continue
         for found in report.findings:
             if len(packages) > 1:
-                err.print(f"{package}: ", end="", markup=False)
+                err.print(f"{printable(str(package))}: ", end="", markup=False)
             print_finding(found)
         verdict = "accepted" if report.accepted else "refused"
         done = f"{report.decoded} of {report.frames} frames decoded and right"
-        out.print(f"{package}: {verdict}, {done}", markup=False)
+        say(f"{package}: {verdict}, {done}")
     if as_json:
         documents = [report.to_json() for report in reports]
         print_json(documents[0] if len(documents) == 1 else documents)

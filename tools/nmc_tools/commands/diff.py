@@ -11,7 +11,7 @@ import typer
 import nmc
 from nmc_format.dtypes import PackedArray, dtype_of, to_words
 from nmc_tools.commands.options import JsonOption
-from nmc_tools.terminal import Exit, out, print_json, progress_bar
+from nmc_tools.terminal import Exit, print_json, printable, progress_bar, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,13 +110,12 @@ def _print(rows: list[dict[str, Any]], lengths: tuple[int, int]) -> None:
     for row in rows:
         s, t = row["frames"]
         where = f"frame {s}" if s == t else f"frames {s} and {t}"
-        name = row["tensor"] if row["tensor"].isprintable() else ascii(row["tensor"])
         text = row["what"]
         if "changed" in row:
             text = f"{row['changed']} of {row['of']} words differ"
             text += f", by {row['largest']:.6g} at most" if "largest" in row else ""
-        out.print(f"{where}, {name}: {text}", markup=False)
+        say(f"{where}, {printable(row['tensor'])}: {text}")
     if lengths[0] != lengths[1]:
-        out.print(f"the first has {lengths[0]} frames, the second {lengths[1]}")
+        say(f"the first has {lengths[0]} frames, the second {lengths[1]}")
     elif not rows:
-        out.print("the same, bit for bit")
+        say("the same, bit for bit")

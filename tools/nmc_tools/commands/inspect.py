@@ -13,7 +13,7 @@ import nmc
 from nmc_format.json_view import json_view
 from nmc_format.manifest import PARAMETER
 from nmc_tools.commands.options import JsonOption, PackagePath
-from nmc_tools.terminal import out, print_json, size_text
+from nmc_tools.terminal import out, print_json, printable, size_text
 
 _ROWS_SHOWN = 40
 
@@ -44,8 +44,7 @@ def inspect(
 
 def _safe(text: object) -> Text:
     """Return untrusted text that a terminal shows and never obeys."""
-    plain = str(text)
-    return Text(plain if plain.isprintable() else ascii(plain))
+    return Text(printable(str(text)))
 
 
 def _print_summary(sequence: nmc.ChainSequence) -> None:

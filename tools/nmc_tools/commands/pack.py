@@ -19,7 +19,7 @@ from nmc_tools.commands.options import (
     JsonOption,
     OutputPath,
 )
-from nmc_tools.terminal import out, print_json, progress_bar, size_text
+from nmc_tools.terminal import print_json, progress_bar, say, size_text
 
 EXAMPLES = """
 Examples:
@@ -76,8 +76,8 @@ def pack(
     paths = checkpoints.expand(inputs)
     first = checkpoints.read(paths[0], key=key)
     rules = checkpoints.parse_layers(layers) if layers else None
-    with (
-        nmc.Writer(
+    try:
+        writer = nmc.Writer(
             output,
             directory=directory,
             profile=profile,
@@ -93,9 +93,10 @@ def pack(
             detect_frozen=detect_frozen,
             resume=resume,
             overwrite=force,
-        ) as writer,
-        progress_bar(f"packing {output.name}") as progress,
-    ):
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    with writer, progress_bar(f"packing {output.name}") as progress:
         start = len(writer)
         for t, path in enumerate(paths):
             if t >= start:
@@ -141,9 +142,8 @@ def _summary(output: Path, first: checkpoints.Checkpoint, *, as_json: bool) -> N
         )
         return
     for note in first.skipped:
-        out.print(f"left out of {first.key or 'the file'}: {note}", markup=False)
-    out.print(
+        say(f"left out of {first.key or 'the file'}: {note}")
+    say(
         f"{output}: {frames} frames ({keys} key), {size_text(raw)} of models in {size_text(size)}, "
-        f"ratio {raw / size:.3f}",
-        markup=False,
+        f"ratio {raw / size:.3f}"
     )

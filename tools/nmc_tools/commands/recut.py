@@ -16,7 +16,7 @@ from nmc_tools.commands.options import (
     PackagePath,
 )
 from nmc_tools.selection import parse_frames
-from nmc_tools.terminal import out, progress_bar, size_text
+from nmc_tools.terminal import progress_bar, say, size_text
 
 
 def extract(
@@ -109,9 +109,9 @@ def recover(package: PackagePath) -> None:
       nmc recover scene.nmc
     """
     frames = nmc.recover(package)
-    out.print(f"{package}: {frames} frames recovered", markup=False)
+    say(f"{package}: {frames} frames recovered")
 
 
 def _summary(output: Path) -> None:
     with nmc.open(output, max_level=4) as sequence:
-        out.print(f"{output}: {len(sequence)} frames, {size_text(sequence.size)}", markup=False)
+        say(f"{output}: {len(sequence)} frames, {size_text(sequence.size)}")

@@ -14,7 +14,7 @@ from nmc_tools import checkpoints
 from nmc_tools.checkpoints import Target
 from nmc_tools.commands.options import ForceOption, FramesOption, MaxLevelOption, PackagePath
 from nmc_tools.selection import parse_frames
-from nmc_tools.terminal import out, progress_bar
+from nmc_tools.terminal import progress_bar, say
 
 SUFFIXES = {"safetensors": ".safetensors", "pt": ".pt", "npz": ".npz", "ply": ".ply"}
 
@@ -57,7 +57,7 @@ def unpack(
                 elif not resume:
                     raise refuse("host/exists", file=str(path))
                 progress(done, len(chosen))
-    out.print(f"{output}: {len(chosen)} files", markup=False)
+    say(f"{output}: {len(chosen)} files")
 
 
 def _extra(sequence: nmc.ChainSequence, to: str) -> Any:

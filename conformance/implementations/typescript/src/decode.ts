@@ -1,0 +1,165 @@
+// Decoding frames (clause 7.2) and seeking (clause 7.3).
+import { type Bytes, equalBytes, hex } from "./bytes.js";
+import { Coder } from "./arithmetic/coder.js";
+import { stateDigest, tensorDigest } from "./digest.js";
+import type { DType } from "./dtypes.js";
+import { at, inFile, refuse, Unsupported } from "./errors.js";
+import type { Manifest } from "./manifest.js";
+import { integer, makePlan, type Plan, raw, type Step, type Stream } from "./plan.js";
+import { readSegment, type Segment } from "./segment.js";
+import { arrayLimit, segmentName, type Source } from "./source.js";
+import { addWords, type Part, plainParts } from "./streams.js";
+
+export interface Tensor {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly data: Bytes;
+  digest: Bytes | null;
+}
+
+/** Tensors by row. */
+export type State = ReadonlyMap<number, Tensor>;
+
+export class Decoder {
+  private held = -1;
+  private state: State = new Map();
+  /** The first frame of the group at hand that cannot be decoded, and why. */
+  private failure: { readonly key: number; readonly frame: number; readonly error: unknown } | null = null;
+  private readonly coder = new Coder();
+
+  constructor(
+    private readonly source: Source,
+    private readonly manifest: Manifest,
+  ) {}
+
+  /** The state of frame t, verified. */
+  frame(t: number): State {
+    let key = t;
+    while (this.manifest.coding[key] !== 0) key -= 1;
+    if (this.failure?.key === key && t >= this.failure.frame) throw this.failure.error;
+    let first = key;
+    if (this.held >= first && this.held <= t) first = this.held + 1;
+    else this.held = -1;
+    for (let s = first; s <= t; s++) {
+      const before = this.manifest.coding[s] === 0 ? new Map<number, Tensor>() : this.state;
+      this.held = -1;
+      try {
+        this.state = this.decode(s, before);
+      } catch (error) {
+        this.state = new Map();
+        this.failure = { key, frame: s, error };
+        throw error;
+      }
+      this.held = s;
+    }
+    this.verify(t);
+    return this.state;
+  }
+
+  private readSegment(t: number): Segment {
+    const name = segmentName(t);
+    const size = this.source.size(name);
+    const expected = this.manifest.segmentLength(t);
+    if (size === null) return refuse("package/member-missing", `member ${name} is missing`, inFile(name));
+    if (size !== expected) {
+      refuse("segment/length", `the segment has ${size} bytes, the manifest says ${expected}`, inFile(name));
+    }
+    return readSegment(this.source.read(name), name);
+  }
+
+  private checkLinks(t: number, segment: Segment): void {
+    const { file, state, parent } = segment;
+    const expected = hex(this.manifest.stateDigest(t));
+    if (state !== expected) {
+      refuse("decoding/segment-state-mismatch", `the segment says that it makes state ${state}, the manifest says ${expected}`, inFile(file));
+    }
+    const key = this.manifest.coding[t] === 0;
+    if (key && parent !== null) refuse("segment/metadata", "metadata parent: is there in a key frame", inFile(file));
+    if (key) return;
+    const before = hex(this.manifest.stateDigest(t - 1));
+    if (parent === null) refuse("segment/metadata", "metadata parent: is missing in a delta frame", inFile(file));
+    if (parent !== before) {
+      refuse("decoding/parent-digest-mismatch", `the segment builds on state ${parent}, the frame before is ${before}`, inFile(file));
+    }
+  }
+
+  private decode(t: number, before: State): State {
+    const segment = this.readSegment(t);
+    this.checkLinks(t, segment);
+    if (this.manifest.coding[t] === 0) this.coder.reset();
+    const plan = makePlan(this.manifest, t, segment, before);
+    if (plan.steps.some((s) => s.size > arrayLimit) || this.manifest.stateBytes(t) > arrayLimit) {
+      throw new Unsupported(`the state of frame ${t} has ${this.manifest.stateBytes(t)} bytes, more than this program can hold`);
+    }
+    const state = new Map<number, Tensor>();
+    const raws = this.plain(plan, raw, plan.raw, segment.file);
+    const differences = plan.integer?.coding === "nmc" ? this.words(plan, plan.integer, before, segment.file) : this.sums(plan, before, segment.file);
+    for (const { row, mode, shape } of plan.steps) {
+      const dtype = this.manifest.rows[row].dtype;
+      if (mode === raw) state.set(row, { dtype, shape, data: raws.next(), digest: null });
+      else if (mode === integer) state.set(row, { dtype, shape, data: differences.next(), digest: null });
+      else state.set(row, this.old(before, row));
+    }
+    return state;
+  }
+
+  private old(before: State, row: number): Tensor {
+    const tensor = before.get(row);
+    if (tensor === undefined) throw new Error(`row ${row} was checked to be there`);
+    return tensor;
+  }
+
+  private steps(plan: Plan, mode: number): Step[] {
+    return plan.steps.filter((s) => s.mode === mode);
+  }
+
+  private plain(plan: Plan, mode: number, stream: Stream | null, file: string): Queue {
+    const steps = this.steps(plan, mode);
+    if (stream === null) return new Queue(steps.map(() => new Uint8Array(0)));
+    const parts: Part[] = steps.map(({ row, size }) => {
+      const dtype = this.manifest.rows[row].dtype;
+      return { size, word: dtype.word / 8, floating: dtype.exponent > 0 };
+    });
+    return new Queue(plainParts(stream, mode === raw ? "raw" : "integer", parts, file));
+  }
+
+  private sums(plan: Plan, before: State, file: string): Queue {
+    const differences = this.plain(plan, integer, plan.integer, file);
+    return new Queue(
+      this.steps(plan, integer).map(({ row }) => {
+        const old = this.old(before, row);
+        return addWords(old.data, differences.next(), old.dtype.word / 8);
+      }),
+    );
+  }
+
+  private words(plan: Plan, stream: Stream, before: State, file: string): Queue {
+    const planes = this.steps(plan, integer).map(({ row }) => {
+      const { dtype, shape, data } = this.old(before, row);
+      return { row, dtype, shape, old: data };
+    });
+    return new Queue(this.coder.decode(stream.bytes, planes, stream.name, file));
+  }
+
+  private verify(t: number): void {
+    const entries = [...this.state].map(([row, tensor]) => {
+      tensor.digest ??= tensorDigest(tensor.dtype.name, tensor.shape, tensor.data);
+      return { name: this.manifest.rows[row].nameBytes, digest: tensor.digest };
+    });
+    const actual = stateDigest(entries);
+    const expected = this.manifest.stateDigest(t);
+    if (!equalBytes(actual, expected)) {
+      refuse("decoding/state-digest-mismatch", `the decoded state is ${hex(actual)}, expected ${hex(expected)}`, at(`/frames/${t}/state_digest`));
+    }
+  }
+}
+
+class Queue {
+  private i = 0;
+
+  constructor(private readonly items: readonly Bytes[]) {}
+
+  next(): Bytes {
+    return this.items[this.i++];
+  }
+}

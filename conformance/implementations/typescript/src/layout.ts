@@ -1,0 +1,75 @@
+// Table 5-6 as data, and the conditions below it.
+type Dim = string | number;
+
+export interface LayoutEntry {
+  readonly path: string;
+  readonly type: string;
+  readonly dims: readonly Dim[];
+  readonly required: boolean;
+}
+
+function entry(path: string, type: string, dims: readonly Dim[] = [], required = false): LayoutEntry {
+  return { path, type, dims, required };
+}
+
+const yes = true;
+
+export const layout: readonly LayoutEntry[] = [
+  entry("/@format", "str", [], yes),
+  entry("/@format_version", "str", [], yes),
+  entry("/@profile", "str", [], yes),
+  entry("/@level", "u4", [], yes),
+  entry("/@must_understand", "str", [], yes),
+  entry("/@sequence_id", "str", [], yes),
+  entry("/@creator", "str"),
+  entry("/@manifest_digest", "u1", [32], yes),
+  entry("/model@family", "str", [], yes),
+  entry("/model@configuration", "str", [], yes),
+  entry("/model/tensors/name", "str", ["T"], yes),
+  entry("/model/tensors/dtype", "str", ["T"], yes),
+  entry("/model/tensors/role", "u1", ["T"], yes),
+  entry("/model/tensors/layer", "i4", ["T"], yes),
+  entry("/model/tensors/shape", "i8", ["T", "D"], yes),
+  entry("/model/tensors/first_frame", "u4", ["T"]),
+  entry("/frames@timescale", "u4", [], yes),
+  entry("/frames/coding", "u1", ["N"], yes),
+  entry("/frames/presentation_time", "i8", ["N"], yes),
+  entry("/frames/segment_length", "u8", ["N"], yes),
+  entry("/frames/segment_sha256", "u1", ["N", 32], yes),
+  entry("/frames/state_bytes", "u8", ["N"], yes),
+  entry("/frames/state_digest", "u1", ["N", 32], yes),
+  entry("/training/trained_from", "i8", ["N"]),
+  entry("/training/iterations", "i8", ["N"]),
+  entry("/training/seconds", "f8", ["N"]),
+  entry("/training/requires_grad", "u1", ["N", "B"]),
+  entry("/training/requires_grad_known", "u1", ["N"]),
+  entry("/training/exclude_layers", "i4", ["E"]),
+  entry("/training/exclude_layers_count", "i4", ["N"]),
+  entry("/cameras/name", "str", ["C"]),
+  entry("/cameras/size", "u4", ["C", 2]),
+  entry("/cameras/intrinsics", "f8", ["C", 4]),
+  entry("/cameras/distortion_model", "str", ["C"]),
+  entry("/cameras/distortion", "f8", ["C", "K"]),
+  entry("/cameras/camera_to_world", "f8", ["C", 3, 4]),
+  entry("/cameras@convention", "str"),
+  entry("/cameras@normalisation", "f8", [4, 4]),
+  entry("/quality/view", "str", ["V"]),
+  entry("/quality/psnr", "f8", ["N", "V"]),
+  entry("/quality/ssim", "f8", ["N", "V"]),
+  entry("/quality/lpips", "f8", ["N", "V"]),
+];
+
+/** Where one object of a line is there, all of them shall be. */
+export const together: readonly (readonly string[])[] = [
+  ["/training/requires_grad", "/training/requires_grad_known"],
+  ["/training/exclude_layers", "/training/exclude_layers_count"],
+  [
+    "/cameras/name",
+    "/cameras/size",
+    "/cameras/intrinsics",
+    "/cameras/camera_to_world",
+    "/cameras@convention",
+    "/cameras@normalisation",
+  ],
+  ["/cameras/distortion_model", "/cameras/distortion"],
+];

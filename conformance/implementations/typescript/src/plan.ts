@@ -1,0 +1,149 @@
+// The plan of a frame (clause 7.1.2): everything that is checked before memory for a tensor is taken.
+import { type Bytes, safe, u64 } from "./bytes.js";
+import { tensorBytes } from "./dtypes.js";
+import { inFile, refuse } from "./errors.js";
+import { profiles } from "./levels.js";
+import type { Manifest, Row } from "./manifest.js";
+import type { Segment } from "./segment.js";
+
+export const absent = 0;
+export const skip = 1;
+export const raw = 2;
+export const integer = 3;
+
+export interface Step {
+  readonly row: number;
+  readonly mode: number;
+  readonly shape: readonly number[];
+  readonly size: number;
+}
+
+export interface Stream {
+  readonly name: string;
+  readonly coding: string;
+  readonly bytes: Bytes;
+  readonly plain: number;
+}
+
+export interface Plan {
+  readonly steps: readonly Step[];
+  readonly raw: Stream | null;
+  readonly integer: Stream | null;
+}
+
+const codings: ReadonlyMap<string, readonly string[]> = new Map([
+  ["raw", ["none", "zstd"]],
+  ["integer", ["none", "zstd", "nmc"]],
+]);
+
+function streamName(kind: string, coding: string): string {
+  return coding === "none" ? kind : `${kind}.${coding}`;
+}
+
+const known = new Set(["modes", "shapes", ...[...codings].flatMap(([kind, list]) => list.map((c) => streamName(kind, c)))]);
+
+function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((d, i) => d === b[i]);
+}
+
+function readShapes(segment: Segment, modes: Bytes, rows: readonly Row[]): Map<number, number[]> {
+  const bytes = segment.streams.get("shapes");
+  const shapes = new Map<number, number[]>();
+  if (bytes === undefined) return shapes;
+  const wrong = (reason: string): never =>
+    refuse("segment/shapes", `the shapes stream is malformed: ${reason}`, inFile(segment.file));
+  if (bytes.length === 0) wrong("it has no records");
+  let position = 0;
+  let last = -1;
+  while (position < bytes.length) {
+    if (bytes.length - position < 16) wrong("a record is cut off");
+    const row = safe(u64(bytes, position));
+    const rank = safe(u64(bytes, position + 8));
+    position += 16;
+    if (row >= modes.length) wrong("a row is not of this frame");
+    if (row <= last) wrong("rows do not ascend strictly");
+    if (modes[row] !== raw) wrong(`row ${row} is not of mode raw`);
+    if (rank > 32) wrong(`a rank is ${rank}`);
+    if (bytes.length - position < 8 * rank) wrong("a record is cut off");
+    const start = position;
+    const shape = Array.from({ length: rank }, (_, k) => safe(u64(bytes, start + 8 * k)));
+    position += 8 * rank;
+    const size = tensorBytes(rows[row].dtype, shape);
+    if (typeof size === "string") wrong(size);
+    if (sameShape(shape, rows[row].shape)) wrong(`row ${row} repeats the shape of the tensor table`);
+    shapes.set(row, shape);
+    last = row;
+  }
+  return shapes;
+}
+
+function pick(segment: Segment, kind: string, plain: number, profile: string): Stream | null {
+  const there = (codings.get(kind) ?? []).filter((c) => segment.streams.has(streamName(kind, c)));
+  const surplus = (name: string): never =>
+    refuse("segment/stream-surplus", `stream ${name} is there, though nothing uses it`, inFile(segment.file));
+  if (there.length > 1) surplus(streamName(kind, there[1]));
+  if (plain === 0) return there.length > 0 ? surplus(streamName(kind, there[0])) : null;
+  if (there.length === 0) {
+    return refuse("segment/stream-missing", `stream ${kind} is missing, though tensors use it`, inFile(segment.file));
+  }
+  const coding = there[0];
+  const name = streamName(kind, coding);
+  if (!profiles.get(profile)?.includes(coding)) {
+    refuse("profile/coding-refused", `coding ${coding} is not part of profile ${profile}`, inFile(segment.file));
+  }
+  const bytes = segment.streams.get(name) ?? new Uint8Array(0);
+  if (coding === "none" && bytes.length !== plain) {
+    refuse("segment/stream-length", `stream ${name} has ${bytes.length} bytes, expected ${plain}`, inFile(segment.file));
+  }
+  return { name, coding, bytes, plain };
+}
+
+export function makePlan(manifest: Manifest, t: number, segment: Segment, before: ReadonlyMap<number, { readonly shape: readonly number[] }>): Plan {
+  const place = inFile(segment.file);
+  for (const name of segment.streams.keys()) {
+    if (!known.has(name)) refuse("segment/stream-unknown", `stream ${name} is unknown`, place);
+  }
+  const modes = segment.streams.get("modes");
+  if (modes === undefined) return refuse("segment/stream-missing", "stream modes is missing", place);
+  const count = manifest.rowsOf(t);
+  if (modes.length !== count) {
+    refuse("segment/stream-length", `stream modes has ${modes.length} bytes, expected ${count}`, place);
+  }
+  const bad = modes.findIndex((m) => m > integer);
+  if (bad >= 0) refuse("segment/mode", `mode ${modes[bad]} of row ${bad} is unknown`, place);
+  const shapes = readShapes(segment, modes, manifest.rows);
+  const key = manifest.coding[t] === 0;
+  const steps: Step[] = [];
+  const names = new Set<string>();
+  const plain = [0, 0, 0, 0];
+  let total = 0;
+  for (let row = 0; row < count; row++) {
+    const mode = modes[row];
+    if (mode === absent) continue;
+    const { dtype, name, shape: usual } = manifest.rows[row];
+    let shape: readonly number[];
+    if (mode === raw) {
+      shape = shapes.get(row) ?? usual;
+    } else {
+      if (key) return refuse("segment/mode-key-frame", `row ${row} of a key frame has mode ${mode}`, place);
+      const old = before.get(row);
+      if (old === undefined) return refuse("segment/mode-reference", `row ${row} has mode ${mode}, but is absent in the frame before`, place);
+      shape = old.shape;
+    }
+    const size = tensorBytes(dtype, shape);
+    if (typeof size === "string") return refuse("segment/shapes", size, place);
+    if (names.has(name)) refuse("segment/name-twice", `the tensor of row ${row} is present twice in one state`, place);
+    names.add(name);
+    steps.push({ row, mode, shape, size });
+    plain[mode] += size;
+    total += size;
+  }
+  if (total !== manifest.stateBytes(t)) {
+    refuse("segment/state-bytes", `the tensors have ${total} bytes in all, the manifest says ${manifest.stateBytes(t)}`, place);
+  }
+  return {
+    steps,
+    raw: pick(segment, "raw", plain[raw], manifest.profile),
+    integer: pick(segment, "integer", plain[integer], manifest.profile),
+  };
+}

@@ -1,0 +1,176 @@
+// Step 7 of clause 7.1.1: the values of a manifest (clauses 5.4, 5.5, 9.1, 9.2.1, 9.3 and 10).
+import { dtypes, tensorBytes } from "./dtypes.js";
+import { at, harmless, refuse } from "./errors.js";
+import { checkCameras } from "./cameras.js";
+import { layout } from "./layout.js";
+import { type Level, profiles } from "./levels.js";
+import type { Row } from "./manifest.js";
+import type { H5Object, Objects } from "./objects.js";
+import { checkTraining } from "./training.js";
+
+function column(objects: Objects, path: string): H5Object {
+  const o = objects.get(path);
+  if (o === undefined) throw new Error(`${path} was checked to be there`);
+  return o;
+}
+
+function value(reason: string, path: string): never {
+  return refuse("manifest/value", reason, at(path));
+}
+
+function checkTexts(objects: Objects): void {
+  for (const e of layout) {
+    const o = objects.get(e.path);
+    if (o === undefined || o.kind !== "str" || e.path === "/model/tensors/name") continue;
+    for (let i = 0, n = o.count; i < n; i++) {
+      if (o.text(i) === null) value("the text is no UTF-8 or holds a zero byte", e.path);
+    }
+  }
+}
+
+function checkNumbers(objects: Objects): void {
+  for (const e of layout) {
+    const o = objects.get(e.path);
+    if (o === undefined || o.type !== "f8" || e.path.startsWith("/quality/")) continue;
+    let count = 0;
+    for (let i = 0, n = o.count; i < n; i++) if (!Number.isFinite(o.number(i))) count += 1;
+    if (count > 0) refuse("manifest/not-a-number", `${count} values are NaN or infinite`, at(e.path));
+  }
+}
+
+function checkRoot(objects: Objects): string {
+  const features = column(objects, "/@must_understand").text(0) ?? "";
+  if (features !== "") {
+    refuse("manifest/must-understand", `the package needs feature ${harmless(features)}`, at("/@must_understand"));
+  }
+  const profile = column(objects, "/@profile").text(0) ?? "";
+  if (!profiles.has(profile)) {
+    refuse("profile/unknown", `profile ${harmless(profile)} is unknown; there are baseline and main`, at("/@profile"));
+  }
+  const configuration = column(objects, "/model@configuration").text(0) ?? "";
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(configuration);
+  } catch {
+    value("the configuration is no JSON", "/model@configuration");
+  }
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
+    value("the configuration is no JSON object", "/model@configuration");
+  }
+  return profile;
+}
+
+function shapeOf(column: H5Object, i: number, width: number, path: string): number[] {
+  const shape: number[] = [];
+  let filled = false;
+  for (let k = 0; k < width; k++) {
+    const d = column.number(i * width + k);
+    if (d < -1 || (filled && d !== -1)) {
+      refuse("manifest/tensor-shape", "the shape is no dimensions and then -1", at(path));
+    }
+    if (d === -1) filled = true;
+    else shape.push(d);
+  }
+  return shape;
+}
+
+function checkTable(objects: Objects, rows: number, frames: number): Row[] {
+  const names = column(objects, "/model/tensors/name");
+  const types = column(objects, "/model/tensors/dtype");
+  const roles = column(objects, "/model/tensors/role");
+  const layers = column(objects, "/model/tensors/layer");
+  const shapes = column(objects, "/model/tensors/shape");
+  const firsts = objects.get("/model/tensors/first_frame");
+  const width = Number(shapes.dims[1]);
+  const known = new Map<string, number>();
+  const table: Row[] = [];
+  for (let i = 0; i < rows; i++) {
+    const place = (name: string): string => `/model/tensors/${i}/${name}`;
+    const nameBytes = names.textBytes(i);
+    const name = names.text(i);
+    const reason =
+      name === null
+        ? "it is no UTF-8 or holds a zero byte"
+        : nameBytes.length < 1 || nameBytes.length > 1024
+          ? `it has ${nameBytes.length} bytes`
+          : name === "__metadata__"
+            ? "safetensors gives it another meaning"
+            : "";
+    if (name === null || reason !== "") {
+      return refuse("manifest/tensor-name", `the tensor name is not allowed: ${reason}`, at(place("name")));
+    }
+    const dtypeName = types.text(i) ?? "";
+    const dtype = dtypes.get(dtypeName);
+    if (dtype === undefined) {
+      return refuse("manifest/tensor-dtype", `dtype ${harmless(dtypeName)} is unknown`, at(place("dtype")));
+    }
+    const key = `${dtypeName}\0${name}`;
+    const first = known.get(key);
+    if (first !== undefined) {
+      refuse("manifest/tensor-duplicate", `rows ${first} and ${i} are both ${harmless(name)} of dtype ${dtypeName}`, at(place("name")));
+    }
+    known.set(key, i);
+    const role = roles.number(i);
+    if (role > 1) refuse("manifest/tensor-role", `role ${role} is unknown`, at(place("role")));
+    const layer = layers.number(i);
+    if (layer < -1) value(`layer ${layer} is negative`, place("layer"));
+    const shape = shapeOf(shapes, i, width, place("shape"));
+    const bytes = tensorBytes(dtype, shape);
+    if (typeof bytes === "string") refuse("manifest/tensor-shape", bytes, at(place("shape")));
+    const firstFrame = firsts === undefined ? 0 : firsts.number(i);
+    if (firstFrame >= frames) value(`first_frame ${firstFrame} is no frame`, place("first_frame"));
+    if (i > 0 && firstFrame < table[i - 1].firstFrame) value("first_frame falls", place("first_frame"));
+    table.push({ name, nameBytes, dtype, role, layer, shape, firstFrame });
+  }
+  return table;
+}
+
+function checkFrames(objects: Objects, level: Level, frames: number): void {
+  if (column(objects, "/frames@timescale").number(0) < 1) value("the timescale is 0", "/frames@timescale");
+  const coding = column(objects, "/frames/coding").data;
+  const times = column(objects, "/frames/presentation_time");
+  let group = 0;
+  for (let t = 0; t < frames; t++) {
+    if (coding[t] > 1) refuse("manifest/frame-coding", `coding type ${coding[t]} is unknown`, at(`/frames/${t}/coding`));
+    if (t === 0 && coding[0] !== 0) {
+      refuse("manifest/first-frame-key", "frame 0 is a delta frame; it shall be a key frame", at("/frames/0/coding"));
+    }
+    group = coding[t] === 0 ? 1 : group + 1;
+    if (group > level.groupFrames) {
+      refuse("profile/level-exceeded", `a group has more than ${level.groupFrames} frames, the bound of level ${level.level}`, at(`/frames/${t}/coding`));
+    }
+    if (t > 0 && times.big(t) <= times.big(t - 1)) {
+      refuse("manifest/time-order", `presentation time ${times.big(t)} is not after ${times.big(t - 1)}`, at(`/frames/${t}/presentation_time`));
+    }
+  }
+}
+
+function checkSizes(objects: Objects, level: Level, frames: number, table: readonly Row[]): void {
+  const lengths = column(objects, "/frames/segment_length");
+  const sizes = column(objects, "/frames/state_bytes");
+  let rows = 0;
+  for (let t = 0; t < frames; t++) {
+    while (rows < table.length && table[rows].firstFrame <= t) rows += 1;
+    const state = sizes.number(t);
+    if (state > level.stateBytes) {
+      refuse("profile/level-exceeded", `the state has ${sizes.big(t)} bytes, more than ${level.stateBytes}, the bound of level ${level.level}`, at(`/frames/${t}/state_bytes`));
+    }
+    const bound = state + Math.floor(state / 64) + 65536 + 273 * rows;
+    if (lengths.number(t) > bound) {
+      refuse("profile/level-exceeded", `the segment has ${lengths.big(t)} bytes, more than ${bound}`, at(`/frames/${t}/segment_length`));
+    }
+  }
+}
+
+export function checkValues(objects: Objects, level: Level, frames: number, rows: number): { profile: string; table: Row[] } {
+  const profile = checkRoot(objects);
+  checkTexts(objects);
+  checkNumbers(objects);
+  if (frames < 1) value("there is no frame", "/frames/coding");
+  const table = checkTable(objects, rows, frames);
+  checkFrames(objects, level, frames);
+  checkSizes(objects, level, frames, table);
+  checkTraining(objects, frames, table);
+  checkCameras(objects);
+  return { profile, table };
+}

@@ -1,0 +1,84 @@
+// Runs the conformance vectors in this process. Used by vectors.test.ts and as a program.
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { decode } from "../src/main.js";
+
+interface Step {
+  do: "symlink" | "fifo" | "grow" | "directory" | "remove";
+  path: string;
+  target?: string;
+  size?: number;
+}
+
+export interface Vector {
+  id: string;
+  requires: string[];
+  input: { path: string; prepare?: Step[] };
+  request?: { frames?: number[]; max_level?: number };
+  expected: {
+    outcome: "accept" | "reject";
+    stage?: "open" | "frame" | "check";
+    codes?: string[];
+    state_digests?: (string | null)[];
+    or_unsupported?: boolean;
+  };
+}
+
+export const vectorsRoot = join(dirname(fileURLToPath(import.meta.url)), "../../../../vectors");
+
+export function listVectors(): string[] {
+  if (!existsSync(vectorsRoot)) return [];
+  const folders = readdirSync(vectorsRoot, { withFileTypes: true }).filter((d) => d.isDirectory());
+  return folders
+    .flatMap((d) => readdirSync(join(vectorsRoot, d.name)).map((v) => join(d.name, v)))
+    .filter((v) => existsSync(join(vectorsRoot, v, "vector.json")))
+    .sort();
+}
+
+export function readVector(id: string): Vector {
+  return JSON.parse(readFileSync(join(vectorsRoot, id, "vector.json"), "utf8")) as Vector;
+}
+
+function prepare(root: string, steps: readonly Step[]): void {
+  for (const step of steps) {
+    const path = join(root, step.path);
+    if (step.do === "remove") rmSync(path, { recursive: true });
+    else if (step.do === "symlink") symlinkSync(step.target ?? "", path);
+    else if (step.do === "fifo") execFileSync("mkfifo", [path]);
+    else if (step.do === "directory") mkdirSync(path);
+    else truncateSync(path, step.size ?? 0);
+  }
+}
+
+/** What is wrong with the answer to a vector, or null; and whether the code was one that is expected. */
+export function judge(id: string): { wrong: string | null; code: boolean } {
+  const vector = readVector(id);
+  const { expected, request } = vector;
+  const temporary = mkdtempSync(join(tmpdir(), "nmc-vector-"));
+  try {
+    let input = join(vectorsRoot, id, vector.input.path);
+    if (vector.input.prepare !== undefined) {
+      const copy = join(temporary, "package.nmc");
+      cpSync(input, copy, { recursive: true });
+      prepare(copy, vector.input.prepare);
+      input = copy;
+    }
+    const report = decode({ input, output: null, frames: request?.frames ?? null, maxLevel: request?.max_level ?? 4 });
+    const codes = report.findings.map((f) => f.code);
+    const code = expected.codes === undefined || codes.some((c) => expected.codes?.includes(c));
+    const said = `${report.outcome} ${codes.join()} ${report.unsupported ?? ""}`;
+    if (expected.outcome === "reject" && expected.stage === "open") {
+      return { wrong: report.outcome === "rejected" && report.results.length === 0 ? null : said, code };
+    }
+    const wrongFrame = report.results.find((r) => r.state_digest !== (expected.state_digests?.[r.frame] ?? null));
+    if (wrongFrame !== undefined) return { wrong: `frame ${wrongFrame.frame} is ${wrongFrame.state_digest}: ${said}`, code };
+    const accepted = expected.outcome === "accept" || expected.stage === "check";
+    const right = accepted ? report.outcome === "decoded" : report.outcome === "rejected";
+    return { wrong: right && report.frames === expected.state_digests?.length ? null : said, code: code || accepted };
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,36 @@
+"""The programs that the tests put under test, as commands."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+CONFORMANCE = Path(__file__).resolve().parents[1]
+VECTORS = CONFORMANCE / "vectors"
+KNOWN_FAILURES = Path(__file__).with_name("known_failures.txt")
+
+_REFERENCE = """
+import sys
+from nmc_tools import cli
+from nmc_tools.commands import codec
+known = {command.name for command in cli.app.registered_commands}
+for name in {"describe", "decode", "encode", "serve"} - known:
+    cli.app.command(name)(getattr(codec, name))
+cli.main()
+"""
+
+
+def reference() -> str:
+    """Return the command of the reference: the suite knows it by its command line only."""
+    return shlex.join([sys.executable, "-c", _REFERENCE])
+
+
+def plain() -> str:
+    """Return the command of the small decoder of the tests."""
+    return shlex.join([sys.executable, str(CONFORMANCE / "selftest" / "plain_decoder.py")])
+
+
+def wrong(fault: str) -> str:
+    """Return the command of a decoder with a fault."""
+    return shlex.join([sys.executable, str(CONFORMANCE / "selftest" / "wrong_decoder.py"), fault])

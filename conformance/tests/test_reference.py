@@ -1,0 +1,89 @@
+"""The reference sits the tests like any other program, by its command line."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from programs import KNOWN_FAILURES, VECTORS, reference
+
+from nmc_conformance import commands
+
+if TYPE_CHECKING:
+    from nmc_conformance.results import Run
+
+
+def judged(role: str, *select: str, **options: object) -> Run:
+    made = commands.RunOptions(
+        role=role,
+        command=reference(),
+        vectors=VECTORS,
+        select=select,
+        expected_failures=KNOWN_FAILURES,
+        quiet=True,
+        arbiter=reference(),
+        **options,
+    )  # type: ignore[arg-type]
+    return commands.run(made)
+
+
+def wrong(run: Run) -> dict[str, str]:
+    good = {"pass", "xfail"}
+    return {r.vector: f"{r.verdict}: {r.detail}" for r in run.results if r.verdict not in good}
+
+
+def strange(run: Run) -> dict[str, tuple[str, ...]]:
+    return {r.vector: r.codes for r in run.results if r.diagnostics not in {None, "match"}}
+
+
+@pytest.mark.parametrize("role", ["decoder", "checker"])
+def test_it_passes_every_vector_and_names_the_codes(role: str) -> None:
+    run = judged(role)
+    assert wrong(run) == {}
+    assert strange(run) == {}
+    assert run.passed
+
+
+def test_it_passes_as_an_encoder() -> None:
+    run = judged("encoder", "04-model/*", "07-decoding/*", jobs=1)
+    assert wrong(run) == {}
+    assert run.passed
+
+
+def test_it_passes_without_the_persistent_mode() -> None:
+    run = judged("decoder", "07-decoding/seek-*", "05-package/no-bytes", persistent=False)
+    assert wrong(run) == {}
+    assert run.passed
+
+
+def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    words = [*shlex.split(reference()), *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+def test_exit_codes(tmp_path: Path) -> None:
+    package = VECTORS / "05-package" / "one-frame" / "package.nmc"
+    ask = ("decode", "--input", package, "--output", tmp_path)
+    assert command(*ask, "--frames", "0").returncode == 0
+    assert command(*ask, "--frames", "1").returncode == 2
+    assert command(*ask, "--frames", "x").returncode == 2
+    assert command("encode", "--input", tmp_path, "--output", tmp_path / "x.nmc").returncode == 0
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert command("encode", "--input", empty, "--output", tmp_path / "y.nmc").returncode == 2
+
+
+@pytest.mark.parametrize(("name", "verdict"), [("carry", "pass"), ("scalar", "pass")])
+def test_a_package_is_judged(name: str, verdict: str) -> None:
+    package = VECTORS / "04-model" / name / "package.nmc"
+    assert commands.check_package(package, reference()) == (verdict, [])
+
+
+def test_a_package_with_errors_is_judged() -> None:
+    package = VECTORS / "07-decoding" / "raw-bit" / "package.nmc"
+    verdict, findings = commands.check_package(package, reference())
+    assert verdict == "fail"
+    assert "decoding/state-digest-mismatch" in findings[0]

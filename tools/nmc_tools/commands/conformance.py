@@ -1,0 +1,136 @@
+"""``nmc conformance``: judge an implementation, started as an external program."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmc_conformance import __main__ as conformance_main
+from nmc_tools.terminal import Exit
+
+app = typer.Typer(
+    name="conformance",
+    help="Judge an implementation of NMC, started as an external program.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+PatternsArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="PATTERN…", help="Vectors, such as '06-segment/*'.")
+]
+VectorsOption = Annotated[Path | None, typer.Option(help="Folder of the vectors.")]
+
+
+def _carry_out(arguments: list[str]) -> None:
+    """Hand over to the suite's own command line, which works without nmc too."""
+    status = conformance_main.main(arguments)
+    if status:
+        raise typer.Exit(Exit(status))
+
+
+@app.command("run")
+def run(
+    select: PatternsArgument = None,
+    decoder: Annotated[
+        str | None, typer.Option(metavar="CMD", help="A decoder, as a shell command.")
+    ] = None,
+    checker: Annotated[str | None, typer.Option(metavar="CMD", help="A checker.")] = None,
+    encoder: Annotated[str | None, typer.Option(metavar="CMD", help="An encoder.")] = None,
+    package: Annotated[Path | None, typer.Option(metavar="FILE", help="One package.")] = None,
+    vectors: VectorsOption = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Results, as NDJSON.")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Vectors at a time.")] = 2,
+    timeout: Annotated[float, typer.Option(help="Seconds for a vector.")] = 30.0,
+    memory: Annotated[int, typer.Option(min=16, help="MiB for a vector.")] = 2048,
+    one_shot: Annotated[
+        bool, typer.Option("--one-shot", help="Start the program for each vector.")
+    ] = False,
+    xfail: Annotated[
+        Path | None, typer.Option(help="Ids that are known to fail, with reasons.")
+    ] = None,
+    arbiter: Annotated[
+        str | None, typer.Option(help="Trusted checker of encoders and packages.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
+) -> None:
+    """Run a program over the conformance vectors.
+
+    Exit codes: 0 every verdict is good, 1 one is not, 2 usage.
+
+    Examples
+    --------
+      nmc conformance run --decoder 'node decoder.js' -o results.ndjson
+
+      nmc conformance run --package scene.nmc
+    """
+    arguments = ["run", *(select or [])]
+    values = {
+        "--decoder": decoder,
+        "--checker": checker,
+        "--encoder": encoder,
+        "--package": package,
+        "--vectors": vectors,
+        "--output": output,
+        "--xfail": xfail,
+        "--jobs": jobs,
+        "--timeout": timeout,
+        "--memory": memory,
+        "--arbiter": arbiter or f"{sys.executable} -m nmc_tools.cli",
+    }
+    for name, value in values.items():
+        if value is not None:
+            arguments += [name, str(value)]
+    arguments += ["--one-shot"] * one_shot + ["--quiet"] * quiet
+    _carry_out(arguments)
+
+
+@app.command("report")
+def report(
+    results: Annotated[list[Path], typer.Argument(help="NDJSON files of runs.")],
+    html: Annotated[Path | None, typer.Option(help="Matrix of all runs, one HTML page.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="JUnit XML of the first run.")] = None,
+    badge: Annotated[Path | None, typer.Option(help="SVG badge of the first run.")] = None,
+    vectors: VectorsOption = None,
+) -> None:
+    """Make reports of results.
+
+    Examples
+    --------
+      nmc conformance report results.ndjson --html matrix.html --junit junit.xml
+    """
+    arguments = ["report", *map(str, results)]
+    for name, value in {
+        "--html": html,
+        "--junit": junit,
+        "--badge": badge,
+        "--vectors": vectors,
+    }.items():
+        if value is not None:
+            arguments += [name, str(value)]
+    _carry_out(arguments)
+
+
+@app.command("list")
+def list_vectors(
+    select: PatternsArgument = None,
+    vectors: VectorsOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Clauses and codes, as JSON.")
+    ] = False,
+) -> None:
+    """List the vectors, or the clauses and codes that they cover.
+
+    Examples
+    --------
+      nmc conformance list '06-segment/*'
+    """
+    arguments = ["list", *(select or [])]
+    if vectors is not None:
+        arguments += ["--vectors", str(vectors)]
+    _carry_out(arguments + ["--json"] * as_json + ["--coverage"] * coverage)
