@@ -166,7 +166,8 @@ def shape_of(chain: Chain, row: int, cell: Cell) -> tuple[int, ...]:
 def difference(dtype: str, before: bytes, after: bytes) -> bytes:
     """Return the differences of the words of two tensors, modulo 2^w (clause 8.2.1)."""
     width = f"<u{WORD_BYTES[dtype]}"
-    return np.subtract(np.frombuffer(after, width), np.frombuffer(before, width)).tobytes()
+    made: bytes = np.subtract(np.frombuffer(after, width), np.frombuffer(before, width)).tobytes()
+    return made
 
 
 FLOATING = frozenset(

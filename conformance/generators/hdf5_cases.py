@@ -101,7 +101,7 @@ def _links() -> list[Case]:
         return ONE.reject(
             f"05-package/hdf5-{name}",
             f"{what} is rejected",
-            "5.3.2",
+            ("5.3.2", "D.1"),
             link,
             Edits(options=Options(extra_links={name: body})),
         )

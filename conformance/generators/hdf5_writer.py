@@ -24,6 +24,9 @@ def _rot(x: int, k: int) -> int:
 
 def lookup3(data: bytes) -> int:
     """Return the checksum of clause D.6."""
+    a: int
+    b: int
+    c: int
     a = b = c = (0xDEADBEEF + len(data)) & _MASK
     at = 0
     while len(data) - at > 12:
@@ -201,8 +204,10 @@ class _File:
         links = b""
         addresses = {}
         for name, child in sorted(node.children.items()):
-            is_group = isinstance(child, _Group)
-            addresses[name] = self.group(child) if is_group else self.dataset(child)
+            if isinstance(child, _Group):
+                addresses[name] = self.group(child)
+            else:
+                addresses[name] = self.dataset(child)
             links += message(_LINK, link(name, addresses[name]))
         attributes = b"".join(
             message(_ATTRIBUTE, attribute(name, array))

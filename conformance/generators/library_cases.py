@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cases import Case
     from chain import Objects
 
-LIBRARY = {"library": "hdf5", "requires": ("hdf5",)}
+LIBRARY: dict[str, Any] = {"library": "hdf5", "requires": ("hdf5",)}
 """What a vector says whose manifest is in another form than the compact one."""
 
 

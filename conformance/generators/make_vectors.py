@@ -34,6 +34,8 @@ MODULES = (
     "zstd_cases",
     "header_cases",
     "decoding_cases",
+    "arithmetic_cases",
+    "payload_cases",
     "freezing_cases",
     "frozen_cases",
     "profile_cases",

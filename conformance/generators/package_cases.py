@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bases import FOLDER, ONE, PAIR
 from cases import Case
@@ -13,7 +13,7 @@ from chain import MANIFEST, NO_EDITS, Edits, members_of, segment_name
 from zip_cases import STRUCTURE, record_change, zip_case
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from zip_writer import Archive
 
@@ -189,9 +189,9 @@ def _folder(
     summary: str,
     clauses: tuple[str, ...],
     codes: str | tuple[str, ...],
-    steps: tuple[dict[str, object], ...] = (),
+    steps: tuple[Mapping[str, object], ...] = (),
     edits: Edits = NO_EDITS,
-    **more: object,
+    **more: Any,
 ) -> Case:
     return FOLDER.reject(
         f"05-package/directory-{name}", summary, clauses, codes, edits, prepare=steps, **more
@@ -212,7 +212,7 @@ def _folders() -> list[Case]:
         {"do": "remove", "path": MANIFEST},
         {"do": "symlink", "path": MANIFEST, "target": "segments/00000000.safetensors"},
     )
-    first = {"stage": "frame", "frame": 1}
+    first: dict[str, Any] = {"stage": "frame", "frame": 1}
     return [
         _folder(
             "no-segment",

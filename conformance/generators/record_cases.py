@@ -40,7 +40,11 @@ WITH_CAMERAS = ONE.vary(
 
 def _camera(name: str, what: str, path: str, array: Array, code: str = "manifest/cameras") -> Case:
     made = {**CAMERAS, **LENSES, path: array}
-    clause = "5.6.1" if "@" in path or path.endswith("world") else "5.6.2"
+    clause: str | tuple[str, ...] = "5.6.2"
+    if "@" in path or path.endswith("world"):
+        clause = "5.6.1"
+    if code == "manifest/not-a-number":
+        clause = ("5.4", "5.6.1")
     return WITH_CAMERAS.reject(
         f"05-package/camera-{name}", f"{what} is rejected", clause, code, put_all(made)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bases import PAIR
 from cases import Case
@@ -24,7 +24,7 @@ def zip_case(
     change: Callable[[Archive], None],
     clauses: tuple[str, ...] = _RECORD,
     base: Case = PAIR,
-    **more: object,
+    **more: Any,
 ) -> Case:
     """Return the case of a package file with one fault in its structure."""
     return base.reject(
@@ -44,7 +44,7 @@ def _field(where: str, name: str, value: int, index: int = 1) -> Callable[[Archi
     return change
 
 
-def record_change(index: int, **values: object) -> Callable[[Archive], None]:
+def record_change(index: int, **values: Any) -> Callable[[Archive], None]:
     """Return a change of how one member is written."""
 
     def change(made: Archive) -> None:

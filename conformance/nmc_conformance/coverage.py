@@ -26,6 +26,13 @@ NOT_PROVOKABLE: Mapping[str, str] = {
 }
 """Codes that no package can provoke, with the reason."""
 
+WITHOUT_VECTORS: Mapping[str, str] = {
+    "2.1": "says how the documents that the text names are to be read",
+    "7.4": "is about writers; the packages that they make are judged by the other clauses",
+    "9.4": "is about programs that freeze the layers of a model",
+}
+"""Clauses that say *shall*, and that no package can break, with the reason."""
+
 
 @dataclass(frozen=True)
 class Coverage:

@@ -10,7 +10,7 @@ import pytest
 from programs import VECTORS
 
 import nmc_spec
-from nmc_conformance.coverage import NOT_PROVOKABLE, coverage
+from nmc_conformance.coverage import NOT_PROVOKABLE, WITHOUT_VECTORS, coverage
 from nmc_conformance.vectors import load_suite
 from nmc_spec import annex
 
@@ -54,6 +54,27 @@ def test_every_clause_is_in_the_text() -> None:
         for clause in wanted
     }
     assert [clause for clause, anchor in anchors.items() if anchor not in ANCHORS] == []
+
+
+def clauses_that_say_shall() -> set[str]:
+    """Return the anchors of the normative clauses in which a line says *shall*."""
+    found: set[str] = set()
+    for path in annex.TEXT.glob("*.md"):
+        if path.name.startswith("annex-") and not path.name.startswith("annex-d"):
+            continue
+        anchor = ""
+        for line in path.read_text(encoding="utf-8").splitlines():
+            match = re.match(r'<a id="([^"]+)">', line)
+            anchor = match[1] if match else anchor
+            if re.search(r"\bshall\b", line) and not line.startswith("NOTE"):
+                found.add(anchor)
+    return found - {"annex-d"}  # its opening says what clause D.1 says
+
+
+def test_every_clause_that_says_shall_has_a_vector() -> None:
+    clauses = {clause for vector in SUITE.vectors for clause in vector.clauses} | {*WITHOUT_VECTORS}
+    covered = {("c" if c[0].isdigit() else "") + c.lower().replace(".", "-") for c in clauses}
+    assert clauses_that_say_shall() - covered == set()
 
 
 def test_every_code_is_in_the_catalogue() -> None:

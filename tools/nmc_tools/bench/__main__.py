@@ -80,6 +80,7 @@ def main() -> None:
     parser.add_argument("--chain", type=Path, action="append", default=[], help="a directory")
     parser.add_argument("-o", "--output", type=Path, default=Path("out/bench"))
     parser.add_argument("--only", action="append", default=[], help="a method; may be repeated")
+    parser.add_argument("--readme", type=Path, help="put the tables between its bench marks")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     methods = arguments.only or list(METHODS)
@@ -101,7 +102,9 @@ def main() -> None:
                     done += 1
                     progress(done, steps)
         opening = measure_opening()
-    _write(arguments.output, coders, packages, opening)
+    text = _write(arguments.output, coders, packages, opening)
+    if arguments.readme:
+        _put_into(arguments.readme, text)
 
 
 def _write(
@@ -109,7 +112,7 @@ def _write(
     coders: dict[str, dict[str, dict[str, float]]],
     packages: dict[str, dict[str, Any]],
     opening: dict[str, Any],
-) -> None:
+) -> str:
     text = "\n".join(
         [
             "Lossless coders, mean of the delta frames, MB/s of raw model on one core; memory is",
@@ -132,6 +135,15 @@ def _write(
     report.plot(coders, folder / "bench.png")
     out.print(text, markup=False)
     out.print(f"{folder}: bench.md, bench.json, bench.png", markup=False)
+    return text
+
+
+def _put_into(readme: Path, text: str) -> None:
+    """Replace what stands between the marks ``<!-- bench -->`` and ``<!-- /bench -->``."""
+    before, _, rest = readme.read_text(encoding="utf-8").partition("<!-- bench -->")
+    _, _, after = rest.partition("<!-- /bench -->")
+    content = f"{before}<!-- bench -->\n{text}<!-- /bench -->{after}"
+    readme.write_text(content, encoding="utf-8")
 
 
 def _coder_lines(chain: str, methods: dict[str, dict[str, float]]) -> list[str]:

@@ -1,5 +1,6 @@
 // Reads the objects of any HDF5 file with h5wasm, and refuses what clause 5.3.2 does not allow.
-import type { Metadata, Module } from "h5wasm/node";
+// This must be the build of h5wasm with a file system in memory: "h5wasm/node" sees the files of the host.
+import type { Metadata, Module } from "h5wasm";
 import { type Bytes, u16, u32, u64, utf8, equalBytes } from "./bytes.js";
 import { at, inFile, refuse } from "./errors.js";
 import { type Kind, manifestFile, manifestLimit, objectLimit } from "./objects.js";
@@ -167,7 +168,7 @@ export function messageTypes(file: Bytes, address: bigint): number[] {
 }
 
 export async function scanFile(file: Bytes): Promise<Scanned[]> {
-  const { default: h5wasm } = await import("h5wasm/node");
+  const { default: h5wasm } = await import("h5wasm");
   const h5 = await h5wasm.ready;
   if (!equalBytes(file.subarray(0, 8), Uint8Array.of(0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a))) {
     refuse("manifest/unreadable", "no HDF5 signature at the start", inFile(manifestFile, 0));

@@ -85,9 +85,9 @@ function checkEnd(end: Bytes, size: number): { members: number; offset: number }
   const directory = safe(u64(end, 40));
   const offset = safe(u64(end, 48));
   if (offset + directory !== size - endSize) damaged("the central directory does not end at the end records", size - endSize);
-  if (members > memberLimit) throw new Unsupported(`${members} members, more than this program can hold`);
   if (directory > members * (entrySize + nameLimit + entryExtra)) damaged("the central directory is too long for its entries", size - endSize);
   if (members * entrySize > directory) damaged("the central directory cannot hold its entries", size - endSize);
+  if (members > memberLimit) throw new Unsupported(`${members} members, more than this program can hold`);
   const expected = endRecords(members, directory, offset);
   const wrong = expected.findIndex((byte, i) => byte !== end[i]);
   if (wrong >= 0) damaged("an end record has another value than the form allows", size - endSize + wrong);

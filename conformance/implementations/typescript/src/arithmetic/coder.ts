@@ -1,6 +1,11 @@
+// The lossless coder of differences (clause 8.3): its payloads and its memory.
 import type { Bytes } from "../bytes.js";
 import type { DType } from "../dtypes.js";
-import { Unsupported } from "../errors.js";
+import { inFile, refuse, Unsupported } from "../errors.js";
+import { Adaptive } from "./adaptive.js";
+import { Malformed, malformed, Payload } from "./bits.js";
+import { NarrowPlane, type Plane, WidePlane } from "./plane.js";
+import { decodeStatic } from "./static.js";
 
 export interface PlaneInput {
   readonly row: number;
@@ -9,10 +14,62 @@ export interface PlaneInput {
   readonly old: Bytes;
 }
 
-export class Coder {
-  reset(): void {}
+/** What this program remembers of rows, in bytes; the text sets no bound (see the README). */
+const memoryLimit = 2 ** 32;
 
-  decode(_payload: Bytes, _planes: readonly PlaneInput[], _stream: string, _file: string): Bytes[] {
-    throw new Unsupported("nmc");
+export class Coder {
+  private readonly entries = new Map<number, Uint16Array>();
+  private entryBytes = 0;
+  private adaptive = new Adaptive();
+
+  /** At a key frame everything is forgotten. */
+  reset(): void {
+    this.entries.clear();
+    this.entryBytes = 0;
+    this.adaptive = new Adaptive();
+  }
+
+  private entriesOf(row: number, count: number): Uint16Array {
+    const old = this.entries.get(row);
+    if (old !== undefined && old.length === count) return old;
+    this.entryBytes += 2 * (count - (old?.length ?? 0));
+    if (this.entryBytes > memoryLimit) throw new Unsupported("the memory of the coder exceeds what this program can hold");
+    const fresh = new Uint16Array(count).fill(1);
+    this.entries.set(row, fresh);
+    return fresh;
+  }
+
+  decode(bytes: Bytes, inputs: readonly PlaneInput[], stream: string, file: string): Bytes[] {
+    const planes = inputs.map(({ row, dtype, shape, old }): Plane => {
+      const entries = this.entriesOf(row, old.length / (dtype.word / 8));
+      const kind = dtype.word === 64 ? WidePlane : NarrowPlane;
+      return new kind(row, dtype, shape, old, entries);
+    });
+    try {
+      this.decodePayload(new Payload(bytes), planes);
+    } catch (error) {
+      if (!(error instanceof Malformed)) throw error;
+      return refuse("segment/coder", `stream ${stream} is malformed: ${error.message}`, inFile(file));
+    }
+    return planes.map((p) => p.result());
+  }
+
+  private decodePayload(payload: Payload, planes: readonly Plane[]): void {
+    const variant = payload.byte();
+    switch (variant) {
+      case 0:
+        for (const plane of planes) plane.store(payload.take(plane.count * (plane.dtype.word / 8)));
+        break;
+      case 1:
+        decodeStatic(payload, planes);
+        break;
+      case 2:
+      case 3:
+        this.adaptive.decode(payload, planes, variant);
+        break;
+      default:
+        malformed(`variant ${variant} is unknown`);
+    }
+    payload.end();
   }
 }

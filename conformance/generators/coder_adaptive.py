@@ -1,0 +1,381 @@
+"""The adaptive and the mixed variant of the lossless coder, in plain integers (clause 8.5)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, TypeAlias
+
+from coder_words import Bits, Change, Memory, Past, Plane, clip, compare, count, past_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+ADAPTIVE, MIXED = 2, 3
+
+Slot: TypeAlias = list[int]
+"""Probability of 22 bits, and the number of decisions seen (clause 8.5.3)."""
+
+
+def _slot() -> Slot:
+    return [1 << 21, 0]
+
+
+def _weights() -> list[int]:
+    return [20000] * 8
+
+
+class RangeCoder:
+    """Encodes decisions (clause 8.5.2); `low` is a whole number of any size, so nothing carries."""
+
+    def __init__(self) -> None:
+        self._low, self._span, self._shifts = 0, (1 << 32) - 1, 0
+
+    def encode(self, bit: int, chance: int) -> None:
+        """Encode one decision."""
+        bound = self._span * chance >> 16
+        if bit:
+            self._span = bound
+        else:
+            self._low, self._span = self._low + bound, self._span - bound
+        if self._span < 65536:
+            self._low, self._span = self._low << 16, self._span << 16
+            self._shifts += 1
+
+    def words(self) -> list[int]:
+        """Return the code words."""
+        n = 2 + self._shifts
+        return [self._low >> 16 * (n - 1 - i) & 0xFFFF for i in range(n)]
+
+
+@dataclass
+class Model:
+    """Slots of one layout, and tables and weights of mixing (clauses 8.5.3 and 8.5.8)."""
+
+    slots: dict[tuple[object, ...], Slot] = field(default_factory=lambda: defaultdict(_slot))
+    tables: dict[tuple[int, int, int], Slot] = field(default_factory=lambda: defaultdict(_slot))
+    coarse: dict[int, list[int]] = field(default_factory=lambda: defaultdict(_weights))
+    fine: dict[int, list[int]] = field(default_factory=lambda: defaultdict(_weights))
+
+
+@dataclass
+class Trend:
+    """What a row has learnt of the size of its changes (clause 8.5.4)."""
+
+    weights: list[int]
+    mean: int
+    slow: int
+
+    def copy(self) -> Trend:
+        """Return a copy."""
+        return Trend(list(self.weights), self.mean, self.slow)
+
+
+def learn(slot: Slot, bit: int) -> None:
+    """Move a slot towards what was decided."""
+    p, n = slot
+    slot[0] = p + (((((1 << 22) - 1) * bit - p) * (131072 // (2 * n + 3))) >> 16)
+    slot[1] = min(n + 1, 255)
+
+
+def lg(a: int) -> int:
+    """Return the binary logarithm in 1/256, rounded down step by step (clause 8.5.8)."""
+    n = a.bit_length() - 1
+    f = (a << 16) >> n
+    for _ in range(8):
+        f = (f * f) >> 16
+        n <<= 1
+        if f >= 1 << 17:
+            f, n = f >> 1, n + 1
+    return n
+
+
+def stretch(a: int) -> int:
+    """Return the logarithm of odds of a chance of 12 bits."""
+    return lg(max(a, 1)) - lg(4096 - max(a, 1))
+
+
+@cache
+def _odds() -> list[int]:
+    return [lg(q) - lg(65536 - q) for q in range(1, 65536)]
+
+
+@cache
+def squash(a: int) -> int:
+    """Return the chance of a logarithm of odds."""
+    low, high = 0, 65535
+    while low < high:
+        middle = (low + high) // 2
+        if _odds()[middle] <= a:
+            low = middle + 1
+        else:
+            high = middle
+    return clip(low, 32, 65504)
+
+
+def _move(a: int, b: int) -> int:
+    return a + ((b - a) >> 3)
+
+
+@dataclass
+class _Column:
+    average: int | None = None
+    run: int = 0
+    direction: int = 0
+    up: int = 0
+    drift: int = 0
+    turn: int = 0
+
+
+@dataclass
+class _Line:
+    left: int = 0
+    left_zero: int = 0
+    left_direction: int = 0
+    corner: int = 0
+    drift: int = 0
+    turn: int = 0
+
+
+@dataclass
+class _Word:
+    """Everything that is known of a word before it is coded."""
+
+    x: int
+    past: Past
+    features: list[int]
+    forecast: int
+    level: int
+    contexts: tuple[int, ...]
+
+
+class PlaneEncoder:
+    """Encodes the words of one plane."""
+
+    def __init__(
+        self, p: Plane, variant: int, model: Model, trend: Trend, code: RangeCoder, raw: Bits
+    ) -> None:
+        self._p, self._mixed, self._model, self._trend = p, variant == MIXED, model, trend
+        self._code, self._raw = code, raw
+        self._columns = [_Column() for _ in range(p.columns)]
+
+    def run(self, entries: list[int]) -> None:
+        """Encode all words, and put their entries in place."""
+        line = _Line()
+        for i, (x, z) in enumerate(zip(self._p.old, self._p.new, strict=True)):
+            j = i % self._p.columns
+            if j == 0:
+                line = _Line()
+            column = self._columns[j]
+            word = self._before(x, past_of(entries[i]), column, line)
+            change = compare(self._p, x, z)
+            self._encode(word, z, change, column, line)
+            self._after(word, change, column, line)
+            entries[i] = change.entry
+
+    def _before(self, x: int, past: Past, c: _Column, line: _Line) -> _Word:
+        p, trend = self._p, self._trend
+        here = trend.mean >> 4
+        near = [
+            0 if c.average is None else clip((c.average >> 4) - here, -64, 64),
+            *(0 if v == 0 else clip(v - here, -64, 64) for v in (line.left, past.previous, c.up)),
+            clip((trend.slow >> 4) - here, -64, 64),
+            32,
+        ]
+        total = sum(w * f for w, f in zip(trend.weights, near, strict=True))
+        forecast = clip(here + (total >> 24), 0, 32767)
+        exponent = p.exponent(x)
+        level = clip((forecast - 8 * exponent) >> 1, 0, 255)
+
+        def rel(a: int, s: int, h: int) -> int:
+            return clip(((a - 8 * exponent) >> s) + 1, 1, h) if a > 0 else 0
+
+        average = -1 if c.average is None else c.average >> 4
+        contexts = (
+            (past.past * 2 + line.left_zero) * 128 + rel(past.previous, 2, 127),
+            rel(c.up, 3, 31) * 32 + rel(line.left, 3, 31),
+            rel(average, 1, 255) * 4 + c.run,
+            (exponent & 127) * 4 + (p.row & 3),
+        )
+        return _Word(x, past, near, forecast, level, contexts)
+
+    def _decide(self, bit: int, name: tuple[object, ...]) -> None:
+        slot = self._model.slots[name]
+        self._code.encode(bit, (slot[0] >> 6) | 1)
+        learn(slot, bit)
+
+    def _mix(
+        self, bit: int, name: tuple[object, ...], others: Sequence[Slot], coarse: int, fine: int
+    ) -> None:
+        slots = [self._model.slots[name], *others]
+        inputs = [*(stretch(s[0] >> 10) for s in slots), 256]
+        sets = self._model.coarse[coarse], self._model.fine[fine]
+        a, b = (
+            clip((sum(w * v for w, v in zip(ws, inputs, strict=False)) + 32768) >> 16, -4095, 4095)
+            for ws in sets
+        )
+        self._code.encode(bit, squash((a + b) >> 1))
+        for ws, value in zip(sets, (a, b), strict=True):
+            error = (bit << 16) - squash(value)
+            for k, v in enumerate(inputs):
+                ws[k] = clip(ws[k] + ((v * error + 32768) >> 16), -(1 << 24), 1 << 24)
+        for slot in slots:
+            learn(slot, bit)
+
+    def _size(
+        self, bit: int, name: tuple[object, ...], word: _Word, node: int, coarse: int, fine: int
+    ) -> None:
+        """Decide about the size of a change: mixed with four tables, or not."""
+        if not self._mixed:
+            self._decide(bit, name)
+            return
+        tables = [self._model.tables[k, c, node] for k, c in enumerate(word.contexts)]
+        self._mix(bit, name, tables, coarse + word.past.past, fine)
+
+    def _number(
+        self,
+        value: int,
+        centre: int,
+        lowest: int,
+        highest: int,
+        decide: Callable[[int, int, int], None],
+    ) -> None:
+        """Encode a number in steps from a centre; decide takes bit, step and v (clause 8.5.6)."""
+        v = centre
+        up = int(value > centre)
+        if centre < highest:
+            decide(up, 0, v)
+        if up:
+            v, step = v + 1, 1
+            while v < highest:
+                decide(int(value > v), step, v)
+                if value == v:
+                    break
+                v, step = v + 1, min(step + 1, 7)
+            return
+        step = 8
+        while v > lowest:
+            decide(int(value < v), step, v)
+            if value == v:
+                break
+            v, step = v - 1, min(step + 1, 15)
+
+    def _encode(self, word: _Word, z: int, change: Change, c: _Column, line: _Line) -> None:
+        p, past, level = self._p, word.past, word.level
+        name: tuple[object, ...] = ("ZERO", past.past, line.left_zero, c.run, level >> 3)
+        self._size(int(change.equal), name, word, 0, 0, 200 + (level >> 3))
+        if change.equal:
+            return
+        if p.e:
+            self._size(int(change.flip), ("FLIP", level), word, 1, 3, 232 + (level >> 3))
+        if change.flip:
+            self._flip(word, z)
+        else:
+            self._moved(word, change, c, line)
+
+    def _flip(self, word: _Word, z: int) -> None:
+        p = self._p
+        limit = (1 << p.e) - 1
+        centre = clip((word.forecast >> 3) - p.m - 1, 0, limit)
+        kind = (word.forecast >> 1) & 3
+
+        def decide(bit: int, step: int, _: int) -> None:
+            self._decide(bit, ("EXPONENT", kind, step))
+
+        self._number(p.magnitude(z) >> p.m, centre, 0, limit, decide)
+        self._raw.put(z & ((1 << p.m) - 1), p.m)
+
+    def _moved(self, word: _Word, change: Change, c: _Column, line: _Line) -> None:
+        p, level, length = self._p, word.level, change.d.bit_length()
+
+        def decide(bit: int, step: int, v: int) -> None:
+            first = 2 if step == 0 else 67 if step < 8 else 131
+            coarse = 6 if step == 0 else 9 if step < 8 else 12
+            self._size(bit, ("LENGTH", level, step), word, first + v, coarse, first + v)
+
+        self._number(length, clip(level >> 2, 1, p.top), 1, p.top, decide)
+        self._sign(word, change, length, c, line)
+        surplus = clip(level - 4 * length + 16, 0, 31)
+        n, node = length - 1, 0
+        for _ in range(2):
+            if n > 0:
+                n -= 1
+                bit = change.d >> n & 1
+                self._decide(bit, ("TOP", surplus, node))
+                node = 1 + bit
+        self._raw.put(change.d & ((1 << n) - 1), n)
+
+    def _sign(self, word: _Word, change: Change, length: int, c: _Column, line: _Line) -> None:
+        p, past = self._p, word.past
+        exponent = p.exponent(word.x)
+        nearness = 0
+        if past.previous > 0:
+            nearness = clip(((past.previous - 8 * (length + exponent)) >> 3) + 4, 0, 7)
+        heading = past.heading
+        name = ("SIGN", heading, c.direction, (line.drift + 256) >> 6, nearness)
+        if not self._mixed:
+            self._decide(change.down, name)
+            return
+        surprise = clip(word.level - 4 * length + 8, 0, 15)
+        turn = ((line.turn + 256) >> 4) * 32 + ((c.turn + 256) >> 4) if heading > 0 else 0
+        contexts = (
+            heading * 64 + ((line.drift + 256) >> 3),
+            heading * 64 + ((c.drift + 256) >> 3),
+            heading * 27 + (line.left_direction * 3 + c.direction) * 3 + line.corner,
+            turn,
+            heading * 256 + (nearness * 16 + surprise) * 2 + p.sign(word.x),
+        )
+        tables = [self._model.tables[4 + k, value, 0] for k, value in enumerate(contexts)]
+        self._mix(change.down, name, tables, 15 + heading, 264 + surprise)
+
+    def _after(self, word: _Word, change: Change, c: _Column, line: _Line) -> None:
+        """Learn from a word (clause 8.5.7)."""
+        line.corner = c.direction
+        if change.equal:
+            line.left, line.left_zero, line.left_direction = 0, 1, 0
+            c.direction, c.run, c.up = 0, min(c.run + 1, 3), 0
+            return
+        trend, size, down = self._trend, change.size, change.down
+        error = clip(size - word.forecast, -32, 32) << 4
+        for k, f in enumerate(word.features):
+            trend.weights[k] = clip(trend.weights[k] + error * f, -(1 << 28), 1 << 28)
+        a = word.forecast << 4 if c.average is None else c.average
+        c.average = a + (((size << 4) - a) >> 4)
+        trend.mean += ((size << 4) - trend.mean) >> 4
+        trend.slow += ((size << 4) - trend.slow) >> 10
+        toward = 256 if down else -256
+        line.drift, c.drift = _move(line.drift, toward), _move(c.drift, toward)
+        if word.past.heading > 0:
+            kept = 256 if down == word.past.heading - 1 else -256
+            line.turn, c.turn = _move(line.turn, kept), _move(c.turn, kept)
+        line.left, line.left_zero, line.left_direction = size, 0, 1 + down
+        c.direction, c.run, c.up = 1 + down, 0, size
+
+
+def encode(planes: Sequence[Plane], memory: Memory, variant: int) -> bytes:
+    """Return the body of variant 2 or 3 (clause 8.5.1)."""
+    code, raw = RangeCoder(), Bits()
+    latest: dict[tuple[int, int, int], Trend] = {}
+    for p in planes:
+        entries = memory.entries_of(p)
+        if not p.old:
+            continue
+        model = memory.models.setdefault((variant, p.layout), Model())
+        assert isinstance(model, Model)
+        trend = memory.trends.get(p.row)
+        if trend is None:
+            trend = memory.trends[p.row] = _first_trend(p, latest.get(p.layout))
+        assert isinstance(trend, Trend)
+        PlaneEncoder(p, variant, model, trend, code, raw).run(entries)
+        latest[p.layout] = trend
+    words, bits = code.words(), raw.bytes()
+    body = count(len(words)) + count(len(bits))
+    return body + b"".join(word.to_bytes(2, "little") for word in words) + bits
+
+
+def _first_trend(p: Plane, latest: Trend | None) -> Trend:
+    if latest is not None:
+        return latest.copy()
+    octave = (p.w >> 1) + p.exponent(p.old[0])
+    return Trend([250 << 14, 0, 94 << 14, 0, 0, 0], octave << 7, octave << 7)

@@ -1,0 +1,123 @@
+"""The static variant of the lossless coder, in plain integers (clause 8.6)."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+from coder_words import Bits, Change, Memory, Past, Plane, clip, compare, count, past_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TOTAL = 4096
+CONTEXTS = 192
+
+
+def token_of(p: Plane, x: int, z: int, change: Change, past: Past, raw: Bits) -> int:
+    """Return the token of a change, and put its raw bits into the field (clause 8.6.5)."""
+    if change.equal:
+        return 0
+    if change.flip:
+        step = (p.magnitude(z) >> p.m) - (p.magnitude(x) >> p.m)
+        if -8 <= step <= 7:
+            raw.put(z & ((1 << p.m) - 1), p.m)
+            return 2 * p.w + 9 + step
+        raw.put(p.magnitude(z), p.w - 1)
+        return 2 * p.w + 17
+    n = change.d.bit_length()
+    raw.put(change.d - (1 << (n - 1)), n - 1)
+    guess = (past.heading - 1) ^ p.sign(x) if past.heading > 0 else 0
+    return 2 * n - 1 + (change.shrunk ^ guess)
+
+
+def frequencies(tokens: Counter[int]) -> dict[int, int]:
+    """Return frequencies of at least 1 that add up to 4096."""
+    total = sum(tokens.values())
+    made = {t: max(1, n * TOTAL // total) for t, n in sorted(tokens.items())}
+    largest = max(made, key=lambda t: made[t])
+    made[largest] += TOTAL - sum(made.values())
+    assert made[largest] > 0
+    return made
+
+
+def put_table(bits: Bits, table: dict[int, int]) -> None:
+    """Write the frequencies of one table (clause 8.6.3)."""
+    last = -1
+    for token, f in table.items():
+        bits.gamma(token - last)
+        last = token
+        n = (f - 1).bit_length()
+        bits.put(n, 4)
+        if n:
+            bits.put(f - 1 - (1 << (n - 1)), n - 1)
+
+
+def put_tables(tables: dict[int, dict[int, int]]) -> bytes:
+    """Write the tables of all contexts; one that equals the one before is not written again."""
+    bits, last, table = Bits(), -1, None
+    for context, mine in sorted(tables.items()):
+        bits.gamma(context - last)
+        last = context
+        if table is not None:
+            bits.put(int(mine != table), 1)
+        if mine != table:
+            put_table(bits, mine)
+            table = mine
+    bits.gamma(CONTEXTS - last)
+    return bits.bytes()
+
+
+def _code(
+    tokens: list[tuple[int, int]], tables: dict[int, dict[int, int]]
+) -> tuple[list[int], list[int]]:
+    """Return the states and the code words of tokens given with their contexts (8.6.4)."""
+    starts: dict[int, dict[int, int]] = {}
+    for context, table in tables.items():
+        at, starts[context] = 0, {}
+        for token, f in table.items():
+            starts[context][token] = at
+            at += f
+    states, words = [65536] * 4, []
+    for i in reversed(range(len(tokens))):
+        context, token = tokens[i]
+        s, f = states[i % 4], tables[context][token]
+        if s >= f << 20:
+            words.append(s & 0xFFFF)
+            s >>= 16
+        states[i % 4] = ((s // f) << 12) + s % f + starts[context][token]
+    return states, words[::-1]
+
+
+def _group(planes: Sequence[Plane], memory: Memory) -> bytes:
+    raw, scales = Bits(), b""
+    tokens: list[tuple[int, int]] = []
+    for p in planes:
+        entries = memory.entries_of(p)
+        changes = [compare(p, x, z) for x, z in zip(p.old, p.new, strict=True)]
+        moved = [c.size for c in changes if not c.equal]
+        scale = sum(moved) // len(moved) if moved else 0
+        scales += scale.to_bytes(2, "little")
+        for i, (x, z, change) in enumerate(zip(p.old, p.new, changes, strict=True)):
+            past = past_of(entries[i])
+            expected = (past.previous + 7 * scale) >> 3 if past.past == 2 else scale
+            context = 64 * past.past + clip((expected >> 3) - p.exponent(x), 0, 63)
+            tokens.append((context, token_of(p, x, z, change, past, raw)))
+            entries[i] = change.entry
+    seen: dict[int, Counter[int]] = defaultdict(Counter)
+    for context, token in tokens:
+        seen[context][token] += 1
+    tables = {context: frequencies(counted) for context, counted in seen.items()}
+    states, words = _code(tokens, tables)
+    table_bytes, raw_bytes = put_tables(tables), raw.bytes()
+    head = count(len(table_bytes)) + count(len(words)) + count(len(raw_bytes)) + scales
+    head += b"".join(s.to_bytes(4, "little") for s in states)
+    return head + table_bytes + b"".join(w.to_bytes(2, "little") for w in words) + raw_bytes
+
+
+def encode(planes: Sequence[Plane], memory: Memory) -> bytes:
+    """Return the body of variant 1 (clause 8.6.1)."""
+    groups: dict[tuple[int, int, int], list[Plane]] = {}
+    for p in planes:
+        groups.setdefault(p.layout, []).append(p)
+    return b"".join(_group(group, memory) for group in groups.values() if any(p.old for p in group))

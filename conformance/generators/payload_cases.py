@@ -1,0 +1,181 @@
+"""Vectors of clauses 8.3.4, 8.4.3, 8.5 and 8.6: payloads that are malformed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from arithmetic_cases import (
+    ADAPTIVE,
+    CLAUSES,
+    MIXED,
+    NAMES,
+    STATIC,
+    STORED,
+    STREAM,
+    arithmetic_case,
+    coded,
+    training_chain,
+)
+from chain import Row
+from coder_words import count
+from segment_cases import streams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cases import Case
+
+CODER = "segment/coder"
+
+
+def _damaged() -> list[Case]:
+    """Return payloads with one fault in their structure (clause 8.3.4 and those it names)."""
+    bases = {
+        v: arithmetic_case(
+            f"{name}-small",
+            f"a small payload of the {name} variant",
+            CLAUSES[v],
+            coded(training_chain((Row("a", "F32", (3, 8)),), 2, 29), [v] * 2),
+        )
+        for v, name in enumerate(NAMES)
+    }
+
+    def bad(v: int, name: str, what: str, clause: str, change: Callable[[bytes], bytes]) -> Case:
+        edits = streams(lambda made: {**made, STREAM: change(made[STREAM])})
+        return bases[v].reject(
+            f"08-arithmetic/{NAMES[v]}-{name}",
+            f"{what} is rejected",
+            clause,
+            (CODER, "decoding/state-digest-mismatch"),
+            edits,
+            stage="frame",
+            frame=1,
+        )
+
+    made = list(bases.values())
+    made += [
+        bad(STORED, "variant-4", "a variant of 4", "8.3.2", lambda d: b"\x04" + d[1:]),
+        bad(STORED, "variant-255", "a variant of 255", "8.3.2", lambda d: b"\xff" + d[1:]),
+    ]
+    for v, name in enumerate(NAMES):
+        what = f"a payload of the {name} variant"
+        made += [
+            bad(v, "cut", f"{what} without its last byte", "8.3.4", lambda d: d[:-1]),
+            bad(v, "byte-after", f"{what} with a byte too many", "8.3.4", lambda d: d + b"\0"),
+            bad(
+                v,
+                "variant-only",
+                f"{what} that ends after its first byte",
+                "8.3.4",
+                lambda d: d[:1],
+            ),
+        ]
+    huge = b"\xff" * 8 + b"\x7f"
+    for v in (STATIC, ADAPTIVE, MIXED):
+        made += [
+            bad(
+                v,
+                "count-huge",
+                f"a count of 2^63 - 1 in a {NAMES[v]} payload",
+                "8.3.4",
+                lambda d: d[:1] + huge + d[2:],
+            ),
+            bad(
+                v,
+                "count-long",
+                f"a count of ten bytes in a {NAMES[v]} payload",
+                "8.3.2",
+                lambda d: d[:1] + b"\x80" * 9 + b"\x01" + d[2:],
+            ),
+        ]
+    for v in (ADAPTIVE, MIXED):
+        made += [
+            bad(
+                v,
+                "words-more",
+                f"a {NAMES[v]} payload with a code word too many",
+                "8.5.2",
+                _with_words(b"\0\0"),
+            ),
+            bad(
+                v,
+                "words-one",
+                f"a {NAMES[v]} payload of one code word",
+                "8.5.1",
+                lambda d: d[:1] + count(1) + count(0) + b"\x12\x34",
+            ),
+            bad(
+                v,
+                "raw-more",
+                f"a {NAMES[v]} payload with a byte of raw bits too many",
+                "8.4.3",
+                _with_raw(b"\0"),
+            ),
+        ]
+    made += [
+        bad(
+            STATIC,
+            "state",
+            "a static payload whose states do not end at 65536",
+            "8.6.4",
+            _static_state,
+        ),
+        bad(
+            STATIC,
+            "tables",
+            "a static payload whose tables run out of bits",
+            "8.6.3",
+            _static_tables,
+        ),
+    ]
+    return made
+
+
+def _counts(data: bytes, number: int) -> tuple[list[int], int]:
+    """Return some counts of a payload and the place behind them."""
+    values, at = [], 1
+    for _ in range(number):
+        value = shift = 0
+        while True:
+            byte = data[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+        values.append(value)
+    return values, at
+
+
+def _with_words(more: bytes) -> Callable[[bytes], bytes]:
+    def change(data: bytes) -> bytes:
+        (words, size), at = _counts(data, 2)
+        end = at + 2 * words
+        return data[:1] + count(words + 1) + count(size) + data[at:end] + more + data[end:]
+
+    return change
+
+
+def _with_raw(more: bytes) -> Callable[[bytes], bytes]:
+    def change(data: bytes) -> bytes:
+        (words, size), at = _counts(data, 2)
+        return data[:1] + count(words) + count(size + 1) + data[at:] + more
+
+    return change
+
+
+def _static_state(data: bytes) -> bytes:
+    _, at = _counts(data, 3)
+    at += 2 + 3  # the scale of one plane, and into the first state
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+def _static_tables(data: bytes) -> bytes:
+    (size, _, _), at = _counts(data, 3)
+    at += 2 + 16
+    return data[:at] + bytes(size) + data[at + size :]
+
+
+def cases() -> list[Case]:
+    """Return the cases of these clauses."""
+    return _damaged()
