@@ -255,7 +255,7 @@ class PersistentSubject(Subject):
 def _json(data: bytes) -> Any:
     try:
         return json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

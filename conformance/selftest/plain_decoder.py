@@ -189,13 +189,15 @@ class Decoder:
         x, y = np.frombuffer(old.data, f"<u{width}"), np.frombuffer(difference, f"<u{width}")
         if self.fault == "delta-ignored":
             return old.data
+        made = x + y
         if self.fault == "delta-twice":
-            return (x + y + y).tobytes()
+            made = x + y + y
         if self.fault == "float" and old.dtype == "F32":
             with np.errstate(all="ignore"):
-                step = (x + y).view("<f4") - x.view("<f4")
-                return (x.view("<f4") + step).astype("<f4").tobytes()
-        return (x + y).tobytes()
+                step = made.view("<f4") - x.view("<f4")
+                made = (x.view("<f4") + step).astype("<f4").view("<u4")
+        data: bytes = made.tobytes()
+        return data
 
 
 def write(path: Path, state: dict[str, Tensor]) -> None:

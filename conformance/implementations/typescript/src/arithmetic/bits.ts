@@ -70,13 +70,17 @@ export class RawBits {
     const { bytes } = this;
     const shift = place & 7;
     let i = Math.floor(place / 8);
+    if (n <= 24) {
+      const word = bytes[i] | (bytes[i + 1] << 8) | (bytes[i + 2] << 16) | (bytes[i + 3] << 24);
+      return (word >>> shift) & ((1 << n) - 1);
+    }
     let value = bytes[i] >> shift;
     let have = 8 - shift;
     while (have < n) {
       value += bytes[++i] * 2 ** have;
       have += 8;
     }
-    return n === 32 ? value % 4294967296 : (value % 2 ** n);
+    return value % 2 ** n;
   }
 
   /** The next n bits, n at most 64. */
@@ -88,9 +92,5 @@ export class RawBits {
 
   end(): void {
     if (Math.ceil(this.place / 8) !== this.bytes.length) malformed("raw bits are left over");
-  }
-
-  get position(): number {
-    return this.place;
   }
 }

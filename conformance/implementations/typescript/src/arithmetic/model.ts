@@ -1,0 +1,206 @@
+// What the adaptive and mixed variants know of a word before it is decoded, and learn from it
+// (clauses 8.5.3, 8.5.4, 8.5.7 and 8.5.9).
+import { type Decisions, Mixer, Slots } from "./decisions.js";
+import type { Plane } from "./plane.js";
+
+/** Places of the slots of a layout in one run. */
+export const ZERO = 0;
+export const FLIP = ZERO + 3 * 2 * 4 * 32;
+export const LENGTH = FLIP + 256;
+export const SIGN = LENGTH + 256 * 16;
+export const TOP = SIGN + 3 * 3 * 8 * 8;
+export const EXPONENT = TOP + 32 * 3;
+export const slotCount = EXPONENT + 4 * 16;
+
+const nodes = 200;
+const tableSizes = [768 * nodes, 1024 * nodes, 1024 * nodes, 512 * nodes, 192, 192, 81, 1024, 768];
+
+export class Layout {
+  readonly slots = new Slots(slotCount);
+  readonly mixer: Mixer | null;
+
+  constructor(mixed: boolean) {
+    this.mixer = mixed ? new Mixer(tableSizes) : null;
+  }
+}
+
+export interface Trend {
+  readonly weights: Int32Array;
+  mean: number;
+  slow: number;
+}
+
+export function firstTrend(plane: Plane): Trend {
+  const octave = (plane.dtype.word >> 1) + plane.exponent(0);
+  return { weights: Int32Array.of(250 << 14, 0, 94 << 14, 0, 0, 0), mean: octave << 7, slow: octave << 7 };
+}
+
+export function copyTrend(trend: Trend): Trend {
+  return { weights: trend.weights.slice(), mean: trend.mean, slow: trend.slow };
+}
+
+function clip(a: number, low: number, high: number): number {
+  return a < low ? low : a > high ? high : a;
+}
+
+const weightLimit = 2 ** 28;
+
+/** The state of one plane while it is decoded. */
+export class Model {
+  // of the word at hand
+  j = 0;
+  past = 0;
+  previous = 0;
+  heading = 0;
+  sign = 0;
+  exponent = 0;
+  forecast = 0;
+  level = 0;
+  nearness = 0;
+  // of the line
+  private left = 0;
+  leftZero = 0;
+  private leftDirection = 0;
+  private corner = 0;
+  drift = 0;
+  private turn = 0;
+  // of the columns
+  private readonly average: Int32Array;
+  readonly run: Uint8Array;
+  readonly direction: Uint8Array;
+  private readonly up: Int32Array;
+  private readonly drifts: Int32Array;
+  private readonly turns: Int32Array;
+
+  private readonly features = new Int32Array(6);
+  private readonly sizePlaces = new Int32Array(4);
+  private readonly nodePlaces = new Int32Array(4);
+  private readonly signPlaces = new Int32Array(5);
+  private readonly slots: Slots;
+  private readonly mixer: Mixer | null;
+
+  constructor(
+    private readonly plane: Plane,
+    private readonly trend: Trend,
+    layout: Layout,
+    private readonly decisions: Decisions,
+  ) {
+    this.slots = layout.slots;
+    this.mixer = layout.mixer;
+    const n = Math.min(plane.columns, plane.count);
+    this.average = new Int32Array(n).fill(-1);
+    this.run = new Uint8Array(n);
+    this.direction = new Uint8Array(n);
+    this.up = new Int32Array(n);
+    this.drifts = new Int32Array(n);
+    this.turns = new Int32Array(n);
+  }
+
+  /** Goes to word i: its memory, its forecast and its contexts. */
+  begin(i: number): void {
+    const { plane, trend, features } = this;
+    const j = i % plane.columns;
+    this.j = j;
+    if (j === 0) {
+      this.left = this.leftZero = this.leftDirection = this.corner = this.drift = this.turn = 0;
+    }
+    const h = plane.entries[i];
+    this.past = h > 1 ? 2 : h;
+    this.previous = h > 1 ? h >> 1 : 0;
+    this.heading = h > 1 ? 1 + (h & 1) : 0;
+    this.sign = plane.sign(i);
+    this.exponent = plane.exponent(i);
+    const here = trend.mean >> 4;
+    const average = this.average[j];
+    features[0] = average >= 0 ? clip((average >> 4) - here, -64, 64) : 0;
+    features[1] = this.left !== 0 ? clip(this.left - here, -64, 64) : 0;
+    features[2] = this.previous !== 0 ? clip(this.previous - here, -64, 64) : 0;
+    features[3] = this.up[j] !== 0 ? clip(this.up[j] - here, -64, 64) : 0;
+    features[4] = clip((trend.slow >> 4) - here, -64, 64);
+    features[5] = 32;
+    let sum = 0;
+    for (let k = 0; k < 6; k++) sum += trend.weights[k] * features[k];
+    this.forecast = clip(here + Math.floor(sum / 16777216), 0, 32767);
+    this.level = clip((this.forecast - 8 * this.exponent) >> 1, 0, 255);
+    if (this.mixer !== null) this.sizeContexts();
+  }
+
+  private relative(a: number, shift: number, high: number): number {
+    return a > 0 ? clip(((a - 8 * this.exponent) >> shift) + 1, 1, high) : 0;
+  }
+
+  private sizeContexts(): void {
+    const { sizePlaces: places, j } = this;
+    places[0] = ((this.past * 2 + this.leftZero) * 128 + this.relative(this.previous, 2, 127)) * nodes;
+    places[1] = (this.relative(this.up[j], 3, 31) * 32 + this.relative(this.left, 3, 31)) * nodes;
+    places[2] = (this.relative(this.average[j] >> 4, 1, 255) * 4 + this.run[j]) * nodes;
+    places[3] = ((this.exponent & 127) * 4 + (this.plane.row & 3)) * nodes;
+  }
+
+  /** A decision of a slot alone. */
+  plain(slot: number): number {
+    return this.slots.decide(slot, this.decisions);
+  }
+
+  /** A decision about size. */
+  size(slot: number, node: number, coarse: number, fine: number): number {
+    if (this.mixer === null) return this.slots.decide(slot, this.decisions);
+    const { nodePlaces, sizePlaces } = this;
+    for (let k = 0; k < 4; k++) nodePlaces[k] = sizePlaces[k] + node;
+    return this.mixer.mix(this.slots, slot, 0, nodePlaces, coarse, fine, this.decisions);
+  }
+
+  /** The decision about down, once the length is known. */
+  down(length: number): number {
+    const { previous, heading, j, drift, direction } = this;
+    const nearness = previous > 0 ? clip(((previous - 8 * (length + this.exponent)) >> 3) + 4, 0, 7) : 0;
+    const slot = SIGN + ((heading * 3 + direction[j]) * 8 + ((drift + 256) >> 6)) * 8 + nearness;
+    if (this.mixer === null) return this.slots.decide(slot, this.decisions);
+    const surprise = clip(this.level - 4 * length + 8, 0, 15);
+    const places = this.signPlaces;
+    places[0] = heading * 64 + ((drift + 256) >> 3);
+    places[1] = heading * 64 + ((this.drifts[j] + 256) >> 3);
+    places[2] = heading * 27 + (this.leftDirection * 3 + direction[j]) * 3 + this.corner;
+    places[3] = heading > 0 ? ((this.turn + 256) >> 4) * 32 + ((this.turns[j] + 256) >> 4) : 0;
+    places[4] = heading * 256 + (nearness * 16 + surprise) * 2 + this.sign;
+    return this.mixer.mix(this.slots, slot, 4, places, 15 + heading, 264 + surprise, this.decisions);
+  }
+
+  learnEqual(): void {
+    const { j, direction, run } = this;
+    this.left = 0;
+    this.leftZero = 1;
+    this.leftDirection = 0;
+    this.corner = direction[j];
+    direction[j] = 0;
+    if (run[j] < 3) run[j] += 1;
+    this.up[j] = 0;
+  }
+
+  learnChange(size: number, down: number): void {
+    const { j, trend, features, average } = this;
+    const error = clip(size - this.forecast, -32, 32) * 16;
+    for (let k = 0; k < 6; k++) {
+      trend.weights[k] = clip(trend.weights[k] + error * features[k], -weightLimit, weightLimit);
+    }
+    const a = average[j] >= 0 ? average[j] : this.forecast << 4;
+    average[j] = a + (((size << 4) - a) >> 4);
+    trend.mean += ((size << 4) - trend.mean) >> 4;
+    trend.slow += ((size << 4) - trend.slow) >> 10;
+    const toward = down === 1 ? 256 : -256;
+    this.drift += (toward - this.drift) >> 3;
+    this.drifts[j] += (toward - this.drifts[j]) >> 3;
+    if (this.heading > 0) {
+      const kept = down === this.heading - 1 ? 256 : -256;
+      this.turn += (kept - this.turn) >> 3;
+      this.turns[j] += (kept - this.turns[j]) >> 3;
+    }
+    this.left = size;
+    this.leftZero = 0;
+    this.leftDirection = 1 + down;
+    this.corner = this.direction[j];
+    this.direction[j] = 1 + down;
+    this.run[j] = 0;
+    this.up[j] = size;
+  }
+}

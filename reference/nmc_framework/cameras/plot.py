@@ -1,0 +1,78 @@
+"""A picture of a rig: every camera's frustum in space, named, on equal axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d.art3d import Line3DCollection
+
+from nmc_framework.cameras.camera import Camera, FloatArray
+
+_INK, _FRUSTUM, _HELD_OUT, _AXIS = "#2b3440", "#1f6f78", "#b5442e", "#9aa5b1"
+#: Depth of the drawn frusta as a share of the rig's extent, and above which names are left out.
+_DEPTH, _NAMED = 0.12, 60
+
+
+def frustum(camera: Camera, depth: float) -> FloatArray:
+    """Return the eight edges of the pyramid a camera sees down to ``depth``, (8, 2, 3)."""
+    corners = np.array(
+        [[0, 0], [camera.width, 0], [camera.width, camera.height], [0, camera.height]], np.float64
+    )
+    local = (corners - [camera.cx, camera.cy]) / [camera.fx, camera.fy]
+    points = np.concatenate([local, np.ones((4, 1))], axis=1) * depth
+    world = points @ camera.rotation.T + camera.centre
+    apex = np.broadcast_to(camera.centre, world.shape)
+    return np.concatenate(
+        [np.stack([apex, world], axis=1), np.stack([world, np.roll(world, -1, axis=0)], axis=1)]
+    )
+
+
+def plot_rig(
+    path: Path, cameras: Sequence[Camera], title: str, *, marked: frozenset[str] = frozenset()
+) -> None:
+    """Draw a rig into a picture; the path's suffix says which kind.
+
+    Parameters
+    ----------
+    path
+        ``.png``, ``.svg`` or ``.pdf``.
+    cameras
+        In scene units.
+    title
+        Above the picture.
+    marked
+        Names of cameras in another colour, such as those held out.
+    """
+    centres = np.array([camera.centre for camera in cameras])
+    extent = float(np.ptp(centres, axis=0).max()) or 1.0
+    edges = [frustum(camera, _DEPTH * extent) for camera in cameras]
+    figure = Figure(figsize=(9, 8), dpi=120)
+    axes: Any = figure.add_axes((0.02, 0.03, 0.94, 0.9), projection="3d")
+    ahead = [camera.centre + 1.6 * _DEPTH * extent * camera.rotation[:, 2] for camera in cameras]
+    for camera, lines, end in zip(cameras, edges, ahead, strict=True):
+        colour = _HELD_OUT if camera.name in marked else _FRUSTUM
+        axes.add_collection3d(Line3DCollection(list(lines), colors=colour, linewidths=1.1))
+        axis = [[camera.centre, end]]
+        axes.add_collection3d(Line3DCollection(axis, colors=_AXIS, linewidths=0.8))
+        if len(cameras) <= _NAMED:
+            # The name stands behind the camera, where no frustum is.
+            place = camera.centre - 0.35 * _DEPTH * extent * camera.rotation[:, 2]
+            axes.text(*place, camera.name, fontsize=7, color=_INK, ha="center", va="center")
+    axes.scatter(*centres.T, s=10, color=_INK, depthshade=False)
+    _equal(axes, np.concatenate([np.concatenate(edges).reshape(-1, 3), np.array(ahead)]))
+    axes.set(xlabel="x", ylabel="y", zlabel="z")
+    figure.text(0.04, 0.955, title, fontsize=12, fontweight="bold", color=_INK)
+    figure.savefig(path)
+
+
+def _equal(axes: Any, points: FloatArray) -> None:
+    """Give a unit the same length on each axis."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = 0.04 * float((high - low).max()) or 0.5
+    for name, a, b in zip("xyz", low - margin, high + margin, strict=True):
+        getattr(axes, f"set_{name}lim")(a, b)
+    axes.set_box_aspect(high - low + 2 * margin)
