@@ -61,15 +61,22 @@ def compress(tensors: Sequence[tuple[Dtype, Words]], level: int, *, differences:
     differences : bool
         Whether the words are differences (stream ``integer``), not tensors (stream ``raw``).
     """
-    folded = [_fold(words, dtype, differences=differences) for dtype, words in tensors]
-    planes = [words.view(np.uint8).reshape(-1, words.itemsize).T for words in folded]
-    content = [
-        np.ascontiguousarray(plane[k]).data
+    compressor = _compressor(level).compressobj(size=sum(words.nbytes for _, words in tensors))
+    pieces = [
+        compressor.compress(_plane(words, dtype, k, differences=differences).data)
         for k in range(7, -1, -1)
-        for plane in planes
-        if len(plane) > k
+        for dtype, words in tensors
+        if words.itemsize > k
     ]
-    return _compressor(level).compress(b"".join(content))
+    return b"".join([*pieces, compressor.flush()])
+
+
+def _plane(
+    words: Words, dtype: Dtype, k: int, *, differences: bool
+) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    """Return one byte of each folded word; folded anew for each, so that no copy of all is kept."""
+    folded = _fold(words, dtype, differences=differences)
+    return np.ascontiguousarray(folded.view(np.uint8).reshape(-1, words.itemsize)[:, k])
 
 
 def _fold(words: Words, dtype: Dtype, *, differences: bool) -> Words:

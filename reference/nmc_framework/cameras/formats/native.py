@@ -33,8 +33,8 @@ def read(path: Path) -> RigDocument:
     )
 
 
-def write(path: Path, document: RigDocument) -> None:
-    """Write everything that a document holds; Python's shortest decimal form keeps every bit."""
+def as_json(document: RigDocument) -> dict[str, Any]:
+    """Return everything that a document holds as JSON values."""
     records = []
     for camera, lens in zip(document.cameras, document.lenses, strict=True):
         record = camera.as_json()
@@ -45,4 +45,9 @@ def write(path: Path, document: RigDocument) -> None:
     whole["normalisation"] = document.normalisation.matrix.tolist()
     if document.depths is not None:
         whole["depths"] = document.depths.tolist()
-    path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    return whole
+
+
+def write(path: Path, document: RigDocument) -> None:
+    """Write a camera file; Python's shortest decimal form keeps every bit."""
+    path.write_text(json.dumps(as_json(document), indent=1) + "\n", encoding="utf-8")

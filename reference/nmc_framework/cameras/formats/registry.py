@@ -49,8 +49,7 @@ def _sized(read: Callable[[Path, Size], RigDocument]) -> _Reader:
 
 
 def _read_opencv(path: Path, size: Size | None) -> RigDocument:
-    document = calibration.read_opencv(path, size or (0, 0))
-    return document
+    return calibration.read_opencv(path, size or (0, 0))
 
 
 def _read_arkit(path: Path, _: Size | None) -> RigDocument:
@@ -75,10 +74,11 @@ FORMATS: dict[str, Format] = {
     "arkit": Format(_read_arkit, calibration.write_arkit),
 }
 
+_OF_SEVERAL_FILES = frozenset({"colmap", "colmap-bin", "opencv", "arkit"})
 _FOLDERS = {"cameras.txt": "colmap", "cameras.bin": "colmap-bin", "intri.yml": "opencv"}
 _SUFFIXES = {".npy": "llff", ".xml": "metashape", ".csv": "realitycapture", ".toml": "caliscope"}
 #: A member of the top level that only one JSON format has; the first that is found decides.
-_MEMBERS = (("cameras", "miv"), ("cameraPoseModel", "arkit"), ("t_00", "arkit"))
+_MEMBERS = (("cameras", "miv"), ("t_00", "arkit"))
 _NGP_MEMBERS = frozenset({"aabb_scale", "scale", "offset"})
 _SHARED_MEMBERS = frozenset({"applied_transform", "applied_scale", "orientation_override"})
 
@@ -141,10 +141,17 @@ def write(path: Path, document: RigDocument, name: str | None = None) -> str:
     writer = _require(chosen).write
     if writer is None:
         raise CameraError(f"cameras cannot be written as {chosen}; {_known()}")
-    # A folder for the formats of several files; the writers refuse before they write anything.
-    folder = path if chosen in {"colmap", "colmap-bin", "opencv", "arkit"} else path.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    writer(path, document)
+    if chosen in _OF_SEVERAL_FILES:
+        writer(path, document)
+        return chosen
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Under another name first: a refusal half-way leaves what was there.
+    partial = path.with_name(f".partial-{path.name}")
+    try:
+        writer(partial, document)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
     return chosen
 
 
