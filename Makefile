@@ -38,6 +38,7 @@ contracts: setup  ## Which floor may import which
 generated: setup  ## Generated files are up to date
 	$(BIN)/python -m nmc_spec.annex --check
 	$(BIN)/python conformance/generators/worked_example.py --check
+	$(BIN)/python conformance/generators/make_vectors.py --check
 
 format: setup  ## Put the code into its form
 	$(BIN)/ruff check --fix .

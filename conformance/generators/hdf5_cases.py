@@ -35,6 +35,28 @@ def _compact() -> list[Case]:
         chosen(
             "continuation", "an object header can go on in another block", "D.3", continuation=True
         ),
+        chosen("header-times", "times in an object header are passed over", "D.3", times=True),
+        chosen("header-phase", "a phase in an object header is passed over", "D.3", phase=True),
+        chosen(
+            "header-order",
+            "a creation order of messages is passed over",
+            "D.3",
+            order=True,
+            continuation=True,
+        ),
+        chosen(
+            "header-narrow", "the size of an object header can be one byte wide", "D.3", narrow=True
+        ),
+        chosen(
+            "header-all",
+            "an object header can have all of its optional fields",
+            "D.3",
+            times=True,
+            phase=True,
+            order=True,
+            narrow=True,
+        ),
+        chosen("null-ended", "texts can end with a zero byte", "D.5", null_ended=True),
         chosen("nil-message", "a NIL message is passed over", "D.3", extra_messages=nil),
     ]
 

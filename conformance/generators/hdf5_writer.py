@@ -74,6 +74,11 @@ class Options:
         Store the data of small datasets in their object headers (layout class 0).
     continuation : bool
         Put the attributes of the root group into a continuation block.
+    times, phase, order, narrow : bool
+        Object headers with times, with a phase, with a creation order of their messages, and with a
+        size field that is as narrow as it can be.
+    null_ended : bool
+        Texts that end with a zero byte, one byte wider, in place of padded ones.
     extra_messages : bytes
         Encoded messages added to the root group.
     extra_links : dict of str to bytes
@@ -87,6 +92,11 @@ class Options:
     layout_version: int = 3
     compact_data: bool = False
     continuation: bool = False
+    times: bool = False
+    phase: bool = False
+    order: bool = False
+    narrow: bool = False
+    null_ended: bool = False
     extra_messages: bytes = b""
     extra_links: dict[str, bytes] = field(default_factory=dict)
     fault: str = ""
@@ -103,11 +113,11 @@ def dataspace(shape: tuple[int, ...], *, scalar: bool) -> bytes:
     return struct.pack("<BBBB", 2, len(shape), 0, kind) + struct.pack(f"<{len(shape)}Q", *shape)
 
 
-def datatype(dtype: np.dtype[Any]) -> bytes:
+def datatype(dtype: np.dtype[Any], *, null_ended: bool = False) -> bytes:
     """Return a datatype message body (clause D.5)."""
     size = dtype.itemsize
     if dtype.kind == "S":
-        return struct.pack("<BBBBI", 0x13, 0x11, 0, 0, size)
+        return struct.pack("<BBBBI", 0x13, 0x10 if null_ended else 0x11, 0, 0, size)
     if dtype.kind == "f":
         properties = _F8_PROPERTIES if size == 8 else _F4_PROPERTIES
         return struct.pack("<BBBBI", 0x11, 0x20, 8 * size - 1, 0, size) + properties
@@ -129,12 +139,23 @@ def soft_link(name: str, target: str) -> bytes:
     return head + struct.pack("<H", len(to)) + to
 
 
-def attribute(name: str, array: Array) -> bytes:
+def attribute(name: str, array: Array, *, null_ended: bool = False) -> bytes:
     """Return the body of an attribute message, version 3 (clause D.4)."""
     raw = name.encode() + b"\0"
-    kind, space = datatype(array.dtype), dataspace(array.shape, scalar=array.ndim == 0)
+    kind = datatype(array.dtype, null_ended=null_ended)
+    space = dataspace(array.shape, scalar=array.ndim == 0)
     head = struct.pack("<BBHHHB", 3, 0, len(raw), len(kind), len(space), 1)
     return head + raw + kind + space + array.tobytes()
+
+
+def _ordered(messages: bytes) -> bytes:
+    """Return messages with a creation order in the head of each."""
+    made, at, number = b"", 0, 0
+    while at < len(messages):
+        size = 4 + int.from_bytes(messages[at + 1 : at + 3], "little")
+        made += messages[at : at + 4] + struct.pack("<H", number) + messages[at + 4 : at + size]
+        at, number = at + size, number + 1
+    return made
 
 
 @dataclass
@@ -175,7 +196,13 @@ class _File:
         return address
 
     def header(self, messages: bytes, *, root: bool = False) -> int:
-        head = b"OHDR" + struct.pack("<BBI", 2, 0x02, len(messages))
+        options = self.options
+        if options.order:
+            messages = _ordered(messages)
+        s = 2 if not options.narrow else 0 if len(messages) < 256 else 1
+        flags = s | options.order << 2 | options.phase << 4 | options.times << 5
+        head = b"OHDR" + bytes([2, flags]) + b"\x11" * (16 * options.times)
+        head += struct.pack("<HH", 8, 6) * options.phase + len(messages).to_bytes(1 << s, "little")
         block = _summed(head + messages)
         if root and self.options.fault == "header-checksum":
             block = block[:-1] + bytes([block[-1] ^ 1])
@@ -194,7 +221,7 @@ class _File:
             layout = struct.pack("<BB", version, 1) + address + struct.pack("<Q", len(data))
         return self.header(
             message(_DATASPACE, dataspace(array.shape, scalar=array.ndim == 0))
-            + message(_DATATYPE, datatype(array.dtype), 1)
+            + message(_DATATYPE, datatype(array.dtype, null_ended=options.null_ended), 1)
             + message(_FILL, bytes.fromhex("0309"))
             + message(_LAYOUT, layout)
         )
@@ -210,7 +237,7 @@ class _File:
                 addresses[name] = self.dataset(child)
             links += message(_LINK, link(name, addresses[name]))
         attributes = b"".join(
-            message(_ATTRIBUTE, attribute(name, array))
+            message(_ATTRIBUTE, attribute(name, array, null_ended=options.null_ended))
             for name, array in sorted(node.attributes.items())
         )
         messages = message(_LINK_INFO, b"\0\0" + UNDEFINED * 2)
@@ -221,7 +248,7 @@ class _File:
                 messages += message(_LINK, aimed or link(name, addresses["model"]))
             messages += options.extra_messages
             if options.continuation:
-                block = _summed(b"OCHK" + attributes)
+                block = _summed(b"OCHK" + (_ordered(attributes) if options.order else attributes))
                 if options.fault == "continuation-checksum":
                     block = block[:-1] + bytes([block[-1] ^ 1])
                 place = struct.pack("<QQ", self.put(block), len(block))
@@ -240,6 +267,11 @@ def write(objects: dict[str, Array], options: Options | None = None) -> bytes:
         Choices and faults.
     """
     options = options or Options()
+    if options.null_ended:
+        objects = {
+            path: array.astype(f"S{array.dtype.itemsize + 1}") if array.dtype.kind == "S" else array
+            for path, array in objects.items()
+        }
     file = _File(options)
     root = file.group(_tree(objects), root=True)
     if options.fault == "root-outside":

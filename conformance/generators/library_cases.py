@@ -159,6 +159,10 @@ def _soft(file: h5py.File) -> None:
     file["alias"] = h5py.SoftLink("/model")
 
 
+def _at_sign(file: h5py.File) -> None:
+    file.create_group("ex@tra")
+
+
 def _cycle(file: h5py.File) -> None:
     file["model/root"] = file["/"]
 
@@ -215,6 +219,12 @@ def _forbidden() -> list[Case]:
             "a soft link in a manifest of the library",
             "manifest/link",
             then(_soft),
+        ),
+        refused(
+            "name-at",
+            "a group with an @ in its name",
+            ("manifest/unreadable", "manifest/link", "manifest/value"),
+            then(_at_sign),
         ),
         refused("cycle", "a group that contains itself", "manifest/link", then(_cycle)),
         refused("named-type", "a link to a named type", kind, then(_named)),

@@ -302,6 +302,13 @@ def _model() -> list[Case]:
         configured("no-json", "{", "no JSON"),
         configured("list", "[1]", "a JSON list"),
         configured("empty", "", "an empty text"),
+        configured("nested-101", '{"x":' + "[" * 100 + "]" * 100 + "}", "nested 101 deep"),
+        ONE.vary(
+            "05-package/configuration-nested-100",
+            "the values of a configuration can be nested 100 deep",
+            "5.4.2",
+            put_all({"/model@configuration": scalar_text('{"x":' + "[" * 99 + "]" * 99 + "}")}),
+        ),
         configured("nan", '{"x": NaN}', "no JSON for a NaN"),
         ONE.vary(
             "05-package/configuration",

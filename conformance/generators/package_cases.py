@@ -276,6 +276,7 @@ def _folders() -> list[Case]:
             (elsewhere, {"do": "directory", "path": segment}),
             **first,
         ),
+        *_segment_folders(regular),
         FOLDER.vary(
             "05-package/directory-other-files",
             "other files beside the members are ignored, and a checker warns of them",
@@ -303,6 +304,44 @@ def _folders() -> list[Case]:
             ("5.3.1", "7.5"),
             "manifest/too-large",
             ({"do": "grow", "path": MANIFEST, "size": (256 << 20) + 1},),
+        ),
+    ]
+
+
+def _segment_folders(code: str) -> list[Case]:
+    """Return packages whose folder of segments, or manifest, is something else."""
+    moved = Edits(members=lambda m: {n.replace("segments/", "other/"): d for n, d in m.items()})
+    first: dict[str, Any] = {"stage": "frame", "frame": 0}
+    codes = (code, "package/member-missing")
+    link = ({"do": "symlink", "path": "segments", "target": "other"},)
+    file = ({"do": "symlink", "path": "segments", "target": MANIFEST},)
+    folder = ({"do": "remove", "path": MANIFEST}, {"do": "directory", "path": MANIFEST})
+    clause = ("5.1.4",)
+    return [
+        _folder(
+            "segments-link",
+            "a link to a folder of segments is not followed",
+            clause,
+            codes,
+            link,
+            moved,
+            **first,
+        ),
+        _folder(
+            "segments-no-folder",
+            "a link to a file in place of the segments is rejected",
+            clause,
+            codes,
+            file,
+            moved,
+            **first,
+        ),
+        _folder(
+            "manifest-directory",
+            "a manifest that is a directory is rejected",
+            clause,
+            (code, "package/not-a-package"),
+            folder,
         ),
     ]
 

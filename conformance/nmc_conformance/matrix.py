@@ -35,7 +35,7 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .2rem .6rem; border-bottom: 1px solid var(--line);
          vertical-align: top; }
 thead th { position: sticky; top: 0; background: Canvas; }
-td.v { text-align: center; white-space: nowrap; width: 9rem; }
+td.v, th.v { text-align: center; width: 14rem; } td.v > span:first-child { white-space: nowrap; }
 .pass { color: var(--good); } .fail, .crash, .timeout, .xpass, .broken { color: var(--bad);
         font-weight: 600; } .unsupported, .xfail { color: var(--dim); }
 .why { color: var(--dim); font-size: .85em; } code { font-size: .92em; }
@@ -113,7 +113,7 @@ def _chapter(
     results = [table[v] for table in tables for v in vectors if v in table]
     good = sum(result.verdict in GOOD for result in results)
     opened = " open" if good < len(results) else ""
-    head = "".join(f"<th>{_title(run)}</th>" for run in runs)
+    head = "".join(f"<th class=v>{_title(run)}</th>" for run in runs)
     rows = []
     for name in vectors:
         cells = "".join(_cell(table.get(name)) for table in tables)

@@ -11,12 +11,10 @@ VECTORS = CONFORMANCE / "vectors"
 KNOWN_FAILURES = Path(__file__).with_name("known_failures.txt")
 
 _REFERENCE = """
-import sys
 from nmc_tools import cli
-from nmc_tools.commands import codec
-known = {command.name for command in cli.app.registered_commands}
-for name in {"describe", "decode", "encode", "serve"} - known:
-    cli.app.command(name)(getattr(codec, name))
+from nmc_tools.commands import conformance
+if "conformance" not in {group.name for group in cli.app.registered_groups}:
+    cli.app.add_typer(conformance.app, name="conformance")
 cli.main()
 """
 

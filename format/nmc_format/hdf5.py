@@ -44,6 +44,7 @@ class _Reader:
 
     data: bytes
     seen: set[int] = field(default_factory=set)
+    count: int = 0
     objects: RawObjects = field(default_factory=dict)
 
     def take(self, start: int, size: int) -> bytes:
@@ -111,16 +112,22 @@ def read_compact(data: bytes) -> RawObjects:
     return reader.objects
 
 
+def _count(reader: _Reader) -> None:
+    """Count a group, a dataset or an attribute against the limit of clause 5.3.2."""
+    reader.count += 1
+    if reader.count > MAX_OBJECTS:
+        raise OutsideSubset("too many objects")
+
+
 def _store(reader: _Reader, path: str, value: np.ndarray[Any, Any]) -> None:
     if path in reader.objects:
         raise OutsideSubset(f"{path} occurs twice")
-    if len(reader.objects) >= MAX_OBJECTS:
-        raise OutsideSubset("too many objects")
+    _count(reader)
     reader.objects[path] = value
 
 
 def _read_object(reader: _Reader, address: int, path: str, depth: int) -> None:
-    if address in reader.seen or len(reader.seen) >= MAX_OBJECTS or depth > 4:
+    if address in reader.seen or depth > 4:
         raise OutsideSubset(f"object at {address} is linked twice, or too deep")
     reader.seen.add(address)
     messages = _messages(reader, address)
@@ -134,6 +141,7 @@ def _read_object(reader: _Reader, address: int, path: str, depth: int) -> None:
             raise OutsideSubset("dataset without type or space")
         _store(reader, path, _dataset(reader, by_kind))
         return
+    _count(reader)
     for message in messages:
         if message.kind == 0x06:
             name, target = _link(message.body)

@@ -126,11 +126,11 @@ def _tensor_findings(manifest: Manifest, objects: RawObjects) -> Iterator[Findin
     rows: dict[tuple[str, str], int] = {}
     dtypes = objects["/model/tensors/dtype"].tolist()
     shapes = objects["/model/tensors/shape"]
-    if shapes.shape[1] > MAX_RANK:
+    if not 1 <= shapes.shape[1] <= MAX_RANK:
         yield finding(
             "manifest/tensor-shape",
             pointer="/model/tensors/shape",
-            reason=f"rank {shapes.shape[1]} is more than {MAX_RANK}",
+            reason=f"it has {shapes.shape[1]} columns; 1 to {MAX_RANK} are allowed",
         )
         return
     frames = len(manifest)

@@ -17,7 +17,23 @@ import nmc
 import nmc_spec
 from nmc_format.issues import FormatError, finding
 from nmc_tools.checkpoints import CheckpointError
-from nmc_tools.commands import check, codec, demo, diff, inspect, pack, recut, unpack
+from nmc_tools.commands import (
+    cameras,
+    capture,
+    check,
+    codec,
+    conformance,
+    demo,
+    diff,
+    evaluate,
+    inspect,
+    pack,
+    recut,
+    render,
+    train,
+    unpack,
+)
+from nmc_tools.commands.framework import PANEL
 from nmc_tools.terminal import Exit, print_finding
 
 _PROTOCOL = "Conformance protocol (conformance/PROTOCOL.md)"
@@ -59,6 +75,12 @@ app.command("trim")(recut.trim)
 app.command("concat")(recut.concat)
 app.command("recover")(recut.recover)
 app.command("demo")(demo.demo)
+app.add_typer(cameras.app, name="cameras", rich_help_panel=PANEL)
+app.command("capture", rich_help_panel=PANEL)(capture.capture)
+app.command("train", rich_help_panel=PANEL)(train.train)
+app.command("render", rich_help_panel=PANEL)(render.render)
+app.command("evaluate", rich_help_panel=PANEL)(evaluate.evaluate)
+app.add_typer(conformance.app, name="conformance", rich_help_panel=_PROTOCOL)
 app.command("describe", rich_help_panel=_PROTOCOL)(codec.describe)
 app.command("decode", rich_help_panel=_PROTOCOL)(codec.decode)
 app.command("encode", rich_help_panel=_PROTOCOL)(codec.encode)

@@ -22,7 +22,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import nmc
-from nmc_framework.cameras import Camera
+from nmc_framework.cameras.formats import RigDocument
 from nmc_framework.evaluation import (
     CAPTION,
     ChainPoint,
@@ -46,6 +46,7 @@ from nmc_framework.training import (
     train_chain,
 )
 from nmc_framework.training import Progress as Step
+from nmc_tools.commands.framework import package_cameras
 
 Picture = npt.NDArray[np.uint8]
 
@@ -157,7 +158,8 @@ def run(
     size
         Everything else; overrides ``quick``.
     console
-        Where progress and the table go.
+        Where the table and the summary go; standard output by default, without the table if that
+        is no terminal. Progress goes to standard error, if that is a terminal.
 
     Raises
     ------
@@ -169,14 +171,14 @@ def run(
         chosen = replace(chosen, frames=frames)
     if chosen.frames < 1:
         raise DemoError(f"a chain has at least one frame, not {chosen.frames}")
-    screen = console or Console()
+    screen = console or Console(highlight=False, emoji=False)
     began = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
     rig = arc_rig(chosen.views, chosen.held_out, (chosen.pixels, chosen.pixels))
     bounded = {"bounds": [list(b) for b in BOUNDS], "background": list(BACKGROUND)}
     model = build("hash_grid", bounded | dict(chosen.configuration), seed=chosen.schedule.seed)
     package = out / "scene.nmc"
-    with _progress(screen) as progress:
+    with _progress() as progress:
         chain = _train_and_pack(package, model, rig, chosen, progress)
         write_scores(out / "scores.csv", chain.quality.scores)
         findings = _check(package, progress)
@@ -195,20 +197,22 @@ def run(
         findings=findings,
         seconds=time.perf_counter() - began,
     )
-    _show(result, screen)
+    _show(result, screen, table=console is not None or screen.is_terminal)
     if findings:
         raise DemoError(f"the check of {package.name} found: {'; '.join(findings)}")
     return result
 
 
-def _progress(console: Console) -> Progress:
+def _progress() -> Progress:
+    screen = Console(stderr=True)
     return Progress(
         TextColumn("{task.description:<26}"),
         BarColumn(bar_width=32),
         TextColumn("{task.completed:>5.0f}/{task.total:<5.0f}"),
         TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
-        console=console,
+        console=screen,
+        disable=not screen.is_terminal,
     )
 
 
@@ -247,7 +251,7 @@ def _train_and_pack(
         timescale=size.rate,
         overwrite=True,
     ) as writer:
-        writer.set_cameras(_cameras(rig.cameras))
+        writer.set_cameras(package_cameras(RigDocument(rig.cameras)))
         store = PackageStore(writer)
         frames, report = _frames(rig, size), _reporter(progress, task)
         for frame in train_chain(model, rig.training, frames, plan, report=report):
@@ -272,16 +276,6 @@ def _reporter(progress: Progress, task: Any) -> Callable[[Step], None]:
         progress.update(task, advance=1, note=f"frame {step.frame:2d}  {step.psnr:5.2f} dB")
 
     return report
-
-
-def _cameras(cameras: Sequence[Camera]) -> nmc.Cameras:
-    return nmc.Cameras(
-        names=[camera.name for camera in cameras],
-        size=np.array([[c.width, c.height] for c in cameras]),
-        intrinsics=np.array([[c.fx, c.fy, c.cx, c.cy] for c in cameras]),
-        camera_to_world=np.array([c.camera_to_world[:3] for c in cameras]),
-        normalisation=np.eye(4),
-    )
 
 
 def _fingerprint(state: Mapping[str, Any]) -> str:
@@ -367,23 +361,36 @@ def _title(size: Size) -> str:
     )
 
 
-_COLUMNS = ("frame", "coding", "iterations", "train s", "PSNR dB", "SSIM", "raw", "coded", "ratio")
+# Short enough for a terminal of 80 columns.
+_COLUMNS = ("frame", "coding", "steps", "s", "PSNR dB", "SSIM", "raw kB", "kB", "ratio")
 
 
-def _show(result: DemoResult, console: Console) -> None:
-    table = Table(title="one model a frame", title_justify="left")
+def _show(result: DemoResult, console: Console, *, table: bool) -> None:
+    if table:
+        console.print(_table(result.frames))
+    raw, coded = (sum(getattr(r, f"{k}_bytes") for r in result.frames) for k in ("raw", "coded"))
+    files = (result.package, result.video, result.plot, result.track, result.scores)
+    lines = [
+        f"{raw:,} bytes of models in {coded:,} ({raw / coded:.2f} to 1, lossless)",
+        f"every frame decoded to the trained bits; the check found {_count(result.findings)}",
+        f"{result.seconds:.0f} s in all",
+        *(f"  {path}  {path.stat().st_size:,} bytes" for path in files),
+    ]
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _table(frames: Sequence[FrameRow]) -> Table:
+    table = Table(title="one model a frame", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for name in _COLUMNS:
         table.add_column(name, justify="left" if name == "coding" else "right", no_wrap=True)
-    for r in result.frames:
-        numbers = f"{r.iterations} {r.seconds:.1f} {r.psnr:.2f} {r.ssim:.3f} {r.raw_bytes:,}"
+    for r in frames:
+        numbers = f"{r.iterations} {r.seconds:.1f} {r.psnr:.2f} {r.ssim:.3f}"
+        sizes = f"{r.raw_bytes / 1000:,.1f} {r.coded_bytes / 1000:,.1f}"
         ratio = f"{r.raw_bytes / r.coded_bytes:.2f}"
-        table.add_row(str(r.index), r.coding, *numbers.split(), f"{r.coded_bytes:,}", ratio)
-    console.print(table)
-    raw, coded = (sum(getattr(r, f"{k}_bytes") for r in result.frames) for k in ("raw", "coded"))
-    console.print(
-        f"{raw:,} bytes of models in {coded:,} ({raw / coded:.2f} to 1, lossless); every frame "
-        f"decoded to the trained bits; the check found {len(result.findings) or 'nothing'}; "
-        f"{result.seconds:.0f} s in all"
-    )
-    for path in (result.package, result.video, result.plot, result.track, result.scores):
-        console.print(f"  {path}  {path.stat().st_size:,} bytes", soft_wrap=True)
+        table.add_row(str(r.index), r.coding, *numbers.split(), *sizes.split(), ratio)
+    return table
+
+
+def _count(findings: Sequence[str]) -> str:
+    return f"{len(findings)} faults" if findings else "nothing"

@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from mpl_toolkits.mplot3d.art3d import Line3DCollection
+from matplotlib.patheffects import withStroke
+from mpl_toolkits.mplot3d.art3d import Line3DCollection  # type: ignore[import-untyped]
 
 from nmc_framework.cameras.camera import Camera, FloatArray
 
 _INK, _FRUSTUM, _HELD_OUT, _AXIS = "#2b3440", "#1f6f78", "#b5442e", "#9aa5b1"
-#: Depth of the drawn frusta as a share of the rig's extent, and above which names are left out.
-_DEPTH, _NAMED = 0.12, 60
+#: Depth of the drawn frusta as a share of the rig's extent for up to so many cameras; more cameras
+#: have smaller ones, and above the last number no names.
+_DEPTH, _CROWD, _NAMED = 0.14, 8, 60
+_HALO = [withStroke(linewidth=2.2, foreground="white")]
 
 
 def frustum(camera: Camera, depth: float) -> FloatArray:
@@ -49,21 +52,26 @@ def plot_rig(
     """
     centres = np.array([camera.centre for camera in cameras])
     extent = float(np.ptp(centres, axis=0).max()) or 1.0
-    edges = [frustum(camera, _DEPTH * extent) for camera in cameras]
+    depth = _DEPTH * extent * min(1.0, (_CROWD / len(cameras)) ** 0.5)
+    edges = [frustum(camera, depth) for camera in cameras]
     figure = Figure(figsize=(9, 8), dpi=120)
-    axes: Any = figure.add_axes((0.02, 0.03, 0.94, 0.9), projection="3d")
-    ahead = [camera.centre + 1.6 * _DEPTH * extent * camera.rotation[:, 2] for camera in cameras]
+    axes: Any = figure.add_axes((0.02, 0.03, 0.94, 0.9), projection="3d", computed_zorder=False)
+    ahead = [camera.centre + 1.7 * depth * camera.rotation[:, 2] for camera in cameras]
     for camera, lines, end in zip(cameras, edges, ahead, strict=True):
         colour = _HELD_OUT if camera.name in marked else _FRUSTUM
         axes.add_collection3d(Line3DCollection(list(lines), colors=colour, linewidths=1.1))
         axis = [[camera.centre, end]]
         axes.add_collection3d(Line3DCollection(axis, colors=_AXIS, linewidths=0.8))
         if len(cameras) <= _NAMED:
-            # The name stands behind the camera, where no frustum is.
-            place = camera.centre - 0.35 * _DEPTH * extent * camera.rotation[:, 2]
-            axes.text(*place, camera.name, fontsize=7, color=_INK, ha="center", va="center")
+            # Behind the camera, where no frustum of its own is.
+            place = camera.centre - 0.3 * depth * camera.rotation[:, 2]
+            text = axes.text(*place, camera.name, fontsize=7, color=colour, ha="center", va="top")
+            text.set(path_effects=_HALO, zorder=10)
     axes.scatter(*centres.T, s=10, color=_INK, depthshade=False)
     _equal(axes, np.concatenate([np.concatenate(edges).reshape(-1, 3), np.array(ahead)]))
+    # Seen from behind the cameras, to one side and above.
+    forward = np.array([camera.rotation[:, 2] for camera in cameras]).mean(axis=0)
+    axes.view_init(elev=32, azim=float(np.degrees(np.arctan2(forward[1], forward[0]))) + 180 + 35)
     axes.set(xlabel="x", ylabel="y", zlabel="z")
     figure.text(0.04, 0.955, title, fontsize=12, fontweight="bold", color=_INK)
     figure.savefig(path)

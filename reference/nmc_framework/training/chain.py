@@ -192,7 +192,7 @@ def _optimise(
         optimiser.step()
         decay.step()
         model.after_step(iteration)
-        if iteration >= 0.9 * iterations:
+        if iteration >= min(0.9 * iterations, iterations - 1):
             last.append(value)
         if report:
             report(Progress(frame, iteration + 1, iterations, value))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nmc_framework.cameras.formats import RigDocument
 
 #: Where these commands stand in the help.
-PANEL = "Framework (pip install 'neural-model-chain[framework]')"
+PANEL = r"Framework (pip install 'neural-model-chain\[framework]')"
 
 SizeOption = Annotated[
     str | None, typer.Option("--size", metavar="WxH", help="Size in pixels, such as 320x180.")
@@ -105,5 +105,6 @@ def cameras_in(sequence: Any) -> list[Camera]:
         pose = np.eye(4)
         pose[:3] = found.camera_to_world[k]
         width, height = (int(side) for side in found.size[k])
-        cameras.append(Camera(*map(float, found.intrinsics[k]), width, height, pose, name))
+        fx, fy, cx, cy = (float(value) for value in found.intrinsics[k])
+        cameras.append(Camera(fx, fy, cx, cy, width, height, pose, name))
     return cameras

@@ -9,7 +9,7 @@ import { inFile, refuse, Refusal } from "./errors.js";
 import { scanFile } from "./h5scan.js";
 import { H5Object, type Kind, manifestFile, manifestLimit, type Objects } from "./objects.js";
 
-const timeLimit = 30_000;
+const timeLimit = 15_000;
 const self = fileURLToPath(import.meta.url);
 
 interface Line {

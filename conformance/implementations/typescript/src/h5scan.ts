@@ -113,7 +113,6 @@ class Scanner {
 
   private attribute(owner: string, name: string): void {
     const path = `${owner}@${name}`;
-    if (name === "" || /[/@]/.test(name)) refuse("manifest/unreadable", "a name is not allowed", at(owner));
     const meta = this.h5.get_attribute_metadata(this.id, owner, name);
     this.add(path, meta, (pointer) => this.h5.get_attribute_data(this.id, owner, name, pointer));
   }

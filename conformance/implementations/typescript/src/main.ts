@@ -1,61 +1,77 @@
-// The command line: describe, decode.
+// The protocol of conformance/PROTOCOL.md: describe, decode, serve.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { hex } from "./bytes.js";
+import type { State } from "./decode.js";
 import { harmless, UsageError } from "./errors.js";
 import { openPackage } from "./package.js";
-import { emptyReport, enter, entered, exitCodes, type Report } from "./report.js";
+import { begin, enter, exitCode, type Outcome } from "./report.js";
 import { writeState } from "./safetensors.js";
 
 export const description = {
+  protocol: 1,
   name: "nmc-decoder-typescript",
   version: "0.1.0",
-  role: "decoder",
   profiles: ["baseline", "main"],
   levels: [1, 2, 3, 4],
-  features: ["hdf5"],
+  features: ["hdf5", "max-level", "serve"],
 };
 
 export interface Request {
   readonly input: string;
+  /** Where frames are written; null only verifies them. */
   readonly output: string | null;
+  /** All where it is null. */
   readonly frames: readonly number[] | null;
   readonly maxLevel: number;
 }
 
-export function decode(request: Request): Report {
-  const report = emptyReport();
+export function decode(request: Request): Outcome {
+  const outcome = begin(request.input);
   let opened;
   try {
     opened = openPackage(request.input, { maxLevel: request.maxLevel });
   } catch (error) {
-    enter(report, error);
-    return report;
+    enter(outcome, error);
+    return outcome;
   }
   const { source, manifest, decoder } = opened;
   try {
-    report.profile = manifest.profile;
-    report.level = manifest.level.level;
-    report.frames = manifest.frames;
+    outcome.report.frames = manifest.frames;
     const frames = request.frames ?? Array.from({ length: manifest.frames }, (_, t) => t);
     for (const t of frames) {
       if (t >= manifest.frames) throw new UsageError(`there is no frame ${t}; the package has ${manifest.frames}`);
     }
     if (request.output !== null) mkdirSync(request.output, { recursive: true });
     for (const t of frames) {
+      let state: State;
       try {
-        const state = decoder.frame(t);
-        if (request.output !== null) {
-          writeState(join(request.output, `frame_${String(t).padStart(8, "0")}.safetensors`), state, manifest.rows);
-        }
-        report.results.push(entered(t, manifest.stateDigest(t)));
+        state = decoder.frame(t);
       } catch (error) {
-        report.results.push(entered(t, null, enter(report, error)));
+        outcome.frames.push({ frame: t, digest: null });
+        enter(outcome, error);
+        continue;
       }
+      // What fails from here on is the host's, and says nothing about the package.
+      if (request.output !== null) {
+        writeState(join(request.output, `frame_${String(t).padStart(8, "0")}.safetensors`), state, manifest.rows);
+      }
+      outcome.frames.push({ frame: t, digest: hex(manifest.stateDigest(t)) });
+      outcome.report.decoded += 1;
     }
   } finally {
     source.close();
   }
-  return report;
+  return outcome;
+}
+
+function messages(outcome: Outcome): string[] {
+  const lines = outcome.report.findings.map((f) => {
+    const place = "pointer" in f.place ? f.place.pointer : `${f.place.file}${f.place.offset === null ? "" : `+${f.place.offset}`}`;
+    return `${f.code} at ${harmless(place)}: ${f.message}`;
+  });
+  return outcome.unsupported === null ? lines : [...lines, `unsupported: ${outcome.unsupported}`];
 }
 
 function parseFrames(text: string): number[] {
@@ -65,33 +81,73 @@ function parseFrames(text: string): number[] {
   });
 }
 
-export function run(args: readonly string[]): number {
+function parseLevel(level: unknown): number {
+  if (typeof level !== "number" || ![1, 2, 3, 4].includes(level)) throw new UsageError("the highest level is 1 to 4");
+  return level;
+}
+
+function decodeCommand(args: readonly string[]): number {
+  const values = new Map<string, string>();
+  for (let i = 0; i < args.length; i += 2) {
+    if (!["--input", "--output", "--frames", "--report", "--max-level"].includes(args[i]) || args[i + 1] === undefined) {
+      throw new UsageError(`unknown option, or one without a value: ${harmless(args[i])}`);
+    }
+    values.set(args[i], args[i + 1]);
+  }
+  const input = values.get("--input");
+  const output = values.get("--output");
+  if (input === undefined || output === undefined) throw new UsageError("--input or --output is missing");
+  const frames = values.get("--frames");
+  const outcome = decode({
+    input,
+    output,
+    frames: frames === undefined ? null : parseFrames(frames),
+    maxLevel: parseLevel(Number(values.get("--max-level") ?? 4)),
+  });
+  const path = values.get("--report");
+  if (path !== undefined) writeFileSync(path, `${JSON.stringify(outcome.report)}\n`);
+  for (const line of messages(outcome)) process.stderr.write(`${line}\n`);
+  return exitCode(outcome);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+/** Answers one line of `serve`. */
+export function answer(line: string): object {
+  try {
+    const request: unknown = JSON.parse(line);
+    if (!isObject(request)) throw new UsageError("a request is an object");
+    if (request["do"] === "describe") return { exit: 0, description };
+    const { input, output, frames, max_level: level } = request;
+    if (request["do"] !== "decode" || typeof input !== "string" || typeof output !== "string") {
+      throw new UsageError("a request is describe, or decode with input and output");
+    }
+    const whole = (n: unknown): n is number => typeof n === "number" && Number.isInteger(n) && n >= 0;
+    if (frames !== undefined && !(Array.isArray(frames) && frames.every(whole))) throw new UsageError("frames are numbers");
+    const outcome = decode({ input, output, frames: frames ?? null, maxLevel: parseLevel(level ?? 4) });
+    return { exit: exitCode(outcome), report: outcome.report, message: messages(outcome).join("; ") };
+  } catch (error) {
+    if (error instanceof UsageError || error instanceof SyntaxError) return { exit: 2, message: harmless(error.message) };
+    throw error;
+  }
+}
+
+async function serve(): Promise<number> {
+  for await (const line of createInterface({ input: process.stdin, crlfDelay: Infinity })) {
+    if (line.trim() !== "") process.stdout.write(`${JSON.stringify(answer(line))}\n`);
+  }
+  return 0;
+}
+
+export async function run(args: readonly string[]): Promise<number> {
   const [command, ...rest] = args;
   if (command === "describe" && rest.length === 0) {
     process.stdout.write(`${JSON.stringify(description)}\n`);
     return 0;
   }
-  if (command !== "decode") throw new UsageError("give a command: describe, or decode --input P --output DIR");
-  const values = new Map<string, string>();
-  for (let i = 0; i < rest.length; i += 2) {
-    if (!["--input", "--output", "--frames", "--report", "--max-level"].includes(rest[i]) || rest[i + 1] === undefined) {
-      throw new UsageError(`unknown option, or one without a value: ${harmless(rest[i])}`);
-    }
-    values.set(rest[i], rest[i + 1]);
-  }
-  const input = values.get("--input");
-  const output = values.get("--output");
-  if (input === undefined) throw new UsageError("--input is missing");
-  const frames = values.get("--frames");
-  const maxLevel = Number(values.get("--max-level") ?? 4);
-  if (![1, 2, 3, 4].includes(maxLevel)) throw new UsageError("--max-level is 1 to 4");
-  const report = decode({ input, output: output ?? null, frames: frames === undefined ? null : parseFrames(frames), maxLevel });
-  const path = values.get("--report");
-  if (path !== undefined) writeFileSync(path, `${JSON.stringify(report, null, 1)}\n`);
-  for (const f of report.findings) {
-    const place = "pointer" in f.place ? f.place.pointer : `${f.place.file}${f.place.offset === null ? "" : `+${f.place.offset}`}`;
-    process.stderr.write(`${f.code} at ${harmless(place)}: ${f.message}\n`);
-  }
-  if (report.unsupported !== null) process.stderr.write(`unsupported: ${report.unsupported}\n`);
-  return exitCodes[report.outcome];
+  if (command === "decode") return decodeCommand(rest);
+  if (command === "serve" && rest.length === 0) return serve();
+  throw new UsageError("give a command: describe, serve, or decode --input P --frames 0,1 --output DIR");
 }

@@ -1,62 +1,68 @@
-// What a run of the decoder tells: an outcome for each frame, and what was refused.
-import { hex } from "./bytes.js";
+// The report of a run (the schema `report`), and what this program keeps beside it for each frame.
+import { clauses } from "./clauses.js";
 import { harmless, type Place, Refusal, Unsupported, UsageError } from "./errors.js";
 
 export interface Finding {
   readonly code: string;
   readonly severity: "error";
   readonly place: Place;
+  readonly clause: string;
   readonly message: string;
+  readonly hint: string;
+}
+
+export interface Report {
+  readonly format_version: string;
+  readonly path: string;
+  accepted: boolean;
+  frames: number;
+  decoded: number;
+  readonly findings: Finding[];
 }
 
 export interface FrameResult {
   readonly frame: number;
-  readonly state_digest: string | null;
-  readonly code?: string;
+  /** The state digest in base 16, or null where the frame was not returned. */
+  readonly digest: string | null;
 }
 
-export interface Report {
-  outcome: "decoded" | "rejected" | "unsupported";
-  profile: string | null;
-  level: number | null;
-  frames: number | null;
-  results: FrameResult[];
-  findings: Finding[];
+export interface Outcome {
+  readonly report: Report;
+  readonly frames: FrameResult[];
   unsupported: string | null;
 }
 
-export function emptyReport(): Report {
-  return { outcome: "decoded", profile: null, level: null, frames: null, results: [], findings: [], unsupported: null };
+const messageLimit = 400;
+
+export function begin(path: string): Outcome {
+  const report = { format_version: "1.0", path, accepted: true, frames: 0, decoded: 0, findings: [] };
+  return { report, frames: [], unsupported: null };
 }
 
-/** Enters an error into the report, or throws it where it is none about the package. */
-export function enter(report: Report, error: unknown): string {
+function add(outcome: Outcome, code: string, message: string, place: Place): void {
+  outcome.report.accepted = false;
+  const text = harmless(message, messageLimit);
+  if (outcome.report.findings.some((f) => f.code === code && f.message === text)) return;
+  outcome.report.findings.push({ code, severity: "error", place, clause: clauses.get(code) ?? "", message: text, hint: "" });
+}
+
+/** Enters an error into the outcome, or throws it where it is none about the package or the host. */
+export function enter(outcome: Outcome, error: unknown): void {
   if (error instanceof UsageError) throw error;
   if (error instanceof Refusal) {
-    report.outcome = "rejected";
-    const known = report.findings.some((f) => f.code === error.code && f.message === error.message);
-    if (!known) {
-      report.findings.push({ code: error.code, severity: "error", place: error.place, message: harmless(error.message, 400) });
-    }
-    return error.code;
+    add(outcome, error.code, error.message, error.place);
+  } else if (error instanceof Unsupported || (error instanceof RangeError && /allocation|length/i.test(error.message))) {
+    outcome.report.accepted = false;
+    outcome.unsupported = harmless(error.message, messageLimit);
+  } else if (error instanceof Error && "syscall" in error) {
+    add(outcome, "input/unreadable", error.message, { file: ".", offset: null });
+  } else {
+    throw error;
   }
-  if (error instanceof Unsupported || error instanceof RangeError) {
-    if (report.outcome === "decoded") report.outcome = "unsupported";
-    report.unsupported = harmless(error.message, 400);
-    return "unsupported";
-  }
-  if (error instanceof Error && "code" in error && typeof error.code === "string") {
-    report.outcome = "rejected";
-    const place = { file: "path" in error ? "(input)" : "(input)", offset: null };
-    report.findings.push({ code: "input/unreadable", severity: "error", place, message: harmless(error.message, 400) });
-    return "input/unreadable";
-  }
-  throw error;
 }
 
-export function entered(frame: number, digest: Uint8Array | null, code?: string): FrameResult {
-  const state_digest = digest === null ? null : hex(digest);
-  return code === undefined ? { frame, state_digest } : { frame, state_digest, code };
+/** The exit code of the protocol. */
+export function exitCode(outcome: Outcome): number {
+  if (outcome.report.findings.length > 0) return 1;
+  return outcome.unsupported === null ? 0 : 3;
 }
-
-export const exitCodes = { decoded: 0, rejected: 1, unsupported: 3 } as const;

@@ -38,6 +38,30 @@ function checkNumbers(objects: Objects): void {
   }
 }
 
+const configurationLimit = 2 ** 24;
+const nestingLimit = 100;
+
+function characters(text: string): number {
+  let count = text.length;
+  for (let i = 0; i < text.length; i++) if ((text.charCodeAt(i) & 0xfc00) === 0xdc00) count -= 1;
+  return count;
+}
+
+/** How deep objects and lists are nested, the outermost one counted. */
+function nesting(json: string): number {
+  let [depth, deepest, quoted] = [0, 0, false];
+  for (let i = 0; i < json.length; i++) {
+    const c = json[i];
+    if (quoted) {
+      if (c === "\\") i += 1;
+      else if (c === '"') quoted = false;
+    } else if (c === '"') quoted = true;
+    else if (c === "{" || c === "[") deepest = Math.max(deepest, ++depth);
+    else if (c === "}" || c === "]") depth -= 1;
+  }
+  return deepest;
+}
+
 function checkRoot(objects: Objects): string {
   const features = column(objects, "/@must_understand").text(0) ?? "";
   if (features !== "") {
@@ -48,6 +72,10 @@ function checkRoot(objects: Objects): string {
     refuse("profile/unknown", `profile ${harmless(profile)} is unknown; there are baseline and main`, at("/@profile"));
   }
   const configuration = column(objects, "/model@configuration").text(0) ?? "";
+  if (characters(configuration) > configurationLimit) {
+    value(`the configuration has more than ${configurationLimit} characters`, "/model@configuration");
+  }
+  if (nesting(configuration) > nestingLimit) value(`the configuration is nested more than ${nestingLimit} deep`, "/model@configuration");
   let parsed: unknown;
   try {
     parsed = JSON.parse(configuration);

@@ -42,7 +42,9 @@ def _plain(read: Callable[[Path], RigDocument]) -> _Reader:
 def _sized(read: Callable[[Path, Size], RigDocument]) -> _Reader:
     def reader(path: Path, size: Size | None) -> RigDocument:
         if size is None:
-            raise ConversionError(f"{path.name} does not hold the size of the images; give it")
+            raise ConversionError(
+                f"{path.name} does not state the size of the images; give it (--size)"
+            )
         return read(path, size)
 
     return reader

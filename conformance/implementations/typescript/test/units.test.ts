@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Malformed, Payload, RawBits } from "../src/arithmetic/bits.js";
+import { lg } from "../src/arithmetic/decisions.js";
+import { columnsOf, NarrowPlane, WidePlane } from "../src/arithmetic/plane.js";
+import { hex, utf8 } from "../src/bytes.js";
+import { stateDigest, tensorDigest } from "../src/digest.js";
+import { dtypes, tensorBytes, type DType } from "../src/dtypes.js";
+import { harmless } from "../src/errors.js";
+import { lookup3 } from "../src/lookup3.js";
+import { answer } from "../src/main.js";
+import { addWords } from "../src/streams.js";
+import { zstdDecode } from "../src/zstd/decoder.js";
+import { xxh64 } from "../src/zstd/xxh64.js";
+
+function dtype(name: string): DType {
+  const found = dtypes.get(name);
+  assert.ok(found);
+  return found;
+}
+
+test("lookup3 of annex D.6", () => {
+  assert.equal(lookup3(utf8("Four score and seven years ago")), 0x17770551);
+});
+
+test("digests of annex E.6", () => {
+  const step = Uint8Array.of(0xe8, 0x03, 0, 0, 0, 0, 0, 0);
+  const digest = tensorDigest("I64", [], step);
+  assert.equal(hex(digest), "a0ddde49ca73eb520378db54a643364860758f6ddbab2ee8b82aa14bfb4bd331");
+  const names = ["step", "front.bias", "rear.weight"];
+  const digests = [
+    digest,
+    Buffer.from("c507e8272be7a8683ef9c34d6ec85a4dfb30f220c7e672cf7d71126f442f1da7", "hex"),
+    Buffer.from("6c53b75958b9b1e347e4d562860e952d1308f7ddfb5985e7708aaf1dc5231f14", "hex"),
+  ];
+  const state = stateDigest(names.map((name, i) => ({ name: utf8(name), digest: digests[i] })));
+  assert.equal(hex(state), "c94a2ab8c974c7b39b9adfa36702793c8fa70da9fa559d620a7aff727c12e491");
+});
+
+test("sizes of tensors", () => {
+  assert.equal(tensorBytes(dtype("F6_E2M3"), [4, 5]), 15);
+  assert.equal(typeof tensorBytes(dtype("F6_E2M3"), [3]), "string");
+  assert.equal(tensorBytes(dtype("F4"), [2 ** 47, 0]), 0);
+  assert.equal(typeof tensorBytes(dtype("U8"), [2 ** 24, 0, 2 ** 24]), "string");
+  assert.equal(tensorBytes(dtype("C64"), []), 8);
+});
+
+test("lines of clause 8.1.2", () => {
+  const f32 = dtype("F32");
+  assert.equal(columnsOf([], f32), 1);
+  assert.equal(columnsOf([7], f32), 7);
+  assert.equal(columnsOf([3, 4, 5, 8], f32), 40);
+  assert.equal(columnsOf([2, 2, 2, 2, 2], f32), 16);
+  assert.equal(columnsOf([9, 70000], f32), 65536);
+  assert.equal(columnsOf([10, 3], dtype("C64")), 6);
+  assert.equal(columnsOf([], dtype("C64")), 2);
+});
+
+test("addition wraps in every width", () => {
+  const ones = new Uint8Array(8).fill(255);
+  for (const width of [1, 2, 4, 8]) {
+    const one = new Uint8Array(8);
+    for (let i = 0; i < 8; i += width) one[i] = 1;
+    assert.deepEqual(addWords(ones, one, width), new Uint8Array(8), `${8 * width} bits`);
+  }
+});
+
+test("entries of stored words, narrow and wide", () => {
+  const narrow = new NarrowPlane(0, dtype("I8"), [3], Uint8Array.of(5, 255, 0), new Uint16Array(3));
+  narrow.store(Uint8Array.of(5, 0, 128));
+  assert.deepEqual([...narrow.entries], [0, 2 * 8, 2 * 64]);
+  const old = new Uint8Array(new BigUint64Array([5n, 2n ** 64n - 1n, 0n]).buffer);
+  const wide = new WidePlane(0, dtype("I64"), [3], old, new Uint16Array(3));
+  wide.store(new Uint8Array(new BigUint64Array([4n, 0n, 2n ** 63n]).buffer));
+  assert.deepEqual([...wide.entries], [2 * 8 + 1, 2 * 8, 2 * 512]);
+});
+
+test("logarithm, raw bits and counts", () => {
+  assert.equal(lg(1), 0);
+  assert.equal(lg(4096), 12 * 256);
+  for (let a = 2; a < 65536; a++) assert.ok(lg(a) >= lg(a - 1));
+  const bits = new RawBits(Uint8Array.of(0b10110101, 0xff, 0x01, 0x80, 0x7f, 1, 2, 3, 4));
+  assert.equal(bits.raw(3), 0b101);
+  assert.equal(bits.raw(0), 0);
+  assert.equal(bits.raw(31), 0b11_10000000_00000001_11111111_10110 >>> 0);
+  assert.throws(() => bits.big(64), Malformed);
+  assert.equal(new Payload(Uint8Array.of(0xff, 0x01)).count(), 255);
+  assert.throws(() => new Payload(new Uint8Array(10).fill(0x80)).count(), Malformed);
+});
+
+test("zstandard: raw and run blocks, checksum", () => {
+  const head = [0x28, 0xb5, 0x2f, 0xfd, 0x20, 6];
+  const frame = Uint8Array.from([...head, 0x18, 0, 0, 97, 98, 99, 0x1b, 0, 0, 120]);
+  assert.deepEqual(zstdDecode(frame, 6), utf8("abcxxx"));
+  assert.throws(() => zstdDecode(frame, 7), /content size/);
+  assert.throws(() => zstdDecode(Uint8Array.from([...frame, 0]), 6), /after the frame/);
+  assert.equal(xxh64(new Uint8Array(0)), 0xef46db3751d8e999n);
+});
+
+test("texts of a package are harmless, requests are checked", () => {
+  assert.equal(harmless("a\u001b[31m\n"), "a\\u001b[31m\\u000a");
+  assert.deepEqual(answer('{"do":"decode"}'), { exit: 2, message: "a request is describe, or decode with input and output" });
+  assert.equal((answer("nonsense") as { exit: number }).exit, 2);
+});

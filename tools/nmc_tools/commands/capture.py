@@ -1,0 +1,121 @@
+"""``nmc capture``: videos of several cameras to synchronous frames (clause 5.1)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from nmc_tools.commands.framework import SizeOption, framework, parse_size, require_new
+from nmc_tools.commands.options import ForceOption
+from nmc_tools.terminal import print_json, progress_bar, say
+
+if TYPE_CHECKING:
+    from nmc_framework.cameras.formats import RigDocument
+    from nmc_framework.capture import Source
+
+
+def capture(
+    videos: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="VIDEOS…", help="A video file a camera, or one folder of videos or images."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the frames.")],
+    by: Annotated[
+        Literal["time", "index"], typer.Option(help="Match pictures by time stamp or by number.")
+    ] = "time",
+    stamps: Annotated[
+        Path | None,
+        typer.Option(help="CSV (cam_id, frame_time) of when the pictures were really taken."),
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="The camera whose pictures are the frames; else the first.")
+    ] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(min=0, help="Largest skew in ms; else half an interval.")
+    ] = None,
+    cameras: Annotated[
+        Path | None,
+        typer.Option(help="Camera file of any format; pictures are freed of distortion by it."),
+    ] = None,
+    size: SizeOption = None,
+    rate: Annotated[float, typer.Option(min=0.001, help="Frames a second of images.")] = 30.0,
+    every: Annotated[int, typer.Option(min=1, help="Take every so many frames.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take at most so many.")] = None,
+    force: ForceOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Write the frames that all cameras saw, and report skew and drops of each camera.
+
+    Leaves one folder of pictures a camera, capture.json, and, with --cameras, cameras.json for
+    the pictures as they are: what nmc train starts from.
+
+    Examples
+    --------
+      nmc capture cam_*.mp4 -o frames --cameras camera_array.toml --size 320x180
+
+      nmc capture footage/ -o frames --by index --every 2 --json
+    """
+    with framework(videos[0]):
+        from nmc_framework.capture import read_frames, synchronise
+        from nmc_framework.capture.folder import RECORD, synchrony_record, write_capture
+
+        require_new(output / RECORD, force=force)
+        sources = _sources(videos, rate, stamps)
+        names = [source.name for source in sources]
+        limit_s = None if tolerance is None else tolerance / 1000
+        synchrony = synchronise(sources, by=by, reference=reference, tolerance=limit_s)
+        wanted = parse_size(size)
+        rig = _rig(cameras, sources, wanted) if cameras else None
+        frames = read_frames(sources, synchrony, every=every, limit=limit, size=wanted)
+        total = len(synchrony.instants[::every][:limit])
+        with progress_bar(f"capturing to {output.name}") as progress:
+            report = lambda done: progress(done, total)  # noqa: E731
+            written = write_capture(output, names, frames, synchrony, rig, report=report)
+        if as_json:
+            record = {"path": str(output), "written": len(written), "rate": written.rate}
+            print_json(record | {"synchrony": synchrony_record(synchrony)})
+            return
+        for line in synchrony.lines():
+            say(line)
+        say(f"{output}: {len(written)} frames of {len(names)} cameras")
+
+
+def _sources(paths: list[Path], rate: float, stamps: Path | None) -> list[Source]:
+    from dataclasses import replace
+
+    from nmc_framework.capture import CaptureError, VideoSource, find_sources, read_stamps
+
+    sources: list[Source] = []
+    for path in paths:
+        if not path.exists():
+            raise CaptureError(f"{path}: there is no such file or directory")
+        sources += find_sources(path, rate) if path.is_dir() else [VideoSource(path.stem, path)]
+    if stamps is None:
+        return sources
+    times = read_stamps(stamps)
+    stamped: list[Source] = []
+    for source in sources:
+        # Tools name a camera by its number alone, and its video cam_<number>.
+        key = source.name if source.name in times else source.name.rpartition("_")[2]
+        if key not in times or not isinstance(source, VideoSource):
+            raise CaptureError(f"{stamps.name} has no times of a video {source.name!r}")
+        stamped.append(replace(source, stamps=times[key]))
+    return stamped
+
+
+def _rig(cameras: Path, sources: list[Source], size: tuple[int, int] | None) -> RigDocument:
+    from nmc_framework.cameras.formats import registry
+    from nmc_framework.capture import CaptureError
+    from nmc_framework.capture.folder import matched
+
+    sizes = {}
+    for source in sources:
+        first = next(source.pictures(), None)
+        if first is None:
+            raise CaptureError(f"camera {source.name!r} has no pictures")
+        sizes[source.name] = (first.shape[1], first.shape[0])
+    return matched(registry.read(cameras, None, next(iter(sizes.values()))), sizes, size)

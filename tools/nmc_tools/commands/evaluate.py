@@ -1,0 +1,162 @@
+"""``nmc evaluate``: held-out cameras against the truth (clause 5.1, second render mode)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nmc_tools.commands.footage import Footage, HeldOutOption, SceneOption
+from nmc_tools.commands.framework import cameras_in, framework, parse_device
+from nmc_tools.commands.options import FramesOption, PackagePath
+from nmc_tools.selection import parse_frames
+from nmc_tools.terminal import print_json, progress_bar, refuse_input, say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nmc_framework.evaluation import HeldOut
+
+
+def evaluate(
+    package: PackagePath,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="FRAMES", help="The folder of nmc capture: what is true."),
+    ] = None,
+    scene: SceneOption = False,
+    held_out: HeldOutOption = None,
+    frames: FramesOption = None,
+    scores: Annotated[Path | None, typer.Option("--csv", help="Scores by frame and view.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Picture of quality and bytes: .png.")] = None,
+    device: Annotated[str, typer.Option(help="Torch device, such as cpu or cuda:0.")] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="Print all scores as JSON.")] = False,
+) -> None:
+    """Render the held-out cameras and score them: PSNR, SSIM, MS-SSIM, flicker.
+
+    The held-out cameras are those that the package says, unless others are named.
+
+    Examples
+    --------
+      nmc evaluate scene.nmc --scene --csv scores.csv --plot chain.png
+
+      nmc evaluate room.nmc frames/ --held-out cam_3 --json
+    """
+    if scene == (folder is not None):
+        raise typer.BadParameter("give the folder of frames, or --scene")
+    if plot is not None and plot.suffix.lower() != ".png":
+        raise typer.BadParameter("the picture is .png", param_hint="--plot")
+    with framework(package):
+        import nmc
+        from nmc.records import quality_of
+        from nmc_framework.evaluation import HeldOut, write_scores
+        from nmc_framework.models import build
+
+        with nmc.open(package) as sequence:
+            footage = _truth(sequence, folder)
+            stored = quality_of(sequence.manifest)
+            names = held_out or (list(stored.views) if stored else [])
+            if not names:
+                reason = "it does not say which cameras were held out; name them"
+                refuse_input("input/unsupported", str(package), reason, "--held-out NAME")
+            chosen = _chosen(frames, len(sequence), footage.count)
+            footage.split(names)
+            model = build(sequence.family, sequence.configuration).to(parse_device(device))
+            quality = HeldOut(footage.cameras(names))
+            with progress_bar(f"evaluating {package.name}") as progress:
+                _score(sequence, model, footage, names, chosen, quality, progress)
+            if plot is not None:
+                _plot(plot, sequence, quality, chosen)
+        if scores is not None:
+            write_scores(scores, quality.scores)
+        _report(package, quality, names, chosen, as_json=as_json)
+
+
+def _truth(sequence: Any, folder: Path | None) -> Footage:
+    """Return what the package's cameras should have seen."""
+    from nmc.records import cameras_of
+    from nmc_framework.cameras import CameraError
+    from nmc_framework.cameras.formats import RigDocument
+    from nmc_framework.capture.folder import read_capture
+    from nmc_tools.commands.footage import film_scene
+
+    cameras = tuple(cameras_in(sequence))
+    if not cameras:
+        raise CameraError("the package holds no cameras")
+    stored = cameras_of(sequence.manifest)
+    if stored is not None and set(stored.distortion_model or ()) - {"none"}:
+        raise CameraError("the package's cameras have distortion, which is not rendered")
+    rig = RigDocument(cameras)
+    if folder is not None:
+        capture = read_capture(folder)
+        missing = sorted({c.name for c in cameras} - set(capture.names))
+        if missing:
+            raise CameraError(f"{folder} has no pictures of camera {', '.join(missing)}")
+        return Footage(rig, len(capture), capture.rate, capture.views)
+    size = (cameras[0].width, cameras[0].height)
+    return film_scene(size, rig=rig, frames=len(sequence), rate=sequence.manifest.timescale)
+
+
+def _chosen(text: str | None, count: int, available: int) -> list[int]:
+    from nmc_framework.capture import CaptureError
+
+    try:
+        chosen = parse_frames(text, count) if text else list(range(count))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--frames") from None
+    if chosen[-1] >= available:
+        raise CaptureError(f"the folder has {available} frames; frame {chosen[-1]} is not there")
+    return chosen
+
+
+def _score(
+    sequence: Any,
+    model: Any,
+    footage: Footage,
+    names: list[str],
+    chosen: list[int],
+    quality: HeldOut,
+    progress: Callable[[int, int], None],
+) -> None:
+    for done, frame in enumerate(chosen, start=1):
+        model.load(sequence[frame])
+        quality.score(model, frame, next(footage.views(names, frame)).images)
+        progress(done, len(chosen))
+
+
+def _plot(path: Path, sequence: Any, quality: HeldOut, chosen: list[int]) -> None:
+    from nmc_framework.evaluation import ChainPoint, plot_chain
+
+    points = []
+    for index in chosen:
+        record = sequence.frames[index]
+        decibels = quality.mean(index, "psnr")
+        sizes = record.state_bytes, record.segment_length
+        points.append(ChainPoint(index, decibels, *sizes, record.coding))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plot_chain(path, points, f"{sequence.path.name}: {len(sequence)} frames")
+
+
+def _report(
+    package: Path, quality: HeldOut, names: list[str], chosen: list[int], *, as_json: bool
+) -> None:
+    import numpy as np
+
+    from nmc_framework.evaluation.held_out import METRICS
+
+    tables = {metric: quality.table(metric) for metric in METRICS}
+    # No number, where a metric does not apply, is null in JSON; a perfect PSNR has no number.
+    means = {m: float(np.nanmean(t)) for m, t in tables.items() if np.isfinite(t).any()}
+    if as_json:
+        scores = {
+            metric: [[float(v) if np.isfinite(v) else None for v in row] for row in table]
+            for metric, table in tables.items()
+        }
+        whole = {"path": str(package), "views": names, "frames": chosen}
+        print_json(whole | {"mean": {m: means.get(m) for m in METRICS}, "scores": scores})
+        return
+    texts = {"psnr": "{:.2f} dB PSNR", "ssim": "SSIM {:.4f}", "ms_ssim": "MS-SSIM {:.4f}"}
+    texts |= {"flicker": "flicker {:.4f}"}
+    shown = ", ".join(texts[metric].format(value) for metric, value in means.items())
+    say(f"{package}: {len(chosen)} frames, {len(names)} held-out views: {shown}")

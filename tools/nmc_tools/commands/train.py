@@ -1,0 +1,281 @@
+"""``nmc train``: frames and cameras to a package of chained models (clauses 5.2 and 5.3)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from nmc.writer import DEFAULT_KEY_EVERY
+from nmc_tools.commands.footage import Footage, HeldOutOption, SceneOption, open_footage
+from nmc_tools.commands.framework import (
+    SizeOption,
+    framework,
+    package_cameras,
+    parse_device,
+    parse_size,
+)
+from nmc_tools.commands.options import EffortOption, ForceOption, OutputPath
+from nmc_tools.terminal import err, print_json, say, size_text
+
+if TYPE_CHECKING:
+    from nmc_framework.evaluation import HeldOut
+    from nmc_framework.models import RadianceModel
+    from nmc_framework.training import Progress, Schedule, TrainedFrame
+
+
+def train(
+    output: OutputPath,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="FRAMES", help="A folder that nmc capture wrote.")
+    ] = None,
+    scene: SceneOption = False,
+    cameras: Annotated[
+        Path | None, typer.Option(help="Camera file; else cameras.json in the folder.")
+    ] = None,
+    held_out: HeldOutOption = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Train only so many frames.")] = None,
+    size: SizeOption = None,
+    family: Annotated[
+        str, typer.Option(help="Model family: hash_grid, nerf_mlp, voxel_grid, or a plug-in's.")
+    ] = "hash_grid",
+    configuration: Annotated[
+        Path | None, typer.Option(help="JSON file with options of the model.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=JSON", help="One option of the model; repeatable."),
+    ] = None,
+    iterations: Annotated[int, typer.Option(min=0, help="For frame 0.")] = 420,
+    later: Annotated[int, typer.Option(min=0, help="Iterations for each later frame.")] = 60,
+    rays: Annotated[int, typer.Option(min=1, help="Rays a batch.")] = 2048,
+    exclude_layers: Annotated[
+        str | None, typer.Option(metavar="N,N…", help="Layers by number; negative from the end.")
+    ] = None,
+    exclude_front: Annotated[int | None, typer.Option(min=0, help="The first so many.")] = None,
+    exclude_back: Annotated[int | None, typer.Option(min=0, help="The last so many.")] = None,
+    exclude_like: Annotated[str | None, typer.Option(help="Layers whose name matches.")] = None,
+    reading: Annotated[
+        Literal["table", "code"],
+        typer.Option(help="Excluded layers are frozen (table 5-1), or alone learn (table 5-2)."),
+    ] = "table",
+    seed: Annotated[int, typer.Option(min=0, help="All that is random follows from it.")] = 0,
+    key_every: Annotated[
+        int, typer.Option(min=0, help="A key frame every so many frames; 0: the first only.")
+    ] = DEFAULT_KEY_EVERY,
+    effort: EffortOption = "strong",
+    fps: Annotated[int | None, typer.Option(min=1, help="Frames a second; else measured.")] = None,
+    device: Annotated[str, typer.Option(help="Torch device, such as cpu or cuda:0.")] = "cpu",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after an interruption.")] = False,
+    force: ForceOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a record of each frame.")] = False,
+) -> None:
+    """Train one model a frame, each from the one before, straight into a package.
+
+    Each frame is on disk before the next begins; after a kill the same command with --resume
+    makes what an uninterrupted run would have made.
+
+    Examples
+    --------
+      nmc train --scene -o scene.nmc --frames 5
+
+      nmc train frames/ -o room.nmc --held-out cam_3 --exclude-layers 6,7 --seed 1
+
+      nmc train frames/ -o room.nmc --family voxel_grid --set 'cells=[12,24,48]' --resume
+    """
+    choices = (exclude_layers, exclude_front, exclude_back, exclude_like)
+    if sum(choice is not None for choice in choices) > 1:
+        raise typer.BadParameter("choose one of the --exclude options")
+    with framework(folder or output):
+        import nmc
+        from nmc_framework.training import Schedule
+
+        footage = open_footage(
+            folder, scene=scene, cameras=cameras, size=parse_size(size), frames=frames, rate=fps
+        )
+        rig = footage.split(held_out)
+        model = _model(family, configuration, set_, footage, seed).to(parse_device(device))
+        schedule = Schedule(first=iterations, later=later, rays=rays, reading=reading, seed=seed)
+        schedule = replace(schedule, exclude_layers=_excluded(model, *choices))
+        _check_freezing(model, schedule)
+        run = _Run(footage, rig[0], rig[1], model, schedule)
+        parameters = {name for name, _ in model.named_parameters()}
+        with nmc.Writer(
+            output,
+            key_every=key_every,
+            effort=effort,
+            family=model.family,
+            configuration=model.configuration,
+            layers=model.layer_of(),
+            buffers=[name for name in model.state_dict() if name not in parameters],
+            timescale=footage.rate,
+            resume=resume,
+            overwrite=force,
+        ) as writer:
+            done = len(writer)
+            records = run.into(writer)
+        _summary(output, records, done, footage, as_json=as_json)
+
+
+@dataclass
+class _Run:
+    """One chain: footage, the names to train on and to hold out, the model and the plan."""
+
+    footage: Footage
+    training: list[str]
+    held_out: list[str]
+    model: RadianceModel
+    schedule: Schedule
+
+    def into(self, writer: Any) -> list[dict[str, Any]]:
+        """Train what the writer has not got, and return a record of each new frame."""
+        import numpy as np
+
+        import nmc
+        from nmc_framework.evaluation import HeldOut
+        from nmc_framework.training import PackageStore, train_into
+
+        start = len(writer)
+        writer.set_cameras(package_cameras(self.footage.rig))
+        quality = HeldOut(self.footage.cameras(self.held_out))
+        views = self.footage.views
+        records = []
+        with _bar(self.schedule, start, self.footage.count) as report:
+            for frame in train_into(
+                PackageStore(writer),
+                self.model,
+                self.footage.cameras(self.training),
+                lambda first: views(self.training, first),
+                self.schedule,
+                report=report,
+            ):
+                records.append(self._record(frame, quality))  # noqa: PERF401  # trains for minutes
+        if self.held_out:
+            # Frames of an earlier run were not scored in this one: nmc evaluate does it.
+            unknown = np.full((start, len(self.held_out)), np.nan)
+            if records:
+                measured = quality.quality()["metrics"]
+            else:
+                measured = {"psnr": unknown[:0], "ssim": unknown[:0]}
+            tables = {name: np.concatenate([unknown, table]) for name, table in measured.items()}
+            writer.set_quality(nmc.Quality(views=self.held_out, metrics=tables))
+        return records
+
+    def _record(self, frame: TrainedFrame, quality: HeldOut) -> dict[str, Any]:
+        record: dict[str, Any] = {
+            "frame": frame.index,
+            "iterations": frame.iterations,
+            "seconds": frame.seconds,
+            "loss": frame.loss,
+            "frozen_layers": list(frame.freezing.exclude_layers),
+        }
+        if self.held_out:
+            truths = next(islice(self.footage.views(self.held_out, frame.index), 1)).images
+            quality.score(self.model, frame.index, truths)
+            record |= {m: quality.mean(frame.index, m) for m in ("psnr", "ssim")}
+        return record
+
+
+def _model(
+    family: str, path: Path | None, settings: list[str] | None, footage: Footage, seed: int
+) -> RadianceModel:
+    from nmc_framework.models import build
+    from nmc_framework.models import family as family_of
+
+    chosen: dict[str, Any] = {}
+    known = family_of(family).defaults()
+    own = {"bounds": footage.bounds, "background": footage.background}
+    chosen |= {name: value for name, value in own.items() if name in known and value is not None}
+    if path is not None:
+        try:
+            chosen |= dict(json.loads(path.read_bytes()))
+        except (ValueError, TypeError) as error:
+            raise typer.BadParameter(f"{path} is no JSON object: {error}") from None
+    for setting in settings or ():
+        name, equals, text = setting.partition("=")
+        try:
+            chosen[name] = json.loads(text)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise typer.BadParameter(f"{setting!r}; write such as levels=4", param_hint="--set")
+    return build(family, chosen, seed=seed)
+
+
+def _excluded(
+    model: RadianceModel, numbers: str | None, first: int | None, last: int | None, like: str | None
+) -> tuple[int, ...]:
+    from nmc_framework.training import back, front, matching
+
+    layers = model.layers()
+    if first is not None:
+        return front(layers, first)
+    if last is not None:
+        return back(layers, last)
+    if like is not None:
+        return matching(model, layers, like)
+    try:
+        return tuple(int(part) for part in (numbers or "").split(",") if part.strip())
+    except ValueError:
+        raise typer.BadParameter(f"{numbers!r}: write such as 0,1,-1") from None
+
+
+def _check_freezing(model: RadianceModel, schedule: Schedule) -> None:
+    """Refuse a wrong choice now, not after the first frame is trained."""
+    from nmc_framework.training import freeze
+
+    freeze(model, model.layers(), schedule.exclude_layers, schedule.reading)
+
+
+@contextmanager
+def _bar(
+    schedule: Schedule, start: int, frames: int
+) -> Iterator[Callable[[Progress], None] | None]:
+    """Show loss, PSNR and the time left on a terminal; nothing in a pipe."""
+    if not err.is_terminal:
+        yield None
+        return
+    from rich import progress as rich
+
+    steps = [schedule.first if t == 0 else schedule.later for t in range(start, frames)]
+    columns = (
+        rich.TextColumn("frame {task.fields[frame]}"),
+        rich.BarColumn(bar_width=24),
+        rich.TaskProgressColumn(),
+        rich.TextColumn("{task.fields[note]}"),
+        rich.TimeElapsedColumn(),
+        rich.TimeRemainingColumn(),
+    )
+    with rich.Progress(*columns, console=err, transient=True) as shown:
+        task = shown.add_task("", total=sum(steps), frame=f"{start + 1}/{frames}", note="")
+
+        def report(step: Progress) -> None:
+            note = f"loss {step.loss:.5f} {step.psnr:5.2f} dB"
+            shown.update(task, advance=1, frame=f"{step.frame + 1}/{frames}", note=note)
+
+        yield report
+
+
+def _summary(
+    output: Path, records: list[dict[str, Any]], done: int, footage: Footage, *, as_json: bool
+) -> None:
+    import nmc
+
+    with nmc.open(output) as sequence:
+        raw = sum(frame.state_bytes for frame in sequence.frames)
+        size, count = sequence.size, len(sequence)
+    if as_json:
+        whole = {"path": str(output), "frames": count, "raw_bytes": raw, "bytes": size}
+        print_json(whole | {"resumed_at": done or None, "rate": footage.rate, "trained": records})
+        return
+    scored = [record["psnr"] for record in records if "psnr" in record]
+    quality = f", {sum(scored) / len(scored):.2f} dB on held-out views" if scored else ""
+    went_on = f" ({done} of them before)" if done else ""
+    sizes = f"{size_text(raw)} of models in {size_text(size)}"
+    say(f"{output}: {count} frames{went_on}, {sizes}{quality}")
