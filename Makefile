@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.up-to-date
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts generated format check bench fuzz clean
+.PHONY: help setup demo test lint types contracts generated format check bench conformance fuzz clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,17 @@ check: lint types contracts generated test  ## All that CI runs
 
 bench: setup  ## Sizes and speeds beside the peers; table and plot in out/bench
 	$(BIN)/python -m nmc_tools.bench -o out/bench
+
+TYPESCRIPT := conformance/implementations/typescript
+
+conformance: setup $(TYPESCRIPT)/dist/src/cli.js  ## Judge both decoders (needs Node 20); out/conformance
+	mkdir -p out/conformance
+	$(BIN)/nmc conformance run --decoder $(BIN)/nmc -o out/conformance/reference.ndjson
+	$(BIN)/nmc conformance run --decoder "node $(TYPESCRIPT)/dist/src/cli.js" -o out/conformance/typescript.ndjson
+	$(BIN)/nmc conformance report out/conformance/reference.ndjson out/conformance/typescript.ndjson --html out/conformance/matrix.html
+
+$(TYPESCRIPT)/dist/src/cli.js: $(wildcard $(TYPESCRIPT)/src/*.ts $(TYPESCRIPT)/src/*/*.ts) $(TYPESCRIPT)/package-lock.json
+	cd $(TYPESCRIPT) && npm ci --silent && npm run build --silent
 
 fuzz: setup  ## Damage packages for ten minutes
 	$(BIN)/python format/tests/fuzz_reader.py --count 200000

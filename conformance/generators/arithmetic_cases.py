@@ -41,6 +41,8 @@ def coded(chain: Chain, variants: list[int]) -> Chain:
             memory, shapes = Memory(), {}
         planes = []
         for i, cell in enumerate(frame.cells):
+            if cell is None or cell.mode == RAW:
+                memory.forget(i)
             if cell is None:
                 continue
             if cell.mode == RAW:
@@ -200,7 +202,7 @@ def _memory() -> list[Case]:
         ),
         arithmetic_case(
             "row-reshaped",
-            "a row of another number of words forgets its entries, not its trend",
+            "a row that is coded raw forgets its entries and its trend",
             ("8.3.3",),
             shapes,
         ),

@@ -184,6 +184,11 @@ class Memory:
     trends: dict[int, object] = field(default_factory=dict)
     models: dict[tuple[int, tuple[int, int, int]], object] = field(default_factory=dict)
 
+    def forget(self, row: int) -> None:
+        """Forget a row that is absent or raw in a frame."""
+        self.entries.pop(row, None)
+        self.trends.pop(row, None)
+
     def entries_of(self, p: Plane) -> list[int]:
         """Return the entries of a row, those at first where its number of words is another."""
         known = self.entries.get(p.row)

@@ -122,7 +122,7 @@ def _states() -> list[Case]:
         )
 
     def manifest_digest(digests: list[bytes]) -> list[bytes]:
-        return [_flipped(d, 5, 3) if t == 1 else d for t, d in enumerate(digests)]
+        return [_flipped(d, 5, 3) if t == 2 else d for t, d in enumerate(digests)]
 
     same = (
         "integer",
@@ -166,12 +166,12 @@ def _states() -> list[Case]:
             _stream("raw", lambda data: _flipped(data, 40, 0), 3),
         ),
         bad(
-            "mode-changed", "a state with a tensor skipped that changed", 1, streams(_skip_rear, 1)
+            "mode-changed", "a state with a tensor skipped that changed", 4, streams(_skip_front, 4)
         ),
         bad(
             "digest-both",
             "a state digest that segments and manifest have wrong alike",
-            1,
+            2,
             Edits(digests=manifest_digest),
         ),
         GROUPS.reject(
@@ -222,9 +222,8 @@ def _negated(data: bytes) -> bytes:
     )
 
 
-def _skip_rear(made: dict[str, bytes]) -> dict[str, bytes]:
-    data = made["integer"]
-    return {"modes": bytes((INTEGER, SKIP, SKIP, INTEGER)), "integer": data[:24] + data[32:]}
+def _skip_front(made: dict[str, bytes]) -> dict[str, bytes]:
+    return {"modes": bytes((SKIP, SKIP, SKIP, INTEGER)), "integer": made["integer"][24:]}
 
 
 def _rotated(data: bytes) -> bytes:

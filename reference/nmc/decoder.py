@@ -67,6 +67,7 @@ def decode_frame(
     """
     table = manifest.tensors
     made: dict[int, Tensor] = {t.row: before[t.row] for t in plan.of_mode(SKIP)}
+    history.keep({t.row for t in plan.tensors if t.mode != RAW})
     raw = plan.of_mode(RAW)
     for tensor, words in zip(raw, _raw(raw, table, segment), strict=True):
         made[tensor.row] = Tensor(table[tensor.row].dtype, tensor.shape, words)

@@ -102,6 +102,7 @@ def encode_delta(
     modes = np.full(len(rows), ABSENT, np.uint8)
     for row, tensor in state.items():
         modes[row] = _mode(tensor, before.get(row), entropy)
+    history.keep({row for row in state if modes[row] != RAW})
     changed = [row for row in state if modes[row] == INTEGER]
     payloads = _raw(state, [row for row in state if modes[row] == RAW], entropy, effort)
     if any(state[row].words.size for row in changed):

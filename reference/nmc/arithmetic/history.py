@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nmc.arithmetic.planes import Plane
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 NOT_YET = 1  # history entry of a word that has had no frame before it
 Layout = tuple[int, int, int]
@@ -57,6 +61,12 @@ class History:
         if changes is None or changes.size != plane.count:
             return np.full(plane.count, NOT_YET, np.uint16)
         return changes
+
+    def keep(self, rows: Collection[int]) -> None:
+        """Forget every row but these: those that a frame skips or codes by difference (8.3.3)."""
+        for known in (self.changes, self.trends):
+            for row in known.keys() - set(rows):
+                del known[row]
 
     def copy(self) -> History:
         """Return a history that moves on alone; entries of changes are replaced, never edited."""

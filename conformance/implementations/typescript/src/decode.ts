@@ -91,6 +91,7 @@ export class Decoder {
     if (plan.steps.some((s) => s.size > arrayLimit) || this.manifest.stateBytes(t) > arrayLimit) {
       throw new Unsupported(`the state of frame ${t} has ${this.manifest.stateBytes(t)} bytes, more than this program can hold`);
     }
+    this.coder.keep(new Set(plan.steps.filter((s) => s.mode !== raw).map((s) => s.row)));
     const state = new Map<number, Tensor>();
     const raws = this.plain(plan, raw, plan.raw, segment.file);
     const differences = plan.integer?.coding === "nmc" ? this.words(plan, plan.integer, before, segment.file) : this.sums(plan, before, segment.file);

@@ -97,6 +97,10 @@ export class Adaptive {
     [3, new Map()],
   ]);
 
+  keep(rows: ReadonlySet<number>): void {
+    for (const row of this.trends.keys()) if (!rows.has(row)) this.trends.delete(row);
+  }
+
   private layout(variant: number, name: string): Layout {
     const layouts = this.layouts.get(variant) ?? new Map<string, Layout>();
     let layout = layouts.get(name);

@@ -29,6 +29,16 @@ export class Coder {
     this.adaptive = new Adaptive();
   }
 
+  /** Forgets every row but these: those that a frame skips or codes by difference. */
+  keep(rows: ReadonlySet<number>): void {
+    for (const [row, entries] of this.entries) {
+      if (rows.has(row)) continue;
+      this.entryBytes -= 2 * entries.length;
+      this.entries.delete(row);
+    }
+    this.adaptive.keep(rows);
+  }
+
   private entriesOf(row: number, count: number): Uint16Array {
     const old = this.entries.get(row);
     if (old !== undefined && old.length === count) return old;
