@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from nmc import assemble, journal
+from nmc import assemble, journal, options, unfinished
 from nmc.arithmetic import History
-from nmc.encoder import EFFORTS, ENTROPIES, CodedFrame, Effort, Entropy, encode_delta, encode_key
+from nmc.encoder import CodedFrame, Effort, Entropy, encode_delta, encode_key
 from nmc.freezing import Freezing, check_frozen, declared, detected
 from nmc.host import host_errors
 from nmc.resume import finished_part
 from nmc.state import EMPTY_STATE, State, Tensor
 from nmc.table import TensorTable
 from nmc_format.issues import refuse
-from nmc_format.manifest_check import configuration_fault
 from nmc_format.package import JOURNAL_NAME, MANIFEST_NAME, SEGMENT_FOLDER, segment_name
 
 if TYPE_CHECKING:
@@ -113,15 +109,15 @@ class Writer:
         self.path = Path(path)
         self._entropy: Entropy = entropy or ("none" if profile == "baseline" else "nmc")
         self._effort: Effort = effort
-        self._check_options(profile, key_every, timescale)
-        _check_model(family, sequence_id, layers)
+        options.check_coding(profile, self._entropy, effort, key_every, timescale)
+        options.check_model(family, sequence_id, layers)
         self._settings = {
             "profile": profile,
             "entropy": self._entropy,
             "effort": effort,
             "key_every": key_every,
             "family": family,
-            "configuration": _configuration(configuration),
+            "configuration": options.configuration_text(configuration),
             "timescale": timescale,
             "sequence_id": sequence_id,
         }
@@ -142,17 +138,6 @@ class Writer:
         with host_errors(self.path):
             self._begin(resume=resume, overwrite=overwrite)
 
-    def _check_options(self, profile: str, key_every: int, timescale: int) -> None:
-        for name, value, allowed in (
-            ("profile", profile, ("main", "baseline")),
-            ("entropy", self._entropy, ENTROPIES if profile == "main" else ("none",)),
-            ("effort", self._effort, EFFORTS),
-        ):
-            if value not in allowed:
-                raise ValueError(f"{name} is {value!r}; it may be {', '.join(map(repr, allowed))}")
-        if key_every < 0 or not 0 < timescale < 2**32:
-            raise ValueError("key_every is 0 or more, timescale 1 to 2^32 - 1")
-
     @property
     def _journal(self) -> Path:
         return self._folder / JOURNAL_NAME
@@ -161,15 +146,7 @@ class Writer:
         if resume and self._journal.is_file():
             self._resume()
             return
-        replaced = overwrite and self.path.is_dir() == self._directory
-        if self.path.exists() and not (replaced or (self._directory and _is_empty(self.path))):
-            raise refuse("host/exists", file=str(self.path))
-        if not self._directory and self._journal.is_file() and not overwrite:
-            frames = max(0, self._journal.read_bytes().count(b"\n") - 1)
-            raise refuse("package/unfinished", file=str(self._folder), frames=frames)
-        if self._folder.exists():
-            _remove_package(self._folder)
-        (self._folder / SEGMENT_FOLDER).mkdir(parents=True, exist_ok=True)
+        unfinished.begin(self.path, self._folder, overwrite=overwrite)
         journal.start(self._journal, self._settings)
 
     def _resume(self) -> None:
@@ -272,7 +249,7 @@ class Writer:
                 delta=coded.delta,
                 presentation_time=time,
                 segment_length=coded.size,
-                segment_sha256=self._store(segment_name(t), coded.pieces),
+                segment_sha256=self._store(t, coded.pieces),
                 state_digest=coded.state_digest.hex(),
                 state_bytes=sum(tensor.words.nbytes for tensor in tensors.values()),
                 trained_from=lineage,
@@ -322,7 +299,7 @@ class Writer:
                 delta=record.coding == "delta",
                 presentation_time=self._time(presentation_time),
                 segment_length=len(segment),
-                segment_sha256=self._store(segment_name(t), [segment]),
+                segment_sha256=self._store(t, [segment]),
                 state_digest=record.state_digest.hex(),
                 state_bytes=record.state_bytes,
                 trained_from=t - 1 if lineage else -1,
@@ -337,6 +314,10 @@ class Writer:
             self._table.truncate(known_rows)
             raise
         self._state, self._state_known, self._reference_sound = EMPTY_STATE, False, False
+
+    def _store(self, t: int, pieces: Sequence[Buffer]) -> str:
+        with host_errors(self.path):
+            return unfinished.store(self._folder / segment_name(t), pieces)
 
     def _enter(self, entry: journal.FrameEntry) -> None:
         with host_errors(self.path):
@@ -391,23 +372,6 @@ class Writer:
                 return key
         return delta
 
-    def _store(self, name: str, pieces: Sequence[Buffer]) -> str:
-        """Write a segment beside its place, then put it there; return its SHA-256."""
-        place = self._folder / name
-        fresh = place.with_suffix(".new")
-        digest = hashlib.sha256()
-        with host_errors(self.path):
-            try:
-                with fresh.open("wb") as file:
-                    for piece in pieces:
-                        digest.update(piece)
-                        file.write(piece)
-                fresh.replace(place)
-            except BaseException:
-                fresh.unlink(missing_ok=True)
-                raise
-        return digest.hexdigest()
-
     def _keep(self, tensors: dict[int, Tensor]) -> None:
         """Make the state of this frame the reference of the next; the caller's memory is let go."""
         if not self._entries[-1].delta:
@@ -453,7 +417,7 @@ class Writer:
         if self._closed:
             return
         self._closed = True
-        _remove_package(self._folder)
+        unfinished.remove(self._folder)
 
     def __enter__(self) -> Self:
         return self
@@ -468,35 +432,3 @@ class Writer:
             self.close()
         elif not self._entries:
             self.abandon()
-
-
-def _configuration(value: Mapping[str, Any] | None) -> str:
-    text = json.dumps(value or {}, sort_keys=True)
-    reason = configuration_fault(text)
-    if reason:
-        raise ValueError(f"configuration: {reason}")
-    return text
-
-
-def _check_model(family: str, sequence_id: str | None, layers: Mapping[str, int] | None) -> None:
-    """Refuse at the start what no manifest can hold, not after the last frame."""
-    for name, text in (("family", family), ("sequence_id", sequence_id or "")):
-        if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text):
-            raise ValueError(f"{name} is {text!r}; it is Unicode text without NUL")
-    for name, layer in (layers or {}).items():
-        if isinstance(layer, bool) or not -1 <= layer < 2**31:
-            raise ValueError(f"layer of {name!r} is {layer!r}; it is an index from 0, or -1")
-
-
-def _is_empty(folder: Path) -> bool:
-    """Whether a folder holds nothing, or only what a writer makes before its journal."""
-    return folder.is_dir() and not any(p.is_file() for p in folder.rglob("*"))
-
-
-def _remove_package(folder: Path) -> None:
-    """Remove the members of a package and its folder, if nothing else lies in it."""
-    shutil.rmtree(folder / SEGMENT_FOLDER, ignore_errors=True)
-    for name in (MANIFEST_NAME, JOURNAL_NAME):
-        (folder / name).unlink(missing_ok=True)
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
