@@ -30,9 +30,6 @@ BUFFER = 1
 NO_LAYER = -1
 """Layer of a tensor that belongs to none (clause 5.4.3)."""
 
-UNKNOWN = -1
-"""Value of an integer column of the training record where nobody recorded one (clause 5.5)."""
-
 MAX_ELEMENTS = 2**48
 """The product of the dimensions of a tensor, zeros left out, lies below this (clause 5.4.3)."""
 

@@ -47,11 +47,11 @@ def test_the_judge_finds_a_reader_that_lies(fuzz, monkeypatch) -> None:
 
 
 def test_the_judge_finds_a_reader_that_crashes(fuzz, monkeypatch) -> None:
-    import nmc.sequence
+    import nmc.decoder
 
     def crash(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(nmc.sequence, "plan_frame", crash)
+    monkeypatch.setattr(nmc.decoder, "plan_frame", crash)
     with pytest.raises(fuzz.Wrong, match="ZeroDivisionError"):
         fuzz.run(50, seed=1)

@@ -12,6 +12,7 @@ from nmc.state import Tensor, digest_of
 from nmc_format.dtypes import word_dtype
 from nmc_format.issues import refuse
 from nmc_format.package import segment_name
+from nmc_format.plan import plan_frame
 from nmc_format.segment import INTEGER, RAW, SKIP
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from nmc.state import State
     from nmc_format.dtypes import Dtype, Words
     from nmc_format.manifest import FrameRecord, Manifest, TensorRow
-    from nmc_format.plan import FramePlan, PlannedTensor
+    from nmc_format.plan import PlannedTensor
     from nmc_format.segment import Segment, Stream
 
 
@@ -38,7 +39,7 @@ def plane_of(row: int, table: Sequence[TensorRow], reference: Tensor) -> arithme
 
 
 def decode_frame(
-    manifest: Manifest, plan: FramePlan, segment: Segment, before: State, history: History
+    manifest: Manifest, index: int, segment: Segment, before: State, history: History
 ) -> State:
     """Decode one frame.
 
@@ -46,8 +47,8 @@ def decode_frame(
     ----------
     manifest : Manifest
         The checked manifest.
-    plan : FramePlan
-        The plan of this frame.
+    index : int
+        The frame.
     segment : Segment
         The parsed segment.
     before : mapping of int to Tensor
@@ -63,8 +64,10 @@ def decode_frame(
     Raises
     ------
     FormatError
-        If a stream is malformed.
+        If the segment does not fit the manifest or the frame before, or a stream is malformed.
     """
+    layout = {row: tensor.shape for row, tensor in before.items()}
+    plan = plan_frame(manifest, index, layout, segment)
     table = manifest.tensors
     made: dict[int, Tensor] = {t.row: before[t.row] for t in plan.of_mode(SKIP)}
     history.keep({t.row for t in plan.tensors if t.mode != RAW})

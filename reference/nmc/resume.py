@@ -15,7 +15,6 @@ from nmc.state import EMPTY_STATE, State
 from nmc_format.issues import FormatError, refuse
 from nmc_format.manifest import Manifest, TensorRow, build
 from nmc_format.package import JOURNAL_NAME, segment_name
-from nmc_format.plan import plan_frame
 from nmc_format.segment import parse
 
 
@@ -87,9 +86,7 @@ def _decode_last(folder: Path, manifest: Manifest) -> tuple[State, History]:
     for t in range(manifest.key_frame_before(last), last + 1):
         name = segment_name(t)
         segment = parse((folder / name).read_bytes(), name)
-        layout = {row: tensor.shape for row, tensor in state.items()}
-        plan = plan_frame(manifest, t, layout, segment)
-        state = decode_frame(manifest, plan, segment, state, history)
+        state = decode_frame(manifest, t, segment, state, history)
     check_state(manifest, last, state)
     return state, history
 

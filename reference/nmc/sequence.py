@@ -12,7 +12,6 @@ from nmc.state import EMPTY_STATE, State, arrays_of
 from nmc_format.issues import Finding, FormatError, finding, first_error
 from nmc_format.manifest_file import parse_manifest
 from nmc_format.package import open_package, segment_name
-from nmc_format.plan import plan_frame
 from nmc_format.segment import parse
 
 if TYPE_CHECKING:
@@ -203,9 +202,7 @@ class ChainSequence(Sequence[Arrays]):
         name = segment_name(t)
         segment = parse(self._package.segment(t, self.manifest.frame(t).segment_length), name)
         check_links(self.manifest, t, segment)
-        layout = {row: tensor.shape for row, tensor in self._state.items()}
-        plan = plan_frame(self.manifest, t, layout, segment)
-        state = decode_frame(self.manifest, plan, segment, self._state, self._history)
+        state = decode_frame(self.manifest, t, segment, self._state, self._history)
         self._index, self._state = t, state
 
     def _name_first_broken(self, start: int, index: int) -> None:

@@ -13,7 +13,6 @@ from nmc_format.issues import Finding, FormatError, finding, first_error, refuse
 from nmc_format.manifest import PARAMETER
 from nmc_format.manifest_file import parse_manifest
 from nmc_format.package import open_package, segment_name
-from nmc_format.plan import plan_frame
 from nmc_format.report import Report
 from nmc_format.segment import parse
 
@@ -131,9 +130,7 @@ class _Walk:
         check_links(self.manifest, t, segment)
         if not self.decode or self._state is None:
             return None
-        layout = {row: tensor.shape for row, tensor in self._state.items()}
-        plan = plan_frame(self.manifest, t, layout, segment)
-        state = decode_frame(self.manifest, plan, segment, self._state, self._history)
+        state = decode_frame(self.manifest, t, segment, self._state, self._history)
         check_state(self.manifest, t, state)
         return state
 
