@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.up-to-date
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts generated format check bench conformance fuzz clean
+.PHONY: help setup demo test lint types contracts generated format check bench bench-framework conformance suite-archive fuzz clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,8 +37,10 @@ contracts: setup  ## Which floor may import which
 
 generated: setup  ## Generated files are up to date
 	$(BIN)/python -m nmc_spec.annex --check
+	$(BIN)/python -m nmc_spec.clauses --check
 	$(BIN)/python conformance/generators/worked_example.py --check
 	$(BIN)/python conformance/generators/make_vectors.py --check
+	$(BIN)/python conformance/generators/readme_figures.py --check
 
 format: setup  ## Put the code into its form
 	$(BIN)/ruff check --fix .
@@ -48,6 +50,9 @@ check: lint types contracts generated test  ## All that CI runs
 
 bench: setup  ## Sizes and speeds beside the peers; table and plot in out/bench
 	$(BIN)/python -m nmc_tools.bench -o out/bench
+
+bench-framework: setup  ## What sharing and freezing weights buy; tables and plot in out/bench-framework
+	$(BIN)/python -m nmc_tools.bench_framework -o out/bench-framework
 
 TYPESCRIPT := conformance/implementations/typescript
 
@@ -59,6 +64,9 @@ conformance: setup $(TYPESCRIPT)/dist/src/cli.js  ## Judge both decoders (needs 
 
 $(TYPESCRIPT)/dist/src/cli.js: $(wildcard $(TYPESCRIPT)/src/*.ts $(TYPESCRIPT)/src/*/*.ts) $(TYPESCRIPT)/package-lock.json
 	cd $(TYPESCRIPT) && npm ci --silent && npm run build --silent
+
+suite-archive: setup  ## The conformance suite as one file, the same bytes each time; in out
+	$(BIN)/python conformance/make_archive.py --output out
 
 fuzz: setup  ## Damage packages for ten minutes
 	$(BIN)/python format/tests/fuzz_reader.py --count 200000

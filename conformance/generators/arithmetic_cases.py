@@ -17,21 +17,21 @@ NAMES = ("stored", "static", "adaptive", "mixed")
 STREAM = "integer.nmc"
 
 
-def payload(planes: list[Plane], memory: Memory, variant: int) -> bytes:
-    """Return a payload (clause 8.3.2); the memory goes on."""
+def payload(planes: list[Plane], memory: Memory, variant: int, fill: int = 0) -> bytes:
+    """Return a payload (clause 8.3.2), bits without meaning as given; the memory goes on."""
     if variant == STORED:
         body = b"".join(z.to_bytes(p.w // 8, "little") for p in planes for z in p.new)
         for p in planes:
             changes = [compare(p, x, z) for x, z in zip(p.old, p.new, strict=True)]
             memory.entries_of(p)[:] = [change.entry for change in changes]
     elif variant == STATIC:
-        body = coder_static.encode(planes, memory)
+        body = coder_static.encode(planes, memory, fill)
     else:
-        body = coder_adaptive.encode(planes, memory, variant)
+        body = coder_adaptive.encode(planes, memory, variant, fill)
     return bytes([variant]) + body
 
 
-def coded(chain: Chain, variants: list[int]) -> Chain:
+def coded(chain: Chain, variants: list[int], fill: int = 0) -> Chain:
     """Return a chain whose differences are in the coding nmc, a variant for each delta frame."""
     memory = Memory()
     frames: list[Frame] = []
@@ -53,7 +53,7 @@ def coded(chain: Chain, variants: list[int]) -> Chain:
                 planes.append(plane(i, row.dtype, shapes[i], before.data, cell.data))
         made = frame
         if sum(len(p.old) for p in planes):
-            data = payload(planes, memory, variants[t])
+            data = payload(planes, memory, variants[t], fill)
             made = replace(frame, integer="nmc", payloads={STREAM: data})
         frames.append(made)
     return replace(chain, frames=tuple(frames), profile="main")

@@ -353,8 +353,8 @@ class PlaneEncoder:
         c.direction, c.run, c.up = 1 + down, 0, size
 
 
-def encode(planes: Sequence[Plane], memory: Memory, variant: int) -> bytes:
-    """Return the body of variant 2 or 3 (clause 8.5.1)."""
+def encode(planes: Sequence[Plane], memory: Memory, variant: int, fill: int = 0) -> bytes:
+    """Return the body of variant 2 or 3 (clause 8.5.1), bits without meaning as given."""
     code, raw = RangeCoder(), Bits()
     latest: dict[tuple[int, int, int], Trend] = {}
     for p in planes:
@@ -369,7 +369,7 @@ def encode(planes: Sequence[Plane], memory: Memory, variant: int) -> bytes:
         assert isinstance(trend, Trend)
         PlaneEncoder(p, variant, model, trend, code, raw).run(entries)
         latest[p.layout] = trend
-    words, bits = code.words(), raw.bytes()
+    words, bits = code.words(), raw.bytes(fill)
     body = count(len(words)) + count(len(bits))
     return body + b"".join(word.to_bytes(2, "little") for word in words) + bits
 

@@ -53,7 +53,7 @@ def put_table(bits: Bits, table: dict[int, int]) -> None:
             bits.put(f - 1 - (1 << (n - 1)), n - 1)
 
 
-def put_tables(tables: dict[int, dict[int, int]]) -> bytes:
+def put_tables(tables: dict[int, dict[int, int]], fill: int = 0, end: int = CONTEXTS) -> bytes:
     """Write the tables of all contexts; one that equals the one before is not written again."""
     bits, last, table = Bits(), -1, None
     for context, mine in sorted(tables.items()):
@@ -64,8 +64,8 @@ def put_tables(tables: dict[int, dict[int, int]]) -> bytes:
         if mine != table:
             put_table(bits, mine)
             table = mine
-    bits.gamma(CONTEXTS - last)
-    return bits.bytes()
+    bits.gamma(end - last)
+    return bits.bytes(fill)
 
 
 def _code(
@@ -89,7 +89,7 @@ def _code(
     return states, words[::-1]
 
 
-def _group(planes: Sequence[Plane], memory: Memory) -> bytes:
+def _group(planes: Sequence[Plane], memory: Memory, fill: int, end: int) -> bytes:
     raw, scales = Bits(), b""
     tokens: list[tuple[int, int]] = []
     for p in planes:
@@ -109,15 +109,20 @@ def _group(planes: Sequence[Plane], memory: Memory) -> bytes:
         seen[context][token] += 1
     tables = {context: frequencies(counted) for context, counted in seen.items()}
     states, words = _code(tokens, tables)
-    table_bytes, raw_bytes = put_tables(tables), raw.bytes()
+    table_bytes, raw_bytes = put_tables(tables, fill, end), raw.bytes(fill)
     head = count(len(table_bytes)) + count(len(words)) + count(len(raw_bytes)) + scales
     head += b"".join(s.to_bytes(4, "little") for s in states)
     return head + table_bytes + b"".join(w.to_bytes(2, "little") for w in words) + raw_bytes
 
 
-def encode(planes: Sequence[Plane], memory: Memory) -> bytes:
-    """Return the body of variant 1 (clause 8.6.1)."""
+def encode(planes: Sequence[Plane], memory: Memory, fill: int = 0, end: int = CONTEXTS) -> bytes:
+    """Return the body of variant 1 (clause 8.6.1), bits without meaning as given.
+
+    An end of the tables other than that of clause 8.6.3 is a fault.
+    """
     groups: dict[tuple[int, int, int], list[Plane]] = {}
     for p in planes:
         groups.setdefault(p.layout, []).append(p)
-    return b"".join(_group(group, memory) for group in groups.values() if any(p.old for p in group))
+    return b"".join(
+        _group(group, memory, fill, end) for group in groups.values() if any(p.old for p in group)
+    )

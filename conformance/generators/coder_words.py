@@ -159,10 +159,10 @@ class Bits:
         self.put(1, 1)
         self.put(value - (1 << k), k)
 
-    def bytes(self) -> bytes:
-        """Return the field, filled up with zero bits."""
+    def bytes(self, fill: int = 0) -> bytes:
+        """Return the field, filled up with bits that have no meaning."""
         made = bytearray((len(self._bits) + 7) // 8)
-        for k, bit in enumerate(self._bits):
+        for k, bit in enumerate(self._bits + [fill] * (-len(self._bits) % 8)):
             made[k // 8] |= bit << k % 8
         return bytes(made)
 

@@ -280,22 +280,33 @@ def _layers() -> list[Case]:
             DISAGREE,
             [LISTED[0], [0, 2], *LISTED[2:]],
         ),
-        _early_layer(),
+        *_early_layer(),
     ]
 
 
-def _early_layer() -> Case:
+def _early_layer() -> list[Case]:
     late = _late_layer()
     record = dict(late.chain.objects)
     record["/training/exclude_layers"] = np.array([5, 1], "<i4")
     record["/training/exclude_layers_count"] = np.array([1, 1], "<i4")
-    return late.reject(
+    early = late.reject(
         "09-freezing/exclude-layers-early",
         "a layer that is listed before its first row is rejected",
-        "9.3.2",
-        (DISAGREE, "freezing/exclude-layers-range"),
+        ("9.3.1", "9.3.2"),
+        ("freezing/exclude-layers-range", DISAGREE),
         chain=objects_of(late.chain, record),
     )
+    alone = {name: array for name, array in record.items() if "requires_grad" not in name}
+    return [
+        early,
+        late.reject(
+            "09-freezing/exclude-layers-early-alone",
+            "a list alone with a layer before its first row is rejected",
+            "9.3.1",
+            "freezing/exclude-layers-range",
+            chain=objects_of(late.chain, alone),
+        ),
+    ]
 
 
 def cases() -> list[Case]:

@@ -28,6 +28,13 @@ def _compact() -> list[Case]:
         )
 
     nil = hdf5_writer.message(0x00, bytes(12))
+    deep = PAIR.vary(
+        "05-package/hdf5-depth-4",
+        "a path can have four names",
+        ("D.1", "5.3.1"),
+        put_all({"/extra/a/b/c": np.array([1], "<u4")}),
+        warnings=("manifest/object-unknown",),
+    )
     return [
         chosen("superblock-3", "a superblock of version 3 is read", "D.2", superblock_version=3),
         chosen("layout-4", "a data layout message of version 4 is read", "D.4", layout_version=4),
@@ -57,6 +64,7 @@ def _compact() -> list[Case]:
             narrow=True,
         ),
         chosen("null-ended", "texts can end with a zero byte", "D.5", null_ended=True),
+        deep,
         chosen("nil-message", "a NIL message is passed over", "D.3", extra_messages=nil),
     ]
 
@@ -101,6 +109,13 @@ def _damaged() -> list[Case]:
             "a continuation block with a wrong checksum",
             "D.3",
             fault="continuation-checksum",
+            continuation=True,
+        ),
+        fault(
+            "continuation-loop",
+            "a continuation block that goes on in itself",
+            "D.1",
+            fault="continuation-loop",
             continuation=True,
         ),
         fault("root-outside", "a root group outside of the file", "D.2", fault="root-outside"),
@@ -178,13 +193,14 @@ def _objects() -> list[Case]:
 def _unknown() -> list[Case]:
     warning = ("manifest/object-unknown",)
 
-    def added(name: str, what: str, objects: Objects) -> Case:
+    def added(name: str, what: str, objects: Objects, requires: tuple[str, ...] = ()) -> Case:
         return ONE.vary(
             f"05-package/unknown-{name}",
             f"{what} is ignored, and a checker warns",
             ("5.3.3", "5.3.4"),
             put_all(objects),
             warnings=warning,
+            requires=requires,
         )
 
     return [
@@ -201,7 +217,13 @@ def _unknown() -> list[Case]:
         added(
             "group",
             "a dataset in a group that the table does not have",
-            {"/extra/table": np.array([[1.5, 2.5]], "<f4")},
+            {"/extra/table": np.array([[1.5, 2.5]], "<f8")},
+        ),
+        added(
+            "type",
+            "a dataset of a type that the compact form lacks",
+            {"/extra/short": np.array([1.5, 2.5], "<f4")},
+            requires=("hdf5",),
         ),
     ]
 

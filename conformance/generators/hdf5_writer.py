@@ -85,7 +85,8 @@ class Options:
         Bodies of further link messages in the root group, by name.
     fault : str
         One damage: ``superblock-checksum``, ``header-checksum``, ``continuation-checksum``,
-        ``root-outside``, ``data-outside``, ``end-of-file``, ``signature``, or none.
+        ``continuation-loop``, ``root-outside``, ``data-outside``, ``end-of-file``, ``signature``,
+        or none.
     """
 
     superblock_version: int = 2
@@ -249,6 +250,12 @@ class _File:
             messages += options.extra_messages
             if options.continuation:
                 block = _summed(b"OCHK" + (_ordered(attributes) if options.order else attributes))
+                if options.fault == "continuation-loop":
+                    at = len(self.data) + -len(self.data) % 8  # where `put` is about to put it
+                    size = len(block) + 20  # one message more
+                    more = message(_CONTINUATION, struct.pack("<QQ", at, size))
+                    block = _summed(b"OCHK" + attributes + more)
+                    assert len(block) == size
                 if options.fault == "continuation-checksum":
                     block = block[:-1] + bytes([block[-1] ^ 1])
                 place = struct.pack("<QQ", self.put(block), len(block))

@@ -273,6 +273,13 @@ def _metadata() -> list[Case]:
         bad("more", "metadata with a further key", CANONICAL, key("writer", "x"), "6.1.3"),
         bad("version", "another version of the segment", (CANONICAL, METADATA), key("nmc", "2.0")),
         bad(
+            "minor-version",
+            "another minor version of the segment",
+            (CANONICAL, METADATA),
+            key("nmc", "1.1"),
+            "6.1.3",
+        ),
+        bad(
             "no-version",
             "metadata without the version",
             (CANONICAL, METADATA),
@@ -322,7 +329,7 @@ def _place() -> list[Case]:
         ),
         segment_case(
             "misplaced",
-            "a segment in the place of another one of the same length",
+            "a pair of swapped segments of different lengths",
             ("6.1.1", "7.2.1"),
             (
                 "segment/misplaced",

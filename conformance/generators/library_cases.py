@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 from bases import ONE, PAIR
 from chain import Edits
+from manifest_cases import put_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +114,17 @@ def _forms() -> list[Case]:
     for name, what, write, options in writers:
         edits = _library(_extendable if name == "chunked" else write, **options)
         made.append(PAIR.vary(f"05-package/hdf5-{name}", what, clause, edits, **LIBRARY))
+    deep = put_all({"/extra/a/b/c/d": np.array([1], "<u4")})
+    made.append(
+        PAIR.vary(
+            "05-package/hdf5-depth-5",
+            "a path of five names is not of the compact form, and is read",
+            ("D.1", "5.3.1"),
+            deep,
+            requires=("hdf5",),
+            warnings=("manifest/object-unknown",),
+        )
+    )
     return made
 
 
@@ -161,6 +173,13 @@ def _soft(file: h5py.File) -> None:
 
 def _at_sign(file: h5py.File) -> None:
     file.create_group("ex@tra")
+
+
+def _attribute(name: str) -> Callable[[h5py.File], None]:
+    def write(file: h5py.File) -> None:
+        file["frames"].attrs[name] = np.uint8(1)
+
+    return write
 
 
 def _cycle(file: h5py.File) -> None:
@@ -225,6 +244,25 @@ def _forbidden() -> list[Case]:
             "a group with an @ in its name",
             ("manifest/unreadable", "manifest/link", "manifest/value"),
             then(_at_sign),
+        ),
+        refused(
+            "attribute-at",
+            "an attribute with an @ in its name",
+            ("manifest/value", "manifest/unreadable"),
+            then(_attribute("no@te")),
+        ),
+        refused(
+            "attribute-stroke",
+            "an attribute with a stroke in its name",
+            ("manifest/value", "manifest/unreadable"),
+            then(_attribute("no/te")),
+        ),
+        replace(ONE, **LIBRARY).reject(
+            "05-package/hdf5-user-block",
+            "a manifest behind a user block is rejected",
+            "5.3.1",
+            "manifest/unreadable",
+            _library(_plain, userblock_size=512),
         ),
         refused("cycle", "a group that contains itself", "manifest/link", then(_cycle)),
         refused("named-type", "a link to a named type", kind, then(_named)),

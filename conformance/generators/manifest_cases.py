@@ -237,6 +237,8 @@ def _root() -> list[Case]:
         ),
         versioned("major", "2.0", "another major version"),
         versioned("no-minor", "1", "a version without a minor one"),
+        versioned("minor-zero", "1.00", "a minor version with a leading zero"),
+        versioned("major-zero", "01.0", "a major version with a leading zero"),
         versioned("letter", "v1.0", "a version with a letter"),
         versioned("three-parts", "1.0.0", "a version of three parts"),
         versioned("sign", "1.-1", "a version with a sign"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import coder_static
 from arithmetic_cases import (
     ADAPTIVE,
     CLAUSES,
@@ -17,7 +18,7 @@ from arithmetic_cases import (
     training_chain,
 )
 from chain import Row
-from coder_words import count
+from coder_words import Memory, count, plane
 from segment_cases import streams
 
 if TYPE_CHECKING:
@@ -115,6 +116,41 @@ def _damaged() -> list[Case]:
     made += [
         bad(
             STATIC,
+            "words-more",
+            "a static payload with a code word too many",
+            "8.6.4",
+            lambda d: _static_section(d, 1, b"\0\0"),
+        ),
+        bad(
+            STATIC,
+            "words-fewer",
+            "a static payload without its last code word",
+            "8.6.4",
+            lambda d: _static_section(d, 1, b""),
+        ),
+        bad(
+            STATIC,
+            "raw-more",
+            "a static payload with a byte of raw bits too many",
+            "8.4.3",
+            lambda d: _static_section(d, 2, b"\0"),
+        ),
+        bad(
+            STATIC,
+            "tables-end",
+            "a static payload whose tables end behind the last context",
+            "8.6.3",
+            lambda _: _static_ended(193),
+        ),
+        bad(
+            STATIC,
+            "tables-byte-after",
+            "a static payload with a byte of tables too many",
+            "8.6.3",
+            lambda d: _static_section(d, 0, b"\0"),
+        ),
+        bad(
+            STATIC,
             "state",
             "a static payload whose states do not end at 65536",
             "8.6.4",
@@ -129,6 +165,43 @@ def _damaged() -> list[Case]:
         ),
     ]
     return made
+
+
+def _meaningless() -> list[Case]:
+    """Return payloads with what a decoder has to read past: long counts, bits left over."""
+    chain = training_chain((Row("a", "F32", (3, 8)),), 2, 29)
+    made = []
+    for v in (STATIC, ADAPTIVE, MIXED):
+        base = arithmetic_case(f"{NAMES[v]}-small", "", CLAUSES[v], plain := coded(chain, [v] * 2))
+        filled = coded(chain, [v] * 2, 1)
+        one, other = (c.frames[1].payloads[STREAM] for c in (plain, filled))
+        assert one[-1] != other[-1], "the raw bits fill their last byte"
+        (size, *_), at = _counts(one, 3)
+        end = at + 2 + 16 + size - 1
+        assert v != STATIC or one[end] != other[end], "the tables fill their last byte"
+        clauses = ("8.4.3", "8.6.3") if v == STATIC else ("8.4.3",)
+        made += [
+            base.vary(
+                f"08-arithmetic/{NAMES[v]}-bits-left-over",
+                f"bits left over in the last byte of a {NAMES[v]} payload have no meaning",
+                clauses,
+                chain=filled,
+            ),
+            base.vary(
+                f"08-arithmetic/{NAMES[v]}-count-padded",
+                f"a count of a {NAMES[v]} payload can have more bytes than it needs",
+                "8.3.2",
+                streams(lambda made: {**made, STREAM: _padded(made[STREAM])}),
+            ),
+        ]
+    return made
+
+
+def _padded(data: bytes) -> bytes:
+    """Return a payload whose first count has nine bytes."""
+    (first,), at = _counts(data, 1)
+    long = bytes(first >> 7 * k & 0x7F | 0x80 for k in range(8)) + b"\0"
+    return data[:1] + long + data[at:]
 
 
 def _counts(data: bytes, number: int) -> tuple[list[int], int]:
@@ -164,6 +237,31 @@ def _with_raw(more: bytes) -> Callable[[bytes], bytes]:
     return change
 
 
+def _static_section(data: bytes, which: int, more: bytes) -> bytes:
+    """Return a static payload of one plane with more in a section, or its last unit left out."""
+    sizes, at = _counts(data, 3)
+    fixed = data[at : at + 18]  # the scale, and four states
+    at += 18
+    sections = []
+    for size, unit in zip(sizes, (1, 2, 1), strict=True):
+        sections.append(data[at : at + size * unit])
+        at += size * unit
+    unit = 2 if which == 1 else 1
+    sections[which] = sections[which] + more if more else sections[which][:-unit]
+    sizes[which] = len(sections[which]) // unit
+    return data[:1] + b"".join(map(count, sizes)) + fixed + b"".join(sections)
+
+
+def _static_ended(end: int) -> bytes:
+    """Return the small static payload with another end of its tables."""
+    row = Row("a", "F32", (3, 8))
+    before, after = (frame.cells[0] for frame in training_chain((row,), 2, 29).frames)
+    assert before is not None
+    assert after is not None
+    planes = [plane(0, row.dtype, row.shape, before.data, after.data)]
+    return bytes([STATIC]) + coder_static.encode(planes, Memory(), end=end)
+
+
 def _static_state(data: bytes) -> bytes:
     _, at = _counts(data, 3)
     at += 2 + 3  # the scale of one plane, and into the first state
@@ -178,4 +276,4 @@ def _static_tables(data: bytes) -> bytes:
 
 def cases() -> list[Case]:
     """Return the cases of these clauses."""
-    return _damaged()
+    return [*_damaged(), *_meaningless()]

@@ -56,6 +56,18 @@ def _changed(path: str, index: tuple[int, ...], value: float) -> Array:
     return array
 
 
+def _scaled(scale: float) -> Array:
+    """Return the normalisation of a rotation about z by 90 degrees and a scale."""
+    turned = np.array([[0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]], "<f8") * scale
+    turned[3, 3] = 1
+    return turned
+
+
+def _wide() -> Array:
+    """Return the coefficients of the cameras, and three columns more."""
+    return np.concatenate([LENSES["/cameras/distortion"], np.zeros((2, 3))], axis=1).astype("<f8")
+
+
 def _without(path: str) -> Edits:
     return put_all({name: array for name, array in CAMERAS.items() if name != path})
 
@@ -65,6 +77,8 @@ def _cameras() -> list[Case]:
     focal = "/cameras/intrinsics"
     number = "manifest/not-a-number"
     singular = np.diag([0.5, 0.5, 0.0, 1.0]).astype("<f8")
+    flat = np.array([[1, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1e-8, 0], [0, 0, 0, 1]], "<f8")
+    models, lenses = "/cameras/distortion_model", "/cameras/distortion"
     mirrored = _changed(pose, (0, 0, 0), -1.0)
     return [
         WITH_CAMERAS,
@@ -101,6 +115,48 @@ def _cameras() -> list[Case]:
             "last-row", "a normalisation with another last row", norm, _changed(norm, (3, 3), 2.0)
         ),
         _camera("singular", "a normalisation without an inverse", norm, singular),
+        _camera("flat", "a normalisation whose columns are almost in one plane", norm, flat),
+        _camera("scale-tiny", "a normalisation of a scale of 1e-101", norm, _scaled(1e-101)),
+        _camera("scale-huge", "a normalisation of a scale of 1e101", norm, _scaled(1e101)),
+        *(
+            WITH_CAMERAS.vary(
+                f"05-package/camera-scale-{name}",
+                f"a normalisation can have a scale of {scale:.0e}",
+                "5.6.1",
+                put_all({**CAMERAS, **LENSES, norm: _scaled(scale)}),
+            )
+            for name, scale in (("small", 1e-99), ("large", 1e99))
+        ),
+        _camera(
+            "coefficients-four",
+            "the model opencv with four coefficients",
+            lenses,
+            np.array([[0] * 4, [0.1, -0.2, 0.001, 0.002]], "<f8"),
+        ),
+        _camera(
+            "coefficient-sixth",
+            "a sixth coefficient of the model opencv",
+            lenses,
+            np.array([[0] * 6, [0.1, -0.2, 0.001, 0.002, 0.3, 0.4]], "<f8"),
+        ),
+        _camera(
+            "coefficient-of-none",
+            "a coefficient of a camera without distortion",
+            lenses,
+            _changed(lenses, (0, 4), 0.25),
+        ),
+        WITH_CAMERAS.vary(
+            "05-package/camera-coefficients-eight",
+            "columns of distortion that no model uses are 0",
+            "5.6.2",
+            put_all({**CAMERAS, **LENSES, lenses: _wide()}),
+        ),
+        WITH_CAMERAS.vary(
+            "05-package/camera-coefficients-none",
+            "where no camera has distortion there need be no coefficients",
+            "5.6.2",
+            put_all({**CAMERAS, models: text("none", "none"), lenses: np.zeros((2, 0), "<f8")}),
+        ),
         _camera(
             "model",
             "an unknown model of distortion",

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nmc_conformance import commands
+from nmc_conformance import archive, commands
 from nmc_conformance.results import ResultsError
 from nmc_conformance.subject import SubjectError
-from nmc_conformance.vectors import SuiteError, default_root
+from nmc_conformance.vectors import SuiteError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     _add_report(actions.add_parser("report", help="make reports of results"))
     lister = actions.add_parser("list", help="list vectors, or what they cover")
     lister.add_argument("select", nargs="*", metavar="PATTERN", help="such as 06-segment/*")
-    lister.add_argument("--vectors", type=Path, default=default_root())
+    _add_suite(lister)
     lister.add_argument("--json", action="store_true", help="one JSON object a line")
     lister.add_argument("--coverage", action="store_true", help="clauses and codes, as JSON")
     return made
@@ -43,7 +43,7 @@ def _add_run(made: argparse.ArgumentParser) -> None:
     subject.add_argument("--encoder", metavar="CMD", help="an encoder")
     subject.add_argument("--package", metavar="FILE", type=Path, help="one package")
     made.add_argument("select", nargs="*", metavar="PATTERN", help="such as 06-segment/*")
-    made.add_argument("--vectors", type=Path, default=default_root())
+    _add_suite(made)
     made.add_argument("--output", "-o", type=Path, help="results, as NDJSON")
     made.add_argument("--jobs", "-j", type=int, default=2, help="vectors at a time")
     made.add_argument("--timeout", type=float, default=30.0, help="seconds for a vector")
@@ -59,10 +59,17 @@ def _add_report(made: argparse.ArgumentParser) -> None:
     made.add_argument("--html", type=Path, help="matrix of all runs")
     made.add_argument("--junit", type=Path, help="JUnit XML of the first run")
     made.add_argument("--badge", type=Path, help="SVG badge of the first run")
-    made.add_argument("--vectors", type=Path, default=default_root())
+    _add_suite(made)
+
+
+def _add_suite(made: argparse.ArgumentParser) -> None:
+    place = made.add_mutually_exclusive_group()
+    place.add_argument("--suite", type=Path, help="archive of the suite, or a folder it is in")
+    place.add_argument("--vectors", type=Path, help="folder of the vectors")
 
 
 def _run(options: argparse.Namespace) -> int:
+    """Judge a package, or a program over the vectors."""
     if options.package is not None:
         verdict, findings = commands.check_package(options.package, options.arbiter)
         for line in findings:
@@ -70,22 +77,23 @@ def _run(options: argparse.Namespace) -> int:
         print(f"{options.package}: {verdict}")
         return PASSED if verdict == "pass" else FAILED
     role = next(r for r in ("decoder", "checker", "encoder") if getattr(options, r) is not None)
-    made = commands.run(
-        commands.RunOptions(
-            role=role,
-            command=getattr(options, role),
-            vectors=options.vectors,
-            select=options.select,
-            output=options.output,
-            jobs=1 if role == "encoder" else options.jobs,
-            seconds=options.timeout,
-            memory_mib=options.memory,
-            persistent=False if options.one_shot else None,
-            expected_failures=options.xfail,
-            arbiter=options.arbiter,
-            quiet=options.quiet,
+    with archive.opened(options.suite, options.vectors) as root:
+        made = commands.run(
+            commands.RunOptions(
+                role=role,
+                command=getattr(options, role),
+                vectors=root,
+                select=options.select,
+                output=options.output,
+                jobs=1 if role == "encoder" else options.jobs,
+                seconds=options.timeout,
+                memory_mib=options.memory,
+                persistent=False if options.one_shot else None,
+                expected_failures=options.xfail,
+                arbiter=options.arbiter,
+                quiet=options.quiet,
+            )
         )
-    )
     return PASSED if made.passed else FAILED
 
 
@@ -96,17 +104,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.action == "run":
             return _run(options)
         if options.action == "report":
-            passed = commands.report(
-                options.results,
-                html=options.html,
-                junit_xml=options.junit,
-                badge_svg=options.badge,
-                vectors=options.vectors,
-            )
+            with archive.opened(options.suite, options.vectors, needed=False) as root:
+                passed = commands.report(
+                    options.results,
+                    html=options.html,
+                    junit_xml=options.junit,
+                    badge_svg=options.badge,
+                    vectors=root,
+                )
             return PASSED if passed else FAILED
-        commands.list_vectors(
-            options.vectors, options.select, as_json=options.json, covered=options.coverage
-        )
+        with archive.opened(options.suite, options.vectors) as root:
+            commands.list_vectors(
+                root, options.select, as_json=options.json, covered=options.coverage
+            )
     except (SuiteError, SubjectError, ResultsError, ValueError, OSError) as error:
         print(f"error: {commands.ascii_safe(str(error))}", file=sys.stderr)
         return USAGE

@@ -20,7 +20,7 @@ from nmc_conformance.process import Limits
 from nmc_conformance.results import Result, ResultsWriter, Run
 from nmc_conformance.staging import Stage
 from nmc_conformance.subject import PersistentSubject, Subject
-from nmc_conformance.vectors import Suite, SuiteError, default_root, load_suite
+from nmc_conformance.vectors import Suite, SuiteError, default_root, load_suite, suite_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,14 +48,6 @@ class RunOptions:
     expected_failures: Path | None = None
     arbiter: str = "nmc"
     quiet: bool = False
-
-
-def suite_version(root: Path) -> str:
-    """Return the version of the suite in a folder; empty where it names none."""
-    try:
-        return str(json.loads((root / "suite.json").read_bytes())["version"])
-    except (OSError, ValueError, KeyError):
-        return ""
 
 
 def run(options: RunOptions) -> Run:
@@ -231,9 +223,8 @@ def report(
     """
     runs = [results.read(path) for path in paths]
     root = vectors or default_root()
-    summaries = {}
-    if root.is_dir():
-        summaries = {vector.id: vector.summary for vector in load_suite(root).vectors}
+    there = load_suite(root).vectors if root.is_dir() else ()
+    summaries = {vector.id: vector.summary for vector in there}
     if html is not None:
         html.write_text(matrix.matrix(runs, summaries), encoding="utf-8")
     if junit_xml is not None:
@@ -243,6 +234,9 @@ def report(
     console = Console(highlight=False, soft_wrap=True, emoji=False)
     for made in runs:
         _summary(console, made)
+    ran = {result.vector for made in runs for result in made.results}
+    for line in coverage([v for v in there if v.id in ran]).summary() if there else ():
+        console.print(line, markup=False)
     return all(made.passed for made in runs)
 
 
@@ -255,9 +249,7 @@ def list_vectors(root: Path, select: Sequence[str], *, as_json: bool, covered: b
             "vectors": len(suite.vectors),
             "accept": sum(v.expected.outcome == "accept" for v in suite.vectors),
             "reject": sum(v.expected.outcome == "reject" for v in suite.vectors),
-            "clauses": {clause: len(ids) for clause, ids in made.by_clause.items()},
-            "codes": sorted(made.codes),
-            "missing_codes": list(made.missing_codes),
+            **made.to_json(),
             "broken": dict(suite.broken),
         }
         print(json.dumps(document, indent=2))

@@ -6,8 +6,9 @@ from collections import defaultdict
 from html import escape
 from typing import TYPE_CHECKING
 
-from nmc_conformance.coverage import by_clause, clause_order
+from nmc_conformance.coverage import EXEMPT, RUNNER, by_clause, by_requirement, clause_order
 from nmc_conformance.judge import GOOD, MATCH, VERDICTS
+from nmc_spec import requirements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,7 +65,7 @@ def matrix(runs: Sequence[Run], summaries: Mapping[str, str]) -> str:
     parts += ["<h2>Vectors</h2>"]
     for chapter in sorted(chapters):
         parts.append(_chapter(chapter, sorted(chapters[chapter]), runs, tables, summaries))
-    parts += [_clauses(runs), "</body></html>\n"]
+    parts += [_requirements(runs), _clauses(runs), "</body></html>\n"]
     return "\n".join(parts)
 
 
@@ -137,6 +138,27 @@ def _cell(result: Result | None) -> str:
     note = f'<br><span class="why">{why}</span>' if why else ""
     sign = _SIGNS[result.verdict]
     return f'<td class="v"><span class="{result.verdict}">{sign} {result.verdict}</span>{note}</td>'
+
+
+def _requirements(runs: Sequence[Run]) -> str:
+    """Return every requirement of the text, with its vectors' verdicts or why it has none."""
+    shares = [by_requirement(run.results) for run in runs]
+    head = "".join(f"<th>{_title(run)}</th>" for run in runs)
+    rows = []
+    for name, requirement in requirements().items():
+        if requirement.tested in {RUNNER, EXEMPT}:
+            why = f"{requirement.tested}: {requirement.reason}"
+            cells = f'<td colspan="{len(runs)}"><span class=why>{escape(why)}</span></td>'
+        else:
+            cells = "".join(_bar(*share[name]) for share in shares)
+        rows.append(
+            f"<tr><td><code>{escape(name)}</code><br><span class=why>"
+            f"{escape(requirement.sentence)}</span></td>{cells}</tr>"
+        )
+    return (
+        f"<h2>Requirements</h2><details><summary>{len(rows)} requirements</summary><table><thead>"
+        f"<tr><th>Requirement</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></details>"
+    )
 
 
 def _clauses(runs: Sequence[Run]) -> str:

@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from nmc_conformance.schemas import fault
+from nmc_spec import FORMAT_VERSION
 
 VECTOR_FILE = "vector.json"
+SUITE_FILE = "suite.json"
+SUMS_FILE = "SHA256SUMS"
+"""Beside the folder of the vectors in an archive: the digest of each file."""
 
 
 class SuiteError(Exception):
@@ -158,7 +162,9 @@ def load(folder: Path) -> Vector:
     """
     try:
         content = json.loads((folder / VECTOR_FILE).read_bytes())
-    except (OSError, ValueError) as error:
+    except FileNotFoundError:
+        raise SuiteError(f"{folder}: {VECTOR_FILE} is missing") from None
+    except (OSError, ValueError, RecursionError) as error:
         raise SuiteError(f"{folder / VECTOR_FILE}: {error}") from None
     return parse(content, folder)
 
@@ -187,6 +193,59 @@ def default_root() -> Path:
     return Path(__file__).resolve().parents[1] / "vectors"
 
 
+def suite_version(root: Path) -> str:
+    """Return the version of the suite in a folder; empty where it names none.
+
+    Raises
+    ------
+    SuiteError
+        If the suite is for another version of the format.
+    """
+    try:
+        content = json.loads((root / SUITE_FILE).read_bytes())
+        version, known = str(content["version"]), str(content["format_version"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    if known != FORMAT_VERSION:
+        raise SuiteError(
+            f"{root / SUITE_FILE}: the suite is for format {known}, this runner knows "
+            f"{FORMAT_VERSION}; take the runner and the suite of one release"
+        )
+    return version
+
+
+def altered(root: Path) -> dict[str, str]:
+    """Return the vectors of an unpacked archive that are not as it lists them, with the reason.
+
+    Where the folder is no part of an archive there is no list, and nothing is altered.
+
+    Raises
+    ------
+    SuiteError
+        If the list of the archive cannot be read.
+    """
+    path = root.parent / SUMS_FILE
+    if not path.is_file():
+        return {}
+    prefix = f"{root.name}/"
+    listed: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        digest, gap, name = line.partition("  ")
+        if not gap or len(digest) != hashlib.sha256().digest_size * 2:
+            raise SuiteError(f"{path}, line {number}: is no digest and file; unpack it again")
+        if name.startswith(prefix) and name.endswith(f"/{VECTOR_FILE}"):
+            listed[name.removeprefix(prefix).removesuffix(f"/{VECTOR_FILE}")] = digest
+    made = {}
+    for place, digest in listed.items():
+        if wrong := _difference(root / place / VECTOR_FILE, digest):
+            made[place] = wrong.replace("the vector names", f"{SUMS_FILE} names")
+    for found in root.glob(f"*/*/{VECTOR_FILE}"):
+        place = found.parent.relative_to(root).as_posix()
+        if place not in listed:
+            made[place] = f"is not in {SUMS_FILE} of the archive"
+    return made
+
+
 def load_suite(root: Path, select: Sequence[str] = ()) -> Suite:
     """Load the vectors of a folder.
 
@@ -202,14 +261,18 @@ def load_suite(root: Path, select: Sequence[str] = ()) -> Suite:
     SuiteError
         If nothing is selected.
     """
+
+    def selected(place: str) -> bool:
+        return not select or any(fnmatch.fnmatchcase(place, pattern) for pattern in select)
+
     vectors: dict[str, Vector] = {}
-    broken: dict[str, str] = {}
-    for path in sorted(root.glob(f"*/*/{VECTOR_FILE}")):
-        place = path.parent.relative_to(root).as_posix()
-        if select and not any(fnmatch.fnmatchcase(place, pattern) for pattern in select):
+    broken = {place: reason for place, reason in altered(root).items() if selected(place)}
+    for folder in sorted(path for path in root.glob("*/*") if path.is_dir()):
+        place = folder.relative_to(root).as_posix()
+        if not selected(place) or place in broken:
             continue
         try:
-            vector = load(path.parent)
+            vector = load(folder)
         except SuiteError as error:
             broken[place] = str(error)
             continue

@@ -151,6 +151,16 @@ def test_nothing_selected() -> None:
         judged(plain(), "none/*")
 
 
+def test_nothing_of_what_was_selected_is_for_the_program(tmp_path: Path) -> None:
+    with pytest.raises(SuiteError, match="for this kind of program"):
+        commands.run(
+            commands.RunOptions("encoder", plain(), vectors=VECTORS, select=[BAD_STATE], jobs=1)
+        )
+    output = tmp_path / "results.ndjson"
+    assert main.main(["run", "--decoder", plain(), "-q", "-o", str(output), "none/*"]) == 2
+    assert not output.exists()
+
+
 @pytest.fixture
 def damaged(tmp_path: Path) -> Path:
     root = tmp_path / "vectors"
@@ -162,6 +172,10 @@ def damaged(tmp_path: Path) -> Path:
     twice = root / "07-decoding/long-group/vector.json"
     content = json.loads(twice.read_text())
     twice.write_text(json.dumps({**content, "id": GOOD}))
+    (root / "07-decoding" / "no-vector-file").mkdir()
+    for name, text in (("deep", "[" * 100_000), ("other", "{}"), ("binary", "\0")):
+        (root / "07-decoding" / name).mkdir()
+        (root / "07-decoding" / name / "vector.json").write_text(text)
     return root
 
 
@@ -173,7 +187,20 @@ def test_a_damaged_suite(damaged: Path, tmp_path: Path) -> None:
     found = verdicts(run)
     assert found.pop(GOOD) == "pass"
     assert set(found.values()) == {"broken"}
-    assert len(found) == 3
+    why = {r.vector.partition("/")[2]: r.detail for r in run.results if r.verdict == "broken"}
+    assert why.keys() == {
+        "raw-bit",
+        "all-key",
+        "long-group",
+        "no-vector-file",
+        "deep",
+        "other",
+        "binary",
+    }
+    assert "not the file that the vector names" in why["raw-bit"]
+    assert f"its id is {GOOD}" in why["long-group"]
+    assert "is missing" in why["no-vector-file"]
+    assert "required property" in why["other"]
     assert not run.passed
     assert results.read(output) == run.__class__(
         **{
@@ -209,6 +236,8 @@ def test_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["report", str(output), *paths, "--vectors", str(VECTORS)]) == 1
     assert "crash" in html.read_text(encoding="utf-8")
     assert GOOD in html.read_text(encoding="utf-8")
+    assert "<code>7.2.3-a</code>" in html.read_text(encoding="utf-8")
+    assert "exempt: is about what people write" in html.read_text(encoding="utf-8")
     assert '<error message="crash:' in junit.read_text(encoding="utf-8")
     assert "0 of" in badge.read_text(encoding="utf-8")
     assert "failed" in capsys.readouterr().out

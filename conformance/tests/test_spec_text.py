@@ -13,7 +13,7 @@ import pytest
 import nmc_spec
 from nmc_spec import annex
 
-ANCHOR = re.compile(r'<a id="([^"]+)"></a>')
+ANCHOR = re.compile(r'<a id="([^"]+)">')
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
 HEADING = re.compile(r"^#{1,4} ((?:Annex )?[A-Z]?[0-9]*(?:\.[0-9]+)*)", re.MULTILINE)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections import Counter
+from pathlib import Path
 
 import make_vectors
 import pytest
+import readme_figures
 from programs import VECTORS
 
 import nmc_spec
-from nmc_conformance.coverage import NOT_PROVOKABLE, WITHOUT_VECTORS, coverage
+from nmc_conformance.coverage import NOT_PROVOKABLE, coverage
 from nmc_conformance.vectors import load_suite
 from nmc_spec import annex
 
@@ -19,7 +22,7 @@ BY_ID = {vector.id: vector for vector in SUITE.vectors}
 ANCHORS = {
     anchor
     for path in annex.TEXT.glob("*.md")
-    for anchor in re.findall(r'<a id="([^"]+)"></a>', path.read_text(encoding="utf-8"))
+    for anchor in re.findall(r'<a id="([^"]+)">', path.read_text(encoding="utf-8"))
 }
 CHAPTERS = {path.name.removesuffix(".md") for path in annex.TEXT.glob("*.md")}
 
@@ -56,25 +59,31 @@ def test_every_clause_is_in_the_text() -> None:
     assert [clause for clause, anchor in anchors.items() if anchor not in ANCHORS] == []
 
 
-def clauses_that_say_shall() -> set[str]:
-    """Return the anchors of the normative clauses in which a line says *shall*."""
-    found: set[str] = set()
-    for path in annex.TEXT.glob("*.md"):
-        if path.name.startswith("annex-") and not path.name.startswith("annex-d"):
-            continue
-        anchor = ""
-        for line in path.read_text(encoding="utf-8").splitlines():
-            match = re.match(r'<a id="([^"]+)">', line)
-            anchor = match[1] if match else anchor
-            if re.search(r"\bshall\b", line) and not line.startswith("NOTE"):
-                found.add(anchor)
-    return found - {"annex-d"}  # its opening says what clause D.1 says
+def test_every_shall_is_tested_or_says_why_not() -> None:
+    made = coverage(SUITE.vectors)
+    assert made.missing_requirements == ()
+    assert sum(made.ways.values()) == len(nmc_spec.requirements())
+    exempt = [r for r in nmc_spec.requirements().values() if r.tested == "exempt"]
+    assert len(exempt) <= 10
+    assert [r.id for r in exempt if not r.reason] == []
 
 
-def test_every_clause_that_says_shall_has_a_vector() -> None:
-    clauses = {clause for vector in SUITE.vectors for clause in vector.clauses} | {*WITHOUT_VECTORS}
-    covered = {("c" if c[0].isdigit() else "") + c.lower().replace(".", "-") for c in clauses}
-    assert clauses_that_say_shall() - covered == set()
+def test_what_binds_a_package_or_a_reader_has_a_refusal_or_a_state() -> None:
+    """A requirement on a package is tested by one that breaks it, among others."""
+    tested = coverage(SUITE.vectors).requirements
+    for name, requirement in nmc_spec.requirements().items():
+        if requirement.tested == "vectors" and requirement.binds == ("package",):
+            outcomes = {BY_ID[vector].expected.outcome for vector in tested[name]}
+            assert "reject" in outcomes, name
+
+
+def test_a_requirement_without_its_vectors_is_missing() -> None:
+    some = [v for v in SUITE.vectors if v.id != "05-package/first-frame-delta"]
+    made = coverage(some)
+    assert made.missing_requirements == ("4.1-a", "5.4.4-b")
+    assert made.missing_codes == ("manifest/first-frame-key",)
+    assert made.to_json()["requirements"]["missing"] == ["4.1-a", "5.4.4-b"]
+    assert made.summary()[0].startswith(f"requirements: {len(nmc_spec.requirements()) - 2} of ")
 
 
 def test_every_code_is_in_the_catalogue() -> None:
@@ -113,8 +122,24 @@ def test_a_frame_stage_has_states_to_compare() -> None:
             assert None not in digests
 
 
-def test_made_anew_it_is_the_same() -> None:
-    assert make_vectors.run(VECTORS, writing=False) == []
+def test_made_anew_it_is_the_same_and_what_is_stale_is_named(tmp_path: Path) -> None:
+    """A copy with one vector changed, one lost and one too many differs in these and no other."""
+    copy = tmp_path / "vectors"
+    shutil.copytree(VECTORS, copy)
+    changed, lost, more = "04-model/carry", "06-segment/zstd", "06-segment/one-more"
+    package = copy / changed / "package.nmc"
+    package.write_bytes(package.read_bytes() + b"\0")
+    shutil.copytree(copy / lost, copy / more)
+    shutil.rmtree(copy / lost)
+    assert sorted(make_vectors.run(copy, writing=False)) == sorted([changed, lost, more])
+
+
+def test_the_figures_of_the_readme_are_current(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert readme_figures.main(["--check"]) == 0
+    monkeypatch.setattr(readme_figures, "figures", lambda: "some vectors")
+    assert readme_figures.main(["--check"]) == 1
+    with pytest.raises(ValueError, match="there is no part"):
+        readme_figures.replaced("a README without it")
 
 
 def test_every_manifest_object_has_its_missing_vector() -> None:

@@ -17,11 +17,17 @@ if TYPE_CHECKING:
 CAMERA_CONVENTION = "camera-to-world opencv corner"
 """Camera-to-world, OpenCV axes, pixel origin at the corner: the only one of version 1 (5.6.1)."""
 
-DISTORTION_MODELS = ("none", "opencv")
-"""Models of lens distortion (clause 5.6.2)."""
+COEFFICIENTS = {"none": 0, "opencv": 5}
+"""Coefficients of each model of lens distortion (clause 5.6.2)."""
 
 ROTATION_TOLERANCE = 1e-6
 """By how much an element of RᵀR may differ from the identity (clause 5.6.1)."""
+
+LEAST_DETERMINANT = 1e-6
+"""Of the columns of the normalisation at unit length, so that there is an inverse (5.6.1)."""
+
+COLUMN_NORMS = (1e-100, 1e100)
+"""Least and greatest norm of a column of the normalisation (clause 5.6.1)."""
 
 
 def camera_findings(objects: RawObjects) -> Iterator[Finding]:
@@ -45,7 +51,7 @@ def camera_findings(objects: RawObjects) -> Iterator[Finding]:
             pointer="/cameras@normalisation",
             reason="the last row of a similarity is 0 0 0 1",
         )
-    elif np.linalg.det(normalisation[:3, :3]) == 0:
+    elif not _has_inverse(normalisation[:3, :3]):
         yield finding(
             "manifest/cameras",
             pointer="/cameras@normalisation",
@@ -58,14 +64,37 @@ def camera_findings(objects: RawObjects) -> Iterator[Finding]:
             reason="a focal length is not positive",
         )
     yield from _rotation_findings(objects["/cameras/camera_to_world"][:, :, :3])
-    for i, model in enumerate(objects.get("/cameras/distortion_model", np.array([])).tolist()):
-        if model.decode("utf-8") not in DISTORTION_MODELS:
-            yield finding(
-                "manifest/cameras",
-                pointer=f"/cameras/distortion_model/{i}",
-                reason=f"model {model.decode('utf-8')!r} is unknown; "
-                f"there are {', '.join(DISTORTION_MODELS)}",
-            )
+    if "/cameras/distortion_model" in objects:
+        yield from _distortion_findings(objects)
+
+
+def _has_inverse(matrix: np.ndarray[Any, Any]) -> bool:
+    """Whether three columns are of a sensible length and far from one plane (clause 5.6.1)."""
+    scale = np.abs(matrix).max(axis=0)
+    if not (scale > 0).all():
+        return False
+    norms = scale * np.linalg.norm(matrix / scale, axis=0)
+    low, high = COLUMN_NORMS
+    if not ((norms >= low) & (norms <= high)).all():
+        return False
+    return bool(abs(np.linalg.det(matrix / norms)) >= LEAST_DETERMINANT)
+
+
+def _distortion_findings(objects: RawObjects) -> Iterator[Finding]:
+    coefficients = objects["/cameras/distortion"]
+    for i, model in enumerate(objects["/cameras/distortion_model"].tolist()):
+        name = model.decode("utf-8")
+        used = COEFFICIENTS.get(name)
+        if used is None:
+            reason = f"model {name!r} is unknown; there are {', '.join(COEFFICIENTS)}"
+        elif used > coefficients.shape[1]:
+            reason = f"model {name!r} has {used} coefficients, there are {coefficients.shape[1]}"
+        elif coefficients[i, used:].any():
+            reason = f"a coefficient that model {name!r} does not use is not 0"
+        else:
+            continue
+        pointer = f"/cameras/distortion_model/{i}"
+        yield finding("manifest/cameras", pointer=pointer, reason=reason)
 
 
 def _rotation_findings(rotations: np.ndarray[Any, Any]) -> Iterator[Finding]:

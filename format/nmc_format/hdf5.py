@@ -160,6 +160,7 @@ def _messages(reader: _Reader, address: int) -> list[_Message]:
     size = prefix.uint(1 << (flags & 3))
     block = reader.take(address, prefix.at + size + 4)
     chunks = [(block, prefix.at)]
+    continued: set[int] = set()
     messages: list[_Message] = []
     for block, start in chunks:  # grows while continuations are found
         if len(chunks) > MAX_OBJECTS or lookup3(block[:-4]) != int.from_bytes(block[-4:], "little"):
@@ -167,9 +168,11 @@ def _messages(reader: _Reader, address: int) -> list[_Message]:
         for message in _split(block[start:-4], ordered=bool(flags & _HEADER_FLAG_ORDER)):
             if message.kind == 0x10:
                 where = _Cursor(message.body)
-                more = reader.take(where.uint(8), where.uint(8))
-                if more[:4] != b"OCHK":
+                where_to = where.uint(8)
+                more = reader.take(where_to, where.uint(8))
+                if where_to in continued or more[:4] != b"OCHK":
                     raise OutsideSubset("no continuation block")
+                continued.add(where_to)
                 chunks.append((more, 4))
             else:
                 messages.append(message)

@@ -158,6 +158,13 @@ def _read_dataset(dataset: h5py.Dataset, pointer: str, budget: _Budget) -> np.nd
     return _value(np.asarray(dataset[()]), pointer, budget)
 
 
+def _check_name(name: str, pointer: str) -> None:
+    """Refuse a name that would make a path ambiguous (clause 5.3.2)."""
+    if "@" in name or "/" in name:
+        reason = "the name of a group, dataset or attribute holds an @ or a stroke"
+        raise _Refused("manifest/value", pointer, reason=reason)
+
+
 def _walk(file: h5py.File) -> RawObjects:
     import h5py
 
@@ -174,15 +181,14 @@ def _walk(file: h5py.File) -> RawObjects:
         budget.count(path or "/")
         for name in node.attrs:
             pointer = f"{path or '/'}@{name}"
+            _check_name(name, pointer)
             budget.count(pointer)
             objects[pointer] = _read_attribute(node, name, pointer, budget)
         if isinstance(node, h5py.Dataset):
             objects[path] = _read_dataset(node, path, budget)
             continue
         for name in node:
-            if "@" in name:
-                reason = "the name of a group or dataset holds an @"
-                raise _Refused("manifest/value", f"{path}/{name}", reason=reason)
+            _check_name(name, f"{path}/{name}")
             link = node.get(name, getlink=True)
             if not isinstance(link, h5py.HardLink):
                 kind = type(link).__name__.removesuffix("Link").lower()
@@ -205,6 +211,8 @@ def _child(path: str) -> int:
 
     try:
         with h5py.File(path, "r", locking=False) as file:
+            if file.userblock_size:
+                raise _Refused("manifest/unreadable", "/", reason="it has a user block")
             objects = _walk(file)
     except _Refused as refused:
         print(json.dumps(refused.report))

@@ -93,7 +93,9 @@ def _other_format(objects: RawObjects) -> Finding | None:
         return finding(
             "manifest/value", pointer="/@format", reason=f"format is {name!r}, not 'nmc'"
         )
-    if version is None or re.fullmatch(known.split(".", maxsplit=1)[0] + r"\.[0-9]+", version):
+    if version is None or re.fullmatch(
+        known.split(".", maxsplit=1)[0] + r"\.(0|[1-9][0-9]*)", version
+    ):
         return None
     return finding("manifest/version", pointer="/@format_version", version=version, known=known)
 

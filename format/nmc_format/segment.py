@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,7 +31,6 @@ MAX_HEADER_BYTES: Final = 4096
 
 SEGMENT_VERSION: Final = "1.0"
 
-_VERSION = re.compile(r"1\.(0|[1-9][0-9]{0,3})")
 _ALIGNMENT = 64
 _STREAMS = frozenset(
     {"modes", "shapes", "raw", "raw.zstd", "integer", "integer.zstd", "integer.nmc"}
@@ -91,11 +89,9 @@ class Segment:
     integer: Stream | None
 
 
-def _canonical_header(
-    sizes: Mapping[str, int], parent: bytes | None, state: bytes, version: str = SEGMENT_VERSION
-) -> bytes:
+def _canonical_header(sizes: Mapping[str, int], parent: bytes | None, state: bytes) -> bytes:
     """Return the one header that these contents have (clause 6.1.3), its length field included."""
-    metadata = {"nmc": version}
+    metadata = {"nmc": SEGMENT_VERSION}
     if parent is not None:
         metadata["parent"] = parent.hex()
     metadata["state"] = state.hex()
@@ -163,10 +159,10 @@ def parse(data: Buffer, file: str) -> Segment:
         )
     parent = _digest(metadata, "parent", file) if "parent" in metadata else None
     state = _digest(metadata, "state", file)
-    version = _version(metadata, file)
+    _check_version(metadata, file)
     spans = _spans(header, len(view) - body, file)
     sizes = {name: end - start for name, (start, end) in spans.items()}
-    if _canonical_header(sizes, parent, state, version) != view[:body]:
+    if _canonical_header(sizes, parent, state) != view[:body]:
         raise refuse(
             "segment/not-canonical",
             file=file,
@@ -227,10 +223,10 @@ def _digest(metadata: Mapping[str, Any], key: str, file: str) -> bytes:
     return digest
 
 
-def _version(metadata: Mapping[str, Any], file: str) -> str:
-    """Return the version of a segment: any minor version of the major version that is known."""
+def _check_version(metadata: Mapping[str, Any], file: str) -> None:
+    """Refuse another version of a segment than the one of clause 6.1.3."""
     version = metadata.get("nmc")
-    if not isinstance(version, str) or not _VERSION.fullmatch(version):
+    if version != SEGMENT_VERSION:
         raise refuse(
             "segment/metadata",
             file=file,
@@ -238,7 +234,6 @@ def _version(metadata: Mapping[str, Any], file: str) -> str:
             key="nmc",
             reason=f"is {version!a}, expected {SEGMENT_VERSION}",
         )
-    return version
 
 
 def _spans(header: Mapping[str, Any], room: int, file: str) -> dict[str, tuple[int, int]]:

@@ -84,6 +84,40 @@ class Column:
     required: bool
 
 
+@dataclass(frozen=True)
+class Requirement:
+    """One *shall* of the text (clause 11.4, ``clauses.json``).
+
+    Attributes
+    ----------
+    id : str
+        Clause and letter, such as ``"5.3.4-a"``. Permanent.
+    clause, title, file, anchor : str
+        Where it stands.
+    sentence : str
+        The sentence that says *shall*.
+    binds : tuple of str
+        ``"package"``, ``"decoder"``, ``"encoder"``, ``"checker"`` or ``"program"``.
+    tested : str
+        ``"vectors"``, ``"encoder"``, ``"runner"`` or ``"exempt"``.
+    vectors : tuple of str
+        Patterns of the ids of the vectors that test it.
+    reason : str
+        How the runner tests it, or why nothing does.
+    """
+
+    id: str
+    clause: str
+    title: str
+    file: str
+    anchor: str
+    sentence: str
+    binds: tuple[str, ...]
+    tested: str
+    vectors: tuple[str, ...]
+    reason: str
+
+
 def _text(name: str) -> str:
     return resources.files("nmc_spec").joinpath(name).read_text(encoding="utf-8")
 
@@ -136,6 +170,24 @@ def manifest_layout() -> Mapping[str, Column]:
                 entry["type"],
                 tuple(entry.get("dims", ())),
                 entry.get("required", False),
+            )
+            for entry in table
+        }
+    )
+
+
+@cache
+def requirements() -> Mapping[str, Requirement]:
+    """Return every *shall* of the text, identifier → :class:`Requirement`, in its order."""
+    table = json.loads(_text("clauses.json"))["requirements"]
+    return MappingProxyType(
+        {
+            entry["id"]: Requirement(
+                **{
+                    **entry,
+                    "binds": tuple(entry["binds"]),
+                    "vectors": tuple(entry["vectors"]),
+                }
             )
             for entry in table
         }

@@ -22,6 +22,9 @@ PatternsArgument = Annotated[
     list[str] | None, typer.Argument(metavar="PATTERN…", help="Vectors, such as '06-segment/*'.")
 ]
 VectorsOption = Annotated[Path | None, typer.Option(help="Folder of the vectors.")]
+SuiteOption = Annotated[
+    Path | None, typer.Option(help="Archive of the suite, or a folder it is unpacked in.")
+]
 
 
 def _carry_out(arguments: list[str]) -> None:
@@ -40,6 +43,7 @@ def run(
     checker: Annotated[str | None, typer.Option(metavar="CMD", help="A checker.")] = None,
     encoder: Annotated[str | None, typer.Option(metavar="CMD", help="An encoder.")] = None,
     package: Annotated[Path | None, typer.Option(metavar="FILE", help="One package.")] = None,
+    suite: SuiteOption = None,
     vectors: VectorsOption = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Results, as NDJSON.")
@@ -66,6 +70,8 @@ def run(
     --------
       nmc conformance run --decoder 'node decoder.js' -o results.ndjson
 
+      nmc conformance run --decoder ./decoder --suite nmc-conformance-1.1.0.zip
+
       nmc conformance run --package scene.nmc
     """
     arguments = ["run", *(select or [])]
@@ -74,6 +80,7 @@ def run(
         "--checker": checker,
         "--encoder": encoder,
         "--package": package,
+        "--suite": suite,
         "--vectors": vectors,
         "--output": output,
         "--xfail": xfail,
@@ -95,9 +102,10 @@ def report(
     html: Annotated[Path | None, typer.Option(help="Matrix of all runs, one HTML page.")] = None,
     junit: Annotated[Path | None, typer.Option(help="JUnit XML of the first run.")] = None,
     badge: Annotated[Path | None, typer.Option(help="SVG badge of the first run.")] = None,
+    suite: SuiteOption = None,
     vectors: VectorsOption = None,
 ) -> None:
-    """Make reports of results.
+    """Make reports of results, and say what the suite covers.
 
     Examples
     --------
@@ -108,6 +116,7 @@ def report(
         "--html": html,
         "--junit": junit,
         "--badge": badge,
+        "--suite": suite,
         "--vectors": vectors,
     }.items():
         if value is not None:
@@ -118,19 +127,22 @@ def report(
 @app.command("list")
 def list_vectors(
     select: PatternsArgument = None,
+    suite: SuiteOption = None,
     vectors: VectorsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     coverage: Annotated[
         bool, typer.Option("--coverage", help="Clauses and codes, as JSON.")
     ] = False,
 ) -> None:
-    """List the vectors, or the clauses and codes that they cover.
+    """List the vectors, or the requirements, clauses and codes that they cover.
 
     Examples
     --------
       nmc conformance list '06-segment/*'
     """
     arguments = ["list", *(select or [])]
+    if suite is not None:
+        arguments += ["--suite", str(suite)]
     if vectors is not None:
         arguments += ["--vectors", str(vectors)]
     _carry_out(arguments + ["--json"] * as_json + ["--coverage"] * coverage)

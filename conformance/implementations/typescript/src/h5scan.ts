@@ -44,6 +44,7 @@ class Scanner {
     if (type !== 0 && type !== 1) refuse("manifest/object-type", "an object is neither a group nor a dataset", at(path));
     for (const name of this.h5.get_attribute_names(this.id, path)) {
       this.count();
+      if (name === "" || /[/@]/.test(name)) refuse("manifest/value", "a name is not allowed", at(path));
       this.attribute(path, name);
     }
     if (type === 1) {
@@ -52,7 +53,7 @@ class Scanner {
     }
     for (const name of this.h5.get_names(this.id, path, false)) {
       const child = path === "/" ? `/${name}` : `${path}/${name}`;
-      if (name === "" || /[/@]/.test(name)) refuse("manifest/unreadable", "a name is not allowed", at(path));
+      if (name === "" || /[/@]/.test(name)) refuse("manifest/value", "a name is not allowed", at(path));
       if (this.h5.get_symbolic_link(this.id, child) !== null) refuse("manifest/link", "soft link", at(child));
       if ("filename" in this.h5.get_external_link(this.id, child)) refuse("manifest/link", "external link", at(child));
       const kind = this.h5.get_type(this.id, child);

@@ -149,6 +149,7 @@ export class CompactReader {
       refuse("manifest/link", "an object is reached by more than one link", at(path === "" ? "/" : path));
     }
     this.headers.add(address);
+    need(depth <= depthLimit, "a path has too many names");
     this.count();
     const messages = this.messages(address);
     const layout = messages.filter((m) => m.type === 0x08);
@@ -166,7 +167,6 @@ export class CompactReader {
       return;
     }
     need(spaces.length === 0 && types.length === 0, "neither a group nor a dataset");
-    need(depth <= depthLimit, "groups are too deep");
     const names = new Set<string>();
     const children: [Bytes, string, bigint][] = [];
     for (const m of links) {

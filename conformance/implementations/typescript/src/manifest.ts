@@ -65,7 +65,7 @@ function checkVersion(objects: Objects): void {
   const format = scalarText(objects, "/@format");
   if (format !== "nmc") refuse("manifest/version", `format is ${harmless(format)}, expected nmc`, at("/@format"));
   const version = scalarText(objects, "/@format_version");
-  const match = /^([0-9]+)\.([0-9]+)$/.exec(version);
+  const match = /^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$/.exec(version);
   if (match === null || version.includes("\n") || match[1] !== "1") {
     refuse("manifest/version", `format version ${harmless(version)} is not known to this reader, which knows 1.0`, at("/@format_version"));
   }

@@ -43,7 +43,9 @@ function add(outcome: Outcome, code: string, message: string, place: Place): voi
   outcome.report.accepted = false;
   const text = harmless(message, messageLimit);
   if (outcome.report.findings.some((f) => f.code === code && f.message === text)) return;
-  outcome.report.findings.push({ code, severity: "error", place, clause: clauses.get(code) ?? "", message: text, hint: "" });
+  // clause 11.2: the package itself is named by the path of the report
+  const where = "file" in place && place.file === "." ? { ...place, file: outcome.report.path } : place;
+  outcome.report.findings.push({ code, severity: "error", place: where, clause: clauses.get(code) ?? "", message: text, hint: "" });
 }
 
 /** Enters an error into the outcome, or throws it where it is none about the package or the host. */

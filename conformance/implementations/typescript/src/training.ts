@@ -74,7 +74,7 @@ function checkLists(objects: Objects, frames: number, table: readonly Row[]): vo
     let before = -Infinity;
     for (let k = start; k < start + count; k++) {
       const layer = lists.number(k);
-      if (!rowsOfLayer.has(layer)) refuse("freezing/exclude-layers-range", `layer ${layer} is not a layer of the model`, place);
+      if (!rowsOfLayer.get(layer)?.some((i) => table[i].firstFrame <= t)) refuse("freezing/exclude-layers-range", `layer ${layer} is not a layer of the model in this frame`, place);
       if (layer <= before) refuse("freezing/exclude-layers-order", "layers are not in strictly ascending order", place);
       before = layer;
       listed.add(layer);

@@ -12,7 +12,7 @@ const localSize = 30;
 const localExtra = 20;
 const nameLimit = 64;
 const memberLimit = 2 ** 23;
-const archive = "(archive)";
+const archive = ".";
 
 interface Entry {
   readonly name: string;

@@ -1,0 +1,65 @@
+"""The kernels without their compiler: numpy scalars instead of machine words, and bounds checked.
+
+It stands in for ``nmc.arithmetic.jit``, so that a mutant of a kernel is tried at once, its lines
+can be traced, and an index beyond an array ends the trial instead of the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+NAME = "nmc.arithmetic.jit"
+
+
+def module() -> ModuleType:
+    """Return the module that stands in."""
+    made = ModuleType(NAME)
+    for name in ("kernel", "inline", "routine"):
+        setattr(made, name, _as_it_is)
+    for function in (bit_length, get, put, load64, store64):
+        setattr(made, function.__name__, function)
+    made.__dict__.update(Array=Any, U64=np.uint64, I64=np.int64)
+    return made
+
+
+def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function
+
+
+def bit_length(word: np.uint64) -> np.uint64:
+    """Bits needed for an unsigned 64-bit word."""
+    return np.uint64(int(word).bit_length())
+
+
+def get(array: NDArray[Any], index: Any) -> np.uint64:
+    """Element of an unsigned array."""
+    return np.uint64(array[_place(array, index)])
+
+
+def put(array: NDArray[Any], index: Any, value: Any) -> None:
+    """Store the low bits of a word."""
+    array[_place(array, index)] = int(value) & ((1 << (8 * array.itemsize)) - 1)
+
+
+def load64(octets: NDArray[np.uint8], index: Any) -> np.uint64:
+    """Read eight bytes, least significant first."""
+    at = _place(octets, index, 8)
+    return np.uint64(int.from_bytes(octets[at : at + 8].tobytes(), "little"))
+
+
+def store64(octets: NDArray[np.uint8], index: Any, value: Any) -> None:
+    """Write eight bytes, least significant first."""
+    at = _place(octets, index, 8)
+    octets[at : at + 8] = np.frombuffer(int(value).to_bytes(8, "little"), np.uint8)
+
+
+def _place(array: NDArray[Any], index: Any, size: int = 1) -> int:
+    at = int(index)
+    if not 0 <= at <= array.size - size:
+        raise IndexError(f"{size} elements at {at} of {array.size}")
+    return at

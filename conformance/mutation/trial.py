@@ -1,0 +1,369 @@
+"""One mutant before the suite: a process of its own in which one module is another one.
+
+The process is forked from one that has imported what is not mutated, so that a trial costs
+little more than the vectors it takes. The vectors are judged by the suite's own judge; the kernels
+of the coder run without their compiler.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import interpreted
+import numpy as np
+from processes import Recorder
+
+from nmc_conformance.judge import GOOD, MISMATCH, PASS, Judgement
+from nmc_conformance.process import Ending
+from nmc_conformance.runner import Trial, checker_trial, decoder_trial
+from nmc_conformance.staging import Stage
+from nmc_conformance.subject import Answer, Description, Subject, checked_report
+from nmc_conformance.vectors import Vector
+
+DECODER, CHECKER, ALONE = "decoder", "checker", "decoder without the HDF5 library"
+"""How the vectors are put: a decoder, a checker, a decoder that reads the compact form only."""
+
+TRIALS: Mapping[str, Trial] = {
+    ALONE: decoder_trial,
+    DECODER: decoder_trial,
+    CHECKER: checker_trial,
+}
+_MAX_LEVEL = 4
+_CRASHED = "signal"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A module and the code that stands in for it.
+
+    Attributes
+    ----------
+    module : str
+        Dotted name.
+    path : Path
+        Its source.
+    code : code
+        What is run instead.
+    text : str
+        Source of what is run instead, for processes that it starts.
+    separate : bool
+        Whether it changes what such a process does.
+    """
+
+    module: str
+    path: Path
+    code: CodeType
+    text: str
+    separate: bool = False
+
+
+class _Loader(SourceFileLoader):
+    def __init__(self, mutant: Mutant) -> None:
+        super().__init__(mutant.module, str(mutant.path))
+        self._code = mutant.code
+
+    def get_code(self, fullname: str) -> CodeType:
+        del fullname
+        return self._code
+
+
+class _Finder(MetaPathFinder):
+    def __init__(self, mutant: Mutant) -> None:
+        self._mutant = mutant
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: Any = None
+    ) -> ModuleSpec | None:
+        del path, target
+        if fullname != self._mutant.module:
+            return None
+        return spec_from_file_location(fullname, self._mutant.path, loader=_Loader(self._mutant))
+
+
+def preload() -> None:
+    """Import what no mutant changes."""
+    import h5py
+    import jsonschema
+    import ml_dtypes
+    import natsort
+    import safetensors
+    import typer
+    import zstandard
+
+    import nmc_spec
+
+    del h5py, jsonschema, ml_dtypes, natsort, safetensors, typer, zstandard
+    nmc_spec.profiles()
+    sys.modules[interpreted.NAME] = interpreted.module()
+    np.seterr(all="ignore")  # words wrap
+
+
+def install(mutant: Mutant) -> None:
+    """Make this process import the mutant."""
+    sys.meta_path.insert(0, _Finder(mutant))
+    if mutant.separate:
+        os.environ["PYTHONPATH"] = str(_overlay(mutant))
+
+
+def replay(recorder: Recorder) -> None:
+    """Ask the process that reads with the HDF5 library no question twice."""
+    import nmc_format.hdf5_sandbox as room
+
+    room.subprocess = recorder
+
+
+def _overlay(mutant: Mutant) -> Path:
+    """Return a folder with the mutant's package, for a process that it starts."""
+    folder = Path(tempfile.mkdtemp(prefix="overlay-"))
+    parts = mutant.module.split(".")
+    shutil.copytree(mutant.path.parent, folder / parts[0])
+    (folder / Path(*parts)).with_suffix(".py").write_text(mutant.text, encoding="utf-8")
+    return folder
+
+
+class InProcess(Subject):
+    """The implementation of this process, called as ``serve`` calls it."""
+
+    def __init__(self) -> None:
+        super().__init__("nmc")
+
+    def decode(self, stage: Stage, frames: Sequence[int], max_level: int | None) -> Answer:
+        """Ask for frames of the input of a stage."""
+        from nmc_tools.commands import codec
+
+        level = _MAX_LEVEL if max_level is None else max_level
+        return _answer(
+            stage, lambda: codec.run_decode(stage.input, list(frames), stage.output, level)
+        )
+
+    def check(self, stage: Stage) -> Answer:
+        """Ask for a check of the input of a stage."""
+        import nmc
+
+        def call() -> tuple[int, Any]:
+            report = nmc.check(stage.input, max_level=_MAX_LEVEL)
+            return int(not report.accepted), report
+
+        return _answer(stage, call)
+
+
+def _answer(stage: Stage, call: Callable[[], tuple[int, Any]]) -> Answer:
+    try:
+        code, report = call()
+        made = checked_report(report.to_json())
+    except Exception as error:
+        ending = Ending(_CRASHED, stderr=f"{type(error).__name__}: {error}")
+        return Answer(ending, None, stage.trespass())
+    return Answer(Ending("exit", int(code)), made, stage.trespass())
+
+
+def described() -> Description:
+    """Return what the implementation says of itself."""
+    from nmc_tools.commands import codec
+
+    said = codec.description()
+    return Description(
+        said["name"],
+        said["version"],
+        frozenset(said["profiles"]),
+        frozenset(said["levels"]),
+        frozenset(said["features"]),
+    )
+
+
+@contextmanager
+def library(there: bool) -> Iterator[None]:
+    """Have the HDF5 library, or not: what only it reads is answered with *unsupported* then."""
+    if there:
+        yield
+        return
+    import nmc_format.manifest_file as room
+    from nmc_format.issues import refuse
+
+    def refused(path: Path) -> Any:
+        del path
+        raise refuse("input/unsupported", pointer="/", reason="it is not in compact form")
+
+    kept, room.read_sandboxed = room.read_sandboxed, refused
+    try:
+        yield
+    finally:
+        room.read_sandboxed = kept
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a vector made of the process.
+
+    Attributes
+    ----------
+    role : str
+        How it was put.
+    vector : str
+        Its id.
+    judgement : Judgement
+        The suite's.
+    """
+
+    role: str
+    vector: str
+    judgement: Judgement
+
+    @property
+    def kills(self) -> bool:
+        """Whether it shows the mutant by its verdict."""
+        return self.judgement.verdict not in GOOD
+
+    @property
+    def notices(self) -> bool:
+        """Whether it shows the mutant by the code that it reports."""
+        return self.judgement.verdict == PASS and self.judgement.diagnostics == MISMATCH
+
+
+def judged(
+    tests: Iterable[tuple[str, Vector]], before: Callable[[], None] = lambda: None
+) -> Iterator[Outcome]:
+    """Put vectors to the implementation of this process, one after the other."""
+    subject, description = InProcess(), described()
+    with tempfile.TemporaryDirectory() as home:
+        for role, vector in tests:
+            before()
+            with Stage(Path(home)) as stage:
+                judgement, _ = TRIALS[role](subject, description, vector, stage)
+            yield Outcome(role, vector.id, judgement)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one mutant.
+
+    Attributes
+    ----------
+    fate : str
+        ``"killed"``, ``"noticed"`` (only the reported code differs) or ``"survived"``.
+    role, vector, detail : str
+        By which test, and what was wrong.
+    tests : int
+        How many were tried.
+    """
+
+    fate: str
+    role: str = ""
+    vector: str = ""
+    detail: str = ""
+    tests: int = 0
+
+
+def face(
+    mutant: Mutant, tests: Sequence[tuple[str, Vector]], recorder: Recorder, patience: float
+) -> Verdict:
+    """Fork a process with a mutant and put the vectors to it until one kills it.
+
+    Parameters
+    ----------
+    mutant : Mutant
+        What is changed.
+    tests : sequence of (role, Vector)
+        In the order in which they are tried.
+    recorder : Recorder
+        Answers of the process that reads with the HDF5 library.
+    patience : float
+        Seconds that one vector may take.
+    """
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(read_end)
+        _live(mutant, tests, recorder, patience, write_end)
+    os.close(write_end)
+    with os.fdopen(read_end, "r", encoding="utf-8") as pipe:
+        lines = pipe.read().splitlines()
+    _, status = os.waitpid(child, 0)
+    last = lines[-1].split("\t") if lines else []
+    if last and last[0] == "end":
+        return Verdict(last[1], last[2], last[3], last[4], int(last[5]))
+    role, vector = last[1:3] if last else ("", "")
+    how = f"the process ended by status {status}"
+    return Verdict("killed", role, vector, how, len(lines))
+
+
+def _live(
+    mutant: Mutant,
+    tests: Sequence[tuple[str, Vector]],
+    recorder: Recorder,
+    patience: float,
+    pipe: int,
+) -> None:
+    """Be the forked process; never returns."""
+    code = 1
+    home = tempfile.mkdtemp(prefix="mutant-")
+    try:
+        _limit(home)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the end, whatever the code is at
+        signal.setitimer(signal.ITIMER_REAL, patience)
+        install(mutant)
+        if not mutant.separate:
+            replay(recorder)
+        verdict = _verdict(tests, patience, pipe)
+        _say(pipe, "end", verdict.fate, verdict.role, verdict.vector, verdict.detail, verdict.tests)
+        code = 0
+    except BaseException as error:
+        detail = f"{type(error).__name__}: {error}"
+        _say(pipe, "end", "killed", "", "", detail, 0)
+        code = 0
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+        os._exit(code)
+
+
+def _verdict(tests: Sequence[tuple[str, Vector]], patience: float, pipe: int) -> Verdict:
+    noticed = Verdict("survived")
+    count = 0
+    for role in TRIALS:
+        mine = [(r, v) for r, v in tests if r == role]
+        names = iter(mine)
+
+        def tick(names: Iterator[tuple[str, Vector]] = names) -> None:
+            signal.setitimer(signal.ITIMER_REAL, patience)
+            now, vector = next(names)
+            _say(pipe, "at", now, vector.id)
+
+        with library(role != ALONE):
+            for outcome in judged(mine, tick):
+                count += 1
+                facts = (outcome.role, outcome.vector, outcome.judgement.detail, count)
+                if outcome.kills:
+                    return Verdict("killed", *facts)
+                if outcome.notices and noticed.fate == "survived":
+                    noticed = Verdict("noticed", *facts)
+    return noticed if noticed.fate == "noticed" else Verdict("survived", tests=count)
+
+
+def _limit(home: str) -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30))
+    os.environ["TMPDIR"] = tempfile.tempdir = home
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+
+
+def _say(pipe: int, *words: object) -> None:
+    text = "\t".join(" ".join(str(word).split()) for word in words)
+    os.write(pipe, f"{text[:4000]}\n".encode(errors="replace"))

@@ -1,0 +1,127 @@
+"""The mutants that measure the suite's power, and a small sample of them put to it."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MUTATION = Path(__file__).resolve().parents[1] / "mutation"
+sys.path.insert(0, str(MUTATION))
+
+from interpreted import bit_length, get, load64, put, store64  # noqa: E402
+from mutate import read_explained, read_scope, sample  # noqa: E402
+from operators import Site, mutants, mutated_tree  # noqa: E402
+from report import markdown  # noqa: E402
+from trial import Verdict  # noqa: E402
+
+SOURCE = """
+LIMIT = 7
+
+
+class Box:
+    def inner(self, a, b=2):
+        if a < b and not a:
+            raise ValueError(a + 1)
+        if encoding:
+            return a - 1
+        return -a // b, f"{a + 1}", max(a, b), refuse("x", offset=8)
+"""
+
+
+@pytest.fixture(scope="module")
+def sites() -> list[Site]:
+    return read_scope().sites()
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "source.py"
+    path.write_text(SOURCE, encoding="utf-8")
+    return path
+
+
+def test_every_comparison_constant_sign_rounding_and_bound_is_changed(source: Path) -> None:
+    found = {(s.function, s.change) for s in mutants("source", source)}
+    assert found == {
+        ("", "LIMIT = 7 -> LIMIT = 8"),
+        ("", "LIMIT = 7 -> LIMIT = 6"),
+        ("Box.inner", "def inner(self, a, b=2): -> def inner(self, a, b=3):"),
+        ("Box.inner", "def inner(self, a, b=2): -> def inner(self, a, b=1):"),
+        ("Box.inner", "a < b and (not a) -> a < b or not a"),
+        ("Box.inner", "a < b -> a <= b"),
+        ("Box.inner", "a < b -> a >= b"),
+        ("Box.inner", "a < b and (not a) -> a < b and a"),
+        ("Box.inner", "-a // b -> -(--a // b) * 1"),
+        ("Box.inner", "-a // b -> a // b"),
+        ("Box.inner", "max(a, b) -> min(a, b)"),
+    }
+
+
+def test_what_is_left_out_has_no_mutants(source: Path) -> None:
+    assert {s.function for s in mutants("source", source, frozenset({"Box.inner"}))} == {""}
+
+
+def test_each_mutant_differs_from_the_source_in_one_place(source: Path) -> None:
+    original = ast.unparse(ast.parse(SOURCE))
+    made = [ast.unparse(mutated_tree(s, source)) for s in mutants("source", source)]
+    assert original not in made
+    assert len(set(made)) == len(made)
+
+
+def test_names_are_unique_and_explanations_belong_to_mutants(sites: list[Site]) -> None:
+    names = [s.name for s in sites]
+    assert len(set(names)) == len(names)
+    assert set(read_explained()) <= set(names)
+
+
+def test_machine_operations_have_the_values_of_the_compiled_ones() -> None:
+    import numpy as np
+
+    octets = np.arange(1, 20, dtype=np.uint8)
+    assert load64(octets, 3) == 0x0B0A090807060504
+    store64(octets, 1, np.uint64(0xFFFF))
+    assert octets[:10].tolist() == [1, 255, 255, 0, 0, 0, 0, 0, 0, 10]
+    put(octets, 0, 0x1234)
+    assert get(octets, 0) == 0x34
+    assert [bit_length(np.uint64(v)) for v in (0, 1, 2**63)] == [0, 1, 64]
+    with pytest.raises(IndexError):
+        load64(octets, 12)
+
+
+def test_the_score_counts_what_changes_behaviour(source: Path) -> None:
+    few = mutants("source", source)
+    fates = ["killed"] * 8 + ["noticed", "survived", "survived"]
+    verdicts = {s.name: Verdict(f) for s, f in zip(few, fates, strict=True)}
+    text = markdown(few, verdicts, {few[-1].name: "nothing changes"})
+    assert "| **all** | 11 | 1 | 8 | 1 | 1 | 90.0 % |" in text.table
+    assert not text.enough
+    assert few[-2].name in text.full.partition("## Told")[0]
+
+
+def test_a_sample_is_the_same_each_time(sites: list[Site]) -> None:
+    assert sample(sites, 20, 3) == sample(sites, 20, 3) != sample(sites, 20, 4)
+
+
+def _run(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(MUTATION / "mutate.py"), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_suite_kills_a_sample(tmp_path: Path) -> None:
+    done = _run("-o", str(tmp_path), "--sample", "40", "--seed", "11", "--jobs", "1")
+    assert done.returncode == 0, done.stdout + (tmp_path / "mutation.md").read_text("utf-8")
+    again = _run("-o", str(tmp_path), "--sample", "40", "--seed", "11", "--jobs", "1")
+    assert "40 mutants, 40 known" in again.stderr
+    assert again.stdout == done.stdout
+
+
+def test_a_poor_suite_kills_too_few(tmp_path: Path) -> None:
+    words = ["--only", "nmc_format.segment", "--sample", "40", "--jobs", "1"]
+    done = _run("-o", str(tmp_path), *words, "--vectors", "05-package/one-*")
+    assert done.returncode == 1, done.stdout
+    assert "no vector reaches it" not in done.stdout
+    assert "- `nmc_format.segment:" in (tmp_path / "mutation.md").read_text("utf-8")
