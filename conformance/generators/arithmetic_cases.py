@@ -172,6 +172,33 @@ def _variants() -> list[Case]:
     return made
 
 
+def _flips() -> list[Case]:
+    """Signs that flip to exponents near and far from the one that is expected."""
+    steps = np.arange(-70, 71)
+    rows = (Row("a", "F32", (steps.size,)), Row("b", "F64", (steps.size,)))
+    types = ("<f4", "<f8")
+    before = [np.ones(steps.size, t).tobytes() for t in types]
+    after = [(-np.ldexp(1.0, steps)).astype(t).tobytes() for t in types]
+    last = [np.roll(np.ldexp(1.0, -steps), 5).astype(t).tobytes() for t in types]
+    chain = Chain(
+        rows,
+        (
+            Frame(KEY, tuple(Cell(RAW, d) for d in before)),
+            Frame(DELTA, tuple(Cell(INTEGER, d) for d in after)),
+            Frame(DELTA, tuple(Cell(INTEGER, d) for d in last)),
+        ),
+    )
+    return [
+        arithmetic_case(
+            f"{NAMES[v]}-flips",
+            "signs flip to exponents near and far from the one that is expected",
+            ("8.5.5", "8.5.6"),
+            coded(chain, [v] * 3),
+        )
+        for v in (ADAPTIVE, MIXED)
+    ]
+
+
 def _memory() -> list[Case]:
     mixed = coded(training_chain(_layers(), 7, 17), [0, 2, 1, 3, 0, 3, 2])
     rows = (Row("a", "F32", (8,)), Row("b", "F32", (8,)), Row("c", "I16", (4, 4)))
@@ -251,4 +278,4 @@ def _reshaped() -> Chain:
 
 def cases() -> list[Case]:
     """Return the cases of this clause."""
-    return [*_variants(), *_memory()]
+    return [*_variants(), *_flips(), *_memory()]

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 ADAPTIVE, MIXED = 2, 3
 
+FAR = 32
+"""Exponents from the expected one at which a flip says its exponent as it is (clause 8.5.5)."""
+
 Slot: TypeAlias = list[int]
 """Probability of 22 bits, and the number of decisions seen (clause 8.5.3)."""
 
@@ -283,7 +286,12 @@ class PlaneEncoder:
         def decide(bit: int, step: int, _: int) -> None:
             self._decide(bit, ("EXPONENT", kind, step))
 
-        self._number(p.magnitude(z) >> p.m, centre, 0, limit, decide)
+        exponent = p.magnitude(z) >> p.m
+        lowest, highest = max(centre - FAR, 0), min(centre + FAR, limit)
+        near = clip(exponent, lowest, highest)
+        self._number(near, centre, lowest, highest, decide)
+        if abs(near - centre) == FAR:
+            self._raw.put(exponent, p.e)
         self._raw.put(z & ((1 << p.m) - 1), p.m)
 
     def _moved(self, word: _Word, change: Change, c: _Column, line: _Line) -> None:

@@ -136,6 +136,7 @@ def _accepted() -> list[Case]:
         ),
         _late_layer(),
         _absent_layer(),
+        _without_layer(),
     ]
 
 
@@ -185,6 +186,33 @@ def _absent_layer() -> Case:
         "09-freezing/absent-layer",
         "a layer whose parameters are all absent is listed",
         ("9.3.2",),
+        chain,
+        seed=SEED,
+    )
+
+
+def _without_layer() -> Case:
+    """Return a package in which a parameter of no layer is frozen; no list can name it."""
+    rows = (replace(ROWS[2], name="a", layer=1), replace(ROWS[2], name="b", layer=-1))
+    a, b = random_bytes(8, 1), random_bytes(8, 2)
+    chain = Chain(
+        rows,
+        (
+            Frame(KEY, (Cell(RAW, a), Cell(RAW, b))),
+            Frame(DELTA, (Cell(INTEGER, stepped("F16", a)), Cell(SKIP, b))),
+        ),
+        objects={
+            "/training/trained_from": np.array([-1, 0], "<i8"),
+            "/training/requires_grad": np.array([[3], [1]], "u1"),
+            "/training/requires_grad_known": np.ones(2, "u1"),
+            "/training/exclude_layers": np.array([], "<i4"),
+            "/training/exclude_layers_count": np.array([0, 0], "<i4"),
+        },
+    )
+    return Case(
+        "09-freezing/no-layer",
+        "a frozen parameter of no layer is in no list",
+        ("9.3.1", "9.3.2"),
         chain,
         seed=SEED,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from bases import ONE, PAIR
+from bases import GROUPS, ONE, PAIR
 from cases import Case
 from chain import Chain, text
 from manifest_cases import TYPE, VALUE, object_case, put_all
@@ -168,6 +168,14 @@ def _frames() -> list[Case]:
             times,
             [5, 4],
             "<i8",
+        ),
+        object_case(
+            "time-falls-later",
+            "a presentation time that falls, to one after the first, is rejected",
+            "5.4.4",
+            "manifest/time-order",
+            {"/frames/presentation_time": np.array([0, 9, 5, 10, 11], "<i8")},
+            base=GROUPS,
         ),
         column(
             "time-wraps",

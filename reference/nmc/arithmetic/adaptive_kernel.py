@@ -23,6 +23,8 @@ TOP = SIGN + 3 * 3 * 8 * 8
 EXPONENT = TOP + 32 * 4
 SLOTS = EXPONENT + 4 * 16
 
+FAR = 32  # exponents from the expected one at which a flip says its exponent as it is
+
 FEATURES = 6
 FIRST_WEIGHTS = (250 << 14, 0, 94 << 14, 0, 0, 0)  # of the features, in 1 / 2**24
 WEIGHT_LIMIT = 1 << 28
@@ -291,11 +293,16 @@ def code_plane(  # noqa: C901, PLR0912, PLR0915
                 centre = clip((forecast >> 3) - mantissa_bits - 1, 0, highest_exponent)
                 value = I64(word >> U64(mantissa_bits))
                 base = EXPONENT + (((forecast >> 1) & 3) << 4)
-                bounds = (I64(0), highest_exponent)
-                value, coder = number(
-                    stream, coder, value, centre, bounds, model, base, False, net, past
+                bounds = (max(centre - FAR, I64(0)), min(centre + FAR, highest_exponent))
+                near = clip(value, bounds[0], bounds[1])
+                near, coder = number(
+                    stream, coder, near, centre, bounds, model, base, False, net, past
                 )
+                if abs(near - centre) == FAR:
+                    near = I64(raw_bits(encoding, octets, position, U64(value), exponent_bits))
+                    position += exponent_bits
                 if not encoding:
+                    value = near
                     word = U64(value) << U64(mantissa_bits)
                 count = mantissa_bits
                 down = sign ^ 1

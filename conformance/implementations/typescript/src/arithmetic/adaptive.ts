@@ -31,7 +31,8 @@ function lengthOf(model: Model, top: number): number {
 }
 
 /** Clause 8.5.6, for the exponent field after a flip. */
-function exponentOf(model: Model, centre: number, highest: number, slots: number): number {
+function exponentNear(model: Model, centre: number, bounds: [number, number], slots: number): number {
+  const [lowest, highest] = bounds;
   let v = centre;
   if (v < highest && model.plain(slots) === 1) {
     v += 1;
@@ -43,7 +44,7 @@ function exponentOf(model: Model, centre: number, highest: number, slots: number
     return v;
   }
   let step = 8;
-  while (v > 0 && model.plain(slots + step) === 1) {
+  while (v > lowest && model.plain(slots + step) === 1) {
     v -= 1;
     if (step < 15) step += 1;
   }
@@ -68,7 +69,9 @@ function decodePlane(plane: Plane, model: Model, raw: RawBits): void {
     if (e > 0 && model.size(FLIP + level, 1, 3 + past, 232 + (level >> 3)) === 1) {
       const highest = 2 ** e - 1;
       const centre = clip((model.forecast >> 3) - m - 1, 0, highest);
-      const field = exponentOf(model, centre, highest, EXPONENT + 16 * ((model.forecast >> 1) & 3));
+      const bounds: [number, number] = [Math.max(centre - 32, 0), Math.min(centre + 32, highest)];
+      let field = exponentNear(model, centre, bounds, EXPONENT + 16 * ((model.forecast >> 1) & 3));
+      if (Math.abs(field - centre) === 32) field = raw.raw(e);
       size = plane.flip(i, field, raw);
       down = 1 - sign;
     } else {
