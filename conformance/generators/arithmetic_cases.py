@@ -191,7 +191,7 @@ def _flips() -> list[Case]:
     return [
         arithmetic_case(
             f"{NAMES[v]}-flips",
-            "signs flip to exponents near and far from the one that is expected",
+            f"the {NAMES[v]} variant where signs flip to exponents near and far from the expected",
             ("8.5.5", "8.5.6"),
             coded(chain, [v] * 3),
         )

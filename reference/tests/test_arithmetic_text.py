@@ -404,7 +404,10 @@ def adaptive_plane(p, entries, trend, model, decoder, raw, mixing):  # noqa: C90
             continue
         if y.e and size(("flip", level), 1, 3 + past, 232 + (level >> 3)):
             centre = clip((forecast >> 3) - y.m - 1, 0, 2**y.e - 1)
-            field = number(centre, 0, 2**y.e - 1, ("exponent", (forecast >> 1) & 3))
+            near = max(centre - 32, 0), min(centre + 32, 2**y.e - 1)
+            field = number(centre, *near, ("exponent", (forecast >> 1) & 3))
+            if abs(field - centre) == 32:
+                field = raw.take(y.e)
             z = y.flipped(x, field << y.m | raw.take(y.m))
         else:
             length = number(clip(level >> 2, 1, y.top), 1, y.top, ("length", level))
