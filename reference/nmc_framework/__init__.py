@@ -6,6 +6,8 @@ One room a box of the standard's figure 5-1, and data flows one way through them
     synchronous videos or image folders to frames of views;
 ``cameras``
     camera parameters and their conversion to the one convention used here;
+``sfm``
+    structure from motion: the cameras of a rig from its own images;
 ``models``
     families of 3D reconstruction models behind one protocol;
 ``training``

@@ -1,19 +1,25 @@
-"""How near a rendered image is to the true one (clause 5.1, second render mode)."""
+"""How near a rendered image is to the true one (clause 5.1, second render mode).
+
+SSIM and MS-SSIM are those of torchmetrics; LPIPS is in :mod:`nmc_framework.evaluation.lpips`.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Image = npt.NDArray[Any]
 _FloatImage = npt.NDArray[np.float64]
 
-_WINDOW_SIGMA = 1.5
-_WINDOW_RADIUS = 5
-#: Table I of Wang, Simoncelli and Bovik 2003, finest scale first.
-_SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+#: Side of SSIM's Gaussian window of sigma 1.5.
+_WINDOW = 11
+#: Scales of MS-SSIM, each half the size of the one before.
+_SCALES = 5
 
 
 class MetricError(ValueError):
@@ -49,13 +55,19 @@ def ssim(image: Image, truth: Image) -> float:
     image, truth
         (height, width, channels), each side at least 11; uint8 or floating point in 0..1.
     """
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
     a, b = _comparable(image, truth)
-    if a.ndim != 3 or min(a.shape[:2]) < 2 * _WINDOW_RADIUS + 1:
+    if a.ndim != 3 or min(a.shape[:2]) < _WINDOW:
         raise MetricError(
             f"SSIM needs (height, width, channels) of at least 11 x 11, got {a.shape}"
         )
-    luminance, structure = _ssim_terms(a, b)
-    return float((luminance * structure).mean())
+    _, everywhere = structural_similarity_index_measure(
+        _batch(a), _batch(b), sigma=1.5, data_range=1.0, return_full_image=True
+    )
+    # torchmetrics averages its reflected border too, which the authors' program leaves out.
+    border = _WINDOW // 2
+    return float(everywhere[..., border:-border, border:-border].double().mean())
 
 
 def ms_ssim(image: Image, truth: Image) -> float:
@@ -73,19 +85,18 @@ def ms_ssim(image: Image, truth: Image) -> float:
     MetricError
         When the images are smaller, or of unequal shape.
     """
+    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+
     a, b = _comparable(image, truth)
-    least = (2 * _WINDOW_RADIUS + 1) << (len(_SCALE_WEIGHTS) - 1)
+    least = _WINDOW << (_SCALES - 1)
     if a.ndim != 3 or min(a.shape[:2]) < least:
         raise MetricError(f"MS-SSIM needs sides of at least {least} pixels, got {a.shape}")
-    score = 1.0
-    for scale, weight in enumerate(_SCALE_WEIGHTS):
-        luminance, structure = _ssim_terms(a, b)
-        last = scale == len(_SCALE_WEIGHTS) - 1
-        term = float((luminance * structure if last else structure).mean())
-        # A negative mean has no real power; as elsewhere it counts as no similarity.
-        score *= max(term, 0.0) ** weight
-        a, b = _halved(a), _halved(b)
-    return score
+    # A negative mean has no real power; "relu" counts it as no similarity.
+    return float(
+        multiscale_structural_similarity_index_measure(
+            _batch(a), _batch(b), sigma=1.5, data_range=1.0, normalize="relu"
+        )
+    )
 
 
 def flicker(image: Image, before: Image, truth: Image, truth_before: Image) -> float:
@@ -101,39 +112,20 @@ def flicker(image: Image, before: Image, truth: Image, truth_before: Image) -> f
     return float(np.abs((now - then) - (true_now - true_then)).mean())
 
 
-def _comparable(image: Image, truth: Image) -> tuple[_FloatImage, _FloatImage]:
-    if image.shape != truth.shape:
-        raise MetricError(f"images of unequal shape: {image.shape} and {truth.shape}")
-    return _unit(image), _unit(truth)
-
-
-def _unit(image: Image) -> _FloatImage:
+def unit(image: Image) -> _FloatImage:
+    """Return the image as float64: uint8 divided by 255, floating point as it is."""
     values = np.asarray(image, dtype=np.float64)
     return values / 255 if image.dtype == np.uint8 else values
 
 
-def _ssim_terms(a: _FloatImage, b: _FloatImage) -> tuple[_FloatImage, _FloatImage]:
-    """Return the luminance term and the product of the contrast and structure terms, by pixel."""
-    mean_a, mean_b = _smooth(a), _smooth(b)
-    variance = _smooth(a * a) - mean_a**2 + _smooth(b * b) - mean_b**2
-    covariance = _smooth(a * b) - mean_a * mean_b
-    c1, c2 = 0.01**2, 0.03**2
-    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
-    return luminance, (2 * covariance + c2) / (variance + c2)
+def _comparable(image: Image, truth: Image) -> tuple[_FloatImage, _FloatImage]:
+    if image.shape != truth.shape:
+        raise MetricError(f"images of unequal shape: {image.shape} and {truth.shape}")
+    return unit(image), unit(truth)
 
 
-def _halved(image: _FloatImage) -> _FloatImage:
-    height, width = (side - side % 2 for side in image.shape[:2])
-    even = image[:height, :width]
-    blocks = even.reshape(height // 2, 2, width // 2, 2, -1)
-    return np.asarray(blocks.mean(axis=(1, 3)), dtype=np.float64)
+def _batch(image: _FloatImage) -> Tensor:
+    """Return (1, channels, height, width) float32: torch has no fast convolution of float64."""
+    import torch
 
-
-def _smooth(image: _FloatImage) -> _FloatImage:
-    offsets = np.arange(-_WINDOW_RADIUS, _WINDOW_RADIUS + 1)
-    weights = np.exp(-0.5 * (offsets / _WINDOW_SIGMA) ** 2)
-    weights /= weights.sum()
-    for axis in (0, 1):
-        windows = np.lib.stride_tricks.sliding_window_view(image, len(weights), axis=axis)
-        image = windows @ weights
-    return image
+    return torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)).permute(2, 0, 1)[None]

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nmc_framework.cameras import Camera, CameraError
+from nmc_framework.cameras.distortion import distort, straightened, undistorted
+from nmc_framework.cameras.formats import Lens, RigDocument, native
 from nmc_framework.capture import (
     CaptureError,
     ImageSource,
@@ -19,6 +22,7 @@ from nmc_framework.capture import (
     read_stamps,
     synchronise,
 )
+from nmc_framework.capture.folder import read_capture, write_capture
 from nmc_framework.rendering import write_video
 
 SHARED = Path(os.environ.get("NMC_SHARED_DATA", "../shared/data"))
@@ -145,6 +149,87 @@ def test_stamp_files(tmp_path):
     path.write_text("cam_id,frame_time\n0,soon\n")
     with pytest.raises(CaptureError, match=r"t.csv, line 2: frame_time is 'soon'"):
         read_stamps(path)
+
+
+# --- straightened pictures ------------------------------------------------------------------------
+
+WIDE = Camera(60.0, 62.0, 58.0, 47.0, 120, 90, np.eye(4), "wide")
+#: Bends outwards: the ideal picture's corners lie outside of the taken one.
+PINCUSHION = Lens("opencv", {"k1": 0.16, "k2": 0.02, "p1": 0.01, "p2": -0.006})
+WHITE = np.full((90, 120, 3), 255, np.uint8)
+
+
+def window(camera, of):
+    """Return left, top, right and bottom of what a camera sees, in the pixels of another."""
+    corners = np.array([[0, 0], [camera.width, camera.height]])
+    ideal = (corners - [camera.cx, camera.cy]) / [camera.fx, camera.fy]
+    return (ideal * [of.fx, of.fy] + [of.cx, of.cy]).ravel()
+
+
+def test_a_straightened_picture_has_no_empty_pixel_and_could_be_no_wider():
+    assert (undistorted(WHITE, WIDE, PINCUSHION) == 0).any()
+    straight = straightened(WIDE, PINCUSHION)
+    assert (undistorted(WHITE, WIDE, PINCUSHION, straight) == 255).all()
+    assert (straight.width, straight.height) == (120, 90)
+    assert straight.fx / straight.fy == pytest.approx(WIDE.fx / WIDE.fy)
+    left, top, right, bottom = window(straight, WIDE)
+    assert left >= 0 and top >= 0 and right <= 120 and bottom <= 90
+    # Two columns more, anywhere: some of its corner pixels have no source.
+    width, height = right - left + 2, (right - left + 2) * 90 / 120
+    for x in np.arange(0, 120 - width + 0.01, 0.5):
+        for y in np.arange(0, 90 - height + 0.01, 0.5):
+            ends = [(x, y), (x + width, y), (x, y + height), (x + width, y + height)]
+            ideal = (np.array(ends) - [WIDE.cx, WIDE.cy]) / [WIDE.fx, WIDE.fy]
+            taken = distort(PINCUSHION, ideal) * [WIDE.fx, WIDE.fy] + [WIDE.cx, WIDE.cy]
+            assert (taken < 0).any() or (taken > [120, 90]).any()
+
+
+def test_a_straightened_picture_shows_what_its_camera_sees():
+    straight = straightened(WIDE, PINCUSHION)
+    texture = lambda p: np.stack([127 + 90 * np.sin(4 * p[:, k]) for k in (0, 1, 0)], axis=1)  # noqa: E731
+    pixels = np.stack(np.meshgrid(np.arange(120) + 0.5, np.arange(90) + 0.5), axis=-1)
+    bent = (pixels.reshape(-1, 2) - [WIDE.cx, WIDE.cy]) / [WIDE.fx, WIDE.fy]
+    guess = bent.copy()
+    for _ in range(200):  # what the taken picture shows at each pixel, by fixed point
+        guess -= 0.5 * (distort(PINCUSHION, guess) - bent)
+    taken = np.rint(texture(guess)).astype(np.uint8).reshape(90, 120, 3)
+    ideal = (pixels.reshape(-1, 2) - [straight.cx, straight.cy]) / [straight.fx, straight.fy]
+    found = undistorted(taken, WIDE, PINCUSHION, straight).astype(float)
+    assert np.abs(found - texture(ideal).reshape(90, 120, 3)).max() < 3
+
+
+@pytest.mark.parametrize(
+    "lens", [Lens(), Lens("opencv", {"k1": -0.2}), Lens("opencv_fisheye", {"k1": 0.01})]
+)
+def test_a_lens_that_leaves_no_pixel_empty_narrows_nothing(lens):
+    assert straightened(WIDE, lens) is WIDE
+
+
+def test_mirrored_pixels_of_a_polynomial_beyond_its_range_are_left_out():
+    # r (1 - 0.6 r²) turns round at r = 0.745: beyond, the picture would come back mirrored.
+    # A pixel is 1 / 60 there.
+    lens = Lens("opencv", {"k1": -0.6})
+    left, top, right, bottom = window(straightened(WIDE, lens), WIDE)
+    corners = np.array([(x, y) for x in (left, right) for y in (top, bottom)])
+    radii = np.hypot(*((corners - [WIDE.cx, WIDE.cy]) / [WIDE.fx, WIDE.fy]).T)
+    assert 0.7 < radii.max() < 0.745 + 1 / 60
+
+
+def test_coefficients_of_another_camera_are_refused():
+    with pytest.raises(CameraError, match="'wide': its lens takes every pixel from outside"):
+        straightened(WIDE, Lens("opencv", {"p1": 1e6, "p2": 1e6, "k1": 1e9}))
+
+
+def test_captured_pictures_and_cameras_go_together_without_empty_pixels(tmp_path):
+    videos = [video(tmp_path / f"{name}.mp4", [250, 250], size=(90, 120)) for name in "ab"]
+    rig = RigDocument((WIDE.at(np.eye(4), "a"), WIDE.at(np.eye(4), "b")), (PINCUSHION, Lens()))
+    synchrony = synchronise(videos)
+    write_capture(tmp_path / "f", ["a", "b"], read_frames(videos, synchrony), synchrony, rig)
+    written = read_capture(tmp_path / "f")
+    assert min(written.picture(name, 1).min() for name in "ab") > 240
+    first, second = native.read(tmp_path / "f" / "cameras.json").cameras
+    assert first.intrinsics.tolist() == straightened(WIDE, PINCUSHION).intrinsics.tolist()
+    assert second.intrinsics.tolist() == WIDE.intrinsics.tolist()
 
 
 @pytest.mark.skipif(

@@ -5,8 +5,17 @@ from importlib.metadata import EntryPoint, EntryPoints
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from nmc_framework.models import ModelError, RayBatch, build, families, family, registry
+from nmc_framework.models import (
+    ModelError,
+    RayBatch,
+    build,
+    families,
+    family,
+    hash_kernels,
+    registry,
+)
 from nmc_framework.models.grid_encoding import GridLevel, _interpolate_in_torch, encode
 from nmc_framework.models.hash_grid import HashGrid
 from nmc_framework.models.occupancy import Occupancy, _march_in_torch, march
@@ -224,3 +233,50 @@ def test_occupancy_closes_empty_space_and_opens_it_for_motion():
     occupancy.admit_motion()
     assert float(occupancy.cells.float().mean()) > 1.5 * closed
     assert not occupancy.cells[8:].any()
+
+
+def test_frozen_tables_are_not_deposited_into(monkeypatch):
+    deposited = []
+    real = hash_kernels.deposit
+    monkeypatch.setattr(hash_kernels, "deposit", lambda *a: (deposited.append(a[5]), real(*a))[1])
+    model = build("hash_grid", SMALL["hash_grid"], seed=1).train()
+    origins, directions = rays(64)
+    batch = RayBatch(origins, directions, torch.rand(64, 3))
+    model.loss(batch).backward()
+    assert len(deposited) == 3
+    deposited.clear()
+    for level in model.layers()[:2]:
+        level.table.requires_grad_(False)
+    model.loss(batch).backward()
+    assert deposited == [4], "only the third level, which begins at column 4"
+    deposited.clear()
+    model.layers()[2].table.requires_grad_(False)
+    model.loss(batch).backward()
+    assert not deposited and model.density_network[0].weight.grad is not None
+
+
+def test_a_frozen_back_saves_its_weight_gradients_and_no_more():
+    def products(frozen):
+        model = build("nerf_mlp", SMALL["nerf_mlp"] | {"fine_samples": 0}, seed=1).train()
+        for index in frozen:
+            model.layers()[index].requires_grad_(False)
+        origins, directions = rays(8)
+        with FlopCounterMode(display=False) as counter:
+            model.loss(RayBatch(origins, directions, torch.rand(8, 3))).backward()
+        return counter.get_total_flops()
+
+    network = build("nerf_mlp", SMALL["nerf_mlp"] | {"fine_samples": 0}).coarse
+    points = 8 * SMALL["nerf_mlp"]["samples"]
+    cost = [2 * points * layer.weight.numel() for layer in network.linear_layers()]
+    back = [3, 4, 5, 6]
+    # A layer's weight gradient costs as much as its forward pass, and so does its input gradient:
+    # freezing the back cannot save the latter, which the front needs.
+    assert products([]) - products(back) == sum(cost[i] for i in back)
+    assert products([0, 1, 2]) < products([]) - sum(cost[:3])
+
+
+def test_networks_learn_slower_than_tables_in_later_frames():
+    model = build("hash_grid", SMALL["hash_grid"])
+    first, later = model.parameter_groups(1.0), model.parameter_groups(1.0, later=True)
+    assert [g["lr"] for g in first] == [1.0, 0.5] and later[0]["lr"] == 1.0
+    assert later[1]["lr"] < 0.1

@@ -16,6 +16,7 @@ from nmc_framework.cameras import Viewpoint
 from nmc_framework.evaluation import ChainPoint, captioned, plot_chain
 from nmc_framework.models import build
 from nmc_framework.rendering import (
+    KeyPoses,
     TrackError,
     VideoError,
     orbit,
@@ -174,6 +175,30 @@ def test_a_spline_passes_through_its_keys_smoothly():
     assert bends.max() < 0.2 * steps.max()
     with pytest.raises(TrackError, match="two key poses"):
         spline(keys[:1], 5)
+
+
+def test_key_poses_are_passed_at_their_times():
+    keys = KeyPoses(tuple(track(7)[:4]), (1.0, 1.5, 3.5, 4.0))
+    for key, found in zip(keys.viewpoints, keys.at(keys.times), strict=True):
+        np.testing.assert_allclose(found.camera_to_world(), key.camera_to_world(), atol=1e-9)
+    # The velocity has no jump at a key, however uneven the times are.
+    step = 1e-5
+    for time in keys.times[1:-1]:
+        a, b, c = (np.array(astuple(v)[:3]) for v in keys.at([time - step, time, time + step]))
+        np.testing.assert_allclose((b - a) / step, (c - b) / step, atol=1e-3)
+    # With even times it is the spline of Catmull and Rom.
+    even = KeyPoses(keys.viewpoints).at([1.25])[0]
+    p = [np.array(astuple(v)[:3]) for v in keys.viewpoints]
+    u = 0.25
+    expected = 0.5 * (
+        2 * p[1] + (p[2] - p[0]) * u + (2 * p[0] - 5 * p[1] + 4 * p[2] - p[3]) * u**2
+        + (3 * p[1] - p[0] - 3 * p[2] + p[3]) * u**3
+    )  # fmt: skip
+    np.testing.assert_allclose(astuple(even)[:3], expected, atol=1e-9)
+    with pytest.raises(TrackError, match=r"lasts from 1 to 4; 4\.5 is outside"):
+        keys.at([2, 4.5])
+    with pytest.raises(TrackError, match="2 times for 4 key poses"):
+        KeyPoses(keys.viewpoints, (0.0, 1.0))
 
 
 def test_slerp_takes_the_shorter_arc():

@@ -30,6 +30,8 @@ from nmc_tools.commands import (
     pack,
     recut,
     render,
+    run,
+    sfm,
     train,
     unpack,
 )
@@ -77,9 +79,11 @@ app.command("recover")(recut.recover)
 app.command("demo")(demo.demo)
 app.add_typer(cameras.app, name="cameras", rich_help_panel=PANEL)
 app.command("capture", rich_help_panel=PANEL)(capture.capture)
+app.command("sfm", rich_help_panel=PANEL)(sfm.sfm)
 app.command("train", rich_help_panel=PANEL)(train.train)
 app.command("render", rich_help_panel=PANEL)(render.render)
 app.command("evaluate", rich_help_panel=PANEL)(evaluate.evaluate)
+app.command("run", rich_help_panel=PANEL)(run.run)
 app.add_typer(conformance.app, name="conformance", rich_help_panel=_PROTOCOL)
 app.command("describe", rich_help_panel=_PROTOCOL)(codec.describe)
 app.command("decode", rich_help_panel=_PROTOCOL)(codec.decode)

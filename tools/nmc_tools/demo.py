@@ -1,4 +1,4 @@
-"""The whole way of clause 5 on a scene of its own: film, train, pack, check, unpack, render."""
+"""The whole way of clause 5 on a scene of its own: film, solve the rig, train, pack, render."""
 
 from __future__ import annotations
 
@@ -19,10 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 import nmc
-from nmc_framework.cameras.formats import RigDocument
 from nmc_framework.evaluation import (
     CAPTION,
     ChainPoint,
@@ -47,6 +45,8 @@ from nmc_framework.training import (
 )
 from nmc_framework.training import Progress as Step
 from nmc_tools.commands.framework import package_cameras
+from nmc_tools.demo_cameras import SolvedRig, estimate
+from nmc_tools.demo_report import DemoResult, FrameRow, show
 
 Picture = npt.NDArray[np.uint8]
 
@@ -62,13 +62,16 @@ class Size:
 
     ``frames`` models a chain, ``views`` training cameras of ``pixels`` squared, ``track`` pixels
     squared of the user's video, ``turns`` how often the chain is played while the viewpoint swings
-    once across the scene and back, ``rate`` frames a second.
+    once across the scene and back, ``rate`` frames a second. The cameras are estimated from videos
+    of ``filmed`` frames of ``footage`` pixels squared.
     """
 
     frames: int = 20
     views: int = 16
     held_out: int = 3
     pixels: int = 128
+    footage: int = 512
+    filmed: int = 2
     track: int = 256
     turns: int = 2
     rate: int = 15
@@ -80,9 +83,11 @@ class Size:
 FULL = Size()
 QUICK = Size(
     frames=3,
-    views=6,
+    views=12,
     held_out=1,
     pixels=32,
+    footage=192,
+    filmed=1,
     track=48,
     turns=1,
     key_every=2,
@@ -99,39 +104,6 @@ QUICK = Size(
 )
 
 
-@dataclass(frozen=True)
-class FrameRow:
-    """What became of one frame; quality is the mean over the held-out views."""
-
-    index: int
-    coding: str
-    iterations: int
-    seconds: float
-    psnr: float
-    ssim: float
-    raw_bytes: int
-    coded_bytes: int
-
-
-@dataclass(frozen=True)
-class DemoResult:
-    """What the demo left behind, and how it went; ``seconds`` is the wall time of all of it."""
-
-    package: Path
-    video: Path
-    plot: Path
-    track: Path
-    scores: Path
-    frames: tuple[FrameRow, ...]
-    findings: tuple[str, ...]
-    seconds: float
-
-    @property
-    def accepted(self) -> bool:
-        """Whether the check of the package found nothing."""
-        return not self.findings
-
-
 class DemoError(RuntimeError):
     """The demo's own result is not what it has to be."""
 
@@ -144,13 +116,16 @@ def run(
     size: Size | None = None,
     console: Console | None = None,
 ) -> DemoResult:
-    """Film a small dynamic scene, train a chain, pack it, check it, unpack it and render it.
+    """Film a small dynamic scene, find its cameras, train a chain, pack, check, unpack, render.
+
+    The cameras that train and test are those that structure from motion finds in the videos,
+    moved into the scene's coordinates; the pictures are those that the true cameras take.
 
     Parameters
     ----------
     out
-        Folder for ``scene.nmc``, ``video.mp4``, ``chain.png``, ``track.csv`` and ``scores.csv``;
-        made if need be.
+        Folder for ``scene.nmc``, ``video.mp4``, ``chain.png``, ``rig.png``, ``track.csv`` and
+        ``scores.csv``; made if need be.
     quick
         A toy size that takes seconds and looks like it: for tests.
     frames
@@ -174,12 +149,13 @@ def run(
     screen = console or Console(highlight=False, emoji=False)
     began = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
-    rig = arc_rig(chosen.views, chosen.held_out, (chosen.pixels, chosen.pixels))
+    truth = arc_rig(chosen.views, chosen.held_out, (chosen.pixels, chosen.pixels))
     bounded = {"bounds": [list(b) for b in BOUNDS], "background": list(BACKGROUND)}
     model = build("hash_grid", bounded | dict(chosen.configuration), seed=chosen.schedule.seed)
     package = out / "scene.nmc"
     with _progress() as progress:
-        chain = _train_and_pack(package, model, rig, chosen, progress)
+        solved = _solve(out, truth, chosen, progress)
+        chain = _train_and_pack(package, model, truth, solved, chosen, progress)
         write_scores(out / "scores.csv", chain.quality.scores)
         findings = _check(package, progress)
         with nmc.open(package) as sequence:
@@ -188,6 +164,7 @@ def run(
     points = [ChainPoint(r.index, r.psnr, r.raw_bytes, r.coded_bytes, r.coding) for r in rows]
     plot_chain(out / "chain.png", points, _title(chosen))
     result = DemoResult(
+        rig=solved,
         package=package,
         video=video,
         plot=out / "chain.png",
@@ -197,7 +174,7 @@ def run(
         findings=findings,
         seconds=time.perf_counter() - began,
     )
-    _show(result, screen, table=console is not None or screen.is_terminal)
+    show(result, screen, table=console is not None or screen.is_terminal)
     if findings:
         raise DemoError(f"the check of {package.name} found: {'; '.join(findings)}")
     return result
@@ -232,14 +209,31 @@ def _frames(rig: Rig, size: Size) -> Iterator[FrameViews]:
         yield FrameViews(index, t, view_all(rig.training, t))
 
 
+def _solve(out: Path, truth: Rig, size: Size, progress: Progress) -> SolvedRig:
+    tasks: dict[str, Any] = {}
+
+    def report(stage: str, done: int, total: int) -> None:
+        if stage not in tasks:
+            words = "film" if stage == "film" else f"solve the rig: {stage}"
+            tasks[stage] = progress.add_task(words, total=total, note="")
+        progress.update(tasks[stage], completed=done, total=total)
+
+    return estimate(out, truth, pixels=size.footage, frames=size.filmed, report=report)
+
+
 def _train_and_pack(
-    package: Path, model: RadianceModel, rig: Rig, size: Size, progress: Progress
+    package: Path,
+    model: RadianceModel,
+    truth: Rig,
+    solved: SolvedRig,
+    size: Size,
+    progress: Progress,
 ) -> _Chain:
     plan = size.schedule
     total = plan.first + (size.frames - 1) * plan.later
-    task = progress.add_task("film, train and pack", total=total, note="")
+    task = progress.add_task("train and pack", total=total, note="")
     parameters = {name for name, _ in model.named_parameters()}
-    chain = _Chain(HeldOut(rig.held_out), [], [], [])
+    chain = _Chain(HeldOut(solved.rig.held_out), [], [], [])
     with nmc.Writer(
         package,
         key_every=size.key_every,
@@ -251,18 +245,20 @@ def _train_and_pack(
         timescale=size.rate,
         overwrite=True,
     ) as writer:
-        writer.set_cameras(package_cameras(RigDocument(rig.cameras)))
+        writer.set_cameras(package_cameras(solved.document))
         store = PackageStore(writer)
-        frames, report = _frames(rig, size), _reporter(progress, task)
-        for frame in train_chain(model, rig.training, frames, plan, report=report):
+        frames, report = _frames(truth, size), _reporter(progress, task)
+        for frame in train_chain(model, solved.rig.training, frames, plan, report=report):
             store.append(frame)
-            _score(chain, model, rig, size, frame)
+            _score(chain, model, truth, size, frame)
         writer.set_quality(nmc.Quality(**chain.quality.quality()))
     return chain
 
 
-def _score(chain: _Chain, model: RadianceModel, rig: Rig, size: Size, frame: TrainedFrame) -> None:
-    truths = view_all(rig.held_out, frame.time)
+def _score(
+    chain: _Chain, model: RadianceModel, truth: Rig, size: Size, frame: TrainedFrame
+) -> None:
+    truths = view_all(truth.held_out, frame.time)
     views = chain.quality.score(model, frame.index, truths)
     shown = len(views) // 2
     decibels = chain.quality.mean(frame.index, "psnr")
@@ -359,38 +355,3 @@ def _title(size: Size) -> str:
         f"A chain of {size.frames} models: {size.schedule.first} iterations for frame 0, "
         f"{size.schedule.later} for each later one"
     )
-
-
-# Short enough for a terminal of 80 columns.
-_COLUMNS = ("frame", "coding", "steps", "s", "PSNR dB", "SSIM", "raw kB", "kB", "ratio")
-
-
-def _show(result: DemoResult, console: Console, *, table: bool) -> None:
-    if table:
-        console.print(_table(result.frames))
-    raw, coded = (sum(getattr(r, f"{k}_bytes") for r in result.frames) for k in ("raw", "coded"))
-    files = (result.package, result.video, result.plot, result.track, result.scores)
-    lines = [
-        f"{raw:,} bytes of models in {coded:,} ({raw / coded:.2f} to 1, lossless)",
-        f"every frame decoded to the trained bits; the check found {_count(result.findings)}",
-        f"{result.seconds:.0f} s in all",
-        *(f"  {path}  {path.stat().st_size:,} bytes" for path in files),
-    ]
-    for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
-
-
-def _table(frames: Sequence[FrameRow]) -> Table:
-    table = Table(title="one model a frame", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for name in _COLUMNS:
-        table.add_column(name, justify="left" if name == "coding" else "right", no_wrap=True)
-    for r in frames:
-        numbers = f"{r.iterations} {r.seconds:.1f} {r.psnr:.2f} {r.ssim:.3f}"
-        sizes = f"{r.raw_bytes / 1000:,.1f} {r.coded_bytes / 1000:,.1f}"
-        ratio = f"{r.raw_bytes / r.coded_bytes:.2f}"
-        table.add_row(str(r.index), r.coding, *numbers.split(), *sizes.split(), ratio)
-    return table
-
-
-def _count(findings: Sequence[str]) -> str:
-    return f"{len(findings)} faults" if findings else "nothing"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -90,12 +91,13 @@ def size_text(count: float) -> str:
 
 
 def refuse_input(code: str, path: str, reason: str, hint: str = "") -> NoReturn:
-    """End the command because of what it was given.
+    """End the command because of what it was given; ``hint`` goes before the catalogue's own.
 
     Raises
     ------
     SystemExit
         Always, with ``Exit.REFUSED``.
     """
-    print_finding(finding(code, file=path, reason=reason, hint=hint))
+    found = finding(code, file=path, reason=reason, hint=hint)
+    print_finding(replace(found, hint=hint) if hint else found)
     raise SystemExit(Exit.REFUSED)

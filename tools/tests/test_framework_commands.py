@@ -312,7 +312,7 @@ def test_the_demo_says_little_in_a_pipe(capfd, tmp_path):
     demo.run(tmp_path, quick=True)
     text = capfd.readouterr()
     assert text.err == ""
-    assert len(text.out.splitlines()) == 8 and "PSNR dB" not in text.out
+    assert len(text.out.splitlines()) == 10 and "PSNR dB" not in text.out
 
 
 def test_package_cameras_keep_the_normalisation():

@@ -6,10 +6,14 @@ tangential coefficients, and Kannala and Brandt's fisheye.
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
-from nmc_framework.cameras.camera import Camera, FloatArray
+from nmc_framework.cameras.camera import Camera, CameraError, FloatArray
 from nmc_framework.cameras.formats.document import Lens
 
 Picture = npt.NDArray[np.uint8]
@@ -44,30 +48,133 @@ def project(camera: Camera, lens: Lens, points: npt.ArrayLike) -> tuple[FloatArr
     return np.asarray(scaled, dtype=np.float64), local[:, 2]
 
 
-def undistorted(image: Picture, camera: Camera, lens: Lens) -> Picture:
-    """Return what a camera without the lens, of the same intrinsics, would have seen.
+def straightened(camera: Camera, lens: Lens) -> Camera:
+    """Return the camera without the lens whose whole picture lies within the taken one.
+
+    Where the lens leaves pixels of the ideal picture without a source, the view is narrowed to
+    the largest window of the picture's own proportions in which every pixel has one, the most
+    central of several: the rule of OpenCV's ``getOptimalNewCameraMatrix`` with ``alpha`` 0, but
+    with one factor for both axes, so that pixels keep their shape. It is never widened: beyond
+    the picture's corners a calibration holds no observations.
+
+    Parameters
+    ----------
+    camera
+        Of the picture as taken.
+    lens
+        Of that camera.
+
+    Returns
+    -------
+    Camera
+        At the same place and of the same size in pixels; the camera itself where no pixel of its
+        ideal picture is without a source.
+
+    Raises
+    ------
+    CameraError
+        When no pixel has a source: the coefficients are none of this camera.
+    """
+    if lens.straight:
+        return camera
+    empty = ~_sourced(camera, lens)
+    if not empty.any():
+        return camera
+    # Empty pixels in any rectangle from four lookups (Crow 1984).
+    table = np.pad(empty.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    fits = lambda columns: _window(table, columns, camera) is not None  # noqa: E731
+    columns = bisect_left(range(camera.width), True, key=lambda k: not fits(k + 1))
+    found = _window(table, columns, camera) if columns else None
+    if found is None:
+        raise CameraError(
+            f"camera {camera.name!r}: its lens takes every pixel from outside of the picture; "
+            "the distortion coefficients do not belong to it"
+        )
+    left, top = found
+    factor = camera.width / columns
+    return replace(
+        camera,
+        fx=camera.fx * factor,
+        fy=camera.fy * factor,
+        cx=(camera.cx - left) * factor,
+        cy=(camera.cy - top) * factor,
+    )
+
+
+def undistorted(
+    image: Picture, camera: Camera, lens: Lens, straight: Camera | None = None
+) -> Picture:
+    """Return what a camera without the lens would have seen from the same place.
 
     Parameters
     ----------
     image
         (height, width, 3) uint8 as taken.
     camera
-        The camera of the image; the result belongs to it as well.
+        The camera of the image.
     lens
-        Taken out; pixels it did not see are black.
+        Taken out.
+    straight
+        The camera that the result is to belong to, such as :func:`straightened` returns: of the
+        same pose, its intrinsics and size its own. ``camera`` itself if left out.
 
     Returns
     -------
     ndarray of uint8
-        Bilinearly interpolated.
+        (height, width, 3) of ``straight``, bilinearly interpolated; black where there is no source.
     """
-    columns, rows = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)
-    ideal = np.stack(
-        [(columns.ravel() - camera.cx) / camera.fx, (rows.ravel() - camera.cy) / camera.fy], axis=1
-    )
-    source = distort(lens, ideal) * [camera.fx, camera.fy] + [camera.cx, camera.cy]
+    wanted = camera if straight is None else straight
+    source = _sources(wanted, camera, lens)
     sampled = _bilinear(image, source[:, 0] - 0.5, source[:, 1] - 0.5)
-    return sampled.reshape(camera.height, camera.width, 3)
+    return sampled.reshape(wanted.height, wanted.width, 3)
+
+
+def _sources(straight: Camera, camera: Camera, lens: Lens) -> FloatArray:
+    """Return where in the taken picture each pixel of ``straight`` comes from, (N, 2)."""
+    columns, rows = np.meshgrid(np.arange(straight.width) + 0.5, np.arange(straight.height) + 0.5)
+    ideal = np.stack(
+        [
+            (columns.ravel() - straight.cx) / straight.fx,
+            (rows.ravel() - straight.cy) / straight.fy,
+        ],
+        axis=1,
+    )
+    found = distort(lens, ideal) * [camera.fx, camera.fy] + [camera.cx, camera.cy]
+    return np.asarray(found, dtype=np.float64)
+
+
+def _sourced(camera: Camera, lens: Lens) -> npt.NDArray[np.bool_]:
+    """Return which pixels of the ideal picture of the same intrinsics have a source, (H, W).
+
+    One that a polynomial beyond its range mirrors back into the picture has none: the map turns
+    round there, and its Jacobian determinant is not positive.
+    """
+    x, y = _sources(camera, camera, lens).T.reshape(2, camera.height, camera.width)
+    inside = (x >= 0) & (y >= 0) & (x <= camera.width) & (y <= camera.height)
+    if min(x.shape) < 2:
+        return inside
+    (x_down, x_right), (y_down, y_right) = np.gradient(x), np.gradient(y)
+    found: npt.NDArray[np.bool_] = inside & (x_right * y_down - x_down * y_right > 0)
+    return found
+
+
+def _window(
+    table: npt.NDArray[np.int64], columns: int, camera: Camera
+) -> tuple[float, float] | None:
+    """Return left and top of the most central window so wide without an empty pixel, if any.
+
+    ``table`` is the summed-area table of the empty pixels; the window has the picture's
+    proportions.
+    """
+    height = columns * camera.height / camera.width
+    rows = math.ceil(height)
+    inside = table[rows:, columns:] - table[:-rows, columns:] - table[rows:, :-columns]
+    tops, lefts = np.nonzero(inside + table[:-rows, :-columns] == 0)
+    if not len(tops):
+        return None
+    off = np.hypot(lefts + columns / 2 - camera.width / 2, tops + rows / 2 - camera.height / 2)
+    best = int(np.argmin(off))
+    return float(lefts[best]), float(tops[best] + (rows - height) / 2)
 
 
 def _bilinear(image: Picture, x: FloatArray, y: FloatArray) -> Picture:

@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from nmc_framework.cameras.camera import Camera, CameraError, FloatArray
 
-#: Half the side of the modelled cube as a share of the mean distance to what the cameras face.
-_REACH = 0.6
+#: Half the side of the modelled cube as a share of the mean distance to what the cameras face: at
+#: least, so that no ray of a picture of usual width misses it, and at most.
+_NEAR_REACH, _FAR_REACH = 0.6, 2.5
+#: From points: the share of them left out at either end of each axis, the margin as a share of the
+#: longest edge, and how few are none.
+_OUTLIERS, _MARGIN, _FEW = 0.01, 0.1, 100
 #: Below this share of the largest singular value, directions count as one.
 _FLAT = 1e-3
 
@@ -20,16 +25,31 @@ class Layout:
     """A rig as a whole, in scene units.
 
     ``target`` (3,) is the point nearest to all optical axes, ``distance`` the cameras' mean
-    distance to it, ``up`` (3,) the unit vector against which the cameras do not roll.
+    distance to it, ``up`` (3,) the unit vector against which the cameras do not roll, ``spread``
+    the largest tangent of half a field of view, along the wider side of a picture.
     """
 
     target: FloatArray
     distance: float
     up: FloatArray
+    spread: float
+
+    @property
+    def reach(self) -> float:
+        """Half the side of the cube to model, as a share of ``distance``.
+
+        How far a scene goes on behind its target no camera tells. A narrow field of view is filled
+        by a subject, a wide one by the room around it: the cube is the one about the target whose
+        far face fits the circle within the widest picture, so that half its side, w, is
+        w = (1 + w) * ``spread`` / sqrt(2); but between 0.6 and 2.5.
+        """
+        room = np.sqrt(2.0) - self.spread
+        wanted = self.spread / room if room > 0 else _FAR_REACH
+        return float(min(max(wanted, _NEAR_REACH), _FAR_REACH))
 
     def bounds(self) -> list[list[float]]:
         """Return the lower and upper corner of a cube about the target, for a model."""
-        half = _REACH * self.distance
+        half = self.reach * self.distance
         return [[float(v) for v in self.target + sign * half] for sign in (-1, 1)]
 
     def angles(self, camera: Camera) -> tuple[float, float]:
@@ -66,7 +86,32 @@ def layout(cameras: Sequence[Camera]) -> Layout:
     if ((target - centres) * axes).sum(axis=1).mean() <= 0:
         raise CameraError("the cameras look away from each other: there is no common target")
     distance = float(np.linalg.norm(centres - target, axis=1).mean())
-    return Layout(target, distance, _up(cameras))
+    spread = max(max(c.width / c.fx, c.height / c.fy) for c in cameras) / 2
+    return Layout(target, distance, _up(cameras), float(spread))
+
+
+def point_bounds(points: npt.ArrayLike) -> list[list[float]] | None:
+    """Return the lower and upper corner of a cuboid about reconstructed points, for a model.
+
+    Percentiles, as points go astray: LLFF (Mildenhall et al. 2019) takes its near and far depths
+    from structure from motion so.
+
+    Parameters
+    ----------
+    points
+        (N, 3) in scene units.
+
+    Returns
+    -------
+    list or None
+        None of fewer than 100 points, which say too little.
+    """
+    found = np.asarray(points, dtype=np.float64)
+    if len(found) < _FEW:
+        return None
+    lower, upper = np.quantile(found, [_OUTLIERS, 1 - _OUTLIERS], axis=0)
+    margin = _MARGIN * (upper - lower).max()
+    return [(lower - margin).tolist(), (upper + margin).tolist()]
 
 
 def _up(cameras: Sequence[Camera]) -> FloatArray:

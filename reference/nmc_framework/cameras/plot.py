@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from mpl_toolkits.mplot3d.art3d import Line3DCollection  # type: ignore[import-untyped]
@@ -35,7 +36,12 @@ def frustum(camera: Camera, depth: float) -> FloatArray:
 
 
 def plot_rig(
-    path: Path, cameras: Sequence[Camera], title: str, *, marked: frozenset[str] = frozenset()
+    path: Path,
+    cameras: Sequence[Camera],
+    title: str,
+    *,
+    marked: frozenset[str] = frozenset(),
+    points: tuple[FloatArray, npt.NDArray[np.uint8]] | None = None,
 ) -> None:
     """Draw a rig into a picture; the path's suffix says which kind.
 
@@ -49,6 +55,9 @@ def plot_rig(
         Above the picture.
     marked
         Names of cameras in another colour, such as those held out.
+    points
+        Positions (N, 3) in scene units and colours (N, 3) of points to draw as well; the few that
+        lie far outside the others are left out.
     """
     centres = np.array([camera.centre for camera in cameras])
     extent = float(np.ptp(centres, axis=0).max()) or 1.0
@@ -68,13 +77,27 @@ def plot_rig(
             text = axes.text(*place, camera.name, fontsize=7, color=colour, ha="center", va="top")
             text.set(path_effects=_HALO, zorder=10)
     axes.scatter(*centres.T, s=10, color=_INK, depthshade=False)
-    _equal(axes, np.concatenate([np.concatenate(edges).reshape(-1, 3), np.array(ahead)]))
+    shown = [np.concatenate(edges).reshape(-1, 3), np.array(ahead)]
+    if points is not None and len(points[0]):
+        near = _within(points[0])
+        places, colours = points[0][near], points[1][near] / 255
+        axes.scatter(*places.T, s=2.5, c=colours, depthshade=False, linewidths=0)
+        shown.append(places)
+    _equal(axes, np.concatenate(shown))
     # Seen from behind the cameras, to one side and above.
     forward = np.array([camera.rotation[:, 2] for camera in cameras]).mean(axis=0)
     axes.view_init(elev=32, azim=float(np.degrees(np.arctan2(forward[1], forward[0]))) + 180 + 35)
     axes.set(xlabel="x", ylabel="y", zlabel="z")
     figure.text(0.04, 0.955, title, fontsize=12, fontweight="bold", color=_INK)
     figure.savefig(path)
+
+
+def _within(positions: FloatArray) -> npt.NDArray[np.bool_]:
+    """Tell the points of the scene from the few that a wrong correspondence put far away."""
+    low, high = np.percentile(positions, [5, 95], axis=0)
+    margin = high - low
+    inside = (positions >= low - margin) & (positions <= high + margin)
+    return np.asarray(inside.all(axis=1), dtype=np.bool_)
 
 
 def _equal(axes: Any, points: FloatArray) -> None:

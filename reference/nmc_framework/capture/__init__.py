@@ -1,6 +1,7 @@
 """Multi-view video in: the first box of figure 5-1 (clause 5.1)."""
 
 from nmc_framework.capture.frames import intervals, read_frames, synchronise
+from nmc_framework.capture.opening import open_sources, picture_sizes
 from nmc_framework.capture.source import (
     CaptureError,
     ImageSource,
@@ -23,6 +24,8 @@ __all__ = [
     "by_time",
     "find_sources",
     "intervals",
+    "open_sources",
+    "picture_sizes",
     "read_frames",
     "read_stamps",
     "synchronise",

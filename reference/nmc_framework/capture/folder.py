@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from nmc_framework.cameras import Camera
-from nmc_framework.cameras.distortion import undistorted
+from nmc_framework.cameras.distortion import straightened, undistorted
 from nmc_framework.cameras.formats.document import Lens, RigDocument
 from nmc_framework.capture.source import CaptureError, Picture
 from nmc_framework.capture.synchrony import Synchrony
@@ -102,7 +102,9 @@ def write_capture(
     synchrony
         Goes into the record.
     rig
-        Cameras and lenses in the order of ``names``, of the images' size; see :func:`matched`.
+        Cameras and lenses in the order of ``names``, of the images' size; see :func:`matched`. The
+        pictures written, and the cameras beside them, are those that
+        :func:`~nmc_framework.cameras.distortion.straightened` makes of these: no pixel is empty.
     report
         Called with the number of frames done.
 
@@ -111,22 +113,24 @@ def write_capture(
     CaptureError
         When the images are of another size than their cameras.
     """
+    straight = None if rig is None else straight_rig(rig)
     for name in names:
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / RECORD).unlink(missing_ok=True)
     times = []
     for views in frames:
         for k, (name, image) in enumerate(zip(names, views.images, strict=True)):
-            straight = image if rig is None else _straight(image, rig.cameras[k], rig.lenses[k])
-            Image.fromarray(straight).save(folder / name / f"{views.index:08d}.png")
+            picture = image
+            if rig is not None and straight is not None:
+                picture = _straight(image, rig.cameras[k], rig.lenses[k], straight.cameras[k])
+            Image.fromarray(picture).save(folder / name / f"{views.index:08d}.png")
         times.append(views.time)
         if report:
             report(len(times))
-    if rig is not None:
+    if straight is not None:
         from nmc_framework.cameras.formats import native
 
-        pinholes = RigDocument(rig.cameras, normalisation=rig.normalisation, depths=rig.depths)
-        native.write(folder / CAMERAS, pinholes)
+        native.write(folder / CAMERAS, straight)
     record: dict[str, Any] = {"cameras": list(names), "times": times}
     record["synchrony"] = synchrony_record(synchrony)
     partial = folder / f"{RECORD}.partial"
@@ -185,7 +189,18 @@ def matched(
     return RigDocument(tuple(cameras), lenses, rig.normalisation, depths)
 
 
-def _straight(image: Picture, camera: Camera, lens: Lens) -> Picture:
+def straight_rig(rig: RigDocument) -> RigDocument:
+    """Return the cameras without lenses whose whole pictures lie within those taken.
+
+    See :func:`~nmc_framework.cameras.distortion.straightened`.
+    """
+    cameras = tuple(
+        straightened(camera, lens) for camera, lens in zip(rig.cameras, rig.lenses, strict=True)
+    )
+    return RigDocument(cameras, normalisation=rig.normalisation, depths=rig.depths)
+
+
+def _straight(image: Picture, camera: Camera, lens: Lens, straight: Camera) -> Picture:
     if image.shape != (camera.height, camera.width, 3):
         raise CaptureError(f"camera {camera.name!r}: a picture is {image.shape[1::-1]}")
-    return image if lens.straight else undistorted(image, camera, lens)
+    return image if lens.straight else undistorted(image, camera, lens, straight)

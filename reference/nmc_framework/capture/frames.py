@@ -102,7 +102,7 @@ class _Reader:
                 f"{self._shape[1]}x{self._shape[0]}"
             )
         self._shape = image.shape
-        return image if self._size is None else _reduced(image, self._size)
+        return image if self._size is None else reduced(image, self._size)
 
     def close(self) -> None:
         close = getattr(self._pictures, "close", None)
@@ -110,7 +110,8 @@ class _Reader:
             close()
 
 
-def _reduced(image: Picture, size: tuple[int, int]) -> Picture:
+def reduced(image: Picture, size: tuple[int, int]) -> Picture:
+    """Return the picture at another size (width, height), by averaging."""
     resized = Image.fromarray(image).resize(size, Image.Resampling.BOX)
     return np.asarray(resized, dtype=np.uint8)
 

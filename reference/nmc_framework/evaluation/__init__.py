@@ -3,6 +3,7 @@
 from nmc_framework.evaluation.held_out import HeldOut, ViewScore, score_view, write_scores
 from nmc_framework.evaluation.panel import CAPTION, above, beside, captioned, enlarged
 from nmc_framework.evaluation.plot import ChainPoint, plot_chain
+from nmc_framework.evaluation.score_plot import plot_scores
 
 __all__ = [
     "CAPTION",
@@ -14,6 +15,7 @@ __all__ = [
     "captioned",
     "enlarged",
     "plot_chain",
+    "plot_scores",
     "score_view",
     "write_scores",
 ]

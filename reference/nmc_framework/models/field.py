@@ -50,7 +50,7 @@ class RadianceModel(nn.Module, ABC):
 
     #: The name in the registry and in the package's manifest.
     family: ClassVar[str]
-    #: Peak learning rates of Adam that serve the family: from random weights, and fine-tuning.
+    #: Peak learning rates that serve the family: from random weights, and fine-tuning.
     learning_rates: ClassVar[tuple[float, float]] = (1e-2, 5e-3)
 
     @classmethod
@@ -100,8 +100,16 @@ class RadianceModel(nn.Module, ABC):
         rendered = self.render_rays(batch.origins, batch.directions)
         return nn.functional.mse_loss(rendered.colour, batch.colours)
 
-    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """Return the trainable parameters as groups for the optimiser."""
+    def parameter_groups(
+        self,
+        learning_rate: float,
+        *,
+        later: bool = False,  # noqa: ARG002 - for families whose parts differ in it
+    ) -> list[dict[str, Any]]:
+        """Return the trainable parameters as groups for the optimiser.
+
+        ``later`` tells fine-tuning from the frame before from training from random weights.
+        """
         trainable = [p for p in self.parameters() if p.requires_grad]
         return [{"params": trainable, "lr": learning_rate}]
 

@@ -17,13 +17,16 @@ from nmc_framework.models.grid_encoding import GridLevel, encode, spherical_harm
 from nmc_framework.models.marched import MARCHING, MarchedField
 
 _HARMONICS = 9
+#: The networks' share of the tables' learning rate, from random weights and in fine-tuning: a step
+#: of a network moves the whole scene, and almost all of it stands still from frame to frame.
+_NETWORK_SHARE = (0.5, 0.05)
 
 
 class HashGrid(MarchedField):
     """See the module; ``defaults`` names every option."""
 
     family: ClassVar[str] = "hash_grid"
-    learning_rates: ClassVar[tuple[float, float]] = (3e-2, 1.5e-2)
+    learning_rates: ClassVar[tuple[float, float]] = (3e-2, 1e-1)
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
@@ -63,14 +66,16 @@ class HashGrid(MarchedField):
         networks = [*self.density_network, *self.colour_network]
         return [*self.levels, *(m for m in networks if isinstance(m, nn.Linear))]
 
-    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """Tables learn at the full rate, the networks at half of it."""
+    def parameter_groups(
+        self, learning_rate: float, *, later: bool = False
+    ) -> list[dict[str, Any]]:
+        """Tables learn at the full rate, the networks at a share of it."""
         tables = [p for p in self.levels.parameters() if p.requires_grad]
         known = {id(p) for p in tables}
         rest = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
         groups = [
             {"params": tables, "lr": learning_rate},
-            {"params": rest, "lr": 0.5 * learning_rate},
+            {"params": rest, "lr": _NETWORK_SHARE[later] * learning_rate},
         ]
         return [group for group in groups if group["params"]]
 

@@ -50,7 +50,7 @@ class NerfMlp(RadianceModel):
     """See the module; ``defaults`` names every option, the paper's sizes unless overridden."""
 
     family: ClassVar[str] = "nerf_mlp"
-    learning_rates: ClassVar[tuple[float, float]] = (1e-3, 5e-4)
+    learning_rates: ClassVar[tuple[float, float]] = (1e-3, 1e-3)
 
     bounds: Tensor
     background: Tensor
@@ -133,7 +133,7 @@ class NerfMlp(RadianceModel):
         rendered = composite(
             density.view(rays, count), colour.view(rays, count, 3), distance, delta, self.background
         )
-        optical = density.view(rays, count) * delta
+        optical = density.detach().view(rays, count) * delta
         weights = torch.exp(optical - torch.cumsum(optical, dim=1)) * -torch.expm1(-optical)
         return rendered, weights
 

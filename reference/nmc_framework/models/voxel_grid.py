@@ -26,7 +26,7 @@ class VoxelGrid(MarchedField):
     """See the module; ``cells`` are the lattices' sides, ``harmonics`` 1 or 4 a colour channel."""
 
     family: ClassVar[str] = "voxel_grid"
-    learning_rates: ClassVar[tuple[float, float]] = (1e-1, 5e-2)
+    learning_rates: ClassVar[tuple[float, float]] = (1e-1, 1e-1)
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
@@ -54,5 +54,5 @@ class VoxelGrid(MarchedField):
     def colour(self, features: Tensor, directions: Tensor) -> Tensor:
         """Evaluate the harmonics; 0 stands for middle grey."""
         basis = spherical_harmonics(directions)[:, : self.configuration["harmonics"]]
-        coefficients = features.view(len(features), _CHANNELS, -1)
+        coefficients = features.view(-1, _CHANNELS, basis.shape[1])
         return torch.sigmoid((coefficients * basis[:, None]).sum(dim=2) / basis[:1, :1])

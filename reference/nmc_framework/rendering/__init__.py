@@ -3,7 +3,8 @@
 from nmc_framework.rendering.film import States, render_track
 from nmc_framework.rendering.image import render_image
 from nmc_framework.rendering.parallel import render_package
-from nmc_framework.rendering.trace import TimedTrack, read_eyenavgs, spline
+from nmc_framework.rendering.spline import KeyPoses, read_keys, spline
+from nmc_framework.rendering.trace import TimedTrack, read_eyenavgs
 from nmc_framework.rendering.track import (
     TrackError,
     orbit,
@@ -11,21 +12,35 @@ from nmc_framework.rendering.track import (
     require_length,
     write_track,
 )
+from nmc_framework.rendering.user import (
+    TrackSource,
+    orbit_among,
+    played,
+    user_camera,
+    user_track,
+)
 from nmc_framework.rendering.video import VideoError, write_video
 
 __all__ = [
+    "KeyPoses",
     "States",
     "TimedTrack",
     "TrackError",
+    "TrackSource",
     "VideoError",
     "orbit",
+    "orbit_among",
+    "played",
     "read_eyenavgs",
+    "read_keys",
     "read_track",
     "render_image",
     "render_package",
     "render_track",
     "require_length",
     "spline",
+    "user_camera",
+    "user_track",
     "write_track",
     "write_video",
 ]

@@ -1,17 +1,21 @@
 """Rendering a track on several devices or processes, merged in order (clause 5.1).
 
-The standard lets frames be spread over devices in proportion to their number. Every worker opens
-the package for itself and renders a run of neighbouring frames, so that decoding deltas is not
-repeated; the images come back in order, the same bytes for every number of workers.
+The standard lets frames be spread over devices in proportion to their number. A worker opens the
+package and builds the model once, and then takes one short run of neighbouring images after the
+other; within a run each frame is decoded once, whatever the order it is shown in. Images come back
+in order, the same bytes for every number of workers, and only a few runs are in hand at a time:
+memory does not grow with the length of the track.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
-from multiprocessing import get_context
+from multiprocessing.context import BaseContext
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +24,16 @@ import torch
 
 import nmc
 from nmc_framework.cameras import Camera, Viewpoint
-from nmc_framework.models import build
-from nmc_framework.rendering.film import render_track
+from nmc_framework.models import RadianceModel, build
+from nmc_framework.rendering.image import render_image
 from nmc_framework.rendering.track import TrackError, require_length
 
 Picture = npt.NDArray[np.uint8]
 
-#: Runs a worker takes in turn: enough to even out their speed, few enough to decode little twice.
-_RUNS_EACH = 2
+#: Most images of a run: enough that a worker seldom waits, few enough to hold some in memory.
+_RUN = 8
+#: Runs a worker has in hand or waiting, so that it goes on while the merger is busy.
+_AHEAD = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +53,7 @@ def render_package(
     *,
     workers: int = 1,
     devices: Sequence[str] = ("cpu",),
+    pool: Executor | None = None,
 ) -> Iterator[Picture]:
     """Render a track from a package, one image a viewpoint, in order.
 
@@ -60,6 +67,8 @@ def render_package(
         Processes; 1 renders in this one.
     devices
         Runs of frames are dealt out over these torch devices in turn.
+    pool
+        Workers of :func:`worker_pool` to take instead of new ones, ``workers`` of them; they stay.
 
     Raises
     ------
@@ -68,19 +77,47 @@ def render_package(
     """
     with nmc.open(package) as sequence:
         count = len(sequence)
+        keys = {t for t, frame in enumerate(sequence.frames) if frame.coding == "key"}
     shown = tuple(range(count) if frames is None else frames)
     require_length(track, len(shown))
     for frame in shown:
         if not 0 <= frame < count:
             raise TrackError(f"frame {frame} is not in the package, which has {count}")
-    runs = _deal(package, tuple(track), camera, shown, max(workers, len(devices)), devices)
-    if workers <= 1:
+    runs = _deal(package, tuple(track), camera, shown, keys, devices)
+    if workers <= 1 and pool is None:
+        yield from _alone(package, runs)
+    elif pool is not None:
+        yield from _merged(pool, runs, workers)
+    else:
+        with worker_pool(workers) as own:
+            yield from _merged(own, runs, workers)
+
+
+def worker_pool(workers: int) -> ProcessPoolExecutor:
+    """Return processes that render; use it as a context.
+
+    Where the system has it, they are forked from a small server that has the libraries loaded
+    once; no worker inherits this process's threads or memory.
+    """
+    context: BaseContext = multiprocessing.get_context("spawn")
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__])
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_settle)
+
+
+def _merged(pool: Executor, runs: Iterator[_Run], workers: int) -> Iterator[Picture]:
+    waiting: deque[Future[list[Picture]]] = deque()
+    try:
         for run in runs:
-            yield from _render(run)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for images in pool.map(_render, runs):
-            yield from images
+            waiting.append(pool.submit(_render_in_worker, run))
+            if len(waiting) > _AHEAD * workers:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
 
 
 def _deal(
@@ -88,23 +125,81 @@ def _deal(
     track: tuple[Viewpoint, ...],
     camera: Camera,
     frames: tuple[int, ...],
-    parts: int,
+    keys: set[int],
     devices: Sequence[str],
-) -> list[_Run]:
-    bounds = np.linspace(0, len(frames), min(parts * _RUNS_EACH, len(frames)) + 1).astype(int)
-    return [
-        _Run(package, camera, frames[a:b], track[a:b], devices[i % len(devices)])
-        for i, (a, b) in enumerate(pairwise(bounds))
-    ]
+) -> Iterator[_Run]:
+    """Cut the track into runs, at key frames where one is near: there decoding begins anyway."""
+    start = number = 0
+    while start < len(frames):
+        end = min(start + _RUN, len(frames))
+        near = [i for i in range(start + _RUN // 2 + 1, end) if frames[i] in keys]
+        if near and end < len(frames):
+            end = near[-1]
+        device = devices[number % len(devices)]
+        yield _Run(package, camera, frames[start:end], track[start:end], device)
+        start, number = end, number + 1
 
 
-def _render(run: _Run) -> list[Picture]:
-    """Render one run on one thread: sums then come in one order, whoever renders."""
-    threads = torch.get_num_threads()
+class _Player:
+    """An open package, and models of its family on the devices that were asked for."""
+
+    def __init__(self, package: Path) -> None:
+        self.sequence = nmc.open(package)
+        self._models: dict[str, RadianceModel] = {}
+
+    def render(self, run: _Run) -> list[Picture]:
+        """Return the images of a run, in its order; frames are decoded in theirs."""
+        model = self._model(run.device)
+        images: dict[int, Picture] = {}
+        loaded = None
+        for index in sorted(range(len(run.frames)), key=run.frames.__getitem__):
+            if run.frames[index] != loaded:
+                loaded = run.frames[index]
+                model.load(self.sequence[loaded])
+            camera = run.camera.at(run.track[index].camera_to_world())
+            images[index] = render_image(model, camera)
+        return [images[index] for index in range(len(run.frames))]
+
+    def _model(self, device: str) -> RadianceModel:
+        if device not in self._models:
+            model = build(self.sequence.family, self.sequence.configuration)
+            self._models[device] = model.to(device)
+        return self._models[device]
+
+
+def _alone(package: Path, runs: Iterator[_Run]) -> Iterator[Picture]:
+    """Render in this process, on one thread like every worker: same sums, same bytes."""
+    player = _Player(package)
+    with player.sequence:
+        for run in runs:
+            threads = torch.get_num_threads()
+            torch.set_num_threads(1)
+            try:
+                images = player.render(run)
+            finally:
+                torch.set_num_threads(threads)
+            yield from images
+
+
+#: What this process, a worker, has open: the last package only.
+_open: dict[tuple[Path, int, int], _Player] = {}
+
+
+def _settle() -> None:
     torch.set_num_threads(1)
-    try:
-        with nmc.open(run.package) as sequence:
-            model = build(sequence.family, sequence.configuration).to(run.device)
-            return list(render_track(model, sequence, run.track, run.camera, run.frames))
-    finally:
-        torch.set_num_threads(threads)
+    # Not atexit: a worker's interpreter is not shut down, its process ends.
+    Finalize(None, _close, exitpriority=1)
+
+
+def _close() -> None:
+    while _open:
+        _open.popitem()[1].sequence.close()
+
+
+def _render_in_worker(run: _Run) -> list[Picture]:
+    facts = run.package.stat()
+    key = (run.package, facts.st_mtime_ns, facts.st_size)
+    if key not in _open:
+        _close()
+        _open[key] = _Player(run.package)
+    return _open[key].render(run)

@@ -1,8 +1,7 @@
-"""Viewpoints between viewpoints: head traces at any time, and smooth paths through key poses.
+"""Head traces at any time.
 
 A trace was recorded at its own times; a video needs one viewpoint at each frame's time. Positions
-are interpolated linearly (Catmull-Rom for key poses), orientations along the shortest arc (Shoemake
-1985).
+are interpolated linearly, orientations along the shortest arc (Shoemake 1985).
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ class TimedTrack:
         share = np.clip((wanted - self.times[after - 1]) / span, 0, 1)[:, None]
         position = self.positions[after - 1] * (1 - share) + self.positions[after] * share
         turn = slerp(self.quaternions[after - 1], self.quaternions[after], share[:, 0])
-        return [_viewpoint(p, q) for p, q in zip(position, turn, strict=True)]
+        return [viewpoint(p, q) for p, q in zip(position, turn, strict=True)]
 
 
 def read_eyenavgs(
@@ -118,29 +117,6 @@ def read_eyenavgs(
     return TimedTrack(times[later], (scale * positions @ upright.T)[later], np.array(turned)[later])
 
 
-def spline(keys: Sequence[Viewpoint], count: int) -> list[Viewpoint]:
-    """Return ``count`` viewpoints on a smooth path through key poses at equal intervals.
-
-    Raises
-    ------
-    TrackError
-        When there are fewer than two key poses, or viewpoints.
-    """
-    if len(keys) < 2 or count < 2:
-        raise TrackError(f"a path needs two key poses and two viewpoints, got {len(keys)}, {count}")
-    matrices = np.array([key.camera_to_world() for key in keys])
-    places = matrices[:, :3, 3]
-    padded = np.concatenate([[2 * places[0] - places[1]], places, [2 * places[-1] - places[-2]]])
-    turns = np.array([quaternion_from_rotation(m[:3, :3]) for m in matrices])
-    along = np.linspace(0, len(keys) - 1, count)
-    start = np.minimum(along.astype(np.int64), len(keys) - 2)
-    u = (along - start)[:, None]
-    a, b, c, d = (padded[start + k] for k in range(4))
-    position = b + 0.5 * u * (c - a + u * (2 * a - 5 * b + 4 * c - d + u * (3 * (b - c) + d - a)))
-    turn = slerp(turns[start], turns[start + 1], u[:, 0])
-    return [_viewpoint(p, q) for p, q in zip(position, turn, strict=True)]
-
-
 def slerp(a: FloatArray, b: FloatArray, share: FloatArray) -> FloatArray:
     """Interpolate unit quaternions (N, 4) along the shorter arc; ``share`` (N,) in 0..1."""
     dot = (a * b).sum(axis=1)
@@ -175,7 +151,8 @@ def _eyes(path: Path) -> tuple[FloatArray, FloatArray]:
     )
 
 
-def _viewpoint(position: FloatArray, quaternion: FloatArray) -> Viewpoint:
+def viewpoint(position: FloatArray, quaternion: FloatArray) -> Viewpoint:
+    """Return the viewpoint at a position (3,), turned by a unit quaternion (4,) w, x, y, z."""
     matrix = np.eye(4)
     matrix[:3, :3] = rotation_from_quaternion([float(v) for v in quaternion])
     matrix[:3, 3] = position

@@ -86,13 +86,11 @@ def read_track(path: Path, *, frames: int | None = None) -> list[Viewpoint]:
     TrackError
         When a column is missing, a value is no finite number, or the length is not ``frames``.
     """
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
-        missing = [name for name in HEADER[1:] if name not in (rows.fieldnames or ())]
-        if missing:
-            raise TrackError(f"{path.name}: the header lacks {', '.join(missing)}")
+        require_columns(rows.fieldnames, HEADER[1:], path.name)
         track = [
-            Viewpoint(*(_number(row[name], path, line, name) for name in HEADER[1:]))
+            Viewpoint(*(number(row[name], path, line, name) for name in HEADER[1:]))
             for line, row in enumerate(rows, start=2)
         ]
     if frames is not None:
@@ -108,7 +106,18 @@ def require_length(track: Sequence[Viewpoint], frames: int, label: str = "the tr
         )
 
 
-def _number(text: str | None, path: Path, line: int, column: str) -> float:
+def require_columns(
+    found: Sequence[str] | None, wanted: Sequence[str], label: str
+) -> Sequence[str]:
+    """Return the columns of a header, or raise :class:`TrackError` that names what it lacks."""
+    missing = [name for name in wanted if name not in (found or ())]
+    if missing:
+        raise TrackError(f"{label}: the header lacks {', '.join(missing)}")
+    return found or ()
+
+
+def number(text: str | None, path: Path, line: int, column: str) -> float:
+    """Return a finite number of a CSV field, or raise :class:`TrackError` that names its place."""
     try:
         value = float(text or "")
     except ValueError:

@@ -28,11 +28,13 @@ def film(
     rate: Fraction | int,
     *,
     quality: int = 12,
+    supersampling: int = 2,
     report: Callable[[Camera], None] | None = None,
 ) -> list[Path]:
     """Write ``<camera name>.mp4`` for every camera and ``cameras.json`` into ``folder``.
 
     Frame k of every video shows the scene at k / ``rate`` seconds, so the videos are synchronous.
+    ``supersampling`` is that of :func:`~nmc_framework.scene.render`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_rig(folder / "cameras.json", cameras)
@@ -40,7 +42,8 @@ def film(
     for camera in cameras:
         path = folder / f"{camera.name}.mp4"
         times = (float(k / Fraction(rate)) for k in range(frames))
-        write_video(path, (render(camera, t) for t in times), rate, quality=quality)
+        images = (render(camera, t, supersampling=supersampling) for t in times)
+        write_video(path, images, rate, quality=quality)
         paths.append(path)
         if report:
             report(camera)

@@ -1,5 +1,6 @@
 """Training chains of models: weight sharing and freezing (clauses 5.2 and 5.3)."""
 
+from nmc_framework.training.auto import AutoFreezing
 from nmc_framework.training.chain import (
     Progress,
     Schedule,
@@ -8,12 +9,15 @@ from nmc_framework.training.chain import (
     train_chain,
     train_frame,
 )
+from nmc_framework.training.fine_tuning import DampedAdam
 from nmc_framework.training.freezing import Freezing, FreezingError, back, freeze, front, matching
 from nmc_framework.training.pixels import FrameViews, PixelPool, ViewsError
 from nmc_framework.training.store import CheckpointFolder, PackageStore, Store, train_into
 
 __all__ = [
+    "AutoFreezing",
     "CheckpointFolder",
+    "DampedAdam",
     "FrameViews",
     "Freezing",
     "FreezingError",

@@ -11,11 +11,19 @@ import torch
 
 from nmc_framework.cameras import Camera
 from nmc_framework.models import RadianceModel, State
-from nmc_framework.training.freezing import Freezing, Reading, freeze
+from nmc_framework.training.auto import AutoFreezing
+from nmc_framework.training.fine_tuning import DampedAdam
+from nmc_framework.training.freezing import Freezing, FreezingError, Reading, freeze
 from nmc_framework.training.pixels import FrameViews, PixelPool
 
 #: Share of the iterations after which the learning rate begins to fall.
 _PLATEAU = 0.3
+#: A weight as large as this has diverged: what the families make of theirs saturates below 10, and
+#: a step of Adam is about the rate at most (Kingma and Ba 2015, section 2.1): at 0.1, the largest
+#: usual rate, it took a million of them in one direction.
+_DIVERGED = 1e5
+#: Adam's in frame 0: those of Instant-NGP (Müller et al. 2022, section 4).
+_FIRST_BETAS = (0.9, 0.99)
 
 
 class TrainingError(RuntimeError):
@@ -30,18 +38,20 @@ class Schedule:
     ----------
     first, later
         Iterations of frame 0 and of every later frame.
-    rays
-        Rays a batch.
+    rays, later_rays
+        Rays a batch: in frame 0, and in later frames where that is given.
     learning_rate, later_learning_rate
-        Peak rates of Adam, the family's own where None; each frame decays to ``final_share`` of it
-        along a cosine.
-    focus
-        Share of a later frame's rays that go to pixels which changed since the frame before.
-    damping
-        Adam's epsilon in later frames. Above the usual, it keeps weights that see next to no
-        gradient where they are, instead of scaling every gradient up to the same step.
+        Peak rates, the family's own where None; each frame decays to ``final_share`` of it along a
+        cosine.
+    focus, last_focus
+        Share of a later frame's rays that go to pixels which changed since the frame before, as
+        they are drawn in DyNeRF (Li et al. 2022, section 4.3): at first, and in the last iteration.
+    betas, damping
+        Later frames' optimiser; see :class:`~nmc_framework.training.fine_tuning.DampedAdam`.
     exclude_layers, reading
         What later frames freeze; see :func:`~nmc_framework.training.freezing.freeze`.
+    auto
+        Picks what each later frame freezes, in place of ``exclude_layers``.
     seed
         Everything random in frame t follows from (seed, t) alone.
     """
@@ -49,24 +59,44 @@ class Schedule:
     first: int = 400
     later: int = 60
     rays: int = 2048
+    later_rays: int | None = None
     learning_rate: float | None = None
     later_learning_rate: float | None = None
     final_share: float = 0.1
-    focus: float = 0.25
-    damping: float = 1e-15
+    focus: float = 0.7
+    last_focus: float = 0.1
+    betas: tuple[float, float] = (0.2, 0.95)
+    damping: float = 2.0
     exclude_layers: tuple[int, ...] = ()
     reading: Reading = "table"
+    auto: AutoFreezing | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.auto and (self.exclude_layers or self.reading != "table"):
+            raise FreezingError(
+                "a policy picks what is frozen: exclude_layers and the code's reading do not apply"
+            )
+
+    def rays_of(self, frame: int) -> int:
+        """Return the rays a batch of a frame."""
+        return self.later_rays or self.rays if frame else self.rays
+
+    def focus_at(self, progress: float) -> float:
+        """Return the share of changed pixels at a share 0..1 of a later frame's iterations."""
+        falling = min(max((progress - _PLATEAU) / (1 - _PLATEAU), 0.0), 1.0)
+        return self.focus + (self.last_focus - self.focus) * falling
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands: frame, iteration of so many, loss (mean squared error)."""
+    """Where training stands: frame, iteration of so many, loss (mean squared error), step size."""
 
     frame: int
     iteration: int
     iterations: int
     loss: float
+    learning_rate: float = math.nan
 
     @property
     def psnr(self) -> float:
@@ -139,14 +169,16 @@ def train_frame(
 ) -> TrainedFrame:
     """Train ``model`` on one frame, from the weights it has; see :func:`train_chain`."""
     began = time.perf_counter()
-    excluded: tuple[int, ...] = schedule.exclude_layers if views.index else ()
-    reading: Reading = schedule.reading if views.index else "table"
-    freezing = freeze(model, model.layers(), excluded, reading)
     iterations = schedule.later if views.index else schedule.first
     device = next(model.parameters()).device
+    seed = _frame_seed(schedule.seed, views.index)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(_frame_seed(schedule.seed, views.index))
         pool = PixelPool(cameras, views, before, focus=schedule.focus, device=device)
+        torch.manual_seed(seed)
+        excluded = _excluded(model, pool, schedule, views.index, seed)
+        reading: Reading = schedule.reading if views.index and not schedule.auto else "table"
+        freezing = freeze(model, model.layers(), excluded, reading)
+        torch.manual_seed(seed)
         loss = _optimise(model, pool, schedule, views.index, iterations, report)
     return TrainedFrame(
         index=views.index,
@@ -159,6 +191,32 @@ def train_frame(
     )
 
 
+def _excluded(
+    model: RadianceModel, pool: PixelPool, schedule: Schedule, frame: int, seed: int
+) -> tuple[int, ...]:
+    if not frame:
+        return ()
+    if schedule.auto is None:
+        return schedule.exclude_layers
+    generator = torch.Generator().manual_seed(seed)
+    rate = _rate(model, schedule, frame)
+    rays = schedule.rays_of(frame)
+    return schedule.auto.choose(model, pool, rays, rate, schedule.damping, generator)
+
+
+def _rate(model: RadianceModel, schedule: Schedule, frame: int) -> float:
+    asked = schedule.later_learning_rate if frame else schedule.learning_rate
+    return model.learning_rates[1 if frame else 0] if asked is None else asked
+
+
+def _optimiser(model: RadianceModel, schedule: Schedule, frame: int) -> torch.optim.Optimizer:
+    """Return the optimiser of a frame: built after freezing, as a frozen parameter needs none."""
+    groups = model.parameter_groups(_rate(model, schedule, frame), later=frame > 0)
+    if frame:
+        return DampedAdam(groups, betas=schedule.betas, damping=schedule.damping)
+    return torch.optim.Adam(groups, betas=_FIRST_BETAS, eps=1e-15)
+
+
 def _optimise(
     model: RadianceModel,
     pool: PixelPool,
@@ -167,11 +225,7 @@ def _optimise(
     iterations: int,
     report: Callable[[Progress], None] | None,
 ) -> float:
-    asked = schedule.later_learning_rate if frame else schedule.learning_rate
-    rate = model.learning_rates[1 if frame else 0] if asked is None else asked
-    # Built after freezing: a frozen parameter has neither a gradient nor moments.
-    epsilon = schedule.damping if frame else 1e-15
-    optimiser = torch.optim.Adam(model.parameter_groups(rate), betas=(0.9, 0.99), eps=epsilon)
+    optimiser = _optimiser(model, schedule, frame)
     decay = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda i: _share_of_rate(i / max(iterations, 1), schedule.final_share)
     )
@@ -181,13 +235,15 @@ def _optimise(
     model.begin_frame(frame)
     for iteration in range(iterations):
         optimiser.zero_grad(set_to_none=True)
-        loss = model.loss(pool.draw(schedule.rays, generator))
+        focus = schedule.focus_at(iteration / iterations)
+        loss = model.loss(pool.draw(schedule.rays_of(frame), generator, focus))
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(
                 f"frame {frame}: the loss became {value} at iteration {iteration} of {iterations}; "
                 "frames before it are kept. A lower learning rate usually helps"
             )
+        used = optimiser.param_groups[0]["lr"]
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         decay.step()
@@ -195,9 +251,22 @@ def _optimise(
         if iteration >= min(0.9 * iterations, iterations - 1):
             last.append(value)
         if report:
-            report(Progress(frame, iteration + 1, iterations, value))
+            report(Progress(frame, iteration + 1, iterations, value, used))
     model.eval()
+    _refuse_diverged(model, frame)
     return sum(last) / max(len(last), 1)
+
+
+def _refuse_diverged(model: RadianceModel, frame: int) -> None:
+    """Raise where training ran away although its loss, of bounded colours, stayed a number."""
+    for name, parameter in model.named_parameters():
+        largest = float(parameter.detach().abs().max()) if parameter.numel() else 0.0
+        # A parameter that was not trained is as it was, and none of this frame's doing.
+        if parameter.requires_grad and not largest < _DIVERGED:
+            raise TrainingError(
+                f"frame {frame}: training diverged, {name} reached {largest:.3g}; "
+                "frames before it are kept. A lower learning rate usually helps"
+            )
 
 
 def _share_of_rate(progress: float, final: float) -> float:

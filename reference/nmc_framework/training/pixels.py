@@ -79,10 +79,14 @@ class PixelPool:
     def __len__(self) -> int:
         return len(self._colours)
 
-    def draw(self, count: int, generator: torch.Generator) -> RayBatch:
-        """Draw ``count`` pixels with replacement from a CPU ``generator``."""
+    def draw(self, count: int, generator: torch.Generator, focus: float | None = None) -> RayBatch:
+        """Draw ``count`` pixels with replacement from a CPU ``generator``.
+
+        ``focus`` takes the place of the pool's own for this batch, where pixels changed at all.
+        """
         device = self._colours.device
-        chosen = self._choose(count, generator).to(device)
+        share = self.focus if focus is None or not self.focus else focus
+        chosen = self._choose(count, generator, share).to(device)
         view = torch.searchsorted(self._start, chosen, right=True) - 1
         within = chosen - self._start[view]
         width = self._width[view]
@@ -96,8 +100,8 @@ class PixelPool:
         colours = self._colours[chosen].float() / 255
         return RayBatch(self._centre[view], directions, colours)
 
-    def _choose(self, count: int, generator: torch.Generator) -> Tensor:
-        focused = int(count * self.focus)
+    def _choose(self, count: int, generator: torch.Generator, focus: float) -> Tensor:
+        focused = int(count * focus)
         everywhere = torch.randint(len(self), (count - focused,), generator=generator)
         if not focused:
             return everywhere

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 import nmc
@@ -105,6 +105,15 @@ class CheckpointFolder:
         except (OSError, SafetensorError) as error:
             raise ModelError(f"{path.name} cannot be read: {error}") from error
 
+    def record(self, index: int) -> dict[str, Any]:
+        """Return what training a frame took: its index, iterations, seconds, what was frozen."""
+        path = self._path(index)
+        try:
+            with safe_open(path, framework="numpy") as file:
+                return dict(json.loads((file.metadata() or {})["frame"]))
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise ModelError(f"{path.name} has no record of its training: {error}") from error
+
     def last_state(self) -> Mapping[str, Any]:
         """Return the state of the last finished frame."""
         return self[len(self) - 1]
@@ -118,6 +127,7 @@ class CheckpointFolder:
             "iterations": frame.iterations,
             "seconds": frame.seconds,
             "exclude_layers": list(frame.freezing.exclude_layers),
+            "requires_grad": frame.freezing.requires_grad,
         }
         partial = self._path(frame.index).with_suffix(".partial")
         save_file(frame.state, partial, metadata={"frame": json.dumps(record)})

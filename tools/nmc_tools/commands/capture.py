@@ -12,6 +12,8 @@ from nmc_tools.commands.options import ForceOption
 from nmc_tools.terminal import print_json, progress_bar, say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nmc_framework.cameras.formats import RigDocument
     from nmc_framework.capture import Source
 
@@ -60,11 +62,11 @@ def capture(
       nmc capture footage/ -o frames --by index --every 2 --json
     """
     with framework(videos[0]):
-        from nmc_framework.capture import read_frames, synchronise
+        from nmc_framework.capture import open_sources, read_frames, synchronise
         from nmc_framework.capture.folder import RECORD, synchrony_record, write_capture
 
         require_new(output / RECORD, force=force)
-        sources = _sources(videos, rate, stamps)
+        sources = open_sources(videos, rate=rate, stamps=stamps)
         names = [source.name for source in sources]
         limit_s = None if tolerance is None else tolerance / 1000
         synchrony = synchronise(sources, by=by, reference=reference, tolerance=limit_s)
@@ -84,38 +86,10 @@ def capture(
         say(f"{output}: {len(written)} frames of {len(names)} cameras")
 
 
-def _sources(paths: list[Path], rate: float, stamps: Path | None) -> list[Source]:
-    from dataclasses import replace
-
-    from nmc_framework.capture import CaptureError, VideoSource, find_sources, read_stamps
-
-    sources: list[Source] = []
-    for path in paths:
-        if not path.exists():
-            raise CaptureError(f"{path}: there is no such file or directory")
-        sources += find_sources(path, rate) if path.is_dir() else [VideoSource(path.stem, path)]
-    if stamps is None:
-        return sources
-    times = read_stamps(stamps)
-    stamped: list[Source] = []
-    for source in sources:
-        # Tools name a camera by its number alone, and its video cam_<number>.
-        key = source.name if source.name in times else source.name.rpartition("_")[2]
-        if key not in times or not isinstance(source, VideoSource):
-            raise CaptureError(f"{stamps.name} has no times of a video {source.name!r}")
-        stamped.append(replace(source, stamps=times[key]))
-    return stamped
-
-
-def _rig(cameras: Path, sources: list[Source], size: tuple[int, int] | None) -> RigDocument:
+def _rig(cameras: Path, sources: Sequence[Source], size: tuple[int, int] | None) -> RigDocument:
     from nmc_framework.cameras.formats import registry
-    from nmc_framework.capture import CaptureError
+    from nmc_framework.capture import picture_sizes
     from nmc_framework.capture.folder import matched
 
-    sizes = {}
-    for source in sources:
-        first = next(source.pictures(), None)
-        if first is None:
-            raise CaptureError(f"camera {source.name!r} has no pictures")
-        sizes[source.name] = (first.shape[1], first.shape[0])
+    sizes = picture_sizes(sources)
     return matched(registry.read(cameras, None, next(iter(sizes.values()))), sizes, size)

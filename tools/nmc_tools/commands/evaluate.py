@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nmc_framework.evaluation import HeldOut
+    from nmc_framework.evaluation.lpips import Lpips
 
 
 def evaluate(
@@ -30,27 +31,50 @@ def evaluate(
     frames: FramesOption = None,
     scores: Annotated[Path | None, typer.Option("--csv", help="Scores by frame and view.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Picture of quality and bytes: .png.")] = None,
+    metrics_plot: Annotated[
+        Path | None, typer.Option(help="Picture of every metric by view: .png.")
+    ] = None,
+    lpips_net: Annotated[
+        Literal["alex", "vgg", "squeeze"] | None,
+        typer.Option(help="Measure LPIPS with this network; its weights are yours to supply."),
+    ] = None,
+    lpips_backbone: Annotated[
+        Path | None, typer.Option(help="Weights of the network as torchvision saves them: .pth.")
+    ] = None,
+    lpips_heads: Annotated[
+        Path | None, typer.Option(help="Linear heads of LPIPS 0.1, such as alex.pth.")
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Put the scores into the package (clause 5.7).")
+    ] = False,
     device: Annotated[str, typer.Option(help="Torch device, such as cpu or cuda:0.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print all scores as JSON.")] = False,
 ) -> None:
-    """Render the held-out cameras and score them: PSNR, SSIM, MS-SSIM, flicker.
+    """Render the held-out cameras and score them: PSNR, SSIM, MS-SSIM, LPIPS, flicker.
 
-    The held-out cameras are those that the package says, unless others are named.
+    The held-out cameras are those that the package says, unless others are named. With --write the
+    manifest's quality record takes PSNR, SSIM and LPIPS; nothing else in the package changes.
 
     Examples
     --------
       nmc evaluate scene.nmc --scene --csv scores.csv --plot chain.png
 
       nmc evaluate room.nmc frames/ --held-out cam_3 --json
+
+      nmc evaluate room.nmc frames/ --lpips-net alex --lpips-backbone alexnet.pth \
+        --lpips-heads alex.pth --write
     """
     if scene == (folder is not None):
         raise typer.BadParameter("give the folder of frames, or --scene")
-    if plot is not None and plot.suffix.lower() != ".png":
-        raise typer.BadParameter("the picture is .png", param_hint="--plot")
+    for picture, hint in ((plot, "--plot"), (metrics_plot, "--metrics-plot")):
+        if picture is not None and picture.suffix.lower() != ".png":
+            raise typer.BadParameter("the picture is .png", param_hint=hint)
+    if lpips_net is None and (lpips_backbone or lpips_heads):
+        raise typer.BadParameter("say which network: --lpips-net", param_hint="--lpips-backbone")
     with framework(package):
         import nmc
         from nmc.records import quality_of
-        from nmc_framework.evaluation import HeldOut, write_scores
+        from nmc_framework.evaluation import HeldOut, plot_scores, write_scores
         from nmc_framework.models import build
 
         with nmc.open(package) as sequence:
@@ -62,15 +86,41 @@ def evaluate(
                 refuse_input("input/unsupported", str(package), reason, "--held-out NAME")
             chosen = _chosen(frames, len(sequence), footage.count)
             footage.split(names)
-            model = build(sequence.family, sequence.configuration).to(parse_device(device))
-            quality = HeldOut(footage.cameras(names))
+            distance = _lpips(lpips_net, lpips_backbone, lpips_heads, parse_device(device))
+            model = build(sequence.family, sequence.configuration).to(device)
+            lpips = distance.distance if distance else None
+            quality = HeldOut(footage.cameras(names), lpips)
             with progress_bar(f"evaluating {package.name}") as progress:
                 _score(sequence, model, footage, names, chosen, quality, progress)
             if plot is not None:
                 _plot(plot, sequence, quality, chosen)
+            count = len(sequence)
+        if metrics_plot is not None:
+            metrics_plot.parent.mkdir(parents=True, exist_ok=True)
+            plot_scores(metrics_plot, quality.scores, f"{package.name}: held-out views")
         if scores is not None:
+            scores.parent.mkdir(parents=True, exist_ok=True)
             write_scores(scores, quality.scores)
+        if write:
+            _write(package, quality, chosen, count)
         _report(package, quality, names, chosen, as_json=as_json)
+
+
+def _lpips(net: Any, backbone: Path | None, heads: Path | None, device: str) -> Lpips | None:
+    if net is None:
+        return None
+    from nmc_framework.evaluation.lpips import read_lpips
+
+    return read_lpips(net, backbone, heads).to(device)
+
+
+def _write(package: Path, quality: HeldOut, chosen: list[int], count: int) -> None:
+    """Put the scores over what the package recorded before."""
+    from nmc import amend
+
+    amend.write_quality(
+        package, amend.merged(amend.quality_in(package), quality.record(chosen, count))
+    )
 
 
 def _truth(sequence: Any, folder: Path | None) -> Footage:
@@ -157,6 +207,6 @@ def _report(
         print_json(whole | {"mean": {m: means.get(m) for m in METRICS}, "scores": scores})
         return
     texts = {"psnr": "{:.2f} dB PSNR", "ssim": "SSIM {:.4f}", "ms_ssim": "MS-SSIM {:.4f}"}
-    texts |= {"flicker": "flicker {:.4f}"}
+    texts |= {"lpips": "LPIPS {:.4f}", "flicker": "flicker {:.4f}"}
     shown = ", ".join(texts[metric].format(value) for metric, value in means.items())
     say(f"{package}: {len(chosen)} frames, {len(names)} held-out views: {shown}")

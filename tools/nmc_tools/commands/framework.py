@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nmc_tools.terminal import refuse_input
 
 if TYPE_CHECKING:
+    import nmc
     from nmc_framework.cameras import Camera
     from nmc_framework.cameras.formats import RigDocument
 
@@ -75,36 +76,15 @@ def require_new(path: Path, *, force: bool) -> None:
         refuse_input("host/exists", str(path), "", "choose another name, or overwrite with --force")
 
 
-def package_cameras(rig: RigDocument) -> Any:
+def package_cameras(rig: RigDocument) -> nmc.Cameras:
     """Return cameras without distortion in the form that a manifest takes."""
-    import numpy as np
+    from nmc_framework.cameras.packaged import manifest_cameras
 
-    import nmc
-
-    return nmc.Cameras(
-        names=[camera.name for camera in rig.cameras],
-        size=np.array([[c.width, c.height] for c in rig.cameras]),
-        intrinsics=np.array([[c.fx, c.fy, c.cx, c.cy] for c in rig.cameras]),
-        camera_to_world=np.array([c.camera_to_world[:3] for c in rig.cameras]),
-        normalisation=rig.normalisation.matrix,
-    )
+    return manifest_cameras(rig)
 
 
-def cameras_in(sequence: Any) -> list[Camera]:
+def cameras_in(sequence: nmc.ChainSequence) -> list[Camera]:
     """Return the cameras of an opened package; none where it has none."""
-    import numpy as np
+    from nmc_framework.cameras import packaged
 
-    from nmc.records import cameras_of
-    from nmc_framework.cameras import Camera
-
-    found = cameras_of(sequence.manifest)
-    if found is None:
-        return []
-    cameras = []
-    for k, name in enumerate(found.names):
-        pose = np.eye(4)
-        pose[:3] = found.camera_to_world[k]
-        width, height = (int(side) for side in found.size[k])
-        fx, fy, cx, cy = (float(value) for value in found.intrinsics[k])
-        cameras.append(Camera(fx, fy, cx, cy, width, height, pose, name))
-    return cameras
+    return packaged.cameras_in(sequence)

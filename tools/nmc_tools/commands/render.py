@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,10 +21,8 @@ from nmc_tools.selection import parse_frames
 from nmc_tools.terminal import progress_bar, say, size_text
 
 if TYPE_CHECKING:
-    from nmc_framework.cameras import Camera, Viewpoint
-
-_SIZE = (256, 256)
-_FIELD_OF_VIEW = 46.0
+    from nmc_framework.cameras import Camera
+    from nmc_framework.rendering import TrackSource
 
 
 def render(
@@ -37,6 +34,14 @@ def render(
             metavar="CSV|orbit", help="x,y,z,yaw,pitch,roll a frame; an EyeNavGS trace; or orbit."
         ),
     ] = "orbit",
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            "--spline",
+            metavar="CSV",
+            help="Key poses x,y,z,yaw,pitch,roll (and time, in seconds) of a smooth path.",
+        ),
+    ] = None,
     frames: Annotated[
         str | None, typer.Option(help="Frames to show, such as 0,3-5,8-; all if left out.")
     ] = None,
@@ -71,7 +76,8 @@ def render(
     """Render what a user sees who moves along a track while the chain plays.
 
     An orbit swings about what the package's cameras face, within the angles they cover. A track
-    in a CSV file has one viewpoint for each image.
+    in a CSV file has one viewpoint for each image. A spline runs from its first key pose to its
+    last, by their times where they have some, else within the length of the video.
 
     Examples
     --------
@@ -79,11 +85,20 @@ def render(
 
       nmc render scene.nmc --track user.csv -o video.mp4 --size 640x360 --workers 4
 
+      nmc render scene.nmc --spline keys.csv --length 120 -o video.mp4
+
       nmc render scene.nmc --track user10_room.csv --anchor train_03 -o video.mp4
     """
     with framework(package):
         import nmc
-        from nmc_framework.rendering import render_package, write_track, write_video
+        from nmc_framework.rendering import (
+            played,
+            render_package,
+            user_camera,
+            user_track,
+            write_track,
+            write_video,
+        )
 
         if output.suffix.lower() != ".mp4":
             raise typer.BadParameter("the video is .mp4", param_hint="--output")
@@ -92,10 +107,11 @@ def render(
         with nmc.open(package) as sequence:
             known = cameras_in(sequence)
             rate = fps or max(1, sequence.manifest.timescale)
-            shown = _shown(frames, len(sequence), length)
-        moves = _Moves(known, rate, anchor, eye, trace_scale)
-        viewpoints = moves.track(track, len(shown))
-        camera = _camera(known, parse_size(size), field_of_view)
+            once = _frames(frames, len(sequence))
+        source = _source(track, keys, known, anchor, eye, trace_scale)
+        shown = played(once, length or source.images(rate))
+        viewpoints = user_track(source, len(shown), known, rate)
+        camera = user_camera(known, parse_size(size), field_of_view)
         images = render_package(
             package, viewpoints, camera, shown, workers=workers, devices=devices
         )
@@ -117,102 +133,31 @@ def render(
         )
 
 
-@dataclass(frozen=True)
-class _Moves:
-    """How a track comes about: from the package's cameras, or from a file."""
+def _source(
+    track: str,
+    keys: Path | None,
+    known: list[Camera],
+    anchor: str | None,
+    eye: Literal["left", "right", "centre"],
+    scale: float,
+) -> TrackSource:
+    from nmc_framework.rendering import TrackSource
 
-    cameras: list[Camera]
-    rate: int
-    anchor: str | None
-    eye: Literal["left", "right", "centre"]
-    scale: float
-
-    def track(self, text: str, count: int) -> list[Viewpoint]:
-        """Return ``count`` viewpoints."""
-        from nmc_framework.rendering import TrackError, read_track
-
-        if text == "orbit":
-            return self._orbit(count)
-        path = Path(text)
-        if not path.is_file():
-            raise TrackError(f"{text}: no such track; give a CSV file, or orbit")
-        try:
-            with path.open(encoding="utf-8-sig") as file:
-                trace = "ViewIndex" in file.readline()
-            return self._trace(path, count) if trace else read_track(path, frames=count)
-        except UnicodeDecodeError as error:
-            raise TrackError(f"{path.name} is no CSV file: {error}") from error
-
-    def _trace(self, path: Path, count: int) -> list[Viewpoint]:
-        import numpy as np
-
-        from nmc_framework.cameras import Viewpoint
-        from nmc_framework.rendering import read_eyenavgs
-
-        trace = read_eyenavgs(path, eye=self.eye, scale=self.scale)
-        track = trace.at(np.arange(count) / self.rate)
-        if self.anchor is None:
-            return track
-        named = [camera for camera in self.cameras if camera.name == self.anchor]
-        if not named:
-            found = ", ".join(camera.name for camera in self.cameras) or "none"
-            reason = f"no camera {self.anchor!r} in the package; there are {found}"
-            raise typer.BadParameter(reason, param_hint="--anchor")
-        poses = [viewpoint.camera_to_world() for viewpoint in track]
-        move = named[0].camera_to_world @ np.linalg.inv(poses[0])
-        return [Viewpoint.from_camera_to_world(move @ pose) for pose in poses]
-
-    def _orbit(self, count: int) -> list[Viewpoint]:
-        import numpy as np
-
-        from nmc_framework.cameras import Viewpoint
-        from nmc_framework.cameras.layout import layout
-        from nmc_framework.rendering import TrackError, orbit
-
-        if not self.cameras:
-            raise TrackError("the package has no cameras to orbit among; give a --track in a file")
-        rig = layout(self.cameras)
-        azimuths, elevations = np.array([rig.angles(camera) for camera in self.cameras]).T
-        # Azimuths relative to the first camera's, so that no range is cut at 180 degrees.
-        azimuths = azimuths[0] + (azimuths - azimuths[0] + 180) % 360 - 180
-        level = rig.levelled()
-        track = orbit(
-            level @ rig.target,
-            count,
-            distance=rig.distance,
-            azimuths=(float(azimuths.min()), float(azimuths.max())),
-            elevations=(float(elevations.min()), float(elevations.max())),
-        )
-        back = np.eye(4)
-        back[:3, :3] = level.T
-        return [Viewpoint.from_camera_to_world(back @ v.camera_to_world()) for v in track]
+    if keys is not None and track != "orbit":
+        raise typer.BadParameter("give --track or --spline", param_hint="--spline")
+    names = [camera.name for camera in known]
+    if anchor is not None and anchor not in names:
+        reason = f"no camera {anchor!r} in the package; there are {', '.join(names) or 'none'}"
+        raise typer.BadParameter(reason, param_hint="--anchor")
+    file = None if track == "orbit" else Path(track)
+    return TrackSource(file, keys, anchor, eye, scale)
 
 
-def _shown(text: str | None, count: int, length: int | None) -> list[int]:
-    """Return which frame each image shows."""
+def _frames(text: str | None, count: int) -> list[int]:
     try:
-        once = parse_frames(text, count) if text else list(range(count))
+        return parse_frames(text, count) if text else list(range(count))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--frames") from None
-    if length is None:
-        return once
-    to_and_fro = once + once[-2:0:-1]
-    return [to_and_fro[i % len(to_and_fro)] for i in range(length)]
-
-
-def _camera(known: Sequence[Camera], size: tuple[int, int] | None, degrees: float | None) -> Camera:
-    """Return the image's intrinsics: as asked, else those of the package's first camera."""
-    import numpy as np
-
-    from nmc_framework.cameras import Camera
-
-    if size is None:
-        size = (known[0].width, known[0].height) if known else _SIZE
-    if degrees is None:
-        degrees = _FIELD_OF_VIEW
-        if known:
-            degrees = float(np.degrees(2 * np.arctan(0.5 * known[0].width / known[0].fx)))
-    return Camera.from_field_of_view(degrees, *size, np.eye(4), "user")
 
 
 def _counted(images: Iterator[Any], total: int, progress: Any) -> Iterator[Any]:

@@ -1,11 +1,11 @@
-"""``nmc train``: frames and cameras to a package of chained models (clauses 5.2 and 5.3)."""
+"""``nmc train``: frames and cameras to a chain of models (clauses 5.2 and 5.3)."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -21,17 +21,20 @@ from nmc_tools.commands.framework import (
     parse_device,
     parse_size,
 )
-from nmc_tools.commands.options import EffortOption, ForceOption, OutputPath
-from nmc_tools.terminal import err, print_json, say, size_text
+from nmc_tools.commands.options import EffortOption, ForceOption
+from nmc_tools.terminal import err, print_json, refuse_input, say, size_text
 
 if TYPE_CHECKING:
     from nmc_framework.evaluation import HeldOut
+    from nmc_framework.evaluation.board import Board
     from nmc_framework.models import RadianceModel
-    from nmc_framework.training import Progress, Schedule, TrainedFrame
+    from nmc_framework.training import CheckpointFolder, Progress, Schedule, Store, TrainedFrame
 
 
 def train(
-    output: OutputPath,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The package, or the folder of checkpoints.")
+    ],
     folder: Annotated[
         Path | None, typer.Argument(metavar="FRAMES", help="A folder that nmc capture wrote.")
     ] = None,
@@ -61,11 +64,25 @@ def train(
     exclude_front: Annotated[int | None, typer.Option(min=0, help="The first so many.")] = None,
     exclude_back: Annotated[int | None, typer.Option(min=0, help="The last so many.")] = None,
     exclude_like: Annotated[str | None, typer.Option(help="Layers whose name matches.")] = None,
+    exclude_auto: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", help="Each frame its own: those the loss misses least, such as 0.1."
+        ),
+    ] = None,
     reading: Annotated[
         Literal["table", "code"],
         typer.Option(help="Excluded layers are frozen (table 5-1), or alone learn (table 5-2)."),
     ] = "table",
     seed: Annotated[int, typer.Option(min=0, help="All that is random follows from it.")] = 0,
+    as_: Annotated[
+        Literal["package", "checkpoints"],
+        typer.Option("--as", help="One package, or a folder with one safetensors file a frame."),
+    ] = "package",
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write loss, PSNR, step size, held-out views there."),
+    ] = None,
     key_every: Annotated[
         int, typer.Option(min=0, help="A key frame every so many frames; 0: the first only.")
     ] = DEFAULT_KEY_EVERY,
@@ -76,7 +93,7 @@ def train(
     force: ForceOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a record of each frame.")] = False,
 ) -> None:
-    """Train one model a frame, each from the one before, straight into a package.
+    """Train one model a frame, each from the one before, into a package or a folder.
 
     Each frame is on disk before the next begins; after a kill the same command with --resume
     makes what an uninterrupted run would have made.
@@ -88,13 +105,17 @@ def train(
       nmc train frames/ -o room.nmc --held-out cam_3 --exclude-layers 6,7 --seed 1
 
       nmc train frames/ -o room.nmc --family voxel_grid --set 'cells=[12,24,48]' --resume
+
+      nmc train frames/ -o checkpoints/ --as checkpoints --tensorboard logs/
+
+      nmc train --scene -o scene.nmc --frames 5 --exclude-auto 0.1
     """
     choices = (exclude_layers, exclude_front, exclude_back, exclude_like)
-    if sum(choice is not None for choice in choices) > 1:
+    if sum(choice is not None for choice in (*choices, exclude_auto)) > 1:
         raise typer.BadParameter("choose one of the --exclude options")
     with framework(folder or output):
-        import nmc
-        from nmc_framework.training import Schedule
+        from nmc_framework.evaluation.board import Board
+        from nmc_framework.training import AutoFreezing, Schedule
 
         footage = open_footage(
             folder, scene=scene, cameras=cameras, size=parse_size(size), frames=frames, rate=fps
@@ -102,25 +123,68 @@ def train(
         rig = footage.split(held_out)
         model = _model(family, configuration, set_, footage, seed).to(parse_device(device))
         schedule = Schedule(first=iterations, later=later, rays=rays, reading=reading, seed=seed)
-        schedule = replace(schedule, exclude_layers=_excluded(model, *choices))
+        auto = None if exclude_auto is None else AutoFreezing(exclude_auto)
+        schedule = replace(schedule, exclude_layers=_excluded(model, *choices), auto=auto)
         _check_freezing(model, schedule)
-        run = _Run(footage, rig[0], rig[1], model, schedule)
-        parameters = {name for name, _ in model.named_parameters()}
-        with nmc.Writer(
-            output,
-            key_every=key_every,
-            effort=effort,
-            family=model.family,
-            configuration=model.configuration,
-            layers=model.layer_of(),
-            buffers=[name for name in model.state_dict() if name not in parameters],
-            timescale=footage.rate,
-            resume=resume,
-            overwrite=force,
-        ) as writer:
-            done = len(writer)
-            records = run.into(writer)
-        _summary(output, records, done, footage, as_json=as_json)
+        with ExitStack() as stack:
+            between = max(1, footage.count // 8)
+            board = (
+                stack.enter_context(Board(tensorboard, schedule, frames_between=between))
+                if tensorboard
+                else None
+            )
+            run = _Run(footage, rig[0], rig[1], model, schedule, board)
+            if as_ == "checkpoints":
+                store = _folder(output, model, resume=resume, force=force)
+                done = len(store)
+                records = run.into(store)
+            else:
+                done, records = _package(
+                    run, output, key_every=key_every, effort=effort, resume=resume, overwrite=force
+                )
+        sizes = _folder_sizes(store) if as_ == "checkpoints" else _package_sizes(output)
+        _summary(output, records, done, footage.rate, sizes, as_json=as_json)
+
+
+def _package(run: _Run, output: Path, **options: Any) -> tuple[int, list[dict[str, Any]]]:
+    """Train into a package; return how many frames it had, and the records of the new ones."""
+    import nmc
+    from nmc_framework.training import PackageStore
+
+    model = run.model
+    parameters = {name for name, _ in model.named_parameters()}
+    with nmc.Writer(
+        output,
+        family=model.family,
+        configuration=model.configuration,
+        layers=model.layer_of(),
+        buffers=[name for name in model.state_dict() if name not in parameters],
+        timescale=run.footage.rate,
+        **options,
+    ) as writer:
+        done = len(writer)
+        writer.set_cameras(package_cameras(run.footage.rig))
+        records = run.into(PackageStore(writer))
+        if run.held_out:
+            # Frames of an earlier run were not scored in this one: nmc evaluate does it.
+            scored = list(range(done, len(writer)))
+            writer.set_quality(run.quality.record(scored, len(writer)))
+    return done, records
+
+
+def _folder(output: Path, model: RadianceModel, *, resume: bool, force: bool) -> CheckpointFolder:
+    """Open the folder; what an earlier run left there is gone on with, or removed, on request."""
+    from nmc_framework.training import CheckpointFolder
+
+    if output.is_file():
+        refuse_input("host/exists", str(output), "", "checkpoints go into a folder")
+    if force and not resume:
+        for path in [*output.glob("frame_*.safetensors"), output / "chain.json"]:
+            path.unlink(missing_ok=True)
+    if (output / "chain.json").exists() and not resume:
+        hint = "go on with --resume, or begin again with --force"
+        refuse_input("host/exists", str(output), "", hint)
+    return CheckpointFolder(output, model)
 
 
 @dataclass
@@ -132,42 +196,42 @@ class _Run:
     held_out: list[str]
     model: RadianceModel
     schedule: Schedule
+    board: Board | None = None
+    quality: HeldOut = field(init=False)
 
-    def into(self, writer: Any) -> list[dict[str, Any]]:
-        """Train what the writer has not got, and return a record of each new frame."""
-        import numpy as np
-
-        import nmc
+    def __post_init__(self) -> None:
         from nmc_framework.evaluation import HeldOut
-        from nmc_framework.training import PackageStore, train_into
 
-        start = len(writer)
-        writer.set_cameras(package_cameras(self.footage.rig))
-        quality = HeldOut(self.footage.cameras(self.held_out))
+        self.quality = HeldOut(self.footage.cameras(self.held_out))
+
+    def into(self, store: Store) -> list[dict[str, Any]]:
+        """Train what the store has not got, and return a record of each new frame."""
+        from nmc_framework.training import train_into
+
         views = self.footage.views
         records = []
-        with _bar(self.schedule, start, self.footage.count) as report:
+        with _bar(self.schedule, len(store), self.footage.count) as shown:
             for frame in train_into(
-                PackageStore(writer),
+                store,
                 self.model,
                 self.footage.cameras(self.training),
                 lambda first: views(self.training, first),
                 self.schedule,
-                report=report,
+                report=self._report(shown),
             ):
-                records.append(self._record(frame, quality))  # noqa: PERF401  # trains for minutes
-        if self.held_out:
-            # Frames of an earlier run were not scored in this one: nmc evaluate does it.
-            unknown = np.full((start, len(self.held_out)), np.nan)
-            if records:
-                measured = quality.quality()["metrics"]
-            else:
-                measured = {"psnr": unknown[:0], "ssim": unknown[:0]}
-            tables = {name: np.concatenate([unknown, table]) for name, table in measured.items()}
-            writer.set_quality(nmc.Quality(views=self.held_out, metrics=tables))
+                records.append(self._record(frame))  # noqa: PERF401  # trains for minutes
         return records
 
-    def _record(self, frame: TrainedFrame, quality: HeldOut) -> dict[str, Any]:
+    def _report(self, shown: Callable[[Progress], None] | None) -> Callable[[Progress], None]:
+        told = [each for each in (shown, self.board.step if self.board else None) if each]
+
+        def report(progress: Progress) -> None:
+            for each in told:
+                each(progress)
+
+        return report
+
+    def _record(self, frame: TrainedFrame) -> dict[str, Any]:
         record: dict[str, Any] = {
             "frame": frame.index,
             "iterations": frame.iterations,
@@ -175,11 +239,15 @@ class _Run:
             "loss": frame.loss,
             "frozen_layers": list(frame.freezing.exclude_layers),
         }
+        scores, views = {}, {}
         if self.held_out:
             truths = next(islice(self.footage.views(self.held_out, frame.index), 1)).images
-            quality.score(self.model, frame.index, truths)
-            record |= {m: quality.mean(frame.index, m) for m in ("psnr", "ssim")}
-        return record
+            images = self.quality.score(self.model, frame.index, truths)
+            views = dict(zip(self.held_out, images, strict=True))
+            scores = {m: self.quality.mean(frame.index, m) for m in ("psnr", "ssim")}
+        if self.board:
+            self.board.frame(frame.index, scores, views)
+        return record | scores
 
 
 def _model(
@@ -262,20 +330,36 @@ def _bar(
         yield report
 
 
-def _summary(
-    output: Path, records: list[dict[str, Any]], done: int, footage: Footage, *, as_json: bool
-) -> None:
+def _package_sizes(output: Path) -> dict[str, int]:
     import nmc
 
     with nmc.open(output) as sequence:
         raw = sum(frame.state_bytes for frame in sequence.frames)
-        size, count = sequence.size, len(sequence)
+        return {"frames": len(sequence), "raw_bytes": raw, "bytes": sequence.size}
+
+
+def _folder_sizes(store: CheckpointFolder) -> dict[str, int]:
+    count = len(store)
+    raw = count * sum(array.nbytes for array in store[0].values()) if count else 0
+    size = sum(path.stat().st_size for path in store.folder.glob("frame_*.safetensors"))
+    return {"frames": count, "raw_bytes": raw, "bytes": size}
+
+
+def _summary(
+    output: Path,
+    records: list[dict[str, Any]],
+    done: int,
+    rate: int,
+    sizes: dict[str, int],
+    *,
+    as_json: bool,
+) -> None:
     if as_json:
-        whole = {"path": str(output), "frames": count, "raw_bytes": raw, "bytes": size}
-        print_json(whole | {"resumed_at": done or None, "rate": footage.rate, "trained": records})
+        whole = {"path": str(output), **sizes, "resumed_at": done or None, "rate": rate}
+        print_json(whole | {"trained": records})
         return
     scored = [record["psnr"] for record in records if "psnr" in record]
     quality = f", {sum(scored) / len(scored):.2f} dB on held-out views" if scored else ""
     went_on = f" ({done} of them before)" if done else ""
-    sizes = f"{size_text(raw)} of models in {size_text(size)}"
-    say(f"{output}: {count} frames{went_on}, {sizes}{quality}")
+    told = f"{size_text(sizes['raw_bytes'])} of models in {size_text(sizes['bytes'])}"
+    say(f"{output}: {sizes['frames']} frames{went_on}, {told}{quality}")

@@ -7,15 +7,34 @@ models that OpenCV's coefficients can say are mapped; the others are refused by 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from nmc_framework.cameras.camera import Camera, FloatArray
+from nmc_framework.cameras.formats.colmap_rigs import binary_poses, text_poses
+from nmc_framework.cameras.formats.colmap_values import (
+    cursor,
+    lines,
+    quaternion_from_rotation,
+    rotation_from_quaternion,
+)
 from nmc_framework.cameras.formats.document import ConversionError, Lens, RigDocument
+
+__all__ = [
+    "MODEL_NAMES",
+    "Sensor",
+    "model_of",
+    "quaternion_from_rotation",
+    "read_binary",
+    "read_text",
+    "rotation_from_quaternion",
+    "sensor_of",
+    "write_binary",
+    "write_text",
+]
 
 Values = tuple[float, ...]
 
@@ -33,10 +52,13 @@ _MODELS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
 )
 _BY_NAME = {name: (number, members) for number, name, members in _MODELS}
 _BY_NUMBER = {number: name for number, name, _ in _MODELS}
+MODEL_NAMES = tuple(_BY_NAME)
 
 
 @dataclass(frozen=True)
-class _Sensor:
+class Sensor:
+    """Intrinsics and lens of one COLMAP camera, sizes and lengths in pixels."""
+
     width: int
     height: int
     fx: float
@@ -47,20 +69,25 @@ class _Sensor:
 
 
 def read_text(folder: Path) -> RigDocument:
-    """Read ``cameras.txt`` and ``images.txt``; images keep the file's order."""
+    """Read ``cameras.txt`` and ``images.txt``; images keep the file's order.
+
+    Where there are ``rigs.txt`` and ``frames.txt``, poses are theirs.
+    """
+    posed = text_poses(folder)
     sensors = {}
-    for line in _lines(folder / "cameras.txt"):
+    for line in lines(folder / "cameras.txt"):
         number, model, width, height, *values = line.split()
-        sensors[int(number)] = _sensor(
+        sensors[int(number)] = sensor_of(
             model, int(width), int(height), tuple(float(v) for v in values)
         )
     cameras, lenses = [], []
     # Every other line lists an image's points; it may be empty, so blank lines count.
-    for line in _lines(folder / "images.txt", keep_blank=True)[::2]:
-        _, *numbers, sensor_number, name = line.split(maxsplit=9)
+    for line in lines(folder / "images.txt", keep_blank=True)[::2]:
+        image, *numbers, sensor_number, name = line.split(maxsplit=9)
         sensor = _known(sensors, int(sensor_number), name)
         pose = tuple(float(number) for number in numbers)
-        cameras.append(_camera(sensor, pose[:4], pose[4:7], name.strip()))
+        placed = _camera(sensor, pose[:4], pose[4:7], name.strip())
+        cameras.append(_in_frame(placed, posed, int(image)))
         lenses.append(sensor.lens)
     return RigDocument(tuple(cameras), tuple(lenses))
 
@@ -71,7 +98,7 @@ def write_text(folder: Path, document: RigDocument) -> None:
     sensors = ["# CAMERA_ID, MODEL, WIDTH, HEIGHT, PARAMS[]"]
     images = ["# IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME", "# POINTS2D[]"]
     for index, (camera, lens) in enumerate(_pairs(document), start=1):
-        model, values = _parameters(camera, lens)
+        model, values = model_of(camera, lens)
         numbers = " ".join(repr(float(v)) for v in values)
         sensors.append(f"{index} {model} {camera.width} {camera.height} {numbers}")
         quaternion, translation = _world_to_camera(camera)
@@ -85,12 +112,15 @@ def write_text(folder: Path, document: RigDocument) -> None:
 def read_binary(folder: Path) -> RigDocument:
     """Read ``cameras.bin`` and ``images.bin``.
 
+    Where there are ``rigs.bin`` and ``frames.bin``, poses are theirs.
+
     Raises
     ------
     ConversionError
         When a file ends early, or uses a camera model that is not known here.
     """
-    take = _cursor(folder / "cameras.bin")
+    posed = binary_poses(folder)
+    take = cursor(folder / "cameras.bin")
     sensors = {}
     for _ in range(take("<Q")[0]):
         number, model_number, width, height = take("<iiQQ")
@@ -98,8 +128,8 @@ def read_binary(folder: Path) -> RigDocument:
         if model is None:
             raise ConversionError(f"cameras.bin: camera model number {model_number} is not known")
         values = take(f"<{len(_BY_NAME[model][1])}d")
-        sensors[int(number)] = _sensor(model, int(width), int(height), values)
-    take = _cursor(folder / "images.bin")
+        sensors[int(number)] = sensor_of(model, int(width), int(height), values)
+    take = cursor(folder / "images.bin")
     cameras: list[Camera] = []
     lenses: list[Lens] = []
     for _ in range(take("<Q")[0]):
@@ -110,7 +140,8 @@ def read_binary(folder: Path) -> RigDocument:
         name = letters.decode("utf-8", errors="replace")
         take(f"<{24 * take('<Q')[0]}x")
         sensor = _known(sensors, record[8], name)
-        cameras.append(_camera(sensor, record[1:5], record[5:8], name))
+        placed = _camera(sensor, record[1:5], record[5:8], name)
+        cameras.append(_in_frame(placed, posed, int(record[0])))
         lenses.append(sensor.lens)
     return RigDocument(tuple(cameras), tuple(lenses))
 
@@ -121,7 +152,7 @@ def write_binary(folder: Path, document: RigDocument) -> None:
     count = struct.pack("<Q", len(document.cameras))
     sensors, images = [count], [count]
     for index, (camera, lens) in enumerate(_pairs(document), start=1):
-        model, values = _parameters(camera, lens)
+        model, values = model_of(camera, lens)
         head = struct.pack("<iiQQ", index, _BY_NAME[model][0], camera.width, camera.height)
         sensors += [head, struct.pack(f"<{len(values)}d", *values)]
         quaternion, translation = _world_to_camera(camera)
@@ -132,41 +163,14 @@ def write_binary(folder: Path, document: RigDocument) -> None:
     (folder / "points3D.bin").write_bytes(struct.pack("<Q", 0))
 
 
-def rotation_from_quaternion(quaternion: Sequence[float]) -> FloatArray:
-    """Return the rotation of a Hamilton quaternion (w, x, y, z) of any length, (3, 3)."""
-    values = np.asarray(quaternion, dtype=np.float64)
-    norm = np.linalg.norm(values)
-    if not np.isfinite(norm) or norm == 0:
-        raise ConversionError(f"the quaternion {tuple(quaternion)} is no rotation")
-    w, x, y, z = values / norm
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
+def sensor_of(model: str, width: int, height: int, values: Values) -> Sensor:
+    """Return the intrinsics that the parameters ``values`` of a COLMAP camera model mean.
 
-
-def quaternion_from_rotation(rotation: FloatArray) -> FloatArray:
-    """Return the Hamilton quaternion (w, x, y, z), w ≥ 0, of a rotation (Shepperd 1978)."""
-    r = rotation
-    trace = float(np.trace(r))
-    choice = int(np.argmax([trace, r[0, 0], r[1, 1], r[2, 2]]))
-    if choice == 0:
-        q = np.array([1 + trace, r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]])
-    else:
-        i = choice - 1
-        j, k = (i + 1) % 3, (i + 2) % 3
-        q = np.empty(4)
-        q[0] = r[k, j] - r[j, k]
-        q[1 + i] = 1 + r[i, i] - r[j, j] - r[k, k]
-        q[1 + j], q[1 + k] = r[j, i] + r[i, j], r[k, i] + r[i, k]
-    unit: FloatArray = q / np.linalg.norm(q) * (1.0 if q[0] >= 0 else -1.0)
-    return unit
-
-
-def _sensor(model: str, width: int, height: int, values: Values) -> _Sensor:
+    Raises
+    ------
+    ConversionError
+        When the model cannot be converted, or has another number of parameters.
+    """
     if model not in _BY_NAME:
         raise ConversionError(
             f"the COLMAP camera model {model} cannot be converted; known are {', '.join(_BY_NAME)}"
@@ -181,10 +185,11 @@ def _sensor(model: str, width: int, height: int, values: Values) -> _Sensor:
     fx, fy = (named.pop("fx"), named.pop("fy")) if focal is None else (focal, focal)
     cx, cy = named.pop("cx"), named.pop("cy")
     kind = "opencv_fisheye" if "FISHEYE" in model else "opencv" if named else "pinhole"
-    return _Sensor(width, height, fx, fy, cx, cy, Lens(kind, named))
+    return Sensor(width, height, fx, fy, cx, cy, Lens(kind, named))
 
 
-def _parameters(camera: Camera, lens: Lens) -> tuple[str, Values]:
+def model_of(camera: Camera, lens: Lens) -> tuple[str, Values]:
+    """Return the COLMAP camera model that says a lens, and its parameters."""
     if lens.model == "opencv_fisheye":
         model = "OPENCV_FISHEYE"
     elif lens.straight:
@@ -196,7 +201,7 @@ def _parameters(camera: Camera, lens: Lens) -> tuple[str, Values]:
 
 
 def _camera(
-    sensor: _Sensor, quaternion: Sequence[float], shift: Sequence[float], name: str
+    sensor: Sensor, quaternion: Sequence[float], shift: Sequence[float], name: str
 ) -> Camera:
     matrix = np.eye(4)
     matrix[:3, :3] = rotation_from_quaternion(quaternion).T
@@ -205,12 +210,21 @@ def _camera(
     return Camera(s.fx, s.fy, s.cx, s.cy, s.width, s.height, matrix, name)
 
 
+def _in_frame(camera: Camera, posed: dict[int, FloatArray] | None, image: int) -> Camera:
+    """Return the camera where its frame puts it; as it is where there are no frames."""
+    if posed is None:
+        return camera
+    if image not in posed:
+        raise ConversionError(f"image {camera.name!r} belongs to no frame")
+    return camera.at(np.linalg.inv(posed[image]))
+
+
 def _world_to_camera(camera: Camera) -> tuple[FloatArray, FloatArray]:
     rotation = camera.rotation.T
     return quaternion_from_rotation(rotation), -rotation @ camera.centre
 
 
-def _known(sensors: dict[int, _Sensor], number: int, image: str) -> _Sensor:
+def _known(sensors: dict[int, Sensor], number: int, image: str) -> Sensor:
     if number not in sensors:
         raise ConversionError(f"image {image!r} names camera {number}, which is not listed")
     return sensors[number]
@@ -222,26 +236,3 @@ def _pairs(document: RigDocument) -> Iterator[tuple[Camera, Lens]]:
 
 def _file_name(camera: Camera, index: int) -> str:
     return camera.name or f"image_{index:04d}"
-
-
-def _lines(path: Path, *, keep_blank: bool = False) -> list[str]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if not line.startswith("#") and (keep_blank or line.strip())]
-
-
-def _cursor(path: Path) -> Callable[[str], tuple[Any, ...]]:
-    data = path.read_bytes()
-    position = 0
-
-    def take(layout: str) -> tuple[Any, ...]:
-        nonlocal position
-        size = struct.calcsize(layout)
-        if position + size > len(data):
-            raise ConversionError(
-                f"{path.name} ends at byte {len(data)}, in the middle of a record"
-            )
-        values = struct.unpack_from(layout, data, position)
-        position += size
-        return values
-
-    return take

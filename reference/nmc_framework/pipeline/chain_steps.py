@@ -1,0 +1,206 @@
+"""The steps from frames to a checked package of chained models (clauses 5.2 to 5.4)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nmc_framework.pipeline.footage_steps import BOUNDS
+from nmc_framework.pipeline.step import PipelineError, Task, usable_device
+
+if TYPE_CHECKING:
+    from nmc_framework.cameras import Camera
+    from nmc_framework.cameras.formats import RigDocument
+    from nmc_framework.capture.folder import CapturedFrames
+    from nmc_framework.models import RadianceModel
+    from nmc_framework.training import Schedule
+
+PACKAGE = "chain.nmc"
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """What the step ``cameras`` left: pictures, their cameras, and which of these test.
+
+    ``bounds`` are the corners of the cuboid of reconstructed points, where there are any.
+    """
+
+    captured: CapturedFrames
+    rig: RigDocument
+    held_out: tuple[str, ...]
+    bounds: list[list[float]] | None = None
+
+    @property
+    def training(self) -> tuple[str, ...]:
+        """The names of the cameras to train with."""
+        return tuple(c.name for c in self.rig.cameras if c.name not in self.held_out)
+
+    def cameras(self, names: tuple[str, ...]) -> list[Camera]:
+        """Return cameras by name."""
+        known = {camera.name: camera for camera in self.rig.cameras}
+        return [known[name] for name in names]
+
+
+def open_frames(folder: Path) -> Frames:
+    """Open the folder of the step ``cameras``."""
+    from nmc_framework.cameras.formats import native
+    from nmc_framework.capture.folder import CAMERAS, read_capture
+
+    held_out = json.loads((folder / "held_out.json").read_text(encoding="utf-8"))
+    path = folder / BOUNDS
+    bounds = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    return Frames(read_capture(folder), native.read(folder / CAMERAS), tuple(held_out), bounds)
+
+
+def train(task: Task) -> Mapping[str, Any]:
+    """Train one model a frame, each from the one before, into a folder of checkpoints."""
+    import torch
+
+    from nmc_framework.training import CheckpointFolder, freeze, train_into
+
+    frames = open_frames(task.made_by("cameras"))
+    options = task.configuration.section("training")
+    model = _model(task, frames).to(usable_device(options["device"]))
+    schedule = _schedule(options, model)
+    # A wrong choice is refused now, not after the first frame is trained.
+    freeze(model, model.layers(), schedule.exclude_layers, schedule.reading)
+    store = CheckpointFolder(task.folder, model)
+    count = len(frames.captured)
+    total = schedule.first + (count - 1) * schedule.later
+    names = frames.training
+    losses = {}
+    with torch.random.fork_rng():
+        for frame in train_into(
+            store,
+            model,
+            frames.cameras(names),
+            lambda first: frames.captured.views(names, first),
+            schedule,
+            report=lambda p: task.report(
+                p.iteration + (schedule.first + (p.frame - 1) * schedule.later if p.frame else 0),
+                total,
+            ),
+        ):
+            losses[frame.index] = frame.loss
+    if len(store) < count:
+        raise PipelineError(f"{len(store)} of {count} frames were trained")
+    told: dict[str, Any] = {"frames": count, "family": model.family}
+    if losses:
+        told["last_loss"] = round(losses[max(losses)], 6)
+    return told
+
+
+def _model(task: Task, frames: Frames) -> RadianceModel:
+    from nmc_framework.cameras import CameraError
+    from nmc_framework.cameras.layout import layout
+    from nmc_framework.models import build, family
+    from nmc_framework.scene import BACKGROUND
+    from nmc_framework.scene import BOUNDS as SCENE_BOUNDS
+
+    options = task.configuration.section("model")
+    known = family(options["family"]).defaults()
+    own: dict[str, Any] = {}
+    # The embedded scene's extent is known in its own coordinates, not in those of an estimated rig.
+    filmed = "scene" in task.configuration.section("source")
+    if filmed:
+        own["background"] = list(BACKGROUND)
+    if filmed and "sfm" not in task.configuration.section("cameras"):
+        own["bounds"] = [list(corner) for corner in SCENE_BOUNDS]
+    elif frames.bounds is not None:
+        own["bounds"] = frames.bounds
+    else:
+        # Without a common target: the family's own, or what the configuration says.
+        with suppress(CameraError):
+            own["bounds"] = layout(frames.rig.cameras).bounds()
+    chosen = {name: value for name, value in own.items() if name in known}
+    seed = task.configuration.section("training")["seed"]
+    return build(options["family"], chosen | dict(options["configuration"]), seed=seed)
+
+
+def _schedule(options: Mapping[str, Any], model: RadianceModel) -> Schedule:
+    from nmc_framework.training import AutoFreezing, Schedule, back, front, matching
+
+    layers = model.layers()
+    share = options.get("exclude_auto")
+    excluded = tuple(options.get("exclude_layers", ()))
+    if "exclude_front" in options:
+        excluded = front(layers, options["exclude_front"])
+    elif "exclude_back" in options:
+        excluded = back(layers, options["exclude_back"])
+    elif "exclude_like" in options:
+        excluded = matching(model, layers, options["exclude_like"])
+    return Schedule(
+        first=options["first"],
+        later=options["later"],
+        rays=options["rays"],
+        learning_rate=options.get("learning_rate"),
+        later_learning_rate=options.get("later_learning_rate"),
+        exclude_layers=excluded,
+        reading=options["reading"],
+        auto=None if share is None else AutoFreezing(give_up=share),
+        seed=options["seed"],
+    )
+
+
+def package(task: Task) -> Mapping[str, Any]:
+    """Put the checkpoints into one package, with what training them took."""
+    import nmc
+    from nmc_framework.cameras.packaged import manifest_cameras
+    from nmc_framework.models import build
+    from nmc_framework.training import CheckpointFolder
+
+    frames = open_frames(task.made_by("cameras"))
+    checkpoints = task.made_by("train")
+    head = json.loads((checkpoints / "chain.json").read_text(encoding="utf-8"))
+    model = build(head["family"], head["configuration"])
+    store = CheckpointFolder(checkpoints, model)
+    parameters = {name for name, _ in model.named_parameters()}
+    options = task.configuration.section("package")
+    path = task.folder / PACKAGE
+    with nmc.Writer(
+        path,
+        key_every=options["key_every"],
+        effort=options["effort"],
+        profile=options["profile"],
+        family=model.family,
+        configuration=model.configuration,
+        layers=model.layer_of(),
+        buffers=[name for name in model.state_dict() if name not in parameters],
+        timescale=frames.captured.rate,
+    ) as writer:
+        writer.set_cameras(manifest_cameras(frames.rig))
+        for index in range(len(store)):
+            record = store.record(index)
+            writer.append(
+                store[index],
+                presentation_time=index,
+                requires_grad=record["requires_grad"],
+                exclude_layers=record["exclude_layers"],
+                iterations=record["iterations"],
+                seconds=record["seconds"],
+                trained_from_previous=index > 0,
+            )
+            task.report(index + 1, len(store))
+    with nmc.open(path) as sequence:
+        raw = sum(frame.state_bytes for frame in sequence.frames)
+        size = sequence.size
+    return {"frames": len(store), "raw_bytes": raw, "bytes": size, "ratio": round(raw / size, 4)}
+
+
+def check(task: Task) -> Mapping[str, Any]:
+    """Check the package: structure, integrity, every decoded state, what was frozen."""
+    import nmc
+
+    decode = task.configuration.section("check")["decode"]
+    path = task.made_by("package") / PACKAGE
+    report = nmc.check(path, decode=decode, progress=task.report)
+    text = json.dumps(report.to_json(), indent=1) + "\n"
+    (task.folder / "report.json").write_text(text, encoding="utf-8")
+    if not report.accepted:
+        first = next(found for found in report.findings if found.severity == "error")
+        raise PipelineError(f"the package is refused: {first.code} at {first.place}")
+    return {"accepted": True, "decoded": report.decoded, "findings": len(report.findings)}

@@ -1,0 +1,244 @@
+"""The steps from footage to frames with their cameras (clause 5.1)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nmc_framework.pipeline.step import PipelineError, Task
+
+if TYPE_CHECKING:
+    from nmc_framework.cameras.formats import RigDocument
+    from nmc_framework.capture import Source
+    from nmc_framework.capture.folder import CapturedFrames
+
+#: What a camera's videos show, (width, height) by name, as its parameters mean it.
+_SIZES = "sizes.json"
+#: The cuboid of the points that were found with the cameras, where these were estimated.
+BOUNDS = "bounds.json"
+#: The embedded scene on video, with its true cameras.
+_SCENE = "scene"
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """Return (width, height) of a text such as ``320x180``, which the schema has checked."""
+    if text is None:
+        return None
+    width, _, height = text.partition("x")
+    return int(width), int(height)
+
+
+def capture(task: Task) -> Mapping[str, Any]:
+    """Bring the pictures of all cameras together, frame by frame."""
+    from nmc_framework.capture import picture_sizes, read_frames, synchronise
+    from nmc_framework.capture.folder import synchrony_record, write_capture
+
+    options = task.configuration.section("source")
+    sources = _sources(task)
+    tolerance = options.get("tolerance_ms")
+    synchrony = synchronise(
+        sources,
+        by=options["by"],
+        reference=options.get("reference"),
+        tolerance=None if tolerance is None else tolerance / 1000,
+    )
+    every, limit = options["every"], options.get("limit")
+    total = len(synchrony.instants[::every][:limit])
+    frames = read_frames(
+        sources, synchrony, every=every, limit=limit, size=parse_size(options.get("size"))
+    )
+    names = [source.name for source in sources]
+    written = write_capture(
+        task.folder, names, frames, synchrony, report=lambda done: task.report(done, total)
+    )
+    (task.folder / _SIZES).write_text(json.dumps(picture_sizes(sources)) + "\n", encoding="utf-8")
+    record = synchrony_record(synchrony)
+    worst = max((c["worst_skew"] or 0.0 for c in record["cameras"]), default=0.0)
+    return {
+        "frames": len(written),
+        "cameras": len(names),
+        "rate": written.rate,
+        "dropped": len(record["dropped"]),
+        "worst_skew_ms": round(1000 * worst, 3),
+    }
+
+
+def _sources(task: Task) -> list[Source]:
+    from nmc_framework.capture import open_sources
+
+    options = task.configuration.section("source")
+    if "scene" in options:
+        return open_sources(_film(task, options["scene"]))
+    files = task.configuration.files
+    paths = [path for place, path in files.items() if place.startswith("source.videos")]
+    folder = task.configuration.file("source.folder")
+    stamps = task.configuration.file("source.stamps")
+    return open_sources([folder] if folder else paths, rate=options["rate"], stamps=stamps)
+
+
+def _film(task: Task, options: Mapping[str, Any]) -> list[Path]:
+    from nmc_framework.scene import arc_rig, film
+
+    size = parse_size(options["size"])
+    assert size is not None
+    rig = arc_rig(options["cameras"], options["held_out"], size)
+    return film(task.folder / _SCENE, rig.cameras, options["frames"], options["rate"])
+
+
+def cameras(task: Task) -> Mapping[str, Any]:
+    """Find the cameras, and leave frames free of distortion with the cameras of these."""
+    from nmc_framework.capture.folder import read_capture, straight_rig
+
+    captured = read_capture(task.made_by("capture"))
+    options = task.configuration.section("cameras")
+    told: dict[str, Any] = {"method": "imported"}
+    if "sfm" in options:
+        rig, told = _estimated(task, captured, options["sfm"])
+    else:
+        rig = _imported(task, captured)
+    held_out = _held_out(task, rig, options.get("held_out"))
+    straight = straight_rig(rig)
+    _write_frames(task, captured, rig, straight, parse_size(options.get("size")))
+    (task.folder / "held_out.json").write_text(json.dumps(held_out) + "\n", encoding="utf-8")
+    narrowed = _narrowed(rig, straight)
+    if narrowed:
+        told["narrowed"] = narrowed
+    return {"cameras": len(rig.cameras), "held_out": held_out, **told}
+
+
+def _imported(task: Task, captured: CapturedFrames) -> RigDocument:
+    path = task.configuration.file("cameras.file")
+    if path is None:
+        path = captured.folder / _SCENE / "cameras.json"
+    return _matched(task, captured, path)
+
+
+def _matched(task: Task, captured: CapturedFrames, path: Path) -> RigDocument:
+    """Read cameras, and bring them into the order and to the size of the captured pictures."""
+    from nmc_framework.cameras.formats import registry
+    from nmc_framework.capture.folder import matched
+
+    sizes = json.loads((captured.folder / _SIZES).read_text(encoding="utf-8"))
+    own = {name: (int(width), int(height)) for name, (width, height) in sizes.items()}
+    chosen = task.configuration.section("cameras").get("format")
+    document = registry.read(path, chosen, next(iter(own.values())))
+    reduced = parse_size(task.configuration.section("source").get("size"))
+    return matched(document, own, reduced)
+
+
+def _estimated(
+    task: Task, captured: CapturedFrames, options: Mapping[str, Any]
+) -> tuple[RigDocument, dict[str, Any]]:
+    from nmc_framework.cameras.layout import point_bounds
+    from nmc_framework.sfm import SfmOptions, solve_rig
+
+    for frame in options["frames"]:
+        if frame >= len(captured):
+            raise PipelineError(
+                f"cameras.sfm.frames names frame {frame}; there are {len(captured)}, from 0"
+            )
+    images = {
+        name: [captured.folder / name / f"{frame:08d}.png" for frame in options["frames"]]
+        for name in captured.names
+    }
+    settings = {k: v for k, v in options.items() if k not in {"frames", "intrinsics"}}
+    known = task.configuration.file("cameras.sfm.intrinsics")
+    # Beside the results: its database is no result, and it goes on where it stopped by itself.
+    folder = task.configuration.work / "sfm"
+    if task.forced:
+        shutil.rmtree(folder, ignore_errors=True)
+    solution = solve_rig(
+        images,
+        folder,
+        options=SfmOptions(**settings),
+        intrinsics=None if known is None else _matched(task, captured, known),
+        report=lambda _, done, total: task.report(done, total),
+    )
+    fits = {fit.name: round(float(fit.error), 4) for fit in solution.errors}
+    bounds = point_bounds(solution.points.positions)
+    if bounds is not None:
+        (task.folder / BOUNDS).write_text(json.dumps(bounds) + "\n", encoding="utf-8")
+    told = {
+        "method": "estimated",
+        "reprojection_px": round(float(solution.error), 4),
+        "by_camera_px": fits,
+        "points": len(solution.points.positions),
+        "missing": list(solution.missing),
+    }
+    return solution.rig, told
+
+
+def _held_out(task: Task, rig: RigDocument, named: Sequence[str] | None) -> list[str]:
+    names = [camera.name for camera in rig.cameras]
+    if named is None and "scene" in task.configuration.section("source"):
+        return [name for name in names if name.startswith("test_")]
+    chosen = list(named or ())
+    unknown = [name for name in chosen if name not in names]
+    if unknown:
+        raise PipelineError(
+            f"cameras.held_out names {', '.join(unknown)}; there are {', '.join(names)}"
+        )
+    if len(chosen) == len(names):
+        raise PipelineError("cameras.held_out names all cameras; none is left to train with")
+    return chosen
+
+
+def _narrowed(rig: RigDocument, straight: RigDocument) -> dict[str, float]:
+    """Return by how much each camera was narrowed whose lens left pixels without a source."""
+    pairs = zip(rig.cameras, straight.cameras, strict=True)
+    return {a.name: round(float(b.fx / a.fx), 4) for a, b in pairs if b.fx != a.fx}
+
+
+def _write_frames(
+    task: Task,
+    captured: CapturedFrames,
+    rig: RigDocument,
+    straight: RigDocument,
+    size: tuple[int, int] | None,
+) -> None:
+    """Write a folder such as ``nmc capture --cameras`` leaves, of the cameras that are known."""
+    from PIL import Image
+
+    from nmc_framework.cameras.distortion import undistorted
+    from nmc_framework.cameras.formats import native
+    from nmc_framework.cameras.plot import plot_rig
+    from nmc_framework.capture.folder import CAMERAS, RECORD
+    from nmc_framework.capture.frames import reduced
+
+    count = len(captured)
+    finished = tuple(camera.resized(*size) if size else camera for camera in straight.cameras)
+    total = count * len(finished)
+    lenses = zip(rig.cameras, straight.cameras, rig.lenses, strict=True)
+    for k, (taken, ideal, lens) in enumerate(lenses):
+        folder = task.folder / taken.name
+        folder.mkdir()
+        for frame in range(count):
+            name = f"{frame:08d}.png"
+            if lens.straight and size is None:
+                _link(captured.folder / taken.name / name, folder / name)
+            else:
+                # Straightened before it is reduced: averaging hides what interpolation blurs.
+                image = captured.picture(taken.name, frame)
+                image = image if lens.straight else undistorted(image, taken, lens, ideal)
+                image = reduced(image, size) if size else image
+                Image.fromarray(image).save(folder / name)
+            task.report(k * count + frame + 1, total)
+    native.write(task.folder / CAMERAS, replace(straight, cameras=finished))
+    plot_rig(task.folder / "rig.png", finished, f"{len(finished)} cameras")
+    record = json.loads((captured.folder / RECORD).read_text(encoding="utf-8"))
+    record["cameras"] = [camera.name for camera in finished]
+    text = json.dumps(record, indent=1) + "\n"
+    (task.folder / RECORD).write_text(text, encoding="utf-8")
+
+
+def _link(source: Path, target: Path) -> None:
+    """Put a picture there without a second copy of its bytes, where the disk can."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,7 @@
+"""Structure from motion: the cameras of a rig from its own images (clause 5.1), by pycolmap."""
+
+from nmc_framework.sfm.options import SfmError, SfmOptions
+from nmc_framework.sfm.solution import CameraFit, PointCloud, RigSolution
+from nmc_framework.sfm.solve import solve_rig
+
+__all__ = ["CameraFit", "PointCloud", "RigSolution", "SfmError", "SfmOptions", "solve_rig"]

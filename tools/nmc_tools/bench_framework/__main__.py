@@ -1,0 +1,122 @@
+"""``python -m nmc_tools.bench_framework``: measures the framework; tables, a plot, the figures."""
+
+from __future__ import annotations
+
+import os
+
+# Threads that wait must sleep, as others measure on the same cores. Read by the OpenMP runtime when
+# torch is loaded, hence set before the imports below.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import argparse
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from nmc_tools.bench_framework import report, tables
+from nmc_tools.bench_framework.scene import FULL, QUICK, Scale, Stage
+from nmc_tools.terminal import err, out, progress_bar
+
+Measure = Callable[[], Mapping[str, Any]]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmark; a table that is there already is not measured again."""
+    parser = argparse.ArgumentParser(prog="make bench-framework", description=__doc__)
+    parser.add_argument("-o", "--output", type=Path, default=Path("out/bench-framework"))
+    parser.add_argument("--only", action="append", default=[], help="a table; may be repeated")
+    parser.add_argument("--again", action="store_true", help="measure what is there already, too")
+    parser.add_argument("--quick", action="store_true", help="toy sizes: tries the code only")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--readme", type=Path, help="put the tables between its marks")
+    given = parser.parse_args(arguments)
+    scale = QUICK if given.quick else FULL
+    folder: Path = given.output
+    folder.mkdir(parents=True, exist_ok=True)
+    measures = _measures(Stage(scale, folder), scale, given.workers)
+    unknown = sorted(set(given.only) - set(measures))
+    if unknown:
+        parser.error(f"no table {', '.join(unknown)}; there are {', '.join(measures)}")
+    found: dict[str, Mapping[str, Any]] = {}
+    with progress_bar("measuring", unit="tables") as progress:
+        for done, (name, measure) in enumerate(measures.items()):
+            progress(done, len(measures))
+            wanted = not given.only or name in given.only
+            figures = _kept(folder, name, scale, measure, wanted=wanted, again=given.again)
+            if figures is not None:
+                found[name] = figures
+    text = report.markdown(found)
+    (folder / "bench-framework.md").write_text(text, encoding="utf-8")
+    report.plot(found, folder / "bench-framework.png")
+    out.print(text, markup=False)
+    out.print(f"{folder}: bench-framework.md, bench-framework.png, a JSON file a table")
+    if given.readme:
+        _put_into(given.readme, text)
+
+
+def _measures(stage: Stage, scale: Scale, workers: int) -> dict[str, Measure]:
+    measures: dict[str, Measure] = {
+        "hash_grid": partial(tables.hash_grid, stage),
+        "sharing": partial(tables.sharing, stage),
+        "freezing": partial(_on_one_thread, partial(tables.freezing_families, stage)),
+        "rendering": partial(tables.rendering, stage, max(workers, 2)),
+        "memory": partial(tables.memory, stage),
+    }
+    if scale.sfm_pixels:
+        measures["sfm"] = partial(tables.sfm, stage)
+    return measures
+
+
+def _on_one_thread(measure: Measure) -> Mapping[str, Any]:
+    with _threads(1):
+        return measure()
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _kept(
+    folder: Path, name: str, scale: Scale, measure: Measure, *, wanted: bool, again: bool
+) -> Mapping[str, Any] | None:
+    """Return a table from its file where it is of this scale, else measure it and write it."""
+    path = folder / f"{name}.json"
+    mark = repr(scale)
+    if path.exists() and not (wanted and again):
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept["scale"] == mark:
+            figures: Mapping[str, Any] = kept["figures"]
+            return figures
+    if not wanted:
+        return None
+    err.print(f"measuring {name}", markup=False)
+    figures = measure()
+    text = json.dumps({"scale": mark, "figures": figures}, indent=1) + "\n"
+    path.write_text(text, encoding="utf-8")
+    return figures
+
+
+def _put_into(readme: Path, text: str) -> None:
+    """Replace what stands between the marks of this benchmark."""
+    begin, end = "<!-- bench-framework -->", "<!-- /bench-framework -->"
+    content = readme.read_text(encoding="utf-8")
+    before, found, rest = content.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise SystemExit(f"{readme} has no marks {begin} and {end} to put the tables between")
+    readme.write_text(f"{before}{begin}\n{text}{end}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

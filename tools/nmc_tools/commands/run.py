@@ -1,0 +1,129 @@
+"""``nmc run``: the whole way of clause 5 by one configuration."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nmc_tools.commands.framework import framework
+from nmc_tools.terminal import print_json, progress_bar, refuse_input, say, size_text
+
+if TYPE_CHECKING:
+    from nmc_framework.pipeline import StepReport
+
+
+def run(
+    path: Annotated[
+        Path | None, typer.Argument(metavar="CONFIG.yaml", help="What is to be done.")
+    ] = None,
+    force: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STEP", help="Do this step in any case; repeatable."),
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="STEP", help="Stop after this step.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say which steps would be done, and why.")
+    ] = False,
+    example: Annotated[
+        bool, typer.Option("--example", help="Print a commented configuration to start from.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what was done or kept, and why, as JSON.")
+    ] = False,
+) -> None:
+    """Go the whole way: capture, cameras, train, package, check, render, evaluate.
+
+    Each step leaves its results in a folder of its own in the work folder. A step is done again
+    only when its options, its version or the content of what it takes has changed; after an
+    interruption the same command goes on where it stopped, training at the last finished frame.
+
+    Examples
+    --------
+      nmc run --example > scene.yaml
+
+      nmc run scene.yaml
+
+      nmc run scene.yaml --until check --dry-run
+
+      nmc run scene.yaml --force render --json
+    """
+    if example:
+        if path is not None:
+            raise typer.BadParameter("--example takes no configuration")
+        with framework("--example"):
+            from nmc_framework.pipeline import example as text
+
+            typer.echo(text(), nl=False)
+        return
+    if path is None:
+        raise typer.BadParameter("give a configuration; nmc run --example prints one")
+    if not path.is_file():
+        refuse_input("host/not-found", str(path), "")
+    with framework(path):
+        from nmc_framework.pipeline import STEPS, read_configuration, run_steps
+
+        names = [step.name for step in STEPS]
+        for name in [*(force or ()), *([until] if until else [])]:
+            if name not in names:
+                raise typer.BadParameter(f"no step {name!r}; there are {', '.join(names)}")
+        configuration = read_configuration(path)
+        reports = []
+        for report in run_steps(
+            STEPS,
+            configuration,
+            until=until,
+            force=force or (),
+            dry=dry_run,
+            watch=lambda step: progress_bar(step, ""),
+        ):
+            reports.append(report)
+            if not as_json:
+                say(_line(report))
+        if as_json:
+            steps = [_record(report) for report in reports]
+            print_json({"path": str(path), "work": str(configuration.work), "steps": steps})
+            return
+        counts = Counter(report.action for report in reports)
+        told = ", ".join(f"{count} {action}" for action, count in counts.items())
+        say(f"{configuration.work}: {told}")
+
+
+def _line(report: StepReport) -> str:
+    told = f": {_told(report.result)}" if report.result else ""
+    if report.action == "ran":
+        return f"{report.step} ran in {report.seconds:.1f} s ({report.why}){told}"
+    if report.action == "kept":
+        return f"{report.step} kept{told}"
+    return f"{report.step} {report.action} ({report.why})"
+
+
+def _told(result: Mapping[str, Any]) -> str:
+    parts = []
+    for name, value in result.items():
+        label = name.replace("_", " ")
+        if isinstance(value, Mapping) or value in ([], None):
+            continue
+        if name in {"bytes", "raw_bytes"}:
+            parts.append(f"{label} {size_text(value)}")
+        elif isinstance(value, float):
+            parts.append(f"{label} {value:.4g}")
+        elif isinstance(value, list):
+            parts.append(f"{label} {', '.join(map(str, value))}")
+        else:
+            parts.append(f"{label} {value}")
+    return ", ".join(parts)
+
+
+def _record(report: StepReport) -> dict[str, Any]:
+    return {
+        "step": report.step,
+        "action": report.action,
+        "why": report.why,
+        "folder": str(report.folder),
+        "seconds": report.seconds,
+        "result": dict(report.result),
+    }

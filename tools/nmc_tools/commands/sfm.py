@@ -1,0 +1,284 @@
+"""``nmc sfm``: the cameras of a rig from its own images, by structure from motion (clause 5.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from nmc_tools.commands.framework import framework, require_new
+from nmc_tools.commands.options import ForceOption
+from nmc_tools.terminal import out, print_json, printable, progress_bar, refuse_input, say
+
+if TYPE_CHECKING:
+    from nmc_framework.cameras.alignment import Alignment
+    from nmc_framework.cameras.formats import RigDocument
+    from nmc_framework.sfm import RigSolution
+    from nmc_framework.sfm.pictures import Images
+
+_CAMERAS, _POINTS, _PICTURE, _REPORT, _WORK = (
+    "cameras.json",
+    "points.ply",
+    "rig.png",
+    "report.json",
+    "work",
+)
+#: What else --to writes, beside cameras.json.
+_WRITTEN_AS = {
+    "colmap": "colmap",
+    "colmap-bin": "colmap",
+    "nerfstudio": "transforms.json",
+    "blender": "transforms_train.json",
+    "instant-ngp": "transforms_ngp.json",
+    "llff": "poses_bounds.npy",
+    "miv": "miv.json",
+    "metashape": "cameras.xml",
+    "realitycapture": "cameras.csv",
+    "opencv": "opencv",
+    "arkit": "arkit",
+}
+_IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+
+
+def sfm(
+    footage: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FOOTAGE…",
+            help="A folder that nmc capture made, a video file a camera, a folder of videos or of "
+            "image folders, or one folder with an image a camera.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")],
+    frames: Annotated[
+        int, typer.Option(min=1, help="How many frames to solve from, spread over the footage.")
+    ] = 4,
+    camera_model: Annotated[
+        str, typer.Option(help="COLMAP's name of the lens model to estimate.")
+    ] = "simple_radial",
+    shared_intrinsics: Annotated[
+        bool, typer.Option("--shared-intrinsics", help="All cameras have one set of intrinsics.")
+    ] = False,
+    intrinsics: Annotated[
+        Path | None, typer.Option(help="Camera file of any format with the known intrinsics.")
+    ] = None,
+    known: Annotated[
+        Path | None,
+        typer.Option(help="Camera file of any format to align with and to compare with."),
+    ] = None,
+    extent: Annotated[
+        float | None,
+        typer.Option(min=1e-9, help="Length that errors relate to; else the known rig's diameter."),
+    ] = None,
+    target_format: Annotated[
+        str | None, typer.Option("--to", help="Write the cameras in this format as well.")
+    ] = None,
+    refine: Annotated[
+        bool, typer.Option("--refine/--no-refine", help="End with a robust bundle adjustment.")
+    ] = True,
+    allow_partial: Annotated[
+        bool,
+        typer.Option("--allow-partial", help="Leave out cameras that cannot be registered."),
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    force: ForceOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Estimate a rig's cameras, which stand still, from one frame or several.
+
+    Leaves cameras.json, points.ply, rig.png and report.json, and in work/ what is used again when
+    the same images are solved once more. Without --known the coordinates are arbitrary: structure
+    from motion knows no scale. With it the result is moved into the known rig's coordinates, and
+    cameras.json records by what, so that it can be undone.
+
+    Examples
+    --------
+      nmc sfm frames/ -o rig/
+
+      nmc sfm cam_*.mp4 -o rig/ --frames 6 --shared-intrinsics --to colmap
+
+      nmc sfm footage/ -o rig/ --known cameras.json --json
+
+      nmc sfm frames/ -o rig/ --intrinsics frames/cameras.json
+    """
+    with framework(footage[0]):
+        import pycolmap  # noqa: F401 - says at once what is missing
+
+        from nmc_framework.cameras.alignment import align
+        from nmc_framework.cameras.formats import registry
+        from nmc_framework.cameras.plot import plot_rig
+        from nmc_framework.sfm import SfmOptions, solve_rig
+
+        require_new(output / _CAMERAS, force=force)
+        options = SfmOptions(
+            camera_model=camera_model,
+            shared_intrinsics=shared_intrinsics,
+            refine=refine,
+            allow_partial=allow_partial,
+            seed=seed,
+        )
+        written = _file_of(target_format)
+        given = None if intrinsics is None else registry.read(intrinsics)
+        truth = None if known is None else registry.read(known)
+        images = _images(footage, frames)
+        with progress_bar(f"solving {output.name}", unit="") as progress:
+            solved = solve_rig(
+                images,
+                output / _WORK,
+                options,
+                intrinsics=given,
+                report=_stages(progress),
+                replace=force,
+            )
+        compared = None if truth is None else align(solved.rig, truth, extent)
+        if compared is not None:
+            solved = solved.moved(compared.similarity)
+        names = [camera.name for camera in solved.rig.cameras]
+        report = _report(solved, compared, frames=len(next(iter(images.values()))))
+        registry.write(output / _CAMERAS, solved.rig, "nmc")
+        if written is not None:
+            registry.write(output / written, _with_depths(solved), target_format)
+        solved.points.write_ply(output / _POINTS)
+        title = f"{len(names)} cameras, {len(solved.points)} points"
+        points = (solved.points.positions, solved.points.colours)
+        plot_rig(output / _PICTURE, solved.rig.cameras, title, points=points)
+        _write_report(output / _REPORT, report)
+        if as_json:
+            print_json({"path": str(output)} | report)
+            return
+        _show(solved, compared)
+        say(f"{output}: {', '.join(filter(None, (_CAMERAS, written, _POINTS, _PICTURE, _REPORT)))}")
+
+
+def _file_of(target_format: str | None) -> str | None:
+    if target_format in {None, "nmc"}:
+        return None
+    if target_format not in _WRITTEN_AS:
+        raise typer.BadParameter(
+            f"cameras cannot be written as {target_format}; there are {', '.join(_WRITTEN_AS)}",
+            param_hint="--to",
+        )
+    return _WRITTEN_AS[target_format]
+
+
+def _images(footage: Sequence[Path], frames: int) -> Images:
+    """Return the pictures of evenly spread frames, by camera."""
+    from nmc_framework.capture import VideoSource, find_sources, read_frames, synchronise
+    from nmc_framework.capture.folder import RECORD, read_capture
+
+    for path in footage:
+        if not path.exists():
+            refuse_input("input/unreadable", str(path), "there is no such file or directory")
+    first = footage[0]
+    if len(footage) == 1 and (first / RECORD).is_file():
+        captured = read_capture(first)
+        chosen = _spread(len(captured), frames)
+        return {n: [first / n / f"{k:08d}.png" for k in chosen] for n in captured.names}
+    if len(footage) == 1 and first.is_dir() and (single := _single_images(first)):
+        return single
+    sources = [
+        source
+        for path in footage
+        for source in (find_sources(path) if path.is_dir() else [VideoSource(path.stem, path)])
+    ]
+    synchrony = synchronise(sources)
+    picked = [synchrony.instants[k] for k in _spread(len(synchrony.instants), frames)]
+    views = list(read_frames(sources, replace(synchrony, instants=tuple(picked))))
+    return {source.name: [v.images[k] for v in views] for k, source in enumerate(sources)}
+
+
+def _single_images(folder: Path) -> dict[str, list[Path]]:
+    """Return one frame: the images that lie in the folder itself, each named after its camera."""
+    from natsort import natsorted
+
+    files = natsorted(path for path in folder.iterdir() if path.suffix.lower() in _IMAGES)
+    return {path.stem: [path] for path in files}
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    """Return the indices of ``wanted`` frames of ``count``, from the first on, evenly apart."""
+    number = min(count, wanted)
+    return [k * count // number for k in range(number)]
+
+
+def _stages(progress: Callable[[int, int], None]) -> Callable[[str, int, int], None]:
+    """Show three stages as thirds of one bar."""
+    stages = ("features", "matches", "cameras")
+
+    def report(stage: str, done: int, total: int) -> None:
+        share = (stages.index(stage) + done / max(total, 1)) / len(stages)
+        progress(round(100 * share), 100)
+
+    return report
+
+
+def _with_depths(solved: RigSolution) -> RigDocument:
+    """Add near and far of the points that each camera faces, for formats that hold them."""
+    import numpy as np
+
+    rows = []
+    for camera in solved.rig.cameras:
+        _, depth = camera.project(solved.points.positions)
+        ahead = depth[depth > 0]
+        rows.append(np.percentile(ahead, [0.5, 99.5]) if len(ahead) else (0.0, 1.0))
+    return replace(solved.rig, depths=np.array(rows))
+
+
+def _report(solved: RigSolution, compared: Alignment | None, *, frames: int) -> dict[str, Any]:
+    report = {"frames": frames} | solved.as_json()
+    if compared is None:
+        return report
+    known = {offset.name: offset for offset in compared.offsets}
+    for row in report["cameras"]:
+        offset = known.get(row["name"])
+        if offset is not None:
+            row |= {
+                "centre_error": offset.centre,
+                "rotation_error_degrees": offset.rotation,
+                "focal_ratio": offset.focal,
+            }
+    return report | {"alignment": compared.as_json()}
+
+
+def _write_report(path: Path, report: Mapping[str, Any]) -> None:
+    import json
+
+    path.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _show(solved: RigSolution, compared: Alignment | None) -> None:
+    table = Table("camera", box=None, padding=(0, 2, 0, 0))
+    heads = ["features", "tracks", "error px", "focal px"]
+    heads += [] if compared is None else ["centre %", "rotation °"]
+    for head in heads:
+        table.add_column(head, justify="right")
+    known = {} if compared is None else {offset.name: offset for offset in compared.offsets}
+    for fit, camera in zip(solved.errors, solved.rig.cameras, strict=True):
+        row = [str(fit.keypoints), str(fit.observations), f"{fit.error:.2f}", f"{camera.fx:.1f}"]
+        if compared is not None:
+            offset = known.get(fit.name)
+            row += (
+                ["-", "-"]
+                if offset is None
+                else [f"{100 * offset.centre / compared.extent:.2f}", f"{offset.rotation:.2f}"]
+            )
+        table.add_row(Text(printable(fit.name)), *row)
+    out.print(table)
+    say(
+        f"{len(solved.errors)} cameras, {len(solved.points)} points, "
+        f"mean reprojection error {solved.error:.2f} px"
+    )
+    if solved.missing:
+        say(f"left out, not registered: {', '.join(solved.missing)}")
+    if compared is not None:
+        say(
+            f"against the known rig: centres off by {100 * compared.mean_centre:.2f} % of "
+            f"{compared.extent:.4g} (worst {100 * compared.worst_centre:.2f} %), "
+            f"rotations by {compared.mean_rotation:.2f} degrees "
+            f"(worst {compared.worst_rotation:.2f})"
+        )

@@ -1,0 +1,65 @@
+"""The framework's benchmark at toy size: every table, taken up again, and put into a README."""
+
+import json
+
+import pytest
+import torch
+
+from nmc_tools.bench_framework import report
+from nmc_tools.bench_framework.__main__ import main
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_the_framework_benchmark_at_toy_size(tmp_path, capsys):
+    readme = tmp_path / "README.md"
+    readme.write_text("a\n<!-- bench-framework -->\nold\n<!-- /bench-framework -->\nz\n")
+    out = tmp_path / "out"
+    main(["--quick", "-o", str(out), "--workers", "2", "--readme", str(readme)])
+    text = (out / "bench-framework.md").read_text()
+    assert readme.read_text() == (
+        f"a\n<!-- bench-framework -->\n{text}<!-- /bench-framework -->\nz\n"
+    )
+    tables = {p.stem: json.loads(p.read_text())["figures"] for p in out.glob("*.json")}
+    assert set(tables) == {"hash_grid", "sharing", "freezing", "rendering", "memory"}
+    assert tables["rendering"]["identical"] is True
+    rows = {
+        family: {row["name"]: row for row in rows} for family, rows in tables["freezing"].items()
+    }
+    assert set(rows) == {"hash_grid", "nerf_mlp", "voxel_grid"}
+    for found in rows.values():
+        assert found["none"]["exclude_layers"] == [] and found["none"]["relative"] == 1
+        assert found["front"]["changed_bytes"] < found["none"]["changed_bytes"]
+        assert found["front"]["delta_bytes"] < found["none"]["delta_bytes"]
+    # Both halves save products, the front more: behind a frozen back gradients still pass.
+    mlp = {name: row["operations"] for name, row in rows["nerf_mlp"].items()}
+    assert mlp["front"] < mlp["back"] < mlp["none"]
+    assert (out / "bench-framework.png").stat().st_size > 5000
+    assert "INV (Wang et al. 2023" in text and "Measured on" in text
+    # What is measured already is kept, of one table or of all.
+    capsys.readouterr()
+    (out / "memory.json").unlink()
+    main(["--quick", "-o", str(out), "--only", "memory"])
+    assert capsys.readouterr().err.split() == ["measuring", "memory"]
+    with pytest.raises(SystemExit):
+        main(["--quick", "-o", str(out), "--only", "speed"])
+
+
+def test_a_readme_without_marks_is_refused(tmp_path):
+    from nmc_tools.bench_framework.__main__ import _put_into
+
+    readme = tmp_path / "README.md"
+    readme.write_text("nothing here\n")
+    with pytest.raises(SystemExit, match="has no marks <!-- bench-framework -->"):
+        _put_into(readme, "tables")
+    assert readme.read_text() == "nothing here\n"
+
+
+def test_tables_that_are_missing_are_left_out():
+    assert "Weight sharing" not in report.markdown({})
