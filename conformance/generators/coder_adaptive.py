@@ -46,10 +46,11 @@ class RangeCoder:
             self._low, self._span = self._low << 16, self._span << 16
             self._shifts += 1
 
-    def words(self) -> list[int]:
-        """Return the code words."""
+    def words(self, *, rounded: bool = False) -> list[int]:
+        """Return the code words; rounded up, the last one is 0, and they decode to the same."""
         n = 2 + self._shifts
-        return [self._low >> 16 * (n - 1 - i) & 0xFFFF for i in range(n)]
+        low = (self._low + 0xFFFF) >> 16 << 16 if rounded else self._low
+        return [low >> 16 * (n - 1 - i) & 0xFFFF for i in range(n)]
 
 
 @dataclass
@@ -361,7 +362,14 @@ class PlaneEncoder:
         c.direction, c.run, c.up = 1 + down, 0, size
 
 
-def encode(planes: Sequence[Plane], memory: Memory, variant: int, fill: int = 0) -> bytes:
+def encode(
+    planes: Sequence[Plane],
+    memory: Memory,
+    variant: int,
+    fill: int = 0,
+    *,
+    rounded: bool = False,
+) -> bytes:
     """Return the body of variant 2 or 3 (clause 8.5.1), bits without meaning as given."""
     code, raw = RangeCoder(), Bits()
     latest: dict[tuple[int, int, int], Trend] = {}
@@ -377,7 +385,7 @@ def encode(planes: Sequence[Plane], memory: Memory, variant: int, fill: int = 0)
         assert isinstance(trend, Trend)
         PlaneEncoder(p, variant, model, trend, code, raw).run(entries)
         latest[p.layout] = trend
-    words, bits = code.words(), raw.bytes(fill)
+    words, bits = code.words(rounded=rounded), raw.bytes(fill)
     body = count(len(words)) + count(len(bits))
     return body + b"".join(word.to_bytes(2, "little") for word in words) + bits
 

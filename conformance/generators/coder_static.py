@@ -89,7 +89,15 @@ def _code(
     return states, words[::-1]
 
 
-def _group(planes: Sequence[Plane], memory: Memory, fill: int, end: int) -> bytes:
+def _with_token(table: dict[int, int], token: int) -> dict[int, int]:
+    """Return a table in which one more token, that never occurs, has a frequency of 1."""
+    largest = max(table, key=lambda t: table[t])
+    return dict(sorted({**table, largest: table[largest] - 1, token: 1}.items()))
+
+
+def _group(
+    planes: Sequence[Plane], memory: Memory, fill: int, end: int, surplus: int | None
+) -> bytes:
     raw, scales = Bits(), b""
     tokens: list[tuple[int, int]] = []
     for p in planes:
@@ -108,6 +116,9 @@ def _group(planes: Sequence[Plane], memory: Memory, fill: int, end: int) -> byte
     for context, token in tokens:
         seen[context][token] += 1
     tables = {context: frequencies(counted) for context, counted in seen.items()}
+    if surplus is not None:
+        first = min(tables)
+        tables[first] = _with_token(tables[first], surplus)
     states, words = _code(tokens, tables)
     table_bytes, raw_bytes = put_tables(tables, fill, end), raw.bytes(fill)
     head = count(len(table_bytes)) + count(len(words)) + count(len(raw_bytes)) + scales
@@ -115,14 +126,22 @@ def _group(planes: Sequence[Plane], memory: Memory, fill: int, end: int) -> byte
     return head + table_bytes + b"".join(w.to_bytes(2, "little") for w in words) + raw_bytes
 
 
-def encode(planes: Sequence[Plane], memory: Memory, fill: int = 0, end: int = CONTEXTS) -> bytes:
+def encode(
+    planes: Sequence[Plane],
+    memory: Memory,
+    fill: int = 0,
+    end: int = CONTEXTS,
+    surplus: int | None = None,
+) -> bytes:
     """Return the body of variant 1 (clause 8.6.1), bits without meaning as given.
 
-    An end of the tables other than that of clause 8.6.3 is a fault.
+    An end of the tables other than that of clause 8.6.3 is a fault, and so can be a surplus token.
     """
     groups: dict[tuple[int, int, int], list[Plane]] = {}
     for p in planes:
         groups.setdefault(p.layout, []).append(p)
     return b"".join(
-        _group(group, memory, fill, end) for group in groups.values() if any(p.old for p in group)
+        _group(group, memory, fill, end, surplus)
+        for group in groups.values()
+        if any(p.old for p in group)
     )

@@ -63,6 +63,12 @@ def _compact() -> list[Case]:
             order=True,
             narrow=True,
         ),
+        chosen("link-least", "a link without a character set is read", "D.4", link_form="least"),
+        chosen("link-full", "a link with all of its optional fields", "D.4", link_form="full"),
+        chosen(
+            "link-wide", "the name of a link after a length of 8 bytes", "D.4", link_form="wide"
+        ),
+        chosen("tracked", "creation indices of links and attributes", "D.4", tracked=True),
         chosen("null-ended", "texts can end with a zero byte", "D.5", null_ended=True),
         deep,
         chosen("nil-message", "a NIL message is passed over", "D.3", extra_messages=nil),

@@ -77,6 +77,10 @@ class Options:
     times, phase, order, narrow : bool
         Object headers with times, with a phase, with a creation order of their messages, and with a
         size field that is as narrow as it can be.
+    link_form : str
+        Fields of links: ``least``, ``full`` or ``wide``; else a character set alone.
+    tracked : bool
+        Link and attribute infos with the highest creation index.
     null_ended : bool
         Texts that end with a zero byte, one byte wider, in place of padded ones.
     extra_messages : bytes
@@ -97,6 +101,8 @@ class Options:
     phase: bool = False
     order: bool = False
     narrow: bool = False
+    link_form: str = ""
+    tracked: bool = False
     null_ended: bool = False
     extra_messages: bytes = b""
     extra_links: dict[str, bytes] = field(default_factory=dict)
@@ -127,10 +133,16 @@ def datatype(dtype: np.dtype[Any], *, null_ended: bool = False) -> bytes:
     return struct.pack("<BBBBIHH", 0x10, flags, 0, 0, size, 0, 8 * size)
 
 
-def link(name: str, address: int) -> bytes:
-    """Return the body of a hard link (clause D.4)."""
+def link(name: str, address: int, form: str = "") -> bytes:
+    """Return the body of a hard link (clause D.4): with a character set, or in another form."""
     raw = name.encode()
-    return struct.pack("<BBB", 1, 0x10, 1) + bytes([len(raw)]) + raw + struct.pack("<Q", address)
+    heads = {
+        "": struct.pack("<BBBB", 1, 0x10, 1, len(raw)),
+        "least": struct.pack("<BBB", 1, 0, len(raw)),
+        "full": struct.pack("<BBBQBH", 1, 0x1D, 0, 3, 1, len(raw)),
+        "wide": struct.pack("<BBBQ", 1, 0x0B, 0, len(raw)),
+    }
+    return heads[form] + raw + struct.pack("<Q", address)
 
 
 def soft_link(name: str, target: str) -> bytes:
@@ -236,12 +248,15 @@ class _File:
                 addresses[name] = self.group(child)
             else:
                 addresses[name] = self.dataset(child)
-            links += message(_LINK, link(name, addresses[name]))
+            links += message(_LINK, link(name, addresses[name], options.link_form))
         attributes = b"".join(
             message(_ATTRIBUTE, attribute(name, array, null_ended=options.null_ended))
             for name, array in sorted(node.attributes.items())
         )
-        messages = message(_LINK_INFO, b"\0\0" + UNDEFINED * 2)
+        index = b"\1" + bytes(8) if options.tracked else b"\0"
+        messages = message(_LINK_INFO, b"\0" + index + UNDEFINED * 2)
+        if options.tracked:
+            messages += message(_ATTRIBUTE_INFO, b"\0\1" + bytes(2) + UNDEFINED * 2)
         messages += message(_GROUP_INFO, b"\0\0") + links
         if root:
             for name, body in options.extra_links.items():

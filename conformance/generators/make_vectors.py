@@ -36,6 +36,7 @@ MODULES = (
     "decoding_cases",
     "arithmetic_cases",
     "payload_cases",
+    "ending_cases",
     "freezing_cases",
     "frozen_cases",
     "profile_cases",

@@ -119,21 +119,21 @@ def _damaged() -> list[Case]:
             "words-more",
             "a static payload with a code word too many",
             "8.6.4",
-            lambda d: _static_section(d, 1, b"\0\0"),
+            lambda d: static_section(d, 1, b"\0\0"),
         ),
         bad(
             STATIC,
             "words-fewer",
             "a static payload without its last code word",
             "8.6.4",
-            lambda d: _static_section(d, 1, b""),
+            lambda d: static_section(d, 1, b""),
         ),
         bad(
             STATIC,
             "raw-more",
             "a static payload with a byte of raw bits too many",
             "8.4.3",
-            lambda d: _static_section(d, 2, b"\0"),
+            lambda d: static_section(d, 2, b"\0"),
         ),
         bad(
             STATIC,
@@ -147,7 +147,7 @@ def _damaged() -> list[Case]:
             "tables-byte-after",
             "a static payload with a byte of tables too many",
             "8.6.3",
-            lambda d: _static_section(d, 0, b"\0"),
+            lambda d: static_section(d, 0, b"\0"),
         ),
         bad(
             STATIC,
@@ -176,7 +176,7 @@ def _meaningless() -> list[Case]:
         filled = coded(chain, [v] * 2, 1)
         one, other = (c.frames[1].payloads[STREAM] for c in (plain, filled))
         assert one[-1] != other[-1], "the raw bits fill their last byte"
-        (size, *_), at = _counts(one, 3)
+        (size, *_), at = counts(one, 3)
         end = at + 2 + 16 + size - 1
         assert v != STATIC or one[end] != other[end], "the tables fill their last byte"
         clauses = ("8.4.3", "8.6.3") if v == STATIC else ("8.4.3",)
@@ -199,12 +199,12 @@ def _meaningless() -> list[Case]:
 
 def _padded(data: bytes) -> bytes:
     """Return a payload whose first count has nine bytes."""
-    (first,), at = _counts(data, 1)
+    (first,), at = counts(data, 1)
     long = bytes(first >> 7 * k & 0x7F | 0x80 for k in range(8)) + b"\0"
     return data[:1] + long + data[at:]
 
 
-def _counts(data: bytes, number: int) -> tuple[list[int], int]:
+def counts(data: bytes, number: int) -> tuple[list[int], int]:
     """Return some counts of a payload and the place behind them."""
     values, at = [], 1
     for _ in range(number):
@@ -222,7 +222,7 @@ def _counts(data: bytes, number: int) -> tuple[list[int], int]:
 
 def _with_words(more: bytes) -> Callable[[bytes], bytes]:
     def change(data: bytes) -> bytes:
-        (words, size), at = _counts(data, 2)
+        (words, size), at = counts(data, 2)
         end = at + 2 * words
         return data[:1] + count(words + 1) + count(size) + data[at:end] + more + data[end:]
 
@@ -231,15 +231,20 @@ def _with_words(more: bytes) -> Callable[[bytes], bytes]:
 
 def _with_raw(more: bytes) -> Callable[[bytes], bytes]:
     def change(data: bytes) -> bytes:
-        (words, size), at = _counts(data, 2)
+        (words, size), at = counts(data, 2)
         return data[:1] + count(words) + count(size + 1) + data[at:] + more
 
     return change
 
 
-def _static_section(data: bytes, which: int, more: bytes) -> bytes:
+def with_counts(variant: int, values: list[int], rest: bytes) -> bytes:
+    """Return a payload with counts in front of the rest."""
+    return bytes([variant]) + b"".join(map(count, values)) + rest
+
+
+def static_section(data: bytes, which: int, more: bytes) -> bytes:
     """Return a static payload of one plane with more in a section, or its last unit left out."""
-    sizes, at = _counts(data, 3)
+    sizes, at = counts(data, 3)
     fixed = data[at : at + 18]  # the scale, and four states
     at += 18
     sections = []
@@ -263,13 +268,13 @@ def _static_ended(end: int) -> bytes:
 
 
 def _static_state(data: bytes) -> bytes:
-    _, at = _counts(data, 3)
+    _, at = counts(data, 3)
     at += 2 + 3  # the scale of one plane, and into the first state
     return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
 def _static_tables(data: bytes) -> bytes:
-    (size, _, _), at = _counts(data, 3)
+    (size, _, _), at = counts(data, 3)
     at += 2 + 16
     return data[:at] + bytes(size) + data[at + size :]
 

@@ -26,7 +26,7 @@ from pathlib import Path
 import trial
 from operators import Site, mutants, mutated_tree
 from processes import Recorder
-from reach import Reach, tests_of, traced
+from reach import IMPORT, Reach, tests_of, traced
 from report import markdown, write_readme
 from trial import ALONE, Mutant, Verdict
 
@@ -90,12 +90,22 @@ class Selector:
 
     def __init__(self, scope: Scope, reaches: Sequence[Reach], vectors: Sequence[Vector]) -> None:
         self._scope = scope
-        self._reaches = sorted(reaches, key=lambda r: r.seconds)
+        self._reaches = sorted((r for r in reaches if r.role != IMPORT), key=lambda r: r.seconds)
+        self._imported = next(r.lines for r in reaches if r.role == IMPORT)
         self._vectors = {v.id: v for v in vectors}
 
     def tests(self, site: Site) -> list[tuple[str, Vector]]:
         """Return the tests of one mutant; none where no vector reaches it."""
         wanted = self._lines(site)
+        found = self._reaching(site, wanted)
+        path = str(self._scope.path(site.module))
+        if not found and not wanted.get(path, frozenset()).isdisjoint(self._imported[path]):
+            return self._reaching(site, {})  # it makes a table that everything may use
+        return found
+
+    def _reaching(
+        self, site: Site, wanted: Mapping[str, frozenset[int]]
+    ) -> list[tuple[str, Vector]]:
         return [
             (reach.role, self._vectors[reach.vector])
             for reach in self._reaches

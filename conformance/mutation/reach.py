@@ -18,6 +18,10 @@ from trial import ALONE, CHECKER, DECODER
 from nmc_conformance.vectors import Vector
 
 
+IMPORT = "import"
+"""In place of a role: what the import of the modules runs."""
+
+
 @dataclass(frozen=True)
 class Reach:
     """What one test reached, on the implementation as it is.
@@ -25,9 +29,9 @@ class Reach:
     Attributes
     ----------
     role, vector : str
-        The test.
+        The test; or ``IMPORT`` and none, with what is run before any test.
     lines : mapping of str to frozenset of int
-        Lines by file; those of the modules' import are left out.
+        Lines by file.
     seconds : float
         What it took, with the tracing.
     """
@@ -69,8 +73,7 @@ def traced(
         with os.fdopen(write_end, "wb") as pipe:
             try:
                 recorder = Recorder()
-                trial.replay(recorder)
-                pickle.dump((list(_trace(tests, tuple(roots))), recorder), pipe)
+                pickle.dump((list(_trace(tests, tuple(roots), recorder)), recorder), pipe)
             except BaseException as error:
                 pickle.dump(
                     error if isinstance(error, UnfitError) else UnfitError(repr(error)), pipe
@@ -86,8 +89,9 @@ def traced(
     return reaches, recorder
 
 
-def _trace(tests: Sequence[tuple[str, Vector]], roots: tuple[str, ...]) -> Iterator[Reach]:
-    list(trial.judged(tests[:1]))  # what is imported late is imported now
+def _trace(
+    tests: Sequence[tuple[str, Vector]], roots: tuple[str, ...], recorder: Recorder
+) -> Iterator[Reach]:
     seen: dict[str, set[int]] = {}
 
     def on_line(frame: FrameType, event: str, _: Any) -> Any:
@@ -102,6 +106,11 @@ def _trace(tests: Sequence[tuple[str, Vector]], roots: tuple[str, ...]) -> Itera
         seen.setdefault(frame.f_code.co_filename, set()).add(frame.f_lineno)
         return on_line
 
+    sys.settrace(on_call)
+    trial.replay(recorder)
+    list(trial.judged(tests[:1]))  # what is imported late is imported now
+    sys.settrace(None)
+    yield Reach(IMPORT, "", {name: frozenset(found) for name, found in seen.items()}, 0.0)
     for role in trial.TRIALS:
         for test in (t for t in tests if t[0] == role):
             seen.clear()

@@ -266,6 +266,18 @@ def test_evaluate_and_render_what_was_trained(run, frames, tmp_path):
     assert not list(tmp_path.glob(".partial*"))
 
 
+def test_a_folder_of_checkpoints_is_not_begun_again_unasked(run, frames, tmp_path):
+    arguments = ["train", frames, "-o", tmp_path / "c", "--as", "checkpoints", "--frames", 1, *TINY]
+    run(*arguments)
+    first = (tmp_path / "c" / "frame_00000000.safetensors").read_bytes()
+    told = run(*arguments, "--seed", 5, code=1).err
+    assert "host/exists" in told
+    assert "go on with --resume, or begin again with --force" in told
+    assert (tmp_path / "c" / "frame_00000000.safetensors").read_bytes() == first
+    run(*arguments, "--seed", 5, "--force")
+    assert (tmp_path / "c" / "frame_00000000.safetensors").read_bytes() != first
+
+
 def test_a_head_trace_begins_at_the_camera_it_is_anchored_to(run, frames, tmp_path):
     package, trace, used = tmp_path / "x.nmc", tmp_path / "eye.csv", tmp_path / "used.csv"
     run("train", frames, "-o", package, "--frames", 1, *TINY)

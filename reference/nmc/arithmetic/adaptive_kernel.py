@@ -55,13 +55,13 @@ def ask(
     slot: Any,
     mixing: Any,
     net: Any,
-    kind: Any,
+    of_sign: Any,
     node: Any,
     choices: Any,
 ) -> Any:
     """Code one decision with a slot's probability, or a mixture in which it has a part."""
     if mixing:
-        return mix(stream, coder, bit, model, slot, net, kind, node, choices)
+        return mix(stream, coder, bit, model, slot, net, of_sign, node, choices)
     return decide(stream, coder, bit, model, slot)
 
 
@@ -85,7 +85,16 @@ def number(
     if centre < highest:
         node = 2 + centre
         up, coder = ask(
-            stream, coder, I64(value > centre), model, base, mixing, net, 2, node, (6 + past, node)
+            stream,
+            coder,
+            I64(value > centre),
+            model,
+            base,
+            mixing,
+            net,
+            False,
+            node,
+            (6 + past, node),
         )
     if up:
         reached += 1
@@ -100,7 +109,7 @@ def number(
                 base + step,
                 mixing,
                 net,
-                3,
+                False,
                 node,
                 (9 + past, node),
             )
@@ -120,7 +129,7 @@ def number(
                 base + step,
                 mixing,
                 net,
-                4,
+                False,
                 node,
                 (12 + past, node),
             )
@@ -270,7 +279,7 @@ def code_plane(  # noqa: C901, PLR0912, PLR0915
             slot = ZERO + (((past * 2 + left_zero) * 4 + columns[RUN, j]) << 5) + (level >> 3)
             same = I64(flipped == 0 and length == 0)
             same, coder = ask(
-                stream, coder, same, model, slot, mixing, net, 0, 0, (past, 200 + (level >> 3))
+                stream, coder, same, model, slot, mixing, net, False, 0, (past, 200 + (level >> 3))
             )
             if same:
                 left = I64(0)
@@ -287,7 +296,7 @@ def code_plane(  # noqa: C901, PLR0912, PLR0915
             if floating:
                 choices = (3 + past, 232 + (level >> 3))
                 flipped, coder = ask(
-                    stream, coder, flipped, model, FLIP + level, mixing, net, 1, 1, choices
+                    stream, coder, flipped, model, FLIP + level, mixing, net, False, 1, choices
                 )
             if flipped:
                 centre = clip((forecast >> 3) - mantissa_bits - 1, 0, highest_exponent)
@@ -325,7 +334,7 @@ def code_plane(  # noqa: C901, PLR0912, PLR0915
                     sign_contexts(net, heading, drifts, (turn, columns[TURN, j]), neighbours, match)
                 choices = (15 + heading, 264 + surprise)
                 down, coder = ask(
-                    stream, coder, shrunk ^ sign, model, slot, mixing, net, 5, 0, choices
+                    stream, coder, shrunk ^ sign, model, slot, mixing, net, True, 0, choices
                 )
                 shrunk = down ^ sign
                 count = length - 1

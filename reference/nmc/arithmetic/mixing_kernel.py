@@ -19,13 +19,11 @@ SIGN_TABLES = SIZE_SETS * CONTEXTS * NODES
 TABLE_SLOTS = SIGN_TABLES + SIGN_SETS * CONTEXTS
 
 INPUTS = 8  # one weight set; the last used input is the constant one
-FINE = 18 * INPUTS  # weight sets chosen by kind come first, those chosen by level or node after
+FINE = 18 * INPUTS  # weight sets chosen by decision come first, those chosen by level or node after
 WEIGHT_COUNT = FINE + 280 * INPUTS
 FIRST_WEIGHT = 20000  # in 1 / 2**16
 WEIGHT_LIMIT = 1 << 24
 RANGE = 4095
-
-KIND_ZERO, KIND_FLIP, KIND_FIRST, KIND_UP, KIND_DOWN, KIND_SIGN = 0, 1, 2, 3, 4, 5
 
 
 def _logarithms(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -111,7 +109,7 @@ def mix(
     model: Array,
     slot: Any,
     net: Any,
-    kind: Any,
+    of_sign: Any,
     node: Any,
     choices: Any,
 ) -> Any:
@@ -120,11 +118,11 @@ def mix(
     coarse = choices[0] * INPUTS
     fine = FINE + choices[1] * INPUTS
     state = I64(get(model, slot))
-    count = SIGN_SETS if kind == KIND_SIGN else SIZE_SETS
+    count = SIGN_SETS if of_sign else SIZE_SETS
     inputs[0] = STRETCH[U64(state >> 20)]
     for k in range(count):
         place = places[k]
-        if kind == KIND_SIGN:
+        if of_sign:
             place += SIGN_TABLES
         else:
             place = place * NODES + node

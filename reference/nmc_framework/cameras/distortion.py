@@ -82,8 +82,12 @@ def straightened(camera: Camera, lens: Lens) -> Camera:
         return camera
     # Empty pixels in any rectangle from four lookups (Crow 1984).
     table = np.pad(empty.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-    fits = lambda columns: _window(table, columns, camera) is not None  # noqa: E731
-    columns = bisect_left(range(camera.width), True, key=lambda k: not fits(k + 1))
+
+    def too_wide(columns: int) -> bool:
+        return _window(table, columns, camera) is None
+
+    # Where a window fits, so does every smaller one: as many widths fit as the largest has pixels.
+    columns = bisect_left(range(1, camera.width + 1), True, key=too_wide)
     found = _window(table, columns, camera) if columns else None
     if found is None:
         raise CameraError(

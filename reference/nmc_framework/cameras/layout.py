@@ -13,6 +13,8 @@ from nmc_framework.cameras.camera import Camera, CameraError, FloatArray
 #: Half the side of the modelled cube as a share of the mean distance to what the cameras face: at
 #: least, so that no ray of a picture of usual width misses it, and at most.
 _NEAR_REACH, _FAR_REACH = 0.6, 2.5
+#: Share of the widest picture that the cube's far face takes between these two.
+_FAR_FACE = 0.75
 #: From points: the share of them left out at either end of each axis, the margin as a share of the
 #: longest edge, and how few are none.
 _OUTLIERS, _MARGIN, _FEW = 0.01, 0.1, 100
@@ -40,12 +42,12 @@ class Layout:
 
         How far a scene goes on behind its target no camera tells. A narrow field of view is filled
         by a subject, a wide one by the room around it: the cube is the one about the target whose
-        far face fits the circle within the widest picture, so that half its side, w, is
-        w = (1 + w) * ``spread`` / sqrt(2); but between 0.6 and 2.5.
+        far face takes three quarters of the widest picture's width, so that half its side, w, is
+        w = 0.75 * (1 + w) * ``spread``; but between 0.6 and 2.5.
         """
-        room = np.sqrt(2.0) - self.spread
-        wanted = self.spread / room if room > 0 else _FAR_REACH
-        return float(min(max(wanted, _NEAR_REACH), _FAR_REACH))
+        share = _FAR_FACE * self.spread
+        wanted = share / (1 - share) if share < 1 else _FAR_REACH
+        return min(max(wanted, _NEAR_REACH), _FAR_REACH)
 
     def bounds(self) -> list[list[float]]:
         """Return the lower and upper corner of a cube about the target, for a model."""

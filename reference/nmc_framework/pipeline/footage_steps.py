@@ -107,7 +107,7 @@ def cameras(task: Task) -> Mapping[str, Any]:
     (task.folder / "held_out.json").write_text(json.dumps(held_out) + "\n", encoding="utf-8")
     narrowed = _narrowed(rig, straight)
     if narrowed:
-        told["narrowed"] = narrowed
+        told |= {"narrowed": list(narrowed), "narrowed_by": narrowed}
     return {"cameras": len(rig.cameras), "held_out": held_out, **told}
 
 
