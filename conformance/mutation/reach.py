@@ -17,7 +17,6 @@ from trial import ALONE, CHECKER, DECODER
 
 from nmc_conformance.vectors import Vector
 
-
 IMPORT = "import"
 """In place of a role: what the import of the modules runs."""
 
