@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from bases import ROWS
 from cases import Case
-from chain import DELTA, INTEGER, KEY, RAW, SKIP, Cell, Chain, Frame
+from chain import DELTA, INTEGER, KEY, RAW, SKIP, Cell, Chain, Frame, Row
 from model_cases import SEED, random_bytes, stepped
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ def _accepted() -> list[Case]:
         _late_layer(),
         _absent_layer(),
         _without_layer(),
+        *(_many_rows(count) for count in (7, 8, 9)),
     ]
 
 
@@ -213,6 +214,37 @@ def _without_layer() -> Case:
         "09-freezing/no-layer",
         "a frozen parameter of no layer is in no list",
         ("9.3.1", "9.3.2"),
+        chain,
+        seed=SEED,
+    )
+
+
+def _many_rows(count: int) -> Case:
+    """Return a package whose bit maps end just before, at and behind the end of a byte."""
+    rows = tuple(Row(f"w{i}", "U8", (2,), layer=i) for i in range(count))
+    data = [random_bytes(2, 60 + i) for i in range(count)]
+    moved = [stepped("U8", d) if i == count - 1 else d for i, d in enumerate(data)]
+    modes = [INTEGER if i == count - 1 else SKIP for i in range(count)]
+    every, last = (1 << count) - 1, 1 << (count - 1)
+    bits = [[flags & 0xFF, flags >> 8][: -(-count // 8)] for flags in (every, last)]
+    chain = Chain(
+        rows,
+        (
+            Frame(KEY, tuple(Cell(RAW, d) for d in data)),
+            Frame(DELTA, tuple(map(Cell, modes, moved))),
+        ),
+        objects={
+            "/training/trained_from": np.array([-1, 0], "<i8"),
+            "/training/requires_grad": np.array(bits, "u1"),
+            "/training/requires_grad_known": np.ones(2, "u1"),
+            "/training/exclude_layers": np.arange(count - 1, dtype="<i4"),
+            "/training/exclude_layers_count": np.array([0, count - 1], "<i4"),
+        },
+    )
+    return Case(
+        f"09-freezing/rows-{count}",
+        f"flags of {count} rows",
+        ("9.2.1", "9.3.2"),
         chain,
         seed=SEED,
     )

@@ -245,6 +245,10 @@ def _changing() -> list[Case]:
             Frame(KEY, (Cell(RAW, c, (3, 1)), Cell(RAW, b[:4]))),
         ),
     )
+    last = Chain(
+        (Row("a", "U8", (2,)), Row("b", "U8", (1,))),
+        (Frame(KEY, (Cell(RAW, a[:2], (2, 1)), Cell(RAW, b[:1], ()))),),
+    )
     half = Row("a", "F16", (2,), first_frame=1)
     retyped = Chain(
         (Row("a", "F32", (2,)), half),
@@ -268,6 +272,7 @@ def _changing() -> list[Case]:
             ("4.4", "6.2.3"),
             reshaped,
         ),
+        _one("shape-becomes-scalar", "the last shape can be that of a scalar", ("6.2.3",), last),
         _one(
             "type-changes",
             "a tensor that changes its type is another row of the same name",

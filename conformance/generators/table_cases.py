@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from bases import GROUPS, ONE, PAIR
 from cases import Case
-from chain import Chain, text
+from chain import DELTA, KEY, RAW, SKIP, Cell, Chain, Frame, Row, text
 from manifest_cases import TYPE, VALUE, object_case, put_all
-from model_cases import SEED, key_chain
+from model_cases import SEED, key_chain, random_bytes
 
 if TYPE_CHECKING:
     from chain import Array
@@ -213,6 +213,31 @@ def _frames() -> list[Case]:
     ]
 
 
+def _first_frames() -> list[Case]:
+    """Return rows that only their first frames put into an order."""
+    a, b = random_bytes(8, 1), random_bytes(8, 2)
+    base = Case(
+        "05-package/tensor-appears",
+        "a row can begin with a later frame",
+        ("5.4.3", "6.2.2"),
+        Chain(
+            (Row("a", "F32", (2,)), Row("b", "F32", (2,), first_frame=1)),
+            (Frame(KEY, (Cell(RAW, a),)), Frame(DELTA, (Cell(SKIP, a), Cell(RAW, b)))),
+        ),
+        seed=SEED,
+    )
+    return [
+        base,
+        base.reject(
+            "05-package/tensor-first-frame-swapped",
+            "rows in another order than that of their first frames are rejected",
+            "5.4.3",
+            VALUE,
+            put_all({"/model/tensors/first_frame": np.array([1, 0], "<u4")}),
+        ),
+    ]
+
+
 def cases() -> list[Case]:
     """Return the cases of these clauses."""
-    return [*_tensor_table(), *_frames()]
+    return [*_tensor_table(), *_frames(), *_first_frames()]
