@@ -175,11 +175,13 @@ def _variants() -> list[Case]:
 def _flips() -> list[Case]:
     """Signs that flip to exponents near and far from the one that is expected."""
     steps = np.arange(-70, 71)
-    rows = (Row("a", "F32", (steps.size,)), Row("b", "F64", (steps.size,)))
-    types = ("<f4", "<f8")
-    before = [np.ones(steps.size, t).tobytes() for t in types]
-    after = [(-np.ldexp(1.0, steps)).astype(t).tobytes() for t in types]
-    last = [np.roll(np.ldexp(1.0, -steps), 5).astype(t).tobytes() for t in types]
+    types = {"F32": "<f4", "F64": "<f8", "F16": "<f2"}
+    rows = tuple(Row(name.lower(), name, (steps.size,)) for name in types)
+    near = np.where(np.abs(steps) < 16, steps, -30)  # beyond the range of an F16: zeros
+    spans = {"F32": steps, "F64": steps, "F16": near}
+    before = [np.ones(steps.size, t).tobytes() for t in types.values()]
+    after = [(-np.ldexp(1.0, spans[n])).astype(t).tobytes() for n, t in types.items()]
+    last = [np.roll(np.ldexp(1.0, spans[n]), 5).astype(t).tobytes() for n, t in types.items()]
     chain = Chain(
         rows,
         (
