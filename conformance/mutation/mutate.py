@@ -230,7 +230,7 @@ def _reaches(
     if kept.exists():
         reaches, recorder = pickle.loads(kept.read_bytes())  # noqa: S301 - of our own making
         return reaches, recorder
-    made = traced(tests_of(vectors), [str(path) for path in FOLDERS.values()])
+    made = traced(tests_of(vectors), list(scope.modules), [str(p) for p in FOLDERS.values()])
     kept.write_bytes(pickle.dumps(made))
     return made
 

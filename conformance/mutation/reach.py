@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import sys
@@ -54,7 +55,7 @@ def tests_of(vectors: Sequence[Vector]) -> list[tuple[str, Vector]]:
 
 
 def traced(
-    tests: Sequence[tuple[str, Vector]], roots: Sequence[str]
+    tests: Sequence[tuple[str, Vector]], modules: Sequence[str], roots: Sequence[str]
 ) -> tuple[list[Reach], Recorder]:
     """Return what each test reaches below some folders; in a forked process.
 
@@ -72,7 +73,7 @@ def traced(
         with os.fdopen(write_end, "wb") as pipe:
             try:
                 recorder = Recorder()
-                pickle.dump((list(_trace(tests, tuple(roots), recorder)), recorder), pipe)
+                pickle.dump((list(_trace(tests, modules, tuple(roots), recorder)), recorder), pipe)
             except BaseException as error:
                 pickle.dump(
                     error if isinstance(error, UnfitError) else UnfitError(repr(error)), pipe
@@ -89,7 +90,10 @@ def traced(
 
 
 def _trace(
-    tests: Sequence[tuple[str, Vector]], roots: tuple[str, ...], recorder: Recorder
+    tests: Sequence[tuple[str, Vector]],
+    modules: Sequence[str],
+    roots: tuple[str, ...],
+    recorder: Recorder,
 ) -> Iterator[Reach]:
     seen: dict[str, set[int]] = {}
 
@@ -106,8 +110,10 @@ def _trace(
         return on_line
 
     sys.settrace(on_call)
-    trial.replay(recorder)
+    for module in modules:
+        importlib.import_module(module)
     list(trial.judged(tests[:1]))  # what is imported late is imported now
+    trial.replay(recorder)
     sys.settrace(None)
     yield Reach(IMPORT, "", {name: frozenset(found) for name, found in seen.items()}, 0.0)
     for role in trial.TRIALS:
