@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.up-to-date
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts generated format check bench bench-framework conformance suite-archive fuzz clean
+.PHONY: help setup demo test lint types contracts generated format check bench bench-framework conformance mutation suite-archive fuzz clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,9 @@ conformance: setup $(TYPESCRIPT)/dist/src/cli.js  ## Judge both decoders (needs 
 
 $(TYPESCRIPT)/dist/src/cli.js: $(wildcard $(TYPESCRIPT)/src/*.ts $(TYPESCRIPT)/src/*/*.ts) $(TYPESCRIPT)/package-lock.json
 	cd $(TYPESCRIPT) && npm ci --silent && npm run build --silent
+
+mutation: setup  ## How many changed decoders the suite finds out; hours, goes on where it stopped
+	$(BIN)/python conformance/mutation/mutate.py -o out/mutation
 
 suite-archive: setup  ## The conformance suite as one file, the same bytes each time; in out
 	$(BIN)/python conformance/make_archive.py --output out

@@ -193,10 +193,10 @@ def run(
 
 
 def sample(sites: Sequence[Site], count: int | None, seed: int) -> list[Site]:
-    """Return all mutants, or so many of them; a larger sample holds the smaller ones."""
+    """Return mutants in an order by chance: any beginning of it is a fair sample."""
     order = list(range(len(sites)))
     random.Random(seed).shuffle(order)  # noqa: S311 - no secret
-    return [sites[i] for i in sorted(order[:count])]
+    return [sites[i] for i in order[:count]]
 
 
 def read_kept(path: Path, scope: Scope, suite: str) -> dict[str, Verdict]:

@@ -84,7 +84,7 @@ def markdown(
     sites: Sequence[Site], verdicts: Mapping[str, Verdict], explained: Mapping[str, str]
 ) -> Text:
     """Return the report."""
-    known = [s for s in sites if s.name in verdicts]
+    known = sorted((s for s in sites if s.name in verdicts), key=lambda s: (s.module, s.number))
     modules = list(dict.fromkeys(s.module for s in known))
     heads = [
         "| module | mutants | no change | killed | by code only | survived | score |",
