@@ -246,6 +246,37 @@ def _long() -> list[Case]:
     return made
 
 
+def _counts() -> list[Case]:
+    """Return counts of ten bytes, and one whose last byte is the largest that ends it."""
+    old, new = _small()
+    base = arithmetic_case(
+        "adaptive-count-nine",
+        "a count can have nine bytes",
+        ("8.3.2",),
+        _pair(SMALL, old, new, lambda planes: _lengthened(_coder(ADAPTIVE)(planes), 9)),
+    )
+    data = _lengthened(_coder(ADAPTIVE)([plane(0, "F32", SMALL.shape, old, new)]), 10)
+    name = "08-arithmetic/adaptive-count-ten"
+    what = "a count of ten bytes, of a small number,"
+    made = [base, _without_last(base, name, what, "8.3.2", data)]
+    words = np.arange(92, dtype="<u2")
+    moved = words + np.uint16(0x2155)  # eleven raw bits each, 127 bytes in all
+    pair = _pair(Row("a", "I16", (92,)), words.tobytes(), moved.tobytes(), _coder(ADAPTIVE))
+    (_, raw), _ = counts(pair.frames[1].payloads[STREAM], 2)
+    assert raw == 127
+    clauses = ("8.3.2", "8.4.3")
+    made.append(arithmetic_case("adaptive-count-127", "a count of 127, one byte", clauses, pair))
+    return made
+
+
+def _lengthened(data: bytes, size: int) -> bytes:
+    """Return a payload whose first count has so many bytes, the last of them 0."""
+    (first, second), at = counts(data, 2)
+    long = bytes(first >> 7 * k & 0x7F | 0x80 for k in range(size - 1)) + b"\0"
+    rest = with_counts(0, [second], data[at:])[1:]
+    return data[:1] + long + rest
+
+
 def cases() -> list[Case]:
     """Return the cases of these clauses."""
-    return [*_code_words(), *_raw_bits(), *_alphabets(), *_first_words(), *_long()]
+    return [*_counts(), *_code_words(), *_raw_bits(), *_alphabets(), *_first_words(), *_long()]

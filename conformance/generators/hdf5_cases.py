@@ -154,11 +154,23 @@ def _links() -> list[Case]:
         head = struct.pack("<BBBB", 1, 0x18, kind, 1) + bytes([len(raw)]) + raw
         return head + struct.pack("<H", len(value)) + value
 
+    def named(slug: str, what: str, name: str) -> Case:
+        body = hdf5_writer.attribute(name, np.array(1, "<u4"))
+        return ONE.reject(
+            f"05-package/hdf5-compact-attribute-{slug}",
+            f"{what} in a manifest in compact form is rejected",
+            ("5.3.2", "D.4"),
+            "manifest/value",
+            Edits(options=Options(extra_messages=hdf5_writer.message(0x0C, body))),
+        )
+
     outside = raw_link("external-link", 64, b"\0other.h5\0/model\0")
     return [
         linked("soft-link", "a soft link", hdf5_writer.soft_link("soft-link", "/model")),
         linked("external-link", "an external link", outside),
         linked("second-link", "a second hard link to a group", b""),
+        named("at", "an attribute with an @ in its name", "no@te"),
+        named("stroke", "an attribute with a stroke in its name", "no/te"),
     ]
 
 
@@ -219,6 +231,11 @@ def _unknown() -> list[Case]:
             "dataset",
             "a dataset that the table does not have",
             {"/frames/weather": np.array([3], "<i2")},
+        ),
+        added(
+            "rank-8",
+            "a dataset of eight dimensions",
+            {"/extra/cube": np.ones((1,) * 8)},
         ),
         added(
             "group",
