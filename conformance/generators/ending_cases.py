@@ -229,6 +229,17 @@ def _long() -> list[Case]:
         )
         for v in (STATIC, ADAPTIVE, MIXED)
     ]
+    still = np.zeros(2000, np.uint8)
+    moved = still.copy()
+    moved[[1400, 1999]] = 5
+    made.append(
+        arithmetic_case(
+            "mixed-still",
+            "probabilities come as near to certainty as they can",
+            ("8.5.3", "8.5.8"),
+            _pair(Row("a", "I8", (40, 50)), still.tobytes(), moved.tobytes(), _coder(MIXED)),
+        )
+    )
     count = 65536 + 40
     old = np.zeros(count, np.uint8)
     new = old.copy()
