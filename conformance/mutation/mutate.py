@@ -239,7 +239,7 @@ def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "out" / "mutation")
-    parser.add_argument("--only", default="", help="modules whose name holds this")
+    parser.add_argument("--only", default="", help="of the sample, modules whose name holds this")
     parser.add_argument("--sample", type=int, help="so many mutants only")
     parser.add_argument("--seed", type=int, default=1, help="of the sample")
     parser.add_argument("--jobs", type=int, default=2)
@@ -247,8 +247,8 @@ def main() -> int:
     parser.add_argument("--readme", type=Path, help="put the table into this file")
     arguments = parser.parse_args()
     scope = read_scope()
-    sites = [s for s in scope.sites() if arguments.only in s.module]
-    sites = sample(sites, arguments.sample, arguments.seed)
+    chosen = sample(scope.sites(), arguments.sample, arguments.seed)
+    sites = [s for s in chosen if arguments.only in s.module]
     vectors = load_suite(default_root(), arguments.vectors).vectors
     suite = _state_of(vectors)
     arguments.output.mkdir(parents=True, exist_ok=True)

@@ -112,16 +112,18 @@ def _run(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_suite_kills_a_sample(tmp_path: Path) -> None:
-    done = _run("-o", str(tmp_path), "--sample", "40", "--seed", "11", "--jobs", "1")
+    """The checks of the format, without the vectors of the coder; ``make mutation`` takes all."""
+    words = ["-o", str(tmp_path), "--sample", "120", "--only", "nmc_format", "--jobs", "1"]
+    words += ["--vectors", "0[!8]-*", "--vectors", "10-*"]
+    done = _run(*words)
     assert done.returncode == 0, done.stdout + (tmp_path / "mutation.md").read_text("utf-8")
-    again = _run("-o", str(tmp_path), "--sample", "40", "--seed", "11", "--jobs", "1")
-    assert "40 mutants, 40 known" in again.stderr
+    again = _run(*words)
+    assert "0 known" not in again.stderr
     assert again.stdout == done.stdout
 
 
 def test_a_poor_suite_kills_too_few(tmp_path: Path) -> None:
-    words = ["--only", "nmc_format.segment", "--sample", "40", "--jobs", "1"]
+    words = ["--only", "nmc_format.segment", "--sample", "600", "--jobs", "1"]
     done = _run("-o", str(tmp_path), *words, "--vectors", "05-package/one-*")
     assert done.returncode == 1, done.stdout
-    assert "no vector reaches it" not in done.stdout
     assert "- `nmc_format.segment:" in (tmp_path / "mutation.md").read_text("utf-8")
