@@ -118,7 +118,8 @@ def test_the_suite_kills_a_sample(tmp_path: Path) -> None:
     done = _run(*words)
     assert done.returncode == 0, done.stdout + (tmp_path / "mutation.md").read_text("utf-8")
     again = _run(*words)
-    assert "0 known" not in again.stderr
+    assert "mutants, 0 known" in done.stderr
+    assert "mutants, 0 known" not in again.stderr
     assert again.stdout == done.stdout
 
 
