@@ -114,6 +114,8 @@ def markdown(
         part = [s for s in known if s.module.startswith(prefix)]
         short.append(f"| {title} | {count(part, verdicts, explained).row} |")
     short.append(f"| **all** | {total.row} |")
+    alone = 100 * total.killed / total.changing if total.changing else 100.0
+    short += ["", f"By verdicts alone, the codes left aside: {alone:.1f} %."]
     return Text("\n".join(short), "\n".join(full) + "\n", total.score >= BOUND)
 
 

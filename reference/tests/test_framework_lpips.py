@@ -12,13 +12,7 @@ from torch import nn
 from nmc_framework.evaluation.lpips import TRUNKS, Lpips, _features, read_lpips
 from nmc_framework.metrics import MetricError
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def weights(net, seed=0):

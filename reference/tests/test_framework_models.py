@@ -35,12 +35,7 @@ SMALL = {
 ALL = sorted(SMALL)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def rays(count=64, seed=0):

@@ -45,12 +45,7 @@ CONFIGURATION = {
 PLAN = Schedule(first=24, later=8, rays=256, seed=7)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def frames(count=3, start=0):

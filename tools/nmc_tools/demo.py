@@ -232,16 +232,12 @@ def _train_and_pack(
     plan = size.schedule
     total = plan.first + (size.frames - 1) * plan.later
     task = progress.add_task("train and pack", total=total, note="")
-    parameters = {name for name, _ in model.named_parameters()}
     chain = _Chain(HeldOut(solved.rig.held_out), [], [], [])
     with nmc.Writer(
         package,
         key_every=size.key_every,
         effort="strong",
-        family=model.family,
-        configuration=model.configuration,
-        layers=model.layer_of(),
-        buffers=[name for name in model.state_dict() if name not in parameters],
+        **model.in_package(),
         timescale=size.rate,
         overwrite=True,
     ) as writer:

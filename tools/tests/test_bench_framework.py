@@ -3,18 +3,11 @@
 import json
 
 import pytest
-import torch
 
 from nmc_tools.bench_framework import report
 from nmc_tools.bench_framework.__main__ import main
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_the_framework_benchmark_at_toy_size(tmp_path, capsys):
@@ -52,12 +45,12 @@ def test_the_framework_benchmark_at_toy_size(tmp_path, capsys):
 
 
 def test_a_readme_without_marks_is_refused(tmp_path):
-    from nmc_tools.bench_framework.__main__ import _put_into
+    from nmc_tools.bench.published import put_into
 
     readme = tmp_path / "README.md"
     readme.write_text("nothing here\n")
     with pytest.raises(SystemExit, match="has no marks <!-- bench-framework -->"):
-        _put_into(readme, "tables")
+        put_into(readme, "bench-framework", "tables")
     assert readme.read_text() == "nothing here\n"
 
 

@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,6 @@ from safetensors.numpy import load_file, save_file
 
 import nmc
 import nmc_spec
-from nmc_tools import cli
 
 FRAMES = 5
 COMMANDS = ["pack", "unpack", "check", "inspect", "diff", "extract", "trim", "concat", "recover"]
@@ -30,32 +28,13 @@ REGISTRY = Registry().with_resources(
 )
 
 
-@dataclass
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def run(monkeypatch, capfd):
+def run(command_line):
     """Run the command line in this process."""
-
-    def run_(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["nmc", *map(str, arguments)])
-        capfd.readouterr()
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        text = capfd.readouterr()
-        return Outcome(code, text.out, text.err)
-
-    return run_
+    return command_line
 
 
-def refused(outcome: Outcome, code: str) -> str:
+def refused(outcome, code: str) -> str:
     """Check that a command ended with one line that has a code of the catalogue."""
     assert outcome.code == 1, outcome
     assert outcome.out == ""

@@ -6,7 +6,6 @@ import csv
 import json
 import re
 import sys
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ pytest.importorskip("torch")
 pytest.importorskip("av")
 pytest.importorskip("matplotlib")
 
-import torch
 
 import nmc
 from nmc.records import quality_of
@@ -26,7 +24,7 @@ from nmc_framework.cameras.layout import layout
 from nmc_framework.rendering import orbit, write_track
 from nmc_framework.scene import TARGET, arc_rig, film
 from nmc_framework.training import PackageStore
-from nmc_tools import cli, demo
+from nmc_tools import demo
 from nmc_tools.commands.framework import package_cameras
 
 SIZE = (24, 20)
@@ -37,39 +35,20 @@ for setting in ("cells=[4,8]", "occupancy=8", "samples=24", "warm_up=4"):
 TINY += ["--family", "voxel_grid"]
 
 
-@dataclass
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
-def run(monkeypatch, capfd):
-    def run_(*arguments: object, code: int = 0) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["nmc", *map(str, arguments)])
-        capfd.readouterr()
-        try:
-            cli.main()
-            ended = 0
-        except SystemExit as end:
-            ended = end.code if isinstance(end.code, int) else int(end.code is not None)
-        text = capfd.readouterr()
-        assert ended == code, text
+def run(command_line):
+    def run_(*arguments: object, code: int = 0):
+        text = command_line(*arguments)
+        assert text.code == code, text
         if code == 0:
             assert text.err == ""  # quiet in a pipe
         if code == 1:
             assert text.out == ""
             assert re.fullmatch(r"error [\w-]+/[\w-]+ at .+\n", text.err), text.err
-        return Outcome(ended, text.out, text.err)
+        return text
 
     return run_
 

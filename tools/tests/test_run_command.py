@@ -37,28 +37,16 @@ for name, value in MODEL.items():
     OPTIONS += ["--set", f"{name}={json.dumps(value)}"]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
-def nmc_(monkeypatch, capfd):
+def nmc_(command_line):
     """Return a function that runs the command line and gives what it printed."""
 
     def run(*arguments, code=0):
-        monkeypatch.setattr(sys, "argv", ["nmc", *map(str, arguments)])
-        capfd.readouterr()
-        try:
-            cli.main()
-            ended = 0
-        except SystemExit as end:
-            ended = end.code if isinstance(end.code, int) else int(end.code is not None)
-        text = capfd.readouterr()
-        assert ended == code, text
+        text = command_line(*arguments)
+        assert text.code == code, text
         if code == 1:
             assert re.fullmatch(r"error [\w-]+/[\w-]+ at .+\n", text.err), text.err
         return text.out if code == 0 else text.err

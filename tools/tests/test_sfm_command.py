@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -18,32 +17,16 @@ from nmc_framework.cameras import Camera
 from nmc_framework.cameras.formats import RigDocument, native, registry
 from nmc_framework.scene import film, render
 from nmc_framework.scene.rig import AZIMUTH, orbit_camera
-from nmc_tools import cli
 
 PIXELS = 192
 OPTIONS = ("--shared-intrinsics", "--camera-model", "simple_pinhole")
 
 
-@dataclass
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def run(monkeypatch, capfd):
-    def run_(*arguments: object, code: int = 0) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["nmc", *map(str, arguments)])
-        capfd.readouterr()
-        try:
-            cli.main()
-            found = 0
-        except SystemExit as error:
-            found = int(error.code or 0)
-        text = capfd.readouterr()
-        outcome = Outcome(found, text.out, text.err)
-        assert found == code, outcome
+def run(command_line):
+    def run_(*arguments: object, code: int = 0):
+        outcome = command_line(*arguments)
+        assert outcome.code == code, outcome
         assert "Traceback" not in outcome.err
         return outcome
 

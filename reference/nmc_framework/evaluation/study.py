@@ -264,10 +264,7 @@ def delta_bytes(model: RadianceModel, parent: State, frame: TrainedFrame) -> int
     """Return the bytes of ``frame`` as a delta frame of a package, after ``parent``."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pair.nmc"
-        buffers = parent.keys() - frame.freezing.requires_grad.keys()
-        with nmc.Writer(
-            path, effort="strong", key_every=0, layers=model.layer_of(), buffers=sorted(buffers)
-        ) as writer:
+        with nmc.Writer(path, effort="strong", key_every=0, **model.in_package()) as writer:
             writer.append(parent)
             writer.append(frame.state, requires_grad=frame.freezing.requires_grad)
         with nmc.open(path) as sequence:

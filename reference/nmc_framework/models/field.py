@@ -128,6 +128,19 @@ class RadianceModel(nn.Module, ABC):
             for p in layer.parameters()
         }
 
+    def in_package(self) -> dict[str, Any]:
+        """Return what a package says of the model, as arguments of :class:`nmc.Writer`.
+
+        Its family and configuration, the layers of its parameters, and which tensors are buffers.
+        """
+        parameters = {name for name, _ in self.named_parameters()}
+        return {
+            "family": self.family,
+            "configuration": self.configuration,
+            "layers": self.layer_of(),
+            "buffers": [name for name in self.state_dict() if name not in parameters],
+        }
+
     def save(self) -> State:
         """Return a copy of the state: name to array, in the model's own order and dtypes."""
         return {

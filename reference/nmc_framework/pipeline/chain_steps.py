@@ -158,7 +158,6 @@ def package(task: Task) -> Mapping[str, Any]:
     head = json.loads((checkpoints / "chain.json").read_text(encoding="utf-8"))
     model = build(head["family"], head["configuration"])
     store = CheckpointFolder(checkpoints, model)
-    parameters = {name for name, _ in model.named_parameters()}
     options = task.configuration.section("package")
     path = task.folder / PACKAGE
     with nmc.Writer(
@@ -166,10 +165,7 @@ def package(task: Task) -> Mapping[str, Any]:
         key_every=options["key_every"],
         effort=options["effort"],
         profile=options["profile"],
-        family=model.family,
-        configuration=model.configuration,
-        layers=model.layer_of(),
-        buffers=[name for name in model.state_dict() if name not in parameters],
+        **model.in_package(),
         timescale=frames.captured.rate,
     ) as writer:
         writer.set_cameras(manifest_cameras(frames.rig))

@@ -16,6 +16,7 @@ import numpy as np
 from nmc_tools.bench import report
 from nmc_tools.bench.packages import measure_opening, measure_package
 from nmc_tools.bench.peers import METHODS
+from nmc_tools.bench.published import machine, put_into
 from nmc_tools.bench.worker import load_chain
 from nmc_tools.terminal import err, out, progress_bar
 
@@ -104,7 +105,7 @@ def main() -> None:
         opening = measure_opening()
     text = _write(arguments.output, coders, packages, opening)
     if arguments.readme:
-        _put_into(arguments.readme, text)
+        put_into(arguments.readme, "bench", text)
 
 
 def _write(
@@ -125,7 +126,7 @@ def _write(
             "",
             _opening_text(opening),
             "",
-            f"Measured on {report.machine()}.",
+            f"Measured on {machine(report.PEERS_VERSIONS, 'one thread used')}.",
             "",
         ]
     )
@@ -136,14 +137,6 @@ def _write(
     out.print(text, markup=False)
     out.print(f"{folder}: bench.md, bench.json, bench.png", markup=False)
     return text
-
-
-def _put_into(readme: Path, text: str) -> None:
-    """Replace what stands between the marks ``<!-- bench -->`` and ``<!-- /bench -->``."""
-    before, _, rest = readme.read_text(encoding="utf-8").partition("<!-- bench -->")
-    _, _, after = rest.partition("<!-- /bench -->")
-    content = f"{before}<!-- bench -->\n{text}<!-- /bench -->{after}"
-    readme.write_text(content, encoding="utf-8")
 
 
 def _coder_lines(chain: str, methods: dict[str, dict[str, float]]) -> list[str]:

@@ -2,28 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import platform
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 PEERS_VERSIONS = ("numpy", "numba", "zstandard", "pcodec", "zipnn", "h5py", "safetensors")
-
-
-def machine() -> str:
-    """Return what the figures were measured on."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-        models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-        name = models[0] if models else name
-    versions = ", ".join(f"{package} {metadata.version(package)}" for package in PEERS_VERSIONS)
-    return (
-        f"{name}, {os.cpu_count()} cores, one thread used, Python {platform.python_version()}, "
-        f"{versions}"
-    )
 
 
 def coder_table(methods: dict[str, dict[str, float]]) -> str:

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from nmc_tools.bench.published import put_into
 from nmc_tools.bench_framework import report, tables
 from nmc_tools.bench_framework.scene import FULL, QUICK, Scale, Stage
 from nmc_tools.terminal import err, out, progress_bar
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     out.print(text, markup=False)
     out.print(f"{folder}: bench-framework.md, bench-framework.png, a JSON file a table")
     if given.readme:
-        _put_into(given.readme, text)
+        put_into(given.readme, "bench-framework", text)
 
 
 def _measures(stage: Stage, scale: Scale, workers: int) -> dict[str, Measure]:
@@ -105,17 +106,6 @@ def _kept(
     text = json.dumps({"scale": mark, "figures": figures}, indent=1) + "\n"
     path.write_text(text, encoding="utf-8")
     return figures
-
-
-def _put_into(readme: Path, text: str) -> None:
-    """Replace what stands between the marks of this benchmark."""
-    begin, end = "<!-- bench-framework -->", "<!-- /bench-framework -->"
-    content = readme.read_text(encoding="utf-8")
-    before, found, rest = content.partition(begin)
-    _, closed, after = rest.partition(end)
-    if not found or not closed:
-        raise SystemExit(f"{readme} has no marks {begin} and {end} to put the tables between")
-    readme.write_text(f"{before}{begin}\n{text}{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from nmc_tools.bench.published import machine
 from nmc_tools.terminal import size_text
 
 Figures = Mapping[str, Any]
@@ -22,22 +20,10 @@ _PRIOR = (
 )
 
 
-def machine() -> str:
-    """Return what the figures were measured on."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-        models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-        name = models[0] if models else name
-    versions = ", ".join(f"{package} {metadata.version(package)}" for package in _VERSIONS)
-    return f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}"
-
-
 def markdown(tables: Mapping[str, Figures]) -> str:
     """Return all tables that there are, in order, with a line that says what each shows."""
     parts = [_RENDERERS[name](tables[name]) for name in _RENDERERS if name in tables]
-    return "\n\n".join([*parts, _PRIOR, f"Measured on {machine()}."]) + "\n"
+    return "\n\n".join([*parts, _PRIOR, f"Measured on {machine(_VERSIONS)}."]) + "\n"
 
 
 def _table(head: str, rows: list[str]) -> str:

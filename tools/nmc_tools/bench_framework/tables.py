@@ -222,15 +222,7 @@ def memory(stage: Stage) -> Figures:
     tracemalloc.start()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.nmc"
-        parameters = {name for name, _ in model.named_parameters()}
-        buffers = [name for name in model.state_dict() if name not in parameters]
-        with nmc.Writer(
-            path,
-            family=model.family,
-            configuration=model.configuration,
-            layers=model.layer_of(),
-            buffers=buffers,
-        ) as writer:
+        with nmc.Writer(path, **model.in_package()) as writer:
             store = PackageStore(writer)
             plan = Schedule(first=2, later=2, rays=family.schedule.rays)
             # Two instants by turns: what the scene itself keeps in memory is no part of the run.

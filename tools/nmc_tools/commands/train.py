@@ -152,13 +152,9 @@ def _package(run: _Run, output: Path, **options: Any) -> tuple[int, list[dict[st
     from nmc_framework.training import PackageStore
 
     model = run.model
-    parameters = {name for name, _ in model.named_parameters()}
     with nmc.Writer(
         output,
-        family=model.family,
-        configuration=model.configuration,
-        layers=model.layer_of(),
-        buffers=[name for name in model.state_dict() if name not in parameters],
+        **model.in_package(),
         timescale=run.footage.rate,
         **options,
     ) as writer:
