@@ -204,6 +204,14 @@ def test_drawn_rays_are_the_cameras_own():
     for direction, colour in zip(batch.directions.numpy(), batch.colours.numpy(), strict=True):
         near = min(table, key=lambda d, o=direction: np.abs(np.array(d) - o).max())
         np.testing.assert_allclose(colour * 255, table[near], atol=1e-3)
+    # A model of pictures, not of rays, needs to know which one and where.
+    assert batch.cameras == tuple(cameras) and {*batch.views.tolist()} == {0, 1}
+    for view, (x, y), colour, origin in zip(
+        batch.views, batch.pixels.numpy(), batch.colours.numpy(), batch.origins, strict=True
+    ):
+        np.testing.assert_allclose(colour * 255, images[view][int(y), int(x)], atol=1e-3)
+        np.testing.assert_allclose(origin, cameras[view].centre, atol=1e-5)
+        assert x % 1 == y % 1 == 0.5
 
 
 def test_focus_draws_where_things_moved():

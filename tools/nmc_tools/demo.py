@@ -32,7 +32,7 @@ from nmc_framework.evaluation import (
     plot_chain,
     write_scores,
 )
-from nmc_framework.models import RadianceModel, build
+from nmc_framework.models import ChainModel, build
 from nmc_framework.rendering import orbit, render_track, write_track, write_video
 from nmc_framework.scene import BACKGROUND, BOUNDS, TARGET, Rig, arc_rig, orbit_camera, view_all
 from nmc_framework.scene.rig import AZIMUTH
@@ -223,7 +223,7 @@ def _solve(out: Path, truth: Rig, size: Size, progress: Progress) -> SolvedRig:
 
 def _train_and_pack(
     package: Path,
-    model: RadianceModel,
+    model: ChainModel,
     truth: Rig,
     solved: SolvedRig,
     size: Size,
@@ -251,9 +251,7 @@ def _train_and_pack(
     return chain
 
 
-def _score(
-    chain: _Chain, model: RadianceModel, truth: Rig, size: Size, frame: TrainedFrame
-) -> None:
+def _score(chain: _Chain, model: ChainModel, truth: Rig, size: Size, frame: TrainedFrame) -> None:
     truths = view_all(truth.held_out, frame.time)
     views = chain.quality.score(model, frame.index, truths)
     shown = len(views) // 2
@@ -320,7 +318,7 @@ def _strip(view: Picture, truth: Picture, decibels: float, side: int) -> Picture
 def _film(
     out: Path,
     sequence: nmc.ChainSequence,
-    model: RadianceModel,
+    model: ChainModel,
     size: Size,
     strips: Sequence[Picture],
     progress: Progress,

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import nmc
 from nmc_framework.cameras import Camera
 from nmc_framework.metrics import MetricError, flicker, ms_ssim, psnr, ssim
-from nmc_framework.models import RadianceModel
+from nmc_framework.models import ChainModel
 from nmc_framework.rendering import render_image
 
 Picture = npt.NDArray[np.uint8]
@@ -58,7 +58,7 @@ class HeldOut:
     _last: list[tuple[Picture, Picture]] = field(default_factory=list, repr=False)
     _last_frame: int | None = field(default=None, repr=False)
 
-    def score(self, model: RadianceModel, frame: int, truths: Sequence[Picture]) -> list[Picture]:
+    def score(self, model: ChainModel, frame: int, truths: Sequence[Picture]) -> list[Picture]:
         """Render every held-out view of ``frame``, score it, and return the images.
 
         Raises

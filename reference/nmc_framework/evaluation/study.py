@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import nmc
 from nmc_framework.cameras import Camera
 from nmc_framework.metrics import psnr
-from nmc_framework.models import RadianceModel, State, build
+from nmc_framework.models import ChainModel, State, build
 from nmc_framework.rendering import render_image
 from nmc_framework.training import (
     AutoFreezing,
@@ -32,7 +32,7 @@ from nmc_framework.training import (
 
 Picture = npt.NDArray[np.uint8]
 #: What picks the frozen layers of a model: a function of it, or a policy.
-Choice = Callable[[RadianceModel], tuple[int, ...]] | AutoFreezing
+Choice = Callable[[ChainModel], tuple[int, ...]] | AutoFreezing
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Bench:
     frames: Sequence[FrameViews]
     truths: Sequence[Picture]
 
-    def quality(self, model: RadianceModel) -> float:
+    def quality(self, model: ChainModel) -> float:
         """Return the mean PSNR in dB over the held-out views of the last frame."""
         scores = [
             psnr(render_image(model, camera), truth)
@@ -90,7 +90,7 @@ class Bench:
         ]
         return float(np.mean(scores))
 
-    def parent(self, model: RadianceModel, schedule: Schedule, first: State | None = None) -> State:
+    def parent(self, model: ChainModel, schedule: Schedule, first: State | None = None) -> State:
         """Train a chain up to the last frame but one, from ``first`` as frame 0 where given."""
         before = self.frames[0]
         if first is None:
@@ -102,7 +102,7 @@ class Bench:
             before = views
         return model.save()
 
-    def fine_tune(self, model: RadianceModel, schedule: Schedule) -> TrainedFrame:
+    def fine_tune(self, model: ChainModel, schedule: Schedule) -> TrainedFrame:
         """Train the last frame from the weights that the model has."""
         *_, before, views = self.frames
         return train_frame(model, self.training, views, schedule, before=before)
@@ -217,7 +217,7 @@ class Step:
 
     def __init__(
         self,
-        model: RadianceModel,
+        model: ChainModel,
         cameras: Sequence[Camera],
         views: FrameViews,
         exclude_layers: Sequence[int],
@@ -260,7 +260,7 @@ def interleaved(tasks: Mapping[str, Callable[[], object]], rounds: int) -> dict[
     return seconds
 
 
-def delta_bytes(model: RadianceModel, parent: State, frame: TrainedFrame) -> int:
+def delta_bytes(model: ChainModel, parent: State, frame: TrainedFrame) -> int:
     """Return the bytes of ``frame`` as a delta frame of a package, after ``parent``."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pair.nmc"
@@ -271,7 +271,7 @@ def delta_bytes(model: RadianceModel, parent: State, frame: TrainedFrame) -> int
             return sequence.frames[1].segment_length
 
 
-def _loaded(family: str, configuration: Mapping[str, Any], state: State) -> RadianceModel:
+def _loaded(family: str, configuration: Mapping[str, Any], state: State) -> ChainModel:
     model = build(family, configuration)
     model.load(state)
     return model

@@ -1,8 +1,9 @@
 """What a family of 3D reconstruction models has to offer to be chained (clauses 5.1 to 5.3).
 
 A family is one class in one file: how it is built from a configuration, which modules are its
-layers, in order, how it saves and loads its state, what it renders for a bundle of rays and what
-loss it is trained on. Nothing else in the framework knows a family by name.
+layers, in order, how it saves and loads its state, what loss it is trained on and what a camera
+sees of it. A radiance field says what it renders for a bundle of rays, and has the rest of that
+from here. Nothing else in the framework knows a family by name.
 """
 
 from __future__ import annotations
@@ -10,11 +11,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from nmc_framework.cameras import Camera
+
+#: Rays at a time where a whole picture is rendered; bounds memory whatever the picture's size.
+CHUNK = 8192
 
 State = dict[str, np.ndarray[Any, Any]]
 
@@ -25,11 +32,19 @@ class ModelError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class RayBatch:
-    """Rays and what they should see: three (N, 3) float32 tensors on one device."""
+    """Rays and what they should see: three (N, 3) float32 tensors on one device.
+
+    Where they were drawn from pictures, ``cameras`` took them: ray n belongs to camera ``views[n]``
+    (N,) int64 and goes through ``pixels[n]`` (N, 2) float32, its picture coordinates x and y, which
+    are 0.5 at the middle of the first pixel.
+    """
 
     origins: Tensor
     directions: Tensor
     colours: Tensor
+    cameras: Sequence[Camera] = ()
+    views: Tensor | None = None
+    pixels: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +60,7 @@ class Rendered:
     depth: Tensor
 
 
-class RadianceModel(nn.Module, ABC):
+class ChainModel(nn.Module, ABC):
     """Base class of all families; every tensor of the state is a parameter or a buffer."""
 
     #: The name in the registry and in the package's manifest.
@@ -59,9 +74,7 @@ class RadianceModel(nn.Module, ABC):
         """Return the full default configuration, plain JSON values."""
 
     @classmethod
-    def build(
-        cls, configuration: Mapping[str, Any] | None = None, *, seed: int = 0
-    ) -> RadianceModel:
+    def build(cls, configuration: Mapping[str, Any] | None = None, *, seed: int = 0) -> ChainModel:
         """Build the model with random weights drawn from ``seed``.
 
         Raises
@@ -89,16 +102,16 @@ class RadianceModel(nn.Module, ABC):
         """Return the modules that ``exclude_layers`` counts, from input to output."""
 
     @abstractmethod
-    def render_rays(self, origins: Tensor, directions: Tensor) -> Rendered:
-        """Render N rays: origins and unit directions, each (N, 3) float32, world units.
-
-        In training mode sample positions are jittered with torch's global generator.
-        """
-
     def loss(self, batch: RayBatch) -> Tensor:
-        """Return the scalar to minimise: the mean squared colour error (Mildenhall 2020, eq. 6)."""
-        rendered = self.render_rays(batch.origins, batch.directions)
-        return nn.functional.mse_loss(rendered.colour, batch.colours)
+        """Return the scalar to minimise for a batch of pixels."""
+
+    @abstractmethod
+    def render_view(self, camera: Camera, *, chunk: int = CHUNK) -> Tensor:
+        """Return what ``camera`` sees, (height, width, 3) float32 in 0..1.
+
+        Called in evaluation mode and without gradients. A family that works ray by ray takes
+        ``chunk`` of them at a time.
+        """
 
     def parameter_groups(
         self,
@@ -168,3 +181,31 @@ class RadianceModel(nn.Module, ABC):
                     f"expected {tuple(own[name].shape)} {own[name].dtype}"
                 )
         self.load_state_dict(tensors)
+
+
+class RadianceModel(ChainModel):
+    """A radiance field: what is seen along each ray, whatever picture it belongs to."""
+
+    @abstractmethod
+    def render_rays(self, origins: Tensor, directions: Tensor) -> Rendered:
+        """Render N rays: origins and unit directions, each (N, 3) float32, world units.
+
+        In training mode sample positions are jittered with torch's global generator.
+        """
+
+    def loss(self, batch: RayBatch) -> Tensor:
+        """Return the mean squared colour error (Mildenhall 2020, eq. 6)."""
+        rendered = self.render_rays(batch.origins, batch.directions)
+        return nn.functional.mse_loss(rendered.colour, batch.colours)
+
+    def render_view(self, camera: Camera, *, chunk: int = CHUNK) -> Tensor:
+        """Render a picture ray by ray; see :meth:`ChainModel.render_view`."""
+        device = next(self.parameters()).device
+        rays = camera.rays()
+        origins = torch.from_numpy(np.array(rays.origins, dtype=np.float32)).to(device)
+        directions = torch.from_numpy(rays.directions.astype(np.float32)).to(device)
+        colours = [
+            self.render_rays(origins[a : a + chunk], directions[a : a + chunk]).colour
+            for a in range(0, len(rays), chunk)
+        ]
+        return torch.cat(colours).view(camera.height, camera.width, 3)

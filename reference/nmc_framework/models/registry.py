@@ -13,7 +13,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from nmc_framework.models.field import ModelError, RadianceModel
+from nmc_framework.models.field import ChainModel, ModelError
 
 GROUP = "nmc.models"
 
@@ -29,7 +29,7 @@ def families() -> tuple[str, ...]:
     return tuple(sorted({*_BUILT_IN, *entry_points(group=GROUP).names}))
 
 
-def family(name: str) -> type[RadianceModel]:
+def family(name: str) -> type[ChainModel]:
     """Return the class of a family.
 
     Raises
@@ -45,13 +45,13 @@ def family(name: str) -> type[RadianceModel]:
         if not points:
             raise ModelError(f"no model family {name!r}; there are {', '.join(families())}")
         found = next(iter(points)).load()
-    if not (isinstance(found, type) and issubclass(found, RadianceModel)):
-        raise ModelError(f"the entry point {GROUP}:{name} is no RadianceModel: {found!r}")
+    if not (isinstance(found, type) and issubclass(found, ChainModel)):
+        raise ModelError(f"the entry point {GROUP}:{name} is no ChainModel: {found!r}")
     return found
 
 
 def build(
     name: str, configuration: Mapping[str, Any] | None = None, *, seed: int = 0
-) -> RadianceModel:
+) -> ChainModel:
     """Build a model of family ``name`` with random weights drawn from ``seed``."""
     return family(name).build(configuration, seed=seed)

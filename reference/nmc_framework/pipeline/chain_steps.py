@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nmc_framework.cameras import Camera
     from nmc_framework.cameras.formats import RigDocument
     from nmc_framework.capture.folder import CapturedFrames
-    from nmc_framework.models import RadianceModel
+    from nmc_framework.models import ChainModel
     from nmc_framework.training import Schedule
 
 PACKAGE = "chain.nmc"
@@ -94,7 +94,7 @@ def train(task: Task) -> Mapping[str, Any]:
     return told
 
 
-def _model(task: Task, frames: Frames) -> RadianceModel:
+def _model(task: Task, frames: Frames) -> ChainModel:
     from nmc_framework.cameras import CameraError
     from nmc_framework.cameras.layout import layout
     from nmc_framework.models import build, family
@@ -121,7 +121,7 @@ def _model(task: Task, frames: Frames) -> RadianceModel:
     return build(options["family"], chosen | dict(options["configuration"]), seed=seed)
 
 
-def _schedule(options: Mapping[str, Any], model: RadianceModel) -> Schedule:
+def _schedule(options: Mapping[str, Any], model: ChainModel) -> Schedule:
     from nmc_framework.training import AutoFreezing, Schedule, back, front, matching
 
     layers = model.layers()

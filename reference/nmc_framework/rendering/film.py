@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmc_framework.cameras import Camera, Viewpoint
-from nmc_framework.models import RadianceModel
+from nmc_framework.models import ChainModel
 from nmc_framework.rendering.image import render_image
 from nmc_framework.rendering.track import require_length
 
@@ -23,7 +23,7 @@ class States(Protocol):
 
 
 def render_track(
-    model: RadianceModel,
+    model: ChainModel,
     states: States,
     track: Sequence[Viewpoint],
     camera: Camera,

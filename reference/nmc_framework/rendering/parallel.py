@@ -24,7 +24,7 @@ import torch
 
 import nmc
 from nmc_framework.cameras import Camera, Viewpoint
-from nmc_framework.models import RadianceModel, build
+from nmc_framework.models import ChainModel, build
 from nmc_framework.rendering.image import render_image
 from nmc_framework.rendering.track import TrackError, require_length
 
@@ -145,7 +145,7 @@ class _Player:
 
     def __init__(self, package: Path) -> None:
         self.sequence = nmc.open(package)
-        self._models: dict[str, RadianceModel] = {}
+        self._models: dict[str, ChainModel] = {}
 
     def render(self, run: _Run) -> list[Picture]:
         """Return the images of a run, in its order; frames are decoded in theirs."""
@@ -160,7 +160,7 @@ class _Player:
             images[index] = render_image(model, camera)
         return [images[index] for index in range(len(run.frames))]
 
-    def _model(self, device: str) -> RadianceModel:
+    def _model(self, device: str) -> ChainModel:
         if device not in self._models:
             model = build(self.sequence.family, self.sequence.configuration)
             self._models[device] = model.to(device)

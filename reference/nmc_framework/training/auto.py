@@ -17,7 +17,7 @@ import torch
 from nmc_framework.training.freezing import FreezingError, freeze
 
 if TYPE_CHECKING:
-    from nmc_framework.models import RadianceModel
+    from nmc_framework.models import ChainModel
     from nmc_framework.training.pixels import PixelPool
 
 
@@ -52,7 +52,7 @@ class AutoFreezing:
 
     def choose(
         self,
-        model: RadianceModel,
+        model: ChainModel,
         pool: PixelPool,
         rays: int,
         learning_rate: float,
@@ -91,7 +91,7 @@ def least_missed(worth: Sequence[LayerWorth], give_up: float) -> tuple[int, ...]
     return tuple(sorted(frozen))
 
 
-def _worth(model: RadianceModel, learning_rate: float, damping: float) -> list[LayerWorth]:
+def _worth(model: ChainModel, learning_rate: float, damping: float) -> list[LayerWorth]:
     """Return each layer's worth for a first step of :class:`DampedAdam` along the gradients."""
     rates = {
         id(parameter): float(group["lr"])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from nmc_framework.cameras import Camera
-from nmc_framework.models import RadianceModel, State
+from nmc_framework.models import ChainModel, State
 from nmc_framework.training.auto import AutoFreezing
 from nmc_framework.training.fine_tuning import DampedAdam
 from nmc_framework.training.freezing import Freezing, FreezingError, Reading, freeze
@@ -121,7 +121,7 @@ class TrainedFrame:
 
 
 def train_chain(
-    model: RadianceModel,
+    model: ChainModel,
     cameras: Sequence[Camera],
     frames: Iterable[FrameViews],
     schedule: Schedule | None = None,
@@ -159,7 +159,7 @@ def train_chain(
 
 
 def train_frame(
-    model: RadianceModel,
+    model: ChainModel,
     cameras: Sequence[Camera],
     views: FrameViews,
     schedule: Schedule,
@@ -192,7 +192,7 @@ def train_frame(
 
 
 def _excluded(
-    model: RadianceModel, pool: PixelPool, schedule: Schedule, frame: int, seed: int
+    model: ChainModel, pool: PixelPool, schedule: Schedule, frame: int, seed: int
 ) -> tuple[int, ...]:
     if not frame:
         return ()
@@ -204,12 +204,12 @@ def _excluded(
     return schedule.auto.choose(model, pool, rays, rate, schedule.damping, generator)
 
 
-def _rate(model: RadianceModel, schedule: Schedule, frame: int) -> float:
+def _rate(model: ChainModel, schedule: Schedule, frame: int) -> float:
     asked = schedule.later_learning_rate if frame else schedule.learning_rate
     return model.learning_rates[1 if frame else 0] if asked is None else asked
 
 
-def _optimiser(model: RadianceModel, schedule: Schedule, frame: int) -> torch.optim.Optimizer:
+def _optimiser(model: ChainModel, schedule: Schedule, frame: int) -> torch.optim.Optimizer:
     """Return the optimiser of a frame: built after freezing, as a frozen parameter needs none."""
     groups = model.parameter_groups(_rate(model, schedule, frame), later=frame > 0)
     if frame:
@@ -218,7 +218,7 @@ def _optimiser(model: RadianceModel, schedule: Schedule, frame: int) -> torch.op
 
 
 def _optimise(
-    model: RadianceModel,
+    model: ChainModel,
     pool: PixelPool,
     schedule: Schedule,
     frame: int,
@@ -257,7 +257,7 @@ def _optimise(
     return sum(last) / max(len(last), 1)
 
 
-def _refuse_diverged(model: RadianceModel, frame: int) -> None:
+def _refuse_diverged(model: ChainModel, frame: int) -> None:
     """Raise where training ran away although its loss, of bounded colours, stayed a number."""
     for name, parameter in model.named_parameters():
         largest = float(parameter.detach().abs().max()) if parameter.numel() else 0.0

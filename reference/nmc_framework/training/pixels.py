@@ -63,6 +63,7 @@ class PixelPool:
         device: torch.device | str = "cpu",
     ) -> None:
         _check(cameras, views)
+        self._cameras = tuple(cameras)
         self._colours = torch.from_numpy(_flat(views)).to(device)
         self._changed = torch.empty(0, dtype=torch.int64)
         if before is not None and focus > 0:
@@ -91,14 +92,17 @@ class PixelPool:
         within = chosen - self._start[view]
         width = self._width[view]
         pinhole = self._pinhole[view]
-        x = ((within % width) + 0.5 - pinhole[:, 0]) * pinhole[:, 2]
-        y = ((within // width) + 0.5 - pinhole[:, 1]) * pinhole[:, 3]
+        pixels = torch.stack([within % width, within // width], dim=1) + 0.5
+        x = (pixels[:, 0] - pinhole[:, 0]) * pinhole[:, 2]
+        y = (pixels[:, 1] - pinhole[:, 1]) * pinhole[:, 3]
         local = torch.stack([x, y, torch.ones_like(x)], dim=1)
         directions = torch.nn.functional.normalize(
             torch.einsum("nij,nj->ni", self._rotation[view], local), dim=1
         )
         colours = self._colours[chosen].float() / 255
-        return RayBatch(self._centre[view], directions, colours)
+        return RayBatch(
+            self._centre[view], directions, colours, self._cameras, views=view, pixels=pixels
+        )
 
     def _choose(self, count: int, generator: torch.Generator, focus: float) -> Tensor:
         focused = int(count * focus)

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 import nmc
 from nmc_framework.cameras import Camera
-from nmc_framework.models import ModelError, RadianceModel
+from nmc_framework.models import ChainModel, ModelError
 from nmc_framework.training.chain import (
     Progress,
     Schedule,
@@ -76,7 +76,7 @@ class CheckpointFolder:
         When the folder holds another family's chain, or another configuration's.
     """
 
-    def __init__(self, folder: Path, model: RadianceModel) -> None:
+    def __init__(self, folder: Path, model: ChainModel) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         head = {"family": model.family, "configuration": model.configuration}
@@ -139,7 +139,7 @@ class CheckpointFolder:
 
 def train_into(
     store: Store,
-    model: RadianceModel,
+    model: ChainModel,
     cameras: Sequence[Camera],
     frames: FrameSource,
     schedule: Schedule | None = None,

@@ -25,7 +25,7 @@ from nmc_framework.training import AutoFreezing, PackageStore, Schedule, back, f
 
 if TYPE_CHECKING:
     from nmc_framework.cameras import Viewpoint
-    from nmc_framework.models import RadianceModel
+    from nmc_framework.models import ChainModel
     from nmc_tools.bench_framework.scene import Family, Stage
 
 Figures = dict[str, Any]
@@ -92,7 +92,7 @@ def freezing_families(stage: Stage) -> Figures:
 
 
 def _choices(family: Family) -> dict[str, Any]:
-    def ends(model: RadianceModel) -> tuple[int, ...]:
+    def ends(model: ChainModel) -> tuple[int, ...]:
         return back(model.layers(), len(model.layers()) - family.half)
 
     return {
@@ -120,7 +120,7 @@ def hash_grid(stage: Stage) -> Figures:
     return {"iterations": [plan.first, plan.later], "rows": rows}
 
 
-def _quality(stage: Stage, model: RadianceModel, index: int) -> float:
+def _quality(stage: Stage, model: ChainModel, index: int) -> float:
     return replace(stage.bench(1), truths=stage.truths(index)).quality(model)
 
 

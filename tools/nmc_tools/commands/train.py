@@ -27,7 +27,7 @@ from nmc_tools.terminal import err, print_json, refuse_input, say, size_text
 if TYPE_CHECKING:
     from nmc_framework.evaluation import HeldOut
     from nmc_framework.evaluation.board import Board
-    from nmc_framework.models import RadianceModel
+    from nmc_framework.models import ChainModel
     from nmc_framework.training import CheckpointFolder, Progress, Schedule, Store, TrainedFrame
 
 
@@ -168,7 +168,7 @@ def _package(run: _Run, output: Path, **options: Any) -> tuple[int, list[dict[st
     return done, records
 
 
-def _folder(output: Path, model: RadianceModel, *, resume: bool, force: bool) -> CheckpointFolder:
+def _folder(output: Path, model: ChainModel, *, resume: bool, force: bool) -> CheckpointFolder:
     """Open the folder; what an earlier run left there is gone on with, or removed, on request."""
     from nmc_framework.training import CheckpointFolder
 
@@ -190,7 +190,7 @@ class _Run:
     footage: Footage
     training: list[str]
     held_out: list[str]
-    model: RadianceModel
+    model: ChainModel
     schedule: Schedule
     board: Board | None = None
     quality: HeldOut = field(init=False)
@@ -248,7 +248,7 @@ class _Run:
 
 def _model(
     family: str, path: Path | None, settings: list[str] | None, footage: Footage, seed: int
-) -> RadianceModel:
+) -> ChainModel:
     from nmc_framework.models import build
     from nmc_framework.models import family as family_of
 
@@ -273,7 +273,7 @@ def _model(
 
 
 def _excluded(
-    model: RadianceModel, numbers: str | None, first: int | None, last: int | None, like: str | None
+    model: ChainModel, numbers: str | None, first: int | None, last: int | None, like: str | None
 ) -> tuple[int, ...]:
     from nmc_framework.training import back, front, matching
 
@@ -290,7 +290,7 @@ def _excluded(
         raise typer.BadParameter(f"{numbers!r}: write such as 0,1,-1") from None
 
 
-def _check_freezing(model: RadianceModel, schedule: Schedule) -> None:
+def _check_freezing(model: ChainModel, schedule: Schedule) -> None:
     """Refuse a wrong choice now, not after the first frame is trained."""
     from nmc_framework.training import freeze
 
