@@ -9,7 +9,7 @@ from here. Nothing else in the framework knows a family by name.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -45,6 +45,16 @@ class RayBatch:
     cameras: Sequence[Camera] = ()
     views: Tensor | None = None
     pixels: Tensor | None = None
+    develop: Callable[[Tensor], Tensor] | None = None
+
+    def error(self, rendered: Tensor) -> Tensor:
+        """Return the mean squared error (Mildenhall 2020, eq. 6) of rendered colours (N, 3).
+
+        Where the batch has a model of how its cameras saw colours, ``develop`` takes the rendered
+        ones through it first.
+        """
+        seen = rendered if self.develop is None else self.develop(rendered)
+        return nn.functional.mse_loss(seen, self.colours)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +136,9 @@ class ChainModel(nn.Module, ABC):
         trainable = [p for p in self.parameters() if p.requires_grad]
         return [{"params": trainable, "lr": learning_rate}]
 
+    def survey(self, cameras: Sequence[Camera]) -> None:
+        """Learn what the training cameras are; called before a frame is trained."""
+
     def begin_frame(self, index: int) -> None:
         """Prepare for the images of frame ``index``; called before its first iteration."""
 
@@ -196,7 +209,7 @@ class RadianceModel(ChainModel):
     def loss(self, batch: RayBatch) -> Tensor:
         """Return the mean squared colour error (Mildenhall 2020, eq. 6)."""
         rendered = self.render_rays(batch.origins, batch.directions)
-        return nn.functional.mse_loss(rendered.colour, batch.colours)
+        return batch.error(rendered.colour)
 
     def render_view(self, camera: Camera, *, chunk: int = CHUNK) -> Tensor:
         """Render a picture ray by ray; see :meth:`ChainModel.render_view`."""

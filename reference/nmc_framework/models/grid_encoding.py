@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nmc_framework.models import hash_kernels
+from nmc_framework.models.threads import spread
 
 #: Points a thread interpolates at a time; small enough to keep both cores busy to the end.
 _CHUNK = 16384
@@ -37,16 +38,28 @@ class GridLevel(nn.Module):
 
 
 class _Interpolate(torch.autograd.Function):
-    """The CPU path; gradients reach the tables only, as positions are no parameters."""
+    """The CPU path; gradients reach the tables only, as positions are no parameters.
+
+    ``known`` (N, F) are the features where they have been worked out already, else empty.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, points: Tensor, shape: Sequence[tuple[int, bool]], *tables: Tensor
+        ctx: Any,
+        points: Tensor,
+        known: Tensor,
+        shape: Sequence[tuple[int, bool]],
+        *tables: Tensor,
     ) -> Tensor:
+        ctx.save_for_backward(points)
+        ctx.shape = shape
+        ctx.sizes = [tuple(table.shape) for table in tables]
+        if len(known):
+            return known.clone()
         features = tables[0].shape[1]
         out = torch.empty(len(points), features * len(tables))
         at, into = points.numpy(), out.numpy()
-        hash_kernels.spread(
+        spread(
             hash_kernels.interpolate,
             (
                 (
@@ -61,9 +74,6 @@ class _Interpolate(torch.autograd.Function):
                 for level, ((cells, hashed), table) in enumerate(zip(shape, tables, strict=True))
             ),
         )
-        ctx.save_for_backward(points)
-        ctx.shape = shape
-        ctx.sizes = [tuple(table.shape) for table in tables]
         return out
 
     @staticmethod
@@ -71,13 +81,13 @@ class _Interpolate(torch.autograd.Function):
         (points,) = ctx.saved_tensors
         features = ctx.sizes[0][1]
         at, gradient = points.numpy(), gradients[0].contiguous().numpy()
-        wanted = ctx.needs_input_grad[2:]
+        wanted = ctx.needs_input_grad[3:]
         results = [
             torch.zeros(size) if want else None
             for size, want in zip(ctx.sizes, wanted, strict=True)
         ]
         # One job a level: no two threads add to one table, so the sums come in one order.
-        hash_kernels.spread(
+        spread(
             hash_kernels.deposit,
             (
                 (at, gradient, cells, hashed, result.numpy(), level * features)
@@ -87,7 +97,7 @@ class _Interpolate(torch.autograd.Function):
                 if result is not None
             ),
         )
-        return (None, None, *results)
+        return (None, None, None, *results)
 
 
 def encode(points: Tensor, levels: Sequence[GridLevel]) -> Tensor:
@@ -106,13 +116,27 @@ def encode(points: Tensor, levels: Sequence[GridLevel]) -> Tensor:
         (N, levels·F) float32.
     """
     if points.device.type == "cpu":
-        shape = tuple((level.cells, level.hashed) for level in levels)
-        mixed = _Interpolate.apply(  # type: ignore[no-untyped-call]
-            points.contiguous(), shape, *(level.table for level in levels)
-        )
-        assert isinstance(mixed, Tensor)
-        return mixed
+        return _on_cpu(points, points[:0], levels)
     return torch.cat([_interpolate_in_torch(points, level) for level in levels], dim=1)
+
+
+def reuse(known: Tensor, points: Tensor, levels: Sequence[GridLevel]) -> Tensor:
+    """Return features that :func:`encode` gave without gradients, now with them.
+
+    On the CPU nothing is interpolated again.
+    """
+    if points.device.type == "cpu":
+        return _on_cpu(points, known, levels)
+    return encode(points, levels)
+
+
+def _on_cpu(points: Tensor, known: Tensor, levels: Sequence[GridLevel]) -> Tensor:
+    shape = tuple((level.cells, level.hashed) for level in levels)
+    mixed = _Interpolate.apply(  # type: ignore[no-untyped-call]
+        points.contiguous(), known, shape, *(level.table for level in levels)
+    )
+    assert isinstance(mixed, Tensor)
+    return mixed
 
 
 def _interpolate_in_torch(points: Tensor, level: GridLevel) -> Tensor:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nmc_framework.models.grid_encoding import GridLevel, encode, spherical_harmonics
+from nmc_framework.models.grid_encoding import GridLevel, spherical_harmonics
 from nmc_framework.models.marched import MARCHING, MarchedField
 
 _HARMONICS = 9
@@ -79,10 +79,14 @@ class HashGrid(MarchedField):
         ]
         return [group for group in groups if group["params"]]
 
-    def field(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    @property
+    def grid_levels(self) -> Sequence[GridLevel]:
+        """The hashed lattices, coarse to fine."""
+        return [level for level in self.levels if isinstance(level, GridLevel)]
+
+    def field(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the density network makes of the levels' features."""
-        levels = [level for level in self.levels if isinstance(level, GridLevel)]
-        raw = self.density_network(encode(points, levels))
+        raw = self.density_network(encoded)
         return raw[:, 0], raw[:, 1:]
 
     def colour(self, features: Tensor, directions: Tensor) -> Tensor:

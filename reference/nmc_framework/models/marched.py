@@ -7,23 +7,32 @@ features show in a direction; where to sample, and what need not be looked at, i
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from nmc_framework.models.field import RadianceModel, Rendered
-from nmc_framework.models.occupancy import Occupancy, march
-from nmc_framework.models.volume import composite, enter_and_leave
+from nmc_framework.models import quadrature, sampling
+from nmc_framework.models.field import RadianceModel, RayBatch, Rendered
+from nmc_framework.models.grid_encoding import GridLevel, encode, reuse
+from nmc_framework.models.occupancy import Occupancy
+from nmc_framework.models.sampling import Samples
+from nmc_framework.models.space import Space
+
+if TYPE_CHECKING:
+    from nmc_framework.cameras import Camera
 
 #: Options that every marched family has, with values for a room of about two scene units.
 MARCHING: dict[str, Any] = {
     "bounds": [[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]],
+    "contracted": False,
+    "near": 0.0,
     "background": [0.0, 0.0, 0.0],
     "samples": 128,
     "occupancy": 48,
     "warm_up": 64,
+    "distortion": 0.0,
 }
 
 #: Largest exponent of a density: e^9 is opaque within a thousandth of a scene unit.
@@ -36,36 +45,57 @@ _UPDATE_EVERY = 8
 _UPDATE_SHARE = 0.5
 #: Shares of a pixel's colour below this are not worked out.
 _INVISIBLE = 1e-3
+#: Rays that are rendered at a time: what is known of their samples stays in the cache.
+_AT_ONCE = 1024
+#: What a picture shows where nothing is and nobody said what is behind.
+_UNKNOWN_BACKGROUND = 0.5
 
 
 class MarchedField(RadianceModel):
-    """A field in a cuboid with an occupancy grid; see the module."""
+    """A field in a cuboid, or around one, with an occupancy grid; see the module."""
 
-    bounds: Tensor
     background: Tensor
+    lower: Tensor
+    upper: Tensor
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
         super().__init__(configuration)
         c = self.configuration
         bounds = torch.tensor(c["bounds"], dtype=torch.float32)
-        self.register_buffer("bounds", bounds, persistent=False)
-        background = torch.tensor(c["background"], dtype=torch.float32)
+        self.register_buffer("lower", bounds[0].clone(), persistent=False)
+        self.register_buffer("upper", bounds[1].clone(), persistent=False)
+        known = c["background"] if c["background"] is not None else [_UNKNOWN_BACKGROUND] * 3
+        background = torch.tensor(known, dtype=torch.float32)
         self.register_buffer("background", background, persistent=False)
-        extent = bounds[1] - bounds[0]
-        self.edge = float(extent.max())
-        self.step = float(torch.linalg.vector_norm(extent)) / c["samples"]
-        self.occupancy = Occupancy(c["occupancy"], self.step, extent / self.edge)
+        space = self.space
+        self.step = float(torch.linalg.vector_norm(bounds[1] - bounds[0])) / c["samples"]
+        self.room = sampling.most_steps(space, self.step)
+        self.occupancy = Occupancy(c["occupancy"], self.step, space)
+
+    @property
+    def space(self) -> Space:
+        """Where the scene lies, on the model's device."""
+        return Space(self.lower, self.upper, self.configuration["contracted"])
+
+    @property
+    @abstractmethod
+    def grid_levels(self) -> Sequence[GridLevel]:
+        """The lattices whose features :meth:`field` takes, coarse to fine."""
 
     @abstractmethod
-    def field(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the log-density (N,), unshifted, and the features (N, F) of points (N, 3).
+    def field(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the log-density (N,), unshifted, and the features (N, F) of points.
 
-        Points lie in the unit cube that ``bounds``' lower corner and longest edge span.
+        ``encoded`` (N, levels times width) is what the lattices hold at the points.
         """
 
     @abstractmethod
     def colour(self, features: Tensor, directions: Tensor) -> Tensor:
         """Return colours (N, 3), 0 to 1, of features (N, F) seen along directions (N, 3)."""
+
+    def survey(self, cameras: Sequence[Camera]) -> None:
+        """Rule out what no training camera sees, and within the bounds what only one does."""
+        self.occupancy.survey(cameras, self.space, self.configuration["near"])
 
     def begin_frame(self, index: int) -> None:  # noqa: ARG002 - the first is told by its warm grid
         """Let matter have moved a little."""
@@ -79,55 +109,81 @@ class MarchedField(RadianceModel):
         with torch.no_grad():
             # While everything is open, twice as many probes as cells miss next to none.
             share = 2.0 if self.occupancy.warm else _UPDATE_SHARE
-            self.occupancy.update(lambda points: density(self.field(points)[0]), share)
+            self.occupancy.update(self.density, share)
+
+    def density(self, unit: Tensor) -> Tensor:
+        """Return the densities (N,), 1 / scene unit, at points (N, 3) of the unit cube."""
+        return density(self.field(encode(unit, self.grid_levels))[0])
 
     def render_rays(self, origins: Tensor, directions: Tensor) -> Rendered:
         """Render N rays; see :meth:`RadianceModel.render_rays`."""
-        distance, valid, step = self._samples(origins, directions)
-        ray = valid.nonzero()[:, 0]
-        points = origins[ray] + distance[valid][:, None] * directions[ray]
-        raw, features = self.field((points - self.bounds[0]) / self.edge)
-        on_rays = torch.zeros_like(distance).masked_scatter(valid, density(raw))
-        seen = self._seen(on_rays.detach() * step) & valid
-        colour = self.colour(features[seen[valid]], directions[seen.nonzero()[:, 0]])
-        return composite(
-            on_rays,
-            distance.new_zeros(*distance.shape, 3).masked_scatter(seen[..., None], colour),
-            torch.where(valid, distance, 0),
-            step,
-            self.background,
+        behind = self.background.expand(len(origins), 3)
+        if torch.is_grad_enabled() or len(origins) <= _AT_ONCE:
+            return self._render(origins, directions, behind)
+        parts = [
+            self._render(*(v[a : a + _AT_ONCE] for v in (origins, directions, behind)))
+            for a in range(0, len(origins), _AT_ONCE)
+        ]
+        return Rendered(
+            torch.cat([part.colour for part in parts]),
+            torch.cat([part.opacity for part in parts]),
+            torch.cat([part.depth for part in parts]),
         )
 
-    def _seen(self, optical: Tensor) -> Tensor:
-        """Return which samples (N, S) need a colour, from their optical depths.
+    def loss(self, batch: RayBatch) -> Tensor:
+        """Return the mean squared colour error, over a background that is random where unknown.
+
+        Nothing can hide before a background that is never the same (Müller et al. 2022): what the
+        pictures show has to be matter.
+        """
+        behind = self.background.expand(len(batch.origins), 3)
+        if self.configuration["background"] is None:
+            behind = torch.rand_like(batch.colours)
+        rendered = self._render(batch.origins, batch.directions, behind)
+        return batch.error(rendered.colour)
+
+    def _render(self, origins: Tensor, directions: Tensor, background: Tensor) -> Rendered:
+        samples = self._samples(origins, directions)
+        levels = self.grid_levels
+        with torch.no_grad():
+            encoded = encode(samples.unit, levels)
+            first = density(self.field(encoded)[0])
+            seen = self._seen(*quadrature.weights(samples, first))
+        samples, encoded = samples.where(seen), encoded[seen]
+        raw, features = self.field(reuse(encoded, samples.unit, levels))
+        colour = self.colour(features, directions[samples.ray])
+        blur = self.configuration["distortion"] if self.training else 0.0
+        return quadrature.render(
+            samples, density(raw), colour, background, (blur, self.space.edge / 2)
+        )
+
+    def _seen(self, weights: Tensor, left: Tensor) -> Tensor:
+        """Return which samples (M,) are worked out, from what they contribute and leave.
 
         In training all that light still reaches, as an empty one may have to become matter; when
         rendering only those that contribute.
         """
-        before = torch.exp(optical - torch.cumsum(optical, dim=1))
-        if self.training:
-            return before > _INVISIBLE
-        return before * -torch.expm1(-optical) > _INVISIBLE
+        return weights + left > _INVISIBLE if self.training else weights > _INVISIBLE
 
-    def _samples(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor, float]:
+    def _samples(self, origins: Tensor, directions: Tensor) -> Samples:
+        space = self.space
         with torch.no_grad():
-            span = enter_and_leave(origins, directions, self.bounds[0], self.bounds[1])
-            offset = torch.full_like(span[0], 0.5)
+            near, far = space.spans(origins, directions)
+            near = near.clamp_min(self.configuration["near"])
+            offset = torch.full_like(near, 0.5)
             if self.training:
                 offset = torch.rand_like(offset)
             stride = _WARM_STRIDE if self.training and self.occupancy.warm else 1
-            step = self.step * stride
-            distance, valid = march(
+            return sampling.place(
                 origins,
                 directions,
-                span,
+                (near, far),
                 offset,
-                step,
-                self.configuration["samples"] // stride + 1,
+                self.step * stride,
+                self.room // stride + 1,
                 self.occupancy,
-                (self.bounds[0], self.edge),
+                space,
             )
-        return distance, valid, step
 
 
 def density(raw: Tensor) -> Tensor:

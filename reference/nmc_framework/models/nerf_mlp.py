@@ -94,7 +94,7 @@ class NerfMlp(RadianceModel):
     def loss(self, batch: RayBatch) -> Tensor:
         """Return the squared errors of both networks' renderings, summed (equation 6)."""
         rendered = self._render(batch.origins, batch.directions)
-        errors = [nn.functional.mse_loss(r.colour, batch.colours) for r in rendered]
+        errors = [batch.error(r.colour) for r in rendered]
         return torch.stack(errors).sum()
 
     def _render(self, origins: Tensor, directions: Tensor) -> list[Rendered]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nmc_framework.models.field import ModelError
-from nmc_framework.models.grid_encoding import GridLevel, encode, spherical_harmonics
+from nmc_framework.models.grid_encoding import GridLevel, spherical_harmonics
 from nmc_framework.models.marched import MARCHING, MarchedField
 
 #: A lattice is dense whatever its size: no table is ever too small for it.
@@ -45,10 +45,14 @@ class VoxelGrid(MarchedField):
         """Return the lattices, coarse to fine."""
         return list(self.levels)
 
-    def field(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the sum of the lattices at points (N, 3)."""
-        levels = [level for level in self.levels if isinstance(level, GridLevel)]
-        summed = encode(points, levels).view(len(points), len(levels), self.width).sum(dim=1)
+    @property
+    def grid_levels(self) -> Sequence[GridLevel]:
+        """The lattices, coarse to fine."""
+        return [level for level in self.levels if isinstance(level, GridLevel)]
+
+    def field(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the sum of the lattices."""
+        summed = encoded.view(len(encoded), -1, self.width).sum(dim=1)
         return summed[:, 0], summed[:, 1:]
 
     def colour(self, features: Tensor, directions: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from nmc_framework.allocation import keep_freed_memory
 from nmc_framework.cameras import Camera
 from nmc_framework.models import ChainModel
 from nmc_framework.models.field import CHUNK
@@ -13,6 +14,7 @@ from nmc_framework.models.field import CHUNK
 
 def render_image(model: ChainModel, camera: Camera, *, chunk: int = CHUNK) -> npt.NDArray[np.uint8]:
     """Render what ``camera`` sees, (height, width, 3) uint8; the model's mode is left as it was."""
+    keep_freed_memory()
     was_training = model.training
     model.eval()
     with torch.no_grad():

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nmc_framework.allocation import keep_freed_memory
 from nmc_framework.cameras import Camera
 from nmc_framework.models import ChainModel, State
 from nmc_framework.training.auto import AutoFreezing
@@ -169,12 +170,14 @@ def train_frame(
 ) -> TrainedFrame:
     """Train ``model`` on one frame, from the weights it has; see :func:`train_chain`."""
     began = time.perf_counter()
+    keep_freed_memory()
     iterations = schedule.later if views.index else schedule.first
     device = next(model.parameters()).device
     seed = _frame_seed(schedule.seed, views.index)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         pool = PixelPool(cameras, views, before, focus=schedule.focus, device=device)
         torch.manual_seed(seed)
+        model.survey(cameras)
         excluded = _excluded(model, pool, schedule, views.index, seed)
         reading: Reading = schedule.reading if views.index and not schedule.auto else "table"
         freezing = freeze(model, model.layers(), excluded, reading)

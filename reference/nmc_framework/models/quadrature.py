@@ -1,0 +1,153 @@
+"""Volume rendering of packed samples (Max 1995), with its gradients (clause 5.1).
+
+C = sum over i of T_i (1 - exp(-sigma_i delta_i)) c_i, with T_i = exp(-sum over j<i of
+sigma_j delta_j): Mildenhall et al. 2020 (NeRF), equation 3. On the CPU the kernels of
+:mod:`~nmc_framework.models.ray_kernels` do the work; on any other device, torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nmc_framework.models import ray_kernels
+from nmc_framework.models.field import Rendered
+from nmc_framework.models.sampling import Samples
+from nmc_framework.models.threads import spread
+from nmc_framework.models.volume import composite
+
+
+def weights(samples: Samples, density: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what each sample contributes and the light left behind it, (M,), without gradients.
+
+    ``density`` (M,) is in 1 / scene unit.
+    """
+    optical = density.detach() * samples.length
+    if density.device.type == "cpu":
+        found, left = torch.empty_like(optical), torch.empty_like(optical)
+        ray_kernels.weigh(
+            samples.starts.numpy(),
+            density.detach().numpy(),
+            samples.length.numpy(),
+            found.numpy(),
+            left.numpy(),
+        )
+        return found, left
+    summed = torch.cumsum(optical.double(), 0)
+    before = torch.nn.functional.pad(summed, (1, 0))[samples.starts[:-1]]
+    left = torch.exp(-(summed - before[samples.ray])).float()
+    return left * torch.expm1(optical), left
+
+
+def render(
+    samples: Samples, density: Tensor, colour: Tensor, background: Tensor, blur: float = 0.0
+) -> Rendered:
+    """Composite packed samples front to back.
+
+    Parameters
+    ----------
+    density
+        (M,), 1 / scene unit.
+    colour
+        (M, 3), 0 to 1.
+    background
+        (N, 3), what lies behind each ray.
+    blur
+        What the mean distortion of the rays counts in the loss: its gradient is added to that of
+        the density (Barron et al. 2022, equation 15), its value to no output.
+    """
+    if density.device.type != "cpu":
+        return _in_torch(samples, density, colour, background)
+    out = _Composite.apply(density, colour, samples, background, blur)  # type: ignore[no-untyped-call]
+    opacity = out[:, 3]
+    return Rendered(out[:, :3], opacity, out[:, 4] / opacity.clamp_min(1e-6))
+
+
+def normalised(samples: Samples, unit: float) -> tuple[Tensor, Tensor]:
+    """Return distances and lengths (M,) on a scale of 0 to 1: half of it up to ``unit``."""
+    t = samples.distance / unit
+    near = t < 1
+    width = samples.length / unit
+    return torch.where(near, t / 2, 1 - 0.5 / t), torch.where(near, width / 2, 0.5 * width / t**2)
+
+
+class _Composite(torch.autograd.Function):
+    """Gradients reach density and colour, from colour and opacity; depth has none."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        density: Tensor,
+        colour: Tensor,
+        samples: Samples,
+        background: Tensor,
+        blur: tuple[float, float],
+    ) -> Tensor:
+        found, left = weights(samples, density)
+        colour, background = colour.contiguous(), background.contiguous()
+        out = torch.empty(len(samples.starts) - 1, 5)
+        ray_kernels.composite(
+            samples.starts.numpy(),
+            found.numpy(),
+            left.numpy(),
+            colour.detach().numpy(),
+            samples.distance.numpy(),
+            background.numpy(),
+            out.numpy(),
+        )
+        ctx.samples, ctx.blur = samples, blur
+        ctx.save_for_backward(found, left, colour, background)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        found, left, colour, background = ctx.saved_tensors
+        samples = ctx.samples
+        spread_gradient = np.zeros(len(samples), np.float32)
+        if ctx.blur:
+            share, unit = ctx.blur
+            middle, width = normalised(samples, unit)
+            scale = share / (len(samples.starts) - 1)
+            ray_kernels.distortion(
+                samples.starts.numpy(),
+                found.numpy(),
+                middle.numpy(),
+                width.numpy(),
+                scale,
+                spread_gradient,
+            )
+        to_density, to_colour = torch.empty(len(samples)), torch.empty(len(samples), 3)
+        ray_kernels.composite_back(
+            samples.starts.numpy(),
+            found.numpy(),
+            left.numpy(),
+            colour.numpy(),
+            samples.length.numpy(),
+            background.numpy(),
+            gradients[0].contiguous().numpy(),
+            spread_gradient,
+            to_density.numpy(),
+            to_colour.numpy(),
+        )
+        return to_density, to_colour, None, None, None
+
+
+def _in_torch(samples: Samples, density: Tensor, colour: Tensor, background: Tensor) -> Rendered:
+    count = samples.starts.diff()
+    place = torch.arange(len(samples), device=density.device) - samples.starts[samples.ray]
+    shape = (len(count), max(1, int(count.max()) if len(count) else 1))
+
+    def spread_out(values: Tensor) -> Tensor:
+        out = values.new_zeros(*shape, *values.shape[1:])
+        return out.index_put((samples.ray, place), values)
+
+    return composite(
+        spread_out(density),
+        spread_out(colour),
+        spread_out(samples.distance),
+        spread_out(samples.length),
+        background,
+    )
