@@ -36,11 +36,11 @@ _PALE = Material(plain((0.74, 0.55, 0.45)), specular=0.12, shininess=12)
 def lighting() -> Lighting:
     """Return three lamps that throw shadows, and much light from all sides."""
     lamps = (
-        Lamp((1.35, 0.6, 3.55), 0.42, (1.0, 0.97, 0.9)),
-        Lamp((-1.2, 1.0, 3.6), 0.34, (0.95, 0.98, 1.0)),
-        Lamp((-0.2, -1.7, 3.4), 0.28),
+        Lamp((1.35, 0.6, 3.55), 0.5, (1.0, 0.97, 0.9)),
+        Lamp((-1.2, 1.0, 3.6), 0.42, (0.95, 0.98, 1.0)),
+        Lamp((-0.2, -1.7, 3.4), 0.34),
     )
-    return Lighting(lamps, 0.34, one_colour((0.02, 0.02, 0.022)))
+    return Lighting(lamps, 0.42, one_colour((0.02, 0.02, 0.022)))
 
 
 def things() -> tuple[Item, ...]:
@@ -73,22 +73,24 @@ def _floor() -> Texture:
 
 
 def _panels() -> Texture:
-    """Dark hexagons between struts that are a little lighter; some have a cable or an opening."""
-    dark = np.array([[0.075], [0.07], [0.068]], np.float32)
-    strut = np.array([[0.21], [0.18], [0.15]], np.float32)
+    """Dark hexagons between struts that are a little lighter; some are open, some are screens."""
+    dark = np.array([[0.105], [0.095], [0.09]], np.float32)
+    strut = np.array([[0.25], [0.21], [0.17]], np.float32)
     opening = np.array([[0.018], [0.018], [0.02]], np.float32)
+    screen = np.array([[0.62], [0.62], [0.6]], np.float32)
 
     def texture(points: Vectors, _: Vectors) -> Vectors:
-        around = np.arctan2(points[1], points[0]) * np.float32(10 / np.pi)
-        up = points[2] * np.float32(1.75)
+        around = np.arctan2(points[1], points[0]) * np.float32(8 / np.pi)
+        up = points[2] * np.float32(1.5)
         row = np.floor(up)
         column = around + np.float32(0.5) * np.mod(row, 2)
         across, along = np.mod(column, 1) - 0.5, np.mod(up, 1) - 0.5
         edge = np.maximum(np.abs(across), np.abs(along) * 0.9 + np.abs(across) * 0.2)
-        lines = np.clip((edge - np.float32(0.43)) * 25, 0, 1)
-        shade = noise(np.floor(column) * np.float32(7.31), row * np.float32(3.77))
-        panel = dark * (np.float32(0.75) + np.float32(0.6) * shade)
-        panel = np.where(shade > np.float32(0.82), opening, panel)
+        lines = np.clip((edge - np.float32(0.44)) * 25, 0, 1)
+        shade = noise(np.mod(np.floor(column), 16) * np.float32(7.31), row * np.float32(3.77))
+        panel = dark * (np.float32(0.6) + np.float32(1.1) * shade)
+        panel = np.where(shade > np.float32(0.8), opening, panel)
+        panel = np.where(shade < np.float32(0.2), screen, panel)
         return np.asarray(panel + (strut - panel) * lines, np.float32)
 
     return texture
@@ -99,13 +101,13 @@ def _lamps() -> tuple[Item, ...]:
     glow = Material(plain((1.0, 0.985, 0.95)), glow=1.25)
     dim = Material(plain((0.95, 0.97, 1.0)), glow=0.92)
     made = []
-    for k in range(9):
-        turn = np.radians(40 * k + 11 * np.sin(5.0 * k))
-        height = (2.9, 3.45, 2.35)[k % 3]
+    for k in range(14):
+        turn = np.radians(_GOLDEN * k + 60)
+        height = (2.35, 3.0, 1.85, 3.5, 2.6)[k % 5]
         level = np.sqrt((_RADIUS - 0.08) ** 2 - (height - _MIDDLE) ** 2)
         at = np.array([level * np.cos(turn), level * np.sin(turn), height])
         pose = Pose.between(at, at + 0.1 * (np.array([0, 0, 1.3]) - at))
-        solid = Box((0.2, 0.14, 0.02)) if k % 2 else Ellipsoid((0.13, 0.13, 0.03))
+        solid = Box((0.24, 0.17, 0.02)) if k % 3 else Ellipsoid((0.15, 0.15, 0.03))
         made.append(Item(f"lamp {k}", solid, dim if k % 4 == 1 else glow, still(pose), False))
     return tuple(made)
 
