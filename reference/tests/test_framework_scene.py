@@ -7,10 +7,11 @@ import pytest
 from nmc_framework.cameras import Camera, look_at, read_rig
 from nmc_framework.metrics import psnr
 from nmc_framework.scene import BACKGROUND, BOUNDS, arc_rig, film, render
-from nmc_framework.scene.diorama import Item, Material, items
+from nmc_framework.scene.diorama import LIGHTING, items
+from nmc_framework.scene.item import Item, Material, place
 from nmc_framework.scene.solids import Box, Pose, Sphere
 from nmc_framework.scene.texture import plain
-from nmc_framework.scene.tracer import place, trace
+from nmc_framework.scene.tracer import as_bytes, picture, trace
 
 
 @pytest.mark.parametrize("solid", [Sphere(0.7), Box((0.5, 0.8, 0.3))])
@@ -33,7 +34,7 @@ def test_hits_lie_on_the_surface(solid):
 
 
 def test_culling_changes_nothing():
-    scene = place(0.4)
+    scene = place(items(), 0.4)
     camera = arc_rig(3, 1, (24, 24)).training[1]
     directions = camera.rays().directions.T.astype(np.float32)
     origin = camera.centre.astype(np.float32)
@@ -70,8 +71,11 @@ def test_highlight_depends_on_the_view():
     brightest = []
     for eye in ((-3, 0, 1.0), (-3, -2, 1.0)):
         camera = Camera.from_field_of_view(30, 64, 64, look_at(eye, (0, 0, 0.5)))
-        image = render(camera, 0.0, scene=[ball]).astype(int).sum(axis=2)
-        image[(render(camera, 0.0, scene=[]) == render(camera, 0.0, scene=[ball])).all(axis=2)] = 0
+        with_ball, without = (
+            as_bytes(picture(place(things, 0), LIGHTING, camera)) for things in ([ball], [])
+        )
+        image = with_ball.astype(int).sum(axis=2)
+        image[(without == with_ball).all(axis=2)] = 0
         row, column = np.unravel_index(image.argmax(), image.shape)
         ray = camera.rays_at([[column + 0.5, row + 0.5]]).directions[0]
         offset = camera.centre - [0, 0, 0.5]

@@ -35,6 +35,7 @@ from nmc_tools.commands import (
     train,
     unpack,
 )
+from nmc_tools.commands.footage import SceneCommand
 from nmc_tools.commands.framework import PANEL
 from nmc_tools.terminal import Exit, print_finding
 
@@ -80,9 +81,9 @@ app.command("demo")(demo.demo)
 app.add_typer(cameras.app, name="cameras", rich_help_panel=PANEL)
 app.command("capture", rich_help_panel=PANEL)(capture.capture)
 app.command("sfm", rich_help_panel=PANEL)(sfm.sfm)
-app.command("train", rich_help_panel=PANEL)(train.train)
+app.command("train", cls=SceneCommand, rich_help_panel=PANEL)(train.train)
 app.command("render", rich_help_panel=PANEL)(render.render)
-app.command("evaluate", rich_help_panel=PANEL)(evaluate.evaluate)
+app.command("evaluate", cls=SceneCommand, rich_help_panel=PANEL)(evaluate.evaluate)
 app.command("run", rich_help_panel=PANEL)(run.run)
 app.add_typer(conformance.app, name="conformance", rich_help_panel=_PROTOCOL)
 app.command("describe", rich_help_panel=_PROTOCOL)(codec.describe)

@@ -7,14 +7,14 @@ World axes are MIV's: x and y level, z up, lengths in scene units (about a metre
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
-from nmc_framework.scene.solids import Box, Pose, Solid, Sphere
+from nmc_framework.scene.item import Item, Material
+from nmc_framework.scene.lighting import Lamp, Lighting, one_colour
+from nmc_framework.scene.solids import Box, Pose, Sphere
 from nmc_framework.scene.texture import (
     Colour,
-    Texture,
     bands,
     beach_ball,
     dice,
@@ -29,30 +29,11 @@ BOUNDS = ((-1.12, -1.12, -0.08), (1.12, 1.12, 1.36))
 #: What rays that leave the scene see.
 BACKGROUND: Colour = (0.90, 0.92, 0.95)
 
-#: The lamp; its highlight on glossy things moves with the viewer.
-LIGHT = (-1.5, -0.9, 2.5)
+#: One lamp; its highlight on glossy things moves with the viewer.
+LIGHTING = Lighting((Lamp((-1.5, -0.9, 2.5), 0.72),), 0.48, one_colour(BACKGROUND))
 
 _WHEEL = 0.07
 _DIE = 0.17
-
-
-@dataclass(frozen=True)
-class Material:
-    """How a surface answers light: texture, mirror-like share and its sharpness (Blinn 1977)."""
-
-    texture: Texture
-    specular: float = 0.0
-    shininess: float = 30.0
-
-
-@dataclass(frozen=True)
-class Item:
-    """A solid, what it is made of and where it is at time t in seconds."""
-
-    name: str
-    solid: Solid
-    material: Material
-    pose: Callable[[float], Pose]
 
 
 def _still(x: float, y: float, z: float) -> Callable[[float], Pose]:

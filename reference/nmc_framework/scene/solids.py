@@ -1,7 +1,8 @@
-"""Analytic intersection of rays with the solids of the embedded scene.
+"""Analytic intersection of rays with the solids of the embedded scenes: what all share, and two.
 
-All rays of one call start at one point (a camera or a light), so the origin is transformed once.
-Directions are (3, N) float32: three contiguous rows make numpy's inner loops fast.
+The rays of one call start at one point (a camera or a lamp), given as (3,), or each at its own
+(reflections), given as (3, N). Directions are (3, N) float32: three contiguous rows make numpy's
+inner loops fast.
 """
 
 from __future__ import annotations
@@ -38,6 +39,16 @@ class Pose:
         rotation = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
         return cls(rotation.astype(np.float32), np.array([x, y, z], np.float32))
 
+    @classmethod
+    def between(cls, start: npt.ArrayLike, end: npt.ArrayLike) -> Pose:
+        """Return the pose midway between two points whose z axis runs from one to the other."""
+        a, b = np.asarray(start, np.float64), np.asarray(end, np.float64)
+        z = (b - a) / np.linalg.norm(b - a)
+        x = np.cross([0.0, 1.0, 0.0] if abs(z[1]) < 0.9 else [1.0, 0.0, 0.0], z)
+        x /= np.linalg.norm(x)
+        rotation = np.stack([x, np.cross(z, x), z], axis=1)
+        return cls(rotation.astype(np.float32), ((a + b) / 2).astype(np.float32))
+
     def before(self, parent: Pose) -> Pose:
         """Return this pose, given in ``parent``'s axes, in the world's."""
         return Pose(
@@ -47,17 +58,23 @@ class Pose:
 
 
 class Solid(Protocol):
-    """A closed surface in its own axes."""
+    """A surface in its own axes."""
 
     @property
     def reach(self) -> float:
-        """Radius of a ball about the solid's origin that holds all of it."""
+        """Radius of a ball about the solid's origin that holds all of it; inf where none does."""
 
-    def hit(self, origin: Scalars, directions: Vectors) -> Scalars:
-        """Return distances (N,) along the rays from ``origin`` (3,), inf where they miss."""
+    def hit(self, origin: Scalars | Vectors, directions: Vectors) -> Scalars:
+        """Return distances (N,) along rays from ``origin``, (3,) or (3, N); inf where they miss."""
 
     def normal(self, points: Vectors) -> Vectors:
-        """Return outward unit normals (3, N) at surface points (3, N)."""
+        """Return unit normals (3, N) at surface points (3, N), towards where it is seen from."""
+
+
+def dot(a: npt.NDArray[np.float32], b: Vectors) -> Scalars:
+    """Return the scalar products (N,) of ``a``, (3,) or (3, N), with the columns of ``b``."""
+    product: Scalars = a @ b if a.ndim == 1 else (a * b).sum(axis=0)
+    return product
 
 
 @dataclass(frozen=True)
@@ -71,10 +88,11 @@ class Sphere:
         """The radius."""
         return self.radius
 
-    def hit(self, origin: Scalars, directions: Vectors) -> Scalars:
+    def hit(self, origin: Scalars | Vectors, directions: Vectors) -> Scalars:
         """Solve |o + t·d|² = r² for the smaller positive t."""
-        half = origin @ directions
-        discriminant = half * half - (np.dot(origin, origin) - np.float32(self.radius**2))
+        half = dot(origin, directions)
+        apart = np.dot(origin, origin) if origin.ndim == 1 else (origin * origin).sum(axis=0)
+        discriminant = half * half - (apart - np.float32(self.radius**2))
         root = np.sqrt(np.maximum(discriminant, 0))
         near, far = -half - root, -half + root
         t = np.where(near > NEAREST_HIT, near, far)
@@ -96,12 +114,13 @@ class Box:
         """Half the space diagonal."""
         return float(np.linalg.norm(self.half))
 
-    def hit(self, origin: Scalars, directions: Vectors) -> Scalars:
+    def hit(self, origin: Scalars | Vectors, directions: Vectors) -> Scalars:
         """Clip the ray against three slabs (Kay and Kajiya 1986)."""
         half = np.array(self.half, np.float32)[:, None]
+        start = origin.reshape(3, -1)
         with np.errstate(divide="ignore", invalid="ignore"):
             inverse = 1 / directions
-            a, b = (-half - origin[:, None]) * inverse, (half - origin[:, None]) * inverse
+            a, b = (-half - start) * inverse, (half - start) * inverse
         near: Scalars = np.fmax.reduce(np.fmin(a, b), axis=0)
         far: Scalars = np.fmin.reduce(np.fmax(a, b), axis=0)
         t = np.where(near > NEAREST_HIT, near, far)

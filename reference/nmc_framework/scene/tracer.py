@@ -1,7 +1,8 @@
-"""Ray tracing of the embedded scene in numpy: nearest hit, hard shadow, Lambert and Blinn shading.
+"""Ray tracing of items in numpy: nearest hit, hard shadows, Lambert and Blinn shading, one bounce.
 
-Rays from one point are culled by each solid's bounding ball before the exact test; a shadow ray is
-traced from the lamp to the surface, so that it starts at one point as well.
+Rays that start at one point are culled in blocks against each solid's bounding ball, then one by
+one, before the exact test; a shadow ray is traced from the lamp to the surface, so that it starts
+at one point as well.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from nmc_framework.cameras import Camera
-from nmc_framework.scene.diorama import BACKGROUND, LIGHT, Item
-from nmc_framework.scene.diorama import items as diorama_items
-from nmc_framework.scene.solids import Pose, Scalars, Vectors
+from nmc_framework.scene.item import Placed
+from nmc_framework.scene.lighting import Lamp, Lighting
+from nmc_framework.scene.solids import Scalars, Vectors, dot
 
-_AMBIENT = np.float32(0.48)
-_DIFFUSE = np.float32(0.72)
-_SHADOW_SLACK = np.float32(8e-3)
+#: Rays a block: neighbours in a row of the picture.
+_BLOCK = 64
+#: A reflected ray starts so far off its surface, in scene units.
+_LIFT = np.float32(1e-3)
+
+Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,109 +34,225 @@ class Hits:
     item: npt.NDArray[np.int16]
 
 
-@dataclass(frozen=True)
-class Placed:
-    """An item frozen at one time."""
-
-    item: Item
-    pose: Pose
-
-
-def place(t: float, scene: Sequence[Item] | None = None) -> tuple[Placed, ...]:
-    """Freeze the scene (the embedded one unless another is given) at time ``t`` in seconds."""
-    return tuple(Placed(i, i.pose(t)) for i in (diorama_items() if scene is None else scene))
-
-
-def render(
-    camera: Camera, t: float, *, supersampling: int = 2, scene: Sequence[Item] | None = None
-) -> npt.NDArray[np.uint8]:
-    """Render the scene at time ``t`` as ``camera`` sees it.
-
-    Parameters
-    ----------
-    camera
-        Any camera, in scene units.
-    t
-        Seconds.
-    supersampling
-        k x k rays a pixel are averaged.
-    scene
-        Items to draw instead of the embedded scene.
-
-    Returns
-    -------
-    ndarray of uint8, (height, width, 3), sRGB-like display values.
-    """
-    directions = np.ascontiguousarray(camera.rays(supersampling).directions.T, dtype=np.float32)
-    colours = shade(place(t, scene), camera.centre.astype(np.float32), directions)
+def picture(
+    scene: Sequence[Placed], lighting: Lighting, camera: Camera, supersampling: int = 2
+) -> npt.NDArray[np.float32]:
+    """Return what ``camera`` sees, k x k rays a pixel averaged: (height, width, 3), not clipped."""
+    directions = _directions(camera, supersampling)
+    colours = shade(scene, lighting, camera.centre.astype(np.float32), directions)
     k = supersampling
     image = colours.reshape(3, camera.height, k, camera.width, k).mean(axis=(2, 4))
-    bytes_: npt.NDArray[np.uint8] = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
-    return np.ascontiguousarray(bytes_.transpose(1, 2, 0))
+    return np.ascontiguousarray(image.transpose(1, 2, 0))
 
 
-def shade(scene: Sequence[Placed], eye: Scalars, directions: Vectors) -> Vectors:
-    """Return the colours (3, N), 0 to 1, that rays from ``eye`` (3,) along ``directions`` see."""
+def as_bytes(image: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
+    """Round values of 0 to 1, and what is above or below, to uint8."""
+    rounded: npt.NDArray[np.uint8] = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    return rounded
+
+
+def first_hits(scene: Sequence[Placed], camera: Camera) -> tuple[Hits, Vectors]:
+    """Return the hits of the rays through the pixels' centres, row by row, and their directions."""
+    directions = _directions(camera, 1)
+    return trace(scene, camera.centre.astype(np.float32), directions), directions
+
+
+def _directions(camera: Camera, supersampling: int) -> Vectors:
+    return np.ascontiguousarray(camera.rays(supersampling).directions.T, dtype=np.float32)
+
+
+def shade(
+    scene: Sequence[Placed],
+    lighting: Lighting,
+    eye: Scalars | Vectors,
+    directions: Vectors,
+    bounces: int = 1,
+) -> Vectors:
+    """Return the colours (3, N) that rays from ``eye``, (3,) or (3, N), along ``directions`` see.
+
+    ``bounces`` is how often a ray may be reflected.
+    """
     hits = trace(scene, eye, directions)
-    colours = np.repeat(np.array(BACKGROUND, np.float32)[:, None], directions.shape[1], axis=1)
+    colours = lighting.sky(directions)
     seen = np.flatnonzero(hits.item >= 0)
     if not len(seen):
         return colours
-    points = eye[:, None] + hits.distance[seen] * directions[:, seen]
-    lit = _lit(scene, points)
+    start = eye[:, None] if eye.ndim == 1 else eye[:, seen]
+    points = start + hits.distance[seen] * directions[:, seen]
+    lit = [_lit(scene, lamp, points, lighting.slack) for lamp in lighting.lamps]
     for index, placed in enumerate(scene):
         mine = np.flatnonzero(hits.item[seen] == index)
         if len(mine):
-            colours[:, seen[mine]] = _surface(
-                placed, points[:, mine], directions[:, seen[mine]], lit[mine]
-            )
+            towards = directions[:, seen[mine]]
+            shares = [share[mine] for share in lit]
+            surface = _Surface.at(placed, points[:, mine])
+            colour = surface.colour(lighting, towards, shares)
+            if placed.item.material.mirror and bounces:
+                colour = _reflected(scene, lighting, surface, towards, colour, bounces - 1)
+            colours[:, seen[mine]] = colour
+    if lighting.haze is not None:
+        haze = np.array(lighting.haze.colour, np.float32)[:, None]
+        clear = np.exp2(-hits.distance[seen] / np.float32(lighting.haze.half))
+        colours[:, seen] = haze + (colours[:, seen] - haze) * clear
     return colours
 
 
-def trace(scene: Sequence[Placed], origin: Scalars, directions: Vectors) -> Hits:
-    """Find the nearest hit of every ray from ``origin`` (3,) along unit ``directions`` (3, N)."""
+def trace(
+    scene: Sequence[Placed],
+    origin: Scalars | Vectors,
+    directions: Vectors,
+    *,
+    shadows: bool = False,
+) -> Hits:
+    """Find the nearest hit of every ray from ``origin`` along unit ``directions`` (3, N).
+
+    ``origin`` is (3,) or (3, N). With ``shadows``, only what throws one counts.
+    """
     nearest = np.full(directions.shape[1], np.inf, np.float32)
     owner = np.full(directions.shape[1], -1, np.int16)
+    cones = _Cones.about(directions) if origin.ndim == 1 else None
     for index, placed in enumerate(scene):
-        pose, solid = placed.pose, placed.item.solid
-        offset = pose.translation - origin
-        along = offset @ directions
-        apart = np.dot(offset, offset) - along * along
-        near = np.flatnonzero(apart <= np.float32(solid.reach**2) * np.float32(1.0001))
+        if shadows and not placed.item.shades:
+            continue
+        near = _near(placed, origin, directions, cones)
         if not len(near):
             continue
-        local = pose.rotation.T @ directions[:, near]
-        distance = solid.hit(pose.rotation.T @ -offset, local)
+        pose, solid = placed.pose, placed.item.solid
+        if origin.ndim == 1:
+            start = pose.rotation.T @ (origin - pose.translation)
+        else:
+            start = pose.rotation.T @ (origin[:, near] - pose.translation[:, None])
+        distance = solid.hit(start, pose.rotation.T @ directions[:, near])
         closer = distance < nearest[near]
         nearest[near[closer]] = distance[closer]
         owner[near[closer]] = index
     return Hits(nearest, owner)
 
 
-def _lit(scene: Sequence[Placed], points: Vectors) -> Scalars:
+@dataclass(frozen=True, eq=False)
+class _Cones:
+    """Blocks of rays from one point: the cones (axes (3, B), half angles (B,)) that hold them."""
+
+    axes: Vectors
+    angles: Scalars
+    rays: int
+
+    @classmethod
+    def about(cls, directions: Vectors) -> _Cones:
+        count = directions.shape[1]
+        blocks = -(-count // _BLOCK)
+        padded = np.pad(directions, ((0, 0), (0, blocks * _BLOCK - count)), mode="edge")
+        grouped = padded.reshape(3, blocks, _BLOCK)
+        axes = grouped.mean(axis=2)
+        axes /= np.maximum(np.sqrt((axes * axes).sum(axis=0)), np.float32(1e-12))
+        narrowest = np.einsum("cb,cbr->br", axes, grouped).min(axis=1)
+        return cls(axes, np.arccos(np.clip(narrowest, -1, 1)), count)
+
+    def towards(self, offset: Scalars, reach: float) -> Indices | None:
+        """Return the rays of blocks that may meet a ball at ``offset``; None if that is all."""
+        distance = float(np.sqrt(np.dot(offset, offset)))
+        if distance <= reach * 1.001:
+            return None
+        ball = np.arcsin(reach / distance) + 1e-3
+        apart = np.arccos(np.clip((offset / np.float32(distance)) @ self.axes, -1, 1))
+        blocks = np.flatnonzero(apart <= self.angles + np.float32(ball))
+        if 2 * len(blocks) > len(self.angles):
+            return None
+        rays: Indices = (blocks[:, None] * _BLOCK + np.arange(_BLOCK)).ravel()
+        return rays[: np.searchsorted(rays, self.rays)]
+
+
+def _near(
+    placed: Placed, origin: Scalars | Vectors, directions: Vectors, cones: _Cones | None
+) -> Indices:
+    """Return the rays that come near an item: that meet its bounding ball, or might."""
+    reach = placed.item.solid.reach
+    if np.isinf(reach):
+        return np.arange(directions.shape[1])
+    translation = placed.pose.translation
+    offset = translation - origin if cones else translation[:, None] - origin
+    some = cones.towards(offset, reach) if cones else None
+    if some is not None:
+        directions = directions[:, some]
+    along = dot(offset, directions)
+    square = np.dot(offset, offset) if cones else (offset * offset).sum(axis=0)
+    close = np.flatnonzero(square - along * along <= np.float32(reach**2) * np.float32(1.0001))
+    return close if some is None else some[close]
+
+
+def _lit(scene: Sequence[Placed], lamp: Lamp, points: Vectors, slack: float) -> Scalars:
     """Return 1 where the lamp reaches a point and 0 in shadow, (N,)."""
-    lamp = np.array(LIGHT, np.float32)
-    rays = points - lamp[:, None]
+    position = np.array(lamp.position, np.float32)
+    rays = points - position[:, None]
     length = np.sqrt((rays * rays).sum(axis=0))
-    first = trace(scene, lamp, rays / length).distance
-    return np.where(first >= length - _SHADOW_SLACK, np.float32(1), np.float32(0))
+    first = trace(scene, position, rays / length, shadows=True).distance
+    return np.where(first >= length - np.float32(slack), np.float32(1), np.float32(0))
 
 
-def _surface(placed: Placed, points: Vectors, directions: Vectors, lit: Scalars) -> Vectors:
-    pose, material = placed.pose, placed.item.material
-    local = pose.rotation.T @ (points - pose.translation[:, None])
-    local_normals = placed.item.solid.normal(local)
-    albedo = material.texture(local, local_normals)
-    normals = pose.rotation @ local_normals
-    to_lamp = np.array(LIGHT, np.float32)[:, None] - points
-    to_lamp /= np.sqrt((to_lamp * to_lamp).sum(axis=0))
-    diffuse = np.maximum((normals * to_lamp).sum(axis=0), 0) * lit
-    # A level share of the ambient light comes from above, so that undersides read as undersides.
-    ambient = _AMBIENT * (0.78 + 0.22 * normals[2])
-    colour = albedo * (ambient + _DIFFUSE * diffuse)
-    if material.specular:
-        halfway = to_lamp - directions
-        halfway /= np.sqrt((halfway * halfway).sum(axis=0))
-        glint = np.maximum((normals * halfway).sum(axis=0), 0) ** np.float32(material.shininess)
-        colour = colour + np.float32(material.specular) * glint * lit
-    return np.asarray(colour, dtype=np.float32)
+@dataclass(frozen=True, eq=False)
+class _Surface:
+    """Points of one item's surface (3, N), their normals (3, N) and what they are made of."""
+
+    placed: Placed
+    points: Vectors
+    normals: Vectors
+    albedo: Vectors
+
+    @classmethod
+    def at(cls, placed: Placed, points: Vectors) -> _Surface:
+        pose = placed.pose
+        local = pose.rotation.T @ (points - pose.translation[:, None])
+        normals = placed.item.solid.normal(local)
+        albedo = placed.item.material.texture(local, normals)
+        return cls(placed, points, pose.rotation @ normals, albedo)
+
+    def colour(self, lighting: Lighting, directions: Vectors, lit: Sequence[Scalars]) -> Vectors:
+        """Return the colours (3, N); ``lit`` has the share of each lamp's light, (N,)."""
+        material = self.placed.item.material
+        if material.glow:
+            return self.albedo * np.float32(material.glow)
+        # A level share of the ambient light comes from above: undersides read as undersides.
+        ambient = np.float32(lighting.ambient) * (0.78 + 0.22 * self.normals[2])
+        light: npt.NDArray[np.float32] = ambient
+        glints: npt.NDArray[np.float32] | None = None
+        for lamp, share in zip(lighting.lamps, lit, strict=True):
+            tint = _tint(lamp)
+            to_lamp = np.array(lamp.position, np.float32)[:, None] - self.points
+            to_lamp /= np.sqrt((to_lamp * to_lamp).sum(axis=0))
+            diffuse = np.maximum((self.normals * to_lamp).sum(axis=0), 0) * share
+            light = light + tint * (np.float32(lamp.strength) * diffuse)
+            if material.specular:
+                halfway = to_lamp - directions
+                halfway /= np.sqrt((halfway * halfway).sum(axis=0))
+                cosine = np.maximum((self.normals * halfway).sum(axis=0), 0)
+                glint = np.float32(material.specular) * cosine ** np.float32(material.shininess)
+                own = tint * (glint * share)
+                glints = own if glints is None else glints + own
+        colour = self.albedo * light
+        return np.asarray(colour if glints is None else colour + glints, dtype=np.float32)
+
+
+def _tint(lamp: Lamp) -> npt.NDArray[np.float32] | np.float32:
+    if lamp.colour == (1.0, 1.0, 1.0):
+        return np.float32(1)
+    return np.array(lamp.colour, np.float32)[:, None]
+
+
+def _reflected(
+    scene: Sequence[Placed],
+    lighting: Lighting,
+    surface: _Surface,
+    directions: Vectors,
+    colours: Vectors,
+    bounces: int,
+) -> Vectors:
+    """Mix into ``colours`` what the surface mirrors: more of it the flatter it is looked at."""
+    normals = surface.normals
+    cosine = np.clip(-(normals * directions).sum(axis=0), 0, 1)
+    base = np.float32(surface.placed.item.material.mirror)
+    share = base + (1 - base) * (1 - cosine) ** np.float32(5)
+    onward = directions + 2 * cosine * normals
+    onward /= np.sqrt((onward * onward).sum(axis=0))
+    start = surface.points + _LIFT * normals
+    image = shade(scene, lighting, start, onward, bounces)
+    return np.asarray(colours + (image - colours) * share, dtype=np.float32)

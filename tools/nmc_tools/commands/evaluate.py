@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from nmc_tools.commands.footage import Footage, HeldOutOption, SceneOption
+from nmc_tools.commands.footage import Footage, HeldOutOption, SceneName, SceneOption
 from nmc_tools.commands.framework import cameras_in, framework, parse_device
 from nmc_tools.commands.options import FramesOption, PackagePath
 from nmc_tools.selection import parse_frames
@@ -26,7 +26,7 @@ def evaluate(
         Path | None,
         typer.Argument(metavar="FRAMES", help="The folder of nmc capture: what is true."),
     ] = None,
-    scene: SceneOption = False,
+    scene: SceneOption = None,
     held_out: HeldOutOption = None,
     frames: FramesOption = None,
     scores: Annotated[Path | None, typer.Option("--csv", help="Scores by frame and view.")] = None,
@@ -64,7 +64,7 @@ def evaluate(
       nmc evaluate room.nmc frames/ --lpips-net alex --lpips-backbone alexnet.pth \
         --lpips-heads alex.pth --write
     """
-    if scene == (folder is not None):
+    if (scene is not None) == (folder is not None):
         raise typer.BadParameter("give the folder of frames, or --scene")
     for picture, hint in ((plot, "--plot"), (metrics_plot, "--metrics-plot")):
         if picture is not None and picture.suffix.lower() != ".png":
@@ -78,7 +78,7 @@ def evaluate(
         from nmc_framework.models import build
 
         with nmc.open(package) as sequence:
-            footage = _truth(sequence, folder)
+            footage = _truth(sequence, folder, scene)
             stored = quality_of(sequence.manifest)
             names = held_out or (list(stored.views) if stored else [])
             if not names:
@@ -123,7 +123,7 @@ def _write(package: Path, quality: HeldOut, chosen: list[int], count: int) -> No
     )
 
 
-def _truth(sequence: Any, folder: Path | None) -> Footage:
+def _truth(sequence: Any, folder: Path | None, scene: SceneName | None) -> Footage:
     """Return what the package's cameras should have seen."""
     from nmc.records import cameras_of
     from nmc_framework.cameras import CameraError
@@ -144,8 +144,8 @@ def _truth(sequence: Any, folder: Path | None) -> Footage:
         if missing:
             raise CameraError(f"{folder} has no pictures of camera {', '.join(missing)}")
         return Footage(rig, len(capture), capture.rate, capture.views)
-    size = (cameras[0].width, cameras[0].height)
-    return film_scene(size, rig=rig, frames=len(sequence), rate=sequence.manifest.timescale)
+    assert scene is not None
+    return film_scene(scene, rig=rig, frames=len(sequence), rate=sequence.manifest.timescale)
 
 
 def _chosen(text: str | None, count: int, available: int) -> list[int]:

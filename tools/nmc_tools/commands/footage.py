@@ -1,31 +1,46 @@
-"""What a chain is trained on and judged by: captured frames, or the embedded scene."""
+"""What a chain is trained on and judged by: captured frames, or an embedded scene."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 if TYPE_CHECKING:
     from nmc_framework.cameras import Camera
     from nmc_framework.cameras.formats import RigDocument
     from nmc_framework.training import FrameViews
 
+#: Embedded scenes by name; what each is, ``nmc_framework.scene`` says.
+SceneName = Literal["room", "exposure", "thin", "walk", "dome"]
 SceneOption = Annotated[
-    bool, typer.Option("--scene", help="Film the embedded scene instead of reading a folder.")
+    SceneName | None,
+    typer.Option(help="Film an embedded scene instead of reading a folder; room if none is named."),
 ]
 HeldOutOption = Annotated[
     list[str] | None,
     typer.Option("--held-out", help="A camera to test with, not to train with; repeatable."),
 ]
 
-#: The embedded scene as it is filmed unless said otherwise: as in ``nmc demo``.
-_FRAMES, _RATE, _TRAINING, _HELD_OUT, _PIXELS = 20, 15, 16, 3, 128
-
 Views = Callable[[Sequence[str], int, int], "Iterator[FrameViews]"]
+
+
+class SceneCommand(TyperCommand):
+    """A command with ``--scene``, which may stand without a name: it means the room then."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Name the room where ``--scene`` is followed by an option, a path or nothing."""
+        named = []
+        for k, word in enumerate(args):
+            named.append(word)
+            following = args[k + 1] if k + 1 < len(args) else "-"
+            if word == "--scene" and (following.startswith("-") or set(following) & {".", "/"}):
+                named.append("room")
+        return super().parse_args(ctx, named)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +48,8 @@ class Footage:
     """Frames of several cameras.
 
     ``bounds`` and ``background`` are what a model is told of the scene, where known; ``own`` are
-    the cameras held out unless others are named.
+    the cameras held out unless others are named. ``clean`` are the same views without faults of
+    the cameras (exposure, noise, blur), where they are known.
     """
 
     rig: RigDocument
@@ -43,6 +59,7 @@ class Footage:
     bounds: list[list[float]] | None = None
     background: list[float] | None = None
     own: tuple[str, ...] = ()
+    clean: Views | None = None
 
     def views(self, names: Sequence[str], start: int = 0) -> Iterator[FrameViews]:
         """Yield the frames from ``start`` on, as the cameras named see them."""
@@ -70,19 +87,19 @@ class Footage:
 def open_footage(
     folder: Path | None,
     *,
-    scene: bool,
+    scene: SceneName | None,
     cameras: Path | None = None,
     size: tuple[int, int] | None = None,
     frames: int | None = None,
     rate: int | None = None,
 ) -> Footage:
-    """Open a folder that ``nmc capture`` wrote, or set the embedded scene up to be filmed."""
-    if scene == (folder is not None):
+    """Open a folder that ``nmc capture`` wrote, or set an embedded scene up to be filmed."""
+    if (scene is not None) == (folder is not None):
         raise typer.BadParameter("give a folder of frames, or --scene")
-    if scene:
+    if scene is not None:
         if cameras is not None:
-            raise typer.BadParameter("the embedded scene has its own", param_hint="--cameras")
-        return film_scene(size or (_PIXELS, _PIXELS), frames=frames or _FRAMES, rate=rate or _RATE)
+            raise typer.BadParameter("an embedded scene has its own", param_hint="--cameras")
+        return film_scene(scene, size, frames=frames, rate=rate)
     assert folder is not None
     if size is not None:
         raise typer.BadParameter("nmc capture --size reduces frames", param_hint="--size")
@@ -92,40 +109,66 @@ def open_footage(
 
 
 def film_scene(
-    size: tuple[int, int],
+    name: SceneName,
+    size: tuple[int, int] | None = None,
     *,
     rig: RigDocument | None = None,
-    frames: int = _FRAMES,
-    rate: int = _RATE,
+    frames: int | None = None,
+    rate: int | None = None,
 ) -> Footage:
-    """Return the embedded scene, filmed frame by frame as it is asked for.
+    """Return an embedded scene, filmed frame by frame as it is asked for.
 
-    ``rig``, where given, are the cameras to film it with: those of a package.
+    Size, frames and rate are the scene's own unless given. ``rig``, where given, are the cameras
+    to film it with: those of a package.
     """
     from nmc_framework.cameras.formats import RigDocument
-    from nmc_framework.scene import BACKGROUND, BOUNDS, arc_rig, view_all
+    from nmc_framework.scene import scenes
+
+    scene = scenes()[name]
+    own = scene.rig(size)
+    used = rig or RigDocument(own.cameras)
+    speed = rate or scene.rate
+    known = {camera.name: camera for camera in used.cameras}
+    return Footage(
+        rig=used,
+        count=frames or scene.frames,
+        rate=speed,
+        read=_filmed(scene.render, known, speed),
+        # Of other people's footage nobody tells the bounds: a hard scene's are found as theirs.
+        bounds=[list(c) for c in scene.bounds] if scene.told and scene.bounds else _bounds(used),
+        background=list(scene.background) if scene.told and scene.background else None,
+        own=() if rig else tuple(camera.name for camera in own.held_out),
+        clean=_filmed(scene.clean, known, speed),
+    )
+
+
+def _filmed(
+    take: Callable[[Camera, float], Any], cameras: Mapping[str, Camera], rate: int
+) -> Views:
     from nmc_framework.training import FrameViews
 
-    arc = arc_rig(_TRAINING, _HELD_OUT, size)
-    used = rig or RigDocument(arc.cameras)
-    own = () if rig else tuple(camera.name for camera in arc.held_out)
-    box, behind = [list(corner) for corner in BOUNDS], list(BACKGROUND)
-
     def read(names: Sequence[str], start: int, stop: int) -> Iterator[FrameViews]:
-        chosen = footage.cameras(names)
         for index in range(start, stop):
             time = index / rate
-            yield FrameViews(index, time, view_all(chosen, time))
+            yield FrameViews(index, time, [take(cameras[name], time) for name in names])
 
-    footage = Footage(used, frames, rate, read, box, behind, own)
-    return footage
+    return read
+
+
+def _bounds(rig: RigDocument) -> list[list[float]] | None:
+    from nmc_framework.cameras import CameraError
+    from nmc_framework.cameras.layout import layout
+
+    try:
+        return layout(rig.cameras).bounds()
+    except CameraError:
+        return None  # the family's own, or what the user sets
 
 
 def _captured(folder: Path, cameras: Path | None) -> Footage:
     from nmc_framework.cameras import CameraError
     from nmc_framework.cameras.formats import registry
     from nmc_framework.cameras.formats.document import require_straight
-    from nmc_framework.cameras.layout import layout
     from nmc_framework.capture.folder import CAMERAS, matched, read_capture
 
     capture = read_capture(folder)
@@ -136,8 +179,4 @@ def _captured(folder: Path, cameras: Path | None) -> Footage:
     sizes = {name: (image.shape[1], image.shape[0]) for name, image in first.items()}
     rig = matched(registry.read(path, None, next(iter(sizes.values()))), sizes)
     require_straight(rig, "training (give the camera file to nmc capture: it straightens)")
-    try:
-        bounds = layout(rig.cameras).bounds()
-    except CameraError:
-        bounds = None  # the family's own, or what the user sets
-    return Footage(rig, len(capture), capture.rate, capture.views, bounds)
+    return Footage(rig, len(capture), capture.rate, capture.views, _bounds(rig))

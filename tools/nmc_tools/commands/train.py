@@ -38,7 +38,7 @@ def train(
     folder: Annotated[
         Path | None, typer.Argument(metavar="FRAMES", help="A folder that nmc capture wrote.")
     ] = None,
-    scene: SceneOption = False,
+    scene: SceneOption = None,
     cameras: Annotated[
         Path | None, typer.Option(help="Camera file; else cameras.json in the folder.")
     ] = None,
@@ -108,7 +108,7 @@ def train(
 
       nmc train frames/ -o checkpoints/ --as checkpoints --tensorboard logs/
 
-      nmc train --scene -o scene.nmc --frames 5 --exclude-auto 0.1
+      nmc train --scene dome -o dome.nmc --frames 5 --exclude-auto 0.1
     """
     choices = (exclude_layers, exclude_front, exclude_back, exclude_like)
     if sum(choice is not None for choice in (*choices, exclude_auto)) > 1:
