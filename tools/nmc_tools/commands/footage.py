@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nmc_tools.terminal import note
+
 if TYPE_CHECKING:
     from nmc_framework.cameras import Camera
     from nmc_framework.cameras.formats import RigDocument
@@ -24,6 +26,9 @@ HeldOutOption = Annotated[
 
 #: The embedded scene as it is filmed unless said otherwise: as in ``nmc demo``.
 _FRAMES, _RATE, _TRAINING, _HELD_OUT, _PIXELS = 20, 15, 16, 3, 128
+
+#: Frames a second of pictures in folders, which have no times.
+_PICTURES_RATE = 30
 
 Views = Callable[[Sequence[str], int, int], "Iterator[FrameViews]"]
 
@@ -76,7 +81,11 @@ def open_footage(
     frames: int | None = None,
     rate: int | None = None,
 ) -> Footage:
-    """Open a folder that ``nmc capture`` wrote, or set the embedded scene up to be filmed."""
+    """Open frames and their cameras, or set the embedded scene up to be filmed.
+
+    ``folder`` is one that ``nmc capture`` wrote, or a data set as it came: pictures of one instant,
+    by camera or by frame, and a camera file beside them.
+    """
     if scene == (folder is not None):
         raise typer.BadParameter("give a folder of frames, or --scene")
     if scene:
@@ -86,7 +95,7 @@ def open_footage(
     assert folder is not None
     if size is not None:
         raise typer.BadParameter("nmc capture --size reduces frames", param_hint="--size")
-    footage = _captured(folder, cameras)
+    footage = _captured(folder, cameras, float(rate or _PICTURES_RATE))
     count = footage.count if frames is None else min(frames, footage.count)
     return replace(footage, count=count, rate=rate or footage.rate)
 
@@ -121,13 +130,14 @@ def film_scene(
     return footage
 
 
-def _captured(folder: Path, cameras: Path | None) -> Footage:
+def _captured(folder: Path, cameras: Path | None, rate: float) -> Footage:
     from nmc_framework.cameras import CameraError
     from nmc_framework.cameras.formats import registry
     from nmc_framework.cameras.formats.document import require_straight
-    from nmc_framework.cameras.layout import layout
-    from nmc_framework.capture.folder import CAMERAS, matched, read_capture
+    from nmc_framework.capture.folder import CAMERAS, RECORD, matched, read_capture
 
+    if folder.is_dir() and not (folder / RECORD).is_file():
+        return _dataset(folder, cameras, rate)
     capture = read_capture(folder)
     path = cameras or folder / CAMERAS
     if not path.exists():
@@ -136,8 +146,25 @@ def _captured(folder: Path, cameras: Path | None) -> Footage:
     sizes = {name: (image.shape[1], image.shape[0]) for name, image in first.items()}
     rig = matched(registry.read(path, None, next(iter(sizes.values()))), sizes)
     require_straight(rig, "training (give the camera file to nmc capture: it straightens)")
+    return Footage(rig, len(capture), capture.rate, capture.views, _bounds(rig))
+
+
+def _dataset(folder: Path, cameras: Path | None, rate: float) -> Footage:
+    """Open pictures where they lie: of one instant, by camera or by frame."""
+    from nmc_framework.capture.dataset import open_dataset
+
+    found = open_dataset(folder, cameras, rate=rate)
+    if found.left_out:
+        more = f" and {len(found.left_out) - 5} more" if len(found.left_out) > 5 else ""
+        note(f"left out, without a camera: {', '.join(found.left_out[:5])}{more}")
+    return Footage(found.rig, len(found), found.rate, found.views, _bounds(found.rig))
+
+
+def _bounds(rig: RigDocument) -> list[list[float]] | None:
+    from nmc_framework.cameras import CameraError
+    from nmc_framework.cameras.layout import layout
+
     try:
-        bounds = layout(rig.cameras).bounds()
+        return layout(rig.cameras).bounds()
     except CameraError:
-        bounds = None  # the family's own, or what the user sets
-    return Footage(rig, len(capture), capture.rate, capture.views, bounds)
+        return None  # the family's own, or what the user sets
