@@ -110,7 +110,7 @@ def test_folders_of_videos_are_recognised_and_empty_ones_named(tmp_path):
     video(tmp_path / "cam_9.mp4", [1, 2])
     assert [source.name for source in find_sources(tmp_path)] == ["cam_9", "cam_10"]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CaptureError, match="empty: no video files and no folders"):
+    with pytest.raises(CaptureError, match="empty: no video files, no pictures and no folders"):
         find_sources(tmp_path / "empty")
 
 

@@ -67,6 +67,11 @@ def say(text: str) -> None:
     out.print(printable(text), markup=False)
 
 
+def note(text: str) -> None:
+    """Print one line on stderr that is worth knowing, of text that need not be trusted."""
+    err.print(printable(text), markup=False)
+
+
 def print_json(value: Any) -> None:
     """Print one JSON document on stdout: ASCII, so that no terminal obeys what is in it."""
     json.dump(value, sys.stdout, indent=2, allow_nan=False)

@@ -1,7 +1,8 @@
 """Lenses that bend lines: where they put a point, and images freed of it.
 
 The models are OpenCV's (calib3d, "Detailed Description"; its fisheye module): rational radial and
-tangential coefficients, and Kannala and Brandt's fisheye.
+tangential coefficients, and Kannala and Brandt's fisheye; and Brown's polynomial with a fourth
+radial coefficient (nerfstudio's ``camera_utils.py``; Metashape manual, appendix "Camera models").
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ def distort(lens: Lens, points: npt.ArrayLike) -> FloatArray:
     k1, k2, k3, k4, k5, k6 = (lens.get(f"k{i}") for i in range(1, 7))
     p1, p2 = lens.get("p1"), lens.get("p2")
     s = x * x + y * y
-    factor = (1 + s * (k1 + s * (k2 + s * k3))) / (1 + s * (k4 + s * (k5 + s * k6)))
+    if lens.model == "brown":
+        factor = 1 + s * (k1 + s * (k2 + s * (k3 + s * k4)))
+    else:
+        factor = (1 + s * (k1 + s * (k2 + s * k3))) / (1 + s * (k4 + s * (k5 + s * k6)))
     bent_x = x * factor + 2 * p1 * x * y + p2 * (s + 2 * x * x)
     bent_y = y * factor + p1 * (s + 2 * y * y) + 2 * p2 * x * y
     return np.stack([bent_x, bent_y], axis=1)

@@ -1,5 +1,6 @@
 """Multi-view video in: the first box of figure 5-1 (clause 5.1)."""
 
+from nmc_framework.capture.finding import find_sources
 from nmc_framework.capture.frames import intervals, read_frames, synchronise
 from nmc_framework.capture.opening import open_sources, picture_sizes
 from nmc_framework.capture.source import (
@@ -7,7 +8,6 @@ from nmc_framework.capture.source import (
     ImageSource,
     Source,
     VideoSource,
-    find_sources,
     read_stamps,
 )
 from nmc_framework.capture.synchrony import CameraSynchrony, Instant, Synchrony, by_index, by_time

@@ -6,13 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nmc_framework.capture.source import (
-    CaptureError,
-    Source,
-    VideoSource,
-    find_sources,
-    read_stamps,
-)
+from nmc_framework.capture.finding import find_sources
+from nmc_framework.capture.source import CaptureError, Source, VideoSource, read_stamps
 
 
 def open_sources(

@@ -11,13 +11,13 @@ from typing import Protocol
 import av
 import numpy as np
 import numpy.typing as npt
-from natsort import natsorted
 from PIL import Image
 
 Picture = npt.NDArray[np.uint8]
 
-_IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
-_VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".y4m"})
+#: Suffixes, in lower case, of files that are taken for pictures and for videos.
+IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".y4m"})
 
 
 class CaptureError(ValueError):
@@ -102,42 +102,6 @@ class ImageSource:
                 raise CaptureError(f"camera {self.name!r}: {path.name}: {error}") from error
 
 
-def find_sources(folder: Path, rate: float = 30.0) -> list[Source]:
-    """Recognise what a folder holds, and return one source a camera, in natural order of names.
-
-    Known are: one video file a camera; one sub-folder of images a camera; and one sub-folder a
-    frame, in which every image is named after its camera (told by equal file stems throughout).
-
-    Parameters
-    ----------
-    folder
-        The footage.
-    rate
-        Frames a second, for images, which have no times of their own.
-
-    Raises
-    ------
-    CaptureError
-        When the folder holds nothing of the kind.
-    """
-    videos = natsorted(p for p in folder.iterdir() if p.suffix.lower() in _VIDEOS)
-    if videos:
-        return [VideoSource(path.stem, path) for path in videos]
-    groups = {
-        sub: natsorted(p for p in sub.iterdir() if p.suffix.lower() in _IMAGES)
-        for sub in natsorted(p for p in folder.iterdir() if p.is_dir())
-    }
-    groups = {sub: images for sub, images in groups.items() if images}
-    if not groups:
-        raise CaptureError(f"{folder.name}: no video files and no folders of images")
-    stems = [[path.stem for path in images] for images in groups.values()]
-    by_frame = len(groups) > 1 and all(names == stems[0] for names in stems)
-    if by_frame and not all(name.isdigit() for name in stems[0]):
-        columns = zip(*groups.values(), strict=True)
-        return [_images(stem, paths, rate) for stem, paths in zip(stems[0], columns, strict=True)]
-    return [_images(sub.name, images, rate) for sub, images in groups.items()]
-
-
 def read_stamps(
     path: Path, *, camera: str = "cam_id", time: str = "frame_time"
 ) -> dict[str, tuple[float, ...]]:
@@ -174,10 +138,6 @@ def read_stamps(
                     f"{path.name}, line {line}: {time} is {row[time]!r}, expected seconds"
                 ) from error
     return {name: tuple(sorted(times)) for name, times in found.items()}
-
-
-def _images(name: str, paths: Sequence[Path], rate: float) -> ImageSource:
-    return ImageSource(name, tuple(paths), tuple(index / rate for index in range(len(paths))))
 
 
 def _ascending(name: str, times: Sequence[float]) -> tuple[float, ...]:

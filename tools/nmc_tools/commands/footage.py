@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
+from nmc_tools.terminal import note
+
 if TYPE_CHECKING:
     from nmc_framework.cameras import Camera
     from nmc_framework.cameras.formats import RigDocument
@@ -25,6 +27,9 @@ HeldOutOption = Annotated[
     list[str] | None,
     typer.Option("--held-out", help="A camera to test with, not to train with; repeatable."),
 ]
+
+#: Frames a second of pictures in folders, which have no times.
+_PICTURES_RATE = 30
 
 Views = Callable[[Sequence[str], int, int], "Iterator[FrameViews]"]
 
@@ -93,7 +98,11 @@ def open_footage(
     frames: int | None = None,
     rate: int | None = None,
 ) -> Footage:
-    """Open a folder that ``nmc capture`` wrote, or set an embedded scene up to be filmed."""
+    """Open frames and their cameras, or set an embedded scene up to be filmed.
+
+    ``folder`` is one that ``nmc capture`` wrote, or a data set as it came: pictures of one instant,
+    by camera or by frame, and a camera file beside them.
+    """
     if (scene is not None) == (folder is not None):
         raise typer.BadParameter("give a folder of frames, or --scene")
     if scene is not None:
@@ -103,7 +112,7 @@ def open_footage(
     assert folder is not None
     if size is not None:
         raise typer.BadParameter("nmc capture --size reduces frames", param_hint="--size")
-    footage = _captured(folder, cameras)
+    footage = _captured(folder, cameras, float(rate or _PICTURES_RATE))
     count = footage.count if frames is None else min(frames, footage.count)
     return replace(footage, count=count, rate=rate or footage.rate)
 
@@ -165,12 +174,14 @@ def _bounds(rig: RigDocument) -> list[list[float]] | None:
         return None  # the family's own, or what the user sets
 
 
-def _captured(folder: Path, cameras: Path | None) -> Footage:
+def _captured(folder: Path, cameras: Path | None, rate: float) -> Footage:
     from nmc_framework.cameras import CameraError
     from nmc_framework.cameras.formats import registry
     from nmc_framework.cameras.formats.document import require_straight
-    from nmc_framework.capture.folder import CAMERAS, matched, read_capture
+    from nmc_framework.capture.folder import CAMERAS, RECORD, matched, read_capture
 
+    if folder.is_dir() and not (folder / RECORD).is_file():
+        return _dataset(folder, cameras, rate)
     capture = read_capture(folder)
     path = cameras or folder / CAMERAS
     if not path.exists():
@@ -180,3 +191,14 @@ def _captured(folder: Path, cameras: Path | None) -> Footage:
     rig = matched(registry.read(path, None, next(iter(sizes.values()))), sizes)
     require_straight(rig, "training (give the camera file to nmc capture: it straightens)")
     return Footage(rig, len(capture), capture.rate, capture.views, _bounds(rig))
+
+
+def _dataset(folder: Path, cameras: Path | None, rate: float) -> Footage:
+    """Open pictures where they lie: of one instant, by camera or by frame."""
+    from nmc_framework.capture.dataset import open_dataset
+
+    found = open_dataset(folder, cameras, rate=rate)
+    if found.left_out:
+        more = f" and {len(found.left_out) - 5} more" if len(found.left_out) > 5 else ""
+        note(f"left out, without a camera: {', '.join(found.left_out[:5])}{more}")
+    return Footage(found.rig, len(found), found.rate, found.views, _bounds(found.rig))

@@ -43,7 +43,7 @@ def read_opencv(folder: Path, size: tuple[int, int]) -> RigDocument:
         k = _member(inner, f"K_{name}", "intri.yml")
         dist = inner.get(f"dist_{name}", inner.get(f"D_{name}", np.zeros(5))).ravel()
         pose = np.eye(4)
-        pose[:3, :3] = _member(outer, f"Rot_{name}", "extri.yml").reshape(3, 3).T
+        pose[:3, :3] = _world_to_camera(outer, name).T
         pose[:3, 3] = -pose[:3, :3] @ _member(outer, f"T_{name}", "extri.yml").ravel()
         own = [inner.get(f"{side}_{name}") for side in ("W", "H")]
         width, height = (
@@ -68,6 +68,10 @@ def write_opencv(folder: Path, document: RigDocument) -> None:
     for name, camera, lens in zip(names, document.cameras, document.lenses, strict=True):
         if lens.model == "opencv_fisheye":
             raise ConversionError(f"the fisheye lens of {camera.name!r} has no place in intri.yml")
+        if lens.model == "brown" and lens.get("k4"):
+            raise ConversionError(
+                f"k4 of the lens of {camera.name!r}, of the eighth power, has no place in intri.yml"
+            )
         k = camera.intrinsics
         k[:2, 2] -= _HALF_PIXEL
         rotation = camera.rotation.T
@@ -149,6 +153,19 @@ def write_arkit(folder: Path, document: RigDocument) -> list[Path]:
         path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         paths.append(path)
     return paths
+
+
+def _world_to_camera(outer: dict[str, FloatArray], name: str) -> FloatArray:
+    """Return ``Rot_``, or what the rotation vector ``R_`` means, which EasyMocap reads alone."""
+    if f"Rot_{name}" in outer or f"R_{name}" not in outer:
+        return _member(outer, f"Rot_{name}", "extri.yml").reshape(3, 3)
+    x, y, z = outer[f"R_{name}"].ravel()
+    angle = float(np.linalg.norm((x, y, z)))
+    if not angle:
+        return np.eye(3)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) / angle
+    turned: FloatArray = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    return turned
 
 
 def _opencv_lens(values: FloatArray, name: str) -> Lens:

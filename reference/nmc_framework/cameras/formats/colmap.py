@@ -189,7 +189,18 @@ def sensor_of(model: str, width: int, height: int, values: Values) -> Sensor:
 
 
 def model_of(camera: Camera, lens: Lens) -> tuple[str, Values]:
-    """Return the COLMAP camera model that says a lens, and its parameters."""
+    """Return the COLMAP camera model that says a lens, and its parameters.
+
+    Raises
+    ------
+    ConversionError
+        When none does: Brown's fourth radial coefficient has no place in any.
+    """
+    if lens.model == "brown" and lens.get("k4"):
+        raise ConversionError(
+            f"COLMAP has no place for k4 of the lens of {camera.name!r}, the coefficient of the "
+            "eighth power: its own k4 is another"
+        )
     if lens.model == "opencv_fisheye":
         model = "OPENCV_FISHEYE"
     elif lens.straight:

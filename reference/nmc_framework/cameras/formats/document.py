@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,10 +13,13 @@ from nmc_framework.cameras.camera import Camera, CameraError, FloatArray
 #: OpenGL's camera axes (x right, y up, z backward) written in OpenCV's: its own inverse.
 OPENGL: FloatArray = np.diag([1.0, -1.0, -1.0, 1.0])
 
-#: Coefficients of each distortion model, in the order that OpenCV documents.
+#: Coefficients of each distortion model, in the order that OpenCV documents. OpenCV's k4 to k6 are
+#: those of a denominator; in Brown's polynomial, which nerfstudio, Metashape and RealityCapture
+#: have, k4 belongs to the eighth power of the radius.
 LENS_MODELS: dict[str, tuple[str, ...]] = {
     "pinhole": (),
     "opencv": ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6"),
+    "brown": ("k1", "k2", "p1", "p2", "k3", "k4"),
     "opencv_fisheye": ("k1", "k2", "k3", "k4"),
 }
 
@@ -27,7 +30,11 @@ class ConversionError(CameraError):
 
 @dataclass(frozen=True)
 class Lens:
-    """Distortion: the model's name and its coefficients, by OpenCV's names; absent ones are 0."""
+    """Distortion: the model's name and its coefficients, by OpenCV's names; absent ones are 0.
+
+    The models are those of :data:`LENS_MODELS`; ``brown`` and ``opencv`` are one as long as neither
+    needs a k4.
+    """
 
     model: str = "pinhole"
     coefficients: dict[str, float] = field(default_factory=dict)
@@ -142,6 +149,33 @@ class RigDocument:
     def in_source_units(self) -> RigDocument:
         """Undo the recorded normalisation."""
         return self.normalised(self.normalisation.inverse)
+
+
+def brown(coefficients: Mapping[str, float]) -> Lens:
+    """Return the lens of Brown's polynomial up to the eighth power, in its plainest form.
+
+    Parameters
+    ----------
+    coefficients
+        Of k1 to k4, p1 and p2 those that are known.
+    """
+    named = {name: float(coefficients.get(name, 0.0)) for name in LENS_MODELS["brown"]}
+    if named["k4"]:
+        return Lens("brown", named)
+    del named["k4"]
+    return Lens("opencv", named) if any(named.values()) else Lens()
+
+
+def brown_coefficients(camera: Camera, lens: Lens, format_name: str) -> dict[str, float]:
+    """Return k1 to k4, p1 and p2 of Brown's polynomial; refuse a lens that it cannot say."""
+    rational = lens.model == "opencv" and any(map(lens.get, ("k4", "k5", "k6")))
+    if lens.model == "opencv_fisheye" or rational:
+        raise ConversionError(
+            f"{format_name} cannot say the lens of {camera.name!r}: {lens.model} "
+            f"{lens.coefficients}"
+        )
+    own = LENS_MODELS[lens.model]
+    return {name: lens.get(name) if name in own else 0.0 for name in LENS_MODELS["brown"]}
 
 
 def require_straight(document: RigDocument, format_name: str) -> None:

@@ -21,6 +21,8 @@ from nmc_framework.cameras.formats.document import (
     Lens,
     RigDocument,
     Similarity,
+    brown,
+    brown_coefficients,
 )
 
 _FILM_WIDTH = 36.0
@@ -37,7 +39,7 @@ def read_metashape(path: Path) -> RigDocument:
     Raises
     ------
     ConversionError
-        When the file has a document type, a lens has skew or a k4, or no camera is aligned.
+        When the file has a document type, a lens has skew or a p3, or no camera is aligned.
     """
     text = path.read_text(encoding="utf-8")
     if "<!DOCTYPE" in text:
@@ -74,11 +76,7 @@ def write_metashape(path: Path, document: RigDocument) -> None:
     chunk = Xml.SubElement(root, "chunk", label="chunk", enabled="true")
     sensors, cameras = Xml.SubElement(chunk, "sensors"), Xml.SubElement(chunk, "cameras")
     for index, (camera, lens) in enumerate(zip(source.cameras, source.lenses, strict=True)):
-        if lens.model == "opencv_fisheye" or any(map(lens.get, ("k4", "k5", "k6"))):
-            raise ConversionError(
-                f"Metashape's frame camera cannot say the lens of {camera.name!r}: {lens.model} "
-                f"{lens.coefficients}"
-            )
+        bent = brown_coefficients(camera, lens, "Metashape's frame camera")
         sensor = Xml.SubElement(sensors, "sensor", id=str(index), type="frame")
         size = {"width": str(camera.width), "height": str(camera.height)}
         Xml.SubElement(sensor, "resolution", size)
@@ -88,11 +86,9 @@ def write_metashape(path: Path, document: RigDocument) -> None:
             "cx": camera.cx - camera.width / 2,
             "cy": camera.cy - camera.height / 2,
             "b1": camera.fx - camera.fy,
-            "k1": lens.get("k1"),
-            "k2": lens.get("k2"),
-            "k3": lens.get("k3"),
-            "p1": lens.get("p2"),
-            "p2": lens.get("p1"),
+            **{name: bent[name] for name in ("k1", "k2", "k3", "k4")},
+            "p1": bent["p2"],
+            "p2": bent["p1"],
         }
         for name, value in values.items():
             Xml.SubElement(calibration, name).text = repr(float(value))
@@ -120,16 +116,13 @@ def read_reality_capture(path: Path, size: tuple[int, int]) -> RigDocument:
             raise ConversionError(f"{path.name}: the header lacks {', '.join(missing)}")
         for row in rows:
             v = {name: float(row[name]) for name in _CAPTURE_COLUMNS[1:]}
-            if v["k4"]:
-                raise ConversionError(f"{path.name}: {row['#name']!r} has a k4, which has no equal")
             pose = np.eye(4)
             pose[:3, :3] = _capture_rotation(v["heading"], v["pitch"], v["roll"])
             pose[:3, 3] = v["x"], v["y"], v["alt"]
             focal = v["f"] * longer / _FILM_WIDTH
             cx, cy = v["px"] * longer + width / 2, v["py"] * longer + height / 2
             cameras.append(Camera(focal, focal, cx, cy, width, height, pose @ OPENGL, row["#name"]))
-            named = {"k1": v["k1"], "k2": v["k2"], "k3": v["k3"], "p1": v["t1"], "p2": v["t2"]}
-            lenses.append(Lens("opencv", named) if any(named.values()) else Lens())
+            lenses.append(brown(v | {"p1": v["t1"], "p2": v["t2"]}))
     return RigDocument(tuple(cameras), tuple(lenses))
 
 
@@ -141,17 +134,13 @@ def write_reality_capture(path: Path, document: RigDocument) -> None:
         for camera, lens in zip(document.cameras, document.lenses, strict=True):
             if camera.fx != camera.fy:
                 raise ConversionError(f"RealityCapture has one focal length; {camera.name!r} two")
-            if lens.model == "opencv_fisheye" or any(map(lens.get, ("k4", "k5", "k6"))):
-                raise ConversionError(
-                    f"RealityCapture cannot say the lens of {camera.name!r}: {lens.model} "
-                    f"{lens.coefficients}"
-                )
+            bent = brown_coefficients(camera, lens, "RealityCapture")
             longer = max(camera.width, camera.height)
             heading, pitch, roll = _capture_angles((camera.camera_to_world @ OPENGL)[:3, :3])
             px, py = (camera.cx - camera.width / 2), (camera.cy - camera.height / 2)
             numbers = [*camera.centre, heading, pitch, roll, camera.fx * _FILM_WIDTH / longer]
-            numbers += [px / longer, py / longer, *map(lens.get, ("k1", "k2", "k3", "k4"))]
-            numbers += [lens.get("p1"), lens.get("p2")]
+            numbers += [px / longer, py / longer]
+            numbers += [bent[name] for name in ("k1", "k2", "k3", "k4", "p1", "p2")]
             writer.writerow([camera.name, *(repr(float(v)) for v in numbers)])
 
 
@@ -164,16 +153,14 @@ def _metashape_camera(
     if sensor.get("type", "frame") != "frame":
         raise ConversionError(f"{path.name}: {name!r} is a {sensor.get('type')} camera, not frame")
     v = {child.tag: float(child.text) for child in calibration if child.text and len(child) == 0}
-    for absent in ("b2", "k4"):
+    for absent in ("b2", "p3", "p4"):
         if v.get(absent):
             raise ConversionError(f"{path.name}: {name!r} has {absent}, which has no equal")
     if "f" not in v:
         raise ConversionError(f"{path.name}: the sensor of {name!r} has no focal length f")
     width, height = int(size.get("width", 0)), int(size.get("height", 0))
     cx, cy = v.get("cx", 0.0) + width / 2, v.get("cy", 0.0) + height / 2
-    named = {k: v.get(k, 0.0) for k in ("k1", "k2", "k3")}
-    named |= {"p1": v.get("p2", 0.0), "p2": v.get("p1", 0.0)}
-    lens = Lens("opencv", named) if any(named.values()) else Lens()
+    lens = brown(v | {"p1": v.get("p2", 0.0), "p2": v.get("p1", 0.0)})
     return Camera(v["f"] + v.get("b1", 0.0), v["f"], cx, cy, width, height, pose, name), lens
 
 

@@ -20,6 +20,8 @@ from nmc_framework.cameras.formats.document import (
     Lens,
     RigDocument,
     Similarity,
+    brown,
+    brown_coefficients,
     require_centred,
     require_shared_intrinsics,
     require_straight,
@@ -29,12 +31,14 @@ from nmc_framework.cameras.formats.document import (
 #: rows x, z, -y.
 LEGACY_TRANSFORM: FloatArray = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 
-_COEFFICIENTS = {
-    "PINHOLE": (),
-    "SIMPLE_PINHOLE": (),
-    "OPENCV": ("k1", "k2", "p1", "p2", "k3", "k4"),
-    "OPENCV_FISHEYE": ("k1", "k2", "k3", "k4"),
-}
+#: nerfstudio's perspective models are one to its reader: it takes whatever coefficients there are,
+#: those of Brown's polynomial (``cameras.py``, ``_compute_residual_and_jacobian``).
+_PERSPECTIVE = frozenset({"PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV"})
+_BROWN = ("k1", "k2", "k3", "k4", "p1", "p2")
+_FISHEYE = ("k1", "k2", "k3", "k4")
+
+#: instant-ngp's other lenses, which no coefficients of OpenCV can say.
+_NGP_LENSES = ("ftheta_p0", "latlong", "equirectangular")
 
 #: instant-ngp's own coordinates: cycled axes, (x, y, z) taken from (y, z, x).
 _NGP_CYCLE: FloatArray = np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]])
@@ -62,16 +66,13 @@ def read_nerfstudio(path: Path) -> RigDocument:
 
 def write_nerfstudio(path: Path, document: RigDocument) -> None:
     """Write a ``transforms.json`` with intrinsics a frame, and the normalisation in its members."""
-    models = {"pinhole": "PINHOLE", "opencv": "OPENCV", "opencv_fisheye": "OPENCV_FISHEYE"}
     frames = []
     for camera, lens in zip(document.cameras, document.lenses, strict=True):
-        model = models[lens.model]
-        room = _COEFFICIENTS[model]
-        extra = sorted(k for k, v in lens.coefficients.items() if v and k not in room)
-        if extra:
-            raise ConversionError(
-                f"nerfstudio's {model} has no {', '.join(extra)}, which {camera.name!r} needs"
-            )
+        if lens.model == "opencv_fisheye":
+            model, bent = "OPENCV_FISHEYE", {name: lens.get(name) for name in _FISHEYE}
+        else:
+            model = "PINHOLE" if lens.straight else "OPENCV"
+            bent = {} if lens.straight else brown_coefficients(camera, lens, "nerfstudio")
         frames.append(
             {
                 "file_path": camera.name,
@@ -82,7 +83,7 @@ def write_nerfstudio(path: Path, document: RigDocument) -> None:
                 "w": camera.width,
                 "h": camera.height,
                 "camera_model": model,
-                **{name: lens.get(name) for name in room},
+                **bent,
                 "transform_matrix": (camera.camera_to_world @ OPENGL).tolist(),
             }
         )
@@ -124,17 +125,22 @@ def write_blender(path: Path, document: RigDocument) -> None:
 def read_instant_ngp(path: Path) -> RigDocument:
     """Read a file meant for instant-ngp; the cameras come out in its unit cube.
 
-    ``scale`` and ``offset`` in the file override the program's own; both are recorded as the
-    normalisation, with its cycling of the axes.
+    ``scale`` and ``offset`` in the file, or its ``aabb``, override the program's own; both are
+    recorded as the normalisation, with its cycling of the axes.
     """
     document = _load(path)
     cameras, lenses = [], []
     for frame in _frames(document, path):
         values = {**document, **frame}
-        cameras.append(_camera(values, _pose(frame, path), path))
-        lenses.append(_lens(values, path))
+        cameras.append(_camera(_ngp_focal(values), _pose(frame, path), path))
+        lenses.append(_ngp_lens(values, path))
     scale = float(document.get("scale", NGP_SCALE))
-    offset = np.asarray(document.get("offset", NGP_OFFSET), dtype=np.float64)
+    given = np.asarray(document.get("offset", NGP_OFFSET), dtype=np.float64)
+    offset = np.broadcast_to(given, (3,))
+    if "aabb" in document:
+        lower, upper = np.asarray(document["aabb"], dtype=np.float64).reshape(2, 3)
+        scale = 1 / max(1e-6, float(np.abs(upper - lower).max()))
+        offset = 0.5 - scale * (lower + upper) / 2
     into_cube = Similarity(scale, _NGP_CYCLE, _NGP_CYCLE @ offset)
     return RigDocument(tuple(cameras), tuple(lenses)).normalised(into_cube)
 
@@ -142,8 +148,6 @@ def read_instant_ngp(path: Path) -> RigDocument:
 def write_instant_ngp(path: Path, document: RigDocument) -> None:
     """Write for instant-ngp: one set of intrinsics, its scale and offset spelled out."""
     require_shared_intrinsics(document.cameras, "instant-ngp's form")
-    if any(lens.model == "opencv_fisheye" for lens in document.lenses):
-        raise ConversionError("instant-ngp's form of a fisheye lens is not written")
     if any(lens != document.lenses[0] for lens in document.lenses):
         raise ConversionError("instant-ngp's form has one lens for all cameras")
     source = document.in_source_units()
@@ -161,6 +165,9 @@ def write_instant_ngp(path: Path, document: RigDocument) -> None:
     members: dict[str, Any] = {"fl_x": first.fx, "fl_y": first.fy, "cx": first.cx, "cy": first.cy}
     members |= {"w": first.width, "h": first.height, "scale": scale, "offset": offset}
     members |= {name: lens.get(name) for name in ("k1", "k2", "p1", "p2")}
+    if lens.model == "opencv_fisheye":
+        members = {k: v for k, v in members.items() if k not in {"p1", "p2"}}
+        members |= {"is_fisheye": True} | {name: lens.get(name) for name in _FISHEYE}
     extra = sorted(k for k, v in lens.coefficients.items() if v and k not in members)
     if extra:
         raise ConversionError(f"instant-ngp's lens has no {', '.join(extra)}")
@@ -182,13 +189,49 @@ def _camera(values: Mapping[str, Any], pose: FloatArray, path: Path) -> Camera:
 
 
 def _lens(values: Mapping[str, Any], path: Path) -> Lens:
+    """Return the lens that nerfstudio makes of a frame."""
     model = str(values.get("camera_model", "OPENCV"))
-    if model not in _COEFFICIENTS:
-        raise ConversionError(f"{path.name}: the camera model {model} cannot be converted")
-    found = {name: float(values.get(name, 0.0)) for name in _COEFFICIENTS[model]}
+    listed = values.get("distortion_params")
+    if listed is not None:
+        # As it lies in nerfstudio's tensor; one of four is a fisheye's.
+        values = {**values, **dict(zip(_BROWN, listed, strict=False))}
     if model == "OPENCV_FISHEYE":
-        return Lens("opencv_fisheye", found)
+        return Lens("opencv_fisheye", {name: float(values.get(name, 0.0)) for name in _FISHEYE})
+    if model not in _PERSPECTIVE:
+        raise ConversionError(f"{path.name}: the camera model {model} cannot be converted")
+    return brown({name: float(values.get(name, 0.0)) for name in _BROWN})
+
+
+def _ngp_lens(values: Mapping[str, Any], path: Path) -> Lens:
+    """Return the lens that instant-ngp makes of a frame (``nerf_loader.cu``, ``read_lens``).
+
+    It has room for four coefficients: OpenCV's first four, or those of a fisheye.
+    """
+    other = next((name for name in _NGP_LENSES if values.get(name)), None)
+    if other is not None:
+        raise ConversionError(f"{path.name}: the lens {other} is none that can be converted")
+    names = _FISHEYE if values.get("is_fisheye") else ("k1", "k2", "p1", "p2")
+    found = {name: float(values.get(name, 0.0)) for name in names}
+    if values.get("is_fisheye"):
+        # Without a coefficient other than 0 the program takes the lens for a perspective one.
+        return Lens("opencv_fisheye", found) if any(found.values()) else Lens()
     return Lens("opencv", found) if any(found.values()) else Lens()
+
+
+def _ngp_focal(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the members with focal lengths for the angles that the program takes before them."""
+    found = dict(values)
+    for axis, side in (("x", "w"), ("y", "h")):
+        if f"{axis}_fov" in values and side in values:
+            angle = np.radians(float(values[f"{axis}_fov"]))
+        elif f"fl_{axis}" not in values and f"camera_angle_{axis}" in values and side in values:
+            angle = float(values[f"camera_angle_{axis}"])
+        else:
+            continue
+        found[f"fl_{axis}"] = 0.5 * float(values[side]) / float(np.tan(0.5 * angle))
+    if "fl_y" in found and "fl_x" not in found:
+        found["fl_x"] = found["fl_y"]
+    return found
 
 
 def _pose(frame: Mapping[str, Any], path: Path) -> FloatArray:
