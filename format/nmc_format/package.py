@@ -22,6 +22,7 @@ SEGMENT_FOLDER: Final = "segments"
 JOURNAL_NAME: Final = "journal.ndjson"
 """Exists only while a package is being written (clause 5.1.5)."""
 
+_LONGEST_LINE = 2**26
 _SEGMENT_NAME = re.compile(r"segments/[0-9]{8}\.safetensors")
 _OPEN_FLAGS = (
     os.O_RDONLY
@@ -106,6 +107,21 @@ def open_package(path: str | Path) -> Package:
     return FilePackage(path)
 
 
+def _journal_frames(path: Path) -> int | None:
+    """Return about how many frames a journal has; None where there is none.
+
+    Its content is a matter of its writer, and its size is not bounded: lines are counted as long as
+    they are text of some length.
+    """
+    if path.is_symlink() or not path.is_file():
+        return None
+    count = 0
+    with path.open("rb") as file:
+        while (line := file.readline(_LONGEST_LINE)).endswith(b"\n"):
+            count += b'"state_digest":' in line
+    return count
+
+
 class DirectoryPackage(Package):
     """A package as a directory (clause 5.1.1)."""
 
@@ -113,9 +129,8 @@ class DirectoryPackage(Package):
         super().__init__(path)
         if (path / MANIFEST_NAME).is_symlink() or (path / MANIFEST_NAME).exists():
             return
-        journal = path / JOURNAL_NAME
-        if journal.is_file():
-            frames = max(0, journal.read_bytes().count(b"\n") - 1)
+        frames = _journal_frames(path / JOURNAL_NAME)
+        if frames is not None:
             raise refuse("package/unfinished", file=str(path), frames=frames)
         raise refuse("package/not-a-package", file=str(path), reason=f"it has no {MANIFEST_NAME}")
 
@@ -257,6 +272,10 @@ class FilePackage(Package):
         if size != limit:
             raise refuse("segment/length", file=name, actual=size, expected=limit)
         return self._read(name)
+
+    def segment_lengths(self) -> list[int]:
+        """Return the bytes of each segment that is there."""
+        return [m.size for m in self._members.values() if m.name != MANIFEST_NAME]
 
     def findings(self, frames: int) -> Iterator[Finding]:
         """Yield damaged or surplus members; every byte is read once for its checksum."""

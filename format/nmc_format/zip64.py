@@ -5,6 +5,7 @@ Layout from PKWARE's APPNOTE.TXT 6.3.10, sections 4.3 and 4.5.3.
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from nmc_format.issues import refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 ALIGNMENT: Final = 64
@@ -180,8 +181,33 @@ def crc32(stream: BinaryIO, start: int, size: int) -> int:
     return crc
 
 
+def pieces(members: Iterable[tuple[str, Callable[[], BinaryIO]]]) -> Iterator[bytes]:
+    """Yield the bytes of a file of stored members (clause 5.2), in blocks; bounded memory.
+
+    Parameters
+    ----------
+    members : iterable of (name, function)
+        In their order; the function opens the data of the member, which is read twice.
+    """
+    at = 0
+    central = []
+    for name, opened in members:
+        with opened() as source:
+            size = source.seek(0, os.SEEK_END)
+            member = Member(name, size, crc32(source, 0, size), at)
+            head = _local_header(member)
+            yield head
+            source.seek(0)
+            while block := source.read(_COPY_BYTES):
+                yield block
+        central.append(_central_header(member))
+        at += len(head) + size
+    directory = b"".join(central)
+    yield directory + _end_records(len(central), len(directory), at)
+
+
 def write(stream: BinaryIO, members: Iterable[tuple[str, Path]]) -> None:
-    """Write a file of stored members (clause 5.2); bounded memory, one member at a time.
+    """Write a file of stored members, which are files themselves; see :func:`pieces`.
 
     Parameters
     ----------
@@ -190,22 +216,11 @@ def write(stream: BinaryIO, members: Iterable[tuple[str, Path]]) -> None:
     members : iterable of (name, path)
         In their order.
     """
-    at = 0
-    central = []
-    for name, path in members:
-        with path.open("rb") as source:
-            size = path.stat().st_size
-            member = Member(name, size, crc32(source, 0, size), at)
-            head = _local_header(member)
-            stream.write(head)
-            source.seek(0)
-            while block := source.read(_COPY_BYTES):
-                stream.write(block)
-        central.append(_central_header(member))
-        at += len(head) + size
-    directory = b"".join(central)
-    stream.write(directory)
-    stream.write(_end_records(len(central), len(directory), at))
+
+    def opened(path: Path) -> Callable[[], BinaryIO]:
+        return lambda: path.open("rb")
+
+    stream.writelines(pieces((name, opened(path)) for name, path in members))
 
 
 def _end_records(count: int, length: int, start: int) -> bytes:

@@ -9,8 +9,8 @@
 """
 
 from nmc.records import Cameras, Quality
+from nmc.recover import recover
 from nmc.recut import concat, extract
-from nmc.resume import recover
 from nmc.sequence import ChainSequence
 from nmc.sequence import open_sequence as open  # noqa: A004 - nmc.open, as in gzip.open
 from nmc.verify import check

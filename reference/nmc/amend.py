@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import tempfile
+import io
+import os
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 import nmc_spec
-from nmc import assemble
+from nmc.finish import compare_file, put_manifest
 from nmc.host import host_errors
 from nmc.records import Quality, quality_of
+from nmc.unfinished import place_of
+from nmc_format import zip64
 from nmc_format.issues import FormatError, first_error, refuse
 from nmc_format.manifest import build
-from nmc_format.manifest_file import parse_manifest, read_objects, write_manifest
+from nmc_format.manifest_file import manifest_bytes, parse_manifest, read_objects
 from nmc_format.package import (
     MANIFEST_NAME,
-    SEGMENT_FOLDER,
     DirectoryPackage,
     Package,
     open_package,
@@ -25,9 +29,10 @@ from nmc_format.package import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from nmc.records import Floats
+    from nmc.unfinished import Place
     from nmc_format.hdf5 import RawObjects
 
 
@@ -52,12 +57,14 @@ def write_quality(source: str | Path, quality: Quality, target: str | Path | Non
     """
     with open_package(source) as package:
         objects = _amended(package, quality)
-        place = package.path if target is None else Path(target)
-        with host_errors(place):
+        manifest = _checked_bytes(objects)
+        path = package.path if target is None else Path(target)
+        with host_errors(path):
+            place = place_of(path)
             if target is None and isinstance(package, DirectoryPackage):
-                _replace_manifest(place / MANIFEST_NAME, objects)
+                _replace_manifest(place, manifest)
             else:
-                _rewrite(package, objects, place)
+                _rewrite(package, objects, manifest, place)
 
 
 def merged(before: Quality | None, measured: Quality) -> Quality:
@@ -123,32 +130,43 @@ def _amended(package: Package, quality: Quality) -> RawObjects:
     return kept
 
 
-def _replace_manifest(place: Path, objects: RawObjects) -> None:
-    fresh = place.with_suffix(".new")
-    try:
-        _write_sound(fresh, objects)
-        fresh.replace(place)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
-
-
-def _rewrite(package: Package, objects: RawObjects, place: Path) -> None:
-    """Write a package file beside its place, then put it there."""
-    lengths = objects["/frames/segment_length"].tolist()
-    # On the same disk, where there is room for a package: a temporary folder may be in memory.
-    with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as text:
-        folder = Path(text)
-        (folder / SEGMENT_FOLDER).mkdir()
-        for index, length in enumerate(lengths):
-            (folder / segment_name(index)).write_bytes(package.segment(index, length))
-        _write_sound(folder / MANIFEST_NAME, objects)
-        assemble.write_file(place, folder, len(lengths))
-
-
-def _write_sound(place: Path, objects: RawObjects) -> None:
-    """Write a manifest and run the reader's own checks on it."""
-    write_manifest(place, objects)
-    error = first_error(parse_manifest(place.read_bytes(), place)[1])
+def _checked_bytes(objects: RawObjects) -> bytes:
+    """Return a manifest, once the reader's own checks have passed it."""
+    data = manifest_bytes(objects)
+    error = first_error(parse_manifest(data)[1])
     if error:
         raise FormatError(error)
+    return data
+
+
+def _replace_manifest(place: Place, manifest: bytes) -> None:
+    folder = place.parent.folder(place.name)
+    try:
+        put_manifest(folder, manifest)
+    finally:
+        folder.close()
+
+
+def _rewrite(package: Package, objects: RawObjects, manifest: bytes, place: Place) -> None:
+    """Write a package file beside its place, read it back, then put it there."""
+    lengths = objects["/frames/segment_length"].tolist()
+    digests = [row.tobytes().hex() for row in objects["/frames/segment_sha256"]]
+    members: list[tuple[str, Callable[[], BinaryIO]]] = [
+        (MANIFEST_NAME, partial(io.BytesIO, manifest))
+    ]
+    for t, length in enumerate(lengths):
+        members.append((segment_name(t), partial(_segment, package, t, length)))
+    fresh = f".{place.name}.{os.getpid()}.new"
+    try:
+        place.parent.write(fresh, zip64.pieces(members))
+        compare_file(place.parent.path / fresh, manifest, digests)
+        place.parent.move(fresh, place.parent, place.name)
+    except BaseException:
+        with suppress(OSError):
+            place.parent.remove(fresh)
+        raise
+    place.parent.sync()
+
+
+def _segment(package: Package, t: int, length: int) -> BinaryIO:
+    return io.BytesIO(package.segment(t, length))

@@ -1,16 +1,13 @@
-"""Puts a finished package together: manifest objects from frame entries, then the files."""
+"""Manifest objects from the entries of frames (clauses 5.3 to 5.7)."""
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import nmc_spec
 from nmc.journal import FrameEntry, RowEntry
-from nmc_format import zip64
 from nmc_format.dtypes import DTYPES
 from nmc_format.issues import FormatError, first_error, refuse
 from nmc_format.manifest import TensorRow, build, manifest_digest, row_bytes, type_findings
@@ -21,13 +18,11 @@ from nmc_format.manifest_check import (
     size_findings,
     value_findings,
 )
-from nmc_format.manifest_file import tensor_columns, text_scalar, write_manifest
-from nmc_format.package import JOURNAL_NAME, MANIFEST_NAME, SEGMENT_FOLDER, segment_name
+from nmc_format.manifest_file import tensor_columns, text_scalar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from nmc.records import Cameras, Quality
     from nmc_format.hdf5 import RawObjects
 
 CREATOR = "neural-model-chain"
@@ -98,10 +93,20 @@ def manifest_objects(
     settings: dict[str, Any],
     rows: Sequence[TensorRow],
     entries: Sequence[FrameEntry],
-    cameras: Cameras | None,
-    quality: Quality | None,
+    records: Iterable[RawObjects],
 ) -> RawObjects:
     """Return every object of the manifest but its digest.
+
+    Parameters
+    ----------
+    settings : dict
+        What the journal says of the package as a whole.
+    rows : sequence of TensorRow
+        The tensor table.
+    entries : sequence of FrameEntry
+        The frames.
+    records : iterable of objects by path
+        Such as those of the cameras.
 
     Raises
     ------
@@ -123,9 +128,8 @@ def manifest_objects(
         **_frame_columns(entries),
         **_training_columns(rows, entries),
     }
-    for record in (cameras, quality):
-        if record is not None:
-            objects |= record.objects()
+    for record in records:
+        objects |= record
     _check(objects)
     return objects
 
@@ -189,57 +193,3 @@ def _training_columns(rows: Sequence[TensorRow], entries: Sequence[FrameEntry]) 
         columns["exclude_layers"] = np.array(listed, "<i4")
         columns["exclude_layers_count"] = np.array(counts, "<i4")
     return {f"/training/{name}": column for name, column in columns.items()}
-
-
-def finish(folder: Path, objects: RawObjects, file: Path | None) -> None:
-    """Write the manifest beside the segments and, where a file is wanted, put all into it.
-
-    Parameters
-    ----------
-    folder : Path
-        The directory with the segments and the journal.
-    objects : dict
-        The objects of the manifest.
-    file : Path or None
-        The file to make; the directory is removed then.
-    """
-    frames = len(objects["/frames/coding"])
-    _remove_leftovers(folder, frames)
-    fresh = folder / "manifest.new"
-    try:
-        write_manifest(fresh, objects)
-        fresh.replace(folder / MANIFEST_NAME)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
-    if file is None:
-        (folder / JOURNAL_NAME).unlink(missing_ok=True)
-        return
-    try:
-        write_file(file, folder, frames)
-    except BaseException:
-        (folder / MANIFEST_NAME).unlink()  # still unfinished: it can be resumed
-        raise
-    (folder / JOURNAL_NAME).unlink()  # first of all: what is left is never taken for unfinished
-    shutil.rmtree(folder)
-
-
-def _remove_leftovers(folder: Path, frames: int) -> None:
-    """Remove what an interrupted writer left beside the segments of these frames."""
-    names = {Path(segment_name(t)).name for t in range(frames)}
-    for path in (folder / SEGMENT_FOLDER).iterdir():
-        if path.name not in names and path.suffix in {".new", ".safetensors"}:
-            path.unlink()
-
-
-def write_file(file: Path, folder: Path, frames: int) -> None:
-    """Put the members of a directory package into one file (clause 5.2)."""
-    fresh = file.with_name(file.name + ".new")
-    names = [MANIFEST_NAME, *(segment_name(t) for t in range(frames))]
-    try:
-        with fresh.open("wb") as stream:
-            zip64.write(stream, ((name, folder / name) for name in names))
-        fresh.replace(file)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise

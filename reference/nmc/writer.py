@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from nmc import assemble, journal, options, unfinished
-from nmc.arithmetic import History
-from nmc.encoder import CodedFrame, Effort, Entropy, encode_delta, encode_key
+from nmc.finish import abandon, finish
 from nmc.freezing import Freezing, check_frozen, declared, detected
 from nmc.host import host_errors
-from nmc.resume import finished_part
-from nmc.state import EMPTY_STATE, State, Tensor
+from nmc.reference import Reference
+from nmc.resume import resumed
 from nmc.table import TensorTable
 from nmc_format.issues import refuse
-from nmc_format.package import JOURNAL_NAME, MANIFEST_NAME, SEGMENT_FOLDER, segment_name
+from nmc_format.manifest_file import manifest_bytes
+from nmc_format.package import MANIFEST_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -24,15 +24,16 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from nmc.encoder import CodedFrame, Effort, Entropy
     from nmc.records import Cameras, Quality
+    from nmc.resume import FinishedPart
+    from nmc.state import State
     from nmc_format.dtypes import Array
+    from nmc_format.hdf5 import RawObjects
     from nmc_format.manifest import FrameRecord, TensorRow
 
 DEFAULT_KEY_EVERY = 32
 """A seek decodes 16 deltas on average then, and key frames cost about one per cent of the bytes."""
-
-_WORTH_COMPARING = 0.8
-"""A delta below this share of the state's bytes is never larger than a key frame in practice."""
 
 
 class Writer:
@@ -108,7 +109,6 @@ class Writer:
     ) -> None:
         self.path = Path(path)
         self._entropy: Entropy = entropy or ("none" if profile == "baseline" else "nmc")
-        self._effort: Effort = effort
         options.check_coding(profile, self._entropy, effort, key_every, timescale)
         options.check_model(family, sequence_id, layers)
         self._settings = {
@@ -120,53 +120,57 @@ class Writer:
             "configuration": options.configuration_text(configuration),
             "timescale": timescale,
             "sequence_id": sequence_id,
+            "directory": directory,
+            "replaces": False,
         }
         self._key_every = key_every
         self._key_frames = frozenset(key_frames)
         self._detect_frozen = detect_frozen
         self._directory = directory
-        self._folder = self.path if directory else self.path.with_name(self.path.name + ".partial")
-        self._entries: list[journal.FrameEntry] = []
         self._table = TensorTable(layers or {}, buffers)
-        self._state: State = EMPTY_STATE
-        self._history = History()
-        self._state_known = True  # whether the state is that of the last frame
-        self._reference_sound = True  # whether the history is, too
-        self._cameras: Cameras | None = None
-        self._quality: Quality | None = None
+        self._reference = Reference(self._entropy, effort)
         self._closed = False
         with host_errors(self.path):
             self._begin(resume=resume, overwrite=overwrite)
 
-    @property
-    def _journal(self) -> Path:
-        return self._folder / JOURNAL_NAME
-
     def _begin(self, *, resume: bool, overwrite: bool) -> None:
-        if resume and self._journal.is_file():
-            self._resume()
+        place = unfinished.place_of(self.path, make=True)
+        found = resumed(place, directory=self._directory) if resume else None
+        if found is not None:
+            self._resume(*found)
             return
-        unfinished.begin(self.path, self._folder, overwrite=overwrite)
-        journal.start(self._journal, self._settings)
+        self._settings["replaces"] = place.parent.kind(place.name) != 0
+        self._made = unfinished.begin(place, directory=self._directory, overwrite=overwrite)
+        if self._made.name == place.name:
+            self._settings["replaces"] = False
+        try:
+            self._journal = journal.Journal(self._made.folder, journal.Content(self._settings))
+        except BaseException:
+            unfinished.clear(place.parent, self._made.name)
+            raise
 
-    def _resume(self) -> None:
-        part = finished_part(self._folder)
-        if part.settings is not None:
-            for key in ("profile", "timescale"):
-                if part.settings.get(key) != self._settings[key]:
-                    raise refuse(
-                        "input/unsupported",
-                        file=str(self._folder),
-                        reason=f"{key} was {part.settings.get(key)!r} when the package was begun, "
-                        f"and is {self._settings[key]!r} now",
-                        hint="go on with the options it was begun with, or begin again",
-                    )
-        (self._folder / MANIFEST_NAME).unlink(missing_ok=True)
-        self._entries = part.entries
+    def _resume(self, made: unfinished.Unfinished, part: FinishedPart) -> None:
+        content = part.content or journal.Content(self._settings)
+        for key in ("profile", "timescale"):
+            if content.settings[key] != self._settings[key]:
+                raise refuse(
+                    "input/unsupported",
+                    file=str(made.path),
+                    reason=f"{key} was {content.settings[key]!r} when the package was begun, "
+                    f"and is {self._settings[key]!r} now",
+                    hint="go on with the options it was begun with, or begin again",
+                )
+        self._settings["replaces"] = content.settings["replaces"]
+        content.settings = self._settings
+        self._made = made
         self._table.extend(part.rows)
-        self._state, self._history, self._state_known = part.state, part.history, True
-        (self._folder / SEGMENT_FOLDER).mkdir(exist_ok=True)
-        journal.rewrite(self._journal, self._settings, self._entries)
+        self._reference.resume(part.state, part.history)
+        self._journal = journal.Journal(made.folder, content)
+        made.folder.remove(MANIFEST_NAME)
+
+    @property
+    def _entries(self) -> list[journal.FrameEntry]:
+        return self._journal.content.entries
 
     def __len__(self) -> int:
         """Return the number of finished frames; where a resumed caller goes on."""
@@ -185,7 +189,10 @@ class Writer:
     @property
     def last_state(self) -> dict[str, Array]:
         """The last finished state as read-only arrays, such as training goes on from."""
-        return {self._table.rows[row].name: tensor.array() for row, tensor in self._state.items()}
+        return {
+            self._table.rows[row].name: tensor.array()
+            for row, tensor in self._reference.state.items()
+        }
 
     def append(
         self,
@@ -242,7 +249,7 @@ class Writer:
         known_rows = len(self._table)
         lineage = t - 1 if t and trained_from_previous else -1
         try:
-            tensors = self._table.tensors(state, self._state, t)
+            tensors = self._table.tensors(state, self._reference.state, t)
             freezing = self._freezing(tensors, requires_grad, exclude_layers, t, lineage)
             coded = self._encode(tensors, forced_key=key)
             entry = journal.FrameEntry(
@@ -261,9 +268,9 @@ class Writer:
             )
             self._enter(entry)
         except BaseException:
-            self._table.truncate(known_rows)
+            self._forget(t, known_rows)
             raise
-        self._keep(tensors)
+        self._reference.keep(tensors, delta=coded.delta)
         return coded.size
 
     def append_coded(
@@ -311,18 +318,24 @@ class Writer:
             )
             self._enter(entry)
         except BaseException:
-            self._table.truncate(known_rows)
+            self._forget(t, known_rows)
             raise
-        self._state, self._state_known, self._reference_sound = EMPTY_STATE, False, False
+        self._reference.forget()
 
     def _store(self, t: int, pieces: Sequence[Buffer]) -> str:
         with host_errors(self.path):
-            return unfinished.store(self._folder / segment_name(t), pieces)
+            return self._made.store(t, pieces)
 
     def _enter(self, entry: journal.FrameEntry) -> None:
         with host_errors(self.path):
-            journal.append(self._journal, entry)
-        self._entries.append(entry)
+            self._journal.append(entry)
+
+    def _forget(self, t: int, known_rows: int) -> None:
+        """Make the writer as it was before frame t; one that is in the journal stays there."""
+        if len(self._entries) == t:
+            self._table.truncate(known_rows)
+        else:  # interrupted just after it: what follows begins with a key frame
+            self._reference.forget()
 
     def _time(self, given: int | None) -> int:
         last = self._entries[-1].presentation_time if self._entries else -1
@@ -348,57 +361,40 @@ class Writer:
         if record is None:
             if not self._detect_frozen:
                 return None
-            return detected(tensors, self._state, self._table.rows)
-        if lineage >= 0 and self._state_known:
-            check_frozen(record, tensors, self._state, self._table.rows, t)
+            return detected(tensors, self._reference.state, self._table.rows)
+        if lineage >= 0 and self._reference.known:
+            check_frozen(record, tensors, self._reference.state, self._table.rows, t)
         return record
 
     def _encode(self, tensors: State, *, forced_key: bool) -> CodedFrame:
-        t = len(self._entries)
-        every = self._key_every
-        forced_key = forced_key or t == 0 or t in self._key_frames or not self._reference_sound
-        self._reference_sound = False  # until the frame is on disk: an error leaves history changed
-        if forced_key or (every and t % every == 0):
-            return encode_key(tensors, self._table.rows, self._entropy, self._effort)
-        parent = bytes.fromhex(self._entries[-1].state_digest)
-        history = self._history
-        delta = encode_delta(
-            tensors, self._state, self._table.rows, self._entropy, self._effort, history, parent
-        )
-        size = sum(tensor.words.nbytes for tensor in tensors.values())
-        if delta.size > _WORTH_COMPARING * size:
-            key = encode_key(tensors, self._table.rows, self._entropy, self._effort)
-            if key.size < delta.size:
-                return key
-        return delta
-
-    def _keep(self, tensors: dict[int, Tensor]) -> None:
-        """Make the state of this frame the reference of the next; the caller's memory is let go."""
-        if not self._entries[-1].delta:
-            self._history = History()
-        kept = dict(self._state)
-        for row, tensor in tensors.items():
-            if kept.get(row) is not tensor:
-                kept[row] = Tensor(tensor.dtype, tensor.shape, tensor.words.copy())
-                kept[row].__dict__["digest"] = tensor.digest  # known already: never hashed twice
-        self._state = {row: kept[row] for row in tensors}
-        self._state_known = self._reference_sound = True
+        t, every = len(self._entries), self._key_every
+        key = forced_key or t == 0 or t in self._key_frames or (every > 0 and t % every == 0)
+        parent = None if key else bytes.fromhex(self._entries[-1].state_digest)
+        return self._reference.encode(tensors, self._table.rows, parent)
 
     def set_cameras(self, cameras: Cameras) -> None:
-        """Put the cameras into the manifest (clause 5.6)."""
-        self._cameras = cameras
+        """Put the cameras into the manifest (clause 5.6); an interruption does not lose them."""
+        self._record("cameras", cameras.objects())
 
     def set_quality(self, quality: Quality) -> None:
         """Put the quality record into the manifest (clause 5.7); one row for each frame."""
-        self._quality = quality
+        self._record("quality", quality.objects())
+
+    def _record(self, name: str, objects: RawObjects) -> None:
+        known = self._journal.content.records.get(name)
+        if known is not None and _same(known, objects):
+            return
+        with host_errors(self.path):
+            self._journal.record(name, objects)
 
     def close(self) -> None:
-        """Write the manifest and, for the file form, put everything into one file.
+        """Write the manifest, read everything back, and put the package in its place.
 
         Raises
         ------
         FormatError
-            If there is no frame, or the disk is full. What is finished is kept.
+            If there is no frame, the disk is full, or what was read back is not what was written.
+            What is finished is kept.
         """
         if self._closed:
             return
@@ -406,18 +402,23 @@ class Writer:
             self.abandon()
             raise refuse("manifest/value", pointer="/frames", reason="no frame was written")
         objects = assemble.manifest_objects(
-            self._settings, self._table.rows, self._entries, self._cameras, self._quality
+            self._settings, self._table.rows, self._entries, self._journal.content.records.values()
         )
         with host_errors(self.path):
-            assemble.finish(self._folder, objects, None if self._directory else self.path)
-        self._closed = True
+            finish(self._made, self._journal, manifest_bytes(objects))
+        self._release()
 
     def abandon(self) -> None:
-        """Remove what was written so far, unless it was closed."""
+        """Remove what was written so far, unless the package is complete."""
         if self._closed:
             return
+        self._release()
+        with host_errors(self.path):
+            abandon(self._made, self._journal)
+
+    def _release(self) -> None:
         self._closed = True
-        unfinished.remove(self._folder)
+        self._journal.close()
 
     def __enter__(self) -> Self:
         return self
@@ -432,3 +433,12 @@ class Writer:
             self.close()
         elif not self._entries:
             self.abandon()
+        else:
+            self._journal.close()  # what is there can be resumed, by another writer too
+
+
+def _same(a: RawObjects, b: RawObjects) -> bool:
+    return a.keys() == b.keys() and all(
+        (x.dtype, x.shape, x.tobytes()) == (b[path].dtype, b[path].shape, b[path].tobytes())
+        for path, x in a.items()
+    )

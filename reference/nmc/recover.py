@@ -1,0 +1,108 @@
+"""Closes a package whose writing was interrupted (clause 5.1.5), with every frame that is sound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nmc import assemble, journal, resume, unfinished
+from nmc.finish import finish, tidy
+from nmc.host import host_errors
+from nmc_format.issues import refuse
+from nmc_format.manifest_file import manifest_bytes
+from nmc_format.package import JOURNAL_NAME
+
+if TYPE_CHECKING:
+    from nmc.unfinished import Place
+    from nmc_format.issues import Finding
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What came out of a recovery.
+
+    Attributes
+    ----------
+    path : Path
+        The package.
+    frames : int
+        Frames of the package.
+    listed : int
+        Frames that the journal had.
+    fault : Finding or None
+        Why the package has fewer.
+    """
+
+    path: Path
+    frames: int
+    listed: int
+    fault: Finding | None
+
+
+def recover(path: str | Path) -> int:
+    """Close an unfinished package with the frames that were finished.
+
+    Cameras, quality and training record are kept. Every frame is decoded and compared with its
+    digest before the package is put in its place: what is recovered passes :func:`nmc.check`.
+
+    Parameters
+    ----------
+    path : str or Path
+        The package; or the ``.partial`` folder that it was made in.
+
+    Returns
+    -------
+    int
+        Frames of the package.
+
+    Raises
+    ------
+    FormatError
+        If there is nothing to recover, or the disk is full. Nothing is lost then.
+    """
+    return recovered(path).frames
+
+
+def recovered(path: str | Path) -> Recovery:
+    """Do what :func:`recover` does; return what was lost, too."""
+    path = Path(path)
+    with host_errors(path):
+        place = unfinished.place_of(_package_of(path))
+        name = resume.find(place, directory=True)
+    if name is None:
+        reason = path if path.exists() else path.with_name(path.name + unfinished.SUFFIX)
+        raise refuse("host/not-found", file=str(reason / JOURNAL_NAME))
+    with host_errors(path):
+        return _recover(place, name)
+
+
+def _package_of(path: Path) -> Path:
+    """Return the package that a partial folder belongs to; users name the one that they see."""
+    folder = path / JOURNAL_NAME
+    package = path.with_name(path.name.removesuffix(unfinished.SUFFIX))
+    if path.name == package.name or not package.name or not folder.is_file():
+        return path
+    return package
+
+
+def _recover(place: Place, name: str) -> Recovery:
+    made = resume.open_unfinished(place, name)
+    try:
+        part = resume.finished_part(made, thorough=True)
+        if part.content is None or not part.content.entries:
+            reason = "no frame of it was finished"
+            raise refuse("package/not-a-package", file=str(made.path), reason=reason)
+        content = part.content
+        if unfinished.is_leftover(place, content) and len(content.entries) == part.listed:
+            settings = content.settings
+            tidy(place, directory=settings["directory"], replaces=settings["replaces"])
+        else:
+            objects = assemble.manifest_objects(
+                content.settings, part.rows, content.entries, content.records.values()
+            )
+            log = journal.Journal(made.folder, content)
+            finish(made, log, manifest_bytes(objects))
+        return Recovery(place.path, len(content.entries), part.listed, part.fault)
+    finally:
+        made.close()
