@@ -57,6 +57,8 @@ def finish(made: Unfinished, log: Journal, manifest: bytes) -> None:
     settings, entries = log.content.settings, log.content.entries
     digests = [entry.segment_sha256 for entry in entries]
     try:
+        if settings["directory"]:
+            made.sync(log)  # the segments of a file are copied, and synchronised there
         log.closing(hashlib.sha256(manifest).hexdigest())
         if settings["directory"]:
             _finish_folder(made, manifest, digests, replaces=settings["replaces"])

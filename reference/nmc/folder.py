@@ -1,7 +1,7 @@
 """Directories that are written through a handle: no link is followed, no error goes unheard.
 
 Names are looked up in an open directory, so that nothing that is put in their way while a package
-is written leads out of it (clause 5.1.4). Where a system has no such calls, paths are checked first.
+is written leads out of it (clause 5.1.4). Where a system lacks such calls, it is checked before.
 """
 
 from __future__ import annotations
@@ -135,8 +135,17 @@ class Folder:
         self.remove(name)
         return os.open(self._place(name), _NEW, 0o666, dir_fd=self._handle)
 
-    def write(self, name: str, pieces: Iterable[Buffer]) -> None:
-        """Write a new file and put it on the disk; it is there as a whole or not at all.
+    def write(self, name: str, pieces: Iterable[Buffer], *, sync: bool = True) -> None:
+        """Write a new file, and put it on the disk; it is there as a whole or not at all.
+
+        Parameters
+        ----------
+        name : str
+            The file; one that is there is removed first.
+        pieces : iterable of bytes
+            Its content.
+        sync : bool
+            Wait until the disk has it; else :meth:`sync_file` has to follow.
 
         Raises
         ------
@@ -148,7 +157,8 @@ class Folder:
             try:
                 for piece in pieces:
                     write_all(handle, piece)
-                os.fsync(handle)
+                if sync:
+                    os.fsync(handle)
             except BaseException:
                 with suppress(OSError):
                     os.close(handle)
@@ -158,6 +168,17 @@ class Folder:
             with suppress(OSError):
                 self.remove(name)
             raise
+
+    def sync_file(self, name: str) -> None:
+        """Wait until the disk has a file.
+
+        Raises
+        ------
+        OSError
+            If the disk cannot take it. What of it is there is not known then.
+        """
+        with self.open(name) as file:
+            os.fsync(file.fileno())
 
     def remove(self, name: str) -> None:
         """Remove a file or a link, if it is there."""

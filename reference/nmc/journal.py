@@ -64,7 +64,7 @@ class Content:
 
 
 class Journal:
-    """A journal that is written: each line is on the disk before the frame counts as finished.
+    """A journal that is written: a frame is finished when its line is there.
 
     Parameters
     ----------
@@ -138,7 +138,25 @@ class Journal:
     def closing(self, manifest: str) -> None:
         """Say which manifest the package is about to get."""
         self._add(_line({"manifest": manifest}))
+        self.sync()
         self.content.manifest = manifest
+
+    def sync(self) -> None:
+        """Wait until the disk has the journal.
+
+        Raises
+        ------
+        OSError
+            If it cannot take it; it is written anew the next time.
+        """
+        if self._handle is None:
+            self.rewrite()
+            return
+        try:
+            os.fsync(self._handle)
+        except BaseException:
+            self.close()
+            raise
 
     def _add(self, line: bytes) -> None:
         if len(line) > MAX_LINE:
@@ -150,7 +168,6 @@ class Journal:
         size = os.fstat(handle).st_size
         try:
             write_all(handle, line)
-            os.fsync(handle)
         except BaseException:
             with suppress(OSError):  # a torn line would hide every line after it
                 os.ftruncate(handle, size)
@@ -161,7 +178,7 @@ class Journal:
         """Give the handle back."""
         handle, self._handle = self._handle, None
         if handle is not None:
-            with suppress(OSError):  # each line was synchronised, so that this tells nothing more
+            with suppress(OSError):  # what counts was synchronised, so that this tells nothing more
                 os.close(handle)
 
     def __del__(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nmc import assemble, journal, resume, unfinished
 from nmc.finish import finish, tidy
 from nmc.host import host_errors
+from nmc.verify import check
 from nmc_format.issues import refuse
 from nmc_format.manifest_file import manifest_bytes
 from nmc_format.package import JOURNAL_NAME
@@ -16,6 +17,8 @@ from nmc_format.package import JOURNAL_NAME
 if TYPE_CHECKING:
     from nmc.unfinished import Place
     from nmc_format.issues import Finding
+
+_ANY_LEVEL = 4
 
 
 @dataclass(frozen=True)
@@ -89,20 +92,24 @@ def _package_of(path: Path) -> Path:
 def _recover(place: Place, name: str) -> Recovery:
     made = resume.open_unfinished(place, name)
     try:
+        known = journal.read(made.folder)
+        if known is not None and unfinished.is_leftover(place, known):
+            report = check(place.parent.path / place.name, max_level=_ANY_LEVEL)
+            if report.accepted:  # complete already; only the removing was interrupted
+                settings = known.settings
+                tidy(place, directory=settings["directory"], replaces=settings["replaces"])
+                return Recovery(place.path, report.frames, report.frames, None)
         part = resume.finished_part(made, thorough=True)
-        if part.content is None or not part.content.entries:
+        content = part.content
+        if content is None or not content.entries:
             reason = "no frame of it was finished"
             raise refuse("package/not-a-package", file=str(made.path), reason=reason)
-        content = part.content
-        if unfinished.is_leftover(place, content) and len(content.entries) == part.listed:
-            settings = content.settings
-            tidy(place, directory=settings["directory"], replaces=settings["replaces"])
-        else:
-            objects = assemble.manifest_objects(
-                content.settings, part.rows, content.entries, content.records.values()
-            )
-            log = journal.Journal(made.folder, content)
-            finish(made, log, manifest_bytes(objects))
+        objects = assemble.manifest_objects(
+            content.settings, part.rows, content.entries, content.records.values()
+        )
+        made.expect(len(content.entries))
+        log = journal.Journal(made.folder, content)
+        finish(made, log, manifest_bytes(objects))
         return Recovery(place.path, len(content.entries), part.listed, part.fault)
     finally:
         made.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,11 @@ SUFFIX = ".partial"
 MANIFEST_FRESH = "manifest.new"
 PACKAGE_FRESH = "package.new"
 """A package file that is not complete yet; in the folder it is in the way of nothing else."""
+
+SYNC_SECONDS = 1.0
+"""Writing waits for the disk so often: a frame that was trained for seconds is there at once, and
+thousands of small ones do not wait for it one by one. The system's own end alone can lose frames
+that are younger, and the digests tell which."""
 
 OURS = {MANIFEST_NAME, MANIFEST_FRESH, PACKAGE_FRESH, "journal.new", JOURNAL_NAME}
 SEGMENT_FILE = re.compile(r"[0-9]{8}\.(safetensors|new)")
@@ -90,6 +96,8 @@ class Unfinished:
         self.name = name
         self.folder = place.parent.folder(name, make=make)
         self.segments = self.folder.folder(SEGMENT_FOLDER, make=make)
+        self._pending: dict[int, bool] = {}  # frames not synchronised; whether that failed once
+        self._synced = time.monotonic()
 
     @property
     def path(self) -> Path:
@@ -97,16 +105,51 @@ class Unfinished:
         return self.place.path.with_name(self.name)
 
     def store(self, t: int, pieces: Sequence[Buffer]) -> str:
-        """Put the segment of frame t on the disk; return its SHA-256 in hex."""
+        """Write the segment of frame t; return its SHA-256 in hex."""
         digest = hashlib.sha256()
+        self._pending.pop(t, None)
 
         def read_once() -> Iterator[Buffer]:
             for piece in pieces:
                 digest.update(piece)
                 yield piece
 
-        self.segments.write(Path(segment_name(t)).name, read_once())
+        self.segments.write(Path(segment_name(t)).name, read_once(), sync=False)
+        self._pending[t] = False
         return digest.hexdigest()
+
+    def expect(self, frames: int) -> None:
+        """Take up frames of an earlier attempt, which may not have waited for the disk."""
+        self._pending = dict.fromkeys(range(frames), False)
+
+    def is_due(self) -> bool:
+        """Whether it is time to wait for the disk."""
+        return time.monotonic() - self._synced >= SYNC_SECONDS
+
+    def sync(self, log: journal.Journal) -> None:
+        """Wait until the disk has all segments, and the journal that names them.
+
+        Raises
+        ------
+        OSError
+            If it cannot take them. They are written anew the next time: the system forgets what it
+            could not write, and says so once.
+        """
+        try:
+            for t, failed in self._pending.items():
+                name = Path(segment_name(t)).name
+                if failed:
+                    with self.segments.open(name) as file:
+                        self.segments.write(f"{t:08d}.new", [file.read()])
+                    self.segments.move(f"{t:08d}.new", self.segments, name)
+                else:
+                    self.segments.sync_file(name)
+            log.sync()
+        except OSError:
+            self._pending = dict.fromkeys(self._pending, True)
+            raise
+        self._pending.clear()
+        self._synced = time.monotonic()
 
     def sha256(self, t: int) -> str:
         """Return the SHA-256 of the segment of frame t as it is on the disk, in hex.

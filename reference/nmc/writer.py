@@ -165,6 +165,7 @@ class Writer:
         self._made = made
         self._table.extend(part.rows)
         self._reference.resume(part.state, part.history)
+        made.expect(len(content.entries))
         self._journal = journal.Journal(made.folder, content)
         made.folder.remove(MANIFEST_NAME)
 
@@ -324,6 +325,8 @@ class Writer:
 
     def _store(self, t: int, pieces: Sequence[Buffer]) -> str:
         with host_errors(self.path):
+            if self._made.is_due():
+                self._made.sync(self._journal)
             return self._made.store(t, pieces)
 
     def _enter(self, entry: journal.FrameEntry) -> None:

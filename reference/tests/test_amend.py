@@ -82,7 +82,7 @@ def test_what_does_not_fit_changes_nothing(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(amend.assemble, "write_file", full)
+    monkeypatch.setattr(amend, "compare_file", full)
     with pytest.raises(FormatError) as caught:
         amend.write_quality(path, QUALITY)
     assert caught.value.finding.code == "host/no-space"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +17,8 @@ from hypothesis import strategies as st
 from nmc_samples import assert_states, chain, members, segment_path, write
 
 import nmc
-from nmc import assemble, journal
+from nmc import journal
+from nmc.folder import Folder
 from nmc_format.package import JOURNAL_NAME
 
 FRAMES = 12
@@ -107,67 +106,6 @@ def test_killed_at_any_moment(tmp_path, states, whole, directory) -> None:
     assert_states(path, states)
 
 
-STEPS = {
-    "segment in place": (Path, "replace"),
-    "frame in the journal": (journal, "append"),
-    "manifest written": (assemble, "write_manifest"),
-    "manifest in place": (Path, "replace"),
-    "file written": (assemble, "write_file"),
-    "folder removed": (shutil, "rmtree"),
-}
-
-
-class Killed(BaseException):
-    """Stands for the end of the process."""
-
-
-def dying(real, *, after: bool, armed=lambda *args: True):
-    """Return a function that ends the process before or after it does its work."""
-
-    def step(*args, **kwargs):
-        if not armed(*args):
-            return real(*args, **kwargs)
-        if after:
-            real(*args, **kwargs)
-        raise Killed
-
-    return step
-
-
-@pytest.mark.parametrize("directory", [False, True], ids=["file", "folder"])
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("step", STEPS)
-def test_killed_between_any_two_steps(
-    tmp_path, states, whole, monkeypatch, step, after, directory
-) -> None:
-    """The same, moment by moment: the process ends just before, or just after, each step."""
-    path = tmp_path / "x.nmc"
-    writer = nmc.Writer(path, directory=directory, **OPTIONS)
-    owner, name = STEPS[step]
-
-    def armed(*args) -> bool:
-        if step == "segment in place":
-            return len(writer) == 7
-        if step == "frame in the journal":
-            return len(writer) == 7
-        return step != "manifest in place" or Path(args[1]).name == "manifest.h5"
-
-    with monkeypatch.context() as patch, contextlib.suppress(Killed):
-        patch.setattr(owner, name, dying(getattr(owner, name), after=after, armed=armed))
-        for state in states:
-            writer.append(state)
-        writer.close()
-    folder = path if directory else path.with_name("x.nmc.partial")
-    if (folder / JOURNAL_NAME).exists():
-        with nmc.Writer(path, directory=directory, resume=True, **OPTIONS) as other:
-            assert len(other) in {7, 8, FRAMES}
-            for state in states[len(other) :]:
-                other.append(state)
-    assert members(path) == whole
-    with pytest.raises(nmc.FormatError, match="host/exists"):
-        nmc.Writer(path, directory=directory, resume=True)
-
-
 # --- damage to what is there ----------------------------------------------------------------------
 
 
@@ -253,9 +191,10 @@ def test_a_segment_that_does_not_decode_ends_the_intact_part(tmp_path, states) -
     data = bytearray(segment_path(path, 3).read_bytes())
     data[-3] ^= 1
     segment_path(path, 3).write_bytes(bytes(data))
-    settings_, entries = journal.read(path / JOURNAL_NAME)
-    forged = dataclasses.replace(entries[3], segment_sha256=hashlib.sha256(data).hexdigest())
-    journal.rewrite(path / JOURNAL_NAME, settings_, [*entries[:3], forged])
+    content = journal.read(Folder(path))
+    entry = content.entries[3]
+    content.entries[3] = dataclasses.replace(entry, segment_sha256=hashlib.sha256(data).hexdigest())
+    journal.Journal(Folder(path), content)
     assert nmc.recover(path) == 3
     assert_states(path, states[:3])
 
@@ -289,8 +228,8 @@ def test_recover_never_shortens_a_finished_package(tmp_path, states) -> None:
         b"\n\n\n",
         b"00000000 \n",
         journal._line({"nmc_journal": 99}),
-        journal._line({"nmc_journal": 1}),
-        journal._line({"nmc_journal": 1, "profile": "main"}) + journal._line({"frame": 1}),
+        journal._line({"nmc_journal": journal.JOURNAL_VERSION}),
+        journal._line({"nmc_journal": 2, "profile": "main"}) + journal._line({"frame": 1}),
         journal._line([1, 2]),
         b"deadbeef " + b"[" * 5000,
         bytes(range(256)),

@@ -1,0 +1,193 @@
+"""Makes every system call fail by which a command writes, one at a time, and judges what is left.
+
+Every write, fsync, rename, close, creation and removal of each command that writes, in both forms:
+it fails with EIO or ENOSPC, takes half its bytes, or is interrupted; the process is killed there; or
+the disk is full from there on. Needs a C compiler; prints a table, and exits with 1 for a fault.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import mmap
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+MODES = {
+    "EIO": 1,
+    "ENOSPC": 2,
+    "half": 3,
+    "killed": 4,
+    "full": 5,
+    "interrupted": 6,
+    "EINTR": 7,
+}
+_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a disk is slow
+_LOADED = "NMC_FAULTS_SHIM"
+_SECONDS = 20
+
+
+def load_shim() -> None:
+    """Compile the shim, and start this program anew with it loaded before the C library."""
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None or not sys.platform.startswith("linux"):
+        print("the sweep needs Linux and a C compiler", file=sys.stderr)
+        raise SystemExit(2)
+    folder = tempfile.mkdtemp(prefix="nmc-faults-")
+    shim = Path(folder) / "shim.so"
+    flags = ["-shared", "-fPIC", "-O1", "-o", str(shim)]
+    subprocess.run([compiler, *flags, str(HERE / "shim.c"), "-ldl"], check=True)  # noqa: S603
+    environment = {**os.environ, "LD_PRELOAD": str(shim), _LOADED: folder}
+    os.execve(sys.executable, [sys.executable, *sys.argv], environment)  # noqa: S606
+
+
+class Shim:
+    """The library that makes calls fail in this process and its children."""
+
+    def __init__(self) -> None:
+        library = ctypes.CDLL(None)
+        self._arm, self._disarm = library.faults_arm, library.faults_disarm
+        self._arm.argtypes = (ctypes.c_char_p, ctypes.c_long, ctypes.c_int)
+        self._disarm.restype = ctypes.c_long
+        self._shared = mmap.mmap(-1, 16)
+
+    def run(self, command: Command, root: Path, at: int, mode: int) -> tuple[int | str, int, int]:
+        """Carry a command out in a child; return its code, its finished frames and its calls."""
+        self._shared[:16] = bytes(16)
+        child = os.fork()
+        if child == 0:
+            os._exit(self._child(command, root, at, mode))
+        limit = time.monotonic() + _SECONDS
+        while True:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                break
+            if time.monotonic() > limit:
+                os.kill(child, 9)
+                os.waitpid(child, 0)
+                return "no end", 0, 0
+            time.sleep(0.002)
+        finished = int.from_bytes(self._shared[:8], "little")
+        calls = int.from_bytes(self._shared[8:16], "little")
+        code = ended(status)
+        return ("an exception" if code == _RAISED else code), finished, calls
+
+    def _child(self, command: Command, root: Path, at: int, mode: int) -> int:
+        os.setpgid(0, 0)
+        null = os.open(os.devnull, os.O_RDWR)
+        for handle in (1, 2):
+            os.dup2(null, handle)
+        self._count_frames()
+        self._arm(os.fsencode(root), at, mode)
+        try:
+            code = _code(command, root)
+        finally:
+            calls = self._disarm()
+        self._shared[8:16] = int(calls).to_bytes(8, "little")
+        return code
+
+    def _count_frames(self) -> None:
+        real = journal.Journal.append
+        shared = self._shared
+
+        def append(self: journal.Journal, entry: journal.FrameEntry) -> None:
+            real(self, entry)
+            shared[:8] = len(self.content.entries).to_bytes(8, "little")
+
+        journal.Journal.append = append  # type: ignore[method-assign]
+
+
+_RAISED = 99
+
+
+def _code(command: Command, root: Path) -> int:
+    try:
+        command.run(root)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(bool(end.code))
+    except nmc.FormatError:
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BaseException:
+        return _RAISED
+    return 0
+
+
+def sweep(command: Command, shim: Shim, scratch: Path, every: int) -> Tally:
+    """Try every fault of one command."""
+    template = scratch / "template"
+    template.mkdir()
+    command.prepare(template)
+    wanted = expected(command, template, scratch)
+    before = _frames_before(template)
+    root = scratch / "root"
+    tally = Tally()
+    shutil.copytree(template, root, symlinks=True)
+    _, _, calls = shim.run(command, root, -1, 0)
+    shutil.rmtree(root)
+    for name, mode in MODES.items():
+        for at in range(0, calls, every):
+            shutil.copytree(template, root, symlinks=True)
+            code, finished, _ = shim.run(command, root, at, mode)
+            tally.tried += 1
+            for kind, what in judge(command, root, wanted, code, max(before, finished)):
+                tally.faults[kind].append(f"{name} at call {at} of {calls} (exit {code}): {what}")
+            shutil.rmtree(root)
+    shutil.rmtree(template)
+    return tally
+
+
+def _frames_before(template: Path) -> int:
+    return BEFORE if any(template.glob("x.nmc*/journal.ndjson")) else 0
+
+
+def main() -> int:
+    """Sweep over all commands and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("select", nargs="*", help="parts of the names of commands; all if none")
+    parser.add_argument("--every", type=int, default=1, help="every so many calls only")
+    options = parser.parse_args()
+    unfinished.SYNC_SECONDS = 0  # at every frame, so that each call is there in every run
+    shim = Shim()
+    print("| command | form | tried | frames lost | wrongly reported | recover failed |")
+    print("|---|---|---:|---:|---:|---:|")
+    failed = False
+    for command in all_commands():
+        if options.select and not any(part in command.title for part in options.select):
+            continue
+        with tempfile.TemporaryDirectory(prefix="nmc-faults-", dir=_MEMORY) as scratch:
+            tally = sweep(command, shim, Path(scratch), options.every)
+        counts = " | ".join(str(len(found)) for found in tally.faults.values())
+        form = "directory" if command.directory else "file"
+        print(f"| {command.name} | {form} | {tally.tried} | {counts} |", flush=True)
+        for kind, found in tally.faults.items():
+            failed |= bool(found)
+            for what in found:
+                print(f"{command.title}: {kind}: {what}", file=sys.stderr, flush=True)
+    return int(failed)
+
+
+if __name__ == "__main__" and _LOADED not in os.environ:
+    load_shim()
+
+sys.path.insert(0, str(HERE))
+from commands import BEFORE, Command, all_commands  # noqa: E402
+from judging import Tally, ended, expected, judge  # noqa: E402
+
+import nmc  # noqa: E402
+from nmc import journal, unfinished  # noqa: E402
+
+if __name__ == "__main__":
+    folder = os.environ.pop(_LOADED)
+    os.environ.pop("LD_PRELOAD")
+    try:
+        raise SystemExit(main())
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
