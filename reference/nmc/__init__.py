@@ -9,7 +9,7 @@
 """
 
 from nmc.records import Cameras, Quality
-from nmc.recover import recover
+from nmc.recovery import recover
 from nmc.recut import concat, extract
 from nmc.sequence import ChainSequence
 from nmc.sequence import open_sequence as open  # noqa: A004 - nmc.open, as in gzip.open

@@ -10,6 +10,7 @@ from nmc.arithmetic import History
 from nmc.decoder import check_links, check_state, decode_frame
 from nmc.state import EMPTY_STATE, State
 from nmc.unfinished import Unfinished
+from nmc.verify import freezing_findings
 from nmc_format.issues import Finding, FormatError, refuse
 from nmc_format.manifest import Manifest, TensorRow, build
 from nmc_format.package import JOURNAL_NAME, segment_name
@@ -191,6 +192,7 @@ def _decode(
     decoded_from = 0 if thorough else manifest.key_frame_before(len(manifest) - 1)
     for t in range(len(manifest)):
         frame = manifest.frame(t)
+        before = state if t > decoded_from else None
         if frame.coding == "key":
             state, history = EMPTY_STATE, History()
         try:
@@ -199,6 +201,8 @@ def _decode(
             if t >= decoded_from:
                 state = decode_frame(manifest, t, segment, state, history)
                 check_state(manifest, t, state)
+                for found in freezing_findings(manifest, t, before, state):
+                    return state, history, (t, found)
         except FormatError as error:
             return state, history, (t, error.finding)
     return state, history, None

@@ -261,7 +261,7 @@ def replaceable(place: Place, *, directory: bool) -> bool:
         return False
     folder = place.parent.folder(place.name)
     try:
-        return folder.holds_file(MANIFEST_NAME)
+        return folder.kind(MANIFEST_NAME) != 0
     finally:
         folder.close()
 

@@ -119,7 +119,7 @@ class _Walk:
             return
         self._state = state
         self.decoded += 1
-        yield from self._freezing(t, before, state)
+        yield from freezing_findings(self.manifest, t, before, state)
 
     def _decode(self, t: int) -> State | None:
         """Return the state, or None where a broken frame before makes it unknowable."""
@@ -144,23 +144,38 @@ class _Walk:
                 raise
             raise refuse("segment/misplaced", file=segment_name(t), offset=0, other=other) from None
 
-    def _freezing(self, t: int, before: State | None, state: State) -> Iterator[Finding]:
-        """Compare the record with the state, and what was frozen with the frame before (9.2)."""
-        frame = self.manifest.frame(t)
-        flags = frame.requires_grad
-        place = f"/frames/{t}/requires_grad"
-        if flags is None:
-            return
-        if any(flag and row not in state for row, flag in enumerate(flags)):
-            yield finding("freezing/requires-grad-bits", pointer=place)
-        if frame.trained_from is None or before is None:
-            return
-        for row, tensor in state.items():
-            if self.manifest.tensors[row].role != PARAMETER or flags[row]:
-                continue
-            reference = before.get(row)
-            if reference is tensor:
-                continue
-            if reference is None or reference.digest != tensor.digest:
-                name = self.manifest.tensors[row].name
-                yield finding("freezing/frozen-changed", pointer=place, name=name, parent=t - 1)
+
+def freezing_findings(
+    manifest: Manifest, t: int, before: State | None, state: State
+) -> Iterator[Finding]:
+    """Compare the record of a frame with its state, and what was frozen with frame t-1 (9.2).
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The manifest.
+    t : int
+        The frame.
+    before : State or None
+        The state of the frame before, where it is known.
+    state : State
+        Its state.
+    """
+    frame = manifest.frame(t)
+    flags = frame.requires_grad
+    place = f"/frames/{t}/requires_grad"
+    if flags is None:
+        return
+    if any(flag and row not in state for row, flag in enumerate(flags)):
+        yield finding("freezing/requires-grad-bits", pointer=place)
+    if frame.trained_from is None or before is None:
+        return
+    for row, tensor in state.items():
+        if manifest.tensors[row].role != PARAMETER or flags[row]:
+            continue
+        reference = before.get(row)
+        if reference is tensor:
+            continue
+        if reference is None or reference.digest != tensor.digest:
+            name = manifest.tensors[row].name
+            yield finding("freezing/frozen-changed", pointer=place, name=name, parent=t - 1)
