@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.up-to-date
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts generated format check bench bench-framework conformance mutation suite-archive fuzz clean
+.PHONY: help setup demo test lint types contracts generated format check bench bench-framework conformance mutation suite-archive fuzz faults clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -73,6 +73,9 @@ suite-archive: setup  ## The conformance suite as one file, the same bytes each 
 
 fuzz: setup  ## Damage packages for ten minutes
 	$(BIN)/python format/tests/fuzz_reader.py --count 200000
+
+faults: setup  ## Make every system call of every writing command fail, one at a time (needs Linux and a C compiler)
+	$(BIN)/python tools/faults/sweep.py
 
 clean:  ## Remove what the commands above made
 	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

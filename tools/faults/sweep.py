@@ -1,8 +1,8 @@
 """Makes every system call fail by which a command writes, one at a time, and judges what is left.
 
 Every write, fsync, rename, close, creation and removal of each command that writes, in both forms:
-it fails with EIO or ENOSPC, takes half its bytes, or is interrupted; the process is killed there; or
-the disk is full from there on. Needs a C compiler; prints a table, and exits with 1 for a fault.
+it fails with EIO or ENOSPC, takes half its bytes, or is interrupted; the process is killed there;
+or the disk is full from there on. Needs a C compiler; prints a table, and exits with 1 for a fault.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MODES = {
 }
 _MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a disk is slow
 _LOADED = "NMC_FAULTS_SHIM"
-_SECONDS = 20
+_SECONDS = 120
 
 
 def load_shim() -> None:

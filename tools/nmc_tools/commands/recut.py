@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import nmc
+from nmc.recovery import recovered
 from nmc_tools.commands.options import (
     DirectoryOption,
     EffortOption,
@@ -16,7 +17,7 @@ from nmc_tools.commands.options import (
     PackagePath,
 )
 from nmc_tools.selection import parse_frames
-from nmc_tools.terminal import progress_bar, say, size_text
+from nmc_tools.terminal import Exit, print_finding, progress_bar, say, size_text
 
 
 def extract(
@@ -104,12 +105,18 @@ def concat(
 def recover(package: PackagePath) -> None:
     """Close a package whose writing was interrupted, with the frames that were finished.
 
+    Cameras, quality and training records are kept. Every frame is decoded and checked before.
+    Exit codes: 0 all frames of the journal are there, 1 some are damaged, or nothing is there.
+
     Examples
     --------
       nmc recover scene.nmc
     """
-    frames = nmc.recover(package)
-    say(f"{package}: {frames} frames recovered")
+    found = recovered(package)
+    say(f"{found.path}: {found.frames} of {found.listed} frames recovered")
+    if found.fault is not None:
+        print_finding(found.fault)
+        raise typer.Exit(Exit.REFUSED)
 
 
 def _summary(output: Path) -> None:
