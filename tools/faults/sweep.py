@@ -148,6 +148,15 @@ def _frames_before(template: Path) -> int:
     return BEFORE if any(template.glob("x.nmc*/journal.ndjson")) else 0
 
 
+def warm() -> None:
+    """Load what all commands load, so that not every child does it."""
+    with tempfile.TemporaryDirectory(prefix="nmc-faults-", dir=_MEMORY) as folder:
+        first = all_commands()[0]
+        first.prepare(Path(folder))
+        quiet(lambda: first.run(Path(folder)))
+        nmc.check(Path(folder) / PACKAGE)
+
+
 def main() -> int:
     """Sweep over all commands and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -155,6 +164,7 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=1, help="every so many calls only")
     options = parser.parse_args()
     unfinished.SYNC_SECONDS = 0  # at every frame, so that each call is there in every run
+    warm()
     shim = Shim()
     print("| command | form | tried | frames lost | wrongly reported | recover failed |")
     print("|---|---|---:|---:|---:|---:|")
@@ -179,7 +189,7 @@ if __name__ == "__main__" and _LOADED not in os.environ:
 
 sys.path.insert(0, str(HERE))
 from commands import BEFORE, Command, all_commands  # noqa: E402
-from judging import Tally, ended, expected, judge  # noqa: E402
+from judging import PACKAGE, Tally, ended, expected, judge, quiet  # noqa: E402
 
 import nmc  # noqa: E402
 from nmc import journal, unfinished  # noqa: E402

@@ -1,0 +1,77 @@
+"""A short version of ``make faults``: calls fail one at a time, and nothing is lost."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+import nmc
+from nmc import journal, unfinished
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "faults"))
+
+from commands import BEFORE, Command, all_commands
+from injection import Killed, injected
+from judging import expected, judge, quiet
+
+SHORT = [
+    ("train", False),
+    ("train", True),
+    ("pack --resume", False),
+    ("recover", False),
+    ("recover", True),
+    ("extract in place", False),
+    ("extract in place", True),
+    ("evaluate", True),
+]
+MODES = ["EIO", "ENOSPC", "half", "killed", "interrupted"]
+
+
+def attempt(command: Command, root: Path, at: int, mode: str, patch) -> tuple[int | str, int, int]:
+    """Carry a command out with one fault; return its code, finished frames and calls."""
+    finished = [0]
+    real = journal.Journal.append
+
+    def append(self, entry) -> None:
+        real(self, entry)
+        finished[0] = len(self.content.entries)
+
+    with patch.context() as inner, injected(at, mode) as injection:
+        inner.setattr(journal.Journal, "append", append)
+        try:
+            code = quiet(lambda: command.run(root))
+        except Killed:
+            code = -9
+        except KeyboardInterrupt:
+            code = 130
+    return code, finished[0], injection.count
+
+
+@pytest.mark.parametrize(("name", "directory"), SHORT, ids=str)
+def test_no_failing_call_loses_anything(tmp_path, monkeypatch, name, directory) -> None:
+    monkeypatch.setattr(unfinished, "SYNC_SECONDS", 0)
+    command = next(c for c in all_commands() if (c.name, c.directory) == (name, directory))
+    template = tmp_path / "template"
+    template.mkdir()
+    command.prepare(template)
+    wanted = expected(command, template, tmp_path)
+    before = BEFORE if any(template.glob("x.nmc*/journal.ndjson")) else 0
+    root = tmp_path / "root"
+    shutil.copytree(template, root)
+    code, _, calls = attempt(command, root, -1, "none", monkeypatch)
+    assert code == 0
+    assert calls > 5
+    assert nmc.check(root / "x.nmc").findings == ()
+    shutil.rmtree(root)
+    found = []
+    for k, mode in enumerate(MODES):
+        for at in range(k % 3, calls, 3):  # each call by some of the modes; all in `make faults`
+            shutil.copytree(template, root)
+            code, finished, _ = attempt(command, root, at, mode, monkeypatch)
+            for fault in judge(command, root, wanted, code, max(before, finished)):
+                found.append((mode, at, code, *fault))
+            shutil.rmtree(root)
+    assert found == []
