@@ -1,8 +1,9 @@
-"""Makes one call fail without a compiler: the functions of ``os`` that packages are written with."""
+"""Makes one call fail without a compiler: the functions of ``os`` that write packages."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -48,6 +49,8 @@ class Injection:
                 return real(*args, **kwargs)
             here, self.count = self.count, self.count + 1
             if self.mode == "killed" and 0 <= self.at <= here:
+                if name == "close":  # the system does that for a dead process
+                    return real(*args, **kwargs)
                 raise Killed
             if here != self.at:
                 return real(*args, **kwargs)
@@ -70,7 +73,9 @@ class Injection:
 
 
 def _changes(name: str, args: Any) -> bool:
-    return name != "open" or bool(args[1] & os.O_CREAT)
+    if name == "open":
+        return bool(args[1] & os.O_CREAT)
+    return name != "close" or fcntl.fcntl(args[0], fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
 
 
 @contextmanager
