@@ -208,7 +208,7 @@ def test_recover(run, tmp_path) -> None:
     writer = nmc.Writer(tmp_path / "x.nmc")
     writer.append(state(0))
     done = run("recover", tmp_path / "x.nmc")
-    assert (done.code, done.out) == (0, f"{tmp_path / 'x.nmc'}: 1 frames recovered\n")
+    assert (done.code, done.out) == (0, f"{tmp_path / 'x.nmc'}: 1 of 1 frames recovered\n")
     assert run("check", tmp_path / "x.nmc").code == 0
 
 
