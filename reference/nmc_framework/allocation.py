@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 
-#: malloc.h of glibc: free memory at the top that is kept, and the size from which blocks are mapped.
+#: malloc.h of glibc: how much free memory is kept, and the size from which blocks are mapped.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _LARGEST = 1 << 30
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from nmc_framework.models import quadrature, sampling
+from nmc_framework.models.backdrop import backdrop, behind
 from nmc_framework.models.field import RadianceModel, RayBatch, Rendered
 from nmc_framework.models.grid_encoding import GridLevel, encode, reuse
 from nmc_framework.models.occupancy import Occupancy
@@ -35,7 +36,7 @@ MARCHING: dict[str, Any] = {
     "distortion": 0.0,
 }
 
-#: Largest exponent of a density: e^9 is opaque within a thousandth of a scene unit.
+#: Largest exponent of a density: e^9 is opaque within a thousandth of the cuboid.
 _LARGEST_LOG_DENSITY = 9.0
 #: Shifts the exponent so that a random model is nearly transparent.
 _LOG_DENSITY_SHIFT = -1.0
@@ -45,10 +46,10 @@ _UPDATE_EVERY = 8
 _UPDATE_SHARE = 0.5
 #: Shares of a pixel's colour below this are not worked out.
 _INVISIBLE = 1e-3
+#: Shares of a frame's iterations between which the distortion comes to count in full.
+_DISTORTION_RAMP = (0.2, 0.5)
 #: Rays that are rendered at a time: what is known of their samples stays in the cache.
 _AT_ONCE = 1024
-#: What a picture shows where nothing is and nobody said what is behind.
-_UNKNOWN_BACKGROUND = 0.5
 
 
 class MarchedField(RadianceModel):
@@ -64,9 +65,7 @@ class MarchedField(RadianceModel):
         bounds = torch.tensor(c["bounds"], dtype=torch.float32)
         self.register_buffer("lower", bounds[0].clone(), persistent=False)
         self.register_buffer("upper", bounds[1].clone(), persistent=False)
-        known = c["background"] if c["background"] is not None else [_UNKNOWN_BACKGROUND] * 3
-        background = torch.tensor(known, dtype=torch.float32)
-        self.register_buffer("background", background, persistent=False)
+        self.register_buffer("background", backdrop(c["background"]), persistent=False)
         space = self.space
         self.step = float(torch.linalg.vector_norm(bounds[1] - bounds[0])) / c["samples"]
         self.room = sampling.most_steps(space, self.step)
@@ -113,15 +112,23 @@ class MarchedField(RadianceModel):
 
     def density(self, unit: Tensor) -> Tensor:
         """Return the densities (N,), 1 / scene unit, at points (N, 3) of the unit cube."""
-        return density(self.field(encode(unit, self.grid_levels))[0])
+        return self._density(self.field(encode(unit, self.grid_levels))[0])
+
+    def _density(self, raw: Tensor) -> Tensor:
+        """Return the density, 1 / scene unit, of an unshifted log-density.
+
+        It is meant per half edge of the cuboid, so that a scene's unit of length makes no odds: a
+        random model is as transparent in millimetres as in metres.
+        """
+        return density(raw) * (2 / self.space.edge)
 
     def render_rays(self, origins: Tensor, directions: Tensor) -> Rendered:
         """Render N rays; see :meth:`RadianceModel.render_rays`."""
-        behind = self.background.expand(len(origins), 3)
+        back = self.background.expand(len(origins), 3)
         if torch.is_grad_enabled() or len(origins) <= _AT_ONCE:
-            return self._render(origins, directions, behind)
+            return self._render(origins, directions, back)
         parts = [
-            self._render(*(v[a : a + _AT_ONCE] for v in (origins, directions, behind)))
+            self._render(*(v[a : a + _AT_ONCE] for v in (origins, directions, back)))
             for a in range(0, len(origins), _AT_ONCE)
         ]
         return Rendered(
@@ -131,15 +138,10 @@ class MarchedField(RadianceModel):
         )
 
     def loss(self, batch: RayBatch) -> Tensor:
-        """Return the mean squared colour error, over a background that is random where unknown.
-
-        Nothing can hide before a background that is never the same (Müller et al. 2022): what the
-        pictures show has to be matter.
-        """
-        behind = self.background.expand(len(batch.origins), 3)
-        if self.configuration["background"] is None:
-            behind = torch.rand_like(batch.colours)
-        rendered = self._render(batch.origins, batch.directions, behind)
+        """Return the mean squared colour error, over a background that is random where unknown."""
+        unknown = self.configuration["background"] is None
+        back = behind(batch.origins, self.background, drawn=unknown)
+        rendered = self._render(batch.origins, batch.directions, back)
         return batch.error(rendered.colour)
 
     def _render(self, origins: Tensor, directions: Tensor, background: Tensor) -> Rendered:
@@ -147,15 +149,24 @@ class MarchedField(RadianceModel):
         levels = self.grid_levels
         with torch.no_grad():
             encoded = encode(samples.unit, levels)
-            first = density(self.field(encoded)[0])
+            first = self._density(self.field(encoded)[0])
             seen = self._seen(*quadrature.weights(samples, first))
         samples, encoded = samples.where(seen), encoded[seen]
         raw, features = self.field(reuse(encoded, samples.unit, levels))
         colour = self.colour(features, directions[samples.ray])
-        blur = self.configuration["distortion"] if self.training else 0.0
+        blur = self._blur() if self.training else 0.0
         return quadrature.render(
-            samples, density(raw), colour, background, (blur, self.space.edge / 2)
+            samples, self._density(raw), colour, background, (blur, self.space.edge / 2)
         )
+
+    def _blur(self) -> float:
+        """Return what the spread of matter along rays counts in the loss at this time.
+
+        Nothing at first: before there are surfaces it would draw all matter to the lenses.
+        """
+        begin, end = _DISTORTION_RAMP
+        ramp = min(max((self.progress - begin) / (end - begin), 0.0), 1.0)
+        return ramp * float(self.configuration["distortion"])
 
     def _seen(self, weights: Tensor, left: Tensor) -> Tensor:
         """Return which samples (M,) are worked out, from what they contribute and leave.
@@ -187,5 +198,5 @@ class MarchedField(RadianceModel):
 
 
 def density(raw: Tensor) -> Tensor:
-    """Return the density, 1 / scene unit, of an unshifted log-density."""
+    """Return the density, 1 / half edge of the cuboid, of an unshifted log-density."""
     return torch.exp((raw + _LOG_DENSITY_SHIFT).clamp(max=_LARGEST_LOG_DENSITY))

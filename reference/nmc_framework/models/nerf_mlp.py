@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from nmc_framework.models.backdrop import backdrop, behind
 from nmc_framework.models.field import RadianceModel, RayBatch, Rendered
 from nmc_framework.models.volume import composite, enter_and_leave, importance_samples
 
@@ -61,6 +62,7 @@ class NerfMlp(RadianceModel):
         return {
             "bounds": [[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]],
             "background": [0.0, 0.0, 0.0],
+            "near": 0.0,
             "width": 256,
             "depth": 8,
             "skip": 5,
@@ -75,8 +77,7 @@ class NerfMlp(RadianceModel):
         c = self.configuration
         bounds = torch.tensor(c["bounds"], dtype=torch.float32)
         self.register_buffer("bounds", bounds, persistent=False)
-        background = torch.tensor(c["background"], dtype=torch.float32)
-        self.register_buffer("background", background, persistent=False)
+        self.register_buffer("background", backdrop(c["background"]), persistent=False)
         encoded = [3 + 6 * c[f"{what}_frequencies"] for what in ("position", "direction")]
         sizes = (c["width"], c["depth"], c["skip"], *encoded)
         self.coarse = NerfNetwork(*sizes)
@@ -89,22 +90,26 @@ class NerfMlp(RadianceModel):
 
     def render_rays(self, origins: Tensor, directions: Tensor) -> Rendered:
         """Render N rays; see :meth:`RadianceModel.render_rays`."""
-        return self._render(origins, directions)[-1]
+        return self._render(origins, directions, self.background.expand(len(origins), 3))[-1]
 
     def loss(self, batch: RayBatch) -> Tensor:
         """Return the squared errors of both networks' renderings, summed (equation 6)."""
-        rendered = self._render(batch.origins, batch.directions)
+        unknown = self.configuration["background"] is None
+        back = behind(batch.origins, self.background, drawn=unknown)
+        rendered = self._render(batch.origins, batch.directions, back)
         errors = [batch.error(r.colour) for r in rendered]
         return torch.stack(errors).sum()
 
-    def _render(self, origins: Tensor, directions: Tensor) -> list[Rendered]:
+    def _render(self, origins: Tensor, directions: Tensor, back: Tensor) -> list[Rendered]:
         near, far = enter_and_leave(origins, directions, self.bounds[0], self.bounds[1])
+        near = near.clamp_min(self.configuration["near"])
+        far = torch.maximum(near, far)
         count = self.configuration["samples"]
         edges = torch.linspace(0, 1, count + 1, device=near.device)
         offset = torch.rand(len(near), count, device=near.device) if self.training else 0.5
         share = edges[:-1] + offset / count
         distance = near[:, None] + (far - near)[:, None] * share
-        coarse, weights = self._query(self.coarse, origins, directions, distance, far)
+        coarse, weights = self._query(self.coarse, origins, directions, distance, far, back)
         if self.fine is None:
             return [coarse]
         with torch.no_grad():
@@ -112,7 +117,7 @@ class NerfMlp(RadianceModel):
                 distance, weights, self.configuration["fine_samples"], jitter=self.training
             )
             merged = torch.sort(torch.cat([distance, more], dim=1), dim=1).values
-        return [coarse, self._query(self.fine, origins, directions, merged, far)[0]]
+        return [coarse, self._query(self.fine, origins, directions, merged, far, back)[0]]
 
     def _query(
         self,
@@ -121,6 +126,7 @@ class NerfMlp(RadianceModel):
         directions: Tensor,
         distance: Tensor,
         far: Tensor,
+        back: Tensor,
     ) -> tuple[Rendered, Tensor]:
         rays, count = distance.shape
         points = origins[:, None] + distance[..., None] * directions[:, None]
@@ -131,7 +137,7 @@ class NerfMlp(RadianceModel):
         ends = torch.cat([distance[:, 1:], far[:, None].clamp_min(0)], dim=1)
         delta = (ends - distance).clamp_min(0)
         rendered = composite(
-            density.view(rays, count), colour.view(rays, count, 3), distance, delta, self.background
+            density.view(rays, count), colour.view(rays, count, 3), distance, delta, back
         )
         optical = density.detach().view(rays, count) * delta
         weights = torch.exp(optical - torch.cumsum(optical, dim=1)) * -torch.expm1(-optical)

@@ -130,4 +130,5 @@ def _sees(camera: Camera, points: Tensor, reach: Tensor, near: float) -> Tensor:
     v = camera.fy * local[:, 1] / depth + camera.cy
     slack = max(camera.fx, camera.fy) * reach / depth
     inside = (u > -slack) & (u < camera.width + slack) & (v > -slack) & (v < camera.height + slack)
-    return inside & (local[:, 2] > 0) & (local.norm(dim=1) + reach > near)
+    seen: Tensor = inside & (local[:, 2] > 0) & (local.norm(dim=1) + reach > near)
+    return seen

@@ -16,7 +16,6 @@ from torch import Tensor
 from nmc_framework.models import ray_kernels
 from nmc_framework.models.field import Rendered
 from nmc_framework.models.sampling import Samples
-from nmc_framework.models.threads import spread
 from nmc_framework.models.volume import composite
 
 
@@ -43,7 +42,11 @@ def weights(samples: Samples, density: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def render(
-    samples: Samples, density: Tensor, colour: Tensor, background: Tensor, blur: float = 0.0
+    samples: Samples,
+    density: Tensor,
+    colour: Tensor,
+    background: Tensor,
+    blur: tuple[float, float] = (0.0, 1.0),
 ) -> Rendered:
     """Composite packed samples front to back.
 
@@ -56,8 +59,9 @@ def render(
     background
         (N, 3), what lies behind each ray.
     blur
-        What the mean distortion of the rays counts in the loss: its gradient is added to that of
-        the density (Barron et al. 2022, equation 15), its value to no output.
+        What the mean distortion of the rays counts in the loss, and the distance that is half of
+        the scale it is measured on, see :func:`normalised`. Its gradient is added to that of the
+        density (Barron et al. 2022, equation 15), its value to no output.
     """
     if density.device.type != "cpu":
         return _in_torch(samples, density, colour, background)

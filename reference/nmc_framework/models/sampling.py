@@ -77,13 +77,10 @@ def place(
         return _place_in_torch(origins, directions, span, offset, step, room, occupancy, space)
     arrays = [t.contiguous().numpy() for t in (origins, directions, *span, offset)]
     grid, corner = occupancy.cells.numpy(), space.origin.numpy()
+    fixed = (step, grid, corner, space.edge, space.contracted, room)
     found = spread(
         ray_kernels.place,
-        (
-            (*(v[a : a + _CHUNK] for v in arrays), step, grid, corner, space.edge)
-            + (space.contracted, room)
-            for a in range(0, len(origins), _CHUNK)
-        ),
+        ((*(v[a : a + _CHUNK] for v in arrays), *fixed) for a in range(0, len(origins), _CHUNK)),
     )
     count, distance, length, unit = (
         torch.cat([torch.from_numpy(part[i]) for part in found]) for i in range(4)

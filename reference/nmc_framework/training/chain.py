@@ -238,7 +238,8 @@ def _optimise(
     model.begin_frame(frame)
     for iteration in range(iterations):
         optimiser.zero_grad(set_to_none=True)
-        focus = schedule.focus_at(iteration / iterations)
+        model.progress = iteration / iterations
+        focus = schedule.focus_at(model.progress)
         loss = model.loss(pool.draw(schedule.rays_of(frame), generator, focus))
         value = float(loss.detach())
         if not math.isfinite(value):

@@ -1,0 +1,104 @@
+"""A model's options for a scene: from its rig, the size of its pictures, and what is known of it.
+
+Everything is measured in footprints: what a pixel covers at the distance of the middle of the
+scene. A lattice finer than that learns noise, a coarser one blurs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from nmc_framework.cameras import Camera
+    from nmc_framework.cameras.extent import SceneExtent
+
+Bounds = Sequence[Sequence[float]]
+
+#: Half the inner cube of an unbounded scene, in distances of the outer cameras from its middle:
+#: cameras that stood in the contracted part would see what is before them in its coarse cells.
+_AROUND_CAMERAS = 1.1
+#: Nothing is looked for nearer to a camera than this share of its distance to the middle.
+_NEAR = 0.2
+#: The finest lattice and the step of samples, in footprints, each with the bounds of what is usual.
+_FINEST_CELL, _FINEST = 1.0, (64, 1024)
+_STEP, _SAMPLES = 4.0, (128, 256)
+#: Training pixels for each entry of a table, and the usual tables, as powers of two.
+_PIXELS_AN_ENTRY, _LOG2_ENTRIES = 16, (15, 18)
+#: For scenes of which nobody knows where they end: iterations with an open grid and long steps,
+#: in which fog lifts, and how much a spread along the ray counts, against floaters.
+_WARM_UP, _DISTORTION, _OCCUPANCY = 160, 0.02, 64
+
+
+def fit(
+    known: Mapping[str, Any],
+    cameras: Sequence[Camera],
+    extent: SceneExtent,
+    *,
+    bounds: Bounds | None = None,
+    background: Sequence[float] | None = None,
+) -> dict[str, Any]:
+    """Return values for those options of a family that depend on the scene.
+
+    Parameters
+    ----------
+    known
+        The family's defaults: an option that it does not have is left out.
+    cameras
+        The training cameras.
+    extent
+        How far the scene reaches, as the rig shows it.
+    bounds
+        Two corners of a cuboid that holds all of the scene, where somebody knows.
+    background
+        The colour behind it, where somebody knows; else ``None``, and a model is trained so that
+        it needs none.
+    """
+    values: dict[str, Any] = {"background": None if background is None else list(background)}
+    if bounds is not None:
+        lower, upper = (np.asarray(corner, dtype=np.float64) for corner in bounds)
+        values |= {"contracted": False, "near": 0.0}
+    else:
+        lower, upper = extent.lower, extent.upper
+        middle = (lower + upper) / 2
+        distances = np.array([np.linalg.norm(c.centre - middle) for c in cameras])
+        near = max(extent.near, _NEAR * float(np.median(distances)))
+        values |= {"contracted": extent.unbounded and "contracted" in known, "near": near}
+        values |= {"warm_up": _WARM_UP, "distortion": _DISTORTION, "occupancy": _OCCUPANCY}
+        if values["contracted"]:
+            apart = [float(np.abs(c.centre - middle).max()) for c in cameras]
+            half = max(_AROUND_CAMERAS * max(apart), float((upper - lower).max()) / 2)
+            lower, upper = middle - half, middle + half
+    values["bounds"] = [[float(v) for v in corner] for corner in (lower, upper)]
+    values |= _resolution(cameras, lower, upper, contracted=values["contracted"])
+    return {name: value for name, value in values.items() if name in known}
+
+
+def _resolution(
+    cameras: Sequence[Camera],
+    lower: np.ndarray[Any, Any],
+    upper: np.ndarray[Any, Any],
+    *,
+    contracted: bool,
+) -> dict[str, int]:
+    """Return the options that say how fine a model is."""
+    middle = (lower + upper) / 2
+    footprint = float(
+        np.median([np.linalg.norm(c.centre - middle) / max(c.fx, c.fy) for c in cameras])
+    )
+    footprint = max(footprint, 1e-6 * float((upper - lower).max()))
+    edge = float((upper - lower).max()) * (2 if contracted else 1)
+    diagonal = float(np.linalg.norm(upper - lower))
+    pixels = sum(camera.width * camera.height for camera in cameras)
+    return {
+        "finest": _within(edge / (_FINEST_CELL * footprint), _FINEST),
+        "samples": _within(diagonal / (_STEP * footprint), _SAMPLES),
+        "log2_entries": _within(math.log2(max(pixels / _PIXELS_AN_ENTRY, 1)), _LOG2_ENTRIES),
+    }
+
+
+def _within(value: float, limits: tuple[int, int]) -> int:
+    return round(min(max(value, limits[0]), limits[1]))
