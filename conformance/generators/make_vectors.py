@@ -30,6 +30,7 @@ MODULES = (
     "record_cases",
     "hdf5_cases",
     "library_cases",
+    "source_cases",
     "segment_cases",
     "zstd_cases",
     "header_cases",

@@ -10,6 +10,7 @@ import numpy as np
 
 import nmc_spec
 from nmc.journal import FrameEntry, RowEntry
+from nmc.sources import source_columns
 from nmc_format import zip64
 from nmc_format.dtypes import DTYPES
 from nmc_format.issues import FormatError, first_error, refuse
@@ -122,6 +123,7 @@ def manifest_objects(
         **tensor_columns(rows),
         **_frame_columns(entries),
         **_training_columns(rows, entries),
+        **source_columns(entries),
     }
     for record in (cameras, quality):
         if record is not None:

@@ -28,7 +28,7 @@ class RowEntry:
 
 @dataclass(frozen=True)
 class FrameEntry:
-    """What the manifest will say of one finished frame (clauses 5.4.4 and 5.5)."""
+    """What the manifest will say of one finished frame (clauses 5.4.4, 5.4.5 and 5.5)."""
 
     delta: bool
     presentation_time: int
@@ -42,6 +42,9 @@ class FrameEntry:
     requires_grad: tuple[int, ...] | None
     exclude_layers: tuple[int, ...] | None
     rows: tuple[RowEntry, ...]
+    source_name: str = ""
+    extras: str = ""
+    colour: tuple[tuple[str, tuple[float, ...]], ...] | None = None
 
 
 def _line(content: dict[str, Any]) -> bytes:
@@ -103,6 +106,8 @@ def _entry(line: dict[str, Any]) -> FrameEntry:
     for name in ("requires_grad", "exclude_layers"):
         if line[name] is not None:
             line[name] = tuple(line[name])
+    if line.get("colour") is not None:
+        line["colour"] = tuple((view, tuple(values)) for view, values in line["colour"])
     return FrameEntry(**line, rows=rows)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from nmc import assemble, journal, options, unfinished
+from nmc import assemble, journal, options, sources, unfinished
 from nmc.arithmetic import History
 from nmc.encoder import CodedFrame, Effort, Entropy, encode_delta, encode_key
 from nmc.freezing import Freezing, check_frozen, declared, detected
@@ -127,6 +127,7 @@ class Writer:
         self._directory = directory
         self._folder = self.path if directory else self.path.with_name(self.path.name + ".partial")
         self._entries: list[journal.FrameEntry] = []
+        self._room = sources.Room()
         self._table = TensorTable(layers or {}, buffers)
         self._state: State = EMPTY_STATE
         self._history = History()
@@ -163,6 +164,7 @@ class Writer:
                     )
         (self._folder / MANIFEST_NAME).unlink(missing_ok=True)
         self._entries = part.entries
+        self._room.add(part.entries)
         self._table.extend(part.rows)
         self._state, self._history, self._state_known = part.state, part.history, True
         (self._folder / SEGMENT_FOLDER).mkdir(exist_ok=True)
@@ -198,6 +200,9 @@ class Writer:
         iterations: int | None = None,
         seconds: float | None = None,
         trained_from_previous: bool = True,
+        source_name: str | None = None,
+        extras: Mapping[str, Any] | str | None = None,
+        colour: Mapping[str, Any] | None = None,
     ) -> int:
         """Code one frame and put it on disk.
 
@@ -218,6 +223,12 @@ class Writer:
             Training effort, where known.
         trained_from_previous : bool
             Whether training began from the weights of the frame before (lineage, clause 9.1).
+        source_name : str or None
+            Name of the file that the state came from, without folders (clause 5.4.5).
+        extras : JSON object, its text, or None
+            What else its source said, such as ``{"epoch": 10}``; at most 65,536 bytes of JSON.
+        colour : mapping of str to array of shape (3, 4), or None
+            Affine map from rendered colour to that of the picture, by training view (clause 5.5).
 
         Returns
         -------
@@ -239,6 +250,7 @@ class Writer:
         if iterations is not None and not 0 <= iterations < 2**63:
             reason = f"iterations is {iterations}; it is a count"
             raise refuse("manifest/value", pointer=f"/frames/{t}/iterations", reason=reason)
+        kept = self._source(t, source_name, extras, colour)
         known_rows = len(self._table)
         lineage = t - 1 if t and trained_from_previous else -1
         try:
@@ -258,6 +270,7 @@ class Writer:
                 requires_grad=None if freezing is None else tuple(map(int, freezing.requires_grad)),
                 exclude_layers=None if freezing is None else freezing.exclude_layers,
                 rows=tuple(map(assemble.row_entry, self._table.rows[known_rows:])),
+                **kept,
             )
             self._enter(entry)
         except BaseException:
@@ -274,6 +287,7 @@ class Writer:
         *,
         lineage: bool,
         presentation_time: int | None = None,
+        colour: Mapping[str, Any] | None = None,
     ) -> None:
         """Put a segment of another package on disk as it is (for cutting without coding again).
 
@@ -289,8 +303,11 @@ class Writer:
             Whether the frame that it was trained from is the frame before, here too.
         presentation_time : int or None
             In ticks of the timescale; None goes one tick on.
+        colour : mapping of str to array of shape (3, 4), or None
+            As in :meth:`append`; source name and extras are those of ``record``.
         """
         t = len(self._entries)
+        kept = self._source(t, record.source_name, record.extras_text, colour)
         known_rows = len(self._table)
         flags = record.requires_grad
         try:
@@ -308,6 +325,7 @@ class Writer:
                 requires_grad=None if flags is None else tuple(map(int, flags[: len(rows)])),
                 exclude_layers=record.exclude_layers,
                 rows=tuple(map(assemble.row_entry, self._table.rows[known_rows:])),
+                **kept,
             )
             self._enter(entry)
         except BaseException:
@@ -323,6 +341,20 @@ class Writer:
         with host_errors(self.path):
             journal.append(self._journal, entry)
         self._entries.append(entry)
+        self._room.add([entry])
+
+    def _source(
+        self,
+        t: int,
+        source_name: str | None,
+        extras: Mapping[str, Any] | str | None,
+        colour: Mapping[str, Any] | None,
+    ) -> dict[str, Any]:
+        """Return what a frame keeps of its source, as fields of its entry in the journal."""
+        name, text = sources.source_name_text(source_name, t), sources.extras_text(extras, t)
+        maps = sources.colour_entry(colour, t)
+        self._room.check(name, text, maps)
+        return {"source_name": name, "extras": text, "colour": maps}
 
     def _time(self, given: int | None) -> int:
         last = self._entries[-1].presentation_time if self._entries else -1
@@ -391,6 +423,28 @@ class Writer:
     def set_quality(self, quality: Quality) -> None:
         """Put the quality record into the manifest (clause 5.7); one row for each frame."""
         self._quality = quality
+
+    def set_colour(self, views: Sequence[str], colour: Any) -> None:
+        """Put the colour record into the manifest (clause 5.5), after the last frame.
+
+        Parameters
+        ----------
+        views : sequence of str
+            Names of the P training views, each once.
+        colour : array of float64, shape (N, P, 3, 4)
+            For each of the N frames so far, the affine map from rendered colour to that of the
+            picture; the identity where nothing was recorded.
+
+        Raises
+        ------
+        FormatError
+            If the shape is another one, a name is there twice, or a number is not finite.
+        """
+        if self._closed:
+            raise ValueError("the writer is closed")
+        self._entries = sources.with_colour(self._entries, views, colour)
+        with host_errors(self.path):
+            journal.rewrite(self._journal, self._settings, self._entries)
 
     def close(self) -> None:
         """Write the manifest and, for the file form, put everything into one file.
