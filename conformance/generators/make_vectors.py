@@ -38,6 +38,7 @@ MODULES = (
     "arithmetic_cases",
     "payload_cases",
     "ending_cases",
+    "way_cases",
     "freezing_cases",
     "frozen_cases",
     "profile_cases",
