@@ -346,6 +346,11 @@ def _unknown() -> list[Case]:
             {"/frames/weather": np.array([3], "<i2")},
         ),
         added(
+            "nan",
+            "a number that is not finite in an object that the table does not have",
+            {"/extra/odd": np.array([np.nan, -np.inf], "<f8")},
+        ),
+        added(
             "rank-8",
             "a dataset of eight dimensions",
             {"/extra/cube": np.ones((1,) * 8)},

@@ -304,7 +304,7 @@ _TOGETHER = (
 def _half_there(path: str, objects: RawObjects) -> bool:
     """Whether other objects of the same record are there, so that this one has to be."""
     if path == "/quality/view":
-        return any(p.startswith("/quality/") for p in objects)
+        return any(p.startswith("/quality/") for p in objects.keys() & nmc_spec.manifest_layout())
     return any(path in together and together & set(objects) for together in _TOGETHER)
 
 
