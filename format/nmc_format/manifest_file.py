@@ -11,6 +11,7 @@ import numpy as np
 import nmc_spec
 from nmc_format.hdf5 import OutsideSubset, RawObjects, read_compact
 from nmc_format.hdf5_sandbox import MAX_MANIFEST_BYTES, read_sandboxed
+from nmc_format.hdf5_writer import fits, write_compact
 from nmc_format.issues import Finding, FormatError, finding, first_error
 from nmc_format.manifest import Manifest, build, manifest_digest, type_findings
 from nmc_format.manifest_check import size_findings, value_findings
@@ -138,77 +139,29 @@ def text_scalar(text: str) -> np.ndarray[Any, Any]:
     return np.array(data, f"S{len(data) or 1}")
 
 
-def write_manifest(path: Path, objects: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    """Write a manifest in compact form (annex D), the digest added.
+def manifest_bytes(objects: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
+    """Return a manifest, the digest added; in compact form (annex D) wherever that holds it.
 
     Parameters
     ----------
-    path : Path
-        A new file; an existing one is replaced.
     objects : mapping of str to numpy.ndarray
         Every object by path, as :func:`nmc_format.hdf5.read_compact` returns it.
     """
-    import h5py
-
     layout = nmc_spec.manifest_layout()  # its order is that of the file
-    objects = {name: objects[name] for name in layout if name in objects}
-    objects["/@manifest_digest"] = np.frombuffer(manifest_digest(objects), "u1")
-    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
-    access.set_libver_bounds(h5py.h5f.LIBVER_V18, h5py.h5f.LIBVER_V18)
-    creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
-    creation.set_obj_track_times(False)
-    creation.set_attr_phase_change(64, 0)
-    file = h5py.h5f.create(str(path).encode(), h5py.h5f.ACC_TRUNC, creation, access)
-    try:
-        groups = {"": file}
-        for name in layout:
-            if name in objects:
-                _write_object(groups, name, objects[name])
-    finally:
-        file.close()
+    ordered = {name: objects[name] for name in layout if name in objects}
+    ordered["/@manifest_digest"] = np.frombuffer(manifest_digest(ordered), "u1")
+    complete = {name: ordered[name] for name in layout if name in ordered}
+    if fits(complete):
+        return write_compact(complete)
+    from nmc_format.hdf5_library import write_by_library  # a configuration of more than 64 kB
+
+    return write_by_library(complete)
 
 
-def _write_object(groups: dict[str, Any], path: str, array: np.ndarray[Any, Any]) -> None:
-    from h5py import h5a, h5d, h5p, h5s
+def write_manifest(path: Path, objects: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Write :func:`manifest_bytes` to a file; an existing one is replaced.
 
-    parent, _, attribute = path.partition("@")
-    parent = parent.rstrip("/") if attribute else parent
-    group, name = (parent, attribute) if attribute else tuple(parent.rsplit("/", 1))
-    node = _group(groups, group)
-    space = h5s.create_simple(array.shape) if array.ndim else h5s.create(h5s.SCALAR)
-    array = np.ascontiguousarray(array).reshape(array.shape)
-    if attribute:
-        target = h5a.create(node, name.encode(), _file_type(array), space)
-        target.write(array, _file_type(array))
-        return
-    creation = h5p.create(h5p.DATASET_CREATE)
-    creation.set_obj_track_times(False)
-    creation.set_layout(h5d.CONTIGUOUS)
-    creation.set_alloc_time(h5d.ALLOC_TIME_EARLY)
-    creation.set_fill_time(h5d.FILL_TIME_NEVER)
-    dataset = h5d.create(node, name.encode(), _file_type(array), space, creation)
-    if array.size:
-        dataset.write(h5s.ALL, h5s.ALL, array, _file_type(array))
-
-
-def _group(groups: dict[str, Any], path: str) -> Any:
-    from h5py import h5g, h5p
-
-    if path not in groups:
-        parent, name = path.rsplit("/", 1)
-        creation = h5p.create(h5p.GROUP_CREATE)
-        creation.set_obj_track_times(False)
-        groups[path] = h5g.create(_group(groups, parent), name.encode(), None, creation)
-    return groups[path]
-
-
-def _file_type(array: np.ndarray[Any, Any]) -> Any:
-    from h5py import h5t
-
-    if array.dtype.kind != "S":
-        return h5t.py_create(array.dtype)
-    kind = h5t.C_S1.copy()
-    kind.set_size(array.dtype.itemsize)
-    kind.set_strpad(h5t.STR_NULLPAD)
-    kind.set_cset(h5t.CSET_UTF8)
-    return kind
+    It is for tools and tests: packages get theirs through :mod:`nmc.unfinished`, which makes sure
+    that it is on the disk.
+    """
+    path.write_bytes(manifest_bytes(objects))
