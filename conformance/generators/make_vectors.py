@@ -39,6 +39,7 @@ MODULES = (
     "payload_cases",
     "ending_cases",
     "way_cases",
+    "worked_trace",
     "freezing_cases",
     "frozen_cases",
     "profile_cases",
