@@ -19,6 +19,7 @@ from chain import DELTA, INTEGER, KEY, RAW, Cell, Chain, Frame, Row
 from coder_adaptive import Model, PlaneEncoder, RangeCoder, _first_trend, lg, squash, stretch
 from coder_static import _code, frequencies, token_of
 from coder_words import Bits, Memory, Plane, change_of, past_of, plane
+from worked_example import dump
 
 from nmc_spec.annex import replaced
 
@@ -152,8 +153,7 @@ def _table(head: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> str:
 
 def _payload(variant: int) -> str:
     data = chain(variant).frames[1].payloads[STREAM]
-    lines = [data[i : i + 24].hex(" ").upper() for i in range(0, len(data), 24)]
-    return "```text\n" + "\n".join(lines) + "\n```"
+    return dump(data).strip()
 
 
 def listing() -> str:
