@@ -39,6 +39,7 @@ generated: setup  ## Generated files are up to date
 	$(BIN)/python -m nmc_spec.annex --check
 	$(BIN)/python -m nmc_spec.clauses --check
 	$(BIN)/python conformance/generators/worked_example.py --check
+	$(BIN)/python conformance/generators/worked_trace.py --check
 	$(BIN)/python conformance/generators/make_vectors.py --check
 	$(BIN)/python conformance/generators/readme_figures.py --check
 
@@ -71,7 +72,8 @@ mutation: setup  ## How many changed decoders the suite finds out; hours, goes o
 suite-archive: setup  ## The conformance suite as one file, the same bytes each time; in out
 	$(BIN)/python conformance/make_archive.py --output out
 
-fuzz: setup  ## Damage packages for ten minutes
+fuzz: setup  ## Flip every bit of small packages, bytes of large ones, and damage structures; hours
+	$(BIN)/python reference/tests/fuzz_flips.py -o out/fuzz --count 1000000
 	$(BIN)/python format/tests/fuzz_reader.py --count 200000
 
 faults: setup  ## Make every system call of every writing command fail, one at a time (needs Linux and a C compiler)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
-from coder_words import Bits, Change, Memory, Past, Plane, clip, compare, count, past_of
+from coder_words import Bits, Change, Memory, Past, Plane, change_of, clip, count, past_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -173,7 +173,7 @@ class PlaneEncoder:
                 line = _Line()
             column = self._columns[j]
             word = self._before(x, past_of(entries[i]), column, line)
-            change = compare(self._p, x, z)
+            change = change_of(self._p, i)
             self._encode(word, z, change, column, line)
             self._after(word, change, column, line)
             entries[i] = change.entry
@@ -274,11 +274,11 @@ class PlaneEncoder:
         if p.e:
             self._size(int(change.flip), ("FLIP", level), word, 1, 3, 232 + (level >> 3))
         if change.flip:
-            self._flip(word, z)
+            self._flip(word, z, change)
         else:
             self._moved(word, change, c, line)
 
-    def _flip(self, word: _Word, z: int) -> None:
+    def _flip(self, word: _Word, z: int, change: Change) -> None:
         p = self._p
         limit = (1 << p.e) - 1
         centre = clip((word.forecast >> 3) - p.m - 1, 0, limit)
@@ -290,6 +290,9 @@ class PlaneEncoder:
         exponent = p.magnitude(z) >> p.m
         lowest, highest = max(centre - FAR, 0), min(centre + FAR, limit)
         near = clip(exponent, lowest, highest)
+        if change.far:
+            near = centre + change.far * FAR
+            assert lowest <= near <= highest
         self._number(near, centre, lowest, highest, decide)
         if abs(near - centre) == FAR:
             self._raw.put(exponent, p.e)

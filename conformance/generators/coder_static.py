@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from coder_words import Bits, Change, Memory, Past, Plane, clip, compare, count, past_of
+from coder_words import Bits, Change, Memory, Past, Plane, change_of, clip, count, past_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +19,8 @@ def token_of(p: Plane, x: int, z: int, change: Change, past: Past, raw: Bits) ->
     if change.equal:
         return 0
     if change.flip:
-        step = (p.magnitude(z) >> p.m) - (p.magnitude(x) >> p.m)
-        if -8 <= step <= 7:
+        step = (p.magnitude(z) >> p.m) - (p.magnitude(x) >> p.m) + (change.turns << p.e)
+        if -8 <= step <= 7 and not change.far:
             raw.put(z & ((1 << p.m) - 1), p.m)
             return 2 * p.w + 9 + step
         raw.put(p.magnitude(z), p.w - 1)
@@ -102,7 +102,7 @@ def _group(
     tokens: list[tuple[int, int]] = []
     for p in planes:
         entries = memory.entries_of(p)
-        changes = [compare(p, x, z) for x, z in zip(p.old, p.new, strict=True)]
+        changes = [change_of(p, i) for i in range(len(p.old))]
         moved = [c.size for c in changes if not c.equal]
         scale = sum(moved) // len(moved) if moved else 0
         scales += scale.to_bytes(2, "little")

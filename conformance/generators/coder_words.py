@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import prod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LAYOUTS = {
     "F8_E5M2": (8, 5, 2),
@@ -29,7 +33,10 @@ def clip(a: int, low: int, high: int) -> int:
 
 @dataclass(frozen=True)
 class Plane:
-    """One tensor of a payload, with its words before and after."""
+    """One tensor of a payload, with its words before and after, and faults on request.
+
+    ``forced`` has, by the index of a word, a change to code in place of the right one.
+    """
 
     row: int
     w: int
@@ -38,6 +45,7 @@ class Plane:
     shape: tuple[int, ...]
     old: tuple[int, ...]
     new: tuple[int, ...]
+    forced: Mapping[int, Change] = field(default_factory=dict)
 
     @property
     def layout(self) -> tuple[int, int, int]:
@@ -88,7 +96,12 @@ def plane(row: int, dtype: str, shape: tuple[int, ...], old: bytes, new: bytes) 
 
 @dataclass(frozen=True)
 class Change:
-    """The change from one word to another (clause 8.4)."""
+    """The change from one word to another (clause 8.4).
+
+    As a fault, ``far`` codes the exponent of a flip as if it were 32 above (1) or below (-1) the
+    expected one, and in the static variant with a token for what is far; ``turns`` is added to the
+    exponent's step as so many whole rounds.
+    """
 
     equal: bool
     flip: bool = False
@@ -96,6 +109,8 @@ class Change:
     shrunk: int = 0
     size: int = 0
     down: int = 0
+    far: int = 0
+    turns: int = 0
 
     @property
     def entry(self) -> int:
@@ -105,6 +120,11 @@ class Change:
 
 def _fraction(a: int, n: int) -> int:
     return (a >> (n - 4)) & 7 if n >= 4 else (a << (4 - n)) & 7
+
+
+def change_of(p: Plane, i: int) -> Change:
+    """Return the change of a word that is coded."""
+    return p.forced[i] if i in p.forced else compare(p, p.old[i], p.new[i])
 
 
 def compare(p: Plane, x: int, z: int) -> Change:

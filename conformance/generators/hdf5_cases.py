@@ -71,6 +71,8 @@ def _compact() -> list[Case]:
         chosen("tracked", "creation indices of links and attributes", "D.4", tracked=True),
         chosen("null-ended", "texts can end with a zero byte", "D.5", null_ended=True),
         deep,
+        chosen("gaps", "zero bytes can lie between structures", "D.1", gap=bytes(13)),
+        chosen("largest", "dataspaces can give the largest dimensions", "D.5", largest=True),
         chosen("nil-message", "a NIL message is passed over", "D.3", extra_messages=nil),
     ]
 
@@ -134,6 +136,117 @@ def _damaged() -> list[Case]:
         bytes_of("empty", "an empty manifest", lambda data: data[:0]),
         bytes_of("cut", "the first half of a manifest", lambda data: data[: len(data) // 2]),
         bytes_of("no-hdf5", "a manifest that is a text", lambda data: b"x" * len(data)),
+    ]
+
+
+def _loose() -> list[Case]:
+    """Return manifests whose structures do not account for every byte (clause D.1)."""
+
+    def loose(name: str, what: str, **edits: Any) -> Case:
+        return ONE.reject(
+            f"05-package/hdf5-{name}",
+            f"{what} is found by a checker",
+            "D.1",
+            "manifest/unreadable",
+            Edits(**edits),
+            stage="check",
+        )
+
+    return [
+        loose("gap-one", "a byte between structures that is not 0", options=Options(gap=b"\0\0\1")),
+        loose("gap-last", "a byte of padding that is not 0", manifest=_padding_set),
+        loose("byte-after", "a zero byte behind the end", manifest=lambda data: data + b"\0"),
+        loose(
+            "data-shared",
+            "data that belongs to two datasets",
+            options=Options(fault="data-shared"),
+        ),
+        loose(
+            "data-longer",
+            "data longer than the dataspace says",
+            options=Options(fault="data-longer"),
+        ),
+    ]
+
+
+def _padding_set(data: bytes) -> bytes:
+    """Set the last byte of padding before an object header."""
+    made = bytearray(data)
+    at = next(i for i in range(48, len(data)) if data[i - 1 : i + 4] == b"\0OHDR")
+    made[at - 1] = 0x80
+    return bytes(made)
+
+
+def _never() -> list[Case]:
+    """Return manifests in compact form with what table D-2 never allows."""
+
+    def never(name: str, what: str, codes: str | tuple[str, ...], **options: Any) -> Case:
+        return ONE.reject(
+            f"05-package/hdf5-{name}",
+            f"{what} is rejected",
+            ("D.1", "5.3.2"),
+            codes,
+            Edits(options=Options(**options)),
+        )
+
+    def noted(raw: bytes, array: Any = None, space: bytes | None = None) -> bytes:
+        value = np.array(1, "<u4") if array is None else array
+        return hdf5_writer.message(0x0C, hdf5_writer.attribute(raw, value, space=space))
+
+    def messages_of(name: str, what: str, code: str | tuple[str, ...], messages: bytes) -> Case:
+        return never(name, what, code, extra_messages=messages)
+
+    unreadable, value = "manifest/unreadable", "manifest/value"
+    shape = ("manifest/object-shape", unreadable)
+    nothing = noted(b"note", np.zeros(0, "<u4"), hdf5_writer.NULL_SPACE)
+    digest = "manifest/digest"  # a library reads the name up to its zero byte
+    return [
+        never("end-beyond", "a file that ends before it says", unreadable, fault="end-of-file"),
+        never(
+            "header-flags", "a flag of object headers that HDF5 lacks", unreadable, header_flags=64
+        ),
+        never("link-flags", "a flag of links that HDF5 lacks", unreadable, link_flags=0x20),
+        never(
+            "link-twice",
+            "two groups of one name",
+            (unreadable, "manifest/link", digest),
+            fault="link-twice",
+        ),
+        never(
+            "no-link-info",
+            "a group without link info",
+            (unreadable, "manifest/object-type", "manifest/link"),
+            fault="no-link-info",
+        ),
+        messages_of(
+            "attribute-twice", "an attribute twice", (unreadable, digest), noted(b"note") * 2
+        ),
+        messages_of("attribute-zero", "a zero byte in a name", (value, digest), noted(b"no\0te")),
+        messages_of(
+            "attribute-utf-8", "a name that is no UTF-8", (value, digest), noted(b"no\xff")
+        ),
+        messages_of("attribute-no-values", "an attribute without values", shape, nothing),
+    ]
+
+
+def _not_compact() -> list[Case]:
+    """Return manifests that leave the compact form in one thing, which an HDF5 library reads."""
+
+    def other(name: str, what: str, **options: Any) -> Case:
+        return PAIR.vary(
+            f"05-package/hdf5-{name}",
+            f"{what} is not of the compact form, and is read",
+            ("D.1", "5.3.1"),
+            Edits(options=Options(**options)),
+            requires=("hdf5",),
+        )
+
+    comment = hdf5_writer.message(0x0D, b"a comment\0")
+    return [
+        other("comment", "a message of another type", extra_messages=comment),
+        other("message-flags", "a flag of a message", message_flags=0x80),
+        other("type-tail", "a byte after a datatype", type_tail=b"\0" * 8),
+        other("space-tail", "a byte after a dataspace", space_tail=b"\0" * 8),
     ]
 
 
@@ -233,9 +346,20 @@ def _unknown() -> list[Case]:
             {"/frames/weather": np.array([3], "<i2")},
         ),
         added(
+            "nan",
+            "a number that is not finite in an object that the table does not have",
+            {"/extra/odd": np.array([np.nan, -np.inf], "<f8")},
+        ),
+        added(
             "rank-8",
             "a dataset of eight dimensions",
             {"/extra/cube": np.ones((1,) * 8)},
+        ),
+        added(
+            "rank-9",
+            "a dataset of nine dimensions, which is not of the compact form,",
+            {"/extra/cube": np.ones((1,) * 9)},
+            requires=("hdf5",),
         ),
         added(
             "group",
@@ -253,4 +377,13 @@ def _unknown() -> list[Case]:
 
 def cases() -> list[Case]:
     """Return the cases of these clauses."""
-    return [*_compact(), *_damaged(), *_links(), *_objects(), *_unknown()]
+    return [
+        *_compact(),
+        *_damaged(),
+        *_loose(),
+        *_never(),
+        *_not_compact(),
+        *_links(),
+        *_objects(),
+        *_unknown(),
+    ]

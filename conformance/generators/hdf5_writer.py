@@ -83,14 +83,22 @@ class Options:
         Link and attribute infos with the highest creation index.
     null_ended : bool
         Texts that end with a zero byte, one byte wider, in place of padded ones.
+    largest : bool
+        Dataspaces with the largest dimensions.
+    gap : bytes
+        Put before every structure but the first one.
+    header_flags, link_flags, message_flags : int
+        Flags added to object headers, to links, and to the dataspaces of datasets.
+    type_tail, space_tail : bytes
+        What follows the last field of datatypes and dataspaces of datasets.
     extra_messages : bytes
         Encoded messages added to the root group.
     extra_links : dict of str to bytes
         Bodies of further link messages in the root group, by name.
     fault : str
         One damage: ``superblock-checksum``, ``header-checksum``, ``continuation-checksum``,
-        ``continuation-loop``, ``root-outside``, ``data-outside``, ``end-of-file``, ``signature``,
-        or none.
+        ``continuation-loop``, ``root-outside``, ``data-outside``, ``data-shared``, ``data-longer``,
+        ``link-twice``, ``no-link-info``, ``end-of-file``, ``signature``, or none.
     """
 
     superblock_version: int = 2
@@ -104,6 +112,13 @@ class Options:
     link_form: str = ""
     tracked: bool = False
     null_ended: bool = False
+    largest: bool = False
+    gap: bytes = b""
+    header_flags: int = 0
+    link_flags: int = 0
+    message_flags: int = 0
+    type_tail: bytes = b""
+    space_tail: bytes = b""
     extra_messages: bytes = b""
     extra_links: dict[str, bytes] = field(default_factory=dict)
     fault: str = ""
@@ -114,10 +129,15 @@ def message(kind: int, body: bytes, flags: int = 0) -> bytes:
     return struct.pack("<BHB", kind, len(body), flags) + body
 
 
-def dataspace(shape: tuple[int, ...], *, scalar: bool) -> bytes:
+def dataspace(shape: tuple[int, ...], *, scalar: bool, largest: bool = False) -> bytes:
     """Return a dataspace message body, version 2 (clause D.5)."""
     kind = 0 if scalar else 1
-    return struct.pack("<BBBB", 2, len(shape), 0, kind) + struct.pack(f"<{len(shape)}Q", *shape)
+    dims = struct.pack(f"<{len(shape)}Q", *shape)
+    return struct.pack("<BBBB", 2, len(shape), largest, kind) + dims * (2 if largest else 1)
+
+
+NULL_SPACE = bytes((2, 0, 0, 2))
+"""Body of a dataspace without any element."""
 
 
 def datatype(dtype: np.dtype[Any], *, null_ended: bool = False) -> bytes:
@@ -152,11 +172,13 @@ def soft_link(name: str, target: str) -> bytes:
     return head + struct.pack("<H", len(to)) + to
 
 
-def attribute(name: str, array: Array, *, null_ended: bool = False) -> bytes:
+def attribute(
+    name: str | bytes, array: Array, *, null_ended: bool = False, space: bytes | None = None
+) -> bytes:
     """Return the body of an attribute message, version 3 (clause D.4)."""
-    raw = name.encode() + b"\0"
+    raw = (name if isinstance(name, bytes) else name.encode()) + b"\0"
     kind = datatype(array.dtype, null_ended=null_ended)
-    space = dataspace(array.shape, scalar=array.ndim == 0)
+    space = dataspace(array.shape, scalar=array.ndim == 0) if space is None else space
     head = struct.pack("<BBHHHB", 3, 0, len(raw), len(kind), len(space), 1)
     return head + raw + kind + space + array.tobytes()
 
@@ -201,8 +223,17 @@ class _File:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.data = bytearray(48)
+        self.places: dict[bytes, int] = {}
+
+    def put_data(self, data: bytes) -> int:
+        """Add the data of a dataset; with a fault, where the same bytes are already."""
+        shared = self.options.fault == "data-shared"
+        if data not in self.places or not shared:
+            self.places[data] = self.put(data)
+        return self.places[data]
 
     def put(self, block: bytes) -> int:
+        self.data += self.options.gap
         self.data += bytes(-len(self.data) % 8)
         address = len(self.data)
         self.data += block
@@ -214,6 +245,7 @@ class _File:
             messages = _ordered(messages)
         s = 2 if not options.narrow else 0 if len(messages) < 256 else 1
         flags = s | options.order << 2 | options.phase << 4 | options.times << 5
+        flags |= options.header_flags
         head = b"OHDR" + bytes([2, flags]) + b"\x11" * (16 * options.times)
         head += struct.pack("<HH", 8, 6) * options.phase + len(messages).to_bytes(1 << s, "little")
         block = _summed(head + messages)
@@ -228,13 +260,18 @@ class _File:
         if options.compact_data and len(data) < 4096:
             layout = struct.pack("<BBH", version, 0, len(data)) + data
         else:
-            address = struct.pack("<Q", self.put(data)) if data else UNDEFINED
+            if options.fault == "data-longer" and data:
+                data += bytes(3)
+            address = struct.pack("<Q", self.put_data(data)) if data else UNDEFINED
             if options.fault == "data-outside" and len(data) == 32 * array.shape[0]:
                 address = struct.pack("<Q", 1 << 40)
             layout = struct.pack("<BB", version, 1) + address + struct.pack("<Q", len(data))
+        largest = options.largest and array.ndim > 0
+        space = dataspace(array.shape, scalar=array.ndim == 0, largest=largest)
+        kind = datatype(array.dtype, null_ended=options.null_ended)
         return self.header(
-            message(_DATASPACE, dataspace(array.shape, scalar=array.ndim == 0))
-            + message(_DATATYPE, datatype(array.dtype, null_ended=options.null_ended), 1)
+            message(_DATASPACE, space + options.space_tail, options.message_flags)
+            + message(_DATATYPE, kind + options.type_tail, 1)
             + message(_FILL, bytes.fromhex("0309"))
             + message(_LAYOUT, layout)
         )
@@ -248,13 +285,19 @@ class _File:
                 addresses[name] = self.group(child)
             else:
                 addresses[name] = self.dataset(child)
-            links += message(_LINK, link(name, addresses[name], options.link_form))
+            body = link(name, addresses[name], options.link_form)
+            body = bytes([body[0], body[1] | options.link_flags]) + body[2:]
+            links += message(_LINK, body)
+        if options.fault == "link-twice" and root:
+            links += message(_LINK, link("model", self.group(_Group())))
         attributes = b"".join(
             message(_ATTRIBUTE, attribute(name, array, null_ended=options.null_ended))
             for name, array in sorted(node.attributes.items())
         )
         index = b"\1" + bytes(8) if options.tracked else b"\0"
         messages = message(_LINK_INFO, b"\0" + index + UNDEFINED * 2)
+        if options.fault == "no-link-info" and not root:
+            messages = b""
         if options.tracked:
             messages += message(_ATTRIBUTE_INFO, b"\0\1" + bytes(2) + UNDEFINED * 2)
         messages += message(_GROUP_INFO, b"\0\0") + links

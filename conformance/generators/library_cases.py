@@ -82,6 +82,12 @@ def _chunked(**layout: Any) -> Callable[[h5py.File, Objects], None]:
     return lambda file, objects: _plain(file, objects, **layout)
 
 
+def compressed(change: Callable[[Objects], Objects]) -> Edits:
+    """Return the edit that changes objects and lets the library deflate the columns."""
+    edits = _library(_chunked(compression="gzip", compression_opts=9))
+    return replace(edits, objects=change)
+
+
 def _forms() -> list[Case]:
     """Return manifests that the library writes in other forms, all of them allowed."""
     clause = ("5.3.1", "5.3.2")

@@ -300,6 +300,14 @@ def _model() -> list[Case]:
             {"/model@configuration": scalar_text(value)},
         )
 
+    def varied(name: str, value: str, what: str) -> Case:
+        return ONE.vary(
+            f"05-package/configuration-{name}",
+            f"a configuration can hold {what}",
+            "5.4.2",
+            put_all({"/model@configuration": scalar_text(value)}),
+        )
+
     return [
         configured("no-json", "{", "no JSON"),
         configured("list", "[1]", "a JSON list"),
@@ -312,6 +320,27 @@ def _model() -> list[Case]:
             put_all({"/model@configuration": scalar_text('{"x":' + "[" * 99 + "]" * 99 + "}")}),
         ),
         configured("nan", '{"x": NaN}', "no JSON for a NaN"),
+        configured("minus-infinity", '{"x": -Infinity}', "no JSON for an infinite number"),
+        configured("control", '{"x": "\t"}', "no JSON for a control character in a text"),
+        configured("mark-before", "\ufeff{}", "a JSON object behind a byte order mark"),
+        configured("comma-last", '{"x": 1,}', "no JSON for a comma too many"),
+        configured("two", "{}{}", "two objects"),
+        configured("surrogate-high", '{"x": "\\ud800"}', "a text with half of a pair"),
+        configured("surrogate-low", '{"x": ["\\udc00\\ud800"]}', "a pair the wrong way round"),
+        configured("surrogate-name", '{"\\uDFFF": 1}', "a name with half of a pair"),
+        varied(
+            "surrogates",
+            '{"\\ud83d\\ude00": "\\\\ud800 \\uD83D\\uDE00"}',
+            "pairs of surrogates and what only looks like a surrogate",
+        ),
+        varied("nested-scalar", '{"x":' + "[" * 99 + "1" + "]" * 99 + "}", "a number 100 deep"),
+        varied("nested-text", '{"x": "' + "[" * 200 + '"}', "200 brackets in a text"),
+        configured(
+            "nested-object-101", '{"x":' * 101 + "1" + "}" * 101, "nested 101 deep by objects"
+        ),
+        varied("digits", '{"x": ' + "9" * 5000 + "}", "a number of 5000 digits"),
+        varied("exponent", '{"x": 1e999, "y": -1E-999}', "numbers that no binary64 holds"),
+        varied("name-twice", '{"x": 1, "x": [2]}', "a name twice"),
         ONE.vary(
             "05-package/configuration",
             "a configuration is any JSON object",

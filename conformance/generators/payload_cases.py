@@ -167,8 +167,8 @@ def _damaged() -> list[Case]:
     return made
 
 
-def _meaningless() -> list[Case]:
-    """Return payloads with what a decoder has to read past: long counts, bits left over."""
+def _loose() -> list[Case]:
+    """Return payloads with long counts, which are read, and with bits left over, which are 0."""
     chain = training_chain((Row("a", "F32", (3, 8)),), 2, 29)
     made = []
     for v in (STATIC, ADAPTIVE, MIXED):
@@ -179,14 +179,9 @@ def _meaningless() -> list[Case]:
         (size, *_), at = counts(one, 3)
         end = at + 2 + 16 + size - 1
         assert v != STATIC or one[end] != other[end], "the tables fill their last byte"
-        clauses = ("8.4.3", "8.6.3") if v == STATIC else ("8.4.3",)
         made += [
-            base.vary(
-                f"08-arithmetic/{NAMES[v]}-bits-left-over",
-                f"bits left over in the last byte of a {NAMES[v]} payload have no meaning",
-                clauses,
-                chain=filled,
-            ),
+            _bits_set(base, v, "raw", end=len(one) - 1, other=other),
+            *([_bits_set(base, v, "tables", end=end, other=other)] if v == STATIC else []),
             base.vary(
                 f"08-arithmetic/{NAMES[v]}-count-padded",
                 f"a count of a {NAMES[v]} payload can have more bytes than it needs",
@@ -195,6 +190,23 @@ def _meaningless() -> list[Case]:
             ),
         ]
     return made
+
+
+def _bits_set(base: Case, v: int, what: str, *, end: int, other: bytes) -> Case:
+    """Return the case of a payload with one byte, the last of a field, as another one has it."""
+
+    def change(data: bytes) -> bytes:
+        return data[:end] + other[end : end + 1] + data[end + 1 :]
+
+    return base.reject(
+        f"08-arithmetic/{NAMES[v]}-{what}-bits-set",
+        f"bits left over in the {what} of a {NAMES[v]} payload that are not 0 are rejected",
+        "8.4.3" if what == "raw" else "8.6.3",
+        CODER,
+        streams(lambda made: {**made, STREAM: change(made[STREAM])}),
+        stage="frame",
+        frame=1,
+    )
 
 
 def _padded(data: bytes) -> bytes:
@@ -281,4 +293,4 @@ def _static_tables(data: bytes) -> bytes:
 
 def cases() -> list[Case]:
     """Return the cases of these clauses."""
-    return [*_damaged(), *_meaningless()]
+    return [*_damaged(), *_loose()]

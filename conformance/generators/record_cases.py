@@ -63,6 +63,13 @@ def _scaled(scale: float) -> Array:
     return turned
 
 
+def _normed(row: int, column: int, more: float) -> Array:
+    """Return the normalisation with more in one element."""
+    made = CAMERAS["/cameras@normalisation"].copy()
+    made[row, column] += more
+    return made
+
+
 def _wide() -> Array:
     """Return the coefficients of the cameras, and three columns more."""
     return np.concatenate([LENSES["/cameras/distortion"], np.zeros((2, 3))], axis=1).astype("<f8")
@@ -116,6 +123,23 @@ def _cameras() -> list[Case]:
         ),
         _camera("singular", "a normalisation without an inverse", norm, singular),
         _camera("flat", "a normalisation whose columns are almost in one plane", norm, flat),
+        _camera(
+            "norm-stretched", "a normalisation that stretches", norm, _normed(2, 2, 0.5 * 1e-3)
+        ),
+        _camera("norm-sheared", "a normalisation that shears", norm, _normed(0, 2, 0.5 * 1e-3)),
+        *(
+            WITH_CAMERAS.vary(
+                f"05-package/camera-norm-{name}",
+                f"a normalisation {what}",
+                "5.6.1",
+                put_all({**CAMERAS, **LENSES, norm: matrix}),
+            )
+            for name, what, matrix in (
+                ("rough", "can be as inexact as binary32 numbers", _normed(0, 2, 1e-5)),
+                ("uneven", "can have columns of almost one length", _normed(1, 1, 2e-5)),
+                ("mirrored", "can mirror", _normed(1, 1, -1.0)),
+            )
+        ),
         _camera("scale-tiny", "a normalisation of a scale of 1e-101", norm, _scaled(1e-101)),
         _camera("scale-huge", "a normalisation of a scale of 1e101", norm, _scaled(1e101)),
         *(
@@ -238,6 +262,13 @@ def _quality() -> list[Case]:
             "a column of quality can be left out",
             "5.7",
             put_all({**views, "/quality/psnr": psnr}),
+        ),
+        PAIR.vary(
+            "05-package/quality-unknown",
+            "a column of quality that the table does not have needs no names of views",
+            ("5.3.3", "5.4"),
+            put_all({"/quality/x": np.array([nan, 1.0], "<f8")}),
+            warnings=("manifest/object-unknown",),
         ),
         PAIR.reject(
             "05-package/quality-views",

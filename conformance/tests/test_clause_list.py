@@ -117,7 +117,7 @@ def test_a_new_requirement_needs_an_entry(text: Path) -> None:
 def test_a_retired_identifier_does_not_come_back(tmp_path: Path) -> None:
     assignment = tmp_path / "clauses.toml"
     content = clauses.ASSIGNMENT.read_text(encoding="utf-8")
-    assignment.write_text(content.replace("retired = []", 'retired = ["4.1-a"]'), encoding="utf-8")
+    assignment.write_text(content.replace("retired = [", 'retired = ["4.1-a", '), encoding="utf-8")
     with pytest.raises(clauses.ClauseError, match=r"4\.1-a is retired"):
         clauses.clause_list(assignment=assignment)
 

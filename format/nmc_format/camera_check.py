@@ -23,8 +23,8 @@ COEFFICIENTS = {"none": 0, "opencv": 5}
 ROTATION_TOLERANCE = 1e-6
 """By how much an element of RᵀR may differ from the identity (clause 5.6.1)."""
 
-LEAST_DETERMINANT = 1e-6
-"""Of the columns of the normalisation at unit length, so that there is an inverse (5.6.1)."""
+SIMILARITY_TOLERANCE = 1e-4
+"""By how much columns of the normalisation may differ in length and from right angles (5.6.1)."""
 
 COLUMN_NORMS = (1e-100, 1e100)
 """Least and greatest norm of a column of the normalisation (clause 5.6.1)."""
@@ -51,11 +51,11 @@ def camera_findings(objects: RawObjects) -> Iterator[Finding]:
             pointer="/cameras@normalisation",
             reason="the last row of a similarity is 0 0 0 1",
         )
-    elif not _has_inverse(normalisation[:3, :3]):
+    elif not _is_similarity(normalisation[:3, :3]):
         yield finding(
             "manifest/cameras",
             pointer="/cameras@normalisation",
-            reason="it has no inverse, so nothing can be undone",
+            reason="it is no similarity: columns of one length, at right angles",
         )
     if (objects["/cameras/intrinsics"][:, :2] <= 0).any():
         yield finding(
@@ -68,8 +68,8 @@ def camera_findings(objects: RawObjects) -> Iterator[Finding]:
         yield from _distortion_findings(objects)
 
 
-def _has_inverse(matrix: np.ndarray[Any, Any]) -> bool:
-    """Whether three columns are of a sensible length and far from one plane (clause 5.6.1)."""
+def _is_similarity(matrix: np.ndarray[Any, Any]) -> bool:
+    """Whether three columns are of one sensible length, at right angles (clause 5.6.1)."""
     scale = np.abs(matrix).max(axis=0)
     if not (scale > 0).all():
         return False
@@ -77,7 +77,10 @@ def _has_inverse(matrix: np.ndarray[Any, Any]) -> bool:
     low, high = COLUMN_NORMS
     if not ((norms >= low) & (norms <= high)).all():
         return False
-    return bool(abs(np.linalg.det(matrix / norms)) >= LEAST_DETERMINANT)
+    if (np.abs(norms - norms[0]) > SIMILARITY_TOLERANCE * norms[0]).any():
+        return False
+    unit = matrix / norms
+    return bool((np.abs(unit.T @ unit - np.eye(3)) <= SIMILARITY_TOLERANCE).all())
 
 
 def _distortion_findings(objects: RawObjects) -> Iterator[Finding]:

@@ -2,17 +2,22 @@
 
 The HDF5 library is large and trusts its input more than a reader of untrusted files can afford.
 This reader knows the one small part of the HDF5 File Format Specification (version 3.0) that the
-compact form needs, checks every bound and checksum, and answers `OutsideSubset` for all else;
-`nmc_format.hdf5_sandbox` then reads the file with the library, in a process of its own.
+compact form needs. It refuses what table D-2 never allows, and answers `OutsideSubset` for what it
+only does not know: `nmc_format.hdf5_sandbox` then reads the file with the library, in a process of
+its own. Structures never overlap and bytes between them are 0, so that the work is in proportion to
+the file, and every bit of it matters (clause D.1).
 """
 
 from __future__ import annotations
 
+from bisect import bisect
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from itertools import pairwise
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
+from nmc_format.issues import refuse
 from nmc_format.lookup3 import lookup3
 
 RawObjects: TypeAlias = "dict[str, np.ndarray[Any, Any]]"
@@ -23,13 +28,33 @@ MAX_OBJECTS = 256
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _UNDEFINED = 0xFFFF_FFFF_FFFF_FFFF
+_OFFSET_SIZES = (2, 4, 8, 16, 32)
+"""Sizes of an address that HDF5 has; the checksum of the superblock lies by them."""
+
 _HEADER_FLAG_TIMES = 0x20
 _HEADER_FLAG_PHASE = 0x10
+_HEADER_FLAG_INDEXED = 0x08
 _HEADER_FLAG_ORDER = 0x04
+_MESSAGE_FLAGS = 0x45
+"""Flags of a message that say nothing to a reader: constant, not to be shared, may be shared."""
+
+_MAX_BLOCKS = 256
+"""Blocks of one object header."""
+
+_MAX_DEPTH = 4
+"""Names in a path."""
+
+_MAX_RANK = 8
+_NULL_SPACE = 2
 
 
 class OutsideSubset(Exception):  # noqa: N818 - not an error: the library may still read the file
-    """The file is damaged, or uses a part of HDF5 that the compact form leaves out."""
+    """The file uses a part of HDF5 that the compact form leaves out."""
+
+
+def _damaged(reason: str) -> NoReturn:
+    """Refuse what no manifest may hold in its compact form (table D-2)."""
+    raise refuse("manifest/unreadable", pointer="/", reason=reason)
 
 
 @dataclass(frozen=True)
@@ -40,17 +65,40 @@ class _Message:
 
 @dataclass
 class _Reader:
-    """The bytes of a file, and which objects of it were read."""
+    """The bytes of a file, and which of them and of its objects were read."""
 
     data: bytes
     seen: set[int] = field(default_factory=set)
     count: int = 0
     objects: RawObjects = field(default_factory=dict)
+    spans: list[tuple[int, int]] = field(default_factory=list)
 
     def take(self, start: int, size: int) -> bytes:
-        if start < 0 or size < 0 or start + size > len(self.data):
-            raise OutsideSubset(f"{size} bytes at {start} lie outside the file")
+        """Return the bytes of one structure; no other one may have any of them."""
+        end = start + size
+        if end > len(self.data):
+            _damaged(f"{size} bytes at {start} lie outside of the file")
+        if size:
+            at = bisect(self.spans, (start, end))
+            before = self.spans[at - 1][1] if at else 0
+            after = self.spans[at][0] if at < len(self.spans) else len(self.data)
+            if start < before or end > after:
+                _damaged(f"{size} bytes at {start} overlap another structure")
+            self.spans.insert(at, (start, end))
+        return self.data[start:end]
+
+    def peek(self, start: int, size: int) -> bytes:
+        """Return up to so many bytes, which :meth:`take` is asked for next."""
+        if start >= len(self.data):
+            _damaged(f"an object header at {start} lies outside of the file")
         return self.data[start : start + size]
+
+    def check_rest(self) -> None:
+        """Refuse bytes that belong to no structure and are not 0."""
+        edges = [(0, 0), *self.spans, (len(self.data), len(self.data))]
+        for (_, end), (start, _) in pairwise(edges):
+            if self.data.count(0, end, start) != start - end:
+                _damaged(f"bytes {end} to {start} belong to nothing, and are not 0")
 
 
 class _Cursor:
@@ -75,6 +123,10 @@ class _Cursor:
             raise OutsideSubset(f"field value {value}, expected {allowed}")
         return value
 
+    def end(self) -> None:
+        if self.at != len(self.data):
+            raise OutsideSubset("bytes follow the last field of a structure")
+
 
 def read_compact(data: bytes) -> RawObjects:
     """Read every object of a manifest in compact form.
@@ -92,24 +144,41 @@ def read_compact(data: bytes) -> RawObjects:
     Raises
     ------
     OutsideSubset
-        If the file is anything else than sound and compact.
+        If the file uses anything else of HDF5.
+    FormatError
+        If it holds what table D-2 never allows.
     """
     reader = _Reader(data)
-    cursor = _Cursor(reader.take(0, 48))
-    if cursor.take(8) != _SIGNATURE:
-        raise OutsideSubset("no HDF5 signature")
-    cursor.expect(1, 2, 3)
+    root = _superblock(reader)
+    _read_object(reader, root, "", depth=0)
+    reader.check_rest()
+    return reader.objects
+
+
+def _superblock(reader: _Reader) -> int:
+    """Return the address of the root group."""
+    head = reader.data[:12]
+    if len(head) < 12 or head[:8] != _SIGNATURE:
+        _damaged("it does not begin with the signature of HDF5")
+    if head[8] > 3:
+        _damaged(f"superblock of version {head[8]}")
+    if head[8] < 2:
+        raise OutsideSubset(f"superblock of version {head[8]}")
+    if head[9] not in _OFFSET_SIZES:
+        _damaged(f"addresses of {head[9]} bytes")
+    block = reader.take(0, 12 + 4 * head[9] + 4)
+    if int.from_bytes(block[-4:], "little") != lookup3(block[:-4]):
+        _damaged("checksum of the superblock")
+    cursor = _Cursor(block[9:])
     cursor.expect(1, 8)
     cursor.expect(1, 8)
-    cursor.uint(1)
+    cursor.expect(1, 0)
     cursor.expect(8, 0)
     cursor.expect(8, _UNDEFINED)
-    cursor.expect(8, len(data))
-    root = cursor.uint(8)
-    if cursor.uint(4) != lookup3(data[:44]):
-        raise OutsideSubset("superblock checksum")
-    _read_object(reader, root, "", depth=0)
-    return reader.objects
+    end = cursor.uint(8)
+    if end != len(reader.data):
+        _damaged(f"it ends at byte {end}, the file has {len(reader.data)}")
+    return cursor.uint(8)
 
 
 def _count(reader: _Reader) -> None:
@@ -120,63 +189,86 @@ def _count(reader: _Reader) -> None:
 
 
 def _store(reader: _Reader, path: str, value: np.ndarray[Any, Any]) -> None:
-    if path in reader.objects:
-        raise OutsideSubset(f"{path} occurs twice")
     _count(reader)
     reader.objects[path] = value
 
 
 def _read_object(reader: _Reader, address: int, path: str, depth: int) -> None:
-    if address in reader.seen or depth > 4:
-        raise OutsideSubset(f"object at {address} is linked twice, or too deep")
+    if address in reader.seen:
+        raise refuse("manifest/link", pointer=path or "/", kind="second or cyclic hard")
+    if depth > _MAX_DEPTH:
+        raise OutsideSubset(f"a path of more than {_MAX_DEPTH} names")
     reader.seen.add(address)
     messages = _messages(reader, address)
+    _read_attributes(reader, messages, path)
+    bodies: dict[int, list[bytes]] = {}
+    for message in messages:
+        bodies.setdefault(message.kind, []).append(message.body)
+    counts = tuple(len(bodies.get(kind, ())) for kind in (0x01, 0x03, 0x08, 0x02))
+    links = [_link(body, path) for body in bodies.get(0x06, ())]
+    if counts == (1, 1, 1, 0) and not links and path:
+        space, kind, layout = (bodies[number][0] for number in (0x01, 0x03, 0x08))
+        _store(reader, path, _dataset(reader, space, kind, layout, path))
+        return
+    if counts != (0, 0, 0, 1):
+        raise OutsideSubset("an object is neither a group nor a dataset")
+    _count(reader)
+    if len({name for name, _ in links}) < len(links):
+        _damaged(f"two links of {path or '/'} have the same name")
+    for name, target in links:
+        _read_object(reader, target, f"{path}/{name}", depth + 1)
+
+
+def _read_attributes(reader: _Reader, messages: list[_Message], path: str) -> None:
     for message in messages:
         if message.kind == 0x0C:
-            name, value = _attribute(message.body)
+            name, value = _attribute(message.body, path or "/")
+            if f"{path or '/'}@{name}" in reader.objects:
+                _damaged(f"two attributes of {path or '/'} have the same name")
             _store(reader, f"{path or '/'}@{name}", value)
-    by_kind = {m.kind: m.body for m in messages}
-    if 0x08 in by_kind:
-        if not {0x01, 0x03} <= by_kind.keys():
-            raise OutsideSubset("dataset without type or space")
-        _store(reader, path, _dataset(reader, by_kind))
-        return
-    _count(reader)
-    for message in messages:
-        if message.kind == 0x06:
-            name, target = _link(message.body)
-            _read_object(reader, target, f"{path}/{name}", depth + 1)
 
 
 def _messages(reader: _Reader, address: int) -> list[_Message]:
     """Parse an object header of version 2, its continuations included."""
-    prefix = _Cursor(reader.take(address, min(36, len(reader.data) - address)))
-    if prefix.take(4) != b"OHDR":
-        raise OutsideSubset("no version 2 object header")
-    prefix.expect(1, 2)
+    prefix = _Cursor(reader.peek(address, 36))
+    if prefix.data[:4] != b"OHDR":
+        if prefix.data[:1] == b"\1":
+            raise OutsideSubset("an object header of version 1")
+        _damaged(f"there is no object header at {address}")
+    prefix.take(4)
+    if prefix.uint(1) != 2:
+        _damaged("version of an object header")
     flags = prefix.uint(1)
+    if flags & 0xC0:
+        _damaged("flags of an object header that HDF5 does not have")
     prefix.take(16 if flags & _HEADER_FLAG_TIMES else 0)
     prefix.take(4 if flags & _HEADER_FLAG_PHASE else 0)
     size = prefix.uint(1 << (flags & 3))
-    block = reader.take(address, prefix.at + size + 4)
-    chunks = [(block, prefix.at)]
-    continued: set[int] = set()
+    chunks = [(_summed(reader.take(address, prefix.at + size + 4)), prefix.at)]
+    if flags & _HEADER_FLAG_INDEXED:
+        raise OutsideSubset("indexed attributes")
     messages: list[_Message] = []
     for block, start in chunks:  # grows while continuations are found
-        if len(chunks) > MAX_OBJECTS or lookup3(block[:-4]) != int.from_bytes(block[-4:], "little"):
-            raise OutsideSubset("object header checksum")
-        for message in _split(block[start:-4], ordered=bool(flags & _HEADER_FLAG_ORDER)):
-            if message.kind == 0x10:
-                where = _Cursor(message.body)
-                where_to = where.uint(8)
-                more = reader.take(where_to, where.uint(8))
-                if where_to in continued or more[:4] != b"OCHK":
-                    raise OutsideSubset("no continuation block")
-                continued.add(where_to)
-                chunks.append((more, 4))
-            else:
+        for message in _split(block[start:], ordered=bool(flags & _HEADER_FLAG_ORDER)):
+            if message.kind != 0x10:
                 messages.append(message)
+                continue
+            where = _Cursor(message.body)
+            more = reader.take(where.uint(8), where.uint(8))
+            where.end()
+            if more[:4] != b"OCHK" or len(more) < 8:
+                _damaged("a continuation leads to no block")
+            if len(chunks) >= _MAX_BLOCKS:
+                raise OutsideSubset(f"an object header of more than {_MAX_BLOCKS} blocks")
+            chunks.append((_summed(more), 4))
     return messages
+
+
+def _summed(block: bytes) -> bytes:
+    """Return a block without its checksum, which is right."""
+    if lookup3(block[:-4]) != int.from_bytes(block[-4:], "little"):
+        _damaged("checksum of an object header")
+    return block[:-4]
 
 
 def _split(block: bytes, *, ordered: bool) -> list[_Message]:
@@ -187,8 +279,8 @@ def _split(block: bytes, *, ordered: bool) -> list[_Message]:
         kind, size, flags = cursor.uint(1), cursor.uint(2), cursor.uint(1)
         cursor.take(head - 4)
         body = cursor.take(size)
-        if flags & 0x02:
-            raise OutsideSubset("shared message")
+        if flags & ~_MESSAGE_FLAGS:
+            raise OutsideSubset(f"flags {flags:#x} of a message")
         _check_kind(kind, body)
         messages.append(_Message(kind, body))
     return messages
@@ -206,50 +298,59 @@ def _check_kind(kind: int, body: bytes) -> None:
         raise OutsideSubset(f"message type {kind:#x}")
 
 
-def _link(body: bytes) -> tuple[str, int]:
+def _link(body: bytes, path: str) -> tuple[str, int]:
     cursor = _Cursor(body)
     cursor.expect(1, 1)
     flags = cursor.uint(1)
+    if flags & 0xE0:
+        _damaged("flags of a link that HDF5 does not have")
     if flags & 0x08:
         cursor.expect(1, 0)  # hard
     cursor.take(8 if flags & 0x04 else 0)
     cursor.take(1 if flags & 0x10 else 0)
-    name = _name(cursor.take(cursor.uint(1 << (flags & 3))))
-    return name, cursor.uint(8)
+    name = _name(cursor.take(cursor.uint(1 << (flags & 3))), path or "/")
+    address = cursor.uint(8)
+    cursor.end()
+    return name, address
 
 
-def _name(raw: bytes) -> str:
+def _name(raw: bytes, place: str) -> str:
+    """Return a name as text; one that no manifest may hold is refused (clause 5.3.2)."""
     try:
         name = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise OutsideSubset("a name is not UTF-8") from error
+    except UnicodeDecodeError:
+        name = ""
     if not name or "/" in name or "@" in name or "\0" in name:
-        raise OutsideSubset("a name is malformed")
+        reason = f"the name {raw!r} of a group, dataset or attribute is not allowed"
+        raise refuse("manifest/value", pointer=place, reason=reason)
     return name
 
 
-def _attribute(body: bytes) -> tuple[str, np.ndarray[Any, Any]]:
+def _attribute(body: bytes, place: str) -> tuple[str, np.ndarray[Any, Any]]:
     cursor = _Cursor(body)
     cursor.expect(1, 3)
     cursor.expect(1, 0)
     sizes = [cursor.uint(2) for _ in range(3)]
     cursor.take(1)
-    name = _name(cursor.take(sizes[0]).rstrip(b"\0"))
+    name = _name(cursor.take(sizes[0]).rstrip(b"\0"), place)
     dtype = _datatype(cursor.take(sizes[1]))
-    shape = _dataspace(cursor.take(sizes[2]))
+    shape = _dataspace(cursor.take(sizes[2]), f"{place}@{name}")
     return name, _array(body[cursor.at :], dtype, shape)
 
 
-def _dataset(reader: _Reader, messages: dict[int, bytes]) -> np.ndarray[Any, Any]:
-    dtype = _datatype(messages[0x03])
-    shape = _dataspace(messages[0x01])
-    cursor = _Cursor(messages[0x08])
+def _dataset(
+    reader: _Reader, space: bytes, kind: bytes, layout: bytes, path: str
+) -> np.ndarray[Any, Any]:
+    dtype = _datatype(kind)
+    shape = _dataspace(space, path)
+    cursor = _Cursor(layout)
     cursor.expect(1, 3, 4)
-    layout = cursor.expect(1, 0, 1)
-    if layout == 0:
-        return _array(cursor.take(cursor.uint(2)), dtype, shape)
-    address, size = cursor.uint(8), cursor.uint(8)
-    data = b"" if address == _UNDEFINED and size == 0 else reader.take(address, size)
+    if cursor.expect(1, 0, 1) == 0:
+        data = cursor.take(cursor.uint(2))
+    else:
+        address, size = cursor.uint(8), cursor.uint(8)
+        data = b"" if address == _UNDEFINED and size == 0 else reader.take(address, size)
+    cursor.end()
     return _array(data, dtype, shape)
 
 
@@ -257,38 +358,45 @@ def _array(data: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndar
     count = 1
     for dim in shape:
         count *= dim
-    if count * dtype.itemsize > len(data):
-        raise OutsideSubset("an array is larger than its data")
+    if count * dtype.itemsize != len(data):
+        _damaged(f"an array of {count * dtype.itemsize} bytes has data of {len(data)}")
     return np.frombuffer(data, dtype, count).reshape(shape).copy()
 
 
-def _dataspace(body: bytes) -> tuple[int, ...]:
+def _dataspace(body: bytes, place: str) -> tuple[int, ...]:
     cursor = _Cursor(body)
     cursor.expect(1, 2)
-    rank, _flags = cursor.uint(1), cursor.uint(1)
-    kind = cursor.expect(1, 0, 1)
-    if rank > 8 or (kind == 0 and rank):
+    rank, largest = cursor.uint(1), cursor.expect(1, 0, 1)
+    kind = cursor.expect(1, 0, 1, _NULL_SPACE)
+    if kind == _NULL_SPACE:
+        raise refuse("manifest/object-shape", pointer=place, actual="null", expected="a value")
+    if rank > _MAX_RANK or (kind == 0 and rank):
         raise OutsideSubset("rank")
-    return tuple(cursor.uint(8) for _ in range(rank))
+    shape = tuple(cursor.uint(8) for _ in range(rank))
+    cursor.take(8 * rank * largest)
+    cursor.end()
+    return shape
 
 
 def _datatype(body: bytes) -> np.dtype[Any]:
     cursor = _Cursor(body)
-    kind = cursor.uint(1)
+    version, kind = divmod(cursor.uint(1), 16)
     bits = cursor.uint(3)
     size = cursor.uint(4)
-    if kind >> 4 not in {1, 2, 3}:
+    if version not in {1, 2, 3}:
         raise OutsideSubset("datatype version")
-    match kind & 0x0F:
-        case 0 if size in {1, 2, 4, 8} and bits & ~0x08 == 0:
-            if (cursor.uint(2), cursor.uint(2)) != (0, 8 * size):
-                raise OutsideSubset("partial integer")
-            return np.dtype(f"<{'i' if bits & 0x08 else 'u'}{size}")
-        case 1 if size == 8 and bits == 0x3F20 and cursor.take(12) == _IEEE_F64:
-            return np.dtype("<f8")
-        case 3 if 0 < size <= 1 << 20 and bits & 0x0F in {0, 1}:
-            return np.dtype(f"S{size}")
-    raise OutsideSubset(f"datatype {kind & 0x0F} of {size} bytes")
+    made: np.dtype[Any] | None = None
+    if kind == 0 and size in {1, 2, 4, 8} and bits & ~0x08 == 0:
+        if (cursor.uint(2), cursor.uint(2)) == (0, 8 * size):
+            made = np.dtype(f"<{'i' if bits & 0x08 else 'u'}{size}")
+    elif kind == 1 and size == 8 and bits == 0x3F20 and cursor.take(12) == _IEEE_F64:
+        made = np.dtype("<f8")
+    elif kind == 3 and 0 < size <= 1 << 20 and bits & 0x0F in {0, 1}:
+        made = np.dtype(f"S{size}")
+    if made is None:
+        raise OutsideSubset(f"datatype {kind} of {size} bytes")
+    cursor.end()
+    return made
 
 
 # bit offset 0, precision 64, exponent at 52 of 11 bits, mantissa at 0 of 52 bits, bias 1023

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import TYPE_CHECKING, Any
 
 import nmc_spec
+from nmc_format.json_object import parse_object
 from nmc_format.manifest import PARAMETER
 from nmc_format.package import segment_name
 
@@ -31,13 +31,14 @@ def json_view(manifest: Manifest) -> dict[str, Any]:
         "model": _model(manifest),
         "timescale": manifest.timescale,
         "frames": [_frame(manifest, t) for t in range(len(manifest))],
+        "colour": _colour(manifest),
         "cameras": _table(manifest, "/cameras"),
         "quality": _table(manifest, "/quality"),
     }
 
 
 def _model(manifest: Manifest) -> dict[str, Any]:
-    parsed = json.loads(manifest.texts["/model@configuration"])
+    parsed = parse_object(manifest.texts["/model@configuration"])
     return {
         "family": manifest.texts["/model@family"],
         "configuration": _finite(parsed),
@@ -78,6 +79,18 @@ def _frame(manifest: Manifest, t: int) -> dict[str, Any]:
         "seconds": frame.seconds,
         "requires_grad": None if flags is None else list(flags),
         "exclude_layers": None if frame.exclude_layers is None else list(frame.exclude_layers),
+        "source_name": frame.source_name or None,
+        "extras": _finite(frame.extras) or None,
+    }
+
+
+def _colour(manifest: Manifest) -> dict[str, Any] | None:
+    columns = manifest.columns
+    if "/training/colour" not in columns:
+        return None
+    return {
+        "view": _values(columns["/training/colour_view"], "str"),
+        "affine": _values(columns["/training/colour"], "f8"),
     }
 
 

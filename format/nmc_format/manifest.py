@@ -15,6 +15,7 @@ import nmc_spec
 from nmc_format.digest import framed
 from nmc_format.dtypes import DTYPES, Dtype, byte_size
 from nmc_format.issues import Finding, finding
+from nmc_format.json_object import parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -92,6 +93,10 @@ class FrameRecord:
         One for each row of the tensor table; False for buffers. None where it was not recorded.
     exclude_layers : tuple of int or None
         Indices of the frozen layers. None where it was not recorded.
+    source_name : str
+        Name of the file that it came from; empty where it was not recorded.
+    extras_text : str
+        What else the source said of it, as JSON; empty where nothing was recorded.
     """
 
     index: int
@@ -106,6 +111,13 @@ class FrameRecord:
     seconds: float | None = None
     requires_grad: tuple[bool, ...] | None = None
     exclude_layers: tuple[int, ...] | None = None
+    source_name: str = ""
+    extras_text: str = ""
+
+    @property
+    def extras(self) -> dict[str, Any]:
+        """What else the source said of the frame, such as an epoch; empty where nothing."""
+        return parse_object(self.extras_text) if self.extras_text else {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +172,13 @@ class Manifest:
             seconds=self._known("/training/seconds", index),
             requires_grad=self.requires_grad(index),
             exclude_layers=self.exclude_layers(index),
+            source_name=self._text("/frames/source_name", index),
+            extras_text=self._text("/frames/extras", index),
         )
+
+    def _text(self, path: str, index: int) -> str:
+        column = self.columns.get(path)
+        return "" if column is None else column[index].decode("utf-8")
 
     def _known(self, path: str, index: int) -> Any:
         column = self.columns.get(path)
@@ -270,6 +288,7 @@ def _common_sizes(objects: RawObjects) -> dict[str, int]:
 _TOGETHER = (
     {"/training/requires_grad", "/training/requires_grad_known"},
     {"/training/exclude_layers", "/training/exclude_layers_count"},
+    {"/training/colour_view", "/training/colour"},
     {
         "/cameras/name",
         "/cameras/size",
@@ -285,7 +304,7 @@ _TOGETHER = (
 def _half_there(path: str, objects: RawObjects) -> bool:
     """Whether other objects of the same record are there, so that this one has to be."""
     if path == "/quality/view":
-        return any(p.startswith("/quality/") for p in objects)
+        return any(p.startswith("/quality/") for p in objects.keys() & nmc_spec.manifest_layout())
     return any(path in together and together & set(objects) for together in _TOGETHER)
 
 

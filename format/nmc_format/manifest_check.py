@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,7 +10,9 @@ import nmc_spec
 from nmc_format.camera_check import camera_findings
 from nmc_format.dtypes import DTYPES
 from nmc_format.issues import Finding, finding
+from nmc_format.json_object import object_fault
 from nmc_format.manifest import BUFFER, DELTA_FRAME, NO_LAYER, Manifest, first_index, row_bytes
+from nmc_format.source_check import source_findings
 from nmc_format.training_check import training_findings
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ RESERVED_NAME = "__metadata__"
 
 MAX_CONFIGURATION = 2**24
 """Characters of a model configuration; as objects of a program they take twenty times as much."""
-
-MAX_NESTING = 100
-"""Arrays and objects within each other in a model configuration; more would exhaust a parser."""
 
 SEGMENT_SLACK = 65_536
 """Bytes a segment may have beyond 65/64 of its state, without its rows (clause 10.2)."""
@@ -76,6 +74,7 @@ def value_findings(manifest: Manifest, objects: RawObjects) -> Iterator[Finding]
     yield from _root_findings(manifest)
     yield from _tensor_findings(manifest, objects)
     yield from _frame_findings(manifest)
+    yield from source_findings(manifest)
     yield from _level_findings(manifest)
     yield from training_findings(manifest)
     yield from camera_findings(objects)
@@ -103,23 +102,7 @@ def configuration_fault(text: str) -> str:
     """Say why a text is no model configuration (clause 5.4.2); empty where it is one."""
     if len(text) > MAX_CONFIGURATION:
         return f"it has {len(text)} characters, more than {MAX_CONFIGURATION}"
-
-    def refuse_constant(name: str) -> None:
-        raise ValueError(f"{name} is no JSON")
-
-    try:
-        value = json.loads(text, parse_constant=refuse_constant)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        return "it is no JSON object"
-    level: list[Any] = [value]
-    for _ in range(MAX_NESTING):
-        level = [v for node in level for v in (node.values() if isinstance(node, dict) else node)]
-        level = [v for v in level if isinstance(v, dict | list)]
-        if not level:
-            return ""
-    return f"its values are nested more than {MAX_NESTING} deep"
+    return object_fault(text)
 
 
 def _tensor_findings(manifest: Manifest, objects: RawObjects) -> Iterator[Finding]:

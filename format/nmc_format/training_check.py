@@ -29,6 +29,7 @@ def training_findings(manifest: Manifest) -> Iterator[Finding]:
     """Yield what is wrong with the training record of a manifest (clauses 5.5 and 9.1 to 9.3)."""
     columns = manifest.columns
     yield from _range_findings(columns)
+    yield from _colour_findings(columns)
     trained_from = columns.get("/training/trained_from")
     if trained_from is not None:
         previous = np.arange(-1, len(trained_from) - 1)
@@ -54,6 +55,16 @@ def training_findings(manifest: Manifest) -> Iterator[Finding]:
         yield from _bitmap_findings(manifest, flags)
     if "/training/exclude_layers_count" in columns:
         yield from _layer_findings(manifest)
+
+
+def _colour_findings(columns: dict[str, np.ndarray[Any, Any]]) -> Iterator[Finding]:
+    views = columns["/training/colour_view"].tolist() if "/training/colour_view" in columns else []
+    first: dict[bytes, int] = {}
+    for k, view in enumerate(views):
+        if first.setdefault(view, k) != k:
+            reason = f"views {first[view]} and {k} have the same name"
+            yield finding("manifest/value", pointer=f"/training/colour_view/{k}", reason=reason)
+            return
 
 
 def _bitmap_findings(manifest: Manifest, flags: np.ndarray[Any, Any]) -> Iterator[Finding]:

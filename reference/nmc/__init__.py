@@ -8,7 +8,7 @@
 ...     last = sequence[-1]
 """
 
-from nmc.records import Cameras, Quality
+from nmc.records import Cameras, Colour, Quality
 from nmc.recovery import recover
 from nmc.recut import concat, extract
 from nmc.sequence import ChainSequence
@@ -23,6 +23,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Cameras",
     "ChainSequence",
+    "Colour",
     "Finding",
     "FormatError",
     "PackedArray",

@@ -8,6 +8,7 @@ import numpy as np
 
 import nmc_spec
 from nmc.journal import FrameEntry, RowEntry
+from nmc.sources import source_columns
 from nmc_format.dtypes import DTYPES
 from nmc_format.issues import FormatError, first_error, refuse
 from nmc_format.manifest import TensorRow, build, manifest_digest, row_bytes, type_findings
@@ -127,6 +128,7 @@ def manifest_objects(
         **tensor_columns(rows),
         **_frame_columns(entries),
         **_training_columns(rows, entries),
+        **source_columns(entries),
     }
     for record in records:
         objects |= record

@@ -20,6 +20,7 @@ import nmc_spec
 from nmc_format.dtypes import DTYPES
 from nmc_format.manifest import BUFFER, NO_LAYER, PARAMETER
 from nmc_format.manifest_check import MAX_RANK, configuration_fault
+from nmc_format.source_check import extras_fault, source_name_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,6 +65,9 @@ class FrameEntry:
     requires_grad: tuple[int, ...] | None
     exclude_layers: tuple[int, ...] | None
     rows: tuple[RowEntry, ...]
+    source_name: str = ""
+    extras: str = ""
+    colour: tuple[tuple[str, tuple[float, ...]], ...] | None = None
 
 
 @dataclass
@@ -108,6 +112,18 @@ def _flag(value: Any) -> bool:
     return isinstance(value, bool)
 
 
+def _colour(value: Any) -> bool:
+    """Whether a value is a view's name and the twelve finite numbers of its affine map."""
+    if not isinstance(value, list) or len(value) != 2 or not _text(value[0]):
+        return False
+    numbers = value[1]
+    return (
+        isinstance(numbers, list)
+        and len(numbers) == 12
+        and all(type(number) is float and math.isfinite(number) for number in numbers)
+    )
+
+
 _SETTINGS: dict[str, Callable[[Any], bool]] = {
     "profile": lambda value: isinstance(value, str) and value in nmc_spec.profiles(),
     "entropy": _text,
@@ -142,6 +158,9 @@ _FRAME: dict[str, Callable[[Any], bool]] = {
     "requires_grad": _or_none(_list_of(_integer(0, 2))),
     "exclude_layers": _or_none(_list_of(_integer(0, 2**31))),
     "rows": _list_of(lambda value: _fits(value, _ROW)),
+    "source_name": lambda value: _text(value) and not source_name_fault(value),
+    "extras": lambda value: _text(value) and not (value and extras_fault(value)),
+    "colour": _or_none(_list_of(_colour)),
 }
 
 
@@ -202,7 +221,12 @@ def frame(line: dict[str, Any], before: Sequence[FrameEntry], rows: Rows) -> Fra
         name: None if line[name] is None else tuple(line[name])
         for name in ("requires_grad", "exclude_layers")
     }
-    return FrameEntry(**{**line, **lists, "rows": new})
+    colour = line["colour"]
+    if colour is not None:
+        colour = tuple((view, tuple(numbers)) for view, numbers in colour)
+        if len({view for view, _ in colour}) < len(colour):
+            raise Unsound
+    return FrameEntry(**{**line, **lists, "rows": new, "colour": colour})
 
 
 def record_fields(name: str, objects: RawObjects) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a manifest says of cameras and of quality (clauses 5.6 and 5.7)."""
+"""What a manifest says of colour, of cameras and of quality (clauses 5.5 to 5.7)."""
 
 from __future__ import annotations
 
@@ -89,6 +89,36 @@ class Quality:
         """Return the objects of the manifest."""
         columns = {f"/quality/{n}": np.asarray(v, "<f8") for n, v in self.metrics.items()}
         return {"/quality/view": text_array(list(self.views)), **columns}
+
+
+@dataclass(frozen=True, eq=False)
+class Colour:
+    """Exposure and white balance of the training views (clause 5.5).
+
+    Attributes
+    ----------
+    views : sequence of str
+        Names of the P training views.
+    affine : numpy.ndarray of float64, shape (N, P, 3, 4)
+        From rendered colour to that of the picture: ``picture = A @ rgb + b``, in linear display
+        values; the identity where nothing was recorded.
+    """
+
+    views: Sequence[str]
+    affine: Floats
+
+    def frame(self, index: int) -> dict[str, Floats]:
+        """Return the maps of one frame, view → array of shape (3, 4)."""
+        return dict(zip(self.views, self.affine[index], strict=True))
+
+
+def colour_of(manifest: Manifest) -> Colour | None:
+    """Return the colour record of a manifest, or None."""
+    columns = manifest.columns
+    if "/training/colour" not in columns:
+        return None
+    views = [view.decode("utf-8") for view in columns["/training/colour_view"].tolist()]
+    return Colour(views, columns["/training/colour"])
 
 
 def cameras_of(manifest: Manifest) -> Cameras | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nmc.records import Quality, cameras_of, quality_of
 from nmc.sequence import ChainSequence, open_sequence
@@ -13,7 +13,7 @@ from nmc_format.package import segment_name
 from nmc_format.segment import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from nmc.encoder import Effort
@@ -144,7 +144,14 @@ def _join(
             lineage = follows and frame.trained_from is not None
             time = clock.time(sequence, frame)
             if (frame.coding == "key" or (follows and copied == i - 1)) and _fits(writer, table):
-                writer.append_coded(segment, frame, table, lineage=lineage, presentation_time=time)
+                writer.append_coded(
+                    segment,
+                    frame,
+                    table,
+                    lineage=lineage,
+                    presentation_time=time,
+                    colour=_colour(sequence, t),
+                )
                 copied = i
             else:
                 _append_decoded(writer, sequence, frame, lineage=lineage, time=time)
@@ -223,7 +230,15 @@ def _append_decoded(
         iterations=frame.iterations,
         seconds=frame.seconds,
         trained_from_previous=lineage,
+        source_name=frame.source_name,
+        extras=frame.extras_text,
+        colour=_colour(sequence, frame.index),
     )
+
+
+def _colour(sequence: ChainSequence, t: int) -> Mapping[str, Any] | None:
+    record = sequence.colour
+    return None if record is None else record.frame(t)
 
 
 def _copy_records(writer: Writer, pieces: Sequence[tuple[ChainSequence, int]]) -> None:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
 from nmc.arithmetic import History
 from nmc.decoder import check_links, check_segment, check_state, decode_frame
+from nmc.records import Colour, colour_of
 from nmc.state import EMPTY_STATE, State, arrays_of
 from nmc_format.issues import Finding, FormatError, finding, first_error
+from nmc_format.json_object import parse_object
 from nmc_format.manifest_file import parse_manifest
 from nmc_format.package import open_package, segment_name
 from nmc_format.segment import parse
@@ -139,9 +141,12 @@ class ChainSequence(Sequence[Arrays]):
     @property
     def configuration(self) -> Any:
         """Configuration of the model, as JSON says it."""
-        import json
+        return parse_object(self.manifest.texts["/model@configuration"])
 
-        return json.loads(self.manifest.texts["/model@configuration"])
+    @property
+    def colour(self) -> Colour | None:
+        """Exposure and white balance of the training views; None where nothing was recorded."""
+        return colour_of(self.manifest)
 
     def __len__(self) -> int:
         return len(self.manifest)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from nmc import assemble, journal, options, unfinished
+from nmc import assemble, journal, options, sources, unfinished
 from nmc.finish import abandon, finish
 from nmc.freezing import Freezing, check_frozen, declared, detected
 from nmc.host import host_errors
@@ -127,6 +127,7 @@ class Writer:
         self._key_frames = frozenset(key_frames)
         self._detect_frozen = detect_frozen
         self._directory = directory
+        self._room = sources.Room()
         self._table = TensorTable(layers or {}, buffers)
         self._reference = Reference(self._entropy, effort)
         self._closed = False
@@ -163,6 +164,7 @@ class Writer:
         self._settings["replaces"] = content.settings["replaces"]
         content.settings = self._settings
         self._made = made
+        self._room.add(content.entries)
         self._table.extend(part.rows)
         self._reference.resume(part.state, part.history)
         made.expect(len(content.entries))
@@ -206,6 +208,9 @@ class Writer:
         iterations: int | None = None,
         seconds: float | None = None,
         trained_from_previous: bool = True,
+        source_name: str | None = None,
+        extras: Mapping[str, Any] | str | None = None,
+        colour: Mapping[str, Any] | None = None,
     ) -> int:
         """Code one frame and put it on disk.
 
@@ -226,6 +231,12 @@ class Writer:
             Training effort, where known.
         trained_from_previous : bool
             Whether training began from the weights of the frame before (lineage, clause 9.1).
+        source_name : str or None
+            Name of the file that the state came from, without folders (clause 5.4.5).
+        extras : JSON object, its text, or None
+            What else its source said, such as ``{"epoch": 10}``; at most 65,536 bytes of JSON.
+        colour : mapping of str to array of shape (3, 4), or None
+            Affine map from rendered colour to that of the picture, by training view (clause 5.5).
 
         Returns
         -------
@@ -247,6 +258,7 @@ class Writer:
         if iterations is not None and not 0 <= iterations < 2**63:
             reason = f"iterations is {iterations}; it is a count"
             raise refuse("manifest/value", pointer=f"/frames/{t}/iterations", reason=reason)
+        kept = self._source(t, source_name, extras, colour)
         known_rows = len(self._table)
         lineage = t - 1 if t and trained_from_previous else -1
         try:
@@ -266,6 +278,7 @@ class Writer:
                 requires_grad=None if freezing is None else tuple(map(int, freezing.requires_grad)),
                 exclude_layers=None if freezing is None else freezing.exclude_layers,
                 rows=tuple(map(assemble.row_entry, self._table.rows[known_rows:])),
+                **kept,
             )
             self._enter(entry)
         except BaseException:
@@ -282,6 +295,7 @@ class Writer:
         *,
         lineage: bool,
         presentation_time: int | None = None,
+        colour: Mapping[str, Any] | None = None,
     ) -> None:
         """Put a segment of another package on disk as it is (for cutting without coding again).
 
@@ -297,8 +311,11 @@ class Writer:
             Whether the frame that it was trained from is the frame before, here too.
         presentation_time : int or None
             In ticks of the timescale; None goes one tick on.
+        colour : mapping of str to array of shape (3, 4), or None
+            As in :meth:`append`; source name and extras are those of ``record``.
         """
         t = len(self._entries)
+        kept = self._source(t, record.source_name, record.extras_text, colour)
         known_rows = len(self._table)
         flags = record.requires_grad
         try:
@@ -316,6 +333,7 @@ class Writer:
                 requires_grad=None if flags is None else tuple(map(int, flags[: len(rows)])),
                 exclude_layers=record.exclude_layers,
                 rows=tuple(map(assemble.row_entry, self._table.rows[known_rows:])),
+                **kept,
             )
             self._enter(entry)
         except BaseException:
@@ -332,6 +350,7 @@ class Writer:
     def _enter(self, entry: journal.FrameEntry) -> None:
         with host_errors(self.path):
             self._journal.append(entry)
+        self._room.add([entry])
 
     def _forget(self, t: int, known_rows: int) -> None:
         """Make the writer as it was before frame t; one that is in the journal stays there."""
@@ -339,6 +358,19 @@ class Writer:
             self._table.truncate(known_rows)
         else:  # interrupted just after it: what follows begins with a key frame
             self._reference.forget()
+
+    def _source(
+        self,
+        t: int,
+        source_name: str | None,
+        extras: Mapping[str, Any] | str | None,
+        colour: Mapping[str, Any] | None,
+    ) -> dict[str, Any]:
+        """Return what a frame keeps of its source, as fields of its entry in the journal."""
+        name, text = sources.source_name_text(source_name, t), sources.extras_text(extras, t)
+        maps = sources.colour_entry(colour, t)
+        self._room.check(name, text, maps)
+        return {"source_name": name, "extras": text, "colour": maps}
 
     def _time(self, given: int | None) -> int:
         last = self._entries[-1].presentation_time if self._entries else -1
@@ -389,6 +421,29 @@ class Writer:
             return
         with host_errors(self.path):
             self._journal.record(name, objects)
+
+    def set_colour(self, views: Sequence[str], colour: Any) -> None:
+        """Put the colour record into the manifest (clause 5.5), after the last frame.
+
+        Parameters
+        ----------
+        views : sequence of str
+            Names of the P training views, each once.
+        colour : array of float64, shape (N, P, 3, 4)
+            For each of the N frames so far, the affine map from rendered colour to that of the
+            picture; the identity where nothing was recorded.
+
+        Raises
+        ------
+        FormatError
+            If the shape is another one, a name is there twice, or a number is not finite.
+        """
+        if self._closed:
+            raise ValueError("the writer is closed")
+        entries = sources.with_colour(self._entries, views, colour)
+        with host_errors(self.path):
+            self._journal.content.entries = entries
+            self._journal.rewrite()
 
     def close(self) -> None:
         """Write the manifest, read everything back, and put the package in its place.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nmc.arithmetic import adaptive_kernel as kernels
 from nmc.arithmetic import mixing_kernel
 from nmc.arithmetic.history import History, Layout, Model
-from nmc.arithmetic.payload import SPARE, Reader, count_bytes
+from nmc.arithmetic.payload import SPARE, Reader, check_rest, count_bytes
 from nmc.arithmetic.planes import CoderError, Plane, Words, layout_of
 from nmc.arithmetic.range_kernel import EVEN, FULL_SPAN, finish
 
@@ -75,11 +75,17 @@ def decode(
     words16 = reader.words(word_count)
     octets = reader.octets(raw_size)
     low = int(words16[0]) << 16 | int(words16[1])
+    if low >= FULL_SPAN:
+        raise CoderError("the code begins with FFFF FFFF")
     state = np.array([FULL_SPAN, low, 2, 0], np.int64)
     decoded: list[Words] = [np.zeros_like(plane.reference) for plane in planes]
     whole = _walk(False, planes, decoded, history, words16, octets, state, mixing)
     if not whole or state[2] != word_count or (state[3] + 7) // 8 != raw_size:
-        raise CoderError("the code words or raw bits do not end where the planes do")
+        raise CoderError(
+            "the code words or raw bits do not end where the planes do, or a change leaves its "
+            "range or is coded the long way"
+        )
+    check_rest(octets, int(state[3]))
     return decoded
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from nmc.arithmetic.jit import I64, U64, Array, get, inline, kernel, put
 from nmc.arithmetic.mixing_kernel import mix, sign_contexts, size_contexts
 from nmc.arithmetic.range_kernel import EVEN, decide
-from nmc.arithmetic.words import change_of, clip, compare, raw_bits
+from nmc.arithmetic.words import change_of, clip, compare, raw_bits, way_is_right
 
 # Slots of the model, one adaptive probability each (clause 8.5.3).
 ZERO = 0
@@ -20,7 +20,7 @@ FLIP = ZERO + 24 * 32
 LENGTH = FLIP + 256
 SIGN = LENGTH + 256 * 16
 TOP = SIGN + 3 * 3 * 8 * 8
-EXPONENT = TOP + 32 * 4
+EXPONENT = TOP + 32 * 3
 SLOTS = EXPONENT + 4 * 16
 
 FAR = 32  # exponents from the expected one at which a flip says its exponent as it is
@@ -33,7 +33,7 @@ WEIGHT_LIMIT = 1 << 28
 MEAN, RUN, DIRECTION, UP, DRIFT, TURN, WORK = 0, 1, 2, 3, 4, 5, 6
 WORK_ROWS = 7
 
-OK, FULL = 0, 1
+OK, FULL, WRONG_WAY = 0, 1, 2
 
 
 def first_model() -> Array:
@@ -196,7 +196,7 @@ def code_plane(  # noqa: C901, PLR0912, PLR0915
     Returns
     -------
     int
-        OK, or FULL when a stream is at its end.
+        OK, FULL when a stream is at its end, or WRONG_WAY for a change that no encoder makes.
     """
     rows, cols, bits, exponent_bits, mantissa_bits = layout
     size = words.size
@@ -308,8 +308,11 @@ def code_plane(  # noqa: C901, PLR0912, PLR0915
                     stream, coder, near, centre, bounds, model, base, False, net, past
                 )
                 if abs(near - centre) == FAR:
+                    side = near
                     near = I64(raw_bits(encoding, octets, position, U64(value), exponent_bits))
                     position += exponent_bits
+                    if (near < side) if side > centre else (near > side):
+                        return WRONG_WAY
                 if not encoding:
                     value = near
                     word = U64(value) << U64(mantissa_bits)
@@ -340,7 +343,7 @@ def code_plane(  # noqa: C901, PLR0912, PLR0915
                 count = length - 1
                 if not encoding:
                     word = U64(1) << U64(count)
-                base = TOP + (clip(level - 4 * length + 16, 0, 31) << 2)
+                base = TOP + clip(level - 4 * length + 16, 0, 31) * 3
                 node = I64(0)
                 for _top in range(2):
                     if count > 0:
@@ -358,6 +361,10 @@ def code_plane(  # noqa: C901, PLR0912, PLR0915
             if flipped:
                 new = word | (U64(1 - sign) << U64(bits - 1))
             else:
+                if not encoding and not way_is_right(
+                    word, magnitude, magnitude_mask, bits, floating, shrunk
+                ):
+                    return WRONG_WAY
                 moved = (old - word if shrunk else old + word) & magnitude_mask
                 new = moved | (old & ~magnitude_mask)
             put(current, index, new)

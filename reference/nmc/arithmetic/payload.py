@@ -74,6 +74,18 @@ class Reader:
             raise CoderError(f"byte {self._at}: {len(self._data) - self._at} bytes left over")
 
 
+def check_rest(octets: NDArray[np.uint8], position: int) -> None:
+    """Check that the bits left over in the last byte of a field are 0 (clause 8.4.3).
+
+    Raises
+    ------
+    CoderError
+        If one is not.
+    """
+    if position % 8 and int(octets[position // 8]) >> position % 8:
+        raise CoderError("bits left over in the last byte of a field are not 0")
+
+
 class BitWriter:
     """Bits of a table, least significant first (clause 8.6.3)."""
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nmc.arithmetic import static_kernel as kernels
 from nmc.arithmetic import tables
 from nmc.arithmetic.history import History
-from nmc.arithmetic.payload import SPARE, Reader, count_bytes, join
+from nmc.arithmetic.payload import SPARE, Reader, check_rest, count_bytes, join
 from nmc.arithmetic.planes import CoderError, Plane, Words, groups_of, layout_of
 from nmc.arithmetic.words import remember
 
@@ -124,9 +124,13 @@ def _decode_group(reader: Reader, planes: list[Plane], out: list[Words], history
         )
         if position == kernels.EXHAUSTED:
             raise CoderError(f"row {plane.row}: the raw bits end early")
+        if position == kernels.WRONG_WAY:
+            reason = "a change leaves its range or is coded the long way"
+            raise CoderError(f"row {plane.row}: {reason}")
         after = np.empty(plane.count, np.uint16)
         remember(plane.reference, words, layout, after)
         history.changes[plane.row] = after
         at += plane.count
     if (position + 7) // 8 != raw_size:
         raise CoderError(f"{raw_size} bytes of raw bits, {(position + 7) // 8} used")
+    check_rest(octets, position)

@@ -17,6 +17,7 @@ TOTAL_BITS = 12
 TOTAL = 1 << TOTAL_BITS
 FIRST_STATE = 1 << 16
 EXHAUSTED = -1
+WRONG_WAY = -2
 BLOCK = 2048  # words that are looked at twice while they are in the nearest cache
 REACH = 8  # flips that move the exponent by -REACH .. REACH - 1 have tokens of their own
 
@@ -131,6 +132,7 @@ def detokenize(
 ) -> Any:
     """Write every word from its token and raw bits (clause 8.6.5); return the bit position.
 
+    EXHAUSTED where the bits run out, WRONG_WAY for a change that no encoder makes.
     The work goes in blocks: reading bits is a chain, what is made of them is not, and the second
     loop becomes vector instructions.
     """
@@ -141,6 +143,9 @@ def detokenize(
     shift = U64(mantissa_bits)
     lengths = U64(2 * bits)
     escape = U64(2 * bits + 1 + 2 * REACH)
+    highest = (U64(1) << U64(exponent_bits)) - U64(1)
+    half = U64(1) << sign_shift
+    wrong = U64(0)
     for start in range(0, reference.size, block.size):
         end = min(start + block.size, reference.size)
         position = detokenize_raw(tokens[start:end], counts, octets, position, block)
@@ -159,10 +164,18 @@ def detokenize(
             shrunk = U64(0) - (((token + U64(1)) ^ expected) & U64(1))
             moved = (old + (((word | leading) ^ shrunk) - shrunk)) & magnitude_mask
             moved |= old & ~magnitude_mask
-            field = ((old & magnitude_mask) >> shift) + token - lengths - U64(1 + REACH)
+            magnitude = old & magnitude_mask
+            room = magnitude ^ (magnitude_mask & ~shrunk)  # mask - magnitude where it grows
+            room = room if floating else half - (shrunk & U64(1))
+            field = (magnitude >> shift) + token - lengths - U64(1 + REACH)
+            near = (word >> shift) - (magnitude >> shift) + U64(REACH) < U64(2 * REACH)
+            astray = near if token == escape else field > highest
+            wrong |= U64((word | leading) > room if token <= lengths else astray)
             flipped = word | (field << shift if token < escape else U64(0))
             flipped = (flipped & magnitude_mask) | (~old & ~magnitude_mask)
             put(current, index, moved if token <= lengths else flipped)
+        if wrong:
+            return I64(WRONG_WAY)
     return position
 
 

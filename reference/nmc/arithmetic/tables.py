@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nmc.arithmetic.payload import SPARE, BitWriter
+from nmc.arithmetic.payload import SPARE, BitWriter, check_rest
 from nmc.arithmetic.planes import CoderError
 from nmc.arithmetic.static_kernel import CONTEXTS, REACH, TOKENS, TOTAL
 from nmc.arithmetic.table_kernel import MALFORMED, cost, expand, read_tables
@@ -113,6 +113,7 @@ def parse(octets: NDArray[np.uint8], tokens: int) -> Counts:
     read = read_tables(octets, tokens, frequencies)
     if read == MALFORMED or (read + 7) // 8 != octets.size - SPARE:
         raise CoderError("the frequency tables are malformed")
+    check_rest(octets, read)
     return frequencies
 
 

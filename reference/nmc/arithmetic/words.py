@@ -81,6 +81,16 @@ def compare(old: Any, new: Any, bits: Any, magnitude_mask: Any, floating: Any) -
 
 
 @inline
+def way_is_right(
+    word: Any, magnitude: Any, magnitude_mask: Any, bits: Any, floating: Any, shrunk: Any
+) -> Any:
+    """Whether a move stays in its range and is the shorter of two ways (clause 8.4.1)."""
+    if floating:
+        return word <= (magnitude if shrunk else magnitude_mask - magnitude)
+    return word <= (U64(1) << U64(bits - 1)) - U64(shrunk)
+
+
+@inline
 def change_of(
     flipped: Any, length: Any, word: Any, magnitude: Any, exponent: Any, mantissa_bits: Any
 ) -> Any:

@@ -16,6 +16,8 @@ from nmc_tools.commands.options import JsonOption, PackagePath
 from nmc_tools.terminal import out, print_json, printable, size_text
 
 _ROWS_SHOWN = 40
+_TEXT_SHOWN = 60
+_SOURCE_COLUMNS = {"source": "/frames/source_name", "extras": "/frames/extras"}
 
 
 def inspect(
@@ -76,6 +78,9 @@ def _print_summary(sequence: nmc.ChainSequence) -> None:
         ),
     ):
         table.add_row(Text(name, style="bold"), _safe(value))
+    if sequence.colour is not None:
+        views = len(sequence.colour.views)
+        table.add_row(Text("colour", style="bold"), f"of {views} training views, frame by frame")
     out.print(table)
 
 
@@ -89,9 +94,17 @@ def _print_tensors(sequence: nmc.ChainSequence) -> None:
     out.print(table)
 
 
+def _shortened(text: str) -> str:
+    return text if len(text) <= _TEXT_SHOWN else text[: _TEXT_SHOWN - 1] + "…"
+
+
 def _print_frames(sequence: nmc.ChainSequence, shown: int) -> None:
-    table = Table("frame", "coding", "time", "bytes", "ratio", "frozen", "steps", "s", box=None)
+    names = ["frame", "coding", "time", "bytes", "ratio", "frozen", "steps", "s"]
+    columns = sequence.manifest.columns
+    further = [(c, p) for c, p in _SOURCE_COLUMNS.items() if p in columns]
+    table = Table(*names, *(name for name, _ in further), box=None)
     for frame in sequence.frames[:shown]:
+        texts = {"source": frame.source_name, "extras": frame.extras_text}
         frozen = frame.exclude_layers
         table.add_row(
             str(frame.index),
@@ -102,6 +115,7 @@ def _print_frames(sequence: nmc.ChainSequence, shown: int) -> None:
             "-" if frozen is None else ",".join(map(str, frozen)) or "none",
             "-" if frame.iterations is None else str(frame.iterations),
             "-" if frame.seconds is None else f"{frame.seconds:.1f}",
+            *(_safe(_shortened(texts[name]) or "-") for name, _ in further),
         )
     out.print(table)
     if shown < len(sequence):

@@ -6,17 +6,15 @@ function wrong(reason: string, path: string): never {
   return refuse("manifest/cameras", reason, at(path));
 }
 
-function determinant(m: readonly number[]): number {
-  const [a, b, c, , d, e, f, , g, h, i] = m;
-  return a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g);
-}
-
-/** The numerical criterion of clause 5.6.1. */
-function hasInverse(m: readonly number[]): boolean {
+/** The numerical criterion of clause 5.6.1: columns of one length, at right angles. */
+function isSimilarity(m: readonly number[]): boolean {
   const norms = [0, 1, 2].map((k) => Math.hypot(m[k], m[4 + k], m[8 + k]));
   if (!norms.every((norm) => norm >= 1e-100 && norm <= 1e100)) return false;
   const unit = m.map((value, i) => (i % 4 < 3 ? value / norms[i % 4] : value));
-  return Math.abs(determinant(unit)) >= 1e-6;
+  if (!norms.every((norm) => Math.abs(norm - norms[0]) <= 1e-4 * norms[0])) return false;
+  return [[0, 1], [0, 2], [1, 2]].every(([i, j]) => {
+    return Math.abs(unit[i] * unit[j] + unit[4 + i] * unit[4 + j] + unit[8 + i] * unit[8 + j]) <= 1e-4;
+  });
 }
 
 function checkPose(pose: H5Object, camera: number): void {
@@ -63,7 +61,7 @@ export function checkCameras(objects: Objects): void {
   if (name !== "camera-to-world opencv corner") wrong(`convention ${harmless(name)} is unknown`, "/cameras@convention");
   const m = Array.from({ length: 16 }, (_, k) => normalisation.number(k));
   if (m[12] !== 0 || m[13] !== 0 || m[14] !== 0 || m[15] !== 1) wrong("the last row is not 0 0 0 1", "/cameras@normalisation");
-  if (!hasInverse(m)) wrong("the normalisation has no inverse", "/cameras@normalisation");
+  if (!isSimilarity(m)) wrong("the normalisation is no similarity", "/cameras@normalisation");
   const cameras = Number(sizes.dims[0]);
   for (let i = 0; i < cameras; i++) {
     if (sizes.number(2 * i) < 1 || sizes.number(2 * i + 1) < 1) wrong("an image without pixels", `/cameras/${i}/size`);

@@ -1,14 +1,17 @@
-// A reader of the compact form of the manifest (annex D). Whatever it does not know is NotCompact.
+// A reader of the compact form of the manifest (annex D). Whatever it does not know is NotCompact;
+// what table D-2 never allows is refused at once.
 import { type Bytes, compareBytes, equalBytes, safe, text, u16, u32, u64, utf8 } from "./bytes.js";
 import { at, inFile, refuse } from "./errors.js";
 import { lookup3 } from "./lookup3.js";
 import { H5Object, type Kind, manifestFile, manifestLimit, objectLimit, type Objects } from "./objects.js";
 
-/** The file is not in the compact form, or damaged: another reader may try it. */
+/** The file is not in the compact form: another reader may try it. */
 export class NotCompact extends Error {}
 
 const undefinedAddress = 0xffffffffffffffffn;
 const depthLimit = 4;
+const blockLimit = 256;
+const offsetSizes: readonly number[] = [2, 4, 8, 16, 32];
 
 interface Message {
   readonly type: number;
@@ -57,6 +60,11 @@ class Cursor {
     return safe(u64(raw, 0));
   }
 
+  /** Nothing follows. */
+  end(): void {
+    need(this.position === this.bytes.length, "bytes follow the last field of a structure");
+  }
+
   rest(): Bytes {
     return this.take(this.bytes.length - this.position);
   }
@@ -66,26 +74,42 @@ function need(condition: boolean, reason: string): void {
   if (!condition) throw new NotCompact(reason);
 }
 
-function nameOf(raw: Bytes): string {
+/** What table D-2 never allows. */
+function never(condition: boolean, reason: string): void {
+  if (condition) refuse("manifest/unreadable", reason, inFile(manifestFile));
+}
+
+function nameOf(raw: Bytes, owner: string): string {
   const name = text(raw);
-  if (name === null || name === "" || /[/@\0]/.test(name)) throw new NotCompact("a name is not allowed");
+  if (name === null || name === "" || /[/@\0]/.test(name)) return refuse("manifest/value", "a name is not allowed", at(owner));
   return name;
 }
 
-function dataspace(body: Bytes): bigint[] {
+function dataspace(body: Bytes, path: string): bigint[] {
   const c = new Cursor(body);
   need(c.byte() === 2, "version of a dataspace");
   const rank = c.byte();
-  c.byte();
+  const largest = c.byte();
+  need(largest <= 1, "flags of a dataspace");
   const type = c.byte();
+  if (type === 2) refuse("manifest/object-shape", "a dataspace without values", at(path));
   need(rank <= 8 && (type === 1 || (type === 0 && rank === 0)), "a dataspace is not compact");
-  return Array.from({ length: rank }, () => c.u64());
+  const dims = Array.from({ length: rank }, () => c.u64());
+  c.take(8 * rank * largest);
+  c.end();
+  return dims;
 }
 
 const binary64 = Uint8Array.of(0x00, 0x00, 0x40, 0x00, 0x34, 0x0b, 0x00, 0x34, 0xff, 0x03, 0x00, 0x00);
 
 function datatype(body: Bytes): ElementType {
   const c = new Cursor(body);
+  const type = elementType(c);
+  c.end();
+  return type;
+}
+
+function elementType(c: Cursor): ElementType {
   const head = c.byte();
   const version = head >> 4;
   need(version >= 1 && version <= 3, "version of a datatype");
@@ -110,31 +134,57 @@ function datatype(body: Bytes): ElementType {
 export class CompactReader {
   private readonly objects: Objects = new Map();
   private readonly headers = new Set<bigint>();
+  private readonly spans: [number, number][] = [];
   private objectCount = 0;
   private valueBytes = 0;
 
   constructor(private readonly file: Bytes) {}
 
   read(): Objects {
-    need(this.file.length >= 48, "the file is shorter than its superblock");
-    const c = new Cursor(this.file.subarray(0, 48));
-    need(equalBytes(c.take(8), Uint8Array.of(0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a)), "no HDF5 signature");
-    const version = c.byte();
-    need(version === 2 || version === 3, "version of the superblock");
+    const signature = Uint8Array.of(0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a);
+    never(this.file.length < 12 || !equalBytes(this.file.subarray(0, 8), signature), "no HDF5 signature");
+    const version = this.file[8];
+    never(version > 3, "version of the superblock");
+    need(version >= 2, "version of the superblock");
+    never(!offsetSizes.includes(this.file[9]), "size of addresses");
+    const block = this.slice(0n, BigInt(12 + 4 * this.file[9] + 4));
+    never(u32(block, block.length - 4) !== lookup3(block.subarray(0, block.length - 4)), "checksum of the superblock");
+    const c = new Cursor(block.subarray(9));
     need(c.byte() === 8 && c.byte() === 8, "size of offsets or lengths");
-    c.byte();
+    need(c.byte() === 0, "flags of the superblock");
     need(c.u64() === 0n, "base address");
     need(c.u64() === undefinedAddress, "superblock extension");
-    need(c.u64() === BigInt(this.file.length), "end of file");
-    const root = c.u64();
-    need(c.u32() === lookup3(this.file.subarray(0, 44)), "checksum of the superblock");
-    this.walk(root, "", 0);
+    never(c.u64() !== BigInt(this.file.length), "the file does not end where it says");
+    this.walk(c.u64(), "", 0);
+    this.checkRest();
     return this.objects;
   }
 
+  /** The bytes of one structure; no other structure may have any of them. */
   private slice(address: bigint, length: bigint): Bytes {
-    need(address + length <= BigInt(this.file.length), "a structure lies outside of the file");
-    return this.file.subarray(Number(address), Number(address + length));
+    never(address + length > BigInt(this.file.length), "a structure lies outside of the file");
+    const [start, end] = [Number(address), Number(address + length)];
+    if (end > start) {
+      let [low, high] = [0, this.spans.length];
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (this.spans[middle][0] < start) low = middle + 1;
+        else high = middle;
+      }
+      const overlaps = (low > 0 && this.spans[low - 1][1] > start) || (low < this.spans.length && this.spans[low][0] < end);
+      never(overlaps, "two structures overlap");
+      this.spans.splice(low, 0, [start, end]);
+    }
+    return this.file.subarray(start, end);
+  }
+
+  /** Bytes that belong to no structure are 0. */
+  private checkRest(): void {
+    let at = 0;
+    for (const [start, end] of [...this.spans, [this.file.length, this.file.length]]) {
+      for (; at < start; at++) never(this.file[at] !== 0, "bytes that belong to nothing are not 0");
+      at = end;
+    }
   }
 
   private count(): void {
@@ -160,18 +210,19 @@ export class CompactReader {
       if (m.type === 0x0c) this.attribute(m.body, path === "" ? "/" : path);
       if (m.type === 0x02 || m.type === 0x15) this.info(m.body, m.type === 0x02 ? 8 : 2);
     }
+    const infos = messages.filter((m) => m.type === 0x02);
     if (layout.length > 0) {
       need(layout.length === 1 && spaces.length === 1 && types.length === 1, "messages of a dataset");
-      need(links.length === 0 && path !== "", "a dataset with links");
+      need(links.length === 0 && infos.length === 0 && path !== "", "a dataset with links");
       this.dataset(path, layout[0].body, spaces[0].body, types[0].body);
       return;
     }
-    need(spaces.length === 0 && types.length === 0, "neither a group nor a dataset");
+    need(spaces.length === 0 && types.length === 0 && infos.length === 1, "neither a group nor a dataset");
     const names = new Set<string>();
     const children: [Bytes, string, bigint][] = [];
     for (const m of links) {
       const [name, child] = this.link(m.body, path);
-      need(!names.has(name), "a link name occurs twice");
+      never(names.has(name), "two links of a group have the same name");
       names.add(name);
       children.push([utf8(name), name, child]);
     }
@@ -180,21 +231,28 @@ export class CompactReader {
   }
 
   private messages(address: bigint): Message[] {
-    const available = BigInt(this.file.length) - address;
-    need(available > 0n, "an object header lies outside of the file");
-    const all = this.slice(address, available);
-    const c = new Cursor(all);
-    need(equalBytes(c.take(4), utf8("OHDR")) && c.byte() === 2, "an object header is not of version 2");
+    never(address >= BigInt(this.file.length), "an object header lies outside of the file");
+    const c = new Cursor(this.file.subarray(Number(address)));
+    if (!equalBytes(this.file.subarray(Number(address), Number(address) + 4), utf8("OHDR"))) {
+      need(this.file[Number(address)] !== 1, "an object header of version 1");
+      never(true, "there is no object header");
+    }
+    c.take(4);
+    never(c.byte() !== 2, "version of an object header");
     const flags = c.byte();
+    never((flags & 0xc0) !== 0, "flags of an object header");
     if ((flags & 0x20) !== 0) c.take(16);
     if ((flags & 0x10) !== 0) c.take(4);
     const size = c.uint(1 << (flags & 3));
+    const head = c.position;
+    const whole = this.slice(address, BigInt(head) + BigInt(size) + 4n);
+    const end = whole.length - 4;
+    never(u32(whole, end) !== lookup3(whole.subarray(0, end)), "checksum of an object header");
+    need((flags & 8) === 0, "indexed attributes");
     const ordered = (flags & 4) !== 0;
-    const blocks: Bytes[] = [c.take(size)];
-    const end = c.position;
-    need(c.u32() === lookup3(all.subarray(0, end)), "checksum of an object header");
+    const blocks: Bytes[] = [whole.subarray(head, end)];
+    let count = 1;
     const out: Message[] = [];
-    const seen = new Set<bigint>();
     for (let block = blocks.shift(); block !== undefined; block = blocks.shift()) {
       const head = ordered ? 6 : 4;
       const b = new Cursor(block);
@@ -204,16 +262,15 @@ export class CompactReader {
         const messageFlags = b.byte();
         if (ordered) b.u16();
         const body = b.take(length);
-        need((messageFlags & 2) === 0, "a shared message");
+        need((messageFlags & ~0x45) === 0, "flags of a message");
         if (type === 0x10) {
           const place = new Cursor(body);
-          const start = place.u64();
-          need(!seen.has(start), "a continuation occurs twice");
-          seen.add(start);
-          const next = this.slice(start, place.u64());
-          need(next.length >= 8 && equalBytes(next.subarray(0, 4), utf8("OCHK")), "a continuation has no signature");
+          const next = this.slice(place.u64(), place.u64());
+          place.end();
+          never(next.length < 8 || !equalBytes(next.subarray(0, 4), utf8("OCHK")), "a continuation leads to no block");
+          need(++count <= blockLimit, "an object header has too many blocks");
           const sum = next.length - 4;
-          need(u32(next, sum) === lookup3(next.subarray(0, sum)), "checksum of a continuation");
+          never(u32(next, sum) !== lookup3(next.subarray(0, sum)), "checksum of a continuation");
           blocks.push(next.subarray(4, sum));
         } else if ([0x01, 0x02, 0x03, 0x06, 0x08, 0x0c, 0x15].includes(type)) {
           out.push({ type, body });
@@ -236,15 +293,18 @@ export class CompactReader {
     const c = new Cursor(body);
     need(c.byte() === 1, "version of a link");
     const flags = c.byte();
+    never((flags & 0xe0) !== 0, "flags of a link");
     const type = (flags & 8) !== 0 ? c.byte() : 0;
     if ((flags & 4) !== 0) c.take(8);
     if ((flags & 16) !== 0) c.byte();
-    const name = nameOf(c.take(c.uint(1 << (flags & 3))));
+    const name = nameOf(c.take(c.uint(1 << (flags & 3))), path === "" ? "/" : path);
     if (type === 1 || type === 64) {
       refuse("manifest/link", `${type === 1 ? "soft" : "external"} link`, at(`${path}/${name}`));
     }
     need(type === 0, "type of a link");
-    return [name, c.u64()];
+    const address = c.u64();
+    c.end();
+    return [name, address];
   }
 
   private attribute(body: Bytes, owner: string): void {
@@ -256,9 +316,10 @@ export class CompactReader {
     const raw = c.take(nameSize);
     let end = raw.length;
     while (end > 0 && raw[end - 1] === 0) end -= 1;
-    const name = nameOf(raw.subarray(0, end));
+    const name = nameOf(raw.subarray(0, end), owner);
     const type = datatype(c.take(typeSize));
-    const dims = dataspace(c.take(spaceSize));
+    const dims = dataspace(c.take(spaceSize), `${owner}@${name}`);
+    never(this.objects.has(`${owner}@${name}`), "two attributes of an object have the same name");
     this.add(`${owner}@${name}`, type, dims, c.rest());
   }
 
@@ -277,13 +338,13 @@ export class CompactReader {
     } else {
       throw new NotCompact("class of a data layout");
     }
-    this.add(path, datatype(type), dataspace(space), data);
+    c.end();
+    this.add(path, datatype(type), dataspace(space, path), data);
   }
 
   private add(path: string, type: ElementType, dims: bigint[], data: Bytes): void {
     const size = dims.reduce((n, d) => n * d, BigInt(type.width));
-    need(size <= BigInt(data.length), "data is shorter than its dataspace");
-    need(!this.objects.has(path), "an object occurs twice");
+    never(size !== BigInt(data.length), "data is not as long as its dataspace says");
     this.valueBytes += Number(size);
     if (this.valueBytes > manifestLimit) {
       refuse("manifest/too-large", `the values of the manifest have more than ${manifestLimit} bytes`, inFile(manifestFile));

@@ -38,6 +38,8 @@ export const layout: readonly LayoutEntry[] = [
   entry("/frames/segment_sha256", "u1", ["N", 32], yes),
   entry("/frames/state_bytes", "u8", ["N"], yes),
   entry("/frames/state_digest", "u1", ["N", 32], yes),
+  entry("/frames/source_name", "str", ["N"]),
+  entry("/frames/extras", "str", ["N"]),
   entry("/training/trained_from", "i8", ["N"]),
   entry("/training/iterations", "i8", ["N"]),
   entry("/training/seconds", "f8", ["N"]),
@@ -45,6 +47,8 @@ export const layout: readonly LayoutEntry[] = [
   entry("/training/requires_grad_known", "u1", ["N"]),
   entry("/training/exclude_layers", "i4", ["E"]),
   entry("/training/exclude_layers_count", "i4", ["N"]),
+  entry("/training/colour_view", "str", ["P"]),
+  entry("/training/colour", "f8", ["N", "P", 3, 4]),
   entry("/cameras/name", "str", ["C"]),
   entry("/cameras/size", "u4", ["C", 2]),
   entry("/cameras/intrinsics", "f8", ["C", 4]),
@@ -63,6 +67,7 @@ export const layout: readonly LayoutEntry[] = [
 export const together: readonly (readonly string[])[] = [
   ["/training/requires_grad", "/training/requires_grad_known"],
   ["/training/exclude_layers", "/training/exclude_layers_count"],
+  ["/training/colour_view", "/training/colour"],
   [
     "/cameras/name",
     "/cameras/size",

@@ -16,8 +16,19 @@ export function checkTraining(objects: Objects, frames: number, table: readonly 
     const time = seconds?.number(t) ?? 0;
     if (time < 0 && time !== -1) refuse("manifest/value", "seconds are negative", at(`/frames/${t}/seconds`));
   }
+  checkColour(objects);
   checkBits(objects, frames, table);
   checkLists(objects, frames, table);
+}
+
+function checkColour(objects: Objects): void {
+  const views = objects.get("/training/colour_view");
+  const seen = new Set<string>();
+  for (let k = 0, n = views?.count ?? 0; k < n; k++) {
+    const view = views?.text(k) ?? "";
+    if (seen.has(view)) refuse("manifest/value", "two views have the same name", at(`/training/colour_view/${k}`));
+    seen.add(view);
+  }
 }
 
 function bit(bits: Uint8Array, i: number): boolean {

@@ -2,6 +2,7 @@
 import { dtypes, tensorBytes } from "./dtypes.js";
 import { at, harmless, refuse } from "./errors.js";
 import { checkCameras } from "./cameras.js";
+import { objectFault } from "./json.js";
 import { layout } from "./layout.js";
 import { type Level, profiles } from "./levels.js";
 import type { Row } from "./manifest.js";
@@ -39,27 +40,11 @@ function checkNumbers(objects: Objects): void {
 }
 
 const configurationLimit = 2 ** 24;
-const nestingLimit = 100;
 
 function characters(text: string): number {
   let count = text.length;
   for (let i = 0; i < text.length; i++) if ((text.charCodeAt(i) & 0xfc00) === 0xdc00) count -= 1;
   return count;
-}
-
-/** How deep objects and lists are nested, the outermost one counted. */
-function nesting(json: string): number {
-  let [depth, deepest, quoted] = [0, 0, false];
-  for (let i = 0; i < json.length; i++) {
-    const c = json[i];
-    if (quoted) {
-      if (c === "\\") i += 1;
-      else if (c === '"') quoted = false;
-    } else if (c === '"') quoted = true;
-    else if (c === "{" || c === "[") deepest = Math.max(deepest, ++depth);
-    else if (c === "}" || c === "]") depth -= 1;
-  }
-  return deepest;
 }
 
 function checkRoot(objects: Objects): string {
@@ -75,16 +60,8 @@ function checkRoot(objects: Objects): string {
   if (characters(configuration) > configurationLimit) {
     value(`the configuration has more than ${configurationLimit} characters`, "/model@configuration");
   }
-  if (nesting(configuration) > nestingLimit) value(`the configuration is nested more than ${nestingLimit} deep`, "/model@configuration");
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(configuration);
-  } catch {
-    value("the configuration is no JSON", "/model@configuration");
-  }
-  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
-    value("the configuration is no JSON object", "/model@configuration");
-  }
+  const fault = objectFault(configuration);
+  if (fault !== "") value(`the configuration ${fault}`, "/model@configuration");
   return profile;
 }
 
@@ -173,6 +150,29 @@ function checkFrames(objects: Objects, level: Level, frames: number): void {
   }
 }
 
+const sourceNameLimit = 1024;
+const extrasLimit = 65536;
+const allExtrasLimit = 2 ** 24;
+
+/** Clause 5.4.5. */
+function checkSources(objects: Objects, frames: number): void {
+  const names = objects.get("/frames/source_name");
+  const extras = objects.get("/frames/extras");
+  let sum = 0;
+  for (let t = 0; t < frames; t++) {
+    const name = names?.text(t) ?? "";
+    if (/[/\\]/.test(name) || name === "." || name === ".." || (names?.textBytes(t).length ?? 0) > sourceNameLimit) {
+      value("the source name is no name of a file alone, or too long", `/frames/${t}/source_name`);
+    }
+    const size = extras?.textBytes(t).length ?? 0;
+    sum += size;
+    if (size > extrasLimit) value(`the extras have more than ${extrasLimit} bytes`, `/frames/${t}/extras`);
+    if (sum > allExtrasLimit) value(`all extras together have more than ${allExtrasLimit} bytes`, "/frames/extras");
+    const fault = size === 0 ? "" : objectFault(extras?.text(t) ?? "");
+    if (fault !== "") value(`the text of the extras ${fault}`, `/frames/${t}/extras`);
+  }
+}
+
 function checkSizes(objects: Objects, level: Level, frames: number, table: readonly Row[]): void {
   const lengths = column(objects, "/frames/segment_length");
   const sizes = column(objects, "/frames/state_bytes");
@@ -197,6 +197,7 @@ export function checkValues(objects: Objects, level: Level, frames: number, rows
   if (frames < 1) value("there is no frame", "/frames/coding");
   const table = checkTable(objects, rows, frames);
   checkFrames(objects, level, frames);
+  checkSources(objects, frames);
   checkSizes(objects, level, frames, table);
   checkTraining(objects, frames, table);
   checkCameras(objects);

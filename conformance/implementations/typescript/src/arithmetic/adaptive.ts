@@ -1,5 +1,5 @@
 // The adaptive and mixed variants (clause 8.5).
-import { type Payload, RawBits } from "./bits.js";
+import { malformed, type Payload, RawBits } from "./bits.js";
 import { Decisions } from "./decisions.js";
 import { copyTrend, EXPONENT, firstTrend, FLIP, Layout, LENGTH, Model, TOP, type Trend, ZERO } from "./model.js";
 import type { Plane } from "./plane.js";
@@ -71,7 +71,11 @@ function decodePlane(plane: Plane, model: Model, raw: RawBits): void {
       const centre = clip((model.forecast >> 3) - m - 1, 0, highest);
       const bounds: [number, number] = [Math.max(centre - 32, 0), Math.min(centre + 32, highest)];
       let field = exponentNear(model, centre, bounds, EXPONENT + 16 * ((model.forecast >> 1) & 3));
-      if (Math.abs(field - centre) === 32) field = raw.raw(e);
+      if (Math.abs(field - centre) === 32) {
+        const side = field;
+        field = raw.raw(e);
+        if (side > centre ? field < side : field > side) malformed("an exponent is coded as one far away");
+      }
       size = plane.flip(i, field, raw);
       down = 1 - sign;
     } else {

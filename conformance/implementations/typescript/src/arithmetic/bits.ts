@@ -92,5 +92,8 @@ export class RawBits {
 
   end(): void {
     if (Math.ceil(this.place / 8) !== this.bytes.length) malformed("raw bits are left over");
+    if ((this.place & 7) !== 0 && this.bytes[this.bytes.length - 1] >> (this.place & 7) !== 0) {
+      malformed("bits left over in the last byte are not 0");
+    }
   }
 }

@@ -9,6 +9,7 @@ export class Decisions {
   constructor(private readonly code: Uint16Array) {
     if (code.length < 2) malformed("there are fewer than two code words");
     this.low = code[0] * 65536 + code[1];
+    if (this.low >= this.span) malformed("the code begins with FFFF FFFF");
   }
 
   decode(chance: number): number {

@@ -1,6 +1,6 @@
 // Planes: the words of a tensor before and after, and the changes between them (clauses 8.1 and 8.4).
 import type { DType } from "../dtypes.js";
-import type { RawBits } from "./bits.js";
+import { malformed, type RawBits } from "./bits.js";
 
 /** Clause 8.1.2. */
 export function columnsOf(shape: readonly number[], dtype: DType): number {
@@ -16,6 +16,10 @@ export function columnsOf(shape: readonly number[], dtype: DType): number {
 /** The three bits below bit n − 1 of a. */
 function fraction(a: number, n: number): number {
   return (n >= 4 ? a >>> (n - 4) : a << (4 - n)) & 7;
+}
+
+function need(condition: boolean): void {
+  if (!condition) malformed("a change leaves its range, or is coded the long way");
 }
 
 function bitsOf(a: number): number {
@@ -119,6 +123,9 @@ export class NarrowPlane implements Plane {
     const d = prefix * 2 ** n + raw.raw(n);
     const x = this.old[i];
     const sign = this.e > 0 ? x >>> this.top : 0;
+    const before = (x & this.mask) >>> 0;
+    if (this.e > 0) need(d <= (shrunk === 1 ? before : this.mask - before));
+    else need(d <= 2 ** (this.dtype.word - 1) - shrunk);
     const magnitude = ((shrunk === 1 ? x - d : x + d) & this.mask) >>> 0;
     this.made[i] = sign === 1 ? magnitude + this.mask + 1 : magnitude;
     return this.moveSize(d, this.exponent(i));
@@ -135,11 +142,16 @@ export class NarrowPlane implements Plane {
   }
 
   flipNear(i: number, step: number, raw: RawBits): number {
-    return this.flip(i, ((this.old[i] & this.mask) >>> this.m) + step, raw);
+    const field = ((this.old[i] & this.mask) >>> this.m) + step;
+    need(field >= 0 && field < 2 ** this.e);
+    return this.flip(i, field, raw);
   }
 
   flipWhole(i: number, raw: RawBits): number {
-    return this.turn(i, raw.raw(this.top));
+    const magnitude = raw.raw(this.top);
+    const step = (magnitude >>> this.m) - ((this.old[i] & this.mask) >>> this.m);
+    need(step < -8 || step > 7);
+    return this.turn(i, magnitude);
   }
 
   store(bytes: Uint8Array): void {
@@ -252,6 +264,9 @@ export class WidePlane implements Plane {
   move(i: number, prefix: number, n: number, shrunk: number, raw: RawBits): number {
     const d = (BigInt(prefix) << BigInt(n)) | raw.big(n);
     const x = this.old[i];
+    const before = x & this.mask;
+    if (this.e > 0) need(d <= (shrunk === 1 ? before : this.mask - before));
+    else need(d <= (1n << 63n) - BigInt(shrunk));
     const magnitude = (shrunk === 1 ? x - d : x + d) & this.mask;
     this.made[i] = this.sign(i) === 1 ? magnitude + this.half : magnitude;
     return this.moveSize(d, this.exponent(i));
@@ -267,11 +282,16 @@ export class WidePlane implements Plane {
   }
 
   flipNear(i: number, step: number, raw: RawBits): number {
-    return this.flip(i, Number((this.old[i] & this.mask) >> BigInt(this.m)) + step, raw);
+    const field = Number((this.old[i] & this.mask) >> BigInt(this.m)) + step;
+    need(field >= 0 && field < 2 ** this.e);
+    return this.flip(i, field, raw);
   }
 
   flipWhole(i: number, raw: RawBits): number {
-    return this.turn(i, raw.big(this.top));
+    const magnitude = raw.big(this.top);
+    const step = Number(magnitude >> BigInt(this.m)) - Number((this.old[i] & this.mask) >> BigInt(this.m));
+    need(step < -8 || step > 7);
+    return this.turn(i, magnitude);
   }
 
   store(bytes: Uint8Array): void {

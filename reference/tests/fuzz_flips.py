@@ -1,0 +1,321 @@
+"""Flips bits of sound packages, and demands that ``nmc.check`` refuses every one of them.
+
+Small packages of every profile, coding and effort, in both forms, lose every bit in turn; larger
+ones lose random bytes. A flip goes through the stage of the check that sees it, in this process:
+the ZIP structure and the checksums of members, the manifest, or the SHA-256 of a segment. What a
+stage lets pass is put to the whole check, whose word counts.
+
+Run as ``python reference/tests/fuzz_flips.py -o FOLDER --count N``. It goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import ml_dtypes
+import numpy as np
+
+import nmc
+from nmc.decoder import check_segment
+from nmc_format.issues import FormatError, first_error
+from nmc_format.manifest_file import parse_manifest
+from nmc_format.package import MANIFEST_NAME, open_package, segment_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KINDS = (
+    ("baseline", "none", "fast"),
+    ("main", "none", "fast"),
+    ("main", "zstd", "fast"),
+    ("main", "nmc", "fast"),
+    ("main", "nmc", "strong"),
+    ("main", "nmc", "max"),
+)
+LARGE = 8
+"""Elements of the weights of a large package are so many times those of a small one, squared."""
+
+_SECONDS = 5.0
+
+
+def write_package(path: Path, kind: tuple[str, str, str], scale: int = 1) -> Path:
+    """Write a package that records all that a manifest can hold; the same bytes each time."""
+    profile, entropy, effort = kind
+    rng = np.random.default_rng(7)
+    frames = 3 if scale == 1 else 12
+    options: dict[str, Any] = {"directory": path.suffix == "", "layers": {"a": 0, "b": 1}}
+    with nmc.Writer(
+        path, profile=profile, entropy=entropy, effort=effort, overwrite=True, **options
+    ) as writer:
+        weight = rng.normal(size=(5 * scale, 7 * scale)).astype("f4")
+        half = rng.normal(size=5 * scale).astype(ml_dtypes.bfloat16)
+        for t in range(frames):
+            state = {"a": weight, "b": half, "c": np.arange(3, dtype="i8"), "d": np.array(t, "u1")}
+            writer.append(
+                state,
+                exclude_layers=[],
+                iterations=10,
+                seconds=0.5,
+                source_name=f"epoch_{t}.pth",
+                extras={"epoch": t},
+                colour={"left": np.eye(3, 4) * (1 + t)},
+            )
+            weight = weight + (rng.normal(size=weight.shape) / 999).astype("f4")
+            half = (half.astype("f4") * 1.01).astype(ml_dtypes.bfloat16)
+        writer.set_cameras(
+            nmc.Cameras(
+                ["left"],
+                np.full((1, 2), 64),
+                np.ones((1, 4)),
+                np.eye(3, 4)[None],
+                np.eye(4),
+                ["opencv"],
+                np.zeros((1, 5)),
+            )
+        )
+        writer.set_quality(nmc.Quality(["left"], {"psnr": np.full((frames, 1), 30.0)}))
+    return path
+
+
+class Target(Protocol):
+    """Bytes that can be damaged, and whether that is found."""
+
+    name: str
+    size: int
+
+    def code(self, at: int, mask: int) -> str:
+        """Return the code that refuses the package with a byte changed; empty where none does."""
+
+
+def _whole_check(path: Path) -> str:
+    error = first_error(nmc.check(path).findings)
+    return error.code if error else ""
+
+
+@dataclass
+class FileTarget:
+    """The file form: its structure and the CRC-32 of its members."""
+
+    path: Path
+    name: str = ""
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.name = self.path.name
+        self.data = self.path.read_bytes()
+        self.size = len(self.data)
+
+    def code(self, at: int, mask: int) -> str:
+        """See :class:`Target`."""
+        with self.path.open("r+b", buffering=0) as file:
+            os.pwrite(file.fileno(), bytes([self.data[at] ^ mask]), at)
+            try:
+                return self._staged() or _whole_check(self.path)
+            finally:
+                os.pwrite(file.fileno(), self.data[at : at + 1], at)
+
+    def _staged(self) -> str:
+        try:
+            with open_package(self.path) as package:
+                error = first_error(package.findings(len(self.data)))
+        except FormatError as refused:
+            return refused.finding.code
+        return error.code if error else ""
+
+
+@dataclass
+class ManifestTarget:
+    """The manifest of the directory form, which no checksum covers as a whole."""
+
+    folder: Path
+    name: str = ""
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.name = f"{self.folder.name}/{MANIFEST_NAME}"
+        self.data = (self.folder / MANIFEST_NAME).read_bytes()
+        self.size = len(self.data)
+
+    def code(self, at: int, mask: int) -> str:
+        """See :class:`Target`."""
+        damaged = self.data[:at] + bytes([self.data[at] ^ mask]) + self.data[at + 1 :]
+        error = first_error(parse_manifest(damaged)[1])
+        return error.code if error else _checked_with(self.folder, MANIFEST_NAME, damaged)
+
+
+@dataclass
+class SegmentTarget:
+    """A segment of the directory form: its SHA-256."""
+
+    folder: Path
+    index: int
+    name: str = ""
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        member = segment_name(self.index)
+        self.name = f"{self.folder.name}/{member}"
+        self.data = (self.folder / member).read_bytes()
+        self.size = len(self.data)
+        with nmc.open(self.folder) as sequence:
+            self._frame = sequence.frames[self.index]
+
+    def code(self, at: int, mask: int) -> str:
+        """See :class:`Target`."""
+        damaged = self.data[:at] + bytes([self.data[at] ^ mask]) + self.data[at + 1 :]
+        try:
+            check_segment(self._frame, damaged)
+        except FormatError as refused:
+            return refused.finding.code
+        return _checked_with(self.folder, segment_name(self.index), damaged)
+
+
+def _checked_with(folder: Path, member: str, damaged: bytes) -> str:
+    place = folder / member
+    right = place.read_bytes()
+    try:
+        place.write_bytes(damaged)
+        return _whole_check(folder)
+    finally:
+        place.write_bytes(right)
+
+
+def targets(folder: Path, kinds: tuple[tuple[str, str, str], ...], scale: int = 1) -> list[Target]:
+    """Write packages of some kinds in both forms; return all that can be damaged in them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made: list[Target] = []
+    for kind in kinds:
+        name = "-".join(kind)
+        made.append(FileTarget(write_package(folder / f"{name}.nmc", kind, scale)))
+        directory = write_package(folder / name, kind, scale)
+        made.append(ManifestTarget(directory))
+        with nmc.open(directory) as sequence:
+            frames = len(sequence)
+        made += [SegmentTarget(directory, t) for t in range(frames)]
+    for target in made:
+        assert target.code(0, 0) == "", f"{target.name} is refused as it is"
+    return made
+
+
+def every_flip(small: list[Target], stride: int = 1) -> Iterator[tuple[Target, int, int]]:
+    """Yield every bit of every target, or one in so many."""
+    number = 0
+    for target in small:
+        for bit in range(8 * target.size):
+            if number % stride == 0:
+                yield target, bit // 8, 1 << bit % 8
+            number += 1
+
+
+def sampled_flips(large: list[Target], count: int) -> Iterator[tuple[Target, int, int]]:
+    """Yield changes of single bytes, the same ones each time; longer targets get more."""
+    rng = random.Random(20260101)
+    weights = [target.size for target in large]
+    for _ in range(count):
+        (target,) = rng.choices(large, weights)
+        yield target, rng.randrange(target.size), rng.randrange(1, 256)
+
+
+@dataclass
+class Tally:
+    """What came of the flips so far."""
+
+    done: int = 0
+    codes: Counter[str] = field(default_factory=Counter)
+    unseen: list[str] = field(default_factory=list)
+
+    def add(self, target: Target, at: int, mask: int) -> None:
+        """Try one flip."""
+        code = target.code(at, mask)
+        self.done += 1
+        if code:
+            self.codes[code] += 1
+        else:
+            self.unseen.append(f"{target.name} byte {at} xor {mask:#04x}")
+
+
+def run(flips: Iterator[tuple[Target, int, int]], total: int, note: Path, mark: str) -> Tally:
+    """Try flips, go on where an earlier run of the same mark stopped, and say how far it is."""
+    tally = _noted(note, mark)
+    start, last = time.monotonic(), time.monotonic()
+    before = tally.done
+    for number, (target, at, mask) in enumerate(flips):
+        if number < before:
+            continue
+        tally.add(target, at, mask)
+        if time.monotonic() - last > _SECONDS:
+            last = time.monotonic()
+            _save(note, mark, tally)
+            rate = (tally.done - before) / (last - start)
+            left = (total - tally.done) / max(rate, 1e-9)
+            print(
+                f"{tally.done:,} of {total:,} flips, {len(tally.unseen)} unseen, "
+                f"{rate:.0f}/s, {left / 60:.0f} min left: {target.name}",
+                flush=True,
+            )
+    _save(note, mark, tally)
+    return tally
+
+
+def _noted(note: Path, mark: str) -> Tally:
+    if note.is_file():
+        content = json.loads(note.read_text())
+        if content["mark"] == mark:
+            return Tally(content["done"], Counter(content["codes"]), content["unseen"])
+    return Tally()
+
+
+def _save(note: Path, mark: str, tally: Tally) -> None:
+    content = {"mark": mark, "done": tally.done, "codes": tally.codes, "unseen": tally.unseen}
+    fresh = note.with_suffix(".new")
+    fresh.write_text(json.dumps(content))
+    fresh.replace(note)
+
+
+def _mark(made: list[Target], *more: object) -> str:
+    """Return what a run is about: the bytes of all targets, and its options."""
+    digest = hashlib.sha256(repr(more).encode())
+    for target in made:
+        digest.update(target.name.encode() + getattr(target, "data", b""))
+    return digest.hexdigest()
+
+
+def main() -> int:
+    """Run from the command line; 1 where a flip goes unseen."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("-o", "--output", type=Path, default=Path("out/fuzz"))
+    parser.add_argument("--count", type=int, default=1_000_000, help="flips of large packages")
+    parser.add_argument("--stride", type=int, default=1, help="of small ones, one bit in so many")
+    options = parser.parse_args()
+    folder: Path = options.output
+    small = targets(folder / "small", KINDS)
+    large = targets(folder / "large", (KINDS[0], KINDS[2], KINDS[4]), LARGE)
+    bits = -(-8 * sum(target.size for target in small) // options.stride)
+    tallies = {}
+    for name, made, flips, total in (
+        ("exhaustive", small, every_flip(small, options.stride), bits),
+        ("sampled", large, sampled_flips(large, options.count), options.count),
+    ):
+        mark = _mark(made, options.stride if name == "exhaustive" else options.count)
+        tallies[name] = run(flips, total, folder / f"{name}.json", mark)
+    for name, tally in tallies.items():
+        print(f"{name}: {tally.done:,} flips, {len(tally.unseen)} unseen")
+        for code, count in tally.codes.most_common():
+            print(f"  {count:>9,}  {code}")
+        for line in tally.unseen[:20]:
+            print(f"  UNSEEN {line}")
+    return int(any(tally.unseen for tally in tallies.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

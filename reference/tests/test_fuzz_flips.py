@@ -1,0 +1,69 @@
+"""A short run of ``make fuzz``: flipped bits of packages of every kind, in both forms."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import fuzz_flips
+import pytest
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> list[fuzz_flips.Target]:
+    return fuzz_flips.targets(tmp_path_factory.mktemp("flips"), fuzz_flips.KINDS)
+
+
+def test_one_bit_in_499_of_every_package_is_missed(small: list[fuzz_flips.Target]) -> None:
+    tally = fuzz_flips.Tally()
+    for flip in fuzz_flips.every_flip(small, 499):
+        tally.add(*flip)
+    assert tally.unseen == []
+    assert len(tally.codes) >= 5
+
+
+def test_every_bit_of_a_superblock_and_of_what_follows_it(small: list[fuzz_flips.Target]) -> None:
+    """The manifest of the directory form has no checksum of its own: each of its bits counts."""
+    target = next(t for t in small if isinstance(t, fuzz_flips.ManifestTarget))
+    tally = fuzz_flips.Tally()
+    for bit in range(8 * 100):
+        tally.add(target, bit // 8, 1 << bit % 8)
+    assert tally.unseen == []
+
+
+def test_sampled_flips_can_be_repeated(small: list[fuzz_flips.Target]) -> None:
+    first = list(fuzz_flips.sampled_flips(small, 20))
+    assert first == list(fuzz_flips.sampled_flips(small, 20))
+
+
+def test_a_run_goes_on_where_it_stopped(
+    small: list[fuzz_flips.Target], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flips():
+        return fuzz_flips.sampled_flips(small, 30)
+
+    whole = fuzz_flips.run(flips(), 30, tmp_path / "a.json", "x")
+    monkeypatch.setattr(fuzz_flips, "_SECONDS", 0.0)
+    stopped = fuzz_flips.sampled_flips(small, 30)
+    fuzz_flips.run((next(stopped) for _ in range(11)), 30, tmp_path / "b.json", "x")
+    again = fuzz_flips.run(flips(), 30, tmp_path / "b.json", "x")
+    assert (again.done, again.codes, again.unseen) == (whole.done, whole.codes, whole.unseen)
+
+
+def test_an_unseen_flip_is_reported(
+    small: list[fuzz_flips.Target], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that does not look at bytes between structures is found out."""
+    from nmc_format import hdf5
+
+    source = next(t for t in small if isinstance(t, fuzz_flips.ManifestTarget))
+    folder = Path(shutil.copytree(source.folder, tmp_path / "package"))
+    data = bytearray(source.data) + bytes(8)
+    data[28:36] = len(data).to_bytes(8, "little")
+    data[44:48] = hdf5.lookup3(bytes(data[:44])).to_bytes(4, "little")
+    (folder / "manifest.h5").write_bytes(data)
+    target = fuzz_flips.ManifestTarget(folder)
+    assert target.code(0, 0) == ""
+    assert target.code(target.size - 1, 1) == "manifest/unreadable"
+    monkeypatch.setattr(hdf5._Reader, "check_rest", lambda _: None)
+    assert target.code(target.size - 1, 1) == ""
