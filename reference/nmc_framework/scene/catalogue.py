@@ -70,8 +70,7 @@ THIN = Scene(
     told=False,
     rate=15,
     frames=20,
-    size=(256, 192),
-    supersampling=3,
+    size=(240, 160),
 )
 
 
