@@ -114,8 +114,8 @@ def run(
         findings = _check(package, progress)
         with nmc.open(package) as sequence:
             rows = _unpack(sequence, chain, progress)
-            user = user_of(filmed, truth, chosen)
-            video = film(out, sequence, model, chosen, user, chain.strips, progress)
+        user = user_of(filmed, truth, chosen)
+        video = film(out, package, chosen, user, chain.strips, progress)
     points = [ChainPoint(r.index, r.psnr, r.raw_bytes, r.coded_bytes, r.coding) for r in rows]
     plot_chain(out / "chain.png", points, _title(chosen))
     result = DemoResult(

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.progress import Progress
 
-import nmc
 from nmc_framework.cameras import Camera, Viewpoint
 from nmc_framework.evaluation import CAPTION, above, beside, captioned, enlarged
-from nmc_framework.models import ChainModel
 from nmc_framework.rendering import (
     TrackSource,
     orbit,
-    render_track,
+    render_package,
     user_camera,
     user_track,
     write_track,
@@ -58,21 +57,23 @@ def user_of(scene: Scene, rig: Rig, size: Size) -> User:
 
 def film(
     out: Path,
-    sequence: nmc.ChainSequence,
-    model: ChainModel,
+    package: Path,
     size: Size,
     user: User,
     strips: Sequence[Picture],
     progress: Progress,
 ) -> Path:
     """Play the chain to and fro as the user sees it; ``strips`` has a picture to go beside it."""
-    once = list(range(len(sequence)))
+    once = list(range(size.frames))
     shown = [i for turn in range(size.turns) for i in (once if turn % 2 == 0 else once[::-1])]
     write_track(out / "track.csv", user.track)
     task = progress.add_task("render the viewpoint track", total=len(shown), note="")
 
+    # Beyond a few, starting workers takes longer than they save.
+    workers = min(4, os.cpu_count() or 1, max(1, len(shown) // 8))
+
     def pictures() -> Iterator[Picture]:
-        images = render_track(model, sequence, user.track, user.camera, shown)
+        images = render_package(package, user.track, user.camera, shown, workers=workers)
         for number, (frame, image) in enumerate(zip(shown, images, strict=True)):
             note = f"frame {frame}, viewpoint {number}"
             progress.update(task, advance=1, note=note)
