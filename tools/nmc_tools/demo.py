@@ -10,8 +10,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,86 +22,28 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import nmc
 from nmc_framework.evaluation import (
-    CAPTION,
     ChainPoint,
     HeldOut,
-    above,
-    beside,
-    captioned,
-    enlarged,
     plot_chain,
     write_scores,
 )
 from nmc_framework.models import ChainModel, build
-from nmc_framework.rendering import orbit, render_track, write_track, write_video
-from nmc_framework.scene import BACKGROUND, BOUNDS, TARGET, Rig, arc_rig, orbit_camera, view_all
-from nmc_framework.scene.rig import AZIMUTH
+from nmc_framework.scene import Rig, Scene, arc_rig, scenes
 from nmc_framework.training import (
     FrameViews,
     PackageStore,
-    Schedule,
     TrainedFrame,
     train_chain,
 )
 from nmc_framework.training import Progress as Step
+from nmc_tools.commands.footage import SceneName, film_scene
 from nmc_tools.commands.framework import package_cameras
-from nmc_tools.demo_cameras import SolvedRig, estimate
+from nmc_tools.demo_cameras import SolvedRig, TrueRig, as_they_are, estimate
+from nmc_tools.demo_film import film, strip, user_of
 from nmc_tools.demo_report import DemoResult, FrameRow, show
+from nmc_tools.demo_size import FULL, QUICK, Size
 
 Picture = npt.NDArray[np.uint8]
-
-
-# The two finest levels of the grid keep what they learned in frame 0: freezing them halves the
-# bytes of a delta frame, and costs a few tenths of a decibel at first and nothing later.
-_SCHEDULE = Schedule(first=420, later=60, exclude_layers=(6, 7))
-
-
-@dataclass(frozen=True)
-class Size:
-    """How much the demo does.
-
-    ``frames`` models a chain, ``views`` training cameras of ``pixels`` squared, ``track`` pixels
-    squared of the user's video, ``turns`` how often the chain is played while the viewpoint swings
-    once across the scene and back, ``rate`` frames a second. The cameras are estimated from videos
-    of ``filmed`` frames of ``footage`` pixels squared.
-    """
-
-    frames: int = 20
-    views: int = 16
-    held_out: int = 3
-    pixels: int = 128
-    footage: int = 512
-    filmed: int = 2
-    track: int = 256
-    turns: int = 2
-    rate: int = 15
-    key_every: int = 10
-    schedule: Schedule = _SCHEDULE
-    configuration: Mapping[str, Any] = field(default_factory=dict)
-
-
-FULL = Size()
-QUICK = Size(
-    frames=3,
-    views=12,
-    held_out=1,
-    pixels=32,
-    footage=192,
-    filmed=1,
-    track=48,
-    turns=1,
-    key_every=2,
-    schedule=Schedule(first=24, later=6, rays=512, exclude_layers=(3,)),
-    configuration={
-        "levels": 4,
-        "finest": 32,
-        "log2_entries": 11,
-        "hidden": 16,
-        "occupancy": 16,
-        "samples": 48,
-        "warm_up": 16,
-    },
-)
 
 
 class DemoError(RuntimeError):
@@ -114,12 +56,14 @@ def run(
     quick: bool = False,
     frames: int | None = None,
     size: Size | None = None,
+    scene: SceneName = "room",
     console: Console | None = None,
 ) -> DemoResult:
     """Film a small dynamic scene, find its cameras, train a chain, pack, check, unpack, render.
 
-    The cameras that train and test are those that structure from motion finds in the videos,
-    moved into the scene's coordinates; the pictures are those that the true cameras take.
+    The cameras that train and test in the room are those that structure from motion finds in the
+    videos, moved into the scene's coordinates; the pictures are those that the true cameras take.
+    The other scenes give their true cameras.
 
     Parameters
     ----------
@@ -132,6 +76,8 @@ def run(
         Another number of frames than the size's own.
     size
         Everything else; overrides ``quick``.
+    scene
+        Which of the embedded scenes.
     console
         Where the table and the summary go; standard output by default, without the table if that
         is no terminal. Progress goes to standard error, if that is a terminal.
@@ -149,18 +95,27 @@ def run(
     screen = console or Console(highlight=False, emoji=False)
     began = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
-    truth = arc_rig(chosen.views, chosen.held_out, (chosen.pixels, chosen.pixels))
-    bounded = {"bounds": [list(b) for b in BOUNDS], "background": list(BACKGROUND)}
+    filmed = scenes()[scene]
+    chosen = chosen if scene == "room" else replace(chosen, rate=filmed.rate)
+    truth = _truth(filmed, chosen)
+    footage = film_scene(scene)
+    told = {"bounds": footage.bounds, "background": footage.background}
+    bounded = {name: value for name, value in told.items() if value is not None}
     model = build("hash_grid", bounded | dict(chosen.configuration), seed=chosen.schedule.seed)
     package = out / "scene.nmc"
     with _progress() as progress:
-        solved = _solve(out, truth, chosen, progress)
-        chain = _train_and_pack(package, model, truth, solved, chosen, progress)
+        solved: SolvedRig | TrueRig
+        if scene == "room":
+            solved = _solve(out, truth, chosen, progress)
+        else:
+            solved = as_they_are(out, truth)
+        chain = _train_and_pack(package, model, filmed, truth, solved, chosen, progress)
         write_scores(out / "scores.csv", chain.quality.scores)
         findings = _check(package, progress)
         with nmc.open(package) as sequence:
             rows = _unpack(sequence, chain, progress)
-            video = _film(out, sequence, model, chosen, chain.strips, progress)
+        user = user_of(filmed, truth, chosen)
+        video = film(out, package, chosen, user, chain.strips, progress)
     points = [ChainPoint(r.index, r.psnr, r.raw_bytes, r.coded_bytes, r.coding) for r in rows]
     plot_chain(out / "chain.png", points, _title(chosen))
     result = DemoResult(
@@ -203,10 +158,17 @@ class _Chain:
     strips: list[Picture]
 
 
-def _frames(rig: Rig, size: Size) -> Iterator[FrameViews]:
+def _truth(scene: Scene, size: Size) -> Rig:
+    if scene.name == "room":
+        return arc_rig(size.views, size.held_out, (size.pixels, size.pixels))
+    width, height = (max(8, round(size.scale * side)) for side in scene.size)
+    return scene.rig((width, height))
+
+
+def _frames(scene: Scene, rig: Rig, size: Size) -> Iterator[FrameViews]:
     for index in range(size.frames):
         t = index / size.rate
-        yield FrameViews(index, t, view_all(rig.training, t))
+        yield FrameViews(index, t, scene.view_all(rig.training, t))
 
 
 def _solve(out: Path, truth: Rig, size: Size, progress: Progress) -> SolvedRig:
@@ -224,8 +186,9 @@ def _solve(out: Path, truth: Rig, size: Size, progress: Progress) -> SolvedRig:
 def _train_and_pack(
     package: Path,
     model: ChainModel,
+    scene: Scene,
     truth: Rig,
-    solved: SolvedRig,
+    solved: SolvedRig | TrueRig,
     size: Size,
     progress: Progress,
 ) -> _Chain:
@@ -243,20 +206,27 @@ def _train_and_pack(
     ) as writer:
         writer.set_cameras(package_cameras(solved.document))
         store = PackageStore(writer)
-        frames, report = _frames(truth, size), _reporter(progress, task)
+        frames, report = _frames(scene, truth, size), _reporter(progress, task)
         for frame in train_chain(model, solved.rig.training, frames, plan, report=report):
             store.append(frame)
-            _score(chain, model, truth, size, frame)
+            _score(chain, model, scene, truth, size, frame)
         writer.set_quality(nmc.Quality(**chain.quality.quality()))
     return chain
 
 
-def _score(chain: _Chain, model: ChainModel, truth: Rig, size: Size, frame: TrainedFrame) -> None:
-    truths = view_all(truth.held_out, frame.time)
+def _score(
+    chain: _Chain,
+    model: ChainModel,
+    scene: Scene,
+    truth: Rig,
+    size: Size,
+    frame: TrainedFrame,
+) -> None:
+    truths = scene.view_all(truth.held_out, frame.time)
     views = chain.quality.score(model, frame.index, truths)
     shown = len(views) // 2
     decibels = chain.quality.mean(frame.index, "psnr")
-    chain.strips.append(_strip(views[shown], truths[shown], decibels, size.track // 2))
+    chain.strips.append(strip(views[shown], truths[shown], decibels, size.track // 2))
     chain.effort.append((frame.iterations, frame.seconds))
     chain.fingerprints.append(_fingerprint(frame.state))
 
@@ -308,40 +278,6 @@ def _unpack(sequence: nmc.ChainSequence, chain: _Chain, progress: Progress) -> l
         )
         progress.update(task, advance=1, note="bit for bit")
     return rows
-
-
-def _strip(view: Picture, truth: Picture, decibels: float, side: int) -> Picture:
-    pictures = [(truth, "held-out camera: truth"), (view, f"rendered: {decibels:.1f} dB")]
-    return above([captioned(enlarged(image, side, side), text) for image, text in pictures])
-
-
-def _film(
-    out: Path,
-    sequence: nmc.ChainSequence,
-    model: ChainModel,
-    size: Size,
-    strips: Sequence[Picture],
-    progress: Progress,
-) -> Path:
-    """Play the chain to and fro while the viewpoint swings across the scene and back."""
-    once = list(range(len(sequence)))
-    shown = [i for turn in range(size.turns) for i in (once if turn % 2 == 0 else once[::-1])]
-    azimuths = (AZIMUTH - 42, AZIMUTH + 42)
-    track = orbit(TARGET, len(shown), distance=3.5, azimuths=azimuths, elevations=(14, 34))
-    write_track(out / "track.csv", track)
-    task = progress.add_task("render the viewpoint track", total=len(shown), note="")
-    # As high as the two captioned pictures beside it.
-    camera = orbit_camera(AZIMUTH, 20, (size.track, 2 * (size.track // 2) + CAPTION))
-
-    def pictures() -> Iterator[Picture]:
-        images = render_track(model, sequence, track, camera, shown)
-        for number, (frame, image) in enumerate(zip(shown, images, strict=True)):
-            note = f"frame {frame}, viewpoint {number}"
-            progress.update(task, advance=1, note=note)
-            yield beside([captioned(image, f"user's viewpoint (6DoF): {note}"), strips[frame]])
-
-    write_video(out / "video.mp4", pictures(), size.rate)
-    return out / "video.mp4"
 
 
 def _title(size: Size) -> str:

@@ -1,4 +1,4 @@
-"""The demo's cameras: filmed with the scene's rig, and estimated from the video files alone."""
+"""The demo's cameras: estimated from the video files of the scene's rig alone, or as they are."""
 
 from __future__ import annotations
 
@@ -44,6 +44,28 @@ class SolvedRig:
             f"{100 * a.mean_centre:.2f} % of the scene (worst {100 * a.worst_centre:.2f} %), "
             f"rotations by {a.mean_rotation:.2f} degrees"
         )
+
+
+@dataclass(frozen=True, eq=False)
+class TrueRig:
+    """A rig as the scene knows it; nothing was estimated."""
+
+    rig: Rig
+    document: RigDocument
+    picture: Path
+
+    def line(self) -> str:
+        """Say in one line where the cameras come from."""
+        return f"{len(self.rig.cameras)} cameras, exact, as the scene has them"
+
+
+def as_they_are(out: Path, truth: Rig) -> TrueRig:
+    """Write a rig's cameras and their picture into the folder ``out``, and return the rig."""
+    document = RigDocument(truth.cameras)
+    native.write(out / "cameras.json", document)
+    marked = frozenset(camera.name for camera in truth.held_out)
+    plot_rig(out / "rig.png", truth.cameras, f"{len(truth.cameras)} cameras", marked=marked)
+    return TrueRig(truth, document, out / "rig.png")
 
 
 def estimate(

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from nmc_tools.demo_cameras import SolvedRig
+from nmc_tools.demo_cameras import SolvedRig, TrueRig
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class FrameRow:
 class DemoResult:
     """What the demo left behind, and how it went; ``seconds`` is the wall time of all of it."""
 
-    rig: SolvedRig
+    rig: SolvedRig | TrueRig
     package: Path
     video: Path
     plot: Path

@@ -39,7 +39,10 @@ def display(light: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class ColourTransform:
-    """From a clean picture to a camera's: gains of red, green and blue on linear light."""
+    """From a clean picture to a camera's: gains of red, green and blue on linear light.
+
+    Exact where the clean picture is not past white: what is clipped there may be less here.
+    """
 
     gains: tuple[float, float, float]
 
@@ -106,7 +109,7 @@ class Handheld:
     def take(self, seen: Seen, camera: Camera, t: float) -> npt.NDArray[np.floating]:
         """Average the light of the time that the shutter is open, then gains, noise, clipping."""
         middles = (np.arange(self.instants) + 0.5) / self.instants - 0.5
-        light = sum(linear(np.clip(seen(t + m * self.shutter), 0, 1)) for m in middles)
+        light = sum(linear(np.maximum(seen(t + m * self.shutter), 0)) for m in middles)
         light = np.asarray(light) / self.instants * np.array(self.transform(camera, t).gains)
         random = self._random(camera.name, f"noise {t:.6f}")
         variance = self.grain**2 * (0.01 + np.clip(light, 0, 1))

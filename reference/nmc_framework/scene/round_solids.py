@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nmc_framework.scene.solids import NEAREST_HIT, Scalars, Vectors, dot
+from nmc_framework.scene.solids import NEAREST_HIT, Balls, Scalars, Vectors, dot
 
 _MISS = np.float32(np.inf)
 _NEAREST = np.float32(NEAREST_HIT)
@@ -27,6 +27,11 @@ class Ellipsoid:
     def reach(self) -> float:
         """The longest half axis."""
         return max(self.radii)
+
+    @property
+    def balls(self) -> Balls:
+        """The one of its reach."""
+        return ((0.0, self.reach),)
 
     def hit(self, origin: Scalars | Vectors, directions: Vectors) -> Scalars:
         """Solve for the nearer point from outside; rays from within miss."""
@@ -49,6 +54,11 @@ class Shell:
         """The longest half axis."""
         return max(self.radii)
 
+    @property
+    def balls(self) -> Balls:
+        """The one of its reach."""
+        return ((0.0, self.reach),)
+
     def hit(self, origin: Scalars | Vectors, directions: Vectors) -> Scalars:
         """Solve for the farther point."""
         _, far = _roots(self.radii, origin, directions)
@@ -70,6 +80,14 @@ class Capsule:
     def reach(self) -> float:
         """From the middle to the tip of an end."""
         return self.length / 2 + self.radius
+
+    @property
+    def balls(self) -> Balls:
+        """A row of them, as one would hold mostly air."""
+        count = int(min(max(self.length / (4 * self.radius), 1), 8))
+        part = self.length / count
+        centres = ((k + 0.5) * part - self.length / 2 for k in range(count))
+        return tuple((z, part / 2 + self.radius) for z in centres)
 
     def hit(self, origin: Scalars | Vectors, directions: Vectors) -> Scalars:
         """Solve for the wall, and for the ball at the end that the ray passes."""
@@ -112,6 +130,11 @@ class Ground:
     def reach(self) -> float:
         """No ball holds it."""
         return float("inf")
+
+    @property
+    def balls(self) -> Balls:
+        """The one of its reach."""
+        return ((0.0, self.reach),)
 
     def hit(self, origin: Scalars | Vectors, directions: Vectors) -> Scalars:
         """Divide the height by the slope."""

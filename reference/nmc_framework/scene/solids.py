@@ -7,6 +7,7 @@ inner loops fast.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +16,8 @@ import numpy.typing as npt
 
 Vectors = npt.NDArray[np.float32]  # (3, N)
 Scalars = npt.NDArray[np.float32]  # (N,)
+
+Balls = Sequence[tuple[float, float]]
 
 #: Hits nearer than this to the origin are the origin's own surface.
 NEAREST_HIT = 1e-4
@@ -64,6 +67,10 @@ class Solid(Protocol):
     def reach(self) -> float:
         """Radius of a ball about the solid's origin that holds all of it; inf where none does."""
 
+    @property
+    def balls(self) -> Balls:
+        """Balls that together hold all of it: centres' z and radii."""
+
     def hit(self, origin: Scalars | Vectors, directions: Vectors) -> Scalars:
         """Return distances (N,) along rays from ``origin``, (3,) or (3, N); inf where they miss."""
 
@@ -87,6 +94,11 @@ class Sphere:
     def reach(self) -> float:
         """The radius."""
         return self.radius
+
+    @property
+    def balls(self) -> Balls:
+        """The one of its reach."""
+        return ((0.0, self.reach),)
 
     def hit(self, origin: Scalars | Vectors, directions: Vectors) -> Scalars:
         """Solve |o + t·d|² = r² for the smaller positive t."""
@@ -113,6 +125,11 @@ class Box:
     def reach(self) -> float:
         """Half the space diagonal."""
         return float(np.linalg.norm(self.half))
+
+    @property
+    def balls(self) -> Balls:
+        """The one of its reach."""
+        return ((0.0, self.reach),)
 
     def hit(self, origin: Scalars | Vectors, directions: Vectors) -> Scalars:
         """Clip the ray against three slabs (Kay and Kajiya 1986)."""

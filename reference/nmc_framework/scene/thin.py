@@ -28,9 +28,8 @@ _BLACK = Material(plain((0.07, 0.07, 0.08)), specular=0.2, shininess=20)
 
 
 def lighting() -> Lighting:
-    """Return two lamps, and a sky that is lighter above."""
-    lamps = (Lamp((-2.2, -1.4, 3.0), 0.5), Lamp((1.0, -2.6, 2.6), 0.25, (1.0, 0.94, 0.85)))
-    return Lighting(lamps, 0.44, _sky, slack=4e-3)
+    """Return one lamp, and a sky that is lighter above."""
+    return Lighting((Lamp((-2.2, -1.4, 3.0), 0.62),), 0.5, _sky, slack=4e-3)
 
 
 def _sky(directions: Vectors) -> Vectors:

@@ -1,8 +1,7 @@
 """Ray tracing of items in numpy: nearest hit, hard shadows, Lambert and Blinn shading, one bounce.
 
-Rays that start at one point are culled in blocks against each solid's bounding ball, then one by
-one, before the exact test; a shadow ray is traced from the lamp to the surface, so that it starts
-at one point as well.
+Rays are culled in blocks against the balls that hold a solid before the exact test; a shadow ray is
+traced from the lamp to the surface, so that rays of one lamp start at one point as a camera's do.
 """
 
 from __future__ import annotations
@@ -14,16 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nmc_framework.cameras import Camera
+from nmc_framework.scene.blocks import Blocks, camera_rays, in_rows
 from nmc_framework.scene.item import Placed
 from nmc_framework.scene.lighting import Lamp, Lighting
-from nmc_framework.scene.solids import Scalars, Vectors, dot
+from nmc_framework.scene.solids import Scalars, Vectors
 
-#: Rays a block: neighbours in a row of the picture.
-_BLOCK = 64
 #: A reflected ray starts so far off its surface, in scene units.
 _LIFT = np.float32(1e-3)
-
-Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +34,9 @@ def picture(
     scene: Sequence[Placed], lighting: Lighting, camera: Camera, supersampling: int = 2
 ) -> npt.NDArray[np.float32]:
     """Return what ``camera`` sees, k x k rays a pixel averaged: (height, width, 3), not clipped."""
-    directions = _directions(camera, supersampling)
+    directions = camera_rays(camera, supersampling)
     colours = shade(scene, lighting, camera.centre.astype(np.float32), directions)
+    colours = in_rows(colours, camera, supersampling)
     k = supersampling
     image = colours.reshape(3, camera.height, k, camera.width, k).mean(axis=(2, 4))
     return np.ascontiguousarray(image.transpose(1, 2, 0))
@@ -53,12 +50,8 @@ def as_bytes(image: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
 
 def first_hits(scene: Sequence[Placed], camera: Camera) -> tuple[Hits, Vectors]:
     """Return the hits of the rays through the pixels' centres, row by row, and their directions."""
-    directions = _directions(camera, 1)
+    directions = camera.rays().directions.T.astype(np.float32)
     return trace(scene, camera.centre.astype(np.float32), directions), directions
-
-
-def _directions(camera: Camera, supersampling: int) -> Vectors:
-    return np.ascontiguousarray(camera.rays(supersampling).directions.T, dtype=np.float32)
 
 
 def shade(
@@ -110,74 +103,26 @@ def trace(
     """
     nearest = np.full(directions.shape[1], np.inf, np.float32)
     owner = np.full(directions.shape[1], -1, np.int16)
-    cones = _Cones.about(directions) if origin.ndim == 1 else None
+    blocks = Blocks.about(origin, directions)
     for index, placed in enumerate(scene):
         if shadows and not placed.item.shades:
             continue
-        near = _near(placed, origin, directions, cones)
-        if not len(near):
+        near = blocks.near(placed)
+        if near is not None and not len(near):
             continue
         pose, solid = placed.pose, placed.item.solid
+        some = directions if near is None else directions[:, near]
         if origin.ndim == 1:
             start = pose.rotation.T @ (origin - pose.translation)
         else:
-            start = pose.rotation.T @ (origin[:, near] - pose.translation[:, None])
-        distance = solid.hit(start, pose.rotation.T @ directions[:, near])
-        closer = distance < nearest[near]
-        nearest[near[closer]] = distance[closer]
-        owner[near[closer]] = index
+            starts = origin if near is None else origin[:, near]
+            start = pose.rotation.T @ (starts - pose.translation[:, None])
+        distance = solid.hit(start, pose.rotation.T @ some)
+        closer = np.flatnonzero(distance < (nearest if near is None else nearest[near]))
+        ours = closer if near is None else near[closer]
+        nearest[ours] = distance[closer]
+        owner[ours] = index
     return Hits(nearest, owner)
-
-
-@dataclass(frozen=True, eq=False)
-class _Cones:
-    """Blocks of rays from one point: the cones (axes (3, B), half angles (B,)) that hold them."""
-
-    axes: Vectors
-    angles: Scalars
-    rays: int
-
-    @classmethod
-    def about(cls, directions: Vectors) -> _Cones:
-        count = directions.shape[1]
-        blocks = -(-count // _BLOCK)
-        padded = np.pad(directions, ((0, 0), (0, blocks * _BLOCK - count)), mode="edge")
-        grouped = padded.reshape(3, blocks, _BLOCK)
-        axes = grouped.mean(axis=2)
-        axes /= np.maximum(np.sqrt((axes * axes).sum(axis=0)), np.float32(1e-12))
-        narrowest = np.einsum("cb,cbr->br", axes, grouped).min(axis=1)
-        return cls(axes, np.arccos(np.clip(narrowest, -1, 1)), count)
-
-    def towards(self, offset: Scalars, reach: float) -> Indices | None:
-        """Return the rays of blocks that may meet a ball at ``offset``; None if that is all."""
-        distance = float(np.sqrt(np.dot(offset, offset)))
-        if distance <= reach * 1.001:
-            return None
-        ball = np.arcsin(reach / distance) + 1e-3
-        apart = np.arccos(np.clip((offset / np.float32(distance)) @ self.axes, -1, 1))
-        blocks = np.flatnonzero(apart <= self.angles + np.float32(ball))
-        if 2 * len(blocks) > len(self.angles):
-            return None
-        rays: Indices = (blocks[:, None] * _BLOCK + np.arange(_BLOCK)).ravel()
-        return rays[: np.searchsorted(rays, self.rays)]
-
-
-def _near(
-    placed: Placed, origin: Scalars | Vectors, directions: Vectors, cones: _Cones | None
-) -> Indices:
-    """Return the rays that come near an item: that meet its bounding ball, or might."""
-    reach = placed.item.solid.reach
-    if np.isinf(reach):
-        return np.arange(directions.shape[1])
-    translation = placed.pose.translation
-    offset = translation - origin if cones else translation[:, None] - origin
-    some = cones.towards(offset, reach) if cones else None
-    if some is not None:
-        directions = directions[:, some]
-    along = dot(offset, directions)
-    square = np.dot(offset, offset) if cones else (offset * offset).sum(axis=0)
-    close = np.flatnonzero(square - along * along <= np.float32(reach**2) * np.float32(1.0001))
-    return close if some is None else some[close]
 
 
 def _lit(scene: Sequence[Placed], lamp: Lamp, points: Vectors, slack: float) -> Scalars:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nmc_tools.commands.footage import SceneName
 from nmc_tools.terminal import refuse_input
 
 
@@ -17,15 +18,21 @@ def demo(
     quick: Annotated[
         bool, typer.Option("--quick", help="Smaller and shorter, for a test.")
     ] = False,
+    scene: Annotated[SceneName, typer.Option(help="Which embedded scene.")] = "room",
+    frames: Annotated[int | None, typer.Option(min=1, help="Make so many frames.")] = None,
 ) -> None:
     """Train, pack, check, unpack and render a small moving scene; leaves a video and a plot.
+
+    The cameras of the room are estimated from its videos; those of the other scenes are given.
 
     Examples
     --------
       nmc demo -o out/demo
+
+      nmc demo --scene dome --frames 3 -o out/dome
     """
     try:
-        from nmc_tools import demo as room
+        from nmc_tools import demo as way
     except ModuleNotFoundError as error:
         refuse_input(
             "input/unsupported",
@@ -33,4 +40,4 @@ def demo(
             f"it needs {error.name}",
             "pip install 'neural-model-chain[framework]'",
         )
-    room.run(output, quick=quick)
+    way.run(output, quick=quick, frames=frames, scene=scene)
