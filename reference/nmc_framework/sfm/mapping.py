@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ _FEWEST_MATCHES, _FEWEST_TO_BEGIN, _FEWEST_TO_PLACE, _SMALLEST_MODEL = 10, 30, 1
 _POSE_SLACK = 3.0
 #: Pixels at which the robust loss of the last adjustment turns from squared to logarithmic.
 _LOSS_SCALE = 0.5
+#: Iterations of global and local adjustments where a rough result is enough, and the growth from
+#: which on all is adjusted again.
+_QUICK, _QUICK_GROWTH = (12, 8), 1.4
 
 
 def reconstruct(
@@ -73,6 +77,41 @@ def reconstruct(
     best.update_point_3d_errors()
     _colour(best, cameras)
     return best
+
+
+def map_once(
+    database: Path,
+    cameras: Sequence[PooledFeatures],
+    options: SfmOptions,
+    *,
+    known: bool,
+    seed: int,
+    begin: tuple[int, int],
+) -> pycolmap.Reconstruction | None:
+    """Map a database from a pair of images, with few rounds of adjustment: enough to compare.
+
+    Parameters
+    ----------
+    database, cameras, options, known
+        As for :func:`reconstruct`.
+    seed
+        Of everything random.
+    begin
+        Numbers of the two images to begin with.
+    """
+    import pycolmap
+
+    settings = _settings(cameras, replace(options, seed=seed), known)
+    settings.init_image_id1, settings.init_image_id2 = begin
+    settings.multiple_models = False
+    settings.ba_global_max_refinements = settings.ba_local_max_refinements = 1
+    settings.ba_global_max_num_iterations, settings.ba_local_max_num_iterations = _QUICK
+    settings.ba_global_frames_ratio = settings.ba_global_points_ratio = _QUICK_GROWTH
+    manager = pycolmap.ReconstructionManager()
+    with pycolmap.Database.open(database) as opened:
+        pycolmap.IncrementalPipeline(settings, opened, manager).run()
+    found = [manager.get(index) for index in range(manager.size())]
+    return max(found, key=lambda part: part.num_reg_images()) if found else None
 
 
 def _settings(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from nmc_framework.cameras.camera import Camera, FloatArray
 from nmc_framework.cameras.formats import RigDocument, Similarity
 from nmc_framework.cameras.formats.colmap import sensor_of
 from nmc_framework.cameras.formats.document import Lens
+from nmc_framework.sfm.verdict import Verdict
 
 if TYPE_CHECKING:
     import pycolmap
@@ -65,13 +66,15 @@ class RigSolution:
 
     ``rig`` has the registered cameras in the order in which they were given, with their lenses and
     the normalisation applied since; ``points`` are in its coordinates; ``errors`` say how each
-    camera fits; ``missing`` names the cameras that could not be registered.
+    camera fits; ``missing`` names those that could not be registered; ``verdict`` says whether
+    all this can be trusted, and why.
     """
 
     rig: RigDocument
     points: PointCloud
     errors: tuple[CameraFit, ...]
     missing: tuple[str, ...] = ()
+    verdict: Verdict = field(default_factory=lambda: Verdict(()))
 
     @property
     def error(self) -> float:
@@ -103,6 +106,7 @@ class RigSolution:
             "points": len(self.points),
             "mean_track": float(self.points.tracks.mean()) if len(self.points) else 0.0,
             "error": self.error,
+            **self.verdict.as_json(),
         }
 
 

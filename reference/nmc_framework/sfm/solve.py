@@ -12,26 +12,30 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from dataclasses import replace as dataclass_replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nmc_framework.cameras.formats import RigDocument, native
 from nmc_framework.sfm.database import models, verified, write_database
+from nmc_framework.sfm.evidence import gather
 from nmc_framework.sfm.features import Report, extract
 from nmc_framework.sfm.mapping import reconstruct
 from nmc_framework.sfm.options import SfmError, SfmOptions
 from nmc_framework.sfm.pictures import Images, require_images
 from nmc_framework.sfm.pooling import PooledFeatures, pool
+from nmc_framework.sfm.rivals import compare_rivals
 from nmc_framework.sfm.solution import RigSolution, solution
+from nmc_framework.sfm.verdict import Verdict
 
 if TYPE_CHECKING:
     import pycolmap
 
-RECORD = "sfm.json"
+RECORD, VERDICT = "sfm.json", "verdict.json"
 _FEWEST_FEATURES = 8
 _ADVICE = "take more frames, larger images, or views that have more in common"
 #: Counts changes of this package's own steps, so that what an older one left is not taken for new.
-_REVISION = 1
+_REVISION = 2
 
 
 def solve_rig(
@@ -110,8 +114,38 @@ def solve_rig(
             f"{len(lost)} of {len(cameras)} cameras could not be registered: "
             f"{_reasons(lost, usable, database)}; leave them out, or {_ADVICE}"
         )
+    verdict = _verdict(part, folder, usable, cameras, chosen, matched, known=intrinsics is not None)
     native.write(folder / "cameras.json", found.rig)
-    return found
+    return dataclass_replace(found, verdict=verdict)
+
+
+def _verdict(
+    part: pycolmap.Reconstruction,
+    folder: Path,
+    usable: Sequence[PooledFeatures],
+    cameras: Sequence[PooledFeatures],
+    options: SfmOptions,
+    matched: str,
+    *,
+    known: bool,
+) -> Verdict:
+    """Judge a reconstruction, or read what was found of the same one before."""
+    path, database = folder / VERDICT, folder / "database.db"
+    if path.is_file():
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            if kept["of"] == matched:
+                return Verdict.from_json(kept)
+        except (ValueError, KeyError, TypeError):
+            pass  # damaged: judged anew
+    reasons = gather(part, database, [camera.name for camera in cameras])
+    reasons += compare_rivals(part, database, usable, options, verified(database), known=known)
+    verdict = Verdict(()).and_(reasons)
+    partial = folder / f".partial-{VERDICT}"
+    record = {"of": matched} | verdict.as_json()
+    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    partial.replace(path)
+    return verdict
 
 
 def _usable(cameras: Sequence[PooledFeatures], options: SfmOptions) -> list[PooledFeatures]:
