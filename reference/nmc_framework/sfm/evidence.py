@@ -195,7 +195,7 @@ def _sampson(a: _Placed, b: _Placed, matches: Any) -> FloatArray:
     scale = (lines[:, :2] ** 2).sum(axis=1) + (back[:, :2] ** 2).sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         off = np.abs((there * lines).sum(axis=1)) / np.sqrt(scale)
-    return np.nan_to_num(off, nan=np.inf)
+    return np.asarray(np.nan_to_num(off, nan=np.inf), dtype=np.float64)
 
 
 def _cycles(placed: Mapping[int, _Placed], pairs: Sequence[_Pair]) -> Reason | None:
@@ -216,7 +216,7 @@ def _cycles(placed: Mapping[int, _Placed], pairs: Sequence[_Pair]) -> Reason | N
     looked = triplets[::step]
     off = np.array([_degrees(turns[c, a] @ turns[b, c] @ turns[a, b]) for a, b, c in looked])
     open_ = [looked[k] for k in np.argsort(-off) if off[k] > _CLOSES]
-    names = tuple(", ".join(placed[k].name for k in triplet) for triplet in open_[:8])
+    names = tuple(" + ".join(placed[k].name for k in triplet) for triplet in open_[:8])
     return Reason("cycles", float((off > _CLOSES).mean()), names)
 
 

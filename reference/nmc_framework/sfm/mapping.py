@@ -61,7 +61,7 @@ def reconstruct(
     """
     import pycolmap
 
-    settings = _settings(cameras, options, known)
+    settings = settings_of(cameras, options, known=known)
     manager = pycolmap.ReconstructionManager()
     with pycolmap.Database.open(database) as opened:
         pipeline = pycolmap.IncrementalPipeline(settings, opened, manager)
@@ -72,11 +72,34 @@ def reconstruct(
     if not found:
         return None
     best = max(found, key=lambda part: (part.num_reg_images(), part.num_points3D()))
-    if options.refine:
-        _refine(best, fixed=known)
-    best.update_point_3d_errors()
-    _colour(best, cameras)
+    finish(best, cameras, known=known, refine=options.refine)
     return best
+
+
+def finish(
+    part: pycolmap.Reconstruction,
+    cameras: Sequence[PooledFeatures],
+    *,
+    known: bool,
+    refine: bool,
+) -> None:
+    """End with a robust adjustment where asked to, and give points their errors and colours.
+
+    Parameters
+    ----------
+    part
+        Changed in place.
+    cameras
+        In the order of its images' numbers.
+    known
+        The intrinsics stay as they are.
+    refine
+        Adjust cameras and points together under a robust loss.
+    """
+    if refine:
+        _refine(part, fixed=known)
+    part.update_point_3d_errors()
+    _colour(part, cameras)
 
 
 def map_once(
@@ -101,7 +124,7 @@ def map_once(
     """
     import pycolmap
 
-    settings = _settings(cameras, replace(options, seed=seed), known)
+    settings = settings_of(cameras, replace(options, seed=seed), known=known)
     settings.init_image_id1, settings.init_image_id2 = begin
     settings.multiple_models = False
     settings.ba_global_max_refinements = settings.ba_local_max_refinements = 1
@@ -114,9 +137,10 @@ def map_once(
     return max(found, key=lambda part: part.num_reg_images()) if found else None
 
 
-def _settings(
-    cameras: Sequence[PooledFeatures], options: SfmOptions, known: bool
+def settings_of(
+    cameras: Sequence[PooledFeatures], options: SfmOptions, *, known: bool
 ) -> pycolmap.IncrementalPipelineOptions:
+    """Return COLMAP's settings for a rig: limits by the pictures' size, one thread, one seed."""
     import pycolmap
 
     limit = pixel_limit([camera.size for camera in cameras])

@@ -72,6 +72,10 @@ LIMITS: Mapping[str, Limit] = {
     "missing": Limit(0.2, 0.5),
 }
 
+#: What speaks against cameras that are known beforehand: they are not to be found, but may not be
+#: those of the pictures.
+OF_KNOWN_POSES = frozenset({"known_centres", "known_rotations", "conflicts", "error"})
+
 _MEANINGS: Mapping[str, str] = {
     "known_centres": "mean distance to the known cameras, as a share of their extent",
     "known_rotations": "mean turn against the known cameras, in degrees",
