@@ -85,7 +85,7 @@ def gather(part: pycolmap.Reconstruction, database: Path, names: Sequence[str]) 
     limit = pixel_limit([(c.width, c.height) for c in part.cameras.values()])
     found = [_same_place(placed), _conflicts(placed, pairs, limit), _cycles(placed, pairs)]
     found += _tracks(part, placed)
-    error = float(part.compute_mean_reprojection_error()) / limit
+    error = _error(part) / limit
     found += [Reason("angle", _angle(part, placed)), Reason("error", error)]
     focal = [placed[k].focal for k in placed]
     found.append(Reason("focal_spread", max(focal) / min(focal)))
@@ -263,6 +263,17 @@ def _joint(
         best[closer], source[closer] = shared[row][closer], row
     names = [placed[k].name for k in sorted(placed)]
     return weakest, tuple(names[k] for k in ends) if ends != (0, 0) else ()
+
+
+def _error(part: pycolmap.Reconstruction) -> float:
+    """Return the mean over points of their errors in pixels, but for the worst hundredth.
+
+    Of a few points that end behind a camera the error has no bounds.
+    """
+    errors = np.array([point.error for point in part.points3D.values()], dtype=np.float64)
+    if not len(errors):
+        return float("nan")
+    return float(np.sort(errors)[: max(1, int(0.99 * len(errors)))].mean())
 
 
 def _angle(part: pycolmap.Reconstruction, placed: Mapping[int, _Placed]) -> float:

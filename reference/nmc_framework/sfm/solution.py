@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -96,7 +97,7 @@ class RigSolution:
                 "name": fit.name,
                 "keypoints": fit.keypoints,
                 "observations": fit.observations,
-                "error": fit.error,
+                "error": _finite(fit.error),
             }
             for fit in self.errors
         ]
@@ -105,9 +106,14 @@ class RigSolution:
             "missing": list(self.missing),
             "points": len(self.points),
             "mean_track": float(self.points.tracks.mean()) if len(self.points) else 0.0,
-            "error": self.error,
+            "error": _finite(self.error),
             **self.verdict.as_json(),
         }
+
+
+def _finite(number: float) -> float | None:
+    """Return a number, or nothing: what ends behind its camera is infinitely off."""
+    return number if math.isfinite(number) else None
 
 
 def solution(part: pycolmap.Reconstruction, names: Sequence[str]) -> RigSolution:

@@ -8,6 +8,7 @@ the result lead elsewhere. See decision 0043.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -149,7 +150,7 @@ class Reason:
     def as_json(self) -> dict[str, Any]:
         """Return the reason as JSON values; a figure that is no number as null."""
         limit = LIMITS[self.name]
-        figure = None if self.figure != self.figure else float(self.figure)
+        figure = float(self.figure) if math.isfinite(self.figure) else None
         return {
             "name": self.name,
             "verdict": self.kind,

@@ -51,6 +51,8 @@ _WRITTEN_AS = {
     "realitycapture": "cameras.csv",
     "opencv": "opencv",
     "arkit": "arkit",
+    "panoptic": "calibration.json",
+    "dynamic-gaussians": "train_meta.json",
 }
 
 
