@@ -65,15 +65,17 @@ def compare_rivals(
     ours = solution(part, names)
     fit = (int(part.compute_num_observations()), float(part.compute_mean_reprojection_error()))
     farthest: tuple[float, float, tuple[str, ...]] | None = None
-    fewest = 1.0
+    fewest, began = 1.0, False
     for number, pair in enumerate(_beginnings(verified, options.rivals), start=1):
         rival = map_once(
             database, cameras, options, known=known, seed=options.seed + number, begin=pair
         )
         placed = 0 if rival is None else int(rival.num_reg_images())
-        fewest = min(fewest, placed / part.num_reg_images())
+        # A pair that cannot be begun with, of too small an angle say, tells nothing.
         if rival is None or placed < _FEWEST_CAMERAS:
             continue
+        began = True
+        fewest = min(fewest, placed / part.num_reg_images())
         of_like_cost = (
             rival.compute_num_observations() >= _OBSERVATIONS * fit[0] * placed / len(ours.errors)
             and rival.compute_mean_reprojection_error() <= _ERROR * fit[1]
@@ -87,7 +89,7 @@ def compare_rivals(
         worst = sorted(compared.offsets, key=lambda offset: -offset.centre)
         apart = (compared.mean_centre, compared.mean_rotation, tuple(o.name for o in worst))
         farthest = max(farthest or apart, apart)
-    found = [Reason("rival_cameras", fewest)]
+    found = [Reason("rival_cameras", fewest)] if began else []
     if farthest is not None:
         found.append(Reason("rivals", farthest[0], farthest[2]))
         found.append(Reason("rival_rotations", farthest[1], farthest[2]))

@@ -33,6 +33,8 @@ from nmc_framework.sfm.verdict import OF_KNOWN_POSES, Verdict
 if TYPE_CHECKING:
     import pycolmap
 
+#: Options that change what is said of a result, not the result.
+_OF_THE_VERDICT = frozenset({"rivals"})
 RECORD, VERDICT = "sfm.json", "verdict.json"
 _FEWEST_FEATURES = 8
 _ADVICE = "take more frames, larger images, or views that have more in common"
@@ -102,7 +104,8 @@ def solve_rig(
     inner = intrinsics or poses
     starts = models(usable, chosen, inner, None if inner else _focal_lengths(images))
     placed = None if poses is None else [p.tolist() for p in known_poses(usable, poses)]
-    matched = _digest(_sources(usable), _stated(starts), asdict(chosen), _made_by(), placed)
+    settings = {k: v for k, v in asdict(chosen).items() if k not in _OF_THE_VERDICT}
+    matched = _digest(_sources(usable), _stated(starts), settings, _made_by(), placed)
     database = folder / "database.db"
     if record.get("database") != matched or not database.is_file():
         _write_record(folder, record | {"database": None, "model": None})
@@ -149,10 +152,11 @@ def _verdict(
 ) -> Verdict:
     """Judge a reconstruction, or read what was found of the same one before."""
     path, database = folder / VERDICT, folder / "database.db"
+    judged = _digest(matched, options.rivals)
     if path.is_file():
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
-            if kept["of"] == matched:
+            if kept["of"] == judged:
                 return Verdict.from_json(kept)
         except (ValueError, KeyError, TypeError):
             pass  # damaged: judged anew
@@ -160,7 +164,7 @@ def _verdict(
     reasons += compare_rivals(part, database, usable, options, verified(database), known=known)
     verdict = Verdict(()).and_(reasons)
     partial = folder / f".partial-{VERDICT}"
-    record = {"of": matched} | verdict.as_json()
+    record = {"of": judged} | verdict.as_json()
     partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     partial.replace(path)
     return verdict
