@@ -13,9 +13,11 @@ from nmc_framework.cameras import Camera, look_at
 from nmc_framework.cameras.alignment import align
 from nmc_framework.cameras.formats import RigDocument
 from nmc_framework.scene import render
-from nmc_framework.scene.diorama import Item, Material
+from nmc_framework.scene import diorama
+from nmc_framework.scene.item import Item, Material, place
 from nmc_framework.scene.rig import AZIMUTH, orbit_camera
 from nmc_framework.scene.solids import Box, Pose
+from nmc_framework.scene.tracer import as_bytes, picture
 from nmc_framework.sfm import Reason, SfmError, SfmOptions, Verdict, against_known, solve_rig
 from nmc_framework.sfm.exif import focal_length
 from nmc_framework.sfm.nearest import mutual
@@ -49,7 +51,8 @@ def folded(tmp_path_factory):
         eye = (2.6 * np.cos(angle), 2.6 * np.sin(angle), 0.7 + 0.3 * (k % 2))
         pose = look_at(eye, (0, 0, 0.7))
         cameras.append(Camera.from_field_of_view(40, 160, 200, pose, f"cam_{k:02d}"))
-    images = {c.name: [render(c, 0.0, scene=scene)] for c in cameras}
+    placed = place(scene, 0.0)
+    images = {c.name: [as_bytes(picture(placed, diorama.LIGHTING, c))] for c in cameras}
     options = replace(OPTIONS, allow_partial=True)
     return solve_rig(images, tmp_path_factory.mktemp("folded"), options), tuple(cameras)
 
