@@ -12,8 +12,7 @@ from PIL import Image
 from nmc_framework.cameras import Camera, look_at
 from nmc_framework.cameras.alignment import align
 from nmc_framework.cameras.formats import RigDocument
-from nmc_framework.scene import render
-from nmc_framework.scene import diorama
+from nmc_framework.scene import diorama, render
 from nmc_framework.scene.item import Item, Material, place
 from nmc_framework.scene.rig import AZIMUTH, orbit_camera
 from nmc_framework.scene.solids import Box, Pose
