@@ -91,7 +91,8 @@ def find_cameras(folder: Path) -> Path | None:
     from nmc_framework.cameras import CameraError
     from nmc_framework.cameras.formats import registry
 
-    for name in _CAMERA_FILES:
+    names = [*_CAMERA_FILES, *sorted(path.name for path in folder.glob("calibration*.json"))]
+    for name in names:
         path = folder / name
         place = folder if name == "intri.yml" else path
         if not path.exists():

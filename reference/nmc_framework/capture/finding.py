@@ -24,12 +24,12 @@ from nmc_framework.capture.source import (
 )
 
 #: Folders in which data sets keep their pictures, and such as hold none to train with.
-_HOLDERS = ("images", "ims", "rgb", "input", "imgs", "frames", "videos")
+_HOLDERS = ("images", "ims", "rgb", "input", "imgs", "frames", "videos", "hdimgs", "train")
 _ASIDE = frozenset({"masks", "mask", "seg", "depth", "depths", "sparse", "colmap", "dense"})
 _DEEPEST = 3
 _FRAME = re.compile(r"^(frames?|time|timestep|t|f)[_-]?\d+$", re.IGNORECASE)
 _CAMERA = re.compile(
-    r"^(cam|camera|view|viewpoint|vp|c|v|kinect|hd|gopro)[_-]?[0-9a-z]+([_-][0-9a-z]+)*$",
+    r"^((cam|camera|view|viewpoint|vp|kinect|hd|gopro)[_-]?[0-9a-z]+([_-][0-9a-z]+)*|[cv]\d+)$",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"(\d+)$")

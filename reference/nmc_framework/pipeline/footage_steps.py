@@ -146,8 +146,10 @@ def _estimated(
         name: [captured.folder / name / f"{frame:08d}.png" for frame in options["frames"]]
         for name in captured.names
     }
-    settings = {k: v for k, v in options.items() if k not in {"frames", "intrinsics"}}
+    others = {"frames", "intrinsics", "poses", "accept"}
+    settings = {k: v for k, v in options.items() if k not in others}
     known = task.configuration.file("cameras.sfm.intrinsics")
+    placed = task.configuration.file("cameras.sfm.poses")
     # Beside the results: its database is no result, and it goes on where it stopped by itself.
     folder = task.configuration.work / "sfm"
     if task.forced:
@@ -157,8 +159,16 @@ def _estimated(
         folder,
         options=SfmOptions(**settings),
         intrinsics=None if known is None else _matched(task, captured, known),
+        poses=None if placed is None else _matched(task, captured, placed),
         report=lambda _, done, total: task.report(done, total),
     )
+    verdict = solution.verdict
+    if verdict.kind != "sound" and not options["accept"]:
+        reasons = "; ".join(reason.text() for reason in verdict.against)
+        raise PipelineError(
+            f"the cameras found are {verdict.kind}: {reasons}. Give known ones (cameras.file or "
+            "cameras.sfm.poses), or take them all the same with cameras.sfm.accept: true"
+        )
     fits = {fit.name: round(float(fit.error), 4) for fit in solution.errors}
     bounds = point_bounds(solution.points.positions)
     if bounds is not None:
@@ -169,6 +179,7 @@ def _estimated(
         "by_camera_px": fits,
         "points": len(solution.points.positions),
         "missing": list(solution.missing),
+        **verdict.as_json(),
     }
     return solution.rig, told
 

@@ -3,5 +3,16 @@
 from nmc_framework.sfm.options import SfmError, SfmOptions
 from nmc_framework.sfm.solution import CameraFit, PointCloud, RigSolution
 from nmc_framework.sfm.solve import solve_rig
+from nmc_framework.sfm.verdict import Reason, Verdict, against_known
 
-__all__ = ["CameraFit", "PointCloud", "RigSolution", "SfmError", "SfmOptions", "solve_rig"]
+__all__ = [
+    "CameraFit",
+    "PointCloud",
+    "Reason",
+    "RigSolution",
+    "SfmError",
+    "SfmOptions",
+    "Verdict",
+    "against_known",
+    "solve_rig",
+]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from nmc_framework.cameras.formats import RigDocument
 from nmc_framework.cameras.formats.colmap import model_of
@@ -21,9 +23,15 @@ _FOCAL_GUESS = 1.2
 
 
 def models(
-    cameras: Sequence[PooledFeatures], options: SfmOptions, intrinsics: RigDocument | None
+    cameras: Sequence[PooledFeatures],
+    options: SfmOptions,
+    intrinsics: RigDocument | None,
+    stated: Mapping[str, float] | None = None,
 ) -> list[pycolmap.Camera]:
     """Return the intrinsics to start from, one a camera; shared ones are one object.
+
+    ``stated`` are focal lengths in pixels by camera, such as photographs carry with them: to begin
+    with, in place of a guess.
 
     Raises
     ------
@@ -40,8 +48,13 @@ def models(
                     f"shared intrinsics need images of one size: those of {camera.name!r} are "
                     f"{_size(camera)}, those of {cameras[0].name!r} {_size(cameras[0])}"
                 )
-        return [_guess(1, cameras[0], options)] * len(cameras)
-    return [_guess(number, camera, options) for number, camera in enumerate(cameras, start=1)]
+        known = [focal for camera in cameras if (focal := (stated or {}).get(camera.name))]
+        focal = float(np.median(known)) if known else None
+        return [_guess(1, cameras[0], options, focal)] * len(cameras)
+    return [
+        _guess(number, camera, options, (stated or {}).get(camera.name))
+        for number, camera in enumerate(cameras, start=1)
+    ]
 
 
 def write_database(
@@ -98,12 +111,16 @@ def _numbered(starts: Sequence[pycolmap.Camera], number: int) -> pycolmap.Camera
     return next(model for model in starts if model.camera_id == number)
 
 
-def _guess(number: int, camera: PooledFeatures, options: SfmOptions) -> pycolmap.Camera:
+def _guess(
+    number: int, camera: PooledFeatures, options: SfmOptions, stated: float | None
+) -> pycolmap.Camera:
     import pycolmap
 
-    focal = _FOCAL_GUESS * max(camera.size)
+    focal = stated or _FOCAL_GUESS * max(camera.size)
     name = options.camera_model.upper()
-    return pycolmap.Camera.create_from_model_name(number, name, focal, *camera.size)
+    model = pycolmap.Camera.create_from_model_name(number, name, focal, *camera.size)
+    model.has_prior_focal_length = stated is not None
+    return model
 
 
 def _known(cameras: Sequence[PooledFeatures], intrinsics: RigDocument) -> list[Any]:

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,6 @@ from PIL import Image
 
 from nmc_framework.sfm.options import SfmOptions
 from nmc_framework.sfm.pictures import Images, View, views
-
-if TYPE_CHECKING:
-    import pycolmap
 
 #: Bytes of a descriptor.
 _LENGTH = 128
@@ -102,13 +99,6 @@ def extract(
         )
         for name, rows in found.items()
     ]
-
-
-def descriptors_of(features: Features) -> pycolmap.FeatureDescriptors:
-    """Return the descriptors as the matcher takes them."""
-    import pycolmap
-
-    return pycolmap.FeatureDescriptors(pycolmap.FeatureExtractorType.SIFT, features.descriptors)
 
 
 def _features(extractor: Any, view: View) -> Features:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ _FEWEST_MATCHES, _FEWEST_TO_BEGIN, _FEWEST_TO_PLACE, _SMALLEST_MODEL = 10, 30, 1
 _POSE_SLACK = 3.0
 #: Pixels at which the robust loss of the last adjustment turns from squared to logarithmic.
 _LOSS_SCALE = 0.5
+#: Iterations of global and local adjustments where a rough result is enough, and the growth from
+#: which on all is adjusted again.
+_QUICK, _QUICK_GROWTH = (12, 8), 1.4
 
 
 def reconstruct(
@@ -57,7 +61,7 @@ def reconstruct(
     """
     import pycolmap
 
-    settings = _settings(cameras, options, known)
+    settings = settings_of(cameras, options, known=known)
     manager = pycolmap.ReconstructionManager()
     with pycolmap.Database.open(database) as opened:
         pipeline = pycolmap.IncrementalPipeline(settings, opened, manager)
@@ -68,16 +72,75 @@ def reconstruct(
     if not found:
         return None
     best = max(found, key=lambda part: (part.num_reg_images(), part.num_points3D()))
-    if options.refine:
-        _refine(best, fixed=known)
-    best.update_point_3d_errors()
-    _colour(best, cameras)
+    finish(best, cameras, known=known, refine=options.refine)
     return best
 
 
-def _settings(
-    cameras: Sequence[PooledFeatures], options: SfmOptions, known: bool
+def finish(
+    part: pycolmap.Reconstruction,
+    cameras: Sequence[PooledFeatures],
+    *,
+    known: bool,
+    refine: bool,
+) -> None:
+    """End with a robust adjustment where asked to, and give points their errors and colours.
+
+    Parameters
+    ----------
+    part
+        Changed in place.
+    cameras
+        In the order of its images' numbers.
+    known
+        The intrinsics stay as they are.
+    refine
+        Adjust cameras and points together under a robust loss.
+    """
+    if refine:
+        _refine(part, fixed=known)
+    part.update_point_3d_errors()
+    _colour(part, cameras)
+
+
+def map_once(
+    database: Path,
+    cameras: Sequence[PooledFeatures],
+    options: SfmOptions,
+    *,
+    known: bool,
+    seed: int,
+    begin: tuple[int, int],
+) -> pycolmap.Reconstruction | None:
+    """Map a database from a pair of images, with few rounds of adjustment: enough to compare.
+
+    Parameters
+    ----------
+    database, cameras, options, known
+        As for :func:`reconstruct`.
+    seed
+        Of everything random.
+    begin
+        Numbers of the two images to begin with.
+    """
+    import pycolmap
+
+    settings = settings_of(cameras, replace(options, seed=seed), known=known)
+    settings.init_image_id1, settings.init_image_id2 = begin
+    settings.multiple_models = False
+    settings.ba_global_max_refinements = settings.ba_local_max_refinements = 1
+    settings.ba_global_max_num_iterations, settings.ba_local_max_num_iterations = _QUICK
+    settings.ba_global_frames_ratio = settings.ba_global_points_ratio = _QUICK_GROWTH
+    manager = pycolmap.ReconstructionManager()
+    with pycolmap.Database.open(database) as opened:
+        pycolmap.IncrementalPipeline(settings, opened, manager).run()
+    found = [manager.get(index) for index in range(manager.size())]
+    return max(found, key=lambda part: part.num_reg_images()) if found else None
+
+
+def settings_of(
+    cameras: Sequence[PooledFeatures], options: SfmOptions, *, known: bool
 ) -> pycolmap.IncrementalPipelineOptions:
+    """Return COLMAP's settings for a rig: limits by the pictures' size, one thread, one seed."""
     import pycolmap
 
     limit = pixel_limit([camera.size for camera in cameras])

@@ -6,16 +6,20 @@ frame t is matched with points of frame t alone: what moves is a constraint like
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from nmc_framework.sfm.features import Report, descriptors_of
+from nmc_framework.sfm.features import Report
+from nmc_framework.sfm.nearest import mutual
 from nmc_framework.sfm.options import SfmOptions
+from nmc_framework.sfm.pairs import choose_pairs
 from nmc_framework.sfm.pooling import PooledFeatures
 
 if TYPE_CHECKING:
@@ -47,7 +51,7 @@ def match(
     options: SfmOptions,
     report: Report | None = None,
 ) -> Iterator[Pair]:
-    """Match every camera with every other one.
+    """Match every camera with every other one, or of many with the likely ones.
 
     Mutual nearest neighbours under Lowe's ratio test (2004, section 7.1), then RANSAC on the
     two-view geometry, as COLMAP does it (Schönberger and Frahm 2016, section 2.1).
@@ -59,36 +63,44 @@ def match(
     models
         Their intrinsics, guessed or known.
     options
-        Only ``seed`` matters here.
+        ``pairs`` and ``seed`` matter here.
     report
         Called with ``"matches"``, the number of pairs done and their number.
     """
     import pycolmap
 
-    settings = pycolmap.FeatureMatchingOptions()
-    settings.num_threads = 1
-    settings.sift.cpu_brute_force_matcher = True
-    matcher = pycolmap.FeatureMatcher.create(settings)
     check = pycolmap.TwoViewGeometryOptions()
     check.ransac.random_seed = options.seed
     check.ransac.max_error = pixel_limit([camera.size for camera in cameras])
-    described = [[descriptors_of(found) for found in camera.frames] for camera in cameras]
     points = [camera.keypoints[:, :2].astype(np.float64) for camera in cameras]
-    none = pycolmap.FeatureKeypoints()
-    pairs = list(combinations(range(len(cameras)), 2))
-    for done, (a, b) in enumerate(pairs, start=1):
-        found = []
-        for frame, (here, there) in enumerate(zip(described[a], described[b], strict=True)):
-            rows, columns = matcher.match(none, here, none, there).reshape(-1, 2).T
-            pooled = cameras[a].indices[frame][rows], cameras[b].indices[frame][columns]
-            found.append(np.stack(pooled, axis=1))
-        matches = _one_to_one(np.concatenate(found))
-        geometry = pycolmap.estimate_two_view_geometry(
+    pairs = choose_pairs(cameras, options.pairs)
+    cores = os.cpu_count() or 1
+
+    def verify(a: int, b: int, matches: npt.NDArray[np.uint32]) -> Pair:
+        found = pycolmap.estimate_two_view_geometry(
             models[a], points[a], models[b], points[b], matches, check
         )
-        yield Pair(a, b, matches, geometry)
-        if report:
-            report("matches", done, len(pairs))
+        return Pair(a, b, matches, found)
+
+    # Products use all cores by themselves; geometry is estimated beside them, one pair a core.
+    with ThreadPoolExecutor(cores) as pool:
+        waiting: deque[Future[Pair]] = deque()
+        done = 0
+        for a, b in pairs:
+            waiting.append(pool.submit(verify, a, b, _matches(cameras[a], cameras[b])))
+            while len(waiting) > 2 * cores or (waiting and (a, b) == pairs[-1]):
+                yield waiting.popleft().result()
+                done += 1
+                if report:
+                    report("matches", done, len(pairs))
+
+
+def _matches(a: PooledFeatures, b: PooledFeatures) -> npt.NDArray[np.uint32]:
+    found = []
+    for frame, (here, there) in enumerate(zip(a.frames, b.frames, strict=True)):
+        rows, columns = mutual(here.descriptors, there.descriptors).T
+        found.append(np.stack([a.indices[frame][rows], b.indices[frame][columns]], axis=1))
+    return _one_to_one(np.concatenate(found))
 
 
 def _one_to_one(pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:

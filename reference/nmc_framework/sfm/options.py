@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from nmc_framework.cameras.formats.colmap import MODEL_NAMES
 
 #: Most features that are kept of an image, COLMAP's own default.
 _FEATURES = 8192
+_MOST_RIVALS = 16
+Pairing = Literal["auto", "exhaustive", "sequential", "retrieval"]
+PAIRINGS: tuple[Pairing, ...] = ("auto", "exhaustive", "sequential", "retrieval")
 
 
 class SfmError(ValueError):
@@ -35,6 +39,11 @@ class SfmOptions:
         At most so many are kept of an image.
     seed
         Of everything random; the same seed gives the same numbers.
+    rivals
+        So many times the rig is mapped again, from other beginnings, to see whether the pictures
+        allow another one.
+    pairs
+        Which cameras are compared; see :func:`~nmc_framework.sfm.pairs.choose_pairs`.
 
     Raises
     ------
@@ -48,6 +57,8 @@ class SfmOptions:
     allow_partial: bool = False
     features: int = _FEATURES
     seed: int = 0
+    rivals: int = 2
+    pairs: Pairing = "auto"
 
     def __post_init__(self) -> None:
         known = [name.lower() for name in MODEL_NAMES]
@@ -55,3 +66,7 @@ class SfmOptions:
             raise SfmError(f"no camera model {self.camera_model!r}; there are {', '.join(known)}")
         if self.features < 1 or not 0 <= self.seed < 2**31:
             raise SfmError("features is at least 1, and seed a number from 0 to 2^31 - 1")
+        if self.pairs not in PAIRINGS:
+            raise SfmError(f"no pairing {self.pairs!r}; there are {', '.join(PAIRINGS)}")
+        if not 0 <= self.rivals <= _MOST_RIVALS:
+            raise SfmError(f"rivals is a number from 0 to {_MOST_RIVALS}")

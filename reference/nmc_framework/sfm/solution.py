@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from nmc_framework.cameras.camera import Camera, FloatArray
 from nmc_framework.cameras.formats import RigDocument, Similarity
 from nmc_framework.cameras.formats.colmap import sensor_of
 from nmc_framework.cameras.formats.document import Lens
+from nmc_framework.sfm.verdict import Verdict
 
 if TYPE_CHECKING:
     import pycolmap
@@ -65,13 +67,15 @@ class RigSolution:
 
     ``rig`` has the registered cameras in the order in which they were given, with their lenses and
     the normalisation applied since; ``points`` are in its coordinates; ``errors`` say how each
-    camera fits; ``missing`` names the cameras that could not be registered.
+    camera fits; ``missing`` names those that could not be registered; ``verdict`` says whether
+    all this can be trusted, and why.
     """
 
     rig: RigDocument
     points: PointCloud
     errors: tuple[CameraFit, ...]
     missing: tuple[str, ...] = ()
+    verdict: Verdict = field(default_factory=lambda: Verdict(()))
 
     @property
     def error(self) -> float:
@@ -93,7 +97,7 @@ class RigSolution:
                 "name": fit.name,
                 "keypoints": fit.keypoints,
                 "observations": fit.observations,
-                "error": fit.error,
+                "error": _finite(fit.error),
             }
             for fit in self.errors
         ]
@@ -102,8 +106,14 @@ class RigSolution:
             "missing": list(self.missing),
             "points": len(self.points),
             "mean_track": float(self.points.tracks.mean()) if len(self.points) else 0.0,
-            "error": self.error,
+            "error": _finite(self.error),
+            **self.verdict.as_json(),
         }
+
+
+def _finite(number: float) -> float | None:
+    """Return a number, or nothing: what ends behind its camera is infinitely off."""
+    return number if math.isfinite(number) else None
 
 
 def solution(part: pycolmap.Reconstruction, names: Sequence[str]) -> RigSolution:

@@ -12,26 +12,34 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from dataclasses import replace as dataclass_replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nmc_framework.cameras.formats import RigDocument, native
 from nmc_framework.sfm.database import models, verified, write_database
+from nmc_framework.sfm.evidence import gather
+from nmc_framework.sfm.exif import focal_length
 from nmc_framework.sfm.features import Report, extract
 from nmc_framework.sfm.mapping import reconstruct
 from nmc_framework.sfm.options import SfmError, SfmOptions
 from nmc_framework.sfm.pictures import Images, require_images
 from nmc_framework.sfm.pooling import PooledFeatures, pool
+from nmc_framework.sfm.posed import known_poses, triangulate
+from nmc_framework.sfm.rivals import compare_rivals
 from nmc_framework.sfm.solution import RigSolution, solution
+from nmc_framework.sfm.verdict import OF_KNOWN_POSES, Verdict
 
 if TYPE_CHECKING:
     import pycolmap
 
-RECORD = "sfm.json"
+#: Options that change what is said of a result, not the result.
+_OF_THE_VERDICT = frozenset({"rivals"})
+RECORD, VERDICT = "sfm.json", "verdict.json"
 _FEWEST_FEATURES = 8
 _ADVICE = "take more frames, larger images, or views that have more in common"
 #: Counts changes of this package's own steps, so that what an older one left is not taken for new.
-_REVISION = 1
+_REVISION = 2
 
 
 def solve_rig(
@@ -40,6 +48,7 @@ def solve_rig(
     options: SfmOptions | None = None,
     *,
     intrinsics: RigDocument | None = None,
+    poses: RigDocument | None = None,
     report: Report | None = None,
     replace: bool = False,
 ) -> RigSolution:
@@ -55,7 +64,12 @@ def solve_rig(
     options
         See :class:`~nmc_framework.sfm.SfmOptions`.
     intrinsics
-        Known intrinsics and lenses by camera's name; its poses do not count.
+        Known intrinsics and lenses by camera's name; its poses do not count. Without them, focal
+        lengths that photographs state in their Exif data are begun with.
+    poses
+        Known cameras by name: points are found with these, and with ``options.refine`` they are
+        adjusted within bounds; see :func:`~nmc_framework.sfm.posed.triangulate`. Their intrinsics
+        are used unless ``intrinsics`` are given.
     report
         Called with a step (``"features"``, ``"matches"``, ``"cameras"``), how much of it is done
         and how much there is.
@@ -65,7 +79,8 @@ def solve_rig(
     Returns
     -------
     RigSolution
-        In COLMAP's arbitrary coordinates: their scale, orientation and origin mean nothing.
+        In COLMAP's arbitrary coordinates: their scale, orientation and origin mean nothing. With
+        ``poses`` in theirs.
 
     Raises
     ------
@@ -86,8 +101,11 @@ def solve_rig(
     cameras = [pool(found) for found in extract(images, folder / "features", chosen, report)]
     record = _record(folder, cameras, replace=replace)
     usable = _usable(cameras, chosen)
-    starts = models(usable, chosen, intrinsics)
-    matched = _digest(_sources(usable), _stated(starts), asdict(chosen), _made_by())
+    inner = intrinsics or poses
+    starts = models(usable, chosen, inner, None if inner else _focal_lengths(images))
+    placed = None if poses is None else [p.tolist() for p in known_poses(usable, poses)]
+    settings = {k: v for k, v in asdict(chosen).items() if k not in _OF_THE_VERDICT}
+    matched = _digest(_sources(usable), _stated(starts), settings, _made_by(), placed)
     database = folder / "database.db"
     if record.get("database") != matched or not database.is_file():
         _write_record(folder, record | {"database": None, "model": None})
@@ -96,7 +114,10 @@ def solve_rig(
         _write_record(folder, record)
     part = _kept(folder / "model") if record.get("model") == matched else None
     if part is None:
-        part = reconstruct(database, usable, chosen, known=intrinsics is not None, report=report)
+        if poses is not None:
+            part = _triangulated(database, usable, chosen, starts, poses)
+        else:
+            part = reconstruct(database, usable, chosen, known=inner is not None, report=report)
         if part is None:
             raise SfmError(
                 f"no camera could be registered; {_ADVICE}: {_reasons(cameras, usable, database)}"
@@ -110,8 +131,66 @@ def solve_rig(
             f"{len(lost)} of {len(cameras)} cameras could not be registered: "
             f"{_reasons(lost, usable, database)}; leave them out, or {_ADVICE}"
         )
+    if poses is None:
+        verdict = _verdict(part, folder, usable, cameras, chosen, matched, known=inner is not None)
+    else:
+        told = gather(part, database, [camera.name for camera in cameras])
+        verdict = Verdict(()).and_(reason for reason in told if reason.name in OF_KNOWN_POSES)
     native.write(folder / "cameras.json", found.rig)
-    return found
+    return dataclass_replace(found, verdict=verdict)
+
+
+def _verdict(
+    part: pycolmap.Reconstruction,
+    folder: Path,
+    usable: Sequence[PooledFeatures],
+    cameras: Sequence[PooledFeatures],
+    options: SfmOptions,
+    matched: str,
+    *,
+    known: bool,
+) -> Verdict:
+    """Judge a reconstruction, or read what was found of the same one before."""
+    path, database = folder / VERDICT, folder / "database.db"
+    judged = _digest(matched, options.rivals)
+    if path.is_file():
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            if kept["of"] == judged:
+                return Verdict.from_json(kept)
+        except (ValueError, KeyError, TypeError):
+            pass  # damaged: judged anew
+    reasons = gather(part, database, [camera.name for camera in cameras])
+    reasons += compare_rivals(part, database, usable, options, verified(database), known=known)
+    verdict = Verdict(()).and_(reasons)
+    partial = folder / f".partial-{VERDICT}"
+    record = {"of": judged} | verdict.as_json()
+    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    partial.replace(path)
+    return verdict
+
+
+def _triangulated(
+    database: Path,
+    usable: Sequence[PooledFeatures],
+    options: SfmOptions,
+    starts: Sequence[pycolmap.Camera],
+    poses: RigDocument,
+) -> pycolmap.Reconstruction:
+    part = triangulate(database, usable, options, starts, poses)
+    if part is None:
+        raise SfmError(
+            "no point is seen by two of the known cameras alike: the poses do not belong to these "
+            "pictures, or the pictures have too little in common"
+        )
+    return part
+
+
+def _focal_lengths(images: Images) -> dict[str, float]:
+    """Return the focal lengths in pixels that cameras' first pictures state, where they do."""
+    first = {name: pictures[0] for name, pictures in images.items()}
+    found = {n: focal_length(place) for n, place in first.items() if isinstance(place, Path)}
+    return {name: focal for name, focal in found.items() if focal is not None}
 
 
 def _usable(cameras: Sequence[PooledFeatures], options: SfmOptions) -> list[PooledFeatures]:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _FORMATS = (
     "nmc, colmap, colmap-bin, nerfstudio, blender, instant-ngp, llff, miv, metashape, "
-    "realitycapture, opencv, caliscope (only read), arkit"
+    "realitycapture, opencv, caliscope (only read), arkit, panoptic, dynamic-gaussians, "
+    "voxelpose (only read), ncore (only read)"
 )
 _ROWS_SHOWN = 40
 

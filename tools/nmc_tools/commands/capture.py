@@ -22,7 +22,9 @@ def capture(
     videos: Annotated[
         list[Path],
         typer.Argument(
-            metavar="VIDEOS…", help="A video file a camera, or one folder of videos or images."
+            metavar="VIDEOS…",
+            help="A video file a camera, or one folder: of videos, of pictures of one instant, or "
+            "of folders of pictures by camera or by frame.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the frames.")],

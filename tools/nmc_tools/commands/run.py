@@ -105,7 +105,7 @@ def _told(result: Mapping[str, Any]) -> str:
     parts = []
     for name, value in result.items():
         label = name.replace("_", " ")
-        if isinstance(value, Mapping) or value in ([], None):
+        if isinstance(value, Mapping) or value in ([], None) or name == "reasons":
             continue
         if name in {"bytes", "raw_bytes"}:
             parts.append(f"{label} {size_text(value)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.table import Table
@@ -13,7 +13,16 @@ from rich.text import Text
 
 from nmc_tools.commands.framework import framework, require_new
 from nmc_tools.commands.options import ForceOption
-from nmc_tools.terminal import out, print_json, printable, progress_bar, refuse_input, say
+from nmc_tools.terminal import (
+    Exit,
+    note,
+    out,
+    print_json,
+    printable,
+    progress_bar,
+    refuse_input,
+    say,
+)
 
 if TYPE_CHECKING:
     from nmc_framework.cameras.alignment import Alignment
@@ -21,8 +30,9 @@ if TYPE_CHECKING:
     from nmc_framework.sfm import RigSolution
     from nmc_framework.sfm.pictures import Images
 
-_CAMERAS, _POINTS, _PICTURE, _REPORT, _WORK = (
+_CAMERAS, _DOUBTFUL, _POINTS, _PICTURE, _REPORT, _WORK = (
     "cameras.json",
+    "cameras.doubtful.json",
     "points.ply",
     "rig.png",
     "report.json",
@@ -41,8 +51,9 @@ _WRITTEN_AS = {
     "realitycapture": "cameras.csv",
     "opencv": "opencv",
     "arkit": "arkit",
+    "panoptic": "calibration.json",
+    "dynamic-gaussians": "train_meta.json",
 }
-_IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 
 def sfm(
@@ -71,6 +82,14 @@ def sfm(
         Path | None,
         typer.Option(help="Camera file of any format to align with and to compare with."),
     ] = None,
+    poses: Annotated[
+        Path | None,
+        typer.Option(help="Camera file with known cameras: find points with them, and refine."),
+    ] = None,
+    pairs: Annotated[
+        Literal["auto", "exhaustive", "sequential", "retrieval"],
+        typer.Option(help="Which cameras to compare; auto: all up to 60, then likely ones."),
+    ] = "auto",
     extent: Annotated[
         float | None,
         typer.Option(min=1e-9, help="Length that errors relate to; else the known rig's diameter."),
@@ -85,6 +104,12 @@ def sfm(
         bool,
         typer.Option("--allow-partial", help="Leave out cameras that cannot be registered."),
     ] = False,
+    rivals: Annotated[
+        int, typer.Option(min=0, max=16, help="Times to map anew from elsewhere, to compare.")
+    ] = 2,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Take the cameras although the verdict is not sound.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     force: ForceOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -96,6 +121,10 @@ def sfm(
     from motion knows no scale. With it the result is moved into the known rig's coordinates, and
     cameras.json records by what, so that it can be undone.
 
+    Every result has a verdict with its reasons: sound, doubtful or wrong. Unless it is sound the
+    command ends with 1, and the cameras are left as cameras.doubtful.json: look at rig.png, and
+    take them with --accept, which does no work twice.
+
     Examples
     --------
       nmc sfm frames/ -o rig/
@@ -105,6 +134,10 @@ def sfm(
       nmc sfm footage/ -o rig/ --known cameras.json --json
 
       nmc sfm frames/ -o rig/ --intrinsics frames/cameras.json
+
+      nmc sfm photographs/ -o rig/ --pairs sequential
+
+      nmc sfm frames/ -o rig/ --poses calibration.json
     """
     with framework(footage[0]):
         import pycolmap  # noqa: F401 - says at once what is missing
@@ -112,7 +145,7 @@ def sfm(
         from nmc_framework.cameras.alignment import align
         from nmc_framework.cameras.formats import registry
         from nmc_framework.cameras.plot import plot_rig
-        from nmc_framework.sfm import SfmOptions, solve_rig
+        from nmc_framework.sfm import SfmOptions, against_known, solve_rig
 
         require_new(output / _CAMERAS, force=force)
         options = SfmOptions(
@@ -121,10 +154,13 @@ def sfm(
             refine=refine,
             allow_partial=allow_partial,
             seed=seed,
+            pairs=pairs,
+            rivals=rivals,
         )
         written = _file_of(target_format)
         given = None if intrinsics is None else registry.read(intrinsics)
         truth = None if known is None else registry.read(known)
+        placed = None if poses is None else registry.read(poses)
         images = _images(footage, frames)
         with progress_bar(f"solving {output.name}", unit="") as progress:
             solved = solve_rig(
@@ -132,16 +168,22 @@ def sfm(
                 output / _WORK,
                 options,
                 intrinsics=given,
+                poses=placed,
                 report=_stages(progress),
                 replace=force,
             )
         compared = None if truth is None else align(solved.rig, truth, extent)
         if compared is not None:
-            solved = solved.moved(compared.similarity)
+            verdict = solved.verdict.and_(against_known(compared))
+            solved = replace(solved.moved(compared.similarity), verdict=verdict)
+        taken = accept or solved.verdict.kind == "sound"
         names = [camera.name for camera in solved.rig.cameras]
         report = _report(solved, compared, frames=len(next(iter(images.values()))))
-        registry.write(output / _CAMERAS, solved.rig, "nmc")
-        if written is not None:
+        for name in (_CAMERAS, _DOUBTFUL):
+            (output / name).unlink(missing_ok=True)
+        target = _CAMERAS if taken else _DOUBTFUL
+        registry.write(output / target, solved.rig, "nmc")
+        if taken and written is not None:
             registry.write(output / written, _with_depths(solved), target_format)
         solved.points.write_ply(output / _POINTS)
         title = f"{len(names)} cameras, {len(solved.points)} points"
@@ -150,9 +192,15 @@ def sfm(
         _write_report(output / _REPORT, report)
         if as_json:
             print_json({"path": str(output)} | report)
-            return
-        _show(solved, compared)
-        say(f"{output}: {', '.join(filter(None, (_CAMERAS, written, _POINTS, _PICTURE, _REPORT)))}")
+        else:
+            _show(solved, compared)
+            files = (target, written if taken else None, _POINTS, _PICTURE, _REPORT)
+            say(f"{output}: {', '.join(filter(None, files))}")
+        if not taken:
+            reasons = "; ".join(reason.text() for reason in solved.verdict.against)
+            note(f"{output}: the cameras are {solved.verdict.kind}: {reasons}")
+            note(f"look at {output / _PICTURE}; --accept takes them all the same")
+            raise SystemExit(Exit.REFUSED)
 
 
 def _file_of(target_format: str | None) -> str | None:
@@ -168,7 +216,7 @@ def _file_of(target_format: str | None) -> str | None:
 
 def _images(footage: Sequence[Path], frames: int) -> Images:
     """Return the pictures of evenly spread frames, by camera."""
-    from nmc_framework.capture import VideoSource, find_sources, read_frames, synchronise
+    from nmc_framework.capture import ImageSource, open_sources, read_frames, synchronise
     from nmc_framework.capture.folder import RECORD, read_capture
 
     for path in footage:
@@ -179,25 +227,18 @@ def _images(footage: Sequence[Path], frames: int) -> Images:
         captured = read_capture(first)
         chosen = _spread(len(captured), frames)
         return {n: [first / n / f"{k:08d}.png" for k in chosen] for n in captured.names}
-    if len(footage) == 1 and first.is_dir() and (single := _single_images(first)):
-        return single
-    sources = [
-        source
-        for path in footage
-        for source in (find_sources(path) if path.is_dir() else [VideoSource(path.stem, path)])
-    ]
+    sources = open_sources(footage)
     synchrony = synchronise(sources)
     picked = [synchrony.instants[k] for k in _spread(len(synchrony.instants), frames)]
+    if all(isinstance(source, ImageSource) for source in sources):
+        # As files: photographs carry their focal lengths with them.
+        return {
+            source.name: [source.paths[instant.pictures[k]] for instant in picked]
+            for k, source in enumerate(sources)
+            if isinstance(source, ImageSource)
+        }
     views = list(read_frames(sources, replace(synchrony, instants=tuple(picked))))
     return {source.name: [v.images[k] for v in views] for k, source in enumerate(sources)}
-
-
-def _single_images(folder: Path) -> dict[str, list[Path]]:
-    """Return one frame: the images that lie in the folder itself, each named after its camera."""
-    from natsort import natsorted
-
-    files = natsorted(path for path in folder.iterdir() if path.suffix.lower() in _IMAGES)
-    return {path.stem: [path] for path in files}
 
 
 def _spread(count: int, wanted: int) -> list[int]:
@@ -273,6 +314,10 @@ def _show(solved: RigSolution, compared: Alignment | None) -> None:
         f"{len(solved.errors)} cameras, {len(solved.points)} points, "
         f"mean reprojection error {solved.error:.2f} px"
     )
+    verdict = solved.verdict
+    say(f"verdict: {verdict.kind}, score {verdict.score:.2f}")
+    for reason in verdict.against:
+        say(f"  {reason.kind}: {reason.text()}")
     if solved.missing:
         say(f"left out, not registered: {', '.join(solved.missing)}")
     if compared is not None:

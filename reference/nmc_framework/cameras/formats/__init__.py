@@ -7,6 +7,7 @@ name what its format cannot say.
 from nmc_framework.cameras.formats import (
     calibration,
     colmap,
+    datasets,
     llff,
     miv,
     photogrammetry,
@@ -26,6 +27,7 @@ __all__ = [
     "Similarity",
     "calibration",
     "colmap",
+    "datasets",
     "llff",
     "miv",
     "photogrammetry",

@@ -13,6 +13,7 @@ from nmc_framework.cameras.camera import CameraError
 from nmc_framework.cameras.formats import (
     calibration,
     colmap,
+    datasets,
     llff,
     miv,
     native,
@@ -74,6 +75,12 @@ FORMATS: dict[str, Format] = {
     "opencv": Format(_read_opencv, calibration.write_opencv),
     "caliscope": Format(_plain(calibration.read_caliscope), None),
     "arkit": Format(_read_arkit, calibration.write_arkit),
+    "panoptic": Format(_plain(datasets.read_panoptic), datasets.write_panoptic),
+    "dynamic-gaussians": Format(
+        _plain(datasets.read_dynamic_gaussians), datasets.write_dynamic_gaussians
+    ),
+    "voxelpose": Format(_sized(datasets.read_voxelpose), None),
+    "ncore": Format(_plain(datasets.read_ncore), None),
 }
 
 _OF_SEVERAL_FILES = frozenset({"colmap", "colmap-bin", "opencv", "arkit"})
@@ -110,6 +117,8 @@ def guess(path: Path) -> str:
     """Return the format that a file to be written is meant to have, by its name alone."""
     suffix = path.suffix.lower()
     if suffix == ".json":
+        if path.name.endswith("_meta.json"):
+            return "dynamic-gaussians"
         return "nerfstudio" if path.name.startswith("transforms") else "nmc"
     if suffix in _SUFFIXES and FORMATS[_SUFFIXES[suffix]].write:
         return _SUFFIXES[suffix]
@@ -186,4 +195,15 @@ def _of_json(document: dict[str, object]) -> list[str]:
         first = frames[0] if isinstance(frames, list) and frames else {}
         sized |= {"w", "fl_x"} & first.keys() if isinstance(first, dict) else set()
         return ["nerfstudio" if sized else "blender"]
+    if {"w2c", "k", "fn"} <= document.keys():
+        return ["dynamic-gaussians"]
+    listed = document.get("cameras")
+    if isinstance(listed, list) and listed and isinstance(listed[0], dict) and "K" in listed[0]:
+        return ["panoptic"]
+    values = next(iter(document.values()), None)
+    if isinstance(values, dict):
+        if "camera_model_type" in values:
+            return ["ncore"]
+        if {"R", "T", "fx"} <= values.keys():
+            return ["voxelpose"]
     return [name for member, name in _MEMBERS if member in document]
