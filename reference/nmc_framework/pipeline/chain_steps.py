@@ -71,6 +71,10 @@ def train(task: Task) -> Mapping[str, Any]:
     store = CheckpointFolder(task.folder, model)
     count = len(frames.captured)
     total = schedule.first + (count - 1) * schedule.later
+
+    def iterations(frame: int, iteration: int) -> int:
+        return iteration + (schedule.first + (frame - 1) * schedule.later if frame else 0)
+
     names = frames.training
     losses = {}
     with torch.random.fork_rng():
@@ -81,10 +85,14 @@ def train(task: Task) -> Mapping[str, Any]:
             lambda first: frames.captured.views(names, first),
             schedule,
             report=lambda p: task.report(
-                p.iteration + (schedule.first + (p.frame - 1) * schedule.later if p.frame else 0),
+                iterations(p.frame, p.iteration),
                 total,
+                note=f"frame {p.frame + 1} of {count} loss {p.loss:.5f} {p.psnr:5.2f} dB",
             ),
         ):
+            ended = f"frame {frame.index + 1} of {count}, loss {frame.loss:.5f}"
+            done = iterations(frame.index, frame.iterations)
+            task.report(done, total, f"{ended}, {frame.seconds:.1f} s")
             losses[frame.index] = frame.loss
     if len(store) < count:
         raise PipelineError(f"{len(store)} of {count} frames were trained")

@@ -189,5 +189,5 @@ def _unwatched(_: str) -> Iterator[Report]:
     yield _silent
 
 
-def _silent(_done: int, _total: int) -> None:
-    pass
+def _silent(done: int, total: int, told: str = "", note: str = "") -> None:
+    """Show nothing."""

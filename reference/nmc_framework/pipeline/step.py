@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from nmc_framework.pipeline.configuration import Configuration
 
-#: Told how much is done, of how much.
-Report = Callable[[int, int], None]
+
+class Report(Protocol):
+    """Told how much is done, of how much; in words what was just finished, and what is in hand."""
+
+    def __call__(self, done: int, total: int, told: str = "", note: str = "") -> None:
+        """Take notice."""
 
 
 class PipelineError(RuntimeError):

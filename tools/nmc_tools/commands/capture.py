@@ -74,7 +74,8 @@ def capture(
         rig = _rig(cameras, sources, wanted) if cameras else None
         frames = read_frames(sources, synchrony, every=every, limit=limit, size=wanted)
         total = len(synchrony.instants[::every][:limit])
-        with progress_bar(f"capturing to {output.name}") as progress:
+        kept = f"{output} is not finished, and is no folder of captured frames yet"
+        with progress_bar(f"capturing to {output.name}", kept=kept) as progress:
             report = lambda done: progress(done, total)  # noqa: E731
             written = write_capture(output, names, frames, synchrony, rig, report=report)
         if as_json:

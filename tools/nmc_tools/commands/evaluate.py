@@ -90,7 +90,8 @@ def evaluate(
             model = build(sequence.family, sequence.configuration).to(device)
             lpips = distance.distance if distance else None
             quality = HeldOut(footage.cameras(names), lpips)
-            with progress_bar(f"evaluating {package.name}") as progress:
+            kept = "the package is as it was"
+            with progress_bar(f"evaluating {package.name}", kept=kept) as progress:
                 _score(sequence, model, footage, names, chosen, quality, progress)
             if plot is not None:
                 _plot(plot, sequence, quality, chosen)

@@ -71,6 +71,7 @@ def run(
             if name not in names:
                 raise typer.BadParameter(f"no step {name!r}; there are {', '.join(names)}")
         configuration = read_configuration(path)
+        kept = f"finished steps, and finished frames of training, are kept in {configuration.work}"
         reports = []
         for report in run_steps(
             STEPS,
@@ -78,7 +79,7 @@ def run(
             until=until,
             force=force or (),
             dry=dry_run,
-            watch=lambda step: progress_bar(step, ""),
+            watch=lambda step: progress_bar(step, "", kept=kept, resume=""),
         ):
             reports.append(report)
             if not as_json:
