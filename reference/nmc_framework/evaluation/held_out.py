@@ -187,3 +187,16 @@ def write_scores(path: Path, scores: Sequence[ViewScore]) -> None:
             values = [getattr(score, metric) for metric in METRICS]
             texts = ["" if np.isnan(value) else f"{value:.6g}" for value in values]
             writer.writerow((score.frame, score.view, *texts))
+
+
+def read_scores(path: Path) -> list[ViewScore]:
+    """Read what :func:`write_scores` wrote; an empty field is NaN."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            ViewScore(
+                frame=int(row["frame"]),
+                view=row["view"],
+                **{metric: float(row[metric] or "nan") for metric in METRICS},
+            )
+            for row in csv.DictReader(file)
+        ]

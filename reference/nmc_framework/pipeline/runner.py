@@ -77,6 +77,8 @@ def run_steps(
     for step in chosen:
         folder = configuration.work / step.name
         if not step.wanted(configuration):
+            # What comes after may go without it.
+            outputs[step.name] = ""
             why = f"the configuration has no {step.optional}"
             yield StepReport(step.name, "left out", why, folder)
             continue

@@ -182,7 +182,8 @@ def _views(
     known = [camera.name for camera in footage.rig.cameras]
     stored = quality_of(sequence.manifest)
     tested = list(stored.views) if stored else []
-    names = known if every else list(dict.fromkeys(named or tested))
+    all_names = [*tested, *(name for name in known if name not in tested)]
+    names = all_names if every else list(dict.fromkeys(named or tested))
     unknown = [name for name in names if name not in known]
     if unknown:
         reason = f"no camera {', '.join(unknown)}; there are {', '.join(known)}"
