@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Exit",
     "err",
+    "note",
     "out",
     "print_finding",
     "print_json",
@@ -27,6 +28,7 @@ __all__ = [
     "refuse_input",
     "say",
     "size_text",
+    "warn",
 ]
 
 
@@ -49,6 +51,12 @@ def say(text: str) -> None:
 
 def note(text: str) -> None:
     """Print one line on stderr that is worth knowing, of text that need not be trusted."""
+    err.print(printable(text), markup=False)
+
+
+def warn(text: str) -> None:
+    """Print a line on stderr of what was done all the same, of text that need not be trusted."""
+    err.print("[yellow]warning[/] ", end="")
     err.print(printable(text), markup=False)
 
 

@@ -46,12 +46,11 @@ def capture(task: Task) -> Mapping[str, Any]:
         by=options["by"],
         reference=options.get("reference"),
         tolerance=None if tolerance is None else tolerance / 1000,
+        every=options["every"],
+        limit=options.get("limit"),
     )
-    every, limit = options["every"], options.get("limit")
-    total = len(synchrony.instants[::every][:limit])
-    frames = read_frames(
-        sources, synchrony, every=every, limit=limit, size=parse_size(options.get("size"))
-    )
+    total = len(synchrony.instants)
+    frames = read_frames(sources, synchrony, size=parse_size(options.get("size")))
     names = [source.name for source in sources]
     written = write_capture(
         task.folder, names, frames, synchrony, report=lambda done: task.report(done, total)
@@ -65,6 +64,7 @@ def capture(task: Task) -> Mapping[str, Any]:
         "rate": written.rate,
         "dropped": len(record["dropped"]),
         "worst_skew_ms": round(1000 * worst, 3),
+        "warnings": synchrony.warnings(),
     }
 
 
