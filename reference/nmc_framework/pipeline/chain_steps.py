@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nmc_framework.device import usable_device
 from nmc_framework.pipeline.footage_steps import BOUNDS
-from nmc_framework.pipeline.step import PipelineError, Task, usable_device
+from nmc_framework.pipeline.step import PipelineError, Task
 
 if TYPE_CHECKING:
     from nmc_framework.cameras import Camera
@@ -65,7 +66,7 @@ def train(task: Task) -> Mapping[str, Any]:
     frames = open_frames(task.made_by("cameras"))
     options = task.configuration.section("training")
     model = _model(task, frames).to(usable_device(options["device"]))
-    schedule = _schedule(options, model)
+    schedule = planned(options, model)
     # A wrong choice is refused now, not after the first frame is trained.
     freeze(model, model.layers(), schedule.exclude_layers, schedule.reading)
     store = CheckpointFolder(task.folder, model)
@@ -129,7 +130,8 @@ def _model(task: Task, frames: Frames) -> ChainModel:
     return build(options["family"], chosen | dict(options["configuration"]), seed=seed)
 
 
-def _schedule(options: Mapping[str, Any], model: ChainModel) -> Schedule:
+def planned(options: Mapping[str, Any], model: ChainModel) -> Schedule:
+    """Return the schedule of a configuration's section ``training``, for a model of its family."""
     from nmc_framework.training import AutoFreezing, Schedule, back, front, matching
 
     layers = model.layers()

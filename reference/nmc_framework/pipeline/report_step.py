@@ -104,19 +104,17 @@ def _verdicts(work: WorkFolder) -> list[Verdict]:
 
 
 def _word(verdict: Any) -> tuple[str, bool | None]:
-    """Return a verdict in a word, and whether it is good; structure from motion may give none."""
+    """Return a verdict in a word, and whether it is good; of older runs there is none."""
     if isinstance(verdict, Mapping):
-        word = str(verdict.get("verdict") or verdict.get("word") or "none given")
-        good = verdict.get("good")
-        return word, good if isinstance(good, bool) else word in {"good", "sound", "accepted"}
-    if isinstance(verdict, str):
-        return verdict, verdict in {"good", "sound", "accepted"}
-    return "no verdict was given", None
+        verdict = verdict.get("verdict")
+    if not isinstance(verdict, str):
+        return "no verdict was given", None
+    return verdict, verdict == "sound"
 
 
 def _reasons(result: Mapping[str, Any]) -> list[str]:
     told = result.get("reasons")
-    reasons = [str(reason) for reason in told] if isinstance(told, list) else []
+    reasons = [_reason(reason) for reason in told] if isinstance(told, list) else []
     if "reprojection_px" in result:
         reasons.append(f"mean reprojection error {result['reprojection_px']:.2f} px")
     if "points" in result:
@@ -124,3 +122,14 @@ def _reasons(result: Mapping[str, Any]) -> list[str]:
     if result.get("missing"):
         reasons.append(f"not registered: {', '.join(result['missing'])}")
     return reasons
+
+
+def _reason(reason: Any) -> str:
+    if not isinstance(reason, Mapping):
+        return str(reason)
+    figure = reason.get("figure")
+    value = f"{figure:.3g}" if isinstance(figure, int | float) else "unknown"
+    where = reason.get("where") or []
+    place = f", {', '.join(map(str, where[:3]))}" if reason.get("verdict") != "sound" else ""
+    named = reason.get("meaning") or reason.get("name")
+    return f"{named}: {value} ({reason.get('verdict')}{place})"

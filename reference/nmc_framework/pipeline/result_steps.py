@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from nmc_framework.device import usable_device
 from nmc_framework.pipeline.chain_steps import PACKAGE, open_frames
 from nmc_framework.pipeline.footage_steps import parse_size
-from nmc_framework.pipeline.step import PipelineError, Task, usable_device
+from nmc_framework.pipeline.step import PipelineError, Task
 
 if TYPE_CHECKING:
     from nmc_framework.evaluation.held_out import Distance

@@ -44,6 +44,7 @@ def run_steps(
     force: Collection[str] = (),
     dry: bool = False,
     watch: Watch | None = None,
+    validate: Callable[[Configuration], None] | None = None,
 ) -> Iterator[StepReport]:
     """Carry out steps; yield a report of each as soon as it is done.
 
@@ -64,6 +65,9 @@ def run_steps(
         Only say what would be done.
     watch
         Shows progress.
+    validate
+        Called before the first step that is not kept; raises what is wrong with the configuration
+        as a whole.
 
     Raises
     ------
@@ -97,7 +101,11 @@ def run_steps(
             outputs[step.name] = done.output
             kept = "version, options and inputs are the same"
             yield StepReport(step.name, "kept", kept, folder, done.seconds, done.result)
-        elif dry:
+            continue
+        if validate is not None:
+            validate(configuration)
+            validate = None
+        if dry:
             outputs[step.name] = None
             yield StepReport(step.name, "to run", why, folder)
         else:

@@ -159,10 +159,11 @@ def _check_files(pictures: dict[str, Path | None], html: Path | None, films: lis
 
 @dataclass(frozen=True)
 class _Views:
-    """The views that are scored, and those of them that the chain was trained with."""
+    """The views that are scored, those of them that the chain was trained with, those to record."""
 
     names: list[str]
     trained: list[str]
+    recorded: list[str]
 
     @property
     def held_out(self) -> list[str]:
@@ -197,7 +198,10 @@ def _views(
     else:
         # Without a record of what was held out, what the user names is held out.
         used = set(known) - set(tested) if tested else set()
-    return _Views(names, [name for name in names if name in used])
+    trained = [name for name in names if name in used]
+    # Who names a view wants it recorded.
+    recorded = list(names) if named else [name for name in names if name not in used]
+    return _Views(names, trained, recorded)
 
 
 def _lpips(net: Any, backbone: Path | None, heads: Path | None, device: str) -> Lpips | None:
@@ -212,10 +216,10 @@ def _write(package: Path, quality: HeldOut, views: _Views, chosen: list[int], co
     """Put the scores of held-out views over what the package recorded before."""
     from nmc import amend
 
-    if not views.held_out:
+    if not views.recorded:
         reason = "no held-out camera was scored; those trained with are no record of quality"
         refuse_input("input/unsupported", str(package), reason)
-    record = quality.record(chosen, count, views.held_out)
+    record = quality.record(chosen, count, views.recorded)
     amend.write_quality(package, amend.merged(amend.quality_in(package), record))
 
 

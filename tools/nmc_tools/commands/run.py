@@ -64,7 +64,7 @@ def run(
     if not path.is_file():
         refuse_input("host/not-found", str(path), "")
     with framework(path):
-        from nmc_framework.pipeline import STEPS, read_configuration, run_steps
+        from nmc_framework.pipeline import STEPS, read_configuration, run_steps, validate
 
         names = [step.name for step in STEPS]
         for name in [*(force or ()), *([until] if until else [])]:
@@ -79,6 +79,7 @@ def run(
             until=until,
             force=force or (),
             dry=dry_run,
+            validate=validate,
             watch=lambda step: progress_bar(step, "", kept=kept, resume=""),
         ):
             reports.append(report)
