@@ -285,6 +285,10 @@ def test_pictures_and_a_page_to_show_others(run, frames, tmp_path):
     assert "http" not in text and 'src="data:video/mp4' in text and str(tmp_path) not in text
     for part in ("Film", "Truth, rendering, error", "Curves", "Cameras", "Settings"):
         assert f"<h2>{part}</h2>" in text
+    # The pictures score the same where they lie without the record of a capture.
+    (frames / "capture.json").unlink()
+    again = json.loads(run("evaluate", package, frames, "--json").out)
+    np.testing.assert_array_equal(again["scores"]["psnr"], table[:, :1])
     # What is written holds the held-out view alone.
     run("evaluate", package, frames, "--all-cameras", "--write")
     with nmc.open(package) as sequence:

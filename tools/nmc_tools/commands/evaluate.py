@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -25,9 +25,12 @@ def evaluate(
     package: PackagePath,
     folder: Annotated[
         Path | None,
-        typer.Argument(metavar="FRAMES", help="The folder of nmc capture: what is true."),
+        typer.Argument(metavar="FRAMES", help="What it was trained on: what is true."),
     ] = None,
     scene: SceneOption = None,
+    cameras: Annotated[
+        Path | None, typer.Option(help="Camera file of the pictures; else what lies beside them.")
+    ] = None,
     held_out: HeldOutOption = None,
     all_cameras: Annotated[
         bool,
@@ -105,7 +108,7 @@ def evaluate(
         from nmc_framework.evaluation import Gallery, HeldOut, Scoring, plot_scores, write_scores
 
         with nmc.open(package) as sequence:
-            footage = _truth(sequence, folder, scene)
+            footage = _truth(sequence, folder, scene, cameras)
             views = _views(sequence, footage, held_out, package, every=all_cameras)
             chosen = _chosen(frames, len(sequence), footage.count)
             distance = _lpips(lpips_net, lpips_backbone, lpips_heads, parse_device(device))
@@ -223,13 +226,14 @@ def _write(package: Path, quality: HeldOut, views: _Views, chosen: list[int], co
     amend.write_quality(package, amend.merged(amend.quality_in(package), record))
 
 
-def _truth(sequence: Any, folder: Path | None, scene: SceneName | None) -> Footage:
+def _truth(
+    sequence: Any, folder: Path | None, scene: SceneName | None, given: Path | None
+) -> Footage:
     """Return what the package's cameras should have seen."""
     from nmc.records import cameras_of
     from nmc_framework.cameras import CameraError
     from nmc_framework.cameras.formats import RigDocument
-    from nmc_framework.capture.folder import read_capture
-    from nmc_tools.commands.footage import film_scene
+    from nmc_tools.commands.footage import film_scene, open_footage
 
     cameras = tuple(cameras_in(sequence))
     if not cameras:
@@ -239,11 +243,11 @@ def _truth(sequence: Any, folder: Path | None, scene: SceneName | None) -> Foota
         raise CameraError("the package's cameras have distortion, which is not rendered")
     rig = RigDocument(cameras)
     if folder is not None:
-        capture = read_capture(folder)
-        missing = sorted({c.name for c in cameras} - set(capture.names))
+        found = open_footage(folder, scene=None, cameras=given)
+        missing = sorted({c.name for c in cameras} - {c.name for c in found.rig.cameras})
         if missing:
             raise CameraError(f"{folder} has no pictures of camera {', '.join(missing)}")
-        return Footage(rig, len(capture), capture.rate, capture.views)
+        return replace(found, rig=rig)
     assert scene is not None
     return film_scene(scene, rig=rig, frames=len(sequence), rate=sequence.manifest.timescale)
 
