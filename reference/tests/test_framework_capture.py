@@ -184,6 +184,8 @@ def test_what_is_reported_is_about_the_frames_that_are_taken(by):
     thinned = synchronise(sources, by=by, every=4, limit=5)
     assert thinned.instants == whole.instants[::4][:5]
     assert len(thinned.dropped) == (by == "time")
+    if by == "time":
+        assert thinned.warnings()[0].startswith("1 of 18 frames are dropped")
     beyond = synchronise(sources, by=by, every=4, limit=500)
     assert beyond.instants == whole.instants[::4] and beyond.cameras == whole.cameras
 

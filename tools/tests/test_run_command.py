@@ -109,7 +109,7 @@ def test_a_run_says_what_it_did_and_keeps_it(nmc_, write, trained, tmp_path):
     actions = {step["step"]: step["action"] for step in again["steps"]}
     assert set(actions.values()) == {"kept", "left out"}
     assert again["work"] == str(tmp_path / "work")
-    assert again["steps"][-1]["result"]["views"] == ["test_00"]
+    assert again["steps"][-2]["result"]["views"] == ["test_00"]
     with nmc.open(tmp_path / "work" / "evaluate" / "chain.nmc") as sequence:
         stored = quality_of(sequence.manifest).metrics["lpips"]
     assert again["steps"][-2]["result"]["lpips"] == pytest.approx(stored.mean(), abs=1e-6)

@@ -45,11 +45,15 @@ class CameraSynchrony:
 
 @dataclass(frozen=True)
 class Synchrony:
-    """Frames that every camera saw, and the report on each camera."""
+    """Frames that every camera saw, and the report on each camera.
+
+    ``skipped`` are frames that all saw and that were not asked for.
+    """
 
     instants: tuple[Instant, ...]
     cameras: tuple[CameraSynchrony, ...]
     dropped: tuple[float, ...]
+    skipped: int = 0
 
     def lines(self) -> list[str]:
         """Return the report, one line a camera."""
@@ -68,7 +72,7 @@ class Synchrony:
             told = ", ".join(f"{name} {rate:.4g}" for name, rate in rates.items())
             found.append(f"the cameras have other frame rates: {told} pictures a second")
         if self.dropped:
-            total = len(self.instants) + len(self.dropped)
+            total = len(self.instants) + self.skipped + len(self.dropped)
             worst = max(self.cameras, key=lambda camera: camera.missed)
             found.append(
                 f"{len(self.dropped)} of {total} frames are dropped, the first at "
@@ -90,7 +94,9 @@ class Synchrony:
 
     def every(self, step: int) -> Synchrony:
         """Return every so many of the frames; the reports on the cameras stay."""
-        return replace(self, instants=self.instants[::step])
+        taken = self.instants[::step]
+        skipped = self.skipped + len(self.instants) - len(taken)
+        return replace(self, instants=taken, skipped=skipped)
 
 
 def by_time(

@@ -119,7 +119,8 @@ def _film(film: Figure, page: Path, beside: list[Path]) -> str:
     else:
         source = _data("video/mp4", film.path.read_bytes())
     player = f'<video controls loop muted autoplay playsinline src="{source}"></video>'
-    return f'<figure class="wide">{player}<figcaption>{escape(film.caption)}</figcaption></figure>'
+    shape = ' class="wide"' if film.wide else ""
+    return f"<figure{shape}>{player}<figcaption>{escape(film.caption)}</figcaption></figure>"
 
 
 def _picture(figure: Figure) -> str:
