@@ -164,6 +164,6 @@ def test_a_radiance_field_of_the_page_takes_fifty_lines(page):
     first, second = fenced("python")[:2]
     for code in (first, second):
         lines = [x for x in code.splitlines() if x.strip() and not x.startswith(("from", "import"))]
-        assert len(lines) <= 65
+        assert len(lines) <= 55
     assert issubclass(page.TensoRf, RadianceModel)
     assert not issubclass(page.LightField, RadianceModel)
