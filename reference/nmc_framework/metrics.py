@@ -20,6 +20,8 @@ _FloatImage = npt.NDArray[np.float64]
 _WINDOW = 11
 #: Scales of MS-SSIM, each half the size of the one before.
 _SCALES = 5
+#: Largest change of a channel, 0..1, of a pixel that stands still: what video coding leaves there.
+_STILL = 3 / 255
 
 
 class MetricError(ValueError):
@@ -110,6 +112,48 @@ def flicker(image: Image, before: Image, truth: Image, truth_before: Image) -> f
     if now.shape != then.shape:
         raise MetricError(f"images of unequal shape: {now.shape} and {then.shape}")
     return float(np.abs((now - then) - (true_now - true_then)).mean())
+
+
+def static_flicker(image: Image, before: Image, truth: Image, truth_before: Image) -> float:
+    """Return how much a rendering changes where the truth stands still, in 0..1.
+
+    The mean absolute change from the frame before, over the pixels of which no channel of the truth
+    changes by more than 3/255; NaN where there are none. All four images, (height, width,
+    channels), have one shape.
+    """
+    now, true_now = _comparable(image, truth)
+    then, true_then = _comparable(before, truth_before)
+    if now.shape != then.shape:
+        raise MetricError(f"images of unequal shape: {now.shape} and {then.shape}")
+    # Of equal 8-bit steps no rounding may decide.
+    still = np.abs(true_now - true_then).max(axis=-1) <= _STILL + 1e-9
+    return float(np.abs(now - then)[still].mean()) if still.any() else float("nan")
+
+
+def colour_aligned(image: Image, truth: Image) -> _FloatImage:
+    """Return the image under the affine map of colours that brings it nearest to the truth.
+
+    Exposure and white balance of the camera that took the truth are no property of a scene; the
+    map, 3 by 4 by least squares over all pixels, stands for them. Held-out views of photographs are
+    scored with it and without it.
+
+    Parameters
+    ----------
+    image, truth
+        (height, width, 3) each, of one shape; uint8 or floating point in 0..1.
+
+    Returns
+    -------
+    numpy.ndarray
+        (height, width, 3) float64 within 0..1.
+    """
+    a, b = _comparable(image, truth)
+    if a.ndim != 3:
+        raise MetricError(f"colours are aligned of (height, width, channels), not of {a.shape}")
+    flat = a.reshape(-1, a.shape[2])
+    given = np.concatenate([flat, np.ones((len(flat), 1))], axis=1)
+    found = np.linalg.lstsq(given, b.reshape(flat.shape), rcond=None)[0]
+    return np.asarray(np.clip(given @ found, 0, 1).reshape(a.shape), dtype=np.float64)
 
 
 def unit(image: Image) -> _FloatImage:

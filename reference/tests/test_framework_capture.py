@@ -1,6 +1,7 @@
 """Capture: recognising footage, matching by time and index, reports and named faults."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,55 @@ def test_faults_of_sources_are_named(tmp_path):
         synchronise([a, a])
     with pytest.raises(CaptureError, match="not by 'luck'"):
         synchronise([a], by="luck")
+
+
+@dataclass(frozen=True)
+class Stamped:
+    """A source of which only the times are asked for."""
+
+    name: str
+    stamps: tuple[float, ...]
+
+    def times(self):
+        return self.stamps
+
+
+def at_rate(name, rate, count=60, without=()):
+    return Stamped(name, tuple(k / rate for k in range(count) if k not in without))
+
+
+def test_other_rates_and_lost_pictures_are_warned_about():
+    assert synchronise([at_rate("a", 30), at_rate("b", 29.97)]).warnings() == []
+    (rates,) = synchronise([at_rate("a", 25), at_rate("b", 50, 119)]).warnings()
+    assert rates == "the cameras have other frame rates: a 25, b 50 pictures a second"
+    (by_number,) = synchronise([at_rate("a", 25), at_rate("b", 50)], by="index").warnings()
+    assert "other frame rates" in by_number
+    lost = synchronise([at_rate("a", 30), at_rate("b", 30, without={20, 21, 40})])
+    dropped, missing, uneven = lost.warnings()
+    assert dropped == (
+        "3 of 60 frames are dropped, the first at 0.667 s: camera 'b' has no picture for 3"
+    )
+    assert missing == "pictures are missing within the footage, by camera: b 2"
+    assert "2 gaps, the first after frame 19 of 0.100 s" in uneven
+    # A camera that lost its own, matched by number: nothing is dropped but the last, all is late.
+    told = synchronise([at_rate("a", 30), at_rate("b", 30, without={9})], by="index").warnings()
+    assert any("by camera: b 1" in line for line in told)
+
+
+@pytest.mark.parametrize("by", ["time", "index"])
+def test_what_is_reported_is_about_the_frames_that_are_taken(by):
+    sources = [at_rate("a", 30), at_rate("b", 30, without={10, 50})]
+    whole = synchronise(sources, by=by)
+    few = synchronise(sources, by=by, limit=9)
+    assert few.instants == whole.instants[:9] and few.dropped == () and few.warnings() == []
+    assert [(c.pictures, c.unused, c.missed) for c in few.cameras] == [(9, 0, 0)] * 2
+    thinned = synchronise(sources, by=by, every=4, limit=5)
+    assert thinned.instants == whole.instants[::4][:5]
+    assert len(thinned.dropped) == (by == "time")
+    if by == "time":
+        assert thinned.warnings()[0].startswith("1 of 18 frames are dropped")
+    beyond = synchronise(sources, by=by, every=4, limit=500)
+    assert beyond.instants == whole.instants[::4] and beyond.cameras == whole.cameras
 
 
 def test_stamp_files(tmp_path):

@@ -10,7 +10,16 @@ from PIL import Image
 import nmc
 from nmc_framework.evaluation import HeldOut, plot_scores, write_scores
 from nmc_framework.evaluation.study import Bench, freezing, weight_sharing
-from nmc_framework.metrics import MetricError, flicker, ms_ssim, ssim
+from nmc_framework.metrics import (
+    MetricError,
+    colour_aligned,
+    flicker,
+    ms_ssim,
+    psnr,
+    ssim,
+    static_flicker,
+    unit,
+)
 from nmc_framework.models import build
 from nmc_framework.scene import BACKGROUND, BOUNDS, arc_rig, view_all
 from nmc_framework.training import FrameViews, Schedule, back, front
@@ -65,6 +74,52 @@ def test_flicker_counts_change_that_the_scene_does_not_make():
     assert flicker(b, a, b, a) == 0
     assert flicker(a, a, b, b) == 0
     assert flicker(a + 0.25, a, b, b) == pytest.approx(0.25)
+
+
+def test_static_flicker_looks_only_where_the_truth_stands_still():
+    truth_before = noisy(6, (16, 16))
+    truth = truth_before.copy()
+    truth[:8] += 0.2  # what moves does not count, whatever the rendering does there
+    before = noisy(7, (16, 16))
+    image = before.copy()
+    image[:8] += 0.5
+    assert static_flicker(image, before, truth, truth_before) == 0
+    image[8:12] += 0.1
+    assert static_flicker(image, before, truth, truth_before) == pytest.approx(0.05)
+    assert np.isnan(static_flicker(image, before, truth_before + 0.1, truth_before))
+    # What video coding leaves counts as still: three steps of 255, and not four.
+    steps = np.full((2, 2, 3), 100, np.uint8)
+    changed = np.full((2, 2, 3), 151, np.uint8)
+    assert static_flicker(changed, steps, steps + 3, steps) == pytest.approx(0.2)
+    assert np.isnan(static_flicker(changed, steps, steps + np.uint8([0, 0, 4]), steps))
+    with pytest.raises(MetricError, match="unequal shape"):
+        static_flicker(image, before[:8], truth, truth_before[:8])
+
+
+def test_aligned_colours_undo_an_exposure_and_nothing_else():
+    truth = noisy(8, (20, 22))
+    exposure = np.array([[0.5, 0.1, 0], [0, 0.6, 0.05], [0.02, 0, 0.7]])
+    image = truth @ exposure.T + [0.1, 0.05, 0]
+    assert psnr(image, truth) < 20 < 100 < psnr(colour_aligned(image, truth), truth)
+    grain = np.random.default_rng(9).normal(size=truth.shape) * 0.05
+    assert psnr(colour_aligned(image + grain, truth), truth) < 30
+    for odd in (np.zeros_like(truth), np.full((1, 1, 3), 0.3)):  # nothing to fit by
+        found = colour_aligned(odd, truth[: odd.shape[0], : odd.shape[1]])
+        assert np.isfinite(found).all() and 0 <= found.min() <= found.max() <= 1
+    # 8-bit images, as they are scored; never worse than as it is.
+    eight = [np.round(255 * np.clip(x, 0, 1)).astype(np.uint8) for x in (image + grain, truth)]
+    assert psnr(colour_aligned(*eight), unit(eight[1])) > psnr(*eight) + 3
+
+
+def test_colours_are_aligned_where_it_is_asked_for(scored):
+    assert np.isnan(scored.table("psnr_aligned")).all()
+    aligned = HeldOut(RIG.held_out, align=True)
+    model = build("hash_grid", CONFIGURATION, seed=0)
+    aligned.score(model, 0, view_all(RIG.held_out, 0))
+    assert (aligned.table("psnr_aligned") > aligned.table("psnr")).all()
+    assert aligned.means()["psnr_aligned"] == aligned.table("psnr_aligned").mean()
+    one = aligned.means(["test_01"])
+    assert one["psnr"] == aligned.table("psnr")[0, 1] and "flicker" not in one
 
 
 @pytest.fixture

@@ -281,7 +281,7 @@ def test_the_whole_way_and_then_other_packing(tmp_path):
     write(tmp_path, source=SCENE, **TINY, package={"key_every": 1})
     again = {r.step: r for r in run_steps(STEPS, read_configuration(path))}
     ran = [name for name, report in again.items() if report.action == "ran"]
-    assert ran == ["package", "check", "render", "evaluate"]
+    assert ran == ["package", "check", "render", "evaluate", "report"]
     assert content_digest(work / "render" / "video.mp4") == video  # the states are the same
 
 

@@ -1,30 +1,35 @@
-"""What commands print: progress bars on a terminal, nothing in a pipe, errors on one line."""
+"""What commands print: results on standard output, errors on one line of standard error."""
 
 from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager
 from dataclasses import replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from nmc_format.issues import finding
+from nmc_tools.progress import err, printable, progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from nmc_format.issues import Finding
+
+__all__ = [
+    "Exit",
+    "err",
+    "note",
+    "out",
+    "print_finding",
+    "print_json",
+    "printable",
+    "progress_bar",
+    "refuse_input",
+    "say",
+    "size_text",
+    "warn",
+]
 
 
 class Exit(IntEnum):
@@ -37,29 +42,6 @@ class Exit(IntEnum):
 
 
 out = Console(highlight=False, soft_wrap=True, emoji=False)
-err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
-
-
-@contextmanager
-def progress_bar(label: str, unit: str = "frames") -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on stderr while the block runs; yields a function of (done, in all)."""
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    shown = err.is_terminal
-    with Progress(*columns, console=err, transient=True, disable=not shown) as progress:
-        task = progress.add_task(printable(label), total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-def printable(text: str) -> str:
-    """Return untrusted text as it is, or with all spelt out that a terminal would obey."""
-    return text if text.isprintable() else ascii(text)
 
 
 def say(text: str) -> None:
@@ -69,6 +51,12 @@ def say(text: str) -> None:
 
 def note(text: str) -> None:
     """Print one line on stderr that is worth knowing, of text that need not be trusted."""
+    err.print(printable(text), markup=False)
+
+
+def warn(text: str) -> None:
+    """Print a line on stderr of what was done all the same, of text that need not be trusted."""
+    err.print("[yellow]warning[/] ", end="")
     err.print(printable(text), markup=False)
 
 

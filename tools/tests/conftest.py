@@ -12,9 +12,12 @@ from nmc_tools import cli
 
 @dataclass
 class Outcome:
+    """What a command printed; ``progress`` are the lines of stderr that say how it went."""
+
     code: int
     out: str
     err: str
+    progress: list[str]
 
 
 @pytest.fixture
@@ -30,7 +33,10 @@ def command_line(monkeypatch, capfd):
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
         text = capfd.readouterr()
-        return Outcome(code, text.out, text.err)
+        lines = text.err.splitlines(keepends=True)
+        shown = [line for line in lines if line.startswith("progress ")]
+        err = "".join(line for line in lines if line not in shown)
+        return Outcome(code, text.out, err, shown)
 
     return run
 

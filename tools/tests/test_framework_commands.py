@@ -35,6 +35,9 @@ for setting in ("cells=[4,8]", "occupancy=8", "samples=24", "warm_up=4"):
 TINY += ["--family", "voxel_grid"]
 
 
+OTHER = ["--held-out", "train_00"]
+
+
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -139,7 +142,8 @@ def test_capture_reports_and_leaves_frames_with_their_cameras(run, footage, tmp_
     arguments += ["--cameras", footage / "cameras.json", "--size", "12x10", "--every", 2]
     record = json.loads(run(*arguments).out)
     assert record["written"] == 2 and record["rate"] == 5
-    assert record["synchrony"]["frames"] == 3 and record["synchrony"]["dropped"] == []
+    assert record["synchrony"]["frames"] == 2 and record["synchrony"]["dropped"] == []
+    assert record["warnings"] == []
     assert {row["worst_skew"] for row in record["synchrony"]["cameras"]} == {0.0}
     rig = read_rig(tmp_path / "f" / "cameras.json")
     assert {(camera.width, camera.height) for camera in rig} == {(12, 10)}
@@ -208,7 +212,11 @@ def test_train_refuses_before_it_trains(run, frames, tmp_path):
     told = run("train", frames, *out, "--family", "bogus", code=1).err
     assert "there are hash_grid, nerf_mlp, voxel_grid" in told
     assert "knows no option colour" in run("train", frames, *out, "--set", "colour=1", code=1).err
-    for wrong in (["--set", "x"], ["--held-out", "cam"], ["--device", "cuda:99"], ["--scene"]):
+    told = run("train", frames, *out, "--set", "samples=0", code=1).err
+    assert "voxel_grid cannot be built with" in told
+    assert "it cannot be 'x'" in run("train", frames, *out, "--set", 'cells="x"', code=1).err
+    for wrong in (["--set", "x"], ["--held-out", "cam"], ["--device", "cuda:99"], ["--scene"],
+                  ["--device", "meta"], ["--device", "abacus"]):  # fmt: skip
         run("train", frames, *out, *wrong, code=2)
     assert not list(tmp_path.glob("x.nmc*"))
 
@@ -231,6 +239,12 @@ def test_evaluate_and_render_what_was_trained(run, frames, tmp_path):
     assert "1 frames, 1 held-out views" in run("evaluate", package, "--scene", "--frames", 1).out
     assert "dB PSNR" in run("evaluate", package, frames, "--held-out", "train_00").out
 
+    every = [camera.name for camera in RIG.cameras]
+    named = [part for name in every for part in ("--held-out", name)]
+    assert "3 frames, 1 held-out views" in run("evaluate", package, frames, *named).out
+    told = run("evaluate", package, frames, "--held-out", "nobody", code=2).err
+    assert "no camera nobody" in " ".join(told.split())
+
     video, track = tmp_path / "v.mp4", tmp_path / "t.csv"
     said = run("render", package, "-o", video, "--length", 4, "--save-track", track).out
     assert "4 images of 24x20" in said
@@ -243,6 +257,47 @@ def test_evaluate_and_render_what_was_trained(run, frames, tmp_path):
     assert "1 viewpoints for 3 frames" in told
     assert "no such track" in run(*again, tmp_path / "none.csv", "--force", code=1).err
     assert not list(tmp_path.glob(".partial*"))
+
+
+def test_pictures_and_a_page_to_show_others(run, frames, tmp_path):
+    package, page = tmp_path / "x&<y>.nmc", tmp_path / "page.html"
+    run("train", frames, "-o", package, "--held-out", "test_00", *TINY)
+    before = package.read_bytes()
+    images = ["--images", tmp_path / "cmp", "--html", page, "--align-colour"]
+    record = json.loads(run("evaluate", package, frames, "--all-cameras", *images, "--json").out)
+    assert record["views"][0] == "test_00" and len(record["views"]) == 6
+    assert record["trained"] == record["views"][1:]
+    table = np.array(record["scores"]["psnr"])
+    assert record["mean"]["psnr"] == pytest.approx(table[:, 0].mean())
+    assert record["mean_trained"]["psnr"] == pytest.approx(table[:, 1:].mean())
+    assert (np.array(record["scores"]["psnr_aligned"]) >= table).all()
+    assert record["mean"]["static_flicker"] >= 0 and package.read_bytes() == before
+    names = {path.name for path in (tmp_path / "cmp").iterdir()}
+    expected = {f"{view}_{t:08d}.png" for view in record["views"] for t in range(3)}
+    assert names == expected | {"contact.png"}
+    with Image.open(tmp_path / "cmp" / "test_00_00000001.png") as image:
+        width, height = image.size
+        assert width == 3 * 8 * 24 and height == 8 * 20 + 22  # enlarged by whole pixels
+        truth = np.asarray(image)[22 + 4 :: 8, 4 : width // 3 : 8]
+    with Image.open(frames / "test_00" / "00000001.png") as image:
+        np.testing.assert_array_equal(truth, np.asarray(image))
+    text = page.read_text()
+    assert "<title>x&amp;&lt;y&gt;.nmc</title>" in text and "<y>" not in text
+    assert "http" not in text and 'src="data:video/mp4' in text and str(tmp_path) not in text
+    for part in ("Film", "Truth, rendering, error", "Curves", "Cameras", "Settings"):
+        assert f"<h2>{part}</h2>" in text
+    # The pictures score the same where they lie without the record of a capture.
+    (frames / "capture.json").unlink()
+    again = json.loads(run("evaluate", package, frames, "--json").out)
+    np.testing.assert_array_equal(again["scores"]["psnr"], table[:, :1])
+    # What is written holds the held-out view alone.
+    run("evaluate", package, frames, "--all-cameras", "--write")
+    with nmc.open(package) as sequence:
+        assert quality_of(sequence.manifest).views == ["test_00"]
+    for wrong in (["--html", "x.pdf"], ["--film", package], ["--all-cameras", *OTHER]):
+        run("evaluate", package, frames, *wrong, code=2)
+    told = run("evaluate", package, frames, "--html", page, "--film", tmp_path / "no", code=1)
+    assert "host/not-found" in told.err
 
 
 def test_a_folder_of_checkpoints_is_not_begun_again_unasked(run, frames, tmp_path):

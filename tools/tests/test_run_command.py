@@ -100,19 +100,19 @@ def test_a_run_says_what_it_did_and_keeps_it(nmc_, write, trained, tmp_path):
     assert [s["action"] for s in planned["steps"]][:2] == ["to run", "unknown"]
     assert not (tmp_path / "work").exists()
     *lines, last = nmc_("run", path).splitlines()
-    assert last == f"{tmp_path / 'work'}: 6 ran, 1 left out"
+    assert last == f"{tmp_path / 'work'}: 7 ran, 1 left out"
     assert [line.split()[:2] for line in lines] == [
         ["capture", "ran"], ["cameras", "ran"], ["train", "ran"], ["package", "ran"],
-        ["check", "ran"], ["render", "left"], ["evaluate", "ran"],
+        ["check", "ran"], ["render", "left"], ["evaluate", "ran"], ["report", "ran"],
     ]  # fmt: skip
     again = json.loads(nmc_("run", path, "--json"))
     actions = {step["step"]: step["action"] for step in again["steps"]}
     assert set(actions.values()) == {"kept", "left out"}
     assert again["work"] == str(tmp_path / "work")
-    assert again["steps"][-1]["result"]["views"] == ["test_00"]
+    assert again["steps"][-2]["result"]["views"] == ["test_00"]
     with nmc.open(tmp_path / "work" / "evaluate" / "chain.nmc") as sequence:
         stored = quality_of(sequence.manifest).metrics["lpips"]
-    assert again["steps"][-1]["result"]["lpips"] == pytest.approx(stored.mean(), abs=1e-6)
+    assert again["steps"][-2]["result"]["lpips"] == pytest.approx(stored.mean(), abs=1e-6)
     *_, forced, last = nmc_("run", path, "--force", "check", "--until", "check").splitlines()
     assert forced.startswith("check ran in") and last.endswith("4 kept, 1 ran")
 
@@ -135,9 +135,66 @@ def test_refusals_are_one_line(nmc_, write, tmp_path):
     assert "no such file" in nmc_("run", tmp_path / "none.yaml", code=1)
     training = {"training": TINY["training"] | {"exclude_layers": [7]}}
     told = nmc_("run", write(**TINY | training), code=1)
-    assert "train: exclude_layers names layer 7, but the model has layers 0 to 1" in told
+    assert "run.yaml: training: exclude_layers names layer 7, but the model has layers" in told
     for wrong in ([], ["--example", "x.yaml"], ["run.yaml", "--until", "x"]):
         nmc_("run", *[str(tmp_path / w) if w.endswith(".yaml") else w for w in wrong], code=2)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ("model.family", "hash_gird", "model: no model family 'hash_gird'; there are hash_grid"),
+        ("model.configuration", {"cell": [4]}, "model: voxel_grid knows no option cell; it has"),
+        ("model.configuration", {"cells": 4}, "voxel_grid has cells such as [12, 24, 48, 80]"),
+        ("model.configuration", {"samples": "many"}, "it cannot be 'many'"),
+        ("model.configuration", {"samples": 0}, "samples 0, warm_up 4: float division by zero"),
+        ("training.exclude_layers", [7], "names layer 7, but the model has layers 0 to 1"),
+        ("training.exclude_back", 3, "training: cannot take 3 of 2 layers"),
+        ("training.exclude_like", "dens*", "no layer is named like 'dens*'; there are levels.0"),
+        ("training.device", "cuda:99", "training.device: cuda:99: there are"),
+        ("training.device", "abacus", "training.device: 'abacus' is no device"),
+        ("training.device", "meta", "training.device: meta cannot be used here"),
+        ("render.device", "cuda:99", "render.device: cuda:99"),
+        ("evaluate.device", "cuda:99", "evaluate.device: cuda:99"),
+        ("cameras.held_out", ["test_9"], "cameras.held_out names test_9; there are train_00"),
+        ("cameras.held_out", ["train_00", "train_01", "train_02", "test_00"], "none is left"),
+        ("source.reference", "cam", "source.reference names cam; there are train_00"),
+        ("cameras.format", "colmapp", "cameras.format is 'colmapp'; allowed are"),
+        ("cameras.sfm", {"camera_model": "lens"}, "cameras: no camera model 'lens'; there are"),
+        ("render.anchor", "nobody", "render.anchor names nobody"),
+        ("render.spline", "run.yaml", "render: run.yaml"),
+        ("evaluate.lpips", {"backbone": "run.yaml"}, "evaluate: run.yaml holds no weights"),
+    ],
+)
+def test_everything_is_refused_before_the_first_step(nmc_, write, tmp_path, place, value, said):
+    sections = json.loads(json.dumps(TINY))
+    section, _, name = place.partition(".")
+    chosen = sections.setdefault(section, {})
+    if name == "configuration":
+        chosen[name] |= value
+    else:
+        chosen[name] = value
+    if name == "format":
+        chosen["file"] = "run.yaml"
+    if name == "anchor":
+        chosen["track"] = "run.yaml"
+    (tmp_path / "run.yaml").write_text("")
+    for option in ([], ["--dry-run"]):
+        told = nmc_("run", write(**sections), *option, code=1)
+        assert said in told and "run.yaml" in told
+    assert not (tmp_path / "work").exists()
+
+
+def test_what_is_kept_needs_no_validation(nmc_, write, tmp_path, monkeypatch):
+    """A run that has nothing to do says so at once."""
+    path = write(**TINY)
+    nmc_("run", path, "--until", "capture")
+
+    def never(_):
+        raise AssertionError
+
+    monkeypatch.setattr("nmc_framework.pipeline.validate", never)
+    assert "1 kept" in nmc_("run", path, "--until", "capture")
 
 
 def test_training_that_runs_away_keeps_the_frames_before(nmc_, write, tmp_path):
@@ -179,7 +236,9 @@ def test_scores_go_into_the_package_and_nothing_else_changes(nmc_, trained, tmp_
     assert stored.views == ["test_00", "train_01"]
     assert np.isnan(stored.metrics["psnr"]).tolist() == [[False, True], [False, False]]
     assert nmc.check(package).accepted
-    assert "a file that you supply" in nmc_(*arguments, code=1)
+    assert "LPIPS is not measured without the weights of AlexNet" in nmc_(*arguments, code=1)
+    # The linear heads come with torchmetrics.
+    assert "LPIPS 0." in nmc_(*arguments, "--frames", 1, "--lpips-backbone", trained / "b.pth")
     assert "no such file" in nmc_(*arguments, "--lpips-backbone", tmp_path / "no", code=1)
     nmc_("evaluate", package, trained / "frames", "--lpips-heads", trained / "h.pth", code=2)
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from itertools import islice, pairwise
 
 import numpy as np
 from PIL import Image
 
 from nmc_framework.capture.source import CaptureError, Picture, Source
-from nmc_framework.capture.synchrony import Synchrony, by_index, by_time
+from nmc_framework.capture.synchrony import (
+    Synchrony,
+    by_index,
+    by_time,
+    half_interval,
+    until,
+)
 from nmc_framework.training.pixels import FrameViews
 
 
@@ -20,17 +27,32 @@ def synchronise(
     by: str = "time",
     reference: str | None = None,
     tolerance: float | None = None,
+    every: int = 1,
+    limit: int | None = None,
 ) -> Synchrony:
-    """Match the pictures of sources ``by`` ``"time"`` or ``"index"``; see those functions."""
+    """Match the pictures of sources ``by`` ``"time"`` or ``"index"``; see those functions.
+
+    Of the frames every so many are taken, and at most ``limit`` of these; the report is about the
+    footage as far as they reach.
+    """
     names = [source.name for source in sources]
     if len(set(names)) != len(names):
         raise CaptureError(f"two cameras have one name: {', '.join(sorted(names))}")
     times = {source.name: source.times() for source in sources}
-    if by == "index":
-        return by_index(times, reference=reference)
-    if by == "time":
-        return by_time(times, reference=reference, tolerance=tolerance)
-    raise CaptureError(f"frames are matched by 'time' or 'index', not by {by!r}")
+    match by:
+        case "index":
+            matched = partial(by_index, reference=reference)
+        case "time":
+            chosen = reference or next(iter(times), None)
+            # Of all the footage, whatever part of it is taken.
+            limit_s = half_interval(times.get(chosen or "", ())) if tolerance is None else tolerance
+            matched = partial(by_time, reference=reference, tolerance=limit_s)
+        case _:
+            raise CaptureError(f"frames are matched by 'time' or 'index', not by {by!r}")
+    found = matched(times)
+    if limit is not None and len(found.instants[::every]) > limit:
+        found = matched(until(times, found, (limit - 1) * every + 1, by=by))
+    return found.every(every)
 
 
 def read_frames(

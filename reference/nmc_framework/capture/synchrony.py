@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nmc_framework.capture.source import CaptureError
+
+#: Rates that differ by a larger share are other rates, not other clocks.
+_OTHER_RATE = 0.01
+#: An interval so many times the usual one has lost a picture.
+_GAP = 1.6
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,8 @@ class CameraSynchrony:
 
     ``mean_skew`` and ``worst_skew`` are absolute differences to the frames' times in seconds;
     ``unused`` pictures fit no frame; ``missed`` frames were dropped because this camera, perhaps
-    among others, has no picture near enough.
+    among others, has no picture near enough. ``rate`` is pictures a second by the usual interval,
+    NaN of one picture; ``gaps`` the intervals in which it lost pictures.
     """
 
     name: str
@@ -33,15 +39,21 @@ class CameraSynchrony:
     worst_skew: float
     unused: int
     missed: int
+    rate: float = float("nan")
+    gaps: int = 0
 
 
 @dataclass(frozen=True)
 class Synchrony:
-    """Frames that every camera saw, and the report on each camera."""
+    """Frames that every camera saw, and the report on each camera.
+
+    ``skipped`` are frames that all saw and that were not asked for.
+    """
 
     instants: tuple[Instant, ...]
     cameras: tuple[CameraSynchrony, ...]
     dropped: tuple[float, ...]
+    skipped: int = 0
 
     def lines(self) -> list[str]:
         """Return the report, one line a camera."""
@@ -51,6 +63,40 @@ class Synchrony:
             f"(worst {1e3 * c.worst_skew:.1f}), {c.unused} unused, {c.missed} frames missed"
             for c in self.cameras
         ]
+
+    def warnings(self) -> list[str]:
+        """Return what whoever trains with these frames should know, a line each."""
+        found = []
+        rates = {c.name: c.rate for c in self.cameras if c.rate == c.rate}
+        if rates and max(rates.values()) > (1 + _OTHER_RATE) * min(rates.values()):
+            told = ", ".join(f"{name} {rate:.4g}" for name, rate in rates.items())
+            found.append(f"the cameras have other frame rates: {told} pictures a second")
+        if self.dropped:
+            total = len(self.instants) + self.skipped + len(self.dropped)
+            worst = max(self.cameras, key=lambda camera: camera.missed)
+            found.append(
+                f"{len(self.dropped)} of {total} frames are dropped, the first at "
+                f"{self.dropped[0]:.3f} s: camera {worst.name!r} has no picture for {worst.missed}"
+            )
+        lossy = [f"{c.name} {c.gaps}" for c in self.cameras if c.gaps]
+        if lossy:
+            found.append(f"pictures are missing within the footage, by camera: {', '.join(lossy)}")
+        times = np.array([instant.time for instant in self.instants])
+        steps = np.diff(times)
+        usual = float(np.median(steps)) if len(steps) > 1 else np.inf
+        holes = np.flatnonzero(steps > _GAP * usual)
+        if len(holes):
+            found.append(
+                f"frames are not evenly apart: {len(holes)} gaps, the first after frame {holes[0]} "
+                f"of {steps[holes[0]]:.3f} s; played at an even rate, the scene jumps there"
+            )
+        return found
+
+    def every(self, step: int) -> Synchrony:
+        """Return every so many of the frames; the reports on the cameras stay."""
+        taken = self.instants[::step]
+        skipped = self.skipped + len(self.instants) - len(taken)
+        return replace(self, instants=taken, skipped=skipped)
 
 
 def by_time(
@@ -80,7 +126,7 @@ def by_time(
     clock = np.asarray(times[chosen], dtype=np.float64)
     limit = tolerance
     if limit is None:
-        limit = 0.5 * float(np.median(np.diff(clock))) if len(clock) > 1 else 0.0
+        limit = half_interval(times[chosen])
     picks, near = {}, {}
     for name, stamps in times.items():
         picks[name], skew = _nearest(np.asarray(stamps, dtype=np.float64), clock)
@@ -99,6 +145,25 @@ def by_time(
             f"misses {worst.missed} of {len(clock)}. Are the clocks the same?"
         )
     return result
+
+
+def half_interval(stamps: Sequence[float]) -> float:
+    """Return half the median interval in seconds; 0 of a single picture."""
+    return 0.5 * float(np.median(np.diff(stamps))) if len(stamps) > 1 else 0.0
+
+
+def until(
+    times: Mapping[str, Sequence[float]], found: Synchrony, count: int, *, by: str
+) -> dict[str, tuple[float, ...]]:
+    """Return the times as far as the first ``count`` frames of ``found`` reach.
+
+    Matched again these give just those frames, and a report that is about them alone.
+    """
+    last = found.instants[min(count, len(found.instants)) - 1]
+    if by == "index":
+        return {name: tuple(stamps[: max(last.pictures) + 1]) for name, stamps in times.items()}
+    ends = dict(zip(times, last.pictures, strict=True))
+    return {name: tuple(stamps[: ends[name] + 1]) for name, stamps in times.items()}
 
 
 def by_index(times: Mapping[str, Sequence[float]], *, reference: str | None = None) -> Synchrony:
@@ -154,6 +219,18 @@ def _report(
                 worst_skew=float(np.max(skews)) if skews else float("nan"),
                 unused=len(stamps) - len(set(used)),
                 missed=missed[name],
+                rate=_rate(stamps),
+                gaps=_gaps(stamps),
             )
         )
     return tuple(rows)
+
+
+def _rate(stamps: Sequence[float]) -> float:
+    """Return pictures a second by the median interval."""
+    return 1 / float(np.median(np.diff(stamps))) if len(stamps) > 1 else float("nan")
+
+
+def _gaps(stamps: Sequence[float]) -> int:
+    steps = np.diff(stamps)
+    return int((steps > _GAP * np.median(steps)).sum()) if len(steps) > 1 else 0

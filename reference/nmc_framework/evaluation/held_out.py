@@ -13,7 +13,16 @@ import numpy.typing as npt
 
 import nmc
 from nmc_framework.cameras import Camera
-from nmc_framework.metrics import MetricError, flicker, ms_ssim, psnr, ssim
+from nmc_framework.metrics import (
+    MetricError,
+    colour_aligned,
+    flicker,
+    ms_ssim,
+    psnr,
+    ssim,
+    static_flicker,
+    unit,
+)
 from nmc_framework.models import ChainModel
 from nmc_framework.rendering import render_image
 
@@ -22,7 +31,7 @@ Picture = npt.NDArray[np.uint8]
 Distance = Callable[[Picture, Picture], float]
 
 #: Column order of the CSV; NaN, an empty field, where a metric does not apply.
-METRICS = ("psnr", "ssim", "ms_ssim", "lpips", "flicker")
+METRICS = ("psnr", "psnr_aligned", "ssim", "ms_ssim", "lpips", "flicker", "static_flicker")
 #: What a manifest has columns for (clause 5.7).
 _RECORDED = ("psnr", "ssim", "lpips")
 
@@ -31,8 +40,10 @@ _RECORDED = ("psnr", "ssim", "lpips")
 class ViewScore:
     """One view of one frame: PSNR in dB, SSIM, MS-SSIM, LPIPS, flicker against the frame before.
 
-    NaN where a metric does not apply: MS-SSIM of small images, LPIPS without its weights, flicker
-    of the first frame and of one whose predecessor was not scored.
+    ``psnr_aligned`` is the PSNR after the colours were aligned, ``static_flicker`` the change where
+    the truth stands still; see :mod:`nmc_framework.metrics`. NaN where a metric does not apply:
+    MS-SSIM of small images, LPIPS without its weights, flicker of the first frame and of one whose
+    predecessor was not scored, PSNR of aligned colours unless it is asked for.
     """
 
     frame: int
@@ -42,6 +53,8 @@ class ViewScore:
     ms_ssim: float
     lpips: float
     flicker: float
+    static_flicker: float = float("nan")
+    psnr_aligned: float = float("nan")
 
 
 @dataclass
@@ -49,11 +62,13 @@ class HeldOut:
     """Scores a chain frame by frame; keeps the last frame's images only.
 
     ``scores`` grows by one entry a view with every frame that is scored; ``lpips``, where given,
-    measures the learned perceptual distance.
+    measures the learned perceptual distance; with ``align`` the PSNR of aligned colours is measured
+    too.
     """
 
     cameras: Sequence[Camera]
     lpips: Distance | None = None
+    align: bool = False
     scores: list[ViewScore] = field(default_factory=list)
     _last: list[tuple[Picture, Picture]] = field(default_factory=list, repr=False)
     _last_frame: int | None = field(default=None, repr=False)
@@ -80,7 +95,9 @@ class HeldOut:
                     f"expected {view.shape}"
                 )
             before = self._last[index] if follows else None
-            score = score_view(frame, camera.name, view, truth, before, self.lpips)
+            score = score_view(
+                frame, camera.name, view, truth, before, self.lpips, align=self.align
+            )
             self.scores.append(score)
         self._last, self._last_frame = pairs, frame
         return views
@@ -89,6 +106,23 @@ class HeldOut:
         """Return the mean of a metric over the views of a frame."""
         values = [getattr(score, metric) for score in self.scores if score.frame == frame]
         return float(np.mean(values))
+
+    def means(self, views: Sequence[str] | None = None) -> dict[str, float]:
+        """Return the mean of each metric that has numbers, over all frames and ``views``.
+
+        An infinite PSNR has no number. All views are counted where none are named.
+        """
+        found = {}
+        for metric in METRICS:
+            values = [
+                getattr(score, metric)
+                for score in self.scores
+                if views is None or score.view in views
+            ]
+            known = [value for value in values if np.isfinite(value)]
+            if known:
+                found[metric] = float(np.mean(known))
+        return found
 
     def table(self, metric: str) -> npt.NDArray[np.float64]:
         """Return a metric as (frames, views) float64, the form a manifest takes."""
@@ -101,17 +135,21 @@ class HeldOut:
         tables = {metric: self.table(metric) for metric in measured}
         return {"views": [camera.name for camera in self.cameras], "metrics": tables}
 
-    def record(self, frames: Sequence[int], count: int) -> nmc.Quality:
+    def record(
+        self, frames: Sequence[int], count: int, views: Sequence[str] | None = None
+    ) -> nmc.Quality:
         """Return the manifest's record of a chain of ``count`` frames, NaN but for ``frames``.
 
-        ``frames`` are those that were scored, in their order.
+        ``frames`` are those that were scored, in their order; ``views`` those to record, all unless
+        named.
         """
         known = self.quality()
+        chosen = [k for k, name in enumerate(known["views"]) if views is None or name in views]
         metrics = {}
         for name, table in known["metrics"].items():
-            metrics[name] = np.full((count, len(self.cameras)), np.nan)
-            metrics[name][list(frames)] = table
-        return nmc.Quality(views=known["views"], metrics=metrics)
+            metrics[name] = np.full((count, len(chosen)), np.nan)
+            metrics[name][list(frames)] = table[:, chosen]
+        return nmc.Quality(views=[known["views"][k] for k in chosen], metrics=metrics)
 
 
 def score_view(
@@ -121,9 +159,12 @@ def score_view(
     truth: Picture,
     before: tuple[Picture, Picture] | None = None,
     lpips: Distance | None = None,
+    *,
+    align: bool = False,
 ) -> ViewScore:
     """Score one rendered image; ``before`` is the last frame's (image, truth) of the view."""
     large = min(image.shape[:2]) >= 176
+    changes = (image, before[0], truth, before[1]) if before else None
     return ViewScore(
         frame=frame,
         view=view,
@@ -131,7 +172,9 @@ def score_view(
         ssim=ssim(image, truth),
         ms_ssim=ms_ssim(image, truth) if large else float("nan"),
         lpips=lpips(image, truth) if lpips else float("nan"),
-        flicker=flicker(image, before[0], truth, before[1]) if before else float("nan"),
+        flicker=flicker(*changes) if changes else float("nan"),
+        static_flicker=static_flicker(*changes) if changes else float("nan"),
+        psnr_aligned=psnr(colour_aligned(image, truth), unit(truth)) if align else float("nan"),
     )
 
 
@@ -144,3 +187,16 @@ def write_scores(path: Path, scores: Sequence[ViewScore]) -> None:
             values = [getattr(score, metric) for metric in METRICS]
             texts = ["" if np.isnan(value) else f"{value:.6g}" for value in values]
             writer.writerow((score.frame, score.view, *texts))
+
+
+def read_scores(path: Path) -> list[ViewScore]:
+    """Read what :func:`write_scores` wrote; an empty field is NaN."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            ViewScore(
+                frame=int(row["frame"]),
+                view=row["view"],
+                **{metric: float(row[metric] or "nan") for metric in METRICS},
+            )
+            for row in csv.DictReader(file)
+        ]

@@ -155,7 +155,7 @@ def read_lpips(net: Net, backbone: Path | None, heads: Path | None) -> Lpips:
         Its weights: ``.pth`` as torchvision saves them, or safetensors with the same names.
     heads
         The linear heads: ``alex.pth``, ``vgg.pth`` or ``squeeze.pth`` of the authors' project,
-        version 0.1, or safetensors with the same names.
+        version 0.1, or safetensors with the same names; those that torchmetrics brings if None.
 
     Raises
     ------
@@ -165,21 +165,32 @@ def read_lpips(net: Net, backbone: Path | None, heads: Path | None) -> Lpips:
     """
     if net not in TRUNKS:
         raise MetricError(f"LPIPS has no network {net!r}; there are {', '.join(TRUNKS)}")
-    title = TRUNKS[net].title
     backbone = _there(
-        backbone, f"the weights of {title}", "torchvision's model zoo has them, IMAGENET1K_V1"
+        backbone,
+        f"the weights of {TRUNKS[net].title}",
+        "torchvision's model zoo has them, IMAGENET1K_V1; nmc brings none",
     )
     heads = _there(
-        heads,
+        heads or _brought(net),
         "the linear heads of LPIPS",
         f"{net}.pth of version 0.1 in the project richzhang/PerceptualSimilarity",
     )
     return Lpips(net, _read(backbone), _read(heads))
 
 
+def _brought(net: Net) -> Path | None:
+    """Return the linear heads that lie in torchmetrics, some kilobytes; None where they do not."""
+    from importlib.util import find_spec
+
+    spec = find_spec("torchmetrics.functional.image")
+    folders = spec.submodule_search_locations if spec else None
+    paths = [Path(folder) / "lpips_models" / f"{net}.pth" for folder in folders or ()]
+    return next((path for path in paths if path.is_file()), None)
+
+
 def _there(path: Path | None, what: str, where: str) -> Path:
     if path is None:
-        raise MetricError(f"LPIPS needs {what}: a file that you supply ({where})")
+        raise MetricError(f"LPIPS is not measured without {what}: a file that you supply ({where})")
     if not path.is_file():
         raise MetricError(f"{path}: no such file; it should hold {what} ({where})")
     return path

@@ -21,6 +21,8 @@ _LABELS = {
     "ms_ssim": "MS-SSIM",
     "lpips": "LPIPS (less is better)",
     "flicker": "flicker (less is better)",
+    "static_flicker": "flicker, still parts",
+    "psnr_aligned": "PSNR (dB), aligned",
 }
 #: Views that get a line and a name of their own; of more, only the mean and the range are drawn.
 _NAMED = len(_VIEWS)

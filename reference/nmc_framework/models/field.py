@@ -92,7 +92,8 @@ class ChainModel(nn.Module, ABC):
         Raises
         ------
         ModelError
-            When the configuration has a member that the family does not know.
+            When the configuration has a member that the family does not know, or a value of another
+            kind than its default, or one that no model can be built with.
         """
         given = dict(configuration or {})
         known = cls.defaults()
@@ -101,9 +102,23 @@ class ChainModel(nn.Module, ABC):
             raise ModelError(
                 f"{cls.family} knows no option {', '.join(unknown)}; it has {', '.join(known)}"
             )
+        for name, value in given.items():
+            if not _alike(value, known[name]):
+                raise ModelError(
+                    f"{cls.family} has {name} such as {known[name]!r}; it cannot be {value!r}"
+                )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return cls(known | given)
+            try:
+                return cls(known | given)
+            except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError) as error:
+                if isinstance(error, ModelError):
+                    raise
+                told = ", ".join(f"{name} {value!r}" for name, value in given.items())
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                raise ModelError(
+                    f"{cls.family} cannot be built with {told or 'its defaults'}: {reason}"
+                ) from error
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
         super().__init__()
@@ -224,3 +239,18 @@ class RadianceModel(ChainModel):
             for a in range(0, len(rays), chunk)
         ]
         return torch.cat(colours).view(camera.height, camera.width, 3)
+
+
+def _alike(value: Any, default: Any) -> bool:
+    """Whether a value is of its default's kind; None, or a word such as "auto", says nothing."""
+    if default is None or value is None or isinstance(default, str):
+        return True
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, int):
+        return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if isinstance(default, float):
+        return isinstance(value, int | float)
+    if isinstance(default, list | tuple):
+        return isinstance(value, list | tuple)
+    return isinstance(value, type(default))

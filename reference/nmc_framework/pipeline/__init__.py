@@ -5,6 +5,7 @@ from nmc_framework.pipeline.document import ConfigurationError
 from nmc_framework.pipeline.graph import STEPS
 from nmc_framework.pipeline.runner import StepReport, run_steps
 from nmc_framework.pipeline.step import PipelineError, Step, Task
+from nmc_framework.pipeline.validation import validate
 
 __all__ = [
     "STEPS",
@@ -17,4 +18,5 @@ __all__ = [
     "example",
     "read_configuration",
     "run_steps",
+    "validate",
 ]

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nmc_framework.device import usable_device
 from nmc_framework.pipeline.footage_steps import BOUNDS
-from nmc_framework.pipeline.step import PipelineError, Task, usable_device
+from nmc_framework.pipeline.step import PipelineError, Task
 
 if TYPE_CHECKING:
     from nmc_framework.cameras import Camera
@@ -65,12 +66,16 @@ def train(task: Task) -> Mapping[str, Any]:
     frames = open_frames(task.made_by("cameras"))
     options = task.configuration.section("training")
     model = _model(task, frames).to(usable_device(options["device"]))
-    schedule = _schedule(options, model)
+    schedule = planned(options, model)
     # A wrong choice is refused now, not after the first frame is trained.
     freeze(model, model.layers(), schedule.exclude_layers, schedule.reading)
     store = CheckpointFolder(task.folder, model)
     count = len(frames.captured)
     total = schedule.first + (count - 1) * schedule.later
+
+    def iterations(frame: int, iteration: int) -> int:
+        return iteration + (schedule.first + (frame - 1) * schedule.later if frame else 0)
+
     names = frames.training
     losses = {}
     with torch.random.fork_rng():
@@ -81,10 +86,14 @@ def train(task: Task) -> Mapping[str, Any]:
             lambda first: frames.captured.views(names, first),
             schedule,
             report=lambda p: task.report(
-                p.iteration + (schedule.first + (p.frame - 1) * schedule.later if p.frame else 0),
+                iterations(p.frame, p.iteration),
                 total,
+                note=f"frame {p.frame + 1} of {count} loss {p.loss:.5f} {p.psnr:5.2f} dB",
             ),
         ):
+            ended = f"frame {frame.index + 1} of {count}, loss {frame.loss:.5f}"
+            done = iterations(frame.index, frame.iterations)
+            task.report(done, total, f"{ended}, {frame.seconds:.1f} s")
             losses[frame.index] = frame.loss
     if len(store) < count:
         raise PipelineError(f"{len(store)} of {count} frames were trained")
@@ -121,7 +130,8 @@ def _model(task: Task, frames: Frames) -> ChainModel:
     return build(options["family"], chosen | dict(options["configuration"]), seed=seed)
 
 
-def _schedule(options: Mapping[str, Any], model: ChainModel) -> Schedule:
+def planned(options: Mapping[str, Any], model: ChainModel) -> Schedule:
+    """Return the schedule of a configuration's section ``training``, for a model of its family."""
     from nmc_framework.training import AutoFreezing, Schedule, back, front, matching
 
     layers = model.layers()

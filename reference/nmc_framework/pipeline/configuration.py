@@ -190,7 +190,10 @@ def _check_choices(document: Document) -> None:
     if "format" in cameras and "file" not in cameras:
         where = document.where(("cameras", "format"))
         raise ConfigurationError(f"{where} belongs to file, which is not given")
-    if values.get("evaluate") is not None and not scene and not cameras.get("held_out"):
+    scored = values.get("evaluate")
+    # Every camera can be scored; without that, what is scored was not trained with.
+    every = scored is not None and scored.get("all_cameras")
+    if scored is not None and not every and not scene and not cameras.get("held_out"):
         where = document.where(("evaluate",))
         raise ConfigurationError(f"{where} needs cameras to test with: cameras.held_out")
     anchored = (values.get("render") or {}).get("anchor")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from nmc_framework.cameras.formats import RigDocument
     from nmc_framework.capture import Source
     from nmc_framework.capture.folder import CapturedFrames
+    from nmc_framework.pipeline.configuration import Configuration
+    from nmc_framework.sfm import SfmOptions
 
 #: What a camera's videos show, (width, height) by name, as its parameters mean it.
 _SIZES = "sizes.json"
@@ -46,12 +48,11 @@ def capture(task: Task) -> Mapping[str, Any]:
         by=options["by"],
         reference=options.get("reference"),
         tolerance=None if tolerance is None else tolerance / 1000,
+        every=options["every"],
+        limit=options.get("limit"),
     )
-    every, limit = options["every"], options.get("limit")
-    total = len(synchrony.instants[::every][:limit])
-    frames = read_frames(
-        sources, synchrony, every=every, limit=limit, size=parse_size(options.get("size"))
-    )
+    total = len(synchrony.instants)
+    frames = read_frames(sources, synchrony, size=parse_size(options.get("size")))
     names = [source.name for source in sources]
     written = write_capture(
         task.folder, names, frames, synchrony, report=lambda done: task.report(done, total)
@@ -65,7 +66,22 @@ def capture(task: Task) -> Mapping[str, Any]:
         "rate": written.rate,
         "dropped": len(record["dropped"]),
         "worst_skew_ms": round(1000 * worst, 3),
+        "warnings": synchrony.warnings(),
     }
+
+
+def camera_names(configuration: Configuration) -> list[str]:
+    """Return what the cameras of the footage are called, before anything is read of it."""
+    from nmc_framework.scene import arc_rig
+
+    options = configuration.section("source")
+    if "scene" in options:
+        scene = options["scene"]
+        size = parse_size(scene["size"])
+        assert size is not None
+        rig = arc_rig(scene["cameras"], scene["held_out"], size)
+        return [camera.name for camera in rig.cameras]
+    return [source.name for source in _footage(configuration)]
 
 
 def _sources(task: Task) -> list[Source]:
@@ -74,10 +90,17 @@ def _sources(task: Task) -> list[Source]:
     options = task.configuration.section("source")
     if "scene" in options:
         return open_sources(_film(task, options["scene"]))
-    files = task.configuration.files
+    return _footage(task.configuration)
+
+
+def _footage(configuration: Configuration) -> list[Source]:
+    from nmc_framework.capture import open_sources
+
+    options = configuration.section("source")
+    files = configuration.files
     paths = [path for place, path in files.items() if place.startswith("source.videos")]
-    folder = task.configuration.file("source.folder")
-    stamps = task.configuration.file("source.stamps")
+    folder = configuration.file("source.folder")
+    stamps = configuration.file("source.stamps")
     return open_sources([folder] if folder else paths, rate=options["rate"], stamps=stamps)
 
 
@@ -135,7 +158,7 @@ def _estimated(
     task: Task, captured: CapturedFrames, options: Mapping[str, Any]
 ) -> tuple[RigDocument, dict[str, Any]]:
     from nmc_framework.cameras.layout import point_bounds
-    from nmc_framework.sfm import SfmOptions, solve_rig
+    from nmc_framework.sfm import solve_rig
 
     for frame in options["frames"]:
         if frame >= len(captured):
@@ -146,8 +169,6 @@ def _estimated(
         name: [captured.folder / name / f"{frame:08d}.png" for frame in options["frames"]]
         for name in captured.names
     }
-    others = {"frames", "intrinsics", "poses", "accept"}
-    settings = {k: v for k, v in options.items() if k not in others}
     known = task.configuration.file("cameras.sfm.intrinsics")
     placed = task.configuration.file("cameras.sfm.poses")
     # Beside the results: its database is no result, and it goes on where it stopped by itself.
@@ -157,7 +178,7 @@ def _estimated(
     solution = solve_rig(
         images,
         folder,
-        options=SfmOptions(**settings),
+        options=sfm_options(options),
         intrinsics=None if known is None else _matched(task, captured, known),
         poses=None if placed is None else _matched(task, captured, placed),
         report=lambda _, done, total: task.report(done, total),
@@ -182,6 +203,14 @@ def _estimated(
         **verdict.as_json(),
     }
     return solution.rig, told
+
+
+def sfm_options(options: Mapping[str, Any]) -> SfmOptions:
+    """Return the options of structure from motion of a section ``cameras.sfm``."""
+    from nmc_framework.sfm import SfmOptions
+
+    others = {"frames", "intrinsics", "poses", "accept"}
+    return SfmOptions(**{k: v for k, v in options.items() if k not in others})
 
 
 def _held_out(task: Task, rig: RigDocument, named: Sequence[str] | None) -> list[str]:

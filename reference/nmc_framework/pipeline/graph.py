@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nmc_framework.pipeline import chain_steps, footage_steps, result_steps
+from nmc_framework.pipeline import chain_steps, footage_steps, report_step, result_steps
 from nmc_framework.pipeline.step import Step
 
 STEPS = (
@@ -14,10 +14,18 @@ STEPS = (
     Step("render", 1, ("package",), ("render",), result_steps.render, optional="render"),
     Step(
         "evaluate",
-        1,
+        2,
         ("cameras", "package"),
         ("evaluate",),
         result_steps.evaluate,
         optional="evaluate",
+    ),
+    Step(
+        "report",
+        1,
+        ("cameras", "train", "package", "check", "render", "evaluate"),
+        ("source", "cameras", "training", "package", "render", "evaluate", "report"),
+        report_step.report,
+        optional="report",
     ),
 )

@@ -6,14 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from nmc_framework.device import usable_device
 from nmc_framework.pipeline.chain_steps import PACKAGE, open_frames
 from nmc_framework.pipeline.footage_steps import parse_size
-from nmc_framework.pipeline.step import PipelineError, Task, usable_device
+from nmc_framework.pipeline.step import PipelineError, Task
 
 if TYPE_CHECKING:
-    from nmc_framework.evaluation.held_out import Distance, HeldOut
+    from nmc_framework.evaluation.held_out import Distance
 
 
 def render(task: Task) -> Mapping[str, Any]:
@@ -72,45 +71,54 @@ def evaluate(task: Task) -> Mapping[str, Any]:
     import nmc
     from nmc import amend
     from nmc_framework.evaluation import (
-        ChainPoint,
+        Gallery,
         HeldOut,
+        Scoring,
         plot_chain,
         plot_scores,
         write_scores,
     )
-    from nmc_framework.evaluation.held_out import METRICS
-    from nmc_framework.models import build
 
     frames = open_frames(task.made_by("cameras"))
-    if not frames.held_out:
-        raise PipelineError("no camera is held out; cameras.held_out names them")
     options = task.configuration.section("evaluate")
+    views = frames.held_out + (frames.training if options["all_cameras"] else ())
+    if not views:
+        raise PipelineError("no camera is held out; cameras.held_out names them")
     path = task.made_by("package") / PACKAGE
-    held_out = HeldOut(frames.cameras(frames.held_out), _lpips(task))
-    device = usable_device(options["device"])
-    points = []
     with nmc.open(path) as sequence:
         count = len(sequence)
-        model = build(sequence.family, sequence.configuration).to(device)
-        for index in range(count):
-            model.load(sequence[index])
-            truths = next(frames.captured.views(frames.held_out, index)).images
-            held_out.score(model, index, truths)
-            record = sequence.frames[index]
-            sizes = record.state_bytes, record.segment_length
-            mean = held_out.mean(index, "psnr")
-            points.append(ChainPoint(index, mean, *sizes, record.coding))
-            task.report(index + 1, count)
-    write_scores(task.folder / "scores.csv", held_out.scores)
-    plot_scores(task.folder / "scores.png", held_out.scores, "held-out views")
-    plot_chain(task.folder / "chain.png", points, f"{count} frames")
-    means = _means(held_out, METRICS)
-    text = json.dumps({"views": list(frames.held_out), "mean": means}, indent=1) + "\n"
+        align = options["align_colour"] or "/training/colour_view" in sequence.manifest.columns
+        quality = HeldOut(frames.cameras(views), _lpips(task), align=align)
+        gallery = Gallery(
+            task.folder / "pictures", views, range(count), every=options["every_picture"]
+        )
+        device = usable_device(options["device"])
+        film = task.folder / "compared.mp4"
+        scoring = Scoring(quality, range(count), device, gallery, film)
+        scoring.run(
+            sequence, lambda frame: next(frames.captured.views(views, frame)).images, task.report
+        )
+    gallery.contact_sheet()
+    write_scores(task.folder / "scores.csv", quality.scores)
+    plot_scores(task.folder / "scores.png", quality.scores, "held-out views")
+    plot_chain(task.folder / "chain.png", scoring.points, f"{count} frames")
+    tested = frames.held_out or views
+    means = {name: round(value, 6) for name, value in quality.means(tested).items()}
+    shown = {
+        str(figure.path.relative_to(task.folder)): figure.caption
+        for figure in gallery.figures(quality.scores)
+    }
+    record = {"views": list(views), "held_out": list(frames.held_out), "mean": means}
+    text = json.dumps(record | {"pictures": shown}, indent=1) + "\n"
     (task.folder / "scores.json").write_text(text, encoding="utf-8")
-    if options["into_package"]:
-        scored = held_out.record(range(count), count)
+    if options["into_package"] and frames.held_out:
+        scored = quality.record(range(count), count, frames.held_out)
         amend.write_quality(path, scored, task.folder / PACKAGE)
-    return {"views": list(frames.held_out), **means}
+    told: dict[str, Any] = {"views": list(tested), **means}
+    if options["all_cameras"] and frames.held_out:
+        trained = quality.means(frames.training)
+        told["trained"] = {name: round(value, 6) for name, value in trained.items()}
+    return told
 
 
 def _lpips(task: Task) -> Distance | None:
@@ -123,14 +131,3 @@ def _lpips(task: Task) -> Distance | None:
     heads = task.configuration.file("evaluate.lpips.heads")
     device = usable_device(task.configuration.section("evaluate")["device"])
     return read_lpips(options["net"], backbone, heads).to(device).distance
-
-
-def _means(held_out: HeldOut, metrics: tuple[str, ...]) -> dict[str, float]:
-    """Return the mean of each metric that has numbers; an infinite PSNR has none."""
-    found = {}
-    for metric in metrics:
-        table = held_out.table(metric)
-        known = table[np.isfinite(table)]
-        if len(known):
-            found[metric] = round(float(known.mean()), 6)
-    return found

@@ -44,6 +44,7 @@ def run_steps(
     force: Collection[str] = (),
     dry: bool = False,
     watch: Watch | None = None,
+    validate: Callable[[Configuration], None] | None = None,
 ) -> Iterator[StepReport]:
     """Carry out steps; yield a report of each as soon as it is done.
 
@@ -64,6 +65,9 @@ def run_steps(
         Only say what would be done.
     watch
         Shows progress.
+    validate
+        Called before the first step that is not kept; raises what is wrong with the configuration
+        as a whole.
 
     Raises
     ------
@@ -77,6 +81,8 @@ def run_steps(
     for step in chosen:
         folder = configuration.work / step.name
         if not step.wanted(configuration):
+            # What comes after may go without it.
+            outputs[step.name] = ""
             why = f"the configuration has no {step.optional}"
             yield StepReport(step.name, "left out", why, folder)
             continue
@@ -95,7 +101,11 @@ def run_steps(
             outputs[step.name] = done.output
             kept = "version, options and inputs are the same"
             yield StepReport(step.name, "kept", kept, folder, done.seconds, done.result)
-        elif dry:
+            continue
+        if validate is not None:
+            validate(configuration)
+            validate = None
+        if dry:
             outputs[step.name] = None
             yield StepReport(step.name, "to run", why, folder)
         else:
@@ -189,5 +199,5 @@ def _unwatched(_: str) -> Iterator[Report]:
     yield _silent
 
 
-def _silent(_done: int, _total: int) -> None:
-    pass
+def _silent(done: int, total: int, told: str = "", note: str = "") -> None:
+    """Show nothing."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from nmc_framework.pipeline.configuration import Configuration
 
-#: Told how much is done, of how much.
-Report = Callable[[int, int], None]
+
+class Report(Protocol):
+    """Told how much is done, of how much; in words what was just finished, and what is in hand."""
+
+    def __call__(self, done: int, total: int, told: str = "", note: str = "") -> None:
+        """Take notice."""
 
 
 class PipelineError(RuntimeError):
@@ -79,22 +83,3 @@ class Step:
         for name in self.sections:
             found |= configuration.files_of(name)
         return found
-
-
-def usable_device(text: str) -> str:
-    """Return the name of a torch device, where it is there.
-
-    Raises
-    ------
-    PipelineError
-        When it is none, or this machine has not got it.
-    """
-    import torch
-
-    try:
-        device = torch.device(text)
-    except RuntimeError:
-        raise PipelineError(f"{text!r} is no device; write such as cpu or cuda:0") from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise PipelineError(f"{text}: there are {torch.cuda.device_count()} CUDA devices")
-    return text

@@ -10,6 +10,7 @@ memory does not grow with the length of the track.
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -186,6 +187,8 @@ _open: dict[tuple[Path, int, int], _Player] = {}
 
 
 def _settle() -> None:
+    # Ctrl-C reaches every process of a terminal: the one that has the results ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     # Not atexit: a worker's interpreter is not shut down, its process ends.
     Finalize(None, _close, exitpriority=1)

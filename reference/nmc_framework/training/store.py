@@ -126,6 +126,7 @@ class CheckpointFolder:
             "index": frame.index,
             "iterations": frame.iterations,
             "seconds": frame.seconds,
+            "loss": frame.loss,
             "exclude_layers": list(frame.freezing.exclude_layers),
             "requires_grad": frame.freezing.requires_grad,
         }

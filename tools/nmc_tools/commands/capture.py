@@ -9,7 +9,7 @@ import typer
 
 from nmc_tools.commands.framework import SizeOption, framework, parse_size, require_new
 from nmc_tools.commands.options import ForceOption
-from nmc_tools.terminal import print_json, progress_bar, say
+from nmc_tools.terminal import print_json, progress_bar, say, warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,17 +71,24 @@ def capture(
         sources = open_sources(videos, rate=rate, stamps=stamps)
         names = [source.name for source in sources]
         limit_s = None if tolerance is None else tolerance / 1000
-        synchrony = synchronise(sources, by=by, reference=reference, tolerance=limit_s)
+        synchrony = synchronise(
+            sources, by=by, reference=reference, tolerance=limit_s, every=every, limit=limit
+        )
         wanted = parse_size(size)
         rig = _rig(cameras, sources, wanted) if cameras else None
-        frames = read_frames(sources, synchrony, every=every, limit=limit, size=wanted)
-        total = len(synchrony.instants[::every][:limit])
-        with progress_bar(f"capturing to {output.name}") as progress:
+        frames = read_frames(sources, synchrony, size=wanted)
+        total = len(synchrony.instants)
+        kept = f"{output} is not finished, and is no folder of captured frames yet"
+        with progress_bar(f"capturing to {output.name}", kept=kept) as progress:
             report = lambda done: progress(done, total)  # noqa: E731
             written = write_capture(output, names, frames, synchrony, rig, report=report)
+        warnings = synchrony.warnings()
+        for line in warnings:
+            warn(line)
         if as_json:
             record = {"path": str(output), "written": len(written), "rate": written.rate}
-            print_json(record | {"synchrony": synchrony_record(synchrony)})
+            told = {"warnings": warnings, "synchrony": synchrony_record(synchrony)}
+            print_json(record | told)
             return
         for line in synchrony.lines():
             say(line)

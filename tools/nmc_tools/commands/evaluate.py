@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,9 +17,7 @@ from nmc_tools.selection import parse_frames
 from nmc_tools.terminal import print_json, progress_bar, refuse_input, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from nmc_framework.evaluation import HeldOut
+    from nmc_framework.evaluation import HeldOut, Scoring
     from nmc_framework.evaluation.lpips import Lpips
 
 
@@ -24,16 +25,45 @@ def evaluate(
     package: PackagePath,
     folder: Annotated[
         Path | None,
-        typer.Argument(metavar="FRAMES", help="The folder of nmc capture: what is true."),
+        typer.Argument(metavar="FRAMES", help="What it was trained on: what is true."),
     ] = None,
     scene: SceneOption = None,
+    cameras: Annotated[
+        Path | None, typer.Option(help="Camera file of the pictures; else what lies beside them.")
+    ] = None,
     held_out: HeldOutOption = None,
+    all_cameras: Annotated[
+        bool,
+        typer.Option("--all-cameras", help="Score every camera, those trained with apart."),
+    ] = False,
     frames: FramesOption = None,
     scores: Annotated[Path | None, typer.Option("--csv", help="Scores by frame and view.")] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Truth, rendering and error of each view and frame side by side, and contact.png.",
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A page to show others, in one file: .html."),
+    ] = None,
+    film: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="MP4", help="A video for the page, of nmc render; repeatable."),
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Picture of quality and bytes: .png.")] = None,
     metrics_plot: Annotated[
         Path | None, typer.Option(help="Picture of every metric by view: .png.")
     ] = None,
+    align_colour: Annotated[
+        bool,
+        typer.Option(
+            "--align-colour",
+            help="Score after an affine fit of colours too: photographs differ in exposure.",
+        ),
+    ] = False,
     lpips_net: Annotated[
         Literal["alex", "vgg", "squeeze"] | None,
         typer.Option(help="Measure LPIPS with this network; its weights are yours to supply."),
@@ -42,7 +72,7 @@ def evaluate(
         Path | None, typer.Option(help="Weights of the network as torchvision saves them: .pth.")
     ] = None,
     lpips_heads: Annotated[
-        Path | None, typer.Option(help="Linear heads of LPIPS 0.1, such as alex.pth.")
+        Path | None, typer.Option(help="Linear heads of LPIPS 0.1; else those of torchmetrics.")
     ] = None,
     write: Annotated[
         bool, typer.Option("--write", help="Put the scores into the package (clause 5.7).")
@@ -53,7 +83,8 @@ def evaluate(
     """Render the held-out cameras and score them: PSNR, SSIM, MS-SSIM, LPIPS, flicker.
 
     The held-out cameras are those that the package says, unless others are named. With --write the
-    manifest's quality record takes PSNR, SSIM and LPIPS; nothing else in the package changes.
+    manifest's quality record takes PSNR, SSIM and LPIPS of them; nothing else in the package
+    changes.
 
     Examples
     --------
@@ -61,49 +92,119 @@ def evaluate(
 
       nmc evaluate room.nmc frames/ --held-out cam_3 --json
 
-      nmc evaluate room.nmc frames/ --lpips-net alex --lpips-backbone alexnet.pth \
-        --lpips-heads alex.pth --write
+      nmc evaluate room.nmc frames/ --all-cameras --images compared/ --html room.html
+
+      nmc evaluate room.nmc frames/ --lpips-net alex --lpips-backbone alexnet.pth --write
     """
     if (scene is not None) == (folder is not None):
         raise typer.BadParameter("give the folder of frames, or --scene")
-    for picture, hint in ((plot, "--plot"), (metrics_plot, "--metrics-plot")):
-        if picture is not None and picture.suffix.lower() != ".png":
-            raise typer.BadParameter("the picture is .png", param_hint=hint)
+    _check_files({"--plot": plot, "--metrics-plot": metrics_plot}, html, film or [])
     if lpips_net is None and (lpips_backbone or lpips_heads):
         raise typer.BadParameter("say which network: --lpips-net", param_hint="--lpips-backbone")
-    with framework(package):
+    if all_cameras and held_out:
+        raise typer.BadParameter("give one of --held-out and --all-cameras")
+    with framework(package), ExitStack() as stack:
         import nmc
-        from nmc.records import quality_of
-        from nmc_framework.evaluation import HeldOut, plot_scores, write_scores
-        from nmc_framework.models import build
+        from nmc_framework.evaluation import Gallery, HeldOut, Scoring, plot_scores, write_scores
 
         with nmc.open(package) as sequence:
-            footage = _truth(sequence, folder, scene)
-            stored = quality_of(sequence.manifest)
-            names = held_out or (list(stored.views) if stored else [])
-            if not names:
-                reason = "it does not say which cameras were held out; name them"
-                refuse_input("input/unsupported", str(package), reason, "--held-out NAME")
+            footage = _truth(sequence, folder, scene, cameras)
+            views = _views(sequence, footage, held_out, package, every=all_cameras)
             chosen = _chosen(frames, len(sequence), footage.count)
-            footage.split(names)
             distance = _lpips(lpips_net, lpips_backbone, lpips_heads, parse_device(device))
-            model = build(sequence.family, sequence.configuration).to(device)
+            align = align_colour or "/training/colour_view" in sequence.manifest.columns
             lpips = distance.distance if distance else None
-            quality = HeldOut(footage.cameras(names), lpips)
-            with progress_bar(f"evaluating {package.name}") as progress:
-                _score(sequence, model, footage, names, chosen, quality, progress)
-            if plot is not None:
-                _plot(plot, sequence, quality, chosen)
+            quality = HeldOut(footage.cameras(views.names), lpips, align=align)
+            room = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            gallery = None
+            if images is not None or html is not None:
+                every = images is not None
+                gallery = Gallery(images or room, views.names, chosen, every=every)
+            scoring = Scoring(
+                quality, chosen, device, gallery, room / "film.mp4" if html is not None else None
+            )
+            kept = "the package is as it was"
+            with progress_bar(f"evaluating {package.name}", kept=kept) as progress:
+                scoring.run(
+                    sequence,
+                    lambda frame: next(footage.views(views.names, frame)).images,
+                    progress,
+                )
             count = len(sequence)
+            if plot is not None:
+                _plot(plot, sequence, scoring)
+        sheet = gallery.contact_sheet() if gallery else None
         if metrics_plot is not None:
             metrics_plot.parent.mkdir(parents=True, exist_ok=True)
-            plot_scores(metrics_plot, quality.scores, f"{package.name}: held-out views")
+            plot_scores(metrics_plot, quality.scores, f"{package.name}: {views.title}")
         if scores is not None:
             scores.parent.mkdir(parents=True, exist_ok=True)
             write_scores(scores, quality.scores)
+        if html is not None:
+            _page(html, package, scoring, views, sheet, film or [])
         if write:
-            _write(package, quality, chosen, count)
-        _report(package, quality, names, chosen, as_json=as_json)
+            _write(package, quality, views, chosen, count)
+        _report(package, quality, views, chosen, as_json=as_json)
+
+
+def _check_files(pictures: dict[str, Path | None], html: Path | None, films: list[Path]) -> None:
+    """Refuse now what would fail after everything was rendered."""
+    wanted = {hint: (path, ".png") for hint, path in pictures.items()} | {"--html": (html, ".html")}
+    for hint, (path, suffix) in wanted.items():
+        if path is not None and path.suffix.lower() != suffix:
+            raise typer.BadParameter(f"the file is {suffix}", param_hint=hint)
+    if films and html is None:
+        raise typer.BadParameter("a film is for the page: --html", param_hint="--film")
+    for film in films:
+        if not film.is_file():
+            refuse_input("host/not-found", str(film), "")
+
+
+@dataclass(frozen=True)
+class _Views:
+    """The views that are scored, those of them that the chain was trained with, those to record."""
+
+    names: list[str]
+    trained: list[str]
+    recorded: list[str]
+
+    @property
+    def held_out(self) -> list[str]:
+        return [name for name in self.names if name not in self.trained]
+
+    @property
+    def title(self) -> str:
+        return "held-out views" if not self.trained else "views"
+
+
+def _views(
+    sequence: Any, footage: Footage, named: list[str] | None, package: Path, *, every: bool
+) -> _Views:
+    """Return what is to be scored: the cameras named, every one, or those the package says."""
+    from nmc.records import quality_of
+
+    known = [camera.name for camera in footage.rig.cameras]
+    stored = quality_of(sequence.manifest)
+    tested = list(stored.views) if stored else []
+    all_names = [*tested, *(name for name in known if name not in tested)]
+    names = all_names if every else list(dict.fromkeys(named or tested))
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        reason = f"no camera {', '.join(unknown)}; there are {', '.join(known)}"
+        raise typer.BadParameter(reason, param_hint="--held-out")
+    if not names:
+        reason = "it does not say which cameras were held out; name them"
+        refuse_input("input/unsupported", str(package), reason, "--held-out NAME, or --all-cameras")
+    columns = sequence.manifest.columns
+    if "/training/colour_view" in columns:
+        used = {name.decode("utf-8") for name in columns["/training/colour_view"].tolist()}
+    else:
+        # Without a record of what was held out, what the user names is held out.
+        used = set(known) - set(tested) if tested else set()
+    trained = [name for name in names if name in used]
+    # Who names a view wants it recorded.
+    recorded = list(names) if named else [name for name in names if name not in used]
+    return _Views(names, trained, recorded)
 
 
 def _lpips(net: Any, backbone: Path | None, heads: Path | None, device: str) -> Lpips | None:
@@ -114,22 +215,25 @@ def _lpips(net: Any, backbone: Path | None, heads: Path | None, device: str) -> 
     return read_lpips(net, backbone, heads).to(device)
 
 
-def _write(package: Path, quality: HeldOut, chosen: list[int], count: int) -> None:
-    """Put the scores over what the package recorded before."""
+def _write(package: Path, quality: HeldOut, views: _Views, chosen: list[int], count: int) -> None:
+    """Put the scores of held-out views over what the package recorded before."""
     from nmc import amend
 
-    amend.write_quality(
-        package, amend.merged(amend.quality_in(package), quality.record(chosen, count))
-    )
+    if not views.recorded:
+        reason = "no held-out camera was scored; those trained with are no record of quality"
+        refuse_input("input/unsupported", str(package), reason)
+    record = quality.record(chosen, count, views.recorded)
+    amend.write_quality(package, amend.merged(amend.quality_in(package), record))
 
 
-def _truth(sequence: Any, folder: Path | None, scene: SceneName | None) -> Footage:
+def _truth(
+    sequence: Any, folder: Path | None, scene: SceneName | None, given: Path | None
+) -> Footage:
     """Return what the package's cameras should have seen."""
     from nmc.records import cameras_of
     from nmc_framework.cameras import CameraError
     from nmc_framework.cameras.formats import RigDocument
-    from nmc_framework.capture.folder import read_capture
-    from nmc_tools.commands.footage import film_scene
+    from nmc_tools.commands.footage import film_scene, open_footage
 
     cameras = tuple(cameras_in(sequence))
     if not cameras:
@@ -139,11 +243,11 @@ def _truth(sequence: Any, folder: Path | None, scene: SceneName | None) -> Foota
         raise CameraError("the package's cameras have distortion, which is not rendered")
     rig = RigDocument(cameras)
     if folder is not None:
-        capture = read_capture(folder)
-        missing = sorted({c.name for c in cameras} - set(capture.names))
+        found = open_footage(folder, scene=None, cameras=given)
+        missing = sorted({c.name for c in cameras} - {c.name for c in found.rig.cameras})
         if missing:
             raise CameraError(f"{folder} has no pictures of camera {', '.join(missing)}")
-        return Footage(rig, len(capture), capture.rate, capture.views)
+        return replace(found, rig=rig)
     assert scene is not None
     return film_scene(scene, rig=rig, frames=len(sequence), rate=sequence.manifest.timescale)
 
@@ -160,53 +264,63 @@ def _chosen(text: str | None, count: int, available: int) -> list[int]:
     return chosen
 
 
-def _score(
-    sequence: Any,
-    model: Any,
-    footage: Footage,
-    names: list[str],
-    chosen: list[int],
-    quality: HeldOut,
-    progress: Callable[[int, int], None],
-) -> None:
-    for done, frame in enumerate(chosen, start=1):
-        model.load(sequence[frame])
-        quality.score(model, frame, next(footage.views(names, frame)).images)
-        progress(done, len(chosen))
+def _plot(path: Path, sequence: Any, scoring: Scoring) -> None:
+    from nmc_framework.evaluation import plot_chain
 
-
-def _plot(path: Path, sequence: Any, quality: HeldOut, chosen: list[int]) -> None:
-    from nmc_framework.evaluation import ChainPoint, plot_chain
-
-    points = []
-    for index in chosen:
-        record = sequence.frames[index]
-        decibels = quality.mean(index, "psnr")
-        sizes = record.state_bytes, record.segment_length
-        points.append(ChainPoint(index, decibels, *sizes, record.coding))
     path.parent.mkdir(parents=True, exist_ok=True)
-    plot_chain(path, points, f"{sequence.path.name}: {len(sequence)} frames")
+    plot_chain(path, scoring.points, f"{sequence.path.name}: {len(sequence)} frames")
+
+
+def _page(
+    path: Path,
+    package: Path,
+    scoring: Scoring,
+    views: _Views,
+    sheet: Path | None,
+    films: list[Path],
+) -> None:
+    from nmc_framework.evaluation import Evidence, Figure, write_report
+
+    shown = [Figure(film, film.stem) for film in films]
+    if scoring.film is not None and scoring.film.is_file():
+        shown.append(Figure(scoring.film, f"{views.names[scoring.film_view]}: truth and rendering"))
+    pictures = scoring.gallery.figures(scoring.quality.scores) if scoring.gallery else []
+    if sheet is not None and len(pictures) > 1:
+        pictures.append(Figure(sheet, "contact sheet", wide=True))
+    evidence = Evidence(scoring.quality.scores, views.trained, shown, pictures)
+    write_report(path, package, evidence)
 
 
 def _report(
-    package: Path, quality: HeldOut, names: list[str], chosen: list[int], *, as_json: bool
+    package: Path, quality: HeldOut, views: _Views, chosen: list[int], *, as_json: bool
 ) -> None:
     import numpy as np
 
     from nmc_framework.evaluation.held_out import METRICS
 
-    tables = {metric: quality.table(metric) for metric in METRICS}
-    # No number, where a metric does not apply, is null in JSON; a perfect PSNR has no number.
-    means = {m: float(np.nanmean(t)) for m, t in tables.items() if np.isfinite(t).any()}
+    means = quality.means(views.held_out or views.names)
+    trained = quality.means(views.trained) if views.trained and views.held_out else {}
     if as_json:
+        # No number, where a metric does not apply, is null in JSON; a perfect PSNR has no number.
         scores = {
             metric: [[float(v) if np.isfinite(v) else None for v in row] for row in table]
-            for metric, table in tables.items()
+            for metric, table in ((m, quality.table(m)) for m in METRICS)
         }
-        whole = {"path": str(package), "views": names, "frames": chosen}
-        print_json(whole | {"mean": {m: means.get(m) for m in METRICS}, "scores": scores})
+        whole: dict[str, Any] = {"path": str(package), "views": views.names, "frames": chosen}
+        whole |= {"trained": views.trained, "mean": {m: means.get(m) for m in METRICS}}
+        if trained:
+            whole["mean_trained"] = {m: trained.get(m) for m in METRICS}
+        print_json(whole | {"scores": scores})
         return
+    count = len(views.held_out or views.names)
+    kind = "held-out views" if views.held_out else "views that were trained with"
+    say(f"{package}: {len(chosen)} frames, {count} {kind}: {_told(means)}")
+    if trained:
+        say(f"{package}: {len(views.trained)} views that were trained with: {_told(trained)}")
+
+
+def _told(means: dict[str, float]) -> str:
     texts = {"psnr": "{:.2f} dB PSNR", "ssim": "SSIM {:.4f}", "ms_ssim": "MS-SSIM {:.4f}"}
-    texts |= {"lpips": "LPIPS {:.4f}", "flicker": "flicker {:.4f}"}
-    shown = ", ".join(texts[metric].format(value) for metric, value in means.items())
-    say(f"{package}: {len(chosen)} frames, {len(names)} held-out views: {shown}")
+    texts |= {"psnr_aligned": "{:.2f} dB with colours aligned", "lpips": "LPIPS {:.4f}"}
+    texts |= {"flicker": "flicker {:.4f}", "static_flicker": "{:.4f} where nothing moves"}
+    return ", ".join(texts[metric].format(value) for metric, value in means.items())

@@ -59,15 +59,12 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
 
 def parse_device(text: str) -> str:
     """Return the torch device, where it is there."""
-    import torch
+    from nmc_framework.device import DeviceError, usable_device
 
     try:
-        device = torch.device(text)
-    except RuntimeError:
-        raise typer.BadParameter(f"{text!r} is no device; write such as cpu or cuda:1") from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise typer.BadParameter(f"{text}: there are {torch.cuda.device_count()} CUDA devices")
-    return text
+        return usable_device(text)
+    except DeviceError as error:
+        raise typer.BadParameter(str(error), param_hint="--device") from None
 
 
 def require_new(path: Path, *, force: bool) -> None:

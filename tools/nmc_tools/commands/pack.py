@@ -96,7 +96,8 @@ def pack(
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    with writer, progress_bar(f"packing {output.name}") as progress:
+    kept = "finished frames are kept"
+    with writer, progress_bar(f"packing {output.name}", kept=kept, resume="--resume") as progress:
         start = len(writer)
         for t, path in enumerate(paths):
             if t >= start:

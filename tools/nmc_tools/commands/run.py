@@ -64,13 +64,14 @@ def run(
     if not path.is_file():
         refuse_input("host/not-found", str(path), "")
     with framework(path):
-        from nmc_framework.pipeline import STEPS, read_configuration, run_steps
+        from nmc_framework.pipeline import STEPS, read_configuration, run_steps, validate
 
         names = [step.name for step in STEPS]
         for name in [*(force or ()), *([until] if until else [])]:
             if name not in names:
                 raise typer.BadParameter(f"no step {name!r}; there are {', '.join(names)}")
         configuration = read_configuration(path)
+        kept = f"finished steps, and finished frames of training, are kept in {configuration.work}"
         reports = []
         for report in run_steps(
             STEPS,
@@ -78,7 +79,8 @@ def run(
             until=until,
             force=force or (),
             dry=dry_run,
-            watch=lambda step: progress_bar(step, ""),
+            validate=validate,
+            watch=lambda step: progress_bar(step, "", kept=kept, resume=""),
         ):
             reports.append(report)
             if not as_json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from nmc_tools.commands.framework import framework, require_new
 from nmc_tools.commands.options import ForceOption
+from nmc_tools.progress import stages
 from nmc_tools.terminal import (
     Exit,
     note,
@@ -162,14 +163,16 @@ def sfm(
         truth = None if known is None else registry.read(known)
         placed = None if poses is None else registry.read(poses)
         images = _images(footage, frames)
-        with progress_bar(f"solving {output.name}", unit="") as progress:
+        kept = f"features and matches that were found are kept in {output / _WORK}"
+        again = None if force else ""
+        with progress_bar(f"solving {output.name}", "%", kept=kept, resume=again) as progress:
             solved = solve_rig(
                 images,
                 output / _WORK,
                 options,
                 intrinsics=given,
                 poses=placed,
-                report=_stages(progress),
+                report=stages(progress, ("features", "matches", "cameras")),
                 replace=force,
             )
         compared = None if truth is None else align(solved.rig, truth, extent)
@@ -245,17 +248,6 @@ def _spread(count: int, wanted: int) -> list[int]:
     """Return the indices of ``wanted`` frames of ``count``, from the first on, evenly apart."""
     number = min(count, wanted)
     return [k * count // number for k in range(number)]
-
-
-def _stages(progress: Callable[[int, int], None]) -> Callable[[str, int, int], None]:
-    """Show three stages as thirds of one bar."""
-    stages = ("features", "matches", "cameras")
-
-    def report(stage: str, done: int, total: int) -> None:
-        share = (stages.index(stage) + done / max(total, 1)) / len(stages)
-        progress(round(100 * share), 100)
-
-    return report
 
 
 def _with_depths(solved: RigSolution) -> RigDocument:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -22,13 +22,14 @@ from nmc_tools.commands.framework import (
     parse_size,
 )
 from nmc_tools.commands.options import EffortOption, ForceOption
-from nmc_tools.terminal import err, print_json, refuse_input, say, size_text
+from nmc_tools.terminal import print_json, progress_bar, refuse_input, say, size_text
 
 if TYPE_CHECKING:
     from nmc_framework.evaluation import HeldOut
     from nmc_framework.evaluation.board import Board
     from nmc_framework.models import ChainModel
     from nmc_framework.training import CheckpointFolder, Progress, Schedule, Store, TrainedFrame
+    from nmc_tools.progress import Report
 
 
 def train(
@@ -133,7 +134,7 @@ def train(
                 if tensorboard
                 else None
             )
-            run = _Run(footage, rig[0], rig[1], model, schedule, board)
+            run = _Run(output, footage, rig[0], rig[1], model, schedule, board)
             if as_ == "checkpoints":
                 store = _folder(output, model, resume=resume, force=force)
                 done = len(store)
@@ -187,6 +188,7 @@ def _folder(output: Path, model: ChainModel, *, resume: bool, force: bool) -> Ch
 class _Run:
     """One chain: footage, the names to train on and to hold out, the model and the plan."""
 
+    output: Path
     footage: Footage
     training: list[str]
     held_out: list[str]
@@ -206,7 +208,12 @@ class _Run:
 
         views = self.footage.views
         records = []
-        with _bar(self.schedule, len(store), self.footage.count) as shown:
+        with progress_bar(
+            f"training {self.output.name}",
+            "iterations",
+            kept=lambda: f"{len(store)} of {self.footage.count} frames are kept",
+            resume="--resume",
+        ) as shown:
             for frame in train_into(
                 store,
                 self.model,
@@ -215,15 +222,32 @@ class _Run:
                 self.schedule,
                 report=self._report(shown),
             ):
-                records.append(self._record(frame))  # noqa: PERF401  # trains for minutes
+                records.append(self._record(frame))
+                done, total = self._iterations(frame.index, frame.iterations)
+                shown(done, total, self._told(records[-1]))
         return records
 
-    def _report(self, shown: Callable[[Progress], None] | None) -> Callable[[Progress], None]:
-        told = [each for each in (shown, self.board.step if self.board else None) if each]
+    def _iterations(self, frame: int, iteration: int) -> tuple[int, int]:
+        """Return how many iterations of the chain are done, and how many it has."""
+        plan = self.schedule
+        before = plan.first + (frame - 1) * plan.later if frame else 0
+        return before + iteration, plan.first + (self.footage.count - 1) * plan.later
 
+    def _told(self, record: dict[str, Any]) -> str:
+        """Return the line of a finished frame."""
+        quality = f", held out {record['psnr']:.2f} dB" if "psnr" in record else ""
+        return (
+            f"frame {record['frame'] + 1} of {self.footage.count}, loss {record['loss']:.5f}, "
+            f"{record['seconds']:.1f} s{quality}"
+        )
+
+    def _report(self, shown: Report) -> Callable[[Progress], None]:
         def report(progress: Progress) -> None:
-            for each in told:
-                each(progress)
+            done, total = self._iterations(progress.frame, progress.iteration)
+            place = f"frame {progress.frame + 1} of {self.footage.count}"
+            shown(done, total, note=f"{place} loss {progress.loss:.5f} {progress.psnr:5.2f} dB")
+            if self.board:
+                self.board.step(progress)
 
         return report
 
@@ -295,35 +319,6 @@ def _check_freezing(model: ChainModel, schedule: Schedule) -> None:
     from nmc_framework.training import freeze
 
     freeze(model, model.layers(), schedule.exclude_layers, schedule.reading)
-
-
-@contextmanager
-def _bar(
-    schedule: Schedule, start: int, frames: int
-) -> Iterator[Callable[[Progress], None] | None]:
-    """Show loss, PSNR and the time left on a terminal; nothing in a pipe."""
-    if not err.is_terminal:
-        yield None
-        return
-    from rich import progress as rich
-
-    steps = [schedule.first if t == 0 else schedule.later for t in range(start, frames)]
-    columns = (
-        rich.TextColumn("frame {task.fields[frame]}"),
-        rich.BarColumn(bar_width=24),
-        rich.TaskProgressColumn(),
-        rich.TextColumn("{task.fields[note]}"),
-        rich.TimeElapsedColumn(),
-        rich.TimeRemainingColumn(),
-    )
-    with rich.Progress(*columns, console=err, transient=True) as shown:
-        task = shown.add_task("", total=sum(steps), frame=f"{start + 1}/{frames}", note="")
-
-        def report(step: Progress) -> None:
-            note = f"loss {step.loss:.5f} {step.psnr:5.2f} dB"
-            shown.update(task, advance=1, frame=f"{step.frame + 1}/{frames}", note=note)
-
-        yield report
 
 
 def _package_sizes(output: Path) -> dict[str, int]:

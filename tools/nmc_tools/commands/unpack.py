@@ -49,7 +49,8 @@ def unpack(
                 raise typer.BadParameter(str(error), param_hint="--frames") from None
         output.mkdir(parents=True, exist_ok=True)
         extra = _extra(sequence, to)
-        with progress_bar(f"unpacking {package.name}") as progress:
+        kept = f"finished files are kept in {output}"
+        with progress_bar(f"unpacking {package.name}", kept=kept, resume="--resume") as progress:
             for done, t in enumerate(chosen, 1):
                 path = output / f"frame_{t:08d}{SUFFIXES[to]}"
                 if not path.exists() or force:

@@ -1,0 +1,91 @@
+"""Scoring a package view by view, and leaving what people look at as it goes (clause 5.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import nmc
+from nmc_framework.evaluation.gallery import Gallery, film_frame
+from nmc_framework.evaluation.held_out import HeldOut
+from nmc_framework.evaluation.plot import ChainPoint
+from nmc_framework.models import build
+from nmc_framework.rendering import write_video
+
+Picture = npt.NDArray[np.uint8]
+#: Gives the true pictures of a frame, in the order of the cameras that are scored.
+Truths = Callable[[int], Sequence[Picture]]
+
+
+@dataclass
+class Scoring:
+    """What scoring a package takes, and where its pictures go.
+
+    Parameters
+    ----------
+    quality
+        Holds the cameras that are scored, and takes the scores.
+    frames
+        Of the package, ascending.
+    device
+        Torch's name of it.
+    gallery
+        Takes a picture of each view and frame.
+    film
+        An ``.mp4`` of truth and rendering of ``film_view``, played frame by frame.
+    """
+
+    quality: HeldOut
+    frames: Sequence[int]
+    device: str = "cpu"
+    gallery: Gallery | None = None
+    film: Path | None = None
+    film_view: int = 0
+    points: list[ChainPoint] = field(default_factory=list)
+
+    def run(
+        self, sequence: nmc.ChainSequence, truths: Truths, report: Callable[[int, int], None]
+    ) -> None:
+        """Score every frame; ``report`` is told how many are done, of how many.
+
+        Raises
+        ------
+        MetricError
+            When a true picture is missing or of another size.
+        ModelError
+            When the package's family cannot be built, or a state is another architecture's.
+        """
+        scored = self._frames(sequence, truths, report)
+        if self.film is None or len(self.frames) < 2:
+            for _ in scored:
+                pass
+            return
+        write_video(self.film, scored, max(1, sequence.manifest.timescale))
+
+    def _frames(
+        self, sequence: nmc.ChainSequence, truths: Truths, report: Callable[[int, int], None]
+    ) -> Iterator[Picture]:
+        """Score frame after frame; yield that of the film."""
+        model: Any = build(sequence.family, sequence.configuration).to(self.device)
+        for done, frame in enumerate(self.frames, start=1):
+            model.load(sequence[frame])
+            true = truths(frame)
+            images = self.quality.score(model, frame, true)
+            scores = self.quality.scores[-len(images) :]
+            if self.gallery:
+                for score, image, truth in zip(scores, images, true, strict=True):
+                    self.gallery.add(frame, score.view, image, truth, score.psnr)
+            record = sequence.frames[frame]
+            mean = self.quality.mean(frame, "psnr")
+            self.points.append(
+                ChainPoint(frame, mean, record.state_bytes, record.segment_length, record.coding)
+            )
+            shown = scores[self.film_view]
+            text = f"{shown.view}, frame {frame}: {shown.psnr:.1f} dB"
+            yield film_frame(images[self.film_view], true[self.film_view], text)
+            report(done, len(self.frames))

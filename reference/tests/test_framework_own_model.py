@@ -1,0 +1,169 @@
+"""The page on models of one's own: its code as it stands, trained, packaged, rendered, scored."""
+
+import re
+import sys
+import tomllib
+import types
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+import nmc
+from nmc_framework.evaluation import HeldOut
+from nmc_framework.metrics import psnr
+from nmc_framework.models import ChainModel, RadianceModel, build, registry
+from nmc_framework.rendering import orbit, render_package
+from nmc_framework.scene import BACKGROUND, BOUNDS, TARGET, arc_rig, view_all
+from nmc_framework.training import FrameViews, PackageStore, Schedule, train_into
+
+PAGE = Path(__file__).parents[2] / "docs" / "your-own-model.md"
+RIG = arc_rig(8, 1, (24, 24))
+PLAN = Schedule(first=120, later=10, rays=512, seed=1, exclude_layers=(0,))
+SMALL = {
+    "tensorf": {
+        "bounds": [list(b) for b in BOUNDS], "background": list(BACKGROUND), "side": 24,
+        "ranks": [4, 6], "features": 12, "hidden": 16, "samples": 40,
+    },
+    "light_field": {"width": 64, "depth": 3},
+    "pictures": {"names": [c.name for c in RIG.training], "width": 48},
+}  # fmt: skip
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def fenced(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+
+
+class Pictures(ChainModel):
+    """A network of pictures: what each named camera sees, by picture coordinates alone."""
+
+    family: ClassVar[str] = "pictures"
+    learning_rates: ClassVar[tuple[float, float]] = (3e-2, 1e-2)
+
+    @classmethod
+    def defaults(cls):
+        return {"names": [], "width": 32}
+
+    def __init__(self, configuration):
+        super().__init__(configuration)
+        width = self.configuration["width"]
+        self.codes = torch.nn.Embedding(len(self.configuration["names"]), 8)
+        self.first, self.second = torch.nn.Linear(10, width), torch.nn.Linear(width, width)
+        self.last = torch.nn.Linear(width, 3)
+
+    def layers(self):
+        return [self.codes, self.first, self.second, self.last]
+
+    def at(self, names, views, pixels, size):
+        codes = self.codes(torch.tensor([self.configuration["names"].index(n) for n in names]))
+        values = torch.cat([codes[views], 8 * (pixels / size - 0.5)], dim=1)
+        values = torch.sin(self.second(torch.sin(self.first(values))))
+        return torch.sigmoid(self.last(values))
+
+    def loss(self, batch):
+        names = [camera.name for camera in batch.cameras]
+        sizes = torch.tensor([[c.width, c.height] for c in batch.cameras])[batch.views]
+        colours = self.at(names, batch.views, batch.pixels, sizes)
+        return torch.nn.functional.mse_loss(colours, batch.colours)
+
+    def render_view(self, camera, *, chunk=8192):
+        y, x = torch.meshgrid(
+            torch.arange(camera.height), torch.arange(camera.width), indexing="ij"
+        )
+        pixels = torch.stack([x, y], dim=2).view(-1, 2) + 0.5
+        size = torch.tensor([camera.width, camera.height])
+        views = torch.zeros(len(pixels), dtype=torch.int64)
+        return self.at([camera.name], views, pixels, size).view(camera.height, camera.width, 3)
+
+
+@pytest.fixture
+def page(monkeypatch):
+    """Install the page's package: its code as a module, found by its own entry points."""
+    module = types.ModuleType("my_models")
+    exec(compile("\n".join(fenced("python")), str(PAGE), "exec"), module.__dict__)
+    module.Pictures = Pictures
+    monkeypatch.setitem(sys.modules, "my_models", module)
+    from importlib.metadata import EntryPoint, EntryPoints
+
+    declared = tomllib.loads("\n".join(fenced("toml")))["project"]["entry-points"]
+    declared[registry.GROUP]["pictures"] = "my_models:Pictures"
+    points = EntryPoints(
+        EntryPoint(name, value, group)
+        for group, entries in declared.items()
+        for name, value in entries.items()
+    )
+    monkeypatch.setattr(registry, "entry_points", points.select)
+    return module
+
+
+def frames(count):
+    for index in range(count):
+        yield FrameViews(index, index * 0.1, view_all(RIG.training, index * 0.1))
+
+
+def flat(images):
+    """Return what knows only the mean colour of each picture would show."""
+    return [
+        np.broadcast_to(im.mean(axis=(0, 1)).round().astype(np.uint8), im.shape) for im in images
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_a_model_of_ones_own_goes_the_whole_way(page, tmp_path, name):
+    model = build(name, SMALL[name], seed=PLAN.seed)
+    package = tmp_path / "own.nmc"
+    with nmc.Writer(package, **model.in_package()) as writer:
+        store = PackageStore(writer)
+        trained = list(train_into(store, model, RIG.training, lambda _: frames(2), PLAN))
+    assert nmc.check(package).accepted
+    assert trained[1].freezing.exclude_layers == (0,)
+    with nmc.open(package) as sequence:
+        first, second = sequence[0], sequence[1]
+        frozen = [key for key, learns in trained[1].freezing.requires_grad.items() if not learns]
+        assert frozen and all(np.array_equal(first[k], second[k]) for k in frozen)
+        again = build(sequence.family, sequence.configuration)
+        again.load(second)
+    # What comes out of the package is what was trained, and it has learned what is to be seen.
+    cameras = RIG.training if name == "pictures" else RIG.cameras
+    truths = view_all(cameras, 0.1)
+    quality = HeldOut(cameras)
+    images = quality.score(again, 1, truths)
+    for image, other in zip(images, HeldOut(cameras).score(model, 1, truths), strict=True):
+        np.testing.assert_array_equal(image, other)
+    guessed = np.mean([psnr(a, b) for a, b in zip(flat(truths), truths, strict=True)])
+    assert quality.mean(1, "psnr") > guessed + 2
+
+
+@pytest.mark.parametrize("name", ["tensorf", "light_field"])
+def test_a_viewpoint_is_rendered_from_its_package(page, tmp_path, name):
+    model = build(name, SMALL[name])
+    package = tmp_path / "own.nmc"
+    with nmc.Writer(package, **model.in_package()) as writer:
+        writer.append(model.save())
+    track = orbit(TARGET, 2, distance=3, azimuths=(0, 40), elevations=(10, 20))
+    images = list(render_package(package, track, RIG.training[0], [0, 0]))
+    assert [image.shape for image in images] == [(24, 24, 3)] * 2
+    assert not np.array_equal(*images)
+
+
+def test_the_loop_of_the_page_makes_a_package(page, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(page, "Schedule", lambda **_: Schedule(first=2, later=1, rays=64))
+    model = page.LightField.build(SMALL["light_field"])
+    page.train_chain_of(model, list(RIG.training), frames(2), tmp_path / "loop.nmc")
+    assert "frame 1: loss 0." in capsys.readouterr().out
+    with nmc.open(tmp_path / "loop.nmc") as sequence:
+        assert (len(sequence), sequence.family) == (2, "light_field")
+
+
+def test_a_radiance_field_of_the_page_takes_fifty_lines(page):
+    """The page promises little to write; its two classes are one kind of model and not another."""
+    first, second = fenced("python")[:2]
+    for code in (first, second):
+        lines = [x for x in code.splitlines() if x.strip() and not x.startswith(("from", "import"))]
+        assert len(lines) <= 55
+    assert issubclass(page.TensoRf, RadianceModel)
+    assert not issubclass(page.LightField, RadianceModel)
