@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import llvmlite
+import llvmlite  # type: ignore[import-untyped]
 import numba
 import numpy as np
 from numba.core.caching import NullCache
@@ -62,7 +62,7 @@ def compiled(**options: Any) -> Callable[[Function], Function]:
     return decorate
 
 
-class _KernelCache(NullCache):  # type: ignore[misc]  # numba is not typed
+class _KernelCache(NullCache):
     """What numba asks before it compiles a function, and tells afterwards; never raises."""
 
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
@@ -77,7 +77,7 @@ class _KernelCache(NullCache):  # type: ignore[misc]  # numba is not typed
             for folder in folders():
                 payload = _read(folder / name)
                 if payload is not None:
-                    return CompileResult._rebuild(  # noqa: SLF001
+                    return CompileResult._rebuild(  # type: ignore[no-untyped-call]  # noqa: SLF001
                         target_context,
                         *pickle.loads(payload),  # noqa: S301 - see the rules of this module
                     )
@@ -91,7 +91,7 @@ class _KernelCache(NullCache):  # type: ignore[misc]  # numba is not typed
             if data.lifted or data.library.has_dynamic_globals:
                 return
             name = self._file_name(sig, data.codegen)
-            payload = dumps(data._reduce())  # noqa: SLF001
+            payload = dumps(data._reduce())  # type: ignore[no-untyped-call]  # noqa: SLF001
             for folder in folders():
                 if _write(folder, name, payload):
                     _prune(folder, self._prefix)
