@@ -12,10 +12,9 @@ from nmc_format.issues import refuse
 if TYPE_CHECKING:
     from nmc_format.issues import FormatError
 
-_ABSENT = {errno.ENOENT, errno.ENOTDIR}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
-_NO_NAME = {errno.ENAMETOOLONG, errno.ELOOP, errno.EILSEQ}
+_NO_NAME = {errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EILSEQ}
 _DEVICE = {errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.EREMOTEIO}
 
 
@@ -31,7 +30,7 @@ def host_refusal(error: OSError, path: str | os.PathLike[str]) -> FormatError:
     """
     place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(path)
     reason = error.strerror or str(error)
-    if error.errno in _ABSENT:
+    if error.errno == errno.ENOENT:
         return absent(place)
     if error.errno in _FULL:
         return refuse("host/no-space", file=place)

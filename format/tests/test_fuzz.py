@@ -40,10 +40,8 @@ def test_the_judge_finds_a_reader_that_lies(fuzz, monkeypatch) -> None:
     with pytest.raises(fuzz.Wrong, match="never written"):
         fuzz.run(300, seed=20260101)
     monkeypatch.undo()
-    real = nmc.cursor.Cursor.state
-    monkeypatch.setattr(
-        nmc.cursor.Cursor, "state", lambda self, t, **options: real(self, max(0, t - 1), **options)
-    )
+    real = nmc.ChainSequence.state
+    monkeypatch.setattr(nmc.ChainSequence, "state", lambda self, t: real(self, max(0, t - 1)))
     with pytest.raises(fuzz.Wrong, match="manifest names"):
         fuzz.run(50, seed=1)
 

@@ -212,11 +212,7 @@ class ChainSequence(Sequence[Arrays]):
     def __getitem__(self, index: int | slice) -> Arrays | SequenceSlice:
         if isinstance(index, slice):
             return SequenceSlice(self, range(*index.indices(len(self))))
-        return self._arrays(index)
-
-    def _arrays(self, index: int, *, lend: bool = False) -> Arrays:
-        t = range(len(self))[operator.index(index)]
-        return arrays_of(self._cursor.state(t, lend=lend), self.manifest.tensors)
+        return arrays_of(self.state(range(len(self))[index]), self.manifest.tensors)
 
     def __iter__(self) -> Iterator[Arrays]:
         return (self[t] for t in range(len(self)))
@@ -250,7 +246,8 @@ class ChainSequence(Sequence[Arrays]):
         """
         from nmc.torch_view import as_torch, copied
 
-        arrays = self._arrays(index, lend=not copy)
+        t = range(len(self))[operator.index(index)]
+        arrays = arrays_of(self._cursor.state(t, lend=not copy), self.manifest.tensors)
         if copy:
             return {name: copied(array, device) for name, array in arrays.items()}
         tensors = {name: as_torch(array) for name, array in arrays.items()}

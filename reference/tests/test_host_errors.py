@@ -133,7 +133,7 @@ def test_special_files(tmp_path) -> None:
 def test_paths_that_lead_nowhere(tmp_path, right) -> None:
     for path, code, words in (
         (tmp_path / "nothing", "host/not-found", "no such file"),
-        (right / "inside", "host/not-found", "no such file"),
+        (right / "inside", "host/path", "Not a directory"),
         (tmp_path / ("n" * 300), "host/path", "too long"),
         ("a\0b", "host/path", "null"),
         ("", "host/not-found", "no such file"),

@@ -287,7 +287,7 @@ def test_outputs_that_cannot_be_written(run, package, checkpoints, tmp_path) -> 
         ["extract", package, "-o", inside, "--frames", "0"],
         ["concat", package, "-o", inside],
     ):
-        refused(run(*arguments), "host/failed")
+        refused(run(*arguments), "host/path")
     refused(run("unpack", package, "-o", tmp_path / "file"), "host/(failed|exists)")
     for arguments in (
         ["pack", checkpoints, "-o", package],
@@ -450,7 +450,7 @@ def test_without_memory(package, tmp_path, monkeypatch, run) -> None:
 
     monkeypatch.setattr(nmc.ChainSequence, "state", exhausted)
     assert "not enough memory" in refused(
-        run("unpack", package, "-o", tmp_path / "o"), "host/failed"
+        run("unpack", package, "-o", tmp_path / "o"), "host/no-memory"
     )
 
 

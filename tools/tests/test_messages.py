@@ -124,7 +124,7 @@ def test_no_word_of_the_libraries_inside(run, chain, tmp_path, option, value) ->
 
 def test_no_arguments_show_the_help(run) -> None:
     done = run()
-    assert "Usage: nmc" in done.out + done.err
+    assert "check" in done.out + done.err
     assert run("--version").code == 0
     assert run("check", "--help").code == 0
 

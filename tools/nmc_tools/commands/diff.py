@@ -164,9 +164,11 @@ def _print_stat(rows: list[dict[str, Any]]) -> None:
 
 
 def _print_summary(counts: dict[str, int], lengths: tuple[int, int]) -> None:
+    if lengths[0] != lengths[1]:
+        say(f"the first has {lengths[0]} frames, the second {lengths[1]}")
+    if not counts["frames_different"]:
+        return
     say(
         f"{counts['frames_different']} of {counts['frames_compared']} frames differ, "
         f"in {counts['tensors_different']} tensors"
     )
-    if lengths[0] != lengths[1]:
-        say(f"the first has {lengths[0]} frames, the second {lengths[1]}")
