@@ -35,7 +35,7 @@ Function = TypeVar("Function", bound="Callable[..., Any]")
 _MAGIC = b"NMC machine code 1\n"
 _DIGEST_BYTES = 32
 _MAX_BYTES = 64 * 2**20
-_KEPT = 8
+_KEPT = 32
 """Files of one kernel: other machines with the same home, other versions, other arguments."""
 
 
