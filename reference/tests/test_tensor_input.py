@@ -50,7 +50,7 @@ class Like:
         (Like(), np.arange(3, dtype="f4")),
         (np.array([1 + 2j], "c8"), np.array([1 + 2j], "c8")),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_taken(tmp_path, value, expected) -> None:
     found = stored(tmp_path, value)
@@ -79,7 +79,7 @@ def test_taken(tmp_path, value, expected) -> None:
         (np.zeros(2, np.longdouble), "float128", "float64"),
         (np.ma.masked_array([1.0, 2.0], [True, False]), "masked", "mask"),
     ],
-    ids=lambda value: str(value)[:20],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_refused_with_words(tmp_path, value, words, todo) -> None:
     found = refused(tmp_path, {"some.name": value})
