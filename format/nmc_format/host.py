@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
-_NO_NAME = {errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EILSEQ}
+_NO_NAME = {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EILSEQ}
 _DEVICE = {errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.EREMOTEIO}
 
 
@@ -32,6 +32,8 @@ def host_refusal(error: OSError, path: str | os.PathLike[str]) -> FormatError:
     reason = error.strerror or str(error)
     if error.errno == errno.ENOENT:
         return absent(place)
+    if error.errno == errno.EEXIST:
+        return refuse("host/exists", file=place)
     if error.errno in _FULL:
         return refuse("host/no-space", file=place)
     if error.errno in _DENIED:

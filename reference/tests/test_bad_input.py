@@ -150,7 +150,7 @@ def test_writing_over_something(tmp_path, states) -> None:
     refused("host/exists", lambda: nmc.Writer(folder, overwrite=True))
     assert path.read_bytes() == before
     assert (folder / "precious").exists()
-    refused("host/path", lambda: nmc.Writer(path / "inside.nmc"))
+    refused("host/exists", lambda: nmc.Writer(path / "inside.nmc"))
 
 
 def test_a_full_disk(tmp_path, states, monkeypatch) -> None:

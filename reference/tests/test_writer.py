@@ -449,7 +449,7 @@ def test_what_the_disk_did_not_take_is_written_anew(tmp_path, monkeypatch, direc
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(Folder, "sync_file", lost)
-    refused("host/failed", lambda: writer.append(states[1]))
+    refused("host/device", lambda: writer.append(states[1]))
     monkeypatch.setattr(Folder, "sync_file", real)
     folder = tmp_path / ("a.nmc" if directory else "a.nmc.partial")
     for state in states[1:]:
