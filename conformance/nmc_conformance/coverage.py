@@ -24,6 +24,12 @@ NOT_PROVOKABLE: Mapping[str, str] = {
     "host/not-found": "is about the file system of the host",
     "host/exists": "is about the file system of the host",
     "host/no-space": "is about the file system of the host",
+    "host/broken-link": "is about the file system of the host",
+    "host/denied": "is about the file system of the host",
+    "host/path": "is about the file system of the host",
+    "host/device": "is about the file system of the host",
+    "host/changed": "is about the file system of the host",
+    "host/no-memory": "is about the memory of the host",
     "host/failed": "is about the file system of the host",
     "host/more-findings": "is about the length of a report, which each checker bounds for itself",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import nmc_spec
@@ -146,6 +146,20 @@ def refuse(
 ) -> FormatError:
     """Return the error that refuses a package for one finding, to be raised by the caller."""
     return FormatError(finding(code, pointer=pointer, file=file, offset=offset, **facts))
+
+
+def refuse_with(
+    hint: str,
+    code: str,
+    *,
+    pointer: str | None = None,
+    file: str | None = None,
+    offset: int | None = None,
+    **facts: Any,
+) -> FormatError:
+    """Return a refusal with a hint that fits the case better than that of the catalogue."""
+    error = refuse(code, pointer=pointer, file=file, offset=offset, **facts)
+    return FormatError(replace(error.finding, hint=_printable(hint))) if hint else error
 
 
 def first_error(findings: Iterable[Finding]) -> Finding | None:

@@ -6,12 +6,23 @@ import os
 import re
 import stat
 from abc import ABC, abstractmethod
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from nmc_format import zip64
+from nmc_format.foreign import (
+    HEAD_BYTES,
+    foreign_directory,
+    foreign_file,
+    foreign_zip,
+    special_kind,
+)
 from nmc_format.hdf5_sandbox import MAX_MANIFEST_BYTES
-from nmc_format.issues import Finding, FormatError, finding, refuse
+from nmc_format.host import absent, host_refusal
+from nmc_format.issues import Finding, FormatError, finding, refuse, refuse_with
+from nmc_format.positioned import PositionedFile
+from nmc_format.truncation import truncation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,12 +35,6 @@ JOURNAL_NAME: Final = "journal.ndjson"
 
 _LONGEST_LINE = 2**26
 _SEGMENT_NAME = re.compile(r"segments/[0-9]{8}\.safetensors")
-_OPEN_FLAGS = (
-    os.O_RDONLY
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)  # a pipe without a writer would wait for one
-    | getattr(os, "O_BINARY", 0)
-)
 
 
 def segment_name(index: int) -> str:
@@ -38,10 +43,19 @@ def segment_name(index: int) -> str:
 
 
 class Package(ABC):
-    """Read access to the members of a package; a context manager."""
+    """Read access to the members of a package; a context manager.
+
+    Threads and forked processes may share one. What :func:`open_package` raises for a file that
+    cannot be read is raised by the other methods, too; ValueError after :meth:`close`.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._closed = False
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError(f"the package {str(self.path)!r} is closed")
 
     @property
     def manifest_path(self) -> Path | None:
@@ -70,8 +84,9 @@ class Package(ABC):
     def size(self) -> int:
         """Return the bytes of the package on disk."""
 
-    def close(self) -> None:  # noqa: B027 - a directory has nothing to release
-        """Release the files."""
+    def close(self) -> None:
+        """Release the files; nothing can be read afterwards."""
+        self._closed = True
 
     def __enter__(self) -> Self:
         return self
@@ -85,25 +100,26 @@ class Package(ABC):
         self.close()
 
 
-def open_package(path: str | Path) -> Package:
+def open_package(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> Package:
     """Open a package, whichever its form.
 
     Raises
     ------
     FormatError
-        If there is nothing, or it is no package.
+        If there is nothing, it cannot be read, or it is no package.
     """
-    path = Path(path)
+    path = Path(os.fsdecode(path))
     try:
         mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise refuse("host/not-found", file=str(path)) from None
     except OSError as error:
-        raise refuse("host/failed", file=str(path), reason=error.strerror) from None
+        raise host_refusal(error, path) from None
+    except ValueError as error:  # a NUL, or a lone surrogate
+        raise refuse("host/path", file=str(path), reason=str(error)) from None
     if stat.S_ISDIR(mode):
         return DirectoryPackage(path)
     if not stat.S_ISREG(mode):
-        raise refuse("package/not-a-package", file=str(path), reason="it is no regular file")
+        reason = f"it is {special_kind(mode)}"
+        raise refuse("package/not-a-package", file=str(path), reason=reason)
     return FilePackage(path)
 
 
@@ -127,17 +143,25 @@ class DirectoryPackage(Package):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        if (path / MANIFEST_NAME).is_symlink() or (path / MANIFEST_NAME).exists():
+        self._folder = path.absolute()  # the working directory may change
+        try:
+            (self._folder / MANIFEST_NAME).lstat()
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise host_refusal(error, path) from None
+        else:
             return
         frames = _journal_frames(path / JOURNAL_NAME)
         if frames is not None:
             raise refuse("package/unfinished", file=str(path), frames=frames)
-        raise refuse("package/not-a-package", file=str(path), reason=f"it has no {MANIFEST_NAME}")
+        reason, hint = foreign_directory(path)
+        raise refuse_with(hint, "package/not-a-package", file=str(path), reason=reason)
 
     @property
     def manifest_path(self) -> Path | None:
         """The manifest itself."""
-        return self.path / MANIFEST_NAME
+        return self._folder / MANIFEST_NAME
 
     def manifest(self) -> bytes:
         """Return the bytes of the manifest."""
@@ -145,40 +169,38 @@ class DirectoryPackage(Package):
 
     def segment(self, index: int, limit: int) -> bytes:
         """Return the bytes of one segment."""
-        if (self.path / SEGMENT_FOLDER).is_symlink():
+        if (self._folder / SEGMENT_FOLDER).is_symlink():
             raise refuse("package/not-a-file", file=str(self.path), member=SEGMENT_FOLDER)
         return self._read(segment_name(index), limit, limit)
 
     def _read(self, name: str, expected: int | None, limit: int) -> bytes:
-        handle = self._open(name)
-        try:
-            info = os.fstat(handle)
-            if not stat.S_ISREG(info.st_mode):
+        self._check_open()
+        with closing(self._open(name)) as file:
+            if not file.is_regular:
                 raise refuse("package/not-a-file", file=str(self.path), member=name)
-            if expected is not None and info.st_size != expected:
-                raise refuse("segment/length", file=name, actual=info.st_size, expected=expected)
-            if info.st_size > limit:
-                raise refuse("manifest/too-large", pointer="/", size=info.st_size, limit=limit)
-            with os.fdopen(handle, "rb", closefd=False) as file:
-                return file.read(limit)
-        finally:
-            os.close(handle)
+            if expected is not None and file.size != expected:
+                raise refuse("segment/length", file=name, actual=file.size, expected=expected)
+            if file.size > limit:
+                raise refuse("manifest/too-large", pointer="/", size=file.size, limit=limit)
+            return file.read_at(0, limit)
 
-    def _open(self, name: str) -> int:
-        place = self.path / name
+    def _open(self, name: str) -> PositionedFile:
+        place = self._folder / name
         try:
-            return os.open(place, _OPEN_FLAGS)
+            return PositionedFile(place, follow=False)
         except (FileNotFoundError, NotADirectoryError):
+            if not self._folder.is_dir():
+                raise absent(str(self.path)) from None
             raise refuse("package/member-missing", file=str(self.path), member=name) from None
         except OSError as error:
-            if not stat.S_ISREG(os.lstat(place).st_mode):  # a link, or a socket
+            if place.is_symlink() or place.is_socket():
                 raise refuse("package/not-a-file", file=str(self.path), member=name) from None
-            raise refuse("host/failed", file=str(place), reason=error.strerror) from None
+            raise host_refusal(error, place) from None
 
     def findings(self, frames: int) -> Iterator[Finding]:
         """Yield members that are no part of the package; missing ones show when they are read."""
-        for folder, directories, files in os.walk(self.path):
-            base = Path(folder).relative_to(self.path)
+        for folder, directories, files in os.walk(self._folder):
+            base = Path(folder).relative_to(self._folder)
             for name in sorted(files + [d for d in directories if (Path(folder) / d).is_symlink()]):
                 member = (base / name).as_posix()
                 if not _is_member(member, frames):
@@ -187,7 +209,8 @@ class DirectoryPackage(Package):
 
     def size(self) -> int:
         """Return the bytes of manifest and segments."""
-        files = [self.path / MANIFEST_NAME, *(self.path / SEGMENT_FOLDER).glob("*.safetensors")]
+        segments = (self._folder / SEGMENT_FOLDER).glob("*.safetensors")
+        files = [self._folder / MANIFEST_NAME, *segments]
         return sum(f.stat().st_size for f in files if f.is_file())
 
 
@@ -203,26 +226,48 @@ class FilePackage(Package):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         try:
-            self._stream = path.open("rb")
+            self._file = PositionedFile(path)
         except OSError as error:
-            raise refuse("host/failed", file=str(path), reason=error.strerror) from None
+            raise host_refusal(error, path) from None
         try:
             self._open()
         except BaseException:
-            self._stream.close()
+            self._file.close()
             raise
 
     def _open(self) -> None:
-        if self._stream.read(4) != b"PK\x03\x04":
-            raise refuse(
-                "package/not-a-package",
-                file=str(self.path),
-                reason="it does not begin with a ZIP member",
-            )
-        self._size = os.fstat(self._stream.fileno()).st_size
+        head = self._file.read_at(0, HEAD_BYTES)
+        if not head.startswith(b"PK\x03\x04"):
+            reason, hint = foreign_file(head, self._file.size)
+            raise refuse_with(hint, "package/not-a-package", file=str(self.path), reason=reason)
+        self._size = self._file.size
         self._members: dict[str, zip64.Member] = {}
+        try:
+            self._read_directory()
+        except FormatError as error:
+            raise self._recognised(error) from None
+
+    def _recognised(self, error: FormatError) -> FormatError:
+        """Return a refusal that says what the file is, where that is known; else the one given."""
+        if error.finding.code != "package/zip-structure":
+            return error
+        file, size = self._file.stream(), self._size
+        foreign = foreign_zip(zip64.some_names(file, size))
+        if foreign is not None:
+            reason, hint = foreign
+            return refuse_with(hint, "package/not-a-package", file=str(self.path), reason=reason)
+        why = truncation(file, size)
+        if why is None:
+            return error
+        at = error.finding.place.offset
+        hint = "a download or a copy that did not end well? get the file again"
+        return refuse_with(
+            hint, "package/zip-structure", file=str(self.path), offset=at, reason=why
+        )
+
+    def _read_directory(self) -> None:
         last = ""
-        for member in zip64.read_directory(self._stream, self._size, str(self.path)):
+        for member in zip64.read_directory(self._file.stream(), self._size, str(self.path)):
             if member.name != MANIFEST_NAME and not _SEGMENT_NAME.fullmatch(member.name):
                 raise self._refuse("package/member-name", member)
             if member.name in self._members:
@@ -245,13 +290,13 @@ class FilePackage(Package):
         return refuse(code, file=str(self.path), offset=member.header, member=name)
 
     def _data_start(self, member: zip64.Member) -> int:
-        return zip64.data_start(self._stream, member, str(self.path))
+        self._check_open()
+        return zip64.data_start(self._file.stream(), member, str(self.path))
 
     def _read(self, name: str) -> bytes:
         member = self._members[name]
         start = self._data_start(member)
-        self._stream.seek(start)
-        data = self._stream.read(member.size)
+        data = self._file.read_at(start, member.size)
         if len(data) != member.size:
             raise refuse("segment/length", file=name, actual=len(data), expected=member.size)
         return data
@@ -287,7 +332,7 @@ class FilePackage(Package):
             except FormatError as error:
                 yield error.finding
                 continue
-            actual = zip64.crc32(self._stream, start, member.size)
+            actual = zip64.crc32(self._file.stream(), start, member.size)
             if actual != member.crc:
                 yield finding(
                     "package/zip-checksum",
@@ -304,4 +349,5 @@ class FilePackage(Package):
 
     def close(self) -> None:
         """Close the file."""
-        self._stream.close()
+        super().close()
+        self._file.close()

@@ -44,6 +44,8 @@ _PADDING_ID = 0xD935  # the alignment field of Android's tools: u16 alignment, t
 _IN_ZIP64_16 = 0xFFFF
 _IN_ZIP64_32 = 0xFFFFFFFF
 _COPY_BYTES = 2**20
+_TAIL_BYTES = 2**16
+_LONGEST_NAME = 2**10
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,50 @@ def data_start(stream: BinaryIO, member: Member, file: str) -> int:
                 start=start,
             )
     raise _bad(file, member.header, f"the local header of {member.name!a} is not in its one form")
+
+
+def some_names(stream: BinaryIO, size: int) -> list[str]:
+    """Return names of members of any ZIP file, as far as its first and last bytes show them.
+
+    For messages only; the work does not grow with the file.
+    """
+    stream.seek(0)
+    head = stream.read(_LOCAL.size + _LONGEST_NAME)
+    names = []
+    if len(head) >= _LOCAL.size:
+        names.append(head[_LOCAL.size :][: _LOCAL.unpack_from(head)[9]])
+    stream.seek(max(0, size - _TAIL_BYTES))
+    tail = stream.read(_TAIL_BYTES)
+    at = tail.find(b"PK\x01\x02")
+    while 0 <= at <= len(tail) - _CENTRAL.size:
+        start = at + _CENTRAL.size
+        names.append(tail[start : start + _CENTRAL.unpack_from(tail, at)[10]])
+        at = tail.find(b"PK\x01\x02", start)
+    return [name.decode("utf-8", "replace") for name in names]
+
+
+def first_member(stream: BinaryIO, size: int) -> Member | None:
+    """Return the first member of a file whose central directory is gone, if it is in its form."""
+    stream.seek(0)
+    head = stream.read(_LOCAL.size + _LONGEST_NAME)
+    if size < _LOCAL.size + ALIGNMENT:
+        return None
+    fields = _LOCAL.unpack_from(head)
+    name, extra = fields[9], head[_LOCAL.size + fields[9] :]
+    if name > ALIGNMENT or len(extra) < _LOCAL_ZIP64.size:
+        return None
+    text = head[_LOCAL.size :][:name].decode("ascii", "replace")
+    member = Member(text, _LOCAL_ZIP64.unpack_from(extra)[2], fields[6], 0)
+    return member if text.isascii() and head.startswith(_local_header(member)) else None
+
+
+def file_size(members: Iterable[tuple[str, int]]) -> int:
+    """Return the bytes of the file that :func:`write` makes of members of these names and sizes."""
+    at = central = 0
+    for name, size in members:
+        at += _local_length(Member(name, size, 0, at)) + size
+        central += _CENTRAL.size + len(name) + _CENTRAL_ZIP64.size
+    return at + central + END_BYTES
 
 
 def crc32(stream: BinaryIO, start: int, size: int) -> int:

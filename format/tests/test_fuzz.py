@@ -34,9 +34,9 @@ def test_cases_can_be_repeated(fuzz) -> None:
 
 def test_the_judge_finds_a_reader_that_lies(fuzz, monkeypatch) -> None:
     """A reader that returns the frame before, or does not look at digests, is found out."""
-    import nmc.sequence
+    import nmc.cursor
 
-    monkeypatch.setattr(nmc.sequence, "check_state", lambda *_: None)
+    monkeypatch.setattr(nmc.cursor, "check_state", lambda *_: None)
     with pytest.raises(fuzz.Wrong, match="never written"):
         fuzz.run(300, seed=20260101)
     monkeypatch.undo()

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from nmc_format.issues import refuse
+from nmc_format.host import host_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
@@ -22,12 +19,9 @@ def host_errors(path: Path) -> Iterator[None]:
     Raises
     ------
     FormatError
-        ``host/no-space`` for a full disk, ``host/failed`` for all else.
+        With a code of the chapter ``host``, by the number of the error.
     """
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
-            raise refuse("host/no-space", file=str(path)) from None
-        reason = error.strerror or str(error)
-        raise refuse("host/failed", file=str(error.filename or path), reason=reason) from None
+        raise host_refusal(error, path) from None

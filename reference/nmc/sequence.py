@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import threading
+import operator
+import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
-from nmc.arithmetic import History
-from nmc.decoder import check_links, check_segment, check_state, decode_frame
+from nmc.cursor import Cursor
+from nmc.decoder import check_segment
 from nmc.records import Colour, colour_of
-from nmc.state import EMPTY_STATE, State, arrays_of
-from nmc_format.issues import Finding, FormatError, finding, first_error
+from nmc.state import State, arrays_of
+from nmc_format.issues import Finding, FormatError, finding, first_error, refuse
 from nmc_format.json_object import parse_object
 from nmc_format.manifest_file import parse_manifest
-from nmc_format.package import open_package, segment_name
-from nmc_format.segment import parse
+from nmc_format.package import open_package
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,16 +28,17 @@ DEFAULT_MAX_LEVEL = 3
 """Highest level that is opened unless the caller says otherwise: states of up to 16 GiB."""
 
 Arrays: TypeAlias = "dict[str, Array]"
+AnyPath: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
 
 
 def open_sequence(
-    path: str | Path, *, max_level: int = DEFAULT_MAX_LEVEL, verify: bool = True
+    path: AnyPath, *, max_level: int = DEFAULT_MAX_LEVEL, verify: bool = True
 ) -> ChainSequence:
     """Open a package for reading; known to users as ``nmc.open``.
 
     Parameters
     ----------
-    path : str or Path
+    path : str, bytes or path
         A ``.nmc`` file or directory.
     max_level : int
         Highest level that is accepted (clause 10.2); it bounds the memory that is used.
@@ -52,7 +53,8 @@ def open_sequence(
     Raises
     ------
     FormatError
-        If the package is refused.
+        If the package is refused, or the system lets nobody read it; ``error.finding`` has its
+        code, place and words.
     """
     package = open_package(path)
     try:
@@ -62,7 +64,21 @@ def open_sequence(
     except BaseException:
         package.close()
         raise
-    return ChainSequence(package, manifest, verify=verify)
+    return ChainSequence(package, manifest, max_level=max_level, verify=verify)
+
+
+def _reopen(path: str, max_level: int, verify: bool, digest: bytes) -> ChainSequence:
+    """Open a package that another process had open; see :meth:`ChainSequence.__reduce__`."""
+    sequence = open_sequence(path, max_level=max_level, verify=verify)
+    actual = _digest(sequence.manifest)
+    if actual != digest:
+        sequence.close()
+        raise refuse("host/changed", file=path, actual=actual.hex(), expected=digest.hex())
+    return sequence
+
+
+def _digest(manifest: Manifest) -> bytes:
+    return manifest.columns["/@manifest_digest"].tobytes()
 
 
 def level_refused(level: int, limit: int) -> Finding:
@@ -105,6 +121,10 @@ class ChainSequence(Sequence[Arrays]):
     the deltas after the state that was decoded last. Arrays are read-only and share the memory of
     tensors that did not change; copy what you want to change.
 
+    Threads may share a sequence; they decode one after the other. Forked processes may, too, and
+    each goes on by itself. A pickled sequence opens the package again by its absolute path, and
+    refuses another one that lies there now (``host/changed``).
+
     Attributes
     ----------
     manifest : Manifest
@@ -113,15 +133,49 @@ class ChainSequence(Sequence[Arrays]):
         What the manifest says of each frame.
     """
 
-    def __init__(self, package: Package, manifest: Manifest, *, verify: bool = True) -> None:
+    def __init__(
+        self,
+        package: Package,
+        manifest: Manifest,
+        *,
+        max_level: int = DEFAULT_MAX_LEVEL,
+        verify: bool = True,
+    ) -> None:
         self._package = package
+        self._place = str(package.path.absolute())  # the working directory may change
+        self._max_level = max_level
         self._verify = verify
-        self._lock = threading.Lock()
-        self._index = -1
-        self._state: State = EMPTY_STATE
-        self._history = History()
+        self._cursors: dict[int, Cursor] = {}
+        self._closed = False
         self.manifest = manifest
         self.frames = Frames(manifest)
+
+    @property
+    def _cursor(self) -> Cursor:
+        """The cursor of this process: a fork may have come while a thread held that of the parent.
+
+        Raises
+        ------
+        ValueError
+            If the sequence was closed.
+        """
+        self._check_open()
+        process = os.getpid()
+        if process not in self._cursors:
+            fresh = Cursor(self._package, self.manifest, verify=self._verify)
+            self._cursors.setdefault(process, fresh)  # of two threads, both get the first one's
+            for other in set(self._cursors) - {process}:
+                self._cursors.pop(other, None)
+        return self._cursors[process]
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError(f"the sequence {str(self.path)!r} is closed; open it again")
+
+    def __reduce__(self) -> tuple[Any, tuple[str, int, bool, bytes]]:
+        """Rebuild by opening the package again, in another process or as a copy."""
+        self._check_open()
+        return _reopen, (self._place, self._max_level, self._verify, _digest(self.manifest))
 
     @property
     def path(self) -> Path:
@@ -163,61 +217,47 @@ class ChainSequence(Sequence[Arrays]):
     def __iter__(self) -> Iterator[Arrays]:
         return (self[t] for t in range(len(self)))
 
-    def torch(self, index: int) -> dict[str, Any]:
-        """Return a state as torch tensors that share the memory of the arrays.
+    def torch(self, index: int, *, device: Any = None, copy: bool = True) -> dict[str, Any]:
+        """Return a state as torch tensors of the same types, bfloat16 and 8-bit floats included.
 
-        The memory belongs to the sequence: use ``model.load_state_dict`` or clone, do not write.
+        Parameters
+        ----------
+        index : int
+            The frame.
+        device : torch.device or str or None
+            Where the tensors are to lie; None: on the CPU.
+        copy : bool
+            True: the tensors are the caller's, to train on or write to. False: on the CPU, they
+            share the memory of the sequence: for ``load_state_dict`` and reading only. torch has no
+            read-only tensors; these are made in inference mode, so that it raises RuntimeError
+            where they are trained on or changed in place (``.data``, ``.detach()`` and
+            ``.numpy()`` escape that). It raises after it has written, so the next access compares
+            the memory with its digest, and decodes again what is no longer right.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            By name, shapes as in the package; packed arrays as flat ``torch.uint8``.
 
         Raises
         ------
         ImportError
             If torch is not installed.
         """
-        from nmc.torch_view import as_torch
+        from nmc.torch_view import as_torch, copied
 
-        return {name: as_torch(array) for name, array in self[index].items()}
+        t = range(len(self))[operator.index(index)]
+        arrays = arrays_of(self._cursor.state(t, lend=not copy), self.manifest.tensors)
+        if copy:
+            return {name: copied(array, device) for name, array in arrays.items()}
+        tensors = {name: as_torch(array) for name, array in arrays.items()}
+        if device is None:
+            return tensors
+        return {name: tensor.to(device) for name, tensor in tensors.items()}
 
     def state(self, index: int) -> State:
         """Decode one frame, 0 ≤ index < len; see :class:`nmc.state.Tensor`."""
-        with self._lock:
-            start = self.manifest.key_frame_before(index)
-            if not start <= self._index <= index:
-                self._forget()
-            try:
-                for t in range(max(start, self._index + 1), index + 1):
-                    self._step(t)
-                if self._verify:
-                    check_state(self.manifest, index, self._state)
-            except FormatError:
-                self._forget()
-                self._name_first_broken(start, index)
-                raise
-            except BaseException:
-                self._forget()
-                raise
-            return self._state
-
-    def _forget(self) -> None:
-        self._index, self._state, self._history = -1, EMPTY_STATE, History()
-
-    def _step(self, t: int) -> None:
-        """Decode frame t; the state of t-1 is at hand, or t is a key frame."""
-        if self.manifest.frame(t).coding == "key":
-            self._forget()
-        name = segment_name(t)
-        segment = parse(self._package.segment(t, self.manifest.frame(t).segment_length), name)
-        check_links(self.manifest, t, segment)
-        state = decode_frame(self.manifest, t, segment, self._state, self._history)
-        self._index, self._state = t, state
-
-    def _name_first_broken(self, start: int, index: int) -> None:
-        """Decode again, each frame verified, so that the error names the first broken one."""
-        try:
-            for t in range(start, index + 1):
-                self._step(t)
-                check_state(self.manifest, t, self._state)
-        finally:
-            self._forget()
+        return self._cursor.state(index)
 
     def coded(self, index: int) -> bytes:
         """Return the segment of one frame as it is stored, 0 ≤ index < len.
@@ -227,17 +267,20 @@ class ChainSequence(Sequence[Arrays]):
         FormatError
             If it is not the one that the manifest describes.
         """
+        self._check_open()
         frame = self.frames[index]
-        with self._lock:
-            data = self._package.segment(frame.index, frame.segment_length)
+        data = self._package.segment(frame.index, frame.segment_length)
         check_segment(frame, data)
         return data
 
     def close(self) -> None:
-        """Release the files."""
+        """Release the files and the memory; what the manifest says can still be asked for."""
+        self._closed = True
+        self._cursors.clear()
         self._package.close()
 
     def __enter__(self) -> Self:
+        self._check_open()
         return self
 
     def __exit__(
@@ -252,7 +295,7 @@ class ChainSequence(Sequence[Arrays]):
         manifest = self.manifest
         return (
             f"<nmc {str(self.path)!r}: {len(self)} frames, {len(manifest.tensors)} tensors, "
-            f"{manifest.profile} profile, level {manifest.level}>"
+            f"{manifest.profile} profile, level {manifest.level}{', closed' * self._closed}>"
         )
 
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nmc import assemble
 from nmc.state import Tensor
-from nmc_format.dtypes import PackedArray, dtype_of, to_words
-from nmc_format.issues import refuse
+from nmc.tensor_input import as_array, check_state_type
+from nmc_format.dtypes import dtype_of, to_words
 from nmc_format.manifest import BUFFER, NO_LAYER, PARAMETER, TensorRow
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from nmc.state import State
-    from nmc_format.dtypes import Array
 
 
 class TensorTable:
@@ -72,9 +70,10 @@ class TensorTable:
         FormatError
             If a tensor cannot be stored.
         """
+        check_state_type(state)
         found: dict[int, Tensor] = {}
         for name, value in state.items():
-            array = _as_array(value, name)
+            array = as_array(name, value)
             tensor = Tensor(dtype_of(array), tuple(array.shape), to_words(array))
             row = self._row(name, tensor, frame)
             assemble.check_shape(self.rows[row], tensor.shape, row)
@@ -101,19 +100,3 @@ class TensorTable:
 
 def _same(reference: Tensor, tensor: Tensor) -> bool:
     return reference.shape == tensor.shape and np.array_equal(reference.words, tensor.words)
-
-
-def _as_array(value: Any, name: str) -> Array:
-    try:
-        if "torch" in sys.modules and isinstance(value, sys.modules["torch"].Tensor):
-            from nmc.torch_view import from_torch
-
-            value = from_torch(value)
-        elif not isinstance(value, np.ndarray | PackedArray):
-            value = np.asarray(value)
-        dtype_of(value)
-    except TypeError as error:
-        reason = f"tensor {name!r}: {error}"
-        raise refuse("manifest/value", pointer="/model/tensors", reason=reason) from None
-    array: Array = value
-    return array

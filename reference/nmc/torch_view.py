@@ -1,4 +1,4 @@
-"""Arrays as torch tensors without copying (optional: needs torch)."""
+"""Arrays as torch tensors, and back (optional: needs torch)."""
 
 from __future__ import annotations
 
@@ -24,16 +24,33 @@ _TORCH_NAMES = {
 
 
 def as_torch(array: Array) -> Any:
-    """Return a torch tensor that shares the memory of an array.
+    """Return a torch tensor that shares the memory of an array, as an inference tensor.
 
-    Packed arrays become flat ``torch.uint8`` tensors.
+    torch has no read-only tensors; it raises where those made in inference mode are changed in
+    place, or trained on, outside that mode. Packed arrays become flat ``torch.uint8`` tensors.
     """
+    import torch
+
+    with torch.inference_mode():
+        return _shared(array)
+
+
+def copied(array: Array, device: Any = None) -> Any:
+    """Return a torch tensor of its own memory, on a device; packed arrays as flat bytes."""
+    import torch
+
+    tensor = _shared(array)
+    if device is None or torch.device(device).type == "cpu":
+        return tensor.clone()
+    return tensor.to(device)
+
+
+def _shared(array: Array) -> Any:
     import torch
 
     if isinstance(array, PackedArray):
         array = array.data
-    name = dtype_of(array).name
-    integer, target = _TORCH_NAMES.get(name, ("", ""))
+    integer, target = _TORCH_NAMES.get(dtype_of(array).name, ("", ""))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         if not target:

@@ -249,8 +249,7 @@ class Writer:
             If the state cannot be stored, a frozen parameter changed, or the disk is full. The
             writer is as before then.
         """
-        if self._closed:
-            raise ValueError("the writer is closed")
+        self._check_open()
         t = len(self._entries)
         time = self._time(presentation_time)
         if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
@@ -409,10 +408,12 @@ class Writer:
 
     def set_cameras(self, cameras: Cameras) -> None:
         """Put the cameras into the manifest (clause 5.6); an interruption does not lose them."""
+        self._check_open()
         self._record("cameras", cameras.objects())
 
     def set_quality(self, quality: Quality) -> None:
         """Put the quality record into the manifest (clause 5.7); one row for each frame."""
+        self._check_open()
         self._record("quality", quality.objects())
 
     def _record(self, name: str, objects: RawObjects) -> None:
@@ -478,7 +479,12 @@ class Writer:
         self._closed = True
         self._journal.close()
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError(f"the writer of {str(self.path)!r} is closed")
+
     def __enter__(self) -> Self:
+        self._check_open()
         return self
 
     def __exit__(

@@ -113,13 +113,13 @@ def nothing(p):
     shutil.rmtree(p)
 
 
-@case(("host/not-found", "PKG"))
+@case(("host/broken-link", "PKG"))
 def dangling_link(p):
     shutil.rmtree(p)
     p.symlink_to("/nowhere/at/all")
 
 
-@case(("host/failed", "PKG"))
+@case(("host/path", "PKG"))
 def link_to_itself(p):
     shutil.rmtree(p)
     p.symlink_to(p)

@@ -150,7 +150,7 @@ def test_writing_over_something(tmp_path, states) -> None:
     refused("host/exists", lambda: nmc.Writer(folder, overwrite=True))
     assert path.read_bytes() == before
     assert (folder / "precious").exists()
-    refused("host/failed", lambda: nmc.Writer(path / "inside.nmc"))
+    refused("host/exists", lambda: nmc.Writer(path / "inside.nmc"))
 
 
 def test_a_full_disk(tmp_path, states, monkeypatch) -> None:
@@ -187,11 +187,18 @@ def test_findings_without_end(sources, tmp_path) -> None:
 SEEN_ELSEWHERE = {"host/exists", "host/no-space", "host/more-findings"}
 """Codes of the three tests before."""
 
+SEEN_IN_HOST_TESTS = {"host/denied", "host/device", "host/changed", "host/failed", "host/no-memory"}
+"""Codes of ``test_host_errors.py``, ``test_sharing.py`` and ``test_messages.py``."""
+
 
 def test_every_code_has_a_case() -> None:
     """A code of the catalogue that no damage gives is no code."""
     chapters = {"package", "manifest", "profile", "segment", "decoding", "freezing", "host"}
     codes = {code for code in nmc_spec.issues() if code.partition("/")[0] in chapters}
-    seen = {code for case_ in CASES for code, _ in case_.findings} | SEEN_ELSEWHERE
+    seen = (
+        {code for case_ in CASES for code, _ in case_.findings}
+        | SEEN_ELSEWHERE
+        | SEEN_IN_HOST_TESTS
+    )
     assert codes - seen == set()
     assert seen - codes == set()

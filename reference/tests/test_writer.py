@@ -227,9 +227,9 @@ BAD_STATES = {
     "name reserved": ({"__metadata__": np.ones(2)}, "manifest/tensor-name"),
     "rank 33": ({"w": np.ones((1,) * 33)}, "manifest/tensor-shape"),
     "absurd dimensions": ({"w": np.zeros((2**28, 2**28, 0))}, "manifest/tensor-shape"),
-    "type": ({"w": np.ones(2, "c16")}, "manifest/value"),
-    "text": ({"w": "hello"}, "manifest/value"),
-    "nothing": ({"w": None}, "manifest/value"),
+    "type": ({"w": np.ones(2, "c16")}, "input/unsupported"),
+    "text": ({"w": "hello"}, "input/unsupported"),
+    "nothing": ({"w": None}, "input/unsupported"),
 }
 
 
@@ -449,7 +449,7 @@ def test_what_the_disk_did_not_take_is_written_anew(tmp_path, monkeypatch, direc
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(Folder, "sync_file", lost)
-    refused("host/failed", lambda: writer.append(states[1]))
+    refused("host/device", lambda: writer.append(states[1]))
     monkeypatch.setattr(Folder, "sync_file", real)
     folder = tmp_path / ("a.nmc" if directory else "a.nmc.partial")
     for state in states[1:]:

@@ -1,20 +1,24 @@
 """The command line ``nmc``.
 
-Exit codes: 0 done; 1 the input was refused, or a comparison found a difference; 2 wrong usage;
-130 interrupted. Errors are one line on stderr, with a code of the issue catalogue.
+Exit codes: 0 done; 1 the input was refused, or a comparison found a difference; 2 wrong usage, and
+of ``nmc diff`` whatever keeps it from comparing; 130 interrupted. Errors are one line on stderr,
+with a code of the issue catalogue.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import re
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.rich_utils import rich_format_error
 
 import nmc
 import nmc_spec
+from nmc_format.host import host_refusal
 from nmc_format.issues import FormatError, finding
 from nmc_tools.checkpoints import CheckpointError
 from nmc_tools.commands import (
@@ -39,12 +43,15 @@ from nmc_tools.commands.footage import SceneCommand
 from nmc_tools.commands.framework import PANEL
 from nmc_tools.terminal import Exit, print_finding
 
+_USAGE: Any = typer.BadParameter.__mro__[2]
+"""Every mistake in the use of a command, ClickException; typer has no name of its own for it."""
+
 _PROTOCOL = "Conformance protocol (conformance/PROTOCOL.md)"
 
 app = typer.Typer(
     name="nmc",
     help="Package, check and unpack chains of neural models.",
-    epilog="Exit codes: 0 done, 1 refused or different, 2 usage, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 refused or different, 2 wrong usage, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -99,7 +106,7 @@ def main() -> None:
     ):  # a name that the terminal cannot show is spelt out
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        app()
+        sys.exit(_run())
     except FormatError as error:
         print_finding(error.finding)
         sys.exit(Exit.REFUSED)
@@ -107,18 +114,29 @@ def main() -> None:
         place = finding("input/unreadable", file=error.path, reason=error.reason, hint=error.hint)
         print_finding(place)
         sys.exit(Exit.REFUSED)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(Exit.INTERRUPTED)
     except MemoryError:
-        print_finding(finding("host/failed", file="-", reason="there is not enough memory"))
+        print_finding(finding("host/no-memory", file="memory"))
         sys.exit(Exit.REFUSED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.REFUSED)
     except OSError as error:
-        reason = error.strerror or str(error)
-        print_finding(finding("host/failed", file=str(error.filename or "-"), reason=reason))
+        print_finding(host_refusal(error, "the system").finding)
         sys.exit(Exit.REFUSED)
+
+
+def _run() -> int:
+    """Run the command that the arguments name; return its exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except _USAGE as error:
+        # the library that typer reads values with puts the class of its error into the words
+        error.message = re.sub(r"^(Value|Assertion) error, ", "", error.message)
+        rich_format_error(error)
+        return Exit.USAGE
+    return code if isinstance(code, int) else Exit.OK
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 
+import nmc_spec
 from nmc_format.issues import finding
 from nmc_tools.progress import err, printable, progress_bar
 
@@ -66,10 +67,22 @@ def print_json(value: Any) -> None:
     sys.stdout.write("\n")
 
 
+_HINTS = {
+    "host/exists": "choose another name, or replace it with --force",
+    "host/no-space": "free some space and go on with --resume",
+    "package/unfinished": "close it with 'nmc recover', or go on writing with --resume",
+    "profile/level-refused": "accept it with --max-level, if you trust the source",
+}
+"""What to do on a command line, where the catalogue speaks to programs."""
+
+
 def print_finding(found: Finding) -> None:
     """Print a finding on stderr, on one line."""
     style = "yellow" if found.severity == "warning" else "red"
-    hint = f" ({found.hint})" if found.hint else ""
+    hint = found.hint
+    if hint == nmc_spec.issues()[found.code].hint:  # nothing more fitting was said
+        hint = _HINTS.get(found.code, hint)
+    hint = f" ({hint})" if hint else ""
     err.print(f"[{style}]{found.severity}[/] ", end="")
     err.print(f"{found.code} at {found.place}: {found.message}{hint}", markup=False)
 

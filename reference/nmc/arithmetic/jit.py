@@ -11,6 +11,8 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic
 
+from nmc.machine_code import compiled
+
 # Numbers inside kernels are typed by the compiler; to the type checker they are anything.
 Array = Any
 U64: Any = np.uint64
@@ -24,15 +26,8 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "_nrt": False, "error_model": "numpy"
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function that Python calls; the machine code is kept on disk where it can be.
-
-    What is kept is tied to the kernel's own file: after a change to an inlined function of another
-    module, delete ``__pycache__``.
-    """
-    try:
-        return cast(Function, numba.njit(cache=True, **_OPTIONS)(function))
-    except RuntimeError:  # neither beside the module nor in the user's cache can files be written
-        return cast(Function, numba.njit(**_OPTIONS)(function))
+    """Compile a function that Python calls; the machine code is kept on disk where it can be."""
+    return compiled(**_OPTIONS)(function)
 
 
 def inline(function: Function) -> Function:

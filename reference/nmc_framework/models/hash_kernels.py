@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from nmc.machine_code import compiled
 
 #: Primes of Müller et al. 2022 (Instant-NGP), equation 4; the first is 1.
 PRIMES = (1, 2654435761, 805459861)
@@ -11,7 +12,7 @@ PRIMES = (1, 2654435761, 805459861)
 _ONE = np.float32(1)
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(nogil=True, fastmath=True)
 def _place(points, n, cells, hashed, mask, rows, weights):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write the table rows and trilinear weights of the 8 corners about a point, x fastest."""
     scale, last = np.float32(cells), np.int32(cells - 1)
@@ -43,7 +44,7 @@ def _place(points, n, cells, hashed, mask, rows, weights):  # type: ignore[no-un
     weights[4], weights[5], weights[6], weights[7] = gx * r, fx * r, gx * s, fx * s
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(nogil=True, fastmath=True)
 def interpolate(points, table, cells, hashed, out, column):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write the trilinear mix of the 8 corner features of each point to ``out[:, column:]``."""
     size, width = table.shape
@@ -69,7 +70,7 @@ def interpolate(points, table, cells, hashed, out, column):  # type: ignore[no-u
                 out[n, column + f] = total
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(nogil=True, fastmath=True)
 def deposit(points, gradient, cells, hashed, out, column):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Add each point's share of ``gradient[:, column:]`` to its 8 corners (the transpose)."""
     size, width = out.shape

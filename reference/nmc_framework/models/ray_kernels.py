@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from nmc.machine_code import compiled
 
 _ONE = np.float32(1)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def place(origins, directions, near, far, offset, step, grid, corner, edge, contracted, room):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Place samples on rays, in occupied cells only; see :func:`.sampling.place`.
 
@@ -58,7 +59,7 @@ def place(origins, directions, near, far, offset, step, grid, corner, edge, cont
     return count, distance[:total].copy(), length[:total].copy(), unit[:total].copy()
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def weigh(starts, density, length, weights, left):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write what each sample contributes, and what light is left behind it, (M,) each."""
     for n in range(starts.shape[0] - 1):
@@ -70,7 +71,7 @@ def weigh(starts, density, length, weights, left):  # type: ignore[no-untyped-de
             through = after
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def composite(starts, weights, left, colour, distance, background, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write colour over the background, opacity and summed distance of each ray, ``out`` (N, 5)."""
     for n in range(starts.shape[0] - 1):
@@ -90,7 +91,7 @@ def composite(starts, weights, left, colour, distance, background, out):  # type
         out[n, 4] = far
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def composite_back(  # type: ignore[no-untyped-def]  # pragma: no cover
     starts, weights, left, colour, length, background, gradient, spread, to_density, to_colour
 ):
@@ -115,7 +116,7 @@ def composite_back(  # type: ignore[no-untyped-def]  # pragma: no cover
             behind += w * seen
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def distortion(starts, weights, middle, width, scale, to_weights):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return the summed distortion of rays, and write ``scale`` times its gradient (M,).
 

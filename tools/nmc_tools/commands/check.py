@@ -9,6 +9,8 @@ import typer
 
 import nmc
 from nmc.sequence import DEFAULT_MAX_LEVEL
+from nmc_format.issues import first_error
+from nmc_format.report import Report
 from nmc_tools.commands.options import JsonOption, MaxLevelOption
 from nmc_tools.terminal import Exit, err, print_finding, print_json, printable, progress_bar, say
 
@@ -25,7 +27,8 @@ def check(
 ) -> None:
     """Check packages: structure, integrity, every decoded state, and what was frozen.
 
-    All findings are printed, each with its code and its place. Exit code 1 if one is an error.
+    All findings are printed, each with its code and its place. Exit code 1 if one is an error, or
+    if there is nothing to check.
 
     Examples
     --------
@@ -44,11 +47,26 @@ def check(
             if len(packages) > 1:
                 err.print(f"{printable(str(package))}: ", end="", markup=False)
             print_finding(found)
-        verdict = "accepted" if report.accepted else "refused"
-        done = f"{report.decoded} of {report.frames} frames decoded and right"
-        say(f"{package}: {verdict}, {done}")
+        say(f"{package}: {_verdict(report)}")
     if as_json:
         documents = [report.to_json() for report in reports]
         print_json(documents[0] if len(documents) == 1 else documents)
     if not all(report.accepted for report in reports):
         raise typer.Exit(Exit.REFUSED)
+
+
+def _verdict(report: Report) -> str:
+    """Say what became of a package; what could not be read was not judged."""
+    first = first_error(report.findings)
+    done = f"{report.decoded} of {report.frames} frames decoded and right"
+    if first is None:
+        return f"accepted, {done}"
+    if first.code in ("host/not-found", "host/broken-link"):
+        return "not found"
+    if first.code.startswith("host/"):
+        return f"could not be read, {done}"
+    if first.code == "package/not-a-package":
+        return "not a package"
+    if first.code == "package/unfinished":
+        return "not finished"
+    return f"refused, {done}"

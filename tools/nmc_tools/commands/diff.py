@@ -10,8 +10,9 @@ import typer
 
 import nmc
 from nmc_format.dtypes import PackedArray, dtype_of, to_words
+from nmc_format.issues import FormatError
 from nmc_tools.commands.options import JsonOption
-from nmc_tools.terminal import Exit, print_json, printable, progress_bar, say
+from nmc_tools.terminal import Exit, print_finding, print_json, printable, progress_bar, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,18 +23,34 @@ if TYPE_CHECKING:
 def diff(
     first: Annotated[str, typer.Argument(metavar="A[@T]", help="A package, or one frame of it.")],
     second: Annotated[str, typer.Argument(metavar="B[@T]", help="What it is compared with.")],
+    stat: Annotated[
+        bool, typer.Option("--stat", help="One line for each tensor, and the summary.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compare the states of two packages bit for bit, however they are coded.
 
-    Exit code 0 if they are the same, 1 if not.
+    Each tensor that differs is printed with its frame, and a summary after them. Exit code 0 if
+    they are the same, 1 if not, 2 if they could not be compared.
 
     Examples
     --------
       nmc diff a.nmc b.nmc
 
+      nmc diff a.nmc b.nmc --stat
+
       nmc diff scene.nmc@3 scene.nmc@4
     """
+    try:
+        same = _compare(first, second, stat=stat, as_json=as_json)
+    except FormatError as error:
+        print_finding(error.finding)
+        raise typer.Exit(Exit.USAGE) from None
+    if not same:
+        raise typer.Exit(Exit.REFUSED)
+
+
+def _compare(first: str, second: str, *, stat: bool, as_json: bool) -> bool:
     path_a, frame_a = _place(first)
     path_b, frame_b = _place(second)
     if (frame_a is None) != (frame_b is None):
@@ -48,12 +65,24 @@ def diff(
                 progress(done, len(pairs))
         lengths = (len(a), len(b)) if frame_a is None else (1, 1)
     same = not rows and lengths[0] == lengths[1]
+    counts = _counts(rows, len(pairs))
     if as_json:
-        print_json({"same": same, "frames": list(lengths), "differences": rows})
+        document = {"same": same, "frames": list(lengths), **counts, "differences": rows}
+        print_json(document)
+    elif same:
+        say("the same, bit for bit")
     else:
-        _print(rows, lengths)
-    if not same:
-        raise typer.Exit(Exit.REFUSED)
+        (_print_stat if stat else _print)(rows)
+        _print_summary(counts, lengths)
+    return same
+
+
+def _counts(rows: list[dict[str, Any]], compared: int) -> dict[str, int]:
+    return {
+        "frames_compared": compared,
+        "frames_different": len({tuple(row["frames"]) for row in rows}),
+        "tensors_different": len({row["tensor"] for row in rows}),
+    }
 
 
 def _place(text: str) -> tuple[Path, int | None]:
@@ -106,7 +135,7 @@ def _difference(a: Array | None, b: Array | None) -> dict[str, Any]:
     return fact
 
 
-def _print(rows: list[dict[str, Any]], lengths: tuple[int, int]) -> None:
+def _print(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         s, t = row["frames"]
         where = f"frame {s}" if s == t else f"frames {s} and {t}"
@@ -115,7 +144,31 @@ def _print(rows: list[dict[str, Any]], lengths: tuple[int, int]) -> None:
             text = f"{row['changed']} of {row['of']} words differ"
             text += f", by {row['largest']:.6g} at most" if "largest" in row else ""
         say(f"{where}, {printable(row['tensor'])}: {text}")
+
+
+def _print_stat(rows: list[dict[str, Any]]) -> None:
+    """Print a line for each tensor: in how many frames it differs, how far, and from where on."""
+    by_tensor: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_tensor.setdefault(row["tensor"], []).append(row)
+    for name, found in by_tensor.items():
+        text = f"{printable(name)}: {len(found)} frames, the first is {found[0]['frames'][0]}"
+        changed, words = (sum(row.get(key, 0) for row in found) for key in ("changed", "of"))
+        if words:
+            text += f"; {100 * changed / words:.3g} % of their words"
+        if any("largest" in row for row in found):
+            text += f", by {max(row.get('largest', 0.0) for row in found):.6g} at most"
+        for kind in dict.fromkeys(row["what"] for row in found if row["what"] != "values"):
+            text += f"; {kind}"
+        say(text)
+
+
+def _print_summary(counts: dict[str, int], lengths: tuple[int, int]) -> None:
     if lengths[0] != lengths[1]:
         say(f"the first has {lengths[0]} frames, the second {lengths[1]}")
-    elif not rows:
-        say("the same, bit for bit")
+    if not counts["frames_different"]:
+        return
+    say(
+        f"{counts['frames_different']} of {counts['frames_compared']} frames differ, "
+        f"in {counts['tensors_different']} tensors"
+    )

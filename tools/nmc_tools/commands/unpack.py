@@ -9,7 +9,7 @@ import typer
 
 import nmc
 from nmc.sequence import DEFAULT_MAX_LEVEL
-from nmc_format.issues import refuse
+from nmc_format.issues import refuse, refuse_with
 from nmc_tools import checkpoints
 from nmc_tools.checkpoints import Target
 from nmc_tools.commands.options import ForceOption, FramesOption, MaxLevelOption, PackagePath
@@ -47,6 +47,9 @@ def unpack(
                 chosen = parse_frames(frames, len(sequence))  # type: ignore[assignment]
             except ValueError as error:
                 raise typer.BadParameter(str(error), param_hint="--frames") from None
+        if output.exists() and not output.is_dir():
+            hint = "the files go into a directory; name one with -o"
+            raise refuse_with(hint, "host/exists", file=str(output))
         output.mkdir(parents=True, exist_ok=True)
         extra = _extra(sequence, to)
         kept = f"finished files are kept in {output}"

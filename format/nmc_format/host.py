@@ -1,0 +1,56 @@
+"""Errors of the host as refusals: which code, and words that say what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nmc_format.issues import refuse
+
+if TYPE_CHECKING:
+    from nmc_format.issues import FormatError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_NAME = {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EILSEQ}
+_DEVICE = {errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.EREMOTEIO}
+
+
+def host_refusal(error: OSError, path: str | os.PathLike[str]) -> FormatError:
+    """Return the refusal that says what the host reported of a path, to be raised by the caller.
+
+    Parameters
+    ----------
+    error : OSError
+        What a call of the system raised; if it names a file of its own, that is the place.
+    path : path
+        The place otherwise.
+    """
+    place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(path)
+    reason = error.strerror or str(error)
+    if error.errno == errno.ENOENT:
+        return absent(place)
+    if error.errno == errno.EEXIST:
+        return refuse("host/exists", file=place)
+    if error.errno in _FULL:
+        return refuse("host/no-space", file=place)
+    if error.errno in _DENIED:
+        return refuse("host/denied", file=place, reason=reason)
+    if error.errno in _NO_NAME:
+        return refuse("host/path", file=place, reason=reason)
+    if error.errno in _DEVICE:
+        return refuse("host/device", file=place, reason=reason)
+    return refuse("host/failed", file=place, reason=reason)
+
+
+def absent(place: str) -> FormatError:
+    """Return the refusal of a path where there is nothing; a broken link is named as such."""
+    path = Path(place)
+    try:
+        if path.is_symlink():
+            return refuse("host/broken-link", file=place, target=path.readlink())
+    except OSError:
+        pass
+    return refuse("host/not-found", file=place)

@@ -1,0 +1,124 @@
+"""Files read at given places: no position is shared between threads or forked processes."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import threading
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from nmc_format.host import host_refusal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from typing_extensions import Buffer
+
+_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)  # a pipe without a writer would wait for one
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+class PositionedFile:
+    """A file open for reading; any number of threads, and of forked processes, may read it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    follow : bool
+        Whether a symbolic link is followed.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened.
+    """
+
+    def __init__(self, path: Path, *, follow: bool = True) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        flags = _FLAGS | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
+        handle = os.open(path, flags)
+        status = os.fstat(handle)
+        self.is_regular = stat.S_ISREG(status.st_mode)
+        self.size = status.st_size
+        if not self.is_regular:  # a directory has no bytes, and a device may have them without end
+            os.close(handle)
+            handle = os.open(os.devnull, _FLAGS)
+        self._file = io.FileIO(handle)
+
+    def read_at(self, start: int, size: int) -> bytes:
+        """Return bytes from a place on; fewer only where the file ends.
+
+        Raises
+        ------
+        FormatError
+            If the host cannot read them.
+        ValueError
+            If the file was closed.
+        """
+        pieces = []
+        try:
+            while size > 0:
+                piece = self._read(start, size)
+                if not piece:
+                    break
+                pieces.append(piece)
+                start += len(piece)
+                size -= len(piece)
+        except OSError as error:
+            raise host_refusal(error, self._path) from None
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _read(self, start: int, size: int) -> bytes:
+        handle = self._file.fileno()
+        if hasattr(os, "pread"):
+            return os.pread(handle, size, start)
+        with self._lock:  # a system that has no pread has no fork either
+            os.lseek(handle, start, os.SEEK_SET)
+            return os.read(handle, size)
+
+    def stream(self) -> BinaryIO:
+        """Return the file as a stream with a position of its own, at its start."""
+        return cast("BinaryIO", io.BufferedReader(_Stream(self)))
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._file.closed
+
+    def close(self) -> None:
+        """Release the file."""
+        self._file.close()
+
+
+class _Stream(io.RawIOBase):
+    def __init__(self, file: PositionedFile) -> None:
+        self._source = file
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._source.size}[whence]
+        self._at = base + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self._source.read_at(self._at, len(view))
+        view[: len(data)] = data
+        self._at += len(data)
+        return len(data)

@@ -1,0 +1,59 @@
+"""Says how much of a package file is missing, from its first member, the manifest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from nmc_format import zip64
+from nmc_format.hdf5 import OutsideSubset, read_compact
+from nmc_format.hdf5_sandbox import MAX_MANIFEST_BYTES
+from nmc_format.issues import FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nmc_format.hdf5 import RawObjects
+
+_MANIFEST: Final = "manifest.h5"
+_MAX_FRAMES: Final = 1_000_000
+"""More are not added up; the message then gives a lower bound."""
+
+
+def truncation(stream: BinaryIO, size: int) -> str | None:
+    """Return why a file whose end records are missing is too short or too long, or None.
+
+    Parameters
+    ----------
+    stream : binary file
+        A file that begins with a ZIP member.
+    size : int
+        Bytes of the file.
+    """
+    member = zip64.first_member(stream, size)
+    if member is None or member.name != _MANIFEST:
+        return None
+    start = zip64.data_start(stream, member, _MANIFEST)
+    if start + member.size > size:
+        least = zip64.file_size([(member.name, member.size)])
+        return f"the file is cut off inside its manifest: {size} bytes of {least} or more"
+    if member.size > MAX_MANIFEST_BYTES:
+        return None
+    stream.seek(start)
+    try:
+        objects = read_compact(stream.read(member.size))
+    except (OutsideSubset, FormatError):
+        return None
+    expected = zip64.file_size([(_MANIFEST, member.size), *_segments(objects)])
+    if size < expected:
+        return f"the file is cut off: {size} bytes of {expected}"
+    if size > expected:
+        return f"the file has {size} bytes, {size - expected} more than belong to it"
+    return None
+
+
+def _segments(objects: RawObjects) -> Iterator[tuple[str, int]]:
+    lengths = objects.get("/frames/segment_length")
+    if lengths is None or lengths.ndim != 1 or lengths.dtype.kind not in "iu":
+        return
+    for index, length in enumerate(lengths[:_MAX_FRAMES].tolist()):
+        yield f"segments/{index:08d}.safetensors", length

@@ -1,0 +1,154 @@
+"""Mistaken commands: what a user reads says what is wrong and what to do."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+import nmc
+import nmc_spec
+from nmc_tools import cli
+
+
+@pytest.fixture
+def run(command_line):
+    return command_line
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    path = tmp_path_factory.mktemp("p") / "x.nmc"
+    rng = np.random.default_rng(0)
+    with nmc.Writer(path, key_every=2) as writer:
+        weight = rng.normal(size=200).astype("f4")
+        for t in range(4):
+            still = np.arange(9, dtype="f8")
+            writer.append({"w": weight + np.float32(t > 1), "b": weight[:50] * (t + 1), "s": still})
+    return path
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory, chain):
+    path = tmp_path_factory.mktemp("p") / "y.nmc"
+    with nmc.open(chain) as sequence, nmc.Writer(path, key_every=2) as writer:
+        for t, state in enumerate(sequence):
+            changed = state["b"].copy()
+            changed[:5] += np.float32(0.5 if t == 3 else 0)
+            writer.append({**state, "b": changed} | ({"new": np.ones(2)} if t == 2 else {}))
+    return path
+
+
+@pytest.mark.parametrize("command", ["check", "inspect", "unpack", "diff", "extract", "concat"])
+@pytest.mark.parametrize(
+    ("kind", "words", "todo"),
+    [
+        ("npz", "a numpy archive", "nmc pack"),
+        ("page", "a web page", "again"),
+        ("lfs", "Git LFS pointer", "git lfs pull"),
+        ("cut", "cut off: ", "again"),
+        ("empty", "it is empty", "again"),
+        ("folder", "but checkpoints: a.npz", "nmc pack"),
+        ("gone", "no such file", ""),
+    ],
+)
+def test_what_is_no_package_is_named(run, chain, tmp_path, command, kind, words, todo) -> None:
+    path = tmp_path / "given.nmc"
+    if kind == "npz":
+        with path.open("wb") as file:
+            np.savez(file, w=np.ones(3))
+    elif kind == "folder":
+        path.mkdir()
+        np.savez(path / "a.npz", w=np.ones(3))
+    elif kind == "cut":
+        data = chain.read_bytes()
+        path.write_bytes(data[: len(data) * 2 // 3])
+    elif kind != "gone":
+        page, lfs = b"<html>Not found</html>", b"version https://git-lfs.github.com/spec/v1"
+        path.write_bytes({"page": page, "lfs": lfs, "empty": b""}[kind])
+    more = {
+        "unpack": ["-o", tmp_path / "o"],
+        "diff": [chain],
+        "extract": ["-o", tmp_path / "o.nmc", "--frames", "0"],
+        "concat": ["-o", tmp_path / "o.nmc"],
+    }
+    done = run(command, path, *more.get(command, []))
+    assert done.code == (2 if command == "diff" else 1)
+    assert words in done.err
+    assert todo in done.err
+    assert done.err.count("\n") == 1
+    if command == "check":
+        verdict = {"gone": "not found", "cut": "refused"}.get(kind, "not a package")
+        assert verdict in done.out
+        assert (kind == "cut") == ("refused" in done.out)
+
+
+def test_hints_of_the_command_line_name_its_options(run, chain, tmp_path) -> None:
+    np.savez(tmp_path / "a.npz", w=np.ones(3))
+    done = run("pack", tmp_path / "a.npz", "-o", chain)
+    assert "--force" in done.err
+    done = run("unpack", chain, "-o", tmp_path / "a.npz")
+    assert "directory" in done.err
+    assert "host/exists" in done.err
+
+
+def test_the_library_speaks_of_no_options(chain) -> None:
+    with pytest.raises(nmc.FormatError) as caught:
+        nmc.Writer(chain)
+    assert "--" not in str(caught.value)
+    for code, issue in nmc_spec.issues().items():
+        assert not re.search(r"(^|\s)--[a-z]", issue.message + issue.hint), code
+
+
+def test_memory_that_is_not_there(run, chain, monkeypatch) -> None:
+    def hungry(*arguments, **options):
+        raise MemoryError
+
+    monkeypatch.setattr(nmc, "open", hungry)
+    done = run("inspect", chain)
+    assert (done.code, done.err.startswith("error host/no-memory")) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--to", "docx"), ("--max-level", "9"), ("--max-level", "two"), ("--frames", "x")],
+)
+def test_no_word_of_the_libraries_inside(run, chain, tmp_path, option, value) -> None:
+    done = run("unpack", chain, "-o", tmp_path / "o", option, value)
+    assert done.code == 2
+    assert not re.search(r"[Vv]alue error|Traceback|pydantic|click", done.err)
+    assert option in done.err
+
+
+def test_no_arguments_show_the_help(run) -> None:
+    done = run()
+    assert "check" in done.out + done.err
+    assert run("--version").code == 0
+    assert run("check", "--help").code == 0
+
+
+def test_diff_says_where_and_in_sum(run, chain, other) -> None:
+    done = run("diff", chain, other)
+    assert done.code == 1
+    assert "frame 3, b: 5 of 50 words differ, by 0.5 at most" in done.out
+    assert "frame 2, new: only in the second" in done.out
+    assert done.out.endswith("2 of 4 frames differ, in 2 tensors\n")
+
+
+def test_diff_by_tensor(run, chain, other) -> None:
+    done = run("diff", chain, other, "--stat")
+    assert done.code == 1
+    lines = done.out.splitlines()
+    assert lines[-1] == "2 of 4 frames differ, in 2 tensors"
+    assert "b: 1 frames, the first is 3; 10 % of their words, by 0.5 at most" in lines
+    assert "new: 1 frames, the first is 2; only in the second" in lines
+    facts = json.loads(run("diff", chain, other, "--json").out)
+    assert (facts["frames_different"], facts["tensors_different"], facts["same"]) == (2, 2, False)
+    assert run("diff", chain, chain, "--stat").code == 0
+
+
+def test_usage_errors_are_found_without_a_name() -> None:
+    """typer gives no public name to the class of all usage errors; this is the one we take."""
+    assert cli._USAGE.__name__ == "ClickException"
