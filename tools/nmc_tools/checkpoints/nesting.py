@@ -29,10 +29,10 @@ A NODE is JSON, and stands for
 ``{"bytes": "…"}``                   bytes, in base64
 ``{"name": "torch.float32"}``        an element type or a device type of torch, or a class or
                                      function that only its name is known of
-``{"object": "a.B", …}``             an object of a class that was not loaded: ``"args"``: [NODE, …],
-                                     ``"state"``: NODE, ``"items"``: pairs, ``"elements"``: [NODE, …],
-                                     each missing where empty. Of these only what a reader knows
-                                     for harmless is made again; else a dict of its attributes.
+``{"object": "a.B", …}``             an object of a class that was not loaded. With it, each missing
+                                     where empty: ``"args"`` and ``"elements"``, lists of nodes;
+                                     ``"state"``, a node; ``"items"``, pairs. Of these only what a
+                                     reader knows for harmless is made again.
 ``{"lost": "why"}``                  what could not be kept, such as a sparse tensor
 ===================================  ===========================================================
 
@@ -44,6 +44,7 @@ from __future__ import annotations
 import base64
 import math
 from copy import deepcopy
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -131,48 +132,51 @@ def restore(
     ValueError
         If a node is none of the documented kinds, or names a tensor that the frame has not.
     """
-    made: dict[str, Any] = {}
+    return _Builder(tensors, make_tensor, make_other).build(node)
 
-    def tensor(entry: dict[str, Any]) -> Any:
-        name = entry["tensor"]
-        if name not in tensors:
-            raise ValueError(f"the tree names tensor {name!r}, which the frame has not")
-        if name not in made:
-            flags = bool(entry.get("parameter")), bool(entry.get("requires_grad"))
-            made[name] = make_tensor(tensors[name], *flags)
-        return made[name]
 
-    def pairs(entries: list[Any]) -> dict[Any, Any]:
-        return {build(key): build(value) for key, value in entries}
+@dataclass
+class _Builder:
+    tensors: Mapping[str, Any]
+    make_tensor: Callable[[Any, bool, bool], Any]
+    make_other: Callable[[dict[str, Any]], Any]
+    made: dict[str, Any] = field(default_factory=dict)
 
-    def build(entry: Any) -> Any:
+    def build(self, entry: Any) -> Any:
         if isinstance(entry, list):
-            return [build(part) for part in entry]
+            return [self.build(part) for part in entry]
         if not isinstance(entry, dict):
             return entry
         kind = next(iter(entry), "")
         value = entry.get(kind)
-        if kind == "tensor":
-            return tensor(entry)
-        if kind == "array":
-            if value not in tensors:
-                raise ValueError(f"the tree names array {value!r}, which the frame has not")
-            return tensors[value].copy()
         if kind in _SIMPLE:
             return _SIMPLE[kind](value)
+        if kind in ("tensor", "array"):
+            return self.leaf(kind, value, entry)
         if kind in ("tuple", "set"):
-            return (tuple if kind == "tuple" else set)(build(part) for part in value or ())
+            return (tuple if kind == "tuple" else set)(self.build(part) for part in value or ())
         if kind == "dict":
-            return pairs(value or [])
+            return self.pairs(value)
         if kind == "ordered":
-            return _ordered(pairs(value or []), build(entry.get("metadata")))
+            return _ordered(self.pairs(value), self.build(entry.get("metadata")))
         if kind in ("name", "object", "lost"):
-            parts = {k: build(v) for k, v in entry.items() if k in ("args", "state", "elements")}
-            items = {"items": pairs(entry["items"])} if "items" in entry else {}
-            return make_other({kind: value} | parts | items)
+            parts = {k: self.build(entry[k]) for k in ("args", "state", "elements") if k in entry}
+            items = {"items": self.pairs(entry["items"])} if "items" in entry else {}
+            return self.make_other({kind: value} | parts | items)
         raise ValueError(f"the tree holds {kind!r}, which is no known kind of node")
 
-    return build(node)
+    def leaf(self, kind: str, name: str, entry: dict[str, Any]) -> Any:
+        if name not in self.tensors:
+            raise ValueError(f"the tree names {kind} {name!r}, which the frame has not")
+        if kind == "array":
+            return self.tensors[name].copy()
+        if name not in self.made:
+            flags = bool(entry.get("parameter")), bool(entry.get("requires_grad"))
+            self.made[name] = self.make_tensor(self.tensors[name], *flags)
+        return self.made[name]
+
+    def pairs(self, entries: Any) -> dict[Any, Any]:
+        return {self.build(key): self.build(value) for key, value in entries or ()}
 
 
 _SIMPLE: Mapping[str, Callable[[Any], Any]] = {
@@ -187,5 +191,5 @@ def _ordered(values: dict[Any, Any], metadata: Any) -> Any:
 
     made = OrderedDict(values)
     if metadata is not None:
-        made._metadata = metadata  # type: ignore[attr-defined]
+        setattr(made, "_metadata", metadata)  # noqa: B010 - as torch names it
     return made

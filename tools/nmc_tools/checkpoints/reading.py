@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from nmc_tools.checkpoints.checkpoint import Checkpoint, CheckpointError, Refusal, narrow, plain
 from nmc_tools.checkpoints.foreign import HEAD_BYTES, TAIL_BYTES, foreign_kind, refuse_foreign
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nmc_tools.checkpoints.torch_files import Keep
 
 READABLE_SUFFIXES = (
     ".safetensors",
@@ -35,7 +40,9 @@ _BY_SUFFIX = {
 }
 
 
-def read(path: str | Path, *, key: str | None = None) -> Checkpoint:
+def read(
+    path: str | Path, *, key: str | Sequence[str] | None = None, keep: Keep = "weights"
+) -> Checkpoint:
     """Read the weights of a checkpoint; nothing in the file is ever executed.
 
     Formats: safetensors; PyTorch (zip, TorchScript, and the form before 1.6), without PyTorch;
@@ -46,9 +53,13 @@ def read(path: str | Path, *, key: str | None = None) -> Checkpoint:
     ----------
     path : str or Path
         The file.
-    key : str, optional
+    key : str or sequence of str, optional
         Dotted path of the part to take, ``"model_fine_state_dict"`` or ``"ema.encoder"``; it is
-        dropped from the names.
+        dropped from the names. Of several, all are taken, and they stay in the names.
+    keep : {"weights", "all"}
+        Whether all else of a training checkpoint is taken too: optimizer state, nesting and
+        scalars, so that the script that wrote it can go on from it (`nesting`). Formats that hold
+        nothing but tensors are the same either way.
 
     Returns
     -------
@@ -62,7 +73,8 @@ def read(path: str | Path, *, key: str | None = None) -> Checkpoint:
     """
     path = Path(path)
     try:
-        checkpoint = _read(path, key)
+        keys = [key] if isinstance(key, str) else list(key or ())
+        checkpoint = _read(path, [k for k in keys if k], keep)
         _check_names(checkpoint)
     except Refusal as refusal:
         raise CheckpointError(path, refusal.reason, refusal.hint) from None
@@ -85,7 +97,7 @@ def _check_names(checkpoint: Checkpoint) -> None:
         raise Refusal("holds no tensors" + (f", only {notes}" if notes else ""))
 
 
-def _read(path: Path, key: str | None) -> Checkpoint:
+def _read(path: Path, keys: Sequence[str], keep: Keep) -> Checkpoint:
     if path.is_dir():
         raise Refusal("is a directory, expected one file", "use expand() to list its checkpoints")
     with path.open("rb") as file:
@@ -96,7 +108,7 @@ def _read(path: Path, key: str | None) -> Checkpoint:
         if not head:
             raise Refusal("is empty", "copy the file again")
         kind = _kind(path, head, tail, size)
-        return _read_kind(kind, path, file, key)
+        return _read_kind(kind, path, file, keys, keep)
 
 
 def _kind(path: Path, head: bytes, tail: bytes, size: int) -> str:
@@ -125,38 +137,40 @@ def _kind(path: Path, head: bytes, tail: bytes, size: int) -> str:
     return kind
 
 
-def _read_kind(kind: str, path: Path, file: BinaryIO, key: str | None) -> Checkpoint:
+def _read_kind(
+    kind: str, path: Path, file: BinaryIO, keys: Sequence[str], keep: Keep
+) -> Checkpoint:
     if kind == "zip":
-        return _read_zip(file, key)
+        return _read_zip(file, keys, keep)
     if kind == "torch-legacy":
         from nmc_tools.checkpoints.torch_files import read_legacy
 
-        return read_legacy(file, key)
+        return read_legacy(file, keys, keep)
     if kind == "safetensors":
         from nmc_tools.checkpoints.safetensors_files import read_safetensors
 
-        return narrow(read_safetensors(path, file), key)
+        return narrow(read_safetensors(path, file), keys)
     if kind == "keras":
         from nmc_tools.checkpoints.keras_files import read_hdf5
 
-        return narrow(read_hdf5(path), key)
+        return narrow(read_hdf5(path), keys)
     from nmc_tools.checkpoints.ply_files import read_ply
 
-    return narrow(read_ply(file), key)
+    return narrow(read_ply(file), keys)
 
 
-def _read_zip(file: BinaryIO, key: str | None) -> Checkpoint:
+def _read_zip(file: BinaryIO, keys: Sequence[str], keep: Keep) -> Checkpoint:
     from nmc_tools.checkpoints import keras_files, npz_files, torch_files
     from nmc_tools.checkpoints.archive import open_archive
 
     archive = open_archive(file)
     members = archive.members
     if any(name == "data.pkl" or name.endswith("/data.pkl") for name in members):
-        return torch_files.read_zip(archive, key)
+        return torch_files.read_zip(archive, keys, keep)
     if "model.weights.h5" in members:
-        return narrow(keras_files.read_keras_zip(archive), key)
+        return narrow(keras_files.read_keras_zip(archive), keys)
     if any(name.endswith(".npy") for name in members):
-        return narrow(npz_files.read_npz(archive), key)
+        return narrow(npz_files.read_npz(archive), keys)
     raise Refusal(
         "is a zip that holds neither a PyTorch data.pkl, nor model.weights.h5, nor .npy arrays",
         "unpack it if the checkpoint lies inside",
