@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
 
 from nmc_tools.checkpoints.checkpoint import plain
 from nmc_tools.checkpoints.containers import Walk, name_of
@@ -17,8 +19,13 @@ if TYPE_CHECKING:
 
     from nmc_tools.checkpoints.budget import Budget
 
-_MAX_DEPTH = 48
-"""Nesting of what is kept: a manifest holds JSON of no more than twice that."""
+_MAX_DEPTH = 28
+"""Nesting of what is kept: a dict is nested 3 deep as JSON, a configuration 100 (clause 5.4.2)."""
+
+_MANY = 32
+
+
+Numbers: TypeAlias = "np.ndarray[Any, Any]"
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,7 @@ class Kept:
     ----------
     tree : JSON
         Nesting and scalars.
-    tensors : dict of str to Tensor or NumpyArray
+    tensors : dict of str to Tensor, NumpyArray or array
         The weights by their names, then all other tensors by their paths.
     buffers : frozenset of str
         Names of all that are no weights.
@@ -38,7 +45,7 @@ class Kept:
     """
 
     tree: Any
-    tensors: dict[str, Tensor | NumpyArray]
+    tensors: dict[str, Tensor | NumpyArray | Numbers]
     buffers: frozenset[str]
     lost: list[str]
 
@@ -46,7 +53,7 @@ class Kept:
 @dataclass
 class _Keeper:
     walk: Walk
-    tensors: dict[str, Tensor | NumpyArray]
+    tensors: dict[str, Tensor | NumpyArray | Numbers]
     names: dict[int, str]
     lost: list[str] = field(default_factory=list)
 
@@ -65,6 +72,9 @@ class _Keeper:
     def container(self, value: Any, path: str, depth: int) -> Any:
         if isinstance(value, Elements | set):
             return {"set": self.parts(value, path, depth)}
+        if isinstance(value, list | tuple) and (numbers := _numbers(value)) is not None:
+            more = {"tuple": True} if isinstance(value, tuple) else {}
+            return {"numbers": self.name(value, numbers, path)} | more
         if isinstance(value, list):
             return self.parts(value, path, depth)
         if isinstance(value, tuple | TupleKey):
@@ -91,7 +101,7 @@ class _Keeper:
             self.walk.budget.spend(2 * len(value))
         return scalar_node(value)
 
-    def leaf(self, value: Tensor | NumpyArray, path: str) -> Any:
+    def name(self, value: Any, tensor: Tensor | NumpyArray | Numbers, path: str) -> str:
         if id(value) not in self.names:
             name, count = path or "tensor", 1
             while name in self.tensors:
@@ -99,8 +109,11 @@ class _Keeper:
                 self.walk.step(0, path)
                 name = f"{path}~{count}"
             self.names[id(value)] = name
-            self.tensors[name] = value
-        name = self.names[id(value)]
+            self.tensors[name] = tensor
+        return self.names[id(value)]
+
+    def leaf(self, value: Tensor | NumpyArray, path: str) -> Any:
+        name = self.name(value, value, path)
         if isinstance(value, NumpyArray):
             return {"array": name}
         flags = {"parameter": value.parameter, "requires_grad": value.requires_grad}
@@ -141,6 +154,18 @@ class _Keeper:
     def gone(self, path: str, why: str) -> Any:
         self.lost.append(f"{plain(path)}: lost, {plain(why)}")
         return {"lost": why}
+
+
+def _numbers(values: list[Any] | tuple[Any, ...]) -> Numbers | None:
+    """Return a long list of ints or of floats as an array: the state of a random generator."""
+    if len(values) < _MANY:
+        return None
+    kinds = set(map(type, values))
+    if kinds == {float}:
+        return np.array(values, np.float64)
+    if kinds == {int} and all(-(2**63) <= value < 2**63 for value in values):
+        return np.array(values, np.int64)
+    return None
 
 
 def keep_all(root: Any, weights: Mapping[str, Tensor | NumpyArray], budget: Budget) -> Kept:

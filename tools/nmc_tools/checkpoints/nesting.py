@@ -24,6 +24,8 @@ A NODE is JSON, and stands for
 ``{"tensor": NAME}``                 a tensor of the frame; with ``"parameter": true`` an
                                      nn.Parameter, with ``"requires_grad": true`` one that has it
 ``{"array": NAME}``                  a tensor of the frame that was a numpy array
+``{"numbers": NAME}``                a tensor of the frame that was a list of at least 32 ints, or of
+                                     as many floats; with ``"tuple": true`` a tuple
 ``{"int": "…"}``                     another int, in decimal digits
 ``{"float": "nan"}``                 ``nan``, ``inf`` or ``-inf``
 ``{"bytes": "…"}``                   bytes, in base64
@@ -151,7 +153,7 @@ class _Builder:
         value = entry.get(kind)
         if kind in _SIMPLE:
             return _SIMPLE[kind](value)
-        if kind in ("tensor", "array"):
+        if kind in ("tensor", "array", "numbers"):
             return self.leaf(kind, value, entry)
         if kind in ("tuple", "set"):
             return (tuple if kind == "tuple" else set)(self.build(part) for part in value or ())
@@ -170,6 +172,9 @@ class _Builder:
             raise ValueError(f"the tree names {kind} {name!r}, which the frame has not")
         if kind == "array":
             return self.tensors[name].copy()
+        if kind == "numbers":
+            numbers = self.tensors[name].tolist()
+            return tuple(numbers) if entry.get("tuple") else numbers
         if name not in self.made:
             flags = bool(entry.get("parameter")), bool(entry.get("requires_grad"))
             self.made[name] = self.make_tensor(self.tensors[name], *flags)

@@ -16,7 +16,7 @@ from nmc_tools.checkpoints.archive import Archive, Bytes, read_exactly
 from nmc_tools.checkpoints.budget import Budget
 from nmc_tools.checkpoints.checkpoint import Checkpoint, Refusal, capped, plain
 from nmc_tools.checkpoints.containers import attributes
-from nmc_tools.checkpoints.keeping import Kept, keep_all
+from nmc_tools.checkpoints.keeping import Kept, Numbers, keep_all
 from nmc_tools.checkpoints.numpy_objects import NumpyArray, array_of, byte_size_of
 from nmc_tools.checkpoints.pickles import Object
 from nmc_tools.checkpoints.scalars import scalars_of
@@ -299,7 +299,7 @@ class _Selected:
         The file.
     found : Found
         Its weights.
-    tensors : dict of str to Tensor or NumpyArray
+    tensors : mapping of str to Tensor, NumpyArray or array
         All that is taken.
     kept : Kept or None
         The whole file, where that is asked for.
@@ -310,7 +310,7 @@ class _Selected:
     content: Any
     budget: Budget
     found: Found
-    tensors: dict[str, Tensor | NumpyArray]
+    tensors: Mapping[str, Tensor | NumpyArray | Numbers]
     kept: Kept | None
     figures: list[Tensor]
 
@@ -323,14 +323,16 @@ def _select(content: Any, keys: Sequence[str], keep: Keep, budget: Budget) -> _S
     return _Selected(content, budget, found, kept.tensors if kept else found.tensors, kept, figures)
 
 
-def _arrays(tensors: Mapping[str, Tensor | NumpyArray], source: _Source) -> dict[str, Array]:
+def _arrays(
+    tensors: Mapping[str, Tensor | NumpyArray | Numbers], source: _Source
+) -> dict[str, Array]:
     _check_budget(tensors, source.file_size)
     runs: dict[tuple[str, int, str], Bytes] = {}
     state: dict[str, Array] = {}
     for name, tensor in tensors.items():
         try:
-            if isinstance(tensor, NumpyArray):
-                state[name] = array_of(tensor)
+            if not isinstance(tensor, Tensor):
+                state[name] = array_of(tensor) if isinstance(tensor, NumpyArray) else tensor
                 continue
             place = (tensor.storage.key, tensor.storage.first, tensor.storage.dtype)
             if place not in runs:
@@ -341,13 +343,15 @@ def _arrays(tensors: Mapping[str, Tensor | NumpyArray], source: _Source) -> dict
     return state
 
 
-def _check_budget(tensors: Mapping[str, Tensor | NumpyArray], file_size: int) -> None:
+def _check_budget(tensors: Mapping[str, Tensor | NumpyArray | Numbers], file_size: int) -> None:
     budget = _BASE_TENSOR_BYTES + _MAX_SHARING * file_size
     total = 0
     for name, tensor in tensors.items():
         try:
-            is_array = isinstance(tensor, NumpyArray)
-            total += byte_size_of(tensor) if is_array else byte_size(tensor)
+            if isinstance(tensor, Tensor):
+                total += byte_size(tensor)
+            else:
+                total += byte_size_of(tensor) if isinstance(tensor, NumpyArray) else tensor.nbytes
         except Refusal as refusal:
             raise Refusal(f"{plain(name)!r}: {refusal.reason}", refusal.hint) from None
     if total > budget:
