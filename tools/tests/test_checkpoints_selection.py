@@ -63,7 +63,7 @@ def test_nothing_found(run):
 def test_duplicates_are_refused(run):
     with pytest.raises(CheckpointError, match="twice"):
         expand([run, run / "frame2.pt"])
-    (run / "z.pt").symlink_to(run / "frame2.pt")
+    (run / "z3.pt").symlink_to(run / "frame2.pt")
     with pytest.raises(CheckpointError, match="also as"):
         expand([run])
 

@@ -24,7 +24,7 @@ A NODE is JSON, and stands for
 ``{"tensor": NAME}``                 a tensor of the frame; with ``"parameter": true`` an
                                      nn.Parameter, with ``"requires_grad": true`` one that has it
 ``{"array": NAME}``                  a tensor of the frame that was a numpy array
-``{"numbers": NAME}``                a tensor of the frame that was a list of at least 32 ints, or of
+``{"numbers": NAME}``                a tensor of the frame that was a list of 32 ints or more, or of
                                      as many floats; with ``"tuple": true`` a tuple
 ``{"int": "…"}``                     another int, in decimal digits
 ``{"float": "nan"}``                 ``nan``, ``inf`` or ``-inf``
