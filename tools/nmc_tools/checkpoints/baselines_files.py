@@ -99,9 +99,9 @@ def _renamed(node: Any, prefix: str) -> Any:
         return [_renamed(part, prefix) for part in node]
     if not isinstance(node, dict):
         return node
-    kind = next(iter(node), "")
-    if kind in ("tensor", "array", "numbers"):
-        return node | {kind: prefix + node[kind]}
+    for kind in ("tensor", "array", "numbers"):
+        if kind in node:
+            return node | {kind: prefix + node[kind]}
     return {name: _renamed(part, prefix) for name, part in node.items()}
 
 

@@ -25,7 +25,7 @@ class Walk:
     """Counts the steps of one walk over a file, and remembers which parts hold tensors."""
 
     budget: Budget
-    holding: dict[int, bool] = field(default_factory=dict)
+    holding: dict[tuple[int, bool], bool] = field(default_factory=dict)
 
     def step(self, depth: int, name: str = "") -> None:
         """Count one visit, and the characters of a name that is put together for it.
@@ -43,18 +43,21 @@ class Walk:
             )
         self.budget.spend(_VISIT + len(name))
 
-    def holds_tensors(self, node: Any, depth: int = 0) -> bool:
-        """Return whether a tensor lies anywhere below."""
+    def holds_tensors(self, node: Any, depth: int = 0, *, arrays: bool = True) -> bool:
+        """Return whether a tensor lies anywhere below, numpy arrays counted or not."""
         if is_leaf(node):
-            return True
-        if id(node) not in self.holding:
+            return arrays or not isinstance(node, NumpyArray)
+        place = (id(node), arrays)
+        if place not in self.holding:
             parts = children(node)
             if parts is None:
                 return False
             self.step(depth)
-            self.holding[id(node)] = False  # until it is known: a container may hold itself
-            self.holding[id(node)] = any(self.holds_tensors(v, depth + 1) for _, v in parts)
-        return self.holding[id(node)]
+            self.holding[place] = False  # until it is known: a container may hold itself
+            self.holding[place] = any(
+                self.holds_tensors(part, depth + 1, arrays=arrays) for _, part in parts
+            )
+        return self.holding[place]
 
 
 def is_leaf(node: Any) -> bool:

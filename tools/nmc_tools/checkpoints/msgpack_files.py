@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _MAX_DEPTH = 48
 _ENTRY = 100
-_BINARY = "_binary"
 _NUMBERS = {
     0xCA: ">f", 0xCB: ">d", 0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q",
     0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q",
@@ -45,7 +44,7 @@ _ELEMENTS = {
 """Element types that a snapshot does not say, but the code that reads it does."""
 
 
-def read_snapshot(file: BinaryIO) -> Checkpoint:
+def read_snapshot(file: BinaryIO, *, whole: bool) -> Checkpoint:
     """Read a snapshot: the parameters, the density grid, and all other binary parts.
 
     Names are the paths in the document, ``snapshot.params_binary``. The optimizer is left out;
@@ -56,6 +55,8 @@ def read_snapshot(file: BinaryIO) -> Checkpoint:
     ----------
     file : binary file
         Seekable.
+    whole : bool
+        Whether the optimizer is taken too.
 
     Raises
     ------
@@ -76,9 +77,10 @@ def read_snapshot(file: BinaryIO) -> Checkpoint:
         )
     state: dict[str, Array] = {}
     notes: list[str] = []
-    rest = _parted(document, "", snapshot, state, notes)
-    for name in ("density_grid_binary",):
-        _check_grid(state.get(f"snapshot.{name}"), snapshot)
+    if not whole and snapshot.pop("optimizer", None) is not None:
+        notes.append("snapshot.optimizer: optimizer state")
+    rest = _parted(document, "", snapshot, state)
+    _check_grid(state.get("snapshot.density_grid_binary"), snapshot)
     figures = {
         f"snapshot.{n}": snapshot[n]
         for n in ("training_step", "loss")
@@ -107,25 +109,19 @@ def _decompressed(data: bytes, file_size: int) -> bytes:
     return content
 
 
-def _parted(
-    node: Any, path: str, snapshot: Mapping[str, Any], state: dict[str, Array], notes: list[str]
-) -> Any:
+def _parted(node: Any, path: str, snapshot: Mapping[str, Any], state: dict[str, Array]) -> Any:
     """Return what is no binary part, as JSON; the binary parts go into the state."""
+    prefix = f"{path}." if path else ""
     if isinstance(node, dict):
         rest = {}
         for name, value in node.items():
-            place = f"{path}.{name}" if path else str(name)
-            if name == "optimizer" and path == "snapshot":
-                notes.append(f"{place}: optimizer state")
-            elif isinstance(value, memoryview):
-                state[place] = _array(str(name), value, snapshot)
+            if isinstance(value, memoryview):
+                state[prefix + name] = _array(name, value, snapshot)
             else:
-                rest[str(name)] = _parted(value, place, snapshot, state, notes)
+                rest[name] = _parted(value, prefix + name, snapshot, state)
         return rest
     if isinstance(node, list):
-        return [
-            _parted(value, f"{path}.{i}", snapshot, state, notes) for i, value in enumerate(node)
-        ]
+        return [_parted(v, f"{prefix}{i}", snapshot, state) for i, v in enumerate(node)]
     if isinstance(node, memoryview):
         state[path] = np.frombuffer(node, np.uint8).copy()
         return None
@@ -217,6 +213,7 @@ class _Reader:
     def sized(self, kind: str, count: int, depth: int) -> Any:
         if kind == "bin":
             return self.take(count)
+        self.budget.spend(count)
         if kind == "str":
             try:
                 return str(self.take(count), "utf-8")

@@ -149,7 +149,7 @@ class _Builder:
             return [self.build(part) for part in entry]
         if not isinstance(entry, dict):
             return entry
-        kind = next(iter(entry), "")
+        kind = next((kind for kind in _KINDS if kind in entry), "")  # JSON has no order of names
         value = entry.get(kind)
         if kind in _SIMPLE:
             return _SIMPLE[kind](value)
@@ -165,7 +165,7 @@ class _Builder:
             parts = {k: self.build(entry[k]) for k in ("args", "state", "elements") if k in entry}
             items = {"items": self.pairs(entry["items"])} if "items" in entry else {}
             return self.make_other({kind: value} | parts | items)
-        raise ValueError(f"the tree holds {kind!r}, which is no known kind of node")
+        raise ValueError(f"the tree holds {sorted(entry)[:3]}, which is no known kind of node")
 
     def leaf(self, kind: str, name: str, entry: dict[str, Any]) -> Any:
         if name not in self.tensors:
@@ -184,6 +184,10 @@ class _Builder:
         return {self.build(key): self.build(value) for key, value in entries or ()}
 
 
+_KINDS = (
+    "tensor", "array", "numbers", "int", "float", "bytes", "tuple", "set", "dict", "ordered",
+    "object", "name", "lost",
+)  # fmt: skip
 _SIMPLE: Mapping[str, Callable[[Any], Any]] = {
     "int": int,
     "float": float,

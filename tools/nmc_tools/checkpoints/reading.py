@@ -189,14 +189,14 @@ def _read_kind(
         if kind == "tensorflow":
             return narrow(tensorflow_files.read_index(path, file, whole=whole), keys)
         return narrow(tensorflow_files.read_version_1(file, whole=whole), keys)
-    return narrow(_read_other(kind, file), keys)
+    return narrow(_read_other(kind, file, keep), keys)
 
 
-def _read_other(kind: str, file: BinaryIO) -> Checkpoint:
+def _read_other(kind: str, file: BinaryIO, keep: Keep) -> Checkpoint:
     if kind == "snapshot":
         from nmc_tools.checkpoints.msgpack_files import read_snapshot
 
-        return read_snapshot(file)
+        return read_snapshot(file, whole=keep == "all")
     if kind == "onnx":
         from nmc_tools.checkpoints.onnx_files import read_onnx
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nmc_tools.checkpoints.containers import Walk, children, is_leaf, is_module
 from nmc_tools.checkpoints.numpy_objects import NumpyArray, number_of
 from nmc_tools.checkpoints.torch_tensors import Tensor
-from nmc_tools.checkpoints.trees import is_metric, is_optimizer
+from nmc_tools.checkpoints.trees import is_generator, is_metric, is_optimizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ def scalars_of(
             value = value_of(node)
         if value is not None and path:
             found[path] = value
-        elif depth < _MAX_DEPTH and not _is_opaque(node):
+        elif depth < _MAX_DEPTH and not _is_opaque(node) and not is_generator(path):
             prefix = f"{path}." if path else ""
             todo += [
                 (prefix + name, part, depth + 1)
@@ -62,6 +62,8 @@ def scalars_of(
 
 
 def _is_opaque(node: Any) -> bool:
+    if isinstance(node, list | tuple) and len(node) > _MAX_LIST:
+        return True
     return is_leaf(node) or isinstance(node, NumpyArray) or is_module(node) or is_optimizer(node)
 
 

@@ -158,10 +158,13 @@ def _candidates(node: Any, taken: _Taken, path: str) -> tuple[str, Any] | None:
     walk = taken.walk
     entries = list(children(node) or ())
     nested = [(n, v) for n, v in entries if not is_leaf(v) and walk.holds_tensors(v)]
+    # Arrays of numpy beside tensors of torch are the history of losses, and the like.
+    nested = [(n, v) for n, v in nested if walk.holds_tensors(v, arrays=False)] or nested
     if not nested:
         return None
     weights = [(n, v) for n, v in nested if _why_no_weights(n, v) is None]
-    loose = [n for n, v in entries if is_leaf(v) and _why_left_out(n, v, walk) is None]
+    tensors = [(n, v) for n, v in entries if is_leaf(v) and not isinstance(v, NumpyArray)]
+    loose = [n for n, v in tensors if _why_left_out(n, v, walk) is None]
     current = [(n, v) for n, v in weights if not _AVERAGED.search(n.lower())]
     weights = current if current or loose else weights
     if len(weights) != 1 or loose or (len(entries) == 1 and not WRAPPERS.fullmatch(weights[0][0])):
@@ -180,12 +183,17 @@ def is_metric(name: str, node: Any) -> bool:
     return figure and bool(_METRIC.search(name.lower()))
 
 
+def is_generator(name: str) -> bool:
+    """Return whether a name is that of the state of a random generator."""
+    return bool(re.search(_GENERATOR[0], name.lower()))
+
+
 def _why_left_out(name: str, node: Any, walk: Walk) -> str | None:
     """Return why an entry beside weights is none itself, or None if it is."""
     if is_leaf(node):
         if is_metric(name, node):
             return "a metric"
-        return _GENERATOR[1] if re.search(_GENERATOR[0], name.lower()) else None
+        return _GENERATOR[1] if is_generator(name) else None
     if not walk.holds_tensors(node):
         return "not a tensor"
     why = _why_no_weights(name, node)

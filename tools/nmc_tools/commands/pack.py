@@ -233,6 +233,6 @@ def _summary(
     for text in first.skipped:
         say(f"left out of {first.key or 'the file'}: {text}")
     say(
-        f"{output}: {frames} frames ({len(keys)} key), {size_text(raw)} of models in {size_text(size)}, "
-        f"ratio {raw / size:.3f}"
+        f"{output}: {frames} frames ({len(keys)} key), {size_text(raw)} of models in "
+        f"{size_text(size)}, ratio {raw / size:.3f}"
     )
