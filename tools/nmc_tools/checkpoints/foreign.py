@@ -34,7 +34,7 @@ _KINDS = {
     "html": ("a web page, perhaps the error of a download", "download the file again"),
     "index": (
         "the index of a checkpoint in several files",
-        "merge the files it names into one .safetensors first",
+        "name it to nmc pack, which joins the files that it names",
     ),
 }
 _SUFFIXES = {

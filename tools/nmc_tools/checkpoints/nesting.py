@@ -167,7 +167,7 @@ class _Builder:
             return self.make_other({kind: value} | parts | items)
         raise ValueError(f"the tree holds {sorted(entry)[:3]}, which is no known kind of node")
 
-    def leaf(self, kind: str, name: str, entry: dict[str, Any]) -> Any:
+    def leaf(self, kind: str, name: Any, entry: dict[str, Any]) -> Any:
         if name not in self.tensors:
             raise ValueError(f"the tree names {kind} {name!r}, which the frame has not")
         if kind == "array":

@@ -76,7 +76,7 @@ def number_of(node: Any) -> bool | int | float | None:
     if dtype is None or not isinstance(data, bytes) or len(data) != dtype.itemsize:
         return None
     value = np.frombuffer(data, dtype)[0].item()
-    return None if isinstance(value, complex) else value  # type: ignore[no-any-return]
+    return None if isinstance(value, complex) else value
 
 
 def _parts(node: NumpyArray) -> _Parts | None:

@@ -137,8 +137,7 @@ def _ordered(paths: list[Path], order: Order, found: Selection) -> list[Path]:
 
 def _is_alphabetical(texts: list[str]) -> bool:
     """Return whether a shell could have sorted the texts, in whatever language."""
-    keys = (str, str.casefold, lambda text: re.sub(r"[\W_]", "", text).casefold())
-    return any(texts == sorted(texts, key=key) for key in keys)
+    return any(texts == sorted(texts, key=key) for key in (str, str.casefold))
 
 
 def _expand_one(path: Path) -> Selection:

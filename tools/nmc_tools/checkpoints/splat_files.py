@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from nmc_tools.checkpoints.archive import BASE_DECODED_BYTES, MAX_EXPANSION
 from nmc_tools.checkpoints.checkpoint import Checkpoint, Refusal, plain
+
+if TYPE_CHECKING:
+    from nmc_format.dtypes import Array
 
 _SPLAT = np.dtype(
     [("position", "<f4", 3), ("scale", "<f4", 3), ("colors", "u1", 4), ("rotation", "u1", 4)]
@@ -38,7 +41,9 @@ def read_splat(file: BinaryIO) -> Checkpoint:
             "the file is truncated, or no .splat file",
         )
     rows = np.frombuffer(file.read(), _SPLAT)
-    state = {name: np.ascontiguousarray(rows[name]) for name in _SPLAT.names or ()}
+    state: dict[str, Array] = {
+        name: np.ascontiguousarray(rows[name]) for name in _SPLAT.names or ()
+    }
     return Checkpoint(state, frozenset(), "splat")
 
 
@@ -84,7 +89,7 @@ def read_spz(file: BinaryIO) -> Checkpoint:
             "follow its header",
             "the file is truncated; copy it again",
         )
-    state = {}
+    state: dict[str, Array] = {}
     at = 16
     for name, width in columns.items():
         if width:

@@ -283,7 +283,8 @@ def _types(message: memoryview, budget: Budget) -> dict[str, tuple[int, tuple[in
     metas = [inner(value) for number, value in fields(message, budget) if number == 1]
     tensors = [inner(v) for meta in metas for number, v in fields(meta, budget) if number == 1]
     for tensor in tensors:
-        name, shape, dtype = "", (), 0
+        name, dtype = "", 0
+        shape: tuple[int, ...] = ()
         for number, value in fields(tensor, budget):
             if number == 1:
                 name = text(value)

@@ -107,11 +107,11 @@ def _crc() -> Callable[[Any], int]:
     for _ in range(8):
         table = np.where(table & 1, table >> 1 ^ np.uint32(0x82F63B78), table >> 1)
 
-    @njit(nogil=True)  # type: ignore[untyped-decorator]
+    @njit(nogil=True)
     def crc32c(data: Any, table: Any) -> int:
         register = np.uint32(0xFFFFFFFF)
         for byte in data:
             register = table[(register ^ byte) & 0xFF] ^ (register >> np.uint32(8))
-        return register ^ np.uint32(0xFFFFFFFF)
+        return int(register ^ np.uint32(0xFFFFFFFF))
 
     return lambda data: int(crc32c(data, table))

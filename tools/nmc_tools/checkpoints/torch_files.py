@@ -370,7 +370,7 @@ def _figure(tensor: Tensor, source: _Source) -> float | None:
         value = to_array(tensor, data, big_endian=source.big_endian).item()
     except Refusal:
         return None
-    return None if isinstance(value, complex) else value  # type: ignore[no-any-return]
+    return None if isinstance(value, complex) else value
 
 
 def _checkpoint(
