@@ -38,7 +38,7 @@ def frames(path):
 def test_names_and_figures_of_the_sources_are_kept(command_line, run, tmp_path):
     outcome = command_line("pack", run, "-o", tmp_path / "a.nmc")
     assert outcome.code == 0, outcome.err
-    assert "note best.pth: has no number" in outcome.err
+    assert "best.pth: has no number" in outcome.err
     found = frames(tmp_path / "a.nmc")
     assert [name for name, _, _ in found] == ["epoch_1.pth", "epoch_2.pth", "epoch_10.pth"]
     assert found[2][1] == {"epoch": 10, "loss": 0.1}
