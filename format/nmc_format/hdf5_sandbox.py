@@ -1,7 +1,8 @@
 """Reads a manifest with the HDF5 library, in a process of its own with limits (clause 5.3.1).
 
-Run as ``python -m nmc_format.hdf5_sandbox FILE``: prints one JSON line that lists the objects, then
-their bytes. A file that crashes, hangs or exhausts the library ends that process and no other.
+Run by `nmc_format.isolated` with one argument, the file: prints one JSON line that lists the
+objects, then their bytes. A file that crashes, hangs or exhausts the library ends that process and
+no other.
 """
 
 from __future__ import annotations
@@ -16,6 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nmc_format.hdf5 import MAX_OBJECTS, RawObjects
+from nmc_format.isolated import (
+    isolated_command,
+    isolated_environment,
+    isolated_folder,
+    limit_resources,
+)
 from nmc_format.issues import refuse
 
 if TYPE_CHECKING:
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
 MAX_MANIFEST_BYTES = 256 * 2**20
 """Bytes a manifest may have, on disk and decoded: 10,000 frames of 1,000 tensors need 5 MB."""
 
+_NEEDS = ("nmc_spec", "nmc_format", "numpy", "h5py", "ml_dtypes")
 _MEMORY_LIMIT = 4 * 2**30
 _SECONDS = 20
 _NULL_SPACE = 2
@@ -48,11 +56,16 @@ def read_sandboxed(path: Path) -> RawObjects:
     FormatError
         If the library cannot read the file, or the file uses what a manifest may not.
     """
-    # -P: a module that lies in the working directory, such as beside the package, is not imported
-    command = [sys.executable, "-P", "-m", "nmc_format.hdf5_sandbox", str(path)]
+    command = isolated_command("nmc_format.hdf5_sandbox", _NEEDS, path)
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and module
-            command, capture_output=True, timeout=_SECONDS, check=False, stdin=subprocess.DEVNULL
+            command,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env=isolated_environment(),
+            cwd=isolated_folder(),
         )
     except subprocess.TimeoutExpired:
         raise refuse(
@@ -72,22 +85,6 @@ def read_sandboxed(path: Path) -> RawObjects:
         objects[path_] = np.frombuffer(body, array_dtype, count, at).reshape(shape).copy()
         at += count * array_dtype.itemsize
     return objects
-
-
-def _limit_resources() -> None:
-    try:
-        import resource
-    except ImportError:  # no such limits on this system; the parent's time limit still holds
-        return
-    for kind, limit in (
-        (resource.RLIMIT_AS, _MEMORY_LIMIT),
-        (resource.RLIMIT_CPU, _SECONDS),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        _, hard = resource.getrlimit(kind)
-        if hard != resource.RLIM_INFINITY:
-            limit = min(limit, hard)  # noqa: PLW2901 - a limit cannot be raised again
-        resource.setrlimit(kind, (limit, limit))
 
 
 def _check_type(dtype: Any, pointer: str) -> None:
@@ -206,7 +203,7 @@ def _walk(file: h5py.File) -> RawObjects:
 
 
 def _child(path: str) -> int:
-    _limit_resources()
+    limit_resources(_MEMORY_LIMIT, _SECONDS)
     import h5py
 
     try:

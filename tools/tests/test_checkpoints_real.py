@@ -29,21 +29,25 @@ READABLE = {
     "pytorch_model_bin/new_pytorch_model.bin": ("torch", 1),
     "pytorch_model_bin/pytorch_model.bin": ("torch-legacy", 38),
     "resnet56_nncodec/ResNet56_CIF100.pt": ("torch", 350),
+    "silero_multi_format/silero_vad_half.onnx": ("onnx", 164),
+    "splat_minimal/minimal.splat": ("splat", 4),
+    "splat_minimal/minimal-raw.spz": ("spz", 5),
+    "splat_minimal/minimal-v2.spz": ("spz", 5),
+    "splat_minimal/minimal-v3.spz": ("spz", 5),
+    "srcnn_tf_ckpt/checkpoint/srcnn_21/SRCNN.model-203320.index": ("tensorflow", 6),
+    "srcnn_tf_ckpt/checkpoint/srcnn_21/SRCNN.model-2550000": ("tensorflow-1", 6),
+    "tf_pinn/approximate_plane_case10/cp.ckpt.index": ("tensorflow", 12),
     "silero_multi_format/silero_vad.jit": ("torchscript", 30),
     "silero_multi_format/silero_vad_16k.safetensors": ("safetensors", 15),
 }
 REFUSED = {
-    "silero_multi_format/*.onnx": "is an ONNX model",
-    "splat_minimal/*.spz": "is a .spz file.*convert it to .ply",
-    "splat_minimal/*.splat": "is a .splat file.*convert it to .ply",
+    "splat_minimal/minimal-v4.spz": "is a .spz file of version 4.*convert it to .ply",
     "splat_minimal/*.ksplat": "is a .ksplat file.*convert it to .ply",
-    "srcnn_tf_ckpt/**/*.index": "part of a TensorFlow checkpoint.*numpy.savez",
-    "srcnn_tf_ckpt/**/*.data-*": "part of a TensorFlow checkpoint",
+    "srcnn_tf_ckpt/**/*.data-*": "part of a TensorFlow checkpoint.*name the .index file",
     "srcnn_tf_ckpt/**/*.meta": "part of a TensorFlow checkpoint",
-    "srcnn_tf_ckpt/**/SRCNN.model-2550000": "is a TensorFlow 1 checkpoint",
     "srcnn_tf_ckpt/**/read": "is no checkpoint",
-    "tf_pinn/**/cp.ckpt.*": "part of a TensorFlow checkpoint",
-    "tf_pinn/saved_model.pb": "SavedModel graph",
+    "tf_pinn/**/cp.ckpt.data-*": "part of a TensorFlow checkpoint",
+    "tf_pinn/saved_model.pb": "weights are in variables/variables.index beside it, which is not",
 }
 
 
@@ -73,7 +77,10 @@ def test_read_export_and_read_again(tmp_path, name):
         assert list(again.state) == list(checkpoint.state)
 
 
-@pytest.mark.parametrize("name", [n for n, (kind, _) in READABLE.items() if kind != "ply"])
+TORCH = {"torch", "torch-legacy", "torchscript", "safetensors"}
+
+
+@pytest.mark.parametrize("name", [n for n, (kind, _) in READABLE.items() if kind in TORCH])
 @pytest.mark.filterwarnings("ignore")
 def test_pytorch_reads_the_same(tmp_path, name):
     torch = pytest.importorskip("torch")
@@ -151,8 +158,15 @@ def test_one_network_in_two_formats():
 def test_a_directory_of_mixed_files():
     if not (DATA / "silero_multi_format").is_dir():
         pytest.skip("silero_multi_format is not among the shared data")
-    names = [path.name for path in checkpoints.expand([DATA / "silero_multi_format"])]
-    assert names == ["silero_vad.jit", "silero_vad_16k.safetensors"]
+    with pytest.raises(CheckpointError, match=r"several kinds \(1 .jit, 1 .safetensors, 1 .onnx"):
+        checkpoints.expand([DATA / "silero_multi_format"])
+
+
+def test_both_versions_of_tensorflow_have_the_same_names():
+    folder = found("srcnn_tf_ckpt/checkpoint/srcnn_21")
+    one = checkpoints.read(folder / "SRCNN.model-2550000")
+    two = checkpoints.read(folder / "SRCNN.model-203320.index")
+    assert {n: a.shape for n, a in one.state.items()} == {n: a.shape for n, a in two.state.items()}
 
 
 def test_crashing_hdf5_files():

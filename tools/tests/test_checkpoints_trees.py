@@ -151,5 +151,5 @@ def test_containers_shared_many_times_over(tmp_path):
     node = {"w": W}
     for _ in range(40):
         node = {"a": node, "b": node}
-    with pytest.raises(CheckpointError, match="hold over"):
+    with pytest.raises(CheckpointError, match="ask for more"):
         read(tmp_path, node)

@@ -10,6 +10,7 @@ memory does not grow with the length of the track.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -104,7 +105,28 @@ def worker_pool(workers: int) -> ProcessPoolExecutor:
     if "forkserver" in multiprocessing.get_all_start_methods():
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__])
+        _start_server()
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_settle)
+
+
+def _start_server() -> None:
+    """Start what forks the workers, so that it imports nothing from the working directory.
+
+    The standard library starts it as ``python -c``, which looks there first, such as in the folder
+    of a downloaded package; where it finds this package it is told when a worker starts.
+    """
+    from multiprocessing import forkserver, resource_tracker
+
+    kept = {name: value for name, value in os.environ.items() if name.startswith("PYTHON")}
+    try:
+        for name in kept:
+            del os.environ[name]
+        os.environ["PYTHONSAFEPATH"] = "1"
+        resource_tracker.ensure_running()
+        forkserver.ensure_running()
+    finally:
+        os.environ.pop("PYTHONSAFEPATH", None)
+        os.environ.update(kept)
 
 
 def _merged(pool: Executor, runs: Iterator[_Run], workers: int) -> Iterator[Picture]:

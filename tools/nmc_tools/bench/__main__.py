@@ -61,7 +61,7 @@ def _made_chain(folder: Path) -> Path:
 
 
 def _measure(method: str, chain: Path) -> dict[str, float]:
-    command = [sys.executable, "-m", "nmc_tools.bench.worker", "--method", method]
+    command = [sys.executable, "-P", "-m", "nmc_tools.bench.worker", "--method", method]
     done = subprocess.run(  # noqa: S603 - our own interpreter and module
         [*command, "--chain", str(chain)],
         env={**os.environ, **_ONE_THREAD},

@@ -10,7 +10,10 @@
 from nmc_tools.checkpoints.checkpoint import Checkpoint, CheckpointError, buffers_by_convention
 from nmc_tools.checkpoints.layers import UNASSIGNED, layers_of, parse_layers
 from nmc_tools.checkpoints.reading import READABLE_SUFFIXES, read
-from nmc_tools.checkpoints.selection import expand
+from nmc_tools.checkpoints.relation import doubt, shape_of
+from nmc_tools.checkpoints.selection import Order, Selection, expand, select
+from nmc_tools.checkpoints.shards import FrameSource, read_source
+from nmc_tools.checkpoints.torch_files import Keep
 from nmc_tools.checkpoints.writing import TARGETS, Target, write
 
 __all__ = [
@@ -19,11 +22,19 @@ __all__ = [
     "UNASSIGNED",
     "Checkpoint",
     "CheckpointError",
+    "FrameSource",
+    "Keep",
+    "Order",
+    "Selection",
     "Target",
     "buffers_by_convention",
+    "doubt",
     "expand",
     "layers_of",
     "parse_layers",
     "read",
+    "read_source",
+    "select",
+    "shape_of",
     "write",
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from nmc_format.dtypes import Array
@@ -88,13 +88,19 @@ class Checkpoint:
         pass for parameters.
     source_format : str
         ``"safetensors"``, ``"torch"``, ``"torch-legacy"``, ``"torchscript"``, ``"npz"``,
-        ``"keras"`` or ``"ply"``.
+        ``"keras"``, ``"ply"``, ``"instant-ngp"``, ``"tensorflow"``, ``"tensorflow-1"``,
+        ``"onnx"``, ``"splat"``, ``"spz"`` or ``"stable-baselines3"``.
     key : str
         The nested mapping that was taken, as a dotted path; ``""`` for the whole file.
     skipped : tuple of str
         What was left out, and why.
     extra : dict
         What `write` needs to restore the file beyond its tensors; small, and valid JSON.
+    scalars : dict
+        What the file says of its training, such as epoch, step and losses, by dotted path; small,
+        and valid JSON.
+    tree : JSON or None
+        With ``keep="all"``, the nesting and the scalars of the whole file; see `nesting`.
     """
 
     state: dict[str, Array]
@@ -103,6 +109,8 @@ class Checkpoint:
     key: str = ""
     skipped: tuple[str, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
+    scalars: dict[str, Any] = field(default_factory=dict)
+    tree: Any = None
 
 
 def plain(text: object) -> str:
@@ -126,30 +134,35 @@ def capped(notes: list[str]) -> tuple[str, ...]:
     return (*notes[: MAX_NOTES - 1], f"{len(notes) - MAX_NOTES + 1} more entries")
 
 
-def narrow(checkpoint: Checkpoint, key: str | None) -> Checkpoint:
-    """Take the part of a flat checkpoint under a dotted (or slashed) prefix.
+def narrow(checkpoint: Checkpoint, keys: Sequence[str]) -> Checkpoint:
+    """Take the parts of a flat checkpoint under dotted (or slashed) prefixes.
+
+    One prefix is dropped from the names; several stay, so that the parts are told apart.
 
     Raises
     ------
     Refusal
-        If no tensor lies there.
+        If no tensor lies under one of them.
     """
-    if not key:
+    if not keys:
         return checkpoint
-    names = {
-        name: name[len(key) + 1 :]
-        for name in checkpoint.state
-        if name.startswith((f"{key}.", f"{key}/")) and len(name) > len(key) + 1
-    }
-    if key in checkpoint.state:
-        names[key] = key
-    if not names:
-        raise Refusal(f"no tensor lies under key {plain(key)!r}; {_some(checkpoint.state)}")
+    names: dict[str, str] = {}
+    for key in keys:
+        found = {
+            name: name if len(keys) > 1 else name[len(key) + 1 :]
+            for name in checkpoint.state
+            if name.startswith((f"{key}.", f"{key}/")) and len(name) > len(key) + 1
+        }
+        if key in checkpoint.state:
+            found[key] = key
+        if not found:
+            raise Refusal(f"no tensor lies under key {plain(key)!r}; {_some(checkpoint.state)}")
+        names |= found
     return replace(
         checkpoint,
         state={new: checkpoint.state[old] for old, new in names.items()},
         buffers=frozenset(names[name] for name in checkpoint.buffers if name in names),
-        key=key,
+        key=", ".join(keys),
     )
 
 

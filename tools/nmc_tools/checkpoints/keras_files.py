@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nmc_format.dtypes import DTYPES, byte_size, from_words, word_dtype
+from nmc_format.isolated import isolated_command, isolated_environment, isolated_folder
 from nmc_tools.checkpoints.archive import (
     BASE_DECODED_BYTES,
     MAX_EXPANSION,
@@ -32,6 +32,16 @@ if TYPE_CHECKING:
     from nmc_tools.checkpoints.archive import Archive
 
 _SECONDS = 120
+_NEEDS = (
+    "nmc_spec",
+    "nmc_format",
+    "nmc_tools",
+    "numpy",
+    "h5py",
+    "ml_dtypes",
+    "natsort",
+    "safetensors",
+)
 _MAX_LISTING_BYTES = 64 * 2**20
 _WEIGHTS_MEMBER = "model.weights.h5"
 
@@ -55,15 +65,17 @@ def read_hdf5(path: Path) -> Checkpoint:
     """
     size = path.stat().st_size
     budget = BASE_DECODED_BYTES + MAX_EXPANSION * size
-    command = [sys.executable, "-m", "nmc_tools.checkpoints.keras_sandbox", str(path), str(budget)]
+    command = isolated_command("nmc_tools.checkpoints.keras_sandbox", _NEEDS, path)
     with tempfile.TemporaryFile() as output:
         try:
             done = subprocess.run(  # noqa: S603 - our own interpreter and module
-                command,
+                [*command, str(budget)],
                 stdout=output,
                 stderr=subprocess.DEVNULL,
                 stdin=subprocess.DEVNULL,
                 timeout=_SECONDS,
+                env=isolated_environment(),
+                cwd=isolated_folder(),
                 check=False,
             )
         except subprocess.TimeoutExpired:

@@ -1,7 +1,7 @@
 """Reads Keras weights with the HDF5 library, in a process of its own with limits.
 
-Run as ``python -m nmc_tools.checkpoints.keras_sandbox FILE BYTES``: prints one JSON line that lists
-the tensors, then their bytes; at most BYTES of them. Layouts: keras/src/legacy/saving
+Run by `nmc_format.isolated` with two arguments, the file and a number of bytes: prints one JSON
+line that lists the tensors, then their bytes, at most so many. Layouts: keras/src/legacy/saving
 (`save_weights_to_hdf5_group`) and keras/src/saving/saving_lib.py (`H5IOStore`).
 """
 
@@ -16,6 +16,7 @@ import numpy as np
 from natsort import natsorted
 
 from nmc_format.dtypes import dtype_of, to_words
+from nmc_format.isolated import limit_resources
 from nmc_tools.checkpoints.checkpoint import Refusal, plain
 
 if TYPE_CHECKING:
@@ -31,17 +32,6 @@ _NOT_WEIGHTS = {
     "metrics": "metric state",
 }
 _NUMBER_KINDS = "biufc"
-
-
-def _limit_resources(budget: int) -> None:
-    try:
-        import resource
-    except ImportError:  # no such limits on this system; the parent's time limit still holds
-        return
-    memory = _BASE_MEMORY + 2 * budget
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _names(group: Any, attribute: str) -> list[str] | None:
@@ -161,7 +151,7 @@ def _read(file: Any, budget: int) -> tuple[dict[str, np.ndarray[Any, Any]], list
 
 
 def _main(path: str, budget: int) -> int:
-    _limit_resources(budget)
+    limit_resources(_BASE_MEMORY + 2 * budget, _SECONDS)
     import h5py
 
     # The library prints to descriptor 1 in places; the listing must not be mixed with that.

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
+from nmc_tools.checkpoints.budget import Budget
 from nmc_tools.checkpoints.checkpoint import Refusal, plain
 
 if TYPE_CHECKING:
@@ -21,6 +22,23 @@ if TYPE_CHECKING:
 
 MAX_OPERATIONS = 8_000_000
 """Opcodes of one pickle; a tensor takes about 30, so this is 250,000 tensors and 10 seconds."""
+
+MAX_NAME = 1024
+"""Characters of the name of a class or function."""
+
+MAX_KEY = 2**16
+"""Characters of a key of a dict, or of a part of one that is a tuple."""
+
+MAX_KEY_PARTS = 64
+_KEY_PARTS = (str, bytes, int, float, type(None))
+
+_OPERATION = 32
+_ENTRY = 100
+_POINTER = 8
+_COSTS = {"EMPTY_DICT": 64, "EMPTY_LIST": 64, "EMPTY_SET": 216, "FROZENSET": 216, "MARK": 64}
+"""Bytes that an operation, an entry of a dict or set, and one of a list or tuple take in memory
+(CPython 3.11, sys.getsizeof); `Budget` bounds their sum."""
+_OBJECT = 400
 
 _RUNS_CODE = re.compile(
     r"(os|posix|nt|subprocess|sys|pty|socket|shutil|runpy|importlib|ctypes|_?pickle|marshal|codeop"
@@ -49,6 +67,41 @@ class Global:
     """A name that a pickle refers to; nothing is ever imported for it."""
 
     name: str
+
+
+class Ordered(dict[Any, Any]):
+    """The entries of an OrderedDict.
+
+    Attributes
+    ----------
+    state : object
+        Its attributes; of a state dict of torch, ``{"_metadata": …}``.
+    """
+
+    state: Any = None
+
+
+class Elements(list[Any]):
+    """The elements of a set, which are not hashed to find the same one twice."""
+
+
+@dataclass(frozen=True)
+class TupleKey:
+    """A tuple as a key of a dict.
+
+    Hashes of tuples of numbers can be made to collide, which makes a dict of them quadratic; that
+    of a text depends on a secret of the process.
+
+    Attributes
+    ----------
+    text : str
+        What the tuple looks like, by which it is compared.
+    value : tuple
+        The tuple.
+    """
+
+    text: str
+    value: tuple[Any, ...] = field(compare=False)
 
 
 @dataclass(eq=False)
@@ -80,6 +133,7 @@ class Object:
 class _Machine:
     builders: Mapping[str, Callable[..., Any]]
     persistent: Callable[[Any], Any]
+    budget: Budget
     stack: list[Any] = field(default_factory=list)
     marked: list[list[Any]] = field(default_factory=list)
     memo: dict[int, Any] = field(default_factory=dict)
@@ -94,14 +148,25 @@ class _Machine:
     def call(self, callee: Any, args: Any) -> Any:
         if not isinstance(args, tuple):
             raise Refusal("the pickle calls something with arguments that are no tuple")
+        self.budget.spend(_OBJECT + sum(map(_copied, args)))
         if not isinstance(callee, Global):
             return Object("computed function", args)
         build = self.builders.get(callee.name)
         return build(*args) if build else Object(callee.name, args)
 
 
+def _copied(argument: Any) -> int:
+    """Return the bytes that a builder takes if it copies an argument."""
+    if isinstance(argument, str | bytes | bytearray):
+        return len(argument)
+    return _ENTRY * len(argument) if isinstance(argument, dict | list | tuple | set) else 0
+
+
 def load(
-    stream: Stream, builders: Mapping[str, Callable[..., Any]], persistent: Callable[[Any], Any]
+    stream: Stream,
+    builders: Mapping[str, Callable[..., Any]],
+    persistent: Callable[[Any], Any],
+    budget: Budget,
 ) -> Any:
     """Return the value of one pickle, built from plain containers, numbers, text and Objects.
 
@@ -113,19 +178,23 @@ def load(
         What the few known names build.
     persistent : callable
         What a persistent identifier stands for.
+    budget : Budget
+        Of the file; all that is allocated, copied, compared or hashed is taken off.
 
     Raises
     ------
     Refusal
-        If the pickle is malformed, too long, or names something that runs commands.
+        If the pickle is malformed, too long, exhausts the budget, or names something that runs
+        commands.
     """
-    machine = _Machine(builders, persistent)
+    machine = _Machine(builders, persistent, budget)
     count = 0
     try:
         for opcode, arg, _ in islice(pickletools.genops(cast("IO[bytes]", stream)), MAX_OPERATIONS):
             if opcode.name == "STOP":
                 return machine.stack.pop()
             count += 1
+            budget.spend(_OPERATION + _COSTS.get(opcode.name, 0))
             _OPERATIONS[opcode.name](machine, arg)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
         raise Refusal(
@@ -144,6 +213,8 @@ def global_of(name: str) -> Global:
         If the name is one that runs commands or code. This protects nobody, as nothing is ever
         called here; it tells the user what the file is.
     """
+    if len(name) > MAX_NAME:
+        raise Refusal(f"its pickle names a class by {len(name)} characters, expected {MAX_NAME}")
     if _RUNS_CODE.fullmatch(name):
         raise Refusal(
             f"its pickle would run {plain(name)} when loaded by Python; nothing was run",
@@ -152,15 +223,41 @@ def global_of(name: str) -> Global:
     return Global(name)
 
 
-def as_key(value: Any) -> Any:
+def as_key(value: Any, budget: Budget) -> Any:
     """Return a dict key or set element, or an inert object for one that is not safe to hash.
 
     A tuple nested a million deep would overflow the stack of the interpreter when hashed, and one
     that holds a tuple many times over, many times over, would take forever.
+
+    Raises
+    ------
+    Refusal
+        If it is too long to be compared and hashed again and again.
     """
-    if isinstance(value, tuple) and any(isinstance(e, tuple) for e in value):
-        return Object("nested tuple", ())
+    budget.spend(_ENTRY)
+    if isinstance(value, tuple):
+        if len(value) > MAX_KEY_PARTS or not all(isinstance(e, _KEY_PARTS) for e in value):
+            return Object("tuple of other things than a few numbers and texts", ())
+        budget.spend(sum(map(_key_size, value)))
+        return TupleKey(repr(value), value)
+    budget.spend(_key_size(value))
     return value
+
+
+def _key_size(value: Any) -> int:
+    """Return the bytes of a part of a key."""
+    size = 8
+    if isinstance(value, str | bytes):
+        size = len(value)
+    elif isinstance(value, int):
+        size = value.bit_length() // 8
+        if size > 8:
+            raise Refusal(f"its pickle has a number of {size} bytes as a key, expected at most 8")
+    elif isinstance(value, list | dict | set | bytearray):
+        raise Refusal(f"its pickle has a {type(value).__name__} as a key, which Python refuses too")
+    if size > MAX_KEY:
+        raise Refusal(f"its pickle has a key of {size} bytes, expected at most {MAX_KEY}")
+    return size
 
 
 def _set_items(machine: _Machine, pairs: list[Any]) -> None:
@@ -169,7 +266,7 @@ def _set_items(machine: _Machine, pairs: list[Any]) -> None:
     if not isinstance(items, dict) or len(pairs) % 2:
         raise Refusal("its pickle sets items of something that is no dict")
     for key, value in zip(pairs[::2], pairs[1::2], strict=True):
-        items[as_key(key)] = value
+        items[as_key(key, machine.budget)] = value
 
 
 def _append(machine: _Machine, values: list[Any]) -> None:
@@ -177,6 +274,7 @@ def _append(machine: _Machine, values: list[Any]) -> None:
     elements = target.elements if isinstance(target, Object) else target
     if not isinstance(elements, list):
         raise Refusal("its pickle appends to something that is no list")
+    machine.budget.spend(_POINTER * len(values))
     elements.extend(values)
 
 
@@ -187,9 +285,10 @@ def _set_item(machine: _Machine, _: Any) -> None:
 
 def _build(machine: _Machine, _: Any) -> None:
     state = machine.stack.pop()
-    # Other targets carry nothing of interest: an OrderedDict has the module versions here.
-    if isinstance(machine.stack[-1], Object):
-        machine.stack[-1].state = state
+    # Other targets carry nothing of interest.
+    target = machine.stack[-1]
+    if isinstance(target, Object | Ordered):
+        target.state = state
 
 
 def _reduce(machine: _Machine, _: Any) -> None:
@@ -204,6 +303,7 @@ def _new_with_keywords(machine: _Machine, _: Any) -> None:
 
 def _instance(machine: _Machine, arg: Any) -> None:
     args = machine.pop_mark()
+    machine.budget.spend(_POINTER * len(args))
     callee = args.pop(0) if arg is None else global_of(arg.replace(" ", "."))
     machine.stack.append(machine.call(callee, tuple(args)))
 
@@ -212,12 +312,15 @@ def _stack_global(machine: _Machine, _: Any) -> None:
     attribute, module = machine.stack.pop(), machine.stack.pop()
     if not isinstance(attribute, str) or not isinstance(module, str):
         raise Refusal("its pickle names a global by something that is no text")
+    if max(len(module), len(attribute)) > MAX_NAME:
+        raise Refusal(f"its pickle names a class by more than {MAX_NAME} characters")
     machine.stack.append(global_of(f"{module}.{attribute}"))
 
 
 def _tuple_of(machine: _Machine, count: int) -> None:
     if len(machine.stack) < count:
         raise IndexError("the stack is too short")
+    machine.budget.spend(_POINTER * count)
     machine.stack[-count:] = [tuple(machine.stack[-count:])]
 
 
@@ -227,9 +330,21 @@ def _dict_of_mark(machine: _Machine, _: Any) -> None:
     _set_items(machine, pairs)
 
 
+def _tuple_of_mark(machine: _Machine, _: Any) -> None:
+    items = machine.pop_mark()
+    machine.budget.spend(_POINTER * len(items))
+    machine.push(tuple(items))
+
+
+def _set_of_mark(machine: _Machine, _: Any) -> None:
+    machine.push({as_key(value, machine.budget) for value in machine.pop_mark()})
+
+
 def _add_items(machine: _Machine, _: Any) -> None:
     values = machine.pop_mark()
-    machine.stack[-1].update(as_key(v) for v in values)
+    if not isinstance(machine.stack[-1], set):
+        raise Refusal("its pickle adds elements to something that is no set")
+    machine.stack[-1].update(as_key(value, machine.budget) for value in values)
 
 
 def _mark(machine: _Machine, _: Any) -> None:
@@ -272,11 +387,11 @@ _OPERATIONS: Mapping[str, Callable[[_Machine, Any], Any]] = {
     "POP_MARK": lambda m, _a: m.pop_mark(),
     "DUP": lambda m, _a: m.push(m.stack[-1]),
     "LIST": lambda m, _a: m.push(m.pop_mark()),
-    "TUPLE": lambda m, _a: m.push(tuple(m.pop_mark())),
+    "TUPLE": _tuple_of_mark,
     "TUPLE1": lambda m, _a: _tuple_of(m, 1),
     "TUPLE2": lambda m, _a: _tuple_of(m, 2),
     "TUPLE3": lambda m, _a: _tuple_of(m, 3),
-    "FROZENSET": lambda m, _a: m.push({as_key(v) for v in m.pop_mark()}),
+    "FROZENSET": _set_of_mark,
     "DICT": _dict_of_mark,
     "ADDITEMS": _add_items,
     "APPEND": lambda m, _a: _append(m, [m.stack.pop()]),

@@ -113,6 +113,12 @@ def parse_header(text: str) -> PlyHeader:
                 )
     if not encoding or not elements or elements[0][0] != "vertex" or not fields:
         raise Refusal("its header needs a format, and vertices with properties as first element")
+    if len({name for name, _ in elements}) != len(elements):
+        raise Refusal(
+            "its header has an element twice, such as two lists of vertices, of which one model "
+            "cannot be made",
+            "write the parts as files of their own, or merge them into one element",
+        )
     if len({name for name, _ in fields}) != len(fields):
         raise Refusal("its header names a property twice")
     row = np.dtype([(name, _ORDERS[encoding] + kind) for name, kind in fields])

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from nmc_tools.checkpoints.checkpoint import Checkpoint, CheckpointError, Refusal, narrow, plain
 from nmc_tools.checkpoints.foreign import HEAD_BYTES, TAIL_BYTES, foreign_kind, refuse_foreign
+from nmc_tools.checkpoints.tensorflow_table import MAGIC as TABLE_MAGIC
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nmc_tools.checkpoints.torch_files import Keep
 
 READABLE_SUFFIXES = (
     ".safetensors",
@@ -16,11 +22,19 @@ READABLE_SUFFIXES = (
     ".tar",
     ".bin",
     ".jit",
+    ".th",
     ".npz",
     ".h5",
     ".hdf5",
     ".keras",
     ".ply",
+    ".msgpack",
+    ".ingp",
+    ".index",
+    ".onnx",
+    ".splat",
+    ".spz",
+    ".zip",
 )
 """File endings under which checkpoints are looked for; what is in a file is told by its content."""
 
@@ -32,23 +46,38 @@ _BY_SUFFIX = {
     ".h5": "keras",
     ".hdf5": "keras",
     ".ply": "ply",
+    ".msgpack": "snapshot",
+    ".ingp": "snapshot",
+    ".onnx": "onnx",
+    ".splat": "splat",
+    ".spz": "spz",
+    ".index": "tensorflow",
 }
+_GZIP = b"\x1f\x8b"
 
 
-def read(path: str | Path, *, key: str | None = None) -> Checkpoint:
+def read(
+    path: str | Path, *, key: str | Sequence[str] | None = None, keep: Keep = "weights"
+) -> Checkpoint:
     """Read the weights of a checkpoint; nothing in the file is ever executed.
 
     Formats: safetensors; PyTorch (zip, TorchScript, and the form before 1.6), without PyTorch;
-    .npz; Keras (.h5, .hdf5, .keras); 3DGS .ply. Of a training checkpoint all weights are taken,
-    and what else it holds is listed in ``skipped``; `trees` documents the rule.
+    .npz; Keras (.h5, .hdf5, .keras); 3DGS .ply; instant-ngp snapshots (.msgpack, .ingp);
+    TensorFlow checkpoints (.index, or the one file of version 1) and SavedModels; ONNX
+    initializers; .splat and .spz; agents of Stable-Baselines3 (.zip). Of a training checkpoint all
+    weights are taken, and what else it holds is listed in ``skipped``; `trees` has the rule.
 
     Parameters
     ----------
     path : str or Path
         The file.
-    key : str, optional
+    key : str or sequence of str, optional
         Dotted path of the part to take, ``"model_fine_state_dict"`` or ``"ema.encoder"``; it is
-        dropped from the names.
+        dropped from the names. Of several, all are taken, and they stay in the names.
+    keep : {"weights", "all"}
+        Whether all else of a training checkpoint is taken too: optimizer state, nesting and
+        scalars, so that the script that wrote it can go on from it (`nesting`). Formats that hold
+        nothing but tensors are the same either way.
 
     Returns
     -------
@@ -62,7 +91,8 @@ def read(path: str | Path, *, key: str | None = None) -> Checkpoint:
     """
     path = Path(path)
     try:
-        checkpoint = _read(path, key)
+        keys = [key] if isinstance(key, str) else list(key or ())
+        checkpoint = _read(path, [k for k in keys if k], keep)
         _check_names(checkpoint)
     except Refusal as refusal:
         raise CheckpointError(path, refusal.reason, refusal.hint) from None
@@ -85,7 +115,11 @@ def _check_names(checkpoint: Checkpoint) -> None:
         raise Refusal("holds no tensors" + (f", only {notes}" if notes else ""))
 
 
-def _read(path: Path, key: str | None) -> Checkpoint:
+def _read(path: Path, keys: Sequence[str], keep: Keep) -> Checkpoint:
+    if path.name == "saved_model.pb" or (path / "saved_model.pb").is_file():
+        from nmc_tools.checkpoints.tensorflow_files import read_saved_model
+
+        return narrow(read_saved_model(path, whole=keep == "all"), keys)
     if path.is_dir():
         raise Refusal("is a directory, expected one file", "use expand() to list its checkpoints")
     with path.open("rb") as file:
@@ -96,7 +130,7 @@ def _read(path: Path, key: str | None) -> Checkpoint:
         if not head:
             raise Refusal("is empty", "copy the file again")
         kind = _kind(path, head, tail, size)
-        return _read_kind(kind, path, file, key)
+        return _read_kind(kind, path, file, keys, keep)
 
 
 def _kind(path: Path, head: bytes, tail: bytes, size: int) -> str:
@@ -107,16 +141,22 @@ def _kind(path: Path, head: bytes, tail: bytes, size: int) -> str:
         return "keras"
     if head.startswith((b"ply\n", b"ply\r\n")):
         return "ply"
+    if head.startswith(b"NGSP"):
+        return "spz"
     # Before pickles, since a header of 0x280 bytes begins as one of protocol 2 does.
     named = path.suffix.lower() == ".safetensors"
     if head[8:9] == b"{" and (named or int.from_bytes(head[:8], "little") <= size):
         return "safetensors"
     if head.startswith(b"\x80") and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return "torch-legacy"
-    foreign = foreign_kind(path, head, tail)
+    kind = _BY_SUFFIX.get(path.suffix.lower())
+    if tail == TABLE_MAGIC:
+        return "tensorflow" if kind == "tensorflow" else "tensorflow-1"
+    if head.startswith(_GZIP) and kind in ("snapshot", "spz"):
+        return kind
+    foreign = foreign_kind(path, head)
     if foreign is not None:
         raise refuse_foreign(foreign)
-    kind = _BY_SUFFIX.get(path.suffix.lower())
     if kind is None:
         raise Refusal(
             f"is no checkpoint that can be read; it begins with {plain(head[:8])}",
@@ -125,39 +165,68 @@ def _kind(path: Path, head: bytes, tail: bytes, size: int) -> str:
     return kind
 
 
-def _read_kind(kind: str, path: Path, file: BinaryIO, key: str | None) -> Checkpoint:
+def _read_kind(
+    kind: str, path: Path, file: BinaryIO, keys: Sequence[str], keep: Keep
+) -> Checkpoint:
     if kind == "zip":
-        return _read_zip(file, key)
+        return _read_zip(file, keys, keep)
     if kind == "torch-legacy":
         from nmc_tools.checkpoints.torch_files import read_legacy
 
-        return read_legacy(file, key)
+        return read_legacy(file, keys, keep)
     if kind == "safetensors":
         from nmc_tools.checkpoints.safetensors_files import read_safetensors
 
-        return narrow(read_safetensors(path, file), key)
+        return narrow(read_safetensors(path, file), keys)
     if kind == "keras":
         from nmc_tools.checkpoints.keras_files import read_hdf5
 
-        return narrow(read_hdf5(path), key)
+        return narrow(read_hdf5(path), keys)
+    if kind in ("tensorflow", "tensorflow-1"):
+        from nmc_tools.checkpoints import tensorflow_files
+
+        whole = keep == "all"
+        if kind == "tensorflow":
+            return narrow(tensorflow_files.read_index(path, file, whole=whole), keys)
+        return narrow(tensorflow_files.read_version_1(file, whole=whole), keys)
+    return narrow(_read_other(kind, file, keep), keys)
+
+
+def _read_other(kind: str, file: BinaryIO, keep: Keep) -> Checkpoint:
+    if kind == "snapshot":
+        from nmc_tools.checkpoints.msgpack_files import read_snapshot
+
+        return read_snapshot(file, whole=keep == "all")
+    if kind == "onnx":
+        from nmc_tools.checkpoints.onnx_files import read_onnx
+
+        return read_onnx(file)
+    if kind in ("splat", "spz"):
+        from nmc_tools.checkpoints.splat_files import read_splat, read_spz
+
+        return read_splat(file) if kind == "splat" else read_spz(file)
     from nmc_tools.checkpoints.ply_files import read_ply
 
-    return narrow(read_ply(file), key)
+    return read_ply(file)
 
 
-def _read_zip(file: BinaryIO, key: str | None) -> Checkpoint:
+def _read_zip(file: BinaryIO, keys: Sequence[str], keep: Keep) -> Checkpoint:
     from nmc_tools.checkpoints import keras_files, npz_files, torch_files
     from nmc_tools.checkpoints.archive import open_archive
 
     archive = open_archive(file)
     members = archive.members
     if any(name == "data.pkl" or name.endswith("/data.pkl") for name in members):
-        return torch_files.read_zip(archive, key)
+        return torch_files.read_zip(archive, keys, keep)
+    if "policy.pth" in members:
+        from nmc_tools.checkpoints.baselines_files import read_baselines
+
+        return read_baselines(archive, keys, keep)
     if "model.weights.h5" in members:
-        return narrow(keras_files.read_keras_zip(archive), key)
+        return narrow(keras_files.read_keras_zip(archive), keys)
     if any(name.endswith(".npy") for name in members):
-        return narrow(npz_files.read_npz(archive), key)
+        return narrow(npz_files.read_npz(archive), keys)
     raise Refusal(
-        "is a zip that holds neither a PyTorch data.pkl, nor model.weights.h5, nor .npy arrays",
+        "is a zip that holds no PyTorch data.pkl, model.weights.h5, policy.pth or .npy arrays",
         "unpack it if the checkpoint lies inside",
     )

@@ -8,26 +8,33 @@ from __future__ import annotations
 
 import io
 import re
-from typing import TYPE_CHECKING, Any, BinaryIO
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
 
 from nmc_tools.checkpoints import pickles
 from nmc_tools.checkpoints.archive import Archive, Bytes, read_exactly
+from nmc_tools.checkpoints.budget import Budget
 from nmc_tools.checkpoints.checkpoint import Checkpoint, Refusal, capped, plain
+from nmc_tools.checkpoints.containers import attributes
+from nmc_tools.checkpoints.keeping import Kept, Numbers, keep_all
+from nmc_tools.checkpoints.numpy_objects import NumpyArray, array_of, byte_size_of
 from nmc_tools.checkpoints.pickles import Object
+from nmc_tools.checkpoints.scalars import scalars_of
 from nmc_tools.checkpoints.torch_tensors import (
-    BUILDERS,
     Storage,
     Tensor,
+    builders,
     byte_size,
     itemsize,
     storage_itemsize,
     storage_of,
     to_array,
 )
-from nmc_tools.checkpoints.trees import Found, attributes, find_weights
+from nmc_tools.checkpoints.trees import Found, find_weights
+from nmc_tools.checkpoints.unnamed import named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from nmc_format.dtypes import Array
 
@@ -37,25 +44,42 @@ LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 _MAX_PICKLE_BYTES = 256 * 2**20
 _BASE_TENSOR_BYTES = 64 * 2**20
+_MAX_FIGURE_BYTES = 2**16
 _MAX_SHARING = 16
 """Tensors together may have 64 MiB + 16 times the bytes of the file: tied weights name the same
 storage again, but a stride of 0 turns four bytes into as many as one likes."""
 
-_CLASS = re.compile(
-    r"^class (\w+)\(Module\):\n  __parameters__ = \[([^\]]*)\]\n  __buffers__ = \[([^\]]*)\]",
-    re.MULTILINE,
-)
+_CLASS = re.compile(r"^class (\w{1,255})\(Module\):$")
+_LISTED = re.compile(r"  __(parameters|buffers)__ = \[([^\]]*)\]")
+_QUOTED = re.compile(r'"([^"]*)"')
+_MAX_CODE_BYTES = 64 * 2**20
+_MAX_MODULE_NAME = 1024
 
 
-def read_zip(archive: Archive, key: str | None) -> Checkpoint:
+Keep: TypeAlias = Literal["weights", "all"]
+"""What is taken of a training checkpoint."""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where the elements of the tensors of a file are."""
+
+    read: Callable[[Storage], Bytes]
+    file_size: int
+    big_endian: bool = False
+
+
+def read_zip(archive: Archive, keys: Sequence[str], keep: Keep) -> Checkpoint:
     """Read a file of ``torch.save``, or a TorchScript archive.
 
     Parameters
     ----------
     archive : Archive
         The open zip.
-    key : str, optional
-        Path to take; see `trees`.
+    keys : sequence of str
+        Paths to take; see `trees`.
+    keep : {"weights", "all"}
+        What is taken; see `nesting`.
 
     Raises
     ------
@@ -64,20 +88,21 @@ def read_zip(archive: Archive, key: str | None) -> Checkpoint:
     """
     root = _root_folder(archive)
     big_endian = _is_big_endian(archive, root)
-    content = _load_pickle(archive, f"{root}data.pkl")
+    budget = Budget(archive.file_size)
+    content = _load_pickle(archive, f"{root}data.pkl", budget)
     notes: list[str] = []
     scripted = f"{root}constants.pkl" in archive.members
     if scripted:
         left_out = _declare(content, _declarations(archive, root))
         notes = [f"{left_out} tensors that are neither parameters nor buffers"] if left_out else []
-    found = find_weights(content, key)
 
     def read(storage: Storage) -> Bytes:
         expected = storage.count * itemsize(storage.dtype)
         return archive.read(f"{root}data/{storage.key}", expected)
 
-    state = _arrays(found, read, archive.file_size, big_endian=big_endian)
-    return _checkpoint(found, state, "torchscript" if scripted else "torch", notes)
+    source = _Source(read, archive.file_size, big_endian)
+    format_ = "torchscript" if scripted else "torch"
+    return _checkpoint(_select(content, keys, keep, budget), source, format_, notes)
 
 
 def _root_folder(archive: Archive) -> str:
@@ -97,28 +122,45 @@ def _is_big_endian(archive: Archive, root: str) -> bool:
     return order == b"big"
 
 
-def _load_pickle(archive: Archive, name: str) -> Any:
+def _load_pickle(archive: Archive, name: str, budget: Budget) -> Any:
     info = archive.members[name]
     if info.file_size > _MAX_PICKLE_BYTES:
         raise Refusal(f"{plain(name)} has {info.file_size} bytes, expected at most 256 MiB")
     stream = io.BytesIO(archive.read(name).data)
-    return pickles.load(stream, BUILDERS, storage_of)
+    return pickles.load(stream, builders(budget), storage_of, budget)
 
 
 def _declarations(archive: Archive, root: str) -> dict[str, tuple[set[str], set[str]]]:
     """Return parameters and buffers by TorchScript class, from its source text (never run)."""
     found: dict[str, tuple[set[str], set[str]]] = {}
-    for name in archive.members:
+    total = 0
+    for name, info in archive.members.items():
         if name.startswith(f"{root}code/") and name.endswith(".py"):
+            total += info.file_size
+            if total > _MAX_CODE_BYTES or len(name) > _MAX_MODULE_NAME:
+                raise Refusal(
+                    f"its TorchScript code has over {_MAX_CODE_BYTES} bytes, or a module a name of "
+                    f"over {_MAX_MODULE_NAME} characters"
+                )
             module = name[len(root) + len("code/") : -len(".py")].replace("/", ".")
             text = bytes(archive.read(name)).decode("utf-8", "replace")
-            for class_, parameters, buffers in _CLASS.findall(text):
-                found[f"{module}.{class_}"] = (_quoted(parameters), _quoted(buffers))
+            found |= {f"{module}.{class_}": lists for class_, lists in _classes(text)}
     return found
 
 
-def _quoted(text: str) -> set[str]:
-    return set(re.findall(r'"([^"]*)"', text))
+def _classes(text: str) -> Iterator[tuple[str, tuple[set[str], set[str]]]]:
+    """Yield each class with its parameters and buffers, which stand on the lines below its name.
+
+    Line by line, and by patterns that look at each character once: a pattern over the whole text
+    can be made to search it again from every place.
+    """
+    lists: dict[str, set[str]] = {}
+    for line in text.splitlines():
+        if begins := _CLASS.match(line):
+            lists = {"parameters": set(), "buffers": set()}
+            yield begins[1], (lists["parameters"], lists["buffers"])
+        elif lists and (listed := _LISTED.match(line)):
+            lists[listed[1]].update(_QUOTED.findall(listed[2]))
 
 
 def _declare(root: Any, declarations: dict[str, tuple[set[str], set[str]]]) -> int:
@@ -142,8 +184,10 @@ def _declare(root: Any, declarations: dict[str, tuple[set[str], set[str]]]) -> i
             "_modules": {k: v for k, v in values.items() if isinstance(v, Object)},
         }
         todo += node.state["_modules"].values()
-        others = values.keys() - parameters - buffers
-        left_out += sum(isinstance(values[k], Tensor) for k in others)
+        left_out += sum(
+            isinstance(v, Tensor) and k not in parameters and k not in buffers
+            for k, v in values.items()
+        )
     return left_out
 
 
@@ -162,15 +206,17 @@ class _Window:
         return self.file.readline()
 
 
-def read_legacy(file: BinaryIO, key: str | None) -> Checkpoint:
+def read_legacy(file: BinaryIO, keys: Sequence[str], keep: Keep) -> Checkpoint:
     """Read a file of ``torch.save`` before PyTorch 1.6: pickles, then the storages one by one.
 
     Parameters
     ----------
     file : binary file
         Seekable.
-    key : str, optional
-        Path to take; see `trees`.
+    keys : sequence of str
+        Paths to take; see `trees`.
+    keep : {"weights", "all"}
+        What is taken; see `nesting`.
 
     Raises
     ------
@@ -181,6 +227,8 @@ def read_legacy(file: BinaryIO, key: str | None) -> Checkpoint:
     file.seek(0)
     window = _Window(file, file_size)
     storages: dict[str, Storage] = {}
+    budget = Budget(file_size)
+    known = builders(budget)
 
     def persistent(identifier: Any) -> Any:
         value = storage_of(identifier)
@@ -188,24 +236,25 @@ def read_legacy(file: BinaryIO, key: str | None) -> Checkpoint:
             storages[value.key] = value
         return value
 
-    first = pickles.load(window, BUILDERS, persistent)
+    first = pickles.load(window, known, persistent, budget)
     if not isinstance(first, int) or first != LEGACY_MAGIC:
         raise Refusal(
             "is a plain Python pickle, which is a program and is not run",
             "load it where you trust it and save its tensors as .safetensors or .npz",
         )
-    protocol, _system, content, keys = (
-        pickles.load(window, BUILDERS, persistent) for _ in range(4)
+    protocol, _system, content, listed = (
+        pickles.load(window, known, persistent, budget) for _ in range(4)
     )
     if protocol != _LEGACY_PROTOCOL:
         raise Refusal(f"has PyTorch protocol {plain(protocol)}, expected {_LEGACY_PROTOCOL}")
-    if not isinstance(keys, list) or not all(isinstance(k, str) for k in keys):
+    if not isinstance(listed, list) or not all(isinstance(k, str) for k in listed):
         raise Refusal("its list of storages is malformed", "the file is damaged; copy it again")
-    found = find_weights(content, key)
-    order = [storages[k] for k in keys if k in storages]
-    if len(order) != len(keys):
+    selected = _select(content, keys, keep, budget)
+    order = [storages[k] for k in listed if k in storages]
+    if len(order) != len(listed):
         raise Refusal("it lists a storage that no tensor uses, so its size is unknown")
-    needed = {tensor.storage.key for tensor in found.tensors.values()}
+    tensors = [*selected.tensors.values(), *selected.figures]
+    needed = {tensor.storage.key for tensor in tensors if isinstance(tensor, Tensor)}
     runs = _read_runs(file, file_size, order, needed)
 
     def read(storage: Storage) -> Bytes:
@@ -216,7 +265,7 @@ def read_legacy(file: BinaryIO, key: str | None) -> Checkpoint:
         return runs[storage.key][storage.first * size : end]
 
     # Bytes are little-endian whatever the system was (torch/csrc/generic/serialization.cpp).
-    return _checkpoint(found, _arrays(found, read, file_size, big_endian=False), "torch-legacy", [])
+    return _checkpoint(selected, _Source(read, file_size), "torch-legacy", [])
 
 
 def _read_runs(
@@ -240,30 +289,69 @@ def _read_runs(
     return runs
 
 
+@dataclass(frozen=True)
+class _Selected:
+    """What is taken of a file, not yet read.
+
+    Attributes
+    ----------
+    content : object
+        The file.
+    found : Found
+        Its weights.
+    tensors : mapping of str to Tensor, NumpyArray or array
+        All that is taken.
+    kept : Kept or None
+        The whole file, where that is asked for.
+    figures : list of Tensor
+        Metrics: what the file says of its training, in tensors of one number.
+    """
+
+    content: Any
+    budget: Budget
+    found: Found
+    tensors: Mapping[str, Tensor | NumpyArray | Numbers]
+    kept: Kept | None
+    figures: list[Tensor]
+
+
+def _select(content: Any, keys: Sequence[str], keep: Keep, budget: Budget) -> _Selected:
+    found = find_weights(named(content), keys, budget)
+    kept = keep_all(content, found.tensors, budget) if keep == "all" else None
+    figures: list[Tensor] = []
+    scalars_of(content, budget, figures.append)
+    return _Selected(content, budget, found, kept.tensors if kept else found.tensors, kept, figures)
+
+
 def _arrays(
-    found: Found, read: Callable[[Storage], Bytes], file_size: int, *, big_endian: bool
+    tensors: Mapping[str, Tensor | NumpyArray | Numbers], source: _Source
 ) -> dict[str, Array]:
-    _check_budget(found.tensors, file_size)
+    _check_budget(tensors, source.file_size)
     runs: dict[tuple[str, int, str], Bytes] = {}
     state: dict[str, Array] = {}
-    for name, tensor in found.tensors.items():
-        storage = tensor.storage
-        place = (storage.key, storage.first, storage.dtype)
+    for name, tensor in tensors.items():
         try:
+            if not isinstance(tensor, Tensor):
+                state[name] = array_of(tensor) if isinstance(tensor, NumpyArray) else tensor
+                continue
+            place = (tensor.storage.key, tensor.storage.first, tensor.storage.dtype)
             if place not in runs:
-                runs[place] = read(storage)
-            state[name] = to_array(tensor, runs[place], big_endian=big_endian)
+                runs[place] = source.read(tensor.storage)
+            state[name] = to_array(tensor, runs[place], big_endian=source.big_endian)
         except Refusal as refusal:
             raise Refusal(f"{plain(name)!r}: {refusal.reason}", refusal.hint) from None
     return state
 
 
-def _check_budget(tensors: dict[str, Tensor], file_size: int) -> None:
+def _check_budget(tensors: Mapping[str, Tensor | NumpyArray | Numbers], file_size: int) -> None:
     budget = _BASE_TENSOR_BYTES + _MAX_SHARING * file_size
     total = 0
     for name, tensor in tensors.items():
         try:
-            total += byte_size(tensor)
+            if isinstance(tensor, Tensor):
+                total += byte_size(tensor)
+            else:
+                total += byte_size_of(tensor) if isinstance(tensor, NumpyArray) else tensor.nbytes
         except Refusal as refusal:
             raise Refusal(f"{plain(name)!r}: {refusal.reason}", refusal.hint) from None
     if total > budget:
@@ -273,13 +361,30 @@ def _check_budget(tensors: dict[str, Tensor], file_size: int) -> None:
         )
 
 
+def _figure(tensor: Tensor, source: _Source) -> float | None:
+    """Return the one number of a tensor, or None where it cannot be read: it is no weight."""
+    if tensor.storage.count * storage_itemsize(tensor.storage) > _MAX_FIGURE_BYTES:
+        return None
+    try:
+        data = source.read(tensor.storage)
+        value = to_array(tensor, data, big_endian=source.big_endian).item()
+    except Refusal:
+        return None
+    return None if isinstance(value, complex) else value
+
+
 def _checkpoint(
-    found: Found, state: dict[str, Array], source_format: str, notes: list[str]
+    selected: _Selected, source: _Source, source_format: str, notes: list[str]
 ) -> Checkpoint:
+    found, kept = selected.found, selected.kept
+    state = _arrays(selected.tensors, source)
+    scalars = scalars_of(selected.content, selected.budget, lambda t: _figure(t, source))
     return Checkpoint(
         state=state,
-        buffers=found.buffers,
+        buffers=found.buffers | (kept.buffers if kept else frozenset()),
         source_format=source_format,
         key=found.key,
-        skipped=capped(found.notes + notes),
+        skipped=capped((kept.lost if kept else found.notes) + notes),
+        scalars=scalars,
+        tree=kept.tree if kept else None,
     )

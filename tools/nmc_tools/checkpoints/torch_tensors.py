@@ -7,7 +7,8 @@ Layouts are those of torch/_utils.py and torch/_tensor.py (`_rebuild_tensor`, `_
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +16,19 @@ import numpy as np
 
 from nmc_format.dtypes import DTYPES, numpy_dtype
 from nmc_tools.checkpoints.checkpoint import Refusal, plain
-from nmc_tools.checkpoints.pickles import Global, Object, as_key
+from nmc_tools.checkpoints.numpy_objects import NumpyArray
+from nmc_tools.checkpoints.pickles import Elements, Global, Object, Ordered, as_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from nmc_tools.checkpoints.archive import Bytes
+    from nmc_tools.checkpoints.budget import Budget
 
 MAX_DIMENSIONS = 32
 """Dimensions of a tensor; what every version of numpy can hold."""
+
+_MAX_STORAGE_NAME = 256
 
 _STORAGE_DTYPES = {
     "BFloat16Storage": "bfloat16",
@@ -81,13 +86,18 @@ class Storage:
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A strided tensor over a storage; offset and strides count elements of ``dtype``."""
+    """A strided tensor over a storage; offset and strides count elements of ``dtype``.
+
+    ``parameter`` says whether it was an nn.Parameter, ``requires_grad`` whether it was trained.
+    """
 
     storage: Storage
     dtype: str
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
+    parameter: bool = False
+    requires_grad: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +193,7 @@ def storage_of(identifier: Any) -> Storage | Global | Object:
     if kind != "storage" or len(identifier) not in (5, 6):
         raise Refusal("its pickle refers to something outside that is no tensor storage")
     _, class_, key, _, count, *view = identifier
-    if not isinstance(class_, Global) or not isinstance(key, str):
+    if not isinstance(class_, Global) or not isinstance(key, str) or len(key) > _MAX_STORAGE_NAME:
         raise Refusal("its pickle names a storage without a known type or key")
     dtype = _STORAGE_DTYPES.get(class_.name.rpartition(".")[2], class_.name)
     if view and view[0] is not None:  # (key of the view, offset, elements): files before 1.6
@@ -218,7 +228,8 @@ def _rebuild(
     if len(rest) > 2 and isinstance(rest[2], dict) and any(rest[2].values()):
         return UnreadableTensor("a lazily conjugated or negated tensor")
     dtype = storage.dtype if isinstance(storage, Storage) else ""
-    return _tensor(storage, dtype, offset, shape, strides)
+    tensor = _tensor(storage, dtype, offset, shape, strides)
+    return replace(tensor, requires_grad=True) if rest[:1] == (True,) else tensor
 
 
 def _rebuild_with_dtype(
@@ -236,7 +247,9 @@ def _rebuild_with_dtype(
 
 
 def _rebuild_from_type(function: Any, _type: Any, args: Any, *_: Any) -> Any:
-    build = BUILDERS.get(function.name) if isinstance(function, Global) else None
+    # Tensors alone: what else could be named here may copy what its arguments hold.
+    name = function.name if isinstance(function, Global) else ""
+    build = BUILDERS.get(name) if name.startswith("torch._utils._rebuild_") else None
     if build is None or not isinstance(args, tuple):
         return UnreadableTensor("a tensor of a class of its own")
     return build(*args)
@@ -246,20 +259,34 @@ def _unreadable(why: str) -> Callable[..., UnreadableTensor]:
     return lambda *_: UnreadableTensor(why)
 
 
-def _pairs(pairs: Any = ()) -> dict[Any, Any]:
+def _parameter(data: Any, requires_grad: Any = True, *_: Any) -> Any:
+    if not isinstance(data, Tensor):
+        return data
+    return replace(data, parameter=True, requires_grad=requires_grad is True)
+
+
+def _pairs(budget: Budget, pairs: Any = ()) -> Ordered:
     # Only protocols 0 and 1 pass the items here; later ones set them one by one.
-    return {as_key(key): value for key, value in pairs}
+    return Ordered((as_key(key, budget), value) for key, value in pairs)
 
 
 def _reconstructor(class_: Any, *_: Any) -> Object:
     return Object(class_.name if isinstance(class_, Global) else "computed class", ())
 
 
+def builders(budget: Budget) -> Mapping[str, Callable[..., Any]]:
+    """Return what the names of a PyTorch pickle build; every other stays an inert `Object`."""
+    return {**BUILDERS, "collections.OrderedDict": partial(_pairs, budget)}
+
+
 BUILDERS: Mapping[str, Callable[..., Any]] = {
-    "collections.OrderedDict": _pairs,
     "collections.defaultdict": lambda *_: {},
-    "builtins.set": lambda values=(): list(values),
-    "__builtin__.set": lambda values=(): list(values),
+    "builtins.set": lambda values=(): Elements(values),
+    "builtins.frozenset": lambda values=(): Elements(values),
+    "__builtin__.set": lambda values=(): Elements(values),
+    "__builtin__.frozenset": lambda values=(): Elements(values),
+    "builtins.bytearray": lambda data=b"", *_: data if isinstance(data, bytes) else b"",
+    "__builtin__.bytearray": lambda data=b"", *_: data if isinstance(data, bytes) else b"",
     # Bytes in protocols 0 to 2, which have no opcode for them.
     "_codecs.encode": lambda text, _codec="latin1": text.encode("latin1"),
     "torch.Size": lambda values=(): values,
@@ -268,8 +295,8 @@ BUILDERS: Mapping[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor": _rebuild,
     "torch._utils._rebuild_tensor_v2": _rebuild,
     "torch._utils._rebuild_tensor_v3": _rebuild_with_dtype,
-    "torch._utils._rebuild_parameter": lambda data, *_: data,
-    "torch._utils._rebuild_parameter_with_state": lambda data, *_: data,
+    "torch._utils._rebuild_parameter": _parameter,
+    "torch._utils._rebuild_parameter_with_state": _parameter,
     "torch._tensor._rebuild_from_type_v2": _rebuild_from_type,
     "torch._utils._rebuild_sparse_tensor": _unreadable("a sparse tensor"),
     "torch._utils._rebuild_sparse_csr_tensor": _unreadable("a sparse tensor"),
@@ -279,6 +306,10 @@ BUILDERS: Mapping[str, Callable[..., Any]] = {
     "torch._utils._rebuild_wrapper_subclass": _unreadable("a tensor of a class of its own"),
     "torch._utils._rebuild_device_tensor_from_numpy": _unreadable("a tensor of another device"),
     "torch._utils._rebuild_device_tensor_from_cpu_tensor": lambda data, *_: data,
+    "numpy._core.multiarray._reconstruct": lambda *args: NumpyArray("numpy array", args),
+    "numpy.core.multiarray._reconstruct": lambda *args: NumpyArray("numpy array", args),
+    "numpy._core.numeric._frombuffer": lambda *args: NumpyArray("numpy buffer", args),
+    "numpy.core.numeric._frombuffer": lambda *args: NumpyArray("numpy buffer", args),
     "torch.jit._pickle.build_tensor_from_id": _unreadable("a quantised TorchScript tensor"),
 }
-"""What the names of a PyTorch pickle build; every other name stays an inert `Object`."""
+"""What the names build whose work does not grow with what they are given."""

@@ -17,20 +17,19 @@ The rule, from the top of the file down, at each level of nested containers:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nmc_tools.checkpoints.checkpoint import Refusal, buffers_by_convention, plain
+from nmc_tools.checkpoints.containers import Leaf, Walk, attributes, children, is_leaf, is_module
+from nmc_tools.checkpoints.numpy_objects import NumpyArray
 from nmc_tools.checkpoints.pickles import Object
 from nmc_tools.checkpoints.torch_tensors import Tensor, UnreadableTensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
-MAX_DEPTH = 64
-MAX_VISITS = 2_000_000
-"""Bounds of the walk: a container may hold itself, or hold another twice, 64 times over."""
+    from nmc_tools.checkpoints.budget import Budget
 
 WRAPPERS = re.compile(
     r"(model_|network_|network_fn_)?state_dict|model(_state|_ema)?|net|network(_fn)?|weights"
@@ -38,11 +37,12 @@ WRAPPERS = re.compile(
 )
 """Names that say no more than "here are the weights", and so are dropped."""
 
+_GENERATOR = (r"(^|_)rng(_|$)|random_state|^np_random|^numpy_random", "random generator state")
 _NOT_WEIGHTS = (
     (r"optim", "optimizer state"),
     (r"sched", "scheduler state"),
     (r"(^|_)(grad_|amp_|loss_)?scalers?$|^amp$", "gradient scaler state"),
-    (r"(^|_)rng(_|$)|random_state", "random generator state"),
+    _GENERATOR,
     (r"^(callbacks|loops)$", "training loop state"),
 )
 _AVERAGED = re.compile(r"(^|_)(ema|swa|averaged)(_|$)")
@@ -59,7 +59,7 @@ class Found:
 
     Attributes
     ----------
-    tensors : dict of str to Tensor
+    tensors : dict of str to Tensor or NumpyArray
         In file order.
     buffers : frozenset of str
         Names of the buffers.
@@ -69,126 +69,83 @@ class Found:
         What was left out, and why.
     """
 
-    tensors: dict[str, Tensor]
+    tensors: dict[str, Tensor | NumpyArray]
     buffers: frozenset[str]
     key: str
     notes: list[str]
 
 
 @dataclass
-class _Walk:
-    """Counts the steps of one walk, and collects what it meets."""
+class _Taken:
+    """What one walk collects."""
 
-    tensors: dict[str, Tensor | UnreadableTensor] = field(default_factory=dict)
+    walk: Walk
+    tensors: dict[str, Leaf] = field(default_factory=dict)
     buffers: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
-    visits: int = 0
-    holding: dict[int, bool] = field(default_factory=dict)
-
-    def step(self, depth: int) -> None:
-        self.visits += 1
-        if depth > MAX_DEPTH or self.visits > MAX_VISITS:
-            raise Refusal(
-                f"its containers nest over {MAX_DEPTH} deep, or hold over {MAX_VISITS} entries",
-                "the file is damaged, or made to exhaust its reader",
-            )
 
 
-def find_weights(root: Any, key: str | None = None) -> Found:
+def find_weights(root: Any, keys: Sequence[str], budget: Budget) -> Found:
     """Return the tensors of a checkpoint that are its weights.
 
     Parameters
     ----------
     root : object
         What a PyTorch file holds.
-    key : str, optional
-        Path to take instead of what the rule finds.
+    keys : sequence of str
+        Paths to take instead of what the rule finds. One is dropped from the names; several stay,
+        so that the parts are told apart.
+    budget : Budget
+        Of the file.
 
     Raises
     ------
     Refusal
         If there are none, two have one name, or one cannot be read.
     """
-    walk = _Walk()
-    if key:
-        path, node = key, _at(root, key)
-    else:
-        path, node = _search(root, walk)
-    _collect(node, walk, explicit=bool(key))
-    if not walk.tensors:
-        where = f"under key {plain(key)!r}" if key else "in it"
-        raise Refusal(f"no tensor was found {where}; {_contents(root)}")
-    tensors = {name: _readable(name, tensor) for name, tensor in walk.tensors.items()}
-    declared = isinstance(node, Object) and "_parameters" in attributes(node)
-    buffers = frozenset(walk.buffers)
+    taken = _Taken(Walk(budget))
+    asked = [(key, _at(root, key, taken.walk)) for key in keys]
+    nodes = asked or [_search(root, taken)]
+    declared = False
+    for path, node in nodes:
+        part = _Taken(taken.walk)
+        _collect(node, part, explicit=bool(keys))
+        if not part.tensors:
+            where = f"under key {plain(path)!r}" if keys else "in it"
+            raise Refusal(f"no tensor was found {where}; {_contents(root)}")
+        prefix = f"{path}." if len(keys) > 1 else ""
+        for name, leaf in part.tensors.items():
+            if prefix + name in taken.tensors:
+                raise Refusal(f"key {plain(path)!r} and one before it take the same tensors")
+            taken.tensors[prefix + name] = leaf
+        taken.buffers |= {prefix + name for name in part.buffers}
+        taken.notes += part.notes
+        declared = isinstance(node, Object) and "_parameters" in attributes(node)
+    tensors = {name: _readable(name, tensor) for name, tensor in taken.tensors.items()}
+    buffers = frozenset(taken.buffers)
     if not declared:
         buffers |= buffers_by_convention(tensors)
-    return Found(tensors, buffers, path, walk.notes)
+    return Found(tensors, buffers, ", ".join(path for path, _ in nodes), taken.notes)
 
 
-def attributes(node: Object) -> Mapping[Any, Any]:
-    """Return the attributes of an object that was not made; empty where it has none."""
-    state = node.state[0] if isinstance(node.state, tuple) and node.state else node.state
-    return state if isinstance(state, dict) else {}
-
-
-def _children(node: Any) -> Iterator[tuple[str, Any]] | None:
-    """Return the named parts of a container, or None for what is none."""
-    if isinstance(node, dict):
-        return ((_name(k), v) for k, v in node.items())
-    if isinstance(node, list | tuple):
-        return ((str(i), v) for i, v in enumerate(node))
-    if not isinstance(node, Object):
-        return None
-    state = attributes(node)
-    if "_parameters" in state and "_modules" in state:  # a pickled torch.nn.Module
-        groups = [state.get(g) for g in ("_parameters", "_buffers", "_modules")]
-        return ((_name(k), v) for g in groups if isinstance(g, dict) for k, v in g.items())
-    parts = [state, node.items, dict(enumerate(node.elements))]
-    return ((_name(k), v) for part in parts for k, v in part.items())
-
-
-def _name(key: Any) -> str:
-    if isinstance(key, str):
-        return key
-    if isinstance(key, tuple):
-        return ".".join(_name(part) for part in key)
-    return str(key) if isinstance(key, int | float | bytes | None) else type(key).__name__
-
-
-def _is_tensor(node: Any) -> bool:
-    return isinstance(node, Tensor | UnreadableTensor)
-
-
-def _holds_tensors(node: Any, walk: _Walk, depth: int = 0) -> bool:
-    if _is_tensor(node):
-        return True
-    if id(node) not in walk.holding:
-        walk.step(depth)
-        walk.holding[id(node)] = False  # until it is known: a container may hold itself
-        walk.holding[id(node)] = any(
-            _holds_tensors(child, walk, depth + 1) for _, child in _children(node) or ()
-        )
-    return walk.holding[id(node)]
-
-
-def _is_optimizer(node: Any) -> bool:
+def is_optimizer(node: Any) -> bool:
+    """Return whether something is the state of a torch optimizer."""
     return isinstance(node, dict) and "param_groups" in node and "state" in node
 
 
 def _why_no_weights(name: str, node: Any) -> str | None:
-    if _is_optimizer(node):
+    if is_optimizer(node):
         return "optimizer state"
     lower = name.lower()
     return next((why for pattern, why in _NOT_WEIGHTS if re.search(pattern, lower)), None)
 
 
-def _search(root: Any, walk: _Walk) -> tuple[str, Any]:
+def _search(root: Any, taken: _Taken) -> tuple[str, Any]:
     path: list[str] = []
     node = root
-    while _children(node) is not None and not _is_module(node):
-        walk.step(len(path))
-        inside = _candidates(node, walk, ".".join(path))
+    while children(node) is not None and not is_module(node):
+        taken.walk.step(len(path))
+        inside = _candidates(node, taken, ".".join(path))
         if inside is None:
             break
         name, node = inside
@@ -196,20 +153,18 @@ def _search(root: Any, walk: _Walk) -> tuple[str, Any]:
     return ".".join(path), node
 
 
-def _is_module(node: Any) -> bool:
-    return isinstance(node, Object) and (
-        "_parameters" in attributes(node) or node.kind.startswith("__torch__.")
-    )
-
-
-def _candidates(node: Any, walk: _Walk, path: str) -> tuple[str, Any] | None:
+def _candidates(node: Any, taken: _Taken, path: str) -> tuple[str, Any] | None:
     """Return the one container in which the search goes on, or None to stop here."""
-    entries = list(_children(node) or ())
-    nested = [(n, v) for n, v in entries if not _is_tensor(v) and _holds_tensors(v, walk)]
+    walk = taken.walk
+    entries = list(children(node) or ())
+    nested = [(n, v) for n, v in entries if not is_leaf(v) and walk.holds_tensors(v)]
+    # Arrays of numpy beside tensors of torch are the history of losses, and the like.
+    nested = [(n, v) for n, v in nested if walk.holds_tensors(v, arrays=False)] or nested
     if not nested:
         return None
     weights = [(n, v) for n, v in nested if _why_no_weights(n, v) is None]
-    loose = [n for n, v in entries if _is_tensor(v) and not _is_metric(n, v)]
+    tensors = [(n, v) for n, v in entries if is_leaf(v) and not isinstance(v, NumpyArray)]
+    loose = [n for n, v in tensors if _why_left_out(n, v, walk) is None]
     current = [(n, v) for n, v in weights if not _AVERAGED.search(n.lower())]
     weights = current if current or loose else weights
     if len(weights) != 1 or loose or (len(entries) == 1 and not WRAPPERS.fullmatch(weights[0][0])):
@@ -217,19 +172,29 @@ def _candidates(node: Any, walk: _Walk, path: str) -> tuple[str, Any] | None:
     prefix = f"{path}." if path else ""
     for name, value in entries:
         if name != weights[0][0]:
-            _note(prefix + name, value, walk, _why_left_out(name, value, walk) or "not the weights")
+            why = _why_left_out(name, value, walk) or "not the weights"
+            _note(prefix + name, value, taken, why)
     return weights[0]
 
 
-def _is_metric(name: str, node: Any) -> bool:
-    return isinstance(node, Tensor) and not node.shape and bool(_METRIC.search(name.lower()))
+def is_metric(name: str, node: Any) -> bool:
+    """Return whether a tensor is a figure of the training: one number, or a numpy array of them."""
+    figure = isinstance(node, NumpyArray) or (isinstance(node, Tensor) and not node.shape)
+    return figure and bool(_METRIC.search(name.lower()))
 
 
-def _why_left_out(name: str, node: Any, walk: _Walk) -> str | None:
+def is_generator(name: str) -> bool:
+    """Return whether a name is that of the state of a random generator."""
+    return bool(re.search(_GENERATOR[0], name.lower()))
+
+
+def _why_left_out(name: str, node: Any, walk: Walk) -> str | None:
     """Return why an entry beside weights is none itself, or None if it is."""
-    if _is_tensor(node):
-        return "a metric" if _is_metric(name, node) else None
-    if not _holds_tensors(node, walk):
+    if is_leaf(node):
+        if is_metric(name, node):
+            return "a metric"
+        return _GENERATOR[1] if is_generator(name) else None
+    if not walk.holds_tensors(node):
         return "not a tensor"
     why = _why_no_weights(name, node)
     if why is None and _AVERAGED.search(name.lower()):
@@ -237,34 +202,36 @@ def _why_left_out(name: str, node: Any, walk: _Walk) -> str | None:
     return why
 
 
-def _note(name: str, node: Any, walk: _Walk, why: str) -> None:
+def _note(name: str, node: Any, taken: _Taken, why: str) -> None:
+    taken.walk.step(0, name)
     if why == "not a tensor":
         kind = node.kind if isinstance(node, Object) else type(node).__name__
-        walk.notes.append(f"{plain(name)}: {plain(kind)}, {why}")
+        taken.notes.append(f"{plain(name)}: {plain(kind)}, {why}")
     else:
-        more = "" if _is_tensor(node) else f"; to take it, key={plain(name)!r}"
-        walk.notes.append(f"{plain(name)}: {why}{more}")
+        more = "" if is_leaf(node) else f"; to take it, key={plain(name)!r}"
+        taken.notes.append(f"{plain(name)}: {why}{more}")
 
 
-def _collect(node: Any, walk: _Walk, *, explicit: bool) -> None:
+def _collect(node: Any, taken: _Taken, *, explicit: bool) -> None:
     """Gather the tensors under a node; on its first level the rule of what is left out holds."""
-    if _is_tensor(node):
-        walk.tensors["tensor"] = node
+    walk = taken.walk
+    if is_leaf(node):
+        taken.tensors["tensor"] = node
         return
-    entries = list(_children(node) or ())
-    flat = explicit or _is_module(node)
-    bundle = not flat and any(not _is_tensor(v) and _holds_tensors(v, walk) for _, v in entries)
+    entries = list(children(node) or ())
+    flat = explicit or is_module(node)
+    bundle = not flat and any(not is_leaf(v) and walk.holds_tensors(v) for _, v in entries)
     left_out = {n: _why_left_out(n, v, walk) if bundle else None for n, v in entries}
     if all(left_out.values()):  # several averaged copies, and nothing else
         left_out = {n: None if why == _COPY else why for n, why in left_out.items()}
     for name, child in entries:
         why = left_out[name]
-        if why is None and not flat and not _holds_tensors(child, walk):
+        if why is None and not flat and not walk.holds_tensors(child):
             why = "not a tensor"
         if why is not None:
-            _note(name, child, walk, why)
+            _note(name, child, taken, why)
         else:
-            _gather(name, child, walk, 1, explicit=explicit, buffer=_is_buffer(node, name))
+            _gather(name, child, taken, 1, explicit=explicit, buffer=_is_buffer(node, name))
 
 
 def _is_buffer(node: Any, name: str) -> bool:
@@ -274,26 +241,28 @@ def _is_buffer(node: Any, name: str) -> bool:
     return isinstance(buffers, dict) and name in buffers
 
 
-def _gather(path: str, node: Any, walk: _Walk, depth: int, *, explicit: bool, buffer: bool) -> None:
-    walk.step(depth)
-    if _is_tensor(node):
-        if path in walk.tensors:
+def _gather(
+    path: str, node: Any, taken: _Taken, depth: int, *, explicit: bool, buffer: bool
+) -> None:
+    taken.walk.step(depth, path)
+    if is_leaf(node):
+        if path in taken.tensors:
             raise Refusal(f"two tensors have the name {plain(path)!r}", "take one with key=")
-        walk.tensors[path] = node
+        taken.tensors[path] = node
         if buffer:
-            walk.buffers.add(path)
+            taken.buffers.add(path)
         return
-    if _is_optimizer(node) and not explicit:
-        _note(path, node, walk, "optimizer state")
+    if is_optimizer(node) and not explicit:
+        _note(path, node, taken, "optimizer state")
         return
-    if not _holds_tensors(node, walk):
+    if not taken.walk.holds_tensors(node):
         return
-    for name, child in _children(node) or ():
+    for name, child in children(node) or ():
         is_buffer = _is_buffer(node, name)
-        _gather(f"{path}.{name}", child, walk, depth + 1, explicit=explicit, buffer=is_buffer)
+        _gather(f"{path}.{name}", child, taken, depth + 1, explicit=explicit, buffer=is_buffer)
 
 
-def _readable(name: str, tensor: Tensor | UnreadableTensor) -> Tensor:
+def _readable(name: str, tensor: Leaf) -> Tensor | NumpyArray:
     if isinstance(tensor, UnreadableTensor):
         raise Refusal(
             f"{plain(name)!r} is {tensor.why}, expected plain elements",
@@ -302,30 +271,31 @@ def _readable(name: str, tensor: Tensor | UnreadableTensor) -> Tensor:
     return tensor
 
 
-def _at(root: Any, key: str) -> Any:
+def _at(root: Any, key: str, walk: Walk) -> Any:
     """Return the node at a dotted path; names may themselves hold dots."""
     seen: list[str] = []
     node, rest = root, key
     while rest:
-        children = dict(_children(node) or ())
-        fitting = [n for n in children if rest == n or rest.startswith(f"{n}.")]
-        inside = {n[len(rest) + 1 :]: v for n, v in children.items() if n.startswith(f"{rest}.")}
+        walk.step(len(seen))
+        parts = dict(children(node) or ())
+        fitting = [n for n in parts if rest == n or rest.startswith(f"{n}.")]
+        inside = {n[len(rest) + 1 :]: v for n, v in parts.items() if n.startswith(f"{rest}.")}
         if inside and not fitting:  # a flat state dict, asked for one of its modules
             return inside
         if not fitting:
             where = f"under {plain('.'.join(seen))!r}" if seen else "at the top"
-            names = ", ".join(plain(n) for n in list(children)[:8]) or "nothing nested"
+            names = ", ".join(plain(n) for n in list(parts)[:8]) or "nothing nested"
             raise Refusal(f"has no key {plain(key)!r}: {where} there is {names}")
         name = max(fitting, key=len)
         seen.append(name)
-        node, rest = children[name], rest[len(name) + 1 :]
+        node, rest = parts[name], rest[len(name) + 1 :]
     return node
 
 
 def _contents(root: Any) -> str:
     if isinstance(root, Object):
         return f"it holds a {plain(root.kind)}"
-    names = [plain(name) for name, _ in _children(root) or ()]
+    names = [plain(name) for name, _ in children(root) or ()]
     if not names:
         return f"it holds a {type(root).__name__}"
     return "it holds " + ", ".join(names[:8]) + (", …" if len(names) > 8 else "")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
@@ -12,6 +14,8 @@ import nmc
 from nmc.encoder import Entropy
 from nmc.writer import DEFAULT_KEY_EVERY
 from nmc_tools import checkpoints
+from nmc_tools.checkpoints import Keep, Order
+from nmc_tools.checkpoints.extras import configuration_of, frame_extras, room_of, source_name
 from nmc_tools.commands.options import (
     DirectoryOption,
     EffortOption,
@@ -19,7 +23,9 @@ from nmc_tools.commands.options import (
     JsonOption,
     OutputPath,
 )
-from nmc_tools.terminal import print_json, progress_bar, say, size_text
+from nmc_tools.terminal import note, print_json, progress_bar, say, size_text
+
+Shapes: TypeAlias = dict[str, tuple[str, tuple[int, ...]]]
 
 EXAMPLES = """
 Examples:
@@ -29,6 +35,10 @@ Examples:
   nmc pack 'run/frame_*.pth' -o scene.nmc --key model.state_dict --effort max
 
   nmc pack run/ -o scene.nmc --key-every 16 --layers '0=pts_linears.0,1=pts_linears.1'
+
+  nmc pack last.pt best.pt first.pt -o scene.nmc --order given
+
+  nmc pack run/ -o scene.nmc --keep all    (optimizer, epochs and nesting too, to resume from)
 """
 
 
@@ -49,9 +59,26 @@ def pack(
     ] = None,
     profile: Annotated[Literal["main", "baseline"], typer.Option(help="Profile.")] = "main",
     key: Annotated[
-        str | None,
-        typer.Option(help="Where the weights are in the files, such as model.state_dict."),
+        list[str] | None,
+        typer.Option(
+            help="Where the weights are in the files, such as model.state_dict; may be repeated, "
+            "and then the names keep it."
+        ),
     ] = None,
+    keep: Annotated[
+        Keep, typer.Option(help="The weights, or all to resume from: optimizer, scalars, nesting.")
+    ] = "weights",
+    order: Annotated[
+        Order,
+        typer.Option(
+            help="Of the inputs: as given, natural (frame2 before frame10) or by the time of their "
+            "last change. auto: as given, but natural where a shell sorted them."
+        ),
+    ] = "auto",
+    unrelated: Annotated[
+        bool,
+        typer.Option("--unrelated", help="Take models that have no tensor of the one before."),
+    ] = False,
     layers: Annotated[
         str | None,
         typer.Option(help="Layer of each parameter: 0=NAME,1=GLOB or a JSON file; else by module."),
@@ -72,9 +99,20 @@ def pack(
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a package of checkpoints, one for each frame, in natural order of their names."""
-    paths = checkpoints.expand(inputs)
-    first = checkpoints.read(paths[0], key=key)
+    """Make a package of checkpoints, one for each frame, in the order of the inputs.
+
+    A folder is taken in natural order of its names, a model in several files as one frame. What is
+    left out, and what looks wrong, is said.
+    """
+    selection = checkpoints.select(inputs, order)
+    sources = selection.sources
+    for text in selection.notes:
+        note(text)
+    load = partial(_load, keys=key or [], keep=keep)
+    first = load(sources[0])
+    buffers = first.buffers | set(buffer or ())
+    if keep == "all" and len(sources) > 1:  # an optimizer has no state before its first step
+        buffers |= load(sources[-1]).buffers
     rules = checkpoints.parse_layers(layers) if layers else None
     try:
         writer = nmc.Writer(
@@ -87,8 +125,8 @@ def pack(
             key_frames=key_frame or (),
             family=family,
             configuration=_configuration(configuration, first),
-            layers=checkpoints.layers_of(_parameters(first, buffer), rules),
-            buffers=first.buffers | set(buffer or ()),
+            layers=checkpoints.layers_of([n for n in first.state if n not in buffers], rules),
+            buffers=buffers,
             timescale=fps,
             detect_frozen=detect_frozen,
             resume=resume,
@@ -96,45 +134,95 @@ def pack(
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    kept = "finished frames are kept"
+    kept, room = "finished frames are kept", room_of(len(sources))
     with writer, progress_bar(f"packing {output.name}", kept=kept, resume="--resume") as progress:
         start = len(writer)
-        for t, path in enumerate(paths):
+        before = checkpoints.shape_of(writer.last_state) if start else None
+        for t, source in enumerate(sources):
             if t >= start:
-                checkpoint = first if t == 0 else checkpoints.read(path, key=key)
-                writer.append(checkpoint.state)
-            progress(t + 1, len(paths))
-    _summary(output, first, as_json=as_json)
+                checkpoint = first if t == 0 else load(source)
+                before = _follows(source, before, checkpoint, unrelated=unrelated)
+                writer.append(
+                    checkpoint.state,
+                    source_name=source_name(source),
+                    extras=frame_extras(checkpoint, source, first, room),
+                )
+            progress(t + 1, len(sources))
+    _summary(output, sources, first, _asked(key_every, key_frame), as_json=as_json)
 
 
 pack.__doc__ = f"{pack.__doc__}\n{EXAMPLES}"
 
 
-def _parameters(checkpoint: checkpoints.Checkpoint, buffers: list[str] | None) -> list[str]:
-    return [n for n in checkpoint.state if n not in checkpoint.buffers | set(buffers or ())]
+def _load(source: checkpoints.FrameSource, keys: list[str], keep: Keep) -> checkpoints.Checkpoint:
+    return checkpoints.read_source(source, lambda path: checkpoints.read(path, key=keys, keep=keep))
+
+
+def _follows(
+    source: checkpoints.FrameSource,
+    before: Shapes | None,
+    checkpoint: checkpoints.Checkpoint,
+    *,
+    unrelated: bool,
+) -> Shapes:
+    """Return the shapes of a frame, after it was compared with the one before."""
+    after = checkpoints.shape_of(checkpoint.state)
+    if before is not None:
+        is_other, why = checkpoints.doubt(before, after)
+        if is_other and not unrelated:
+            raise checkpoints.CheckpointError(
+                source.paths[0],
+                f"is another model than the one before it: {why}",
+                "name the models of one chain, or say --unrelated to make it a key frame",
+            )
+        if why:
+            note(f"{source.name}: {why}; is it of the same chain?")
+    return after
 
 
 def _configuration(path: Path | None, first: checkpoints.Checkpoint) -> Any:
     """Return what the manifest says of the model: the user's word, and how to export it again."""
+    given = None
     if path is not None:
         try:
-            return json.loads(path.read_bytes())
+            given = json.loads(path.read_bytes())
         except (OSError, ValueError) as error:
             raise checkpoints.CheckpointError(path, f"no JSON file: {error}") from None
-    return {"checkpoint": {"format": first.source_format, "extra": dict(first.extra)}}
+        if not isinstance(given, dict):
+            raise checkpoints.CheckpointError(path, "is no JSON object")
+    return configuration_of(first, given)
 
 
-def _summary(output: Path, first: checkpoints.Checkpoint, *, as_json: bool) -> None:
+def _asked(key_every: int, key_frames: list[int] | None) -> Callable[[int], bool]:
+    """Return whether a frame was to be a key frame."""
+    asked = frozenset(key_frames or ())
+    return lambda t: t == 0 or t in asked or bool(key_every and t % key_every == 0)
+
+
+def _summary(
+    output: Path,
+    sources: list[checkpoints.FrameSource],
+    first: checkpoints.Checkpoint,
+    asked: Callable[[int], bool],
+    *,
+    as_json: bool,
+) -> None:
     with nmc.open(output, max_level=4) as sequence:
         raw = sum(frame.state_bytes for frame in sequence.frames)
         size, frames = sequence.size, len(sequence)
-        keys = sum(frame.coding == "key" for frame in sequence.frames)
+        keys = [t for t, frame in enumerate(sequence.frames) if frame.coding == "key"]
+    for t in keys:
+        if not asked(t) and t < len(sources):
+            note(
+                f"{sources[t].name}: frame {t} became a key frame, since a delta would be larger; "
+                "was it trained from the frame before?"
+            )
     if as_json:
         print_json(
             {
                 "path": str(output),
                 "frames": frames,
-                "key_frames": keys,
+                "key_frames": len(keys),
                 "raw_bytes": raw,
                 "bytes": size,
                 "weights": first.key,
@@ -142,9 +230,9 @@ def _summary(output: Path, first: checkpoints.Checkpoint, *, as_json: bool) -> N
             }
         )
         return
-    for note in first.skipped:
-        say(f"left out of {first.key or 'the file'}: {note}")
+    for text in first.skipped:
+        say(f"left out of {first.key or 'the file'}: {text}")
     say(
-        f"{output}: {frames} frames ({keys} key), {size_text(raw)} of models in {size_text(size)}, "
-        f"ratio {raw / size:.3f}"
+        f"{output}: {frames} frames ({len(keys)} key), {size_text(raw)} of models in "
+        f"{size_text(size)}, ratio {raw / size:.3f}"
     )

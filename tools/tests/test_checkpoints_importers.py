@@ -1,0 +1,512 @@
+"""Checkpoints of other programs: every tensor, name and element type as they are in the file."""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import io
+import json
+import random
+import struct
+import zipfile
+import zlib
+from collections import OrderedDict
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from nmc_tools import checkpoints
+from nmc_tools.checkpoints import CheckpointError
+from nmc_tools.checkpoints.nesting import changes, restore, tree_of
+
+
+def assert_same(state, expected):
+    assert list(state) == list(expected)
+    for name, array in expected.items():
+        assert (state[name].dtype, state[name].shape) == (array.dtype, array.shape), name
+        assert state[name].tobytes() == array.tobytes(), name
+
+
+def pack(value):
+    """One msgpack value, from the text of the format."""
+    match value:
+        case None | False | True:
+            return {None: b"\xc0", False: b"\xc2", True: b"\xc3"}[value]
+        case int() if 0 <= value < 128:
+            return bytes([value])
+        case int() if value < 0:
+            return b"\xd3" + struct.pack(">q", value)
+        case int():
+            return b"\xcf" + struct.pack(">Q", value)
+        case float():
+            return b"\xcb" + struct.pack(">d", value)
+        case str():
+            return b"\xdb" + struct.pack(">I", len(value.encode())) + value.encode()
+        case bytes():
+            return b"\xc6" + struct.pack(">I", len(value)) + value
+        case list():
+            return b"\xdd" + struct.pack(">I", len(value)) + b"".join(map(pack, value))
+    entries = b"".join(pack(k) + pack(v) for k, v in value.items())
+    return b"\xdf" + struct.pack(">I", len(value)) + entries
+
+
+def snapshot(**more):
+    params = np.arange(10, dtype="<f2")
+    return {
+        "encoding": {"otype": "HashGrid", "n_levels": 16, "per_level_scale": float("inf")},
+        "snapshot": {
+            "n_params": 10,
+            "params_type": "__half",
+            "params_binary": params.tobytes(),
+            "density_grid_size": 2,
+            "density_grid_binary": np.arange(16, dtype="<f2").tobytes(),
+            "optimizer": {"first_moments_binary": bytes(40)},
+            "training_step": 1000,
+            "loss": 0.25,
+            "nerf": {"aabb_scale": 2, "extra_dims_binary": b"abc"},
+        }
+        | more,
+    }
+
+
+@pytest.mark.parametrize("name", ["a.msgpack", "a.ingp"])
+def test_instant_ngp(tmp_path, name):
+    data = pack(snapshot())
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("ingp") else data)
+    checkpoint = checkpoints.read(tmp_path / name)
+    expected = {
+        "snapshot.params_binary": np.arange(10, dtype="<f2"),
+        "snapshot.density_grid_binary": np.arange(16, dtype="<f2"),
+        "snapshot.nerf.extra_dims_binary": np.frombuffer(b"abc", np.uint8),
+    }
+    assert_same(checkpoint.state, expected)
+    assert checkpoint.scalars == {"snapshot.training_step": 1000, "snapshot.loss": 0.25}
+    kept = checkpoint.extra["snapshot"]
+    assert kept["encoding"] == {"otype": "HashGrid", "n_levels": 16, "per_level_scale": "inf"}
+    assert kept["snapshot"]["nerf"] == {"aabb_scale": 2}
+    assert checkpoint.skipped == ("snapshot.optimizer: optimizer state",)
+    whole = checkpoints.read(tmp_path / name, keep="all")
+    assert "snapshot.optimizer.first_moments_binary" in whole.state
+    json.dumps(whole.extra, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("more", "match"),
+    [
+        ({"params_binary": b"abc"}, "no whole elements"),
+        ({"n_params": 11}, "holds 10 parameters, and says that there are 11"),
+        ({"density_grid_binary": bytes(18)}, "no cascades of 2 cubed"),
+    ],
+)
+def test_snapshots_that_contradict_themselves(tmp_path, more, match):
+    (tmp_path / "a.msgpack").write_bytes(pack(snapshot(**more)))
+    with pytest.raises(CheckpointError, match=match):
+        checkpoints.read(tmp_path / "a.msgpack")
+
+
+def test_msgpack_that_is_no_snapshot(tmp_path):
+    (tmp_path / "a.msgpack").write_bytes(pack({"params": {}}))
+    with pytest.raises(CheckpointError, match="no snapshot of instant-ngp"):
+        checkpoints.read(tmp_path / "a.msgpack")
+    data = pack(snapshot())
+    for end in (10, len(data) // 2, len(data) - 1):
+        (tmp_path / "a.msgpack").write_bytes(data[:end])
+        with pytest.raises(CheckpointError, match=r"claims|more than bytes are left"):
+            checkpoints.read(tmp_path / "a.msgpack")
+
+
+def varint(value):
+    data = b""
+    while value > 127:
+        data, value = data + bytes([value & 127 | 128]), value >> 7
+    return data + bytes([value])
+
+
+def field(number, data):
+    if isinstance(data, int):
+        return varint(number << 3) + varint(data)
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def masked_crc(data):
+    """CRC-32C bit by bit, masked as TensorFlow does it."""
+    register = 0xFFFFFFFF
+    for byte in data:
+        register ^= byte
+        for _ in range(8):
+            register = register >> 1 ^ (0x82F63B78 if register & 1 else 0)
+    register ^= 0xFFFFFFFF
+    return (((register >> 15 | register << 17) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(4, "little")
+
+
+def table(entries):
+    """One block of entries, keys cut where they share a beginning."""
+    body, before = b"", b""
+    for key, value in sorted(entries.items()):
+        shared = 0
+        while shared < min(len(key), len(before)) and key[shared] == before[shared]:
+            shared += 1
+        body += varint(shared) + varint(len(key) - shared) + varint(len(value))
+        body, before = body + key[shared:] + value, key
+    body += struct.pack("<II", 0, 1)
+    handle = varint(0) + varint(len(body))
+    body += b"\0" + masked_crc(body + b"\0")
+    index = varint(0) + varint(1) + varint(len(handle)) + b"z" + handle + struct.pack("<II", 0, 1)
+    where = varint(len(body)) + varint(len(index))
+    footer = (varint(0) + varint(0) + where).ljust(40, b"\0") + bytes.fromhex("57fb808b247547db")
+    return body + index + b"\0" + masked_crc(index + b"\0") + footer
+
+
+def shape(sides):
+    return b"".join(field(2, field(1, side) if side else b"") for side in sides)
+
+
+TYPES = {"float32": 1, "float64": 2, "int32": 3, "int64": 9, "bool": 10, "float16": 19}
+
+
+def bundle(prefix, tensors, *, shards=1):
+    """A checkpoint of version 2: an index, and data files."""
+    files = [b""] * shards
+    entries = {b"": field(1, shards)}
+    for i, (name, array) in enumerate(tensors.items()):
+        shard = i % shards
+        data = array.tobytes()
+        number = 14 if array.dtype == ml_dtypes.bfloat16 else TYPES[array.dtype.name]
+        entry = field(1, number) + field(2, shape(array.shape)) + field(3, shard)
+        entry += field(4, len(files[shard])) + field(5, len(data))
+        entries[name.encode()] = entry + varint(6 << 3 | 5) + masked_crc(data)
+        files[shard] += data
+    entries[b"_CHECKPOINTABLE_OBJECT_GRAPH"] = field(1, 7) + field(5, 3)
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    for i, data in enumerate(files):
+        prefix.with_name(f"{prefix.name}.data-{i:05d}-of-{shards:05d}").write_bytes(data)
+    prefix.with_name(f"{prefix.name}.index").write_bytes(table(entries))
+    return prefix
+
+
+END = "/.ATTRIBUTES/VARIABLE_VALUE"
+OBJECTS = {
+    f"layer/bias{END}": np.arange(3, dtype="<f4"),
+    f"layer/kernel{END}": np.arange(6, dtype="<f8").reshape(2, 3),
+    f"layer/scale{END}": np.ones((), ml_dtypes.bfloat16),
+    f"layer/none{END}": np.empty((0, 2), "<f2"),
+    f"layer/kernel/.OPTIMIZER_SLOT/optimizer/m{END}": np.zeros((2, 3)),
+    f"optimizer/iter{END}": np.array(3),
+    f"save_counter{END}": np.array(1),
+}
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_tensorflow_2(tmp_path, shards):
+    prefix = bundle(tmp_path / "ck pt-3", OBJECTS, shards=shards)
+    (source,) = checkpoints.select([prefix]).sources
+    checkpoint = checkpoints.read_source(source, checkpoints.read)
+    expected = {n.removesuffix(END): a for n, a in sorted(OBJECTS.items())[1:]}
+    weights = {n: a for n, a in expected.items() if "/." not in n and "layer" in n}
+    weights["layer/bias"] = OBJECTS[f"layer/bias{END}"]
+    assert_same(dict(sorted(checkpoint.state.items())), dict(sorted(weights.items())))
+    assert checkpoint.source_format == "tensorflow"
+    whole = checkpoints.read(source.paths[0], keep="all")
+    assert len(whole.state) == len(OBJECTS)
+    assert "save_counter" in whole.buffers
+
+
+def test_slots_of_variables_by_name(tmp_path):
+    tensors = {"w": np.ones(2), "w/Adam": np.ones(2), "Adam": np.ones(1), "global_step": np.ones(1)}
+    path = bundle(tmp_path / "model.ckpt-5", tensors).with_name("model.ckpt-5.index")
+    assert sorted(checkpoints.read(path).state) == ["Adam", "w"]
+
+
+def test_a_saved_model(tmp_path):
+    bundle(tmp_path / "model" / "variables" / "variables", OBJECTS)
+    (tmp_path / "model" / "saved_model.pb").write_bytes(b"\x08\x01")
+    (source,) = checkpoints.select([tmp_path / "model"]).sources
+    assert source.name == "model"
+    by_file = checkpoints.read(tmp_path / "model" / "saved_model.pb")
+    assert_same(checkpoints.read_source(source, checkpoints.read).state, by_file.state)
+    assert len(by_file.state) == 4
+
+
+def test_damaged_tensorflow(tmp_path):
+    index = bundle(tmp_path / "a", OBJECTS).with_name("a.index")
+    data = tmp_path / "a.data-00000-of-00001"
+    good, content = index.read_bytes(), data.read_bytes()
+    data.write_bytes(content[:-1])
+    with pytest.raises(CheckpointError, match="data file is truncated"):
+        checkpoints.read(index, keep="all")
+    data.write_bytes(content.replace(np.float32(2).tobytes(), np.float32(3).tobytes()))
+    with pytest.raises(CheckpointError, match="checksum of layer/bias"):
+        checkpoints.read(index)
+    data.unlink()
+    with pytest.raises(CheckpointError, match="data-00000-of-00001 is not beside it"):
+        checkpoints.read(index)
+    data.write_bytes(content)
+    for at in range(0, len(good), 7):
+        index.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+        try:
+            checkpoints.read(index)
+        except CheckpointError as error:
+            assert "malformed: " not in str(error) or "\n" not in str(error)
+        index.write_bytes(good[:at])
+        with pytest.raises(CheckpointError):
+            checkpoints.read(index)
+
+
+def test_tensorflow_1(tmp_path):
+    arrays = {"b": np.arange(3, dtype="<f4"), "n": np.array([-1, 5], "<i8")}
+    metas, entries = b"", {}
+    for name, array in arrays.items():
+        number, values = TYPES[array.dtype.name], b""
+        if array.dtype == "<f4":
+            values = field(5, array.tobytes())
+        else:
+            values = field(10, b"".join(varint(int(v) % 2**64) for v in array))
+        meta = field(1, name.encode()) + field(2, shape(array.shape)) + field(3, number)
+        metas += field(1, meta)
+        whole = field(1, name.encode()) + field(2, field(1, b"")) + field(3, values)
+        entries[b"\0" + name.encode()] = field(2, whole)
+    entries[b""] = field(1, metas)
+    (tmp_path / "model.ckpt").write_bytes(table(entries))
+    checkpoint = checkpoints.read(tmp_path / "model.ckpt")
+    assert_same(checkpoint.state, arrays)
+    assert checkpoint.source_format == "tensorflow-1"
+
+
+def onnx_tensor(name, array, *, raw=True):
+    numbers = {"float32": 1, "int64": 7, "float16": 10, "bfloat16": 16}
+    head = b"".join(varint(1 << 3) + varint(side) for side in array.shape)
+    head += field(2, numbers[array.dtype.name]) + field(8, name.encode())
+    if raw:
+        return head + field(9, array.tobytes())
+    return head + field(7, b"".join(varint(int(v) % 2**64) for v in array.reshape(-1)))
+
+
+def test_onnx(tmp_path):
+    w = np.arange(6, dtype="<f4").reshape(2, 3)
+    inner = field(5, onnx_tensor("w", w.astype("<f2")))
+    node = field(3, b"if_0") + field(5, field(1, b"then_branch") + field(6, inner))
+    constant = field(2, b"c") + field(5, field(1, b"value") + field(5, onnx_tensor("", w)))
+    graph = field(5, onnx_tensor("w", w)) + field(1, node) + field(1, constant)
+    n = np.array([-2, 7])
+    graph += field(5, onnx_tensor("n", n, raw=False))
+    (tmp_path / "a.onnx").write_bytes(field(1, 8) + field(7, graph))
+    expected = {"w": w, "if_0.then_branch.w": w.astype("<f2"), "c": w, "n": n}
+    assert_same(checkpoints.read(tmp_path / "a.onnx").state, expected)
+    external = onnx_tensor("w", w)[:-26] + field(14, 1)
+    (tmp_path / "b.onnx").write_bytes(field(7, field(5, external)))
+    with pytest.raises(CheckpointError, match="in another file"):
+        checkpoints.read(tmp_path / "b.onnx")
+
+
+def test_splats_of_viewers(tmp_path):
+    row = np.arange(6, dtype="<f4").tobytes() + bytes(range(8))
+    (tmp_path / "a.splat").write_bytes(row * 3)
+    state = checkpoints.read(tmp_path / "a.splat").state
+    assert {n: (a.dtype.name, a.shape) for n, a in state.items()} == {
+        "position": ("float32", (3, 3)),
+        "scale": ("float32", (3, 3)),
+        "colors": ("uint8", (3, 4)),
+        "rotation": ("uint8", (3, 4)),
+    }
+    (tmp_path / "a.splat").write_bytes(row + b"x")
+    with pytest.raises(CheckpointError, match="no whole Gaussians"):
+        checkpoints.read(tmp_path / "a.splat")
+    data = b"NGSP" + struct.pack("<IIBBBB", 2, 3, 1, 12, 0, 0) + bytes(3 * 28)
+    (tmp_path / "a.spz").write_bytes(gzip.compress(data))
+    spz = checkpoints.read(tmp_path / "a.spz")
+    assert spz.state["sh"].shape == (3, 9)
+    (tmp_path / "a.spz").write_bytes(gzip.compress(data[:-1]))
+    with pytest.raises(CheckpointError, match="promises 3 Gaussians"):
+        checkpoints.read(tmp_path / "a.spz")
+    assert zlib.crc32(data) != 0
+
+
+torch = pytest.importorskip("torch")
+
+
+def arrays(tensors):
+    return {name: tensor.detach().numpy() for name, tensor in tensors.items()}
+
+
+def test_tensorf_with_its_alpha_mask(tmp_path):
+    volume = np.arange(64).reshape(4, 4, 4) % 3 == 0
+    weights = OrderedDict(basis=torch.ones(3, 2), plane=torch.zeros(1, 4, 2, 2))
+    value = {
+        "kwargs": {"step_ratio": 0.5, "aabb": torch.ones(2, 3)},
+        "state_dict": weights,
+        "alphaMask.shape": volume.shape,
+        "alphaMask.mask": np.packbits(volume.reshape(-1)),
+        "alphaMask.aabb": torch.ones(2, 3),
+    }
+    torch.save(value, tmp_path / "a.th")
+    (path,) = checkpoints.expand([tmp_path])
+    checkpoint = checkpoints.read(path)
+    assert np.array_equal(
+        np.unpackbits(checkpoint.state["alphaMask.mask"])[:64].reshape(4, 4, 4), volume
+    )
+    assert {"state_dict.basis", "state_dict.plane", "alphaMask.aabb"} < checkpoint.state.keys()
+    assert checkpoint.scalars["alphaMask.shape"] == [4, 4, 4]
+    assert checkpoint.scalars["kwargs.step_ratio"] == 0.5
+
+
+def test_nerfstudio_and_gsplat(tmp_path):
+    pipeline = {"_model.field.mlp.params": torch.ones(4), "_model.camera.weight": torch.ones(2)}
+    value = {
+        "step": 29_999,
+        "pipeline": pipeline,
+        "optimizers": {"fields": {"state": {0: {"exp_avg": torch.ones(4)}}, "param_groups": []}},
+        "schedulers": {"fields": {"last_epoch": 3}},
+        "scalers": {"scale": 65536.0},
+    }
+    folder = tmp_path / "run" / "nerfstudio_models"
+    folder.mkdir(parents=True)
+    torch.save(value, folder / "step-000029999.ckpt")
+    (path,) = checkpoints.expand([tmp_path / "run"])
+    checkpoint = checkpoints.read(path)
+    assert_same(checkpoint.state, arrays(pipeline))
+    assert checkpoint.scalars["step"] == 29_999
+    splats = {name: torch.ones(5, 3) for name in ("means", "scales", "sh0")}
+    torch.save({"step": 10, "splats": splats}, tmp_path / "ckpt_10_rank0.pt")
+    assert_same(checkpoints.read(tmp_path / "ckpt_10_rank0.pt").state, arrays(splats))
+    torch.save({"step": 10, "splats": splats}, tmp_path / "ckpt_10_rank1.pt")
+    with pytest.raises(CheckpointError, match="one of several processes"):
+        checkpoints.expand([tmp_path])
+
+
+def test_chkpnt_of_gaussian_splatting(tmp_path):
+    names = ("xyz", "features_dc", "features_rest", "scaling", "rotation", "opacity")
+    parameters = {name: torch.nn.Parameter(torch.rand(7, 3)) for name in names}
+    optimizer = torch.optim.Adam(list(parameters.values()), lr=1e-3)
+    sum(p.sum() for p in parameters.values()).backward()
+    optimizer.step()
+    training = torch.rand(7), torch.rand(7, 1), torch.rand(7, 1)
+    value = ((3, *parameters.values(), *training, optimizer.state_dict(), 5.25), 7000)
+    torch.save(value, tmp_path / "chkpnt7000.pth")
+    checkpoint = checkpoints.read(tmp_path / "chkpnt7000.pth")
+    assert_same(checkpoint.state, arrays(parameters))
+    whole = checkpoints.read(tmp_path / "chkpnt7000.pth", keep="all")
+    assert list(whole.state)[:6] == list(names)
+    assert whole.buffers == frozenset(whole.state) - set(names)
+    back = restored(whole.tree, whole.state)
+    assert isinstance(back[0][1], torch.nn.Parameter)
+    torch.optim.Adam([torch.nn.Parameter(p) for p in back[0][1:7]]).load_state_dict(back[0][10])
+    assert (back[1], back[0][11]) == (7000, 5.25)
+
+
+def restored(tree, state):
+    def make_tensor(array, parameter, requires_grad):
+        tensor = torch.from_numpy(array.copy())
+        return torch.nn.Parameter(tensor, requires_grad=requires_grad) if parameter else tensor
+
+    return restore(tree, state, make_tensor=make_tensor, make_other=lambda node: node)
+
+
+def assert_equal(a, b):
+    assert type(a) is type(b) or isinstance(b, argparse.Namespace)
+    if isinstance(b, dict):
+        assert list(a) == list(b)
+        for key in b:
+            assert_equal(a[key], b[key])
+    elif isinstance(b, list | tuple):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            assert_equal(x, y)
+    elif isinstance(b, torch.Tensor | np.ndarray):
+        assert (a.dtype, a.shape) == (b.dtype, b.shape)
+        assert bool((a == b).all())
+    elif isinstance(b, argparse.Namespace):
+        assert a == {"object": "argparse.Namespace", "state": vars(b)}
+    else:
+        assert a == b or b != b
+
+
+def training(epoch):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for _ in range(epoch):
+        model(torch.rand(8, 3)).square().mean().backward()
+        optimizer.step()
+    return {
+        "epoch": epoch,
+        "loss": torch.tensor(0.5),
+        "best": float("inf"),
+        "big": 2**80,
+        "raw": b"\x00\xff",
+        "flags": {1: True, (1, "a"): None, 2.5: {3, 4}},
+        "history": [0.1 * i for i in range(40 + epoch)],
+        "curve": np.arange(3.0),
+        "python_rng": random.Random(epoch).getstate(),
+        "numpy_rng": ("MT19937", np.arange(4, dtype=np.uint32), 3, 0, 0.0),
+        "torch_rng": torch.get_rng_state(),
+        "args": argparse.Namespace(lr=1e-3, name="run"),
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_all_of_a_training_is_kept(tmp_path, zipped):
+    """Every frame comes back from the tree of the first and its own changes."""
+    frames = [training(epoch) for epoch in range(3)]
+    read = []
+    for i, frame in enumerate(frames):
+        path = tmp_path / f"{i}.pth"
+        torch.save(frame, path, _use_new_zipfile_serialization=zipped)
+        read.append(checkpoints.read(path, keep="all"))
+    weights = checkpoints.read(tmp_path / "0.pth")
+    assert set(weights.state) == set(frames[0]["model"])
+    assert weights.scalars["epoch"] == 0
+    assert weights.scalars["loss"] == 0.5
+    # A manifest keeps no order of names in JSON objects.
+    kept = json.loads(json.dumps(read[0].tree, sort_keys=True, allow_nan=False))
+    configuration = {"checkpoint": {"tree": kept}}
+    for frame, checkpoint in zip(frames, read, strict=True):
+        assert list(checkpoint.state)[: len(frame["model"])] == list(frame["model"])
+        changed = changes(read[0].tree, checkpoint.tree)
+        extras = {"tree_changes": json.loads(json.dumps(changed, sort_keys=True))}
+        back = restored(tree_of(configuration, extras), checkpoint.state)
+        assert isinstance(back["flags"].pop(2.5), set)
+        frame["flags"].pop(2.5)
+        assert_equal(back, frame)
+        assert back["model"]._metadata == frame["model"]._metadata
+
+
+def test_agents_of_stable_baselines(tmp_path):
+    def saved(value):
+        stream = io.BytesIO()
+        torch.save(value, stream)
+        return stream.getvalue()
+
+    policy = OrderedDict({"mlp_extractor.policy_net.0.weight": torch.rand(4, 3)})
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(2))]).state_dict()
+    with zipfile.ZipFile(tmp_path / "ppo.zip", "w") as archive:
+        data = {"num_timesteps": 2048, "gamma": 0.99, "policy_class": {":type:": "x"}}
+        archive.writestr("data", json.dumps(data))
+        archive.writestr("pytorch_variables.pth", saved({"log_ent_coef": torch.zeros(1)}))
+        archive.writestr("policy.optimizer.pth", saved(optimizer))
+        archive.writestr("policy.pth", saved(policy))
+        archive.writestr("_stable_baselines3_version", "2.3.0")
+    checkpoint = checkpoints.read(tmp_path / "ppo.zip")
+    assert list(checkpoint.state) == [*policy, "pytorch_variables.log_ent_coef"]
+    assert checkpoint.scalars == {"num_timesteps": 2048, "gamma": 0.99}
+    assert checkpoint.skipped == ("policy.optimizer: optimizer state",)
+
+
+def test_several_keys(tmp_path):
+    torch.save({"coarse": {"w": torch.ones(1)}, "fine": {"w": torch.ones(2)}}, tmp_path / "a.pt")
+    both = checkpoints.read(tmp_path / "a.pt", key=["fine", "coarse"])
+    assert {n: a.shape for n, a in both.state.items()} == {"fine.w": (2,), "coarse.w": (1,)}
+    with pytest.raises(CheckpointError, match="take the same tensors"):
+        checkpoints.read(tmp_path / "a.pt", key=["fine", "fine"])
+    np.savez(tmp_path / "a.npz", **{"a.w": np.ones(1), "b.w": np.ones(2), "c.w": np.ones(3)})
+    assert set(checkpoints.read(tmp_path / "a.npz", key=["a", "b"]).state) == {"a.w", "b.w"}
+
+
+def test_a_ply_file_with_two_models(tmp_path):
+    part = b"element vertex 1\nproperty float x\n"
+    data = b"ply\nformat ascii 1.0\n" + part + part + b"end_header\n1\n2\n"
+    (tmp_path / "a.ply").write_bytes(data)
+    with pytest.raises(CheckpointError, match="an element twice"):
+        checkpoints.read(tmp_path / "a.ply")
