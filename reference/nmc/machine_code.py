@@ -18,7 +18,7 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 import llvmlite  # type: ignore[import-untyped]
 import numba
@@ -30,8 +30,6 @@ from numba.core.serialize import dumps
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-Function = TypeVar("Function", bound="Callable[..., Any]")
-
 _MAGIC = b"NMC machine code 1\n"
 _DIGEST_BYTES = 32
 _MAX_BYTES = 64 * 2**20
@@ -39,7 +37,7 @@ _KEPT = 32
 """Files of one kernel: other machines with the same home, other versions, other arguments."""
 
 
-def compiled(**options: Any) -> Callable[[Function], Function]:
+def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Return a decorator that compiles a function with ``numba.njit`` and keeps its machine code.
 
     The files lie in ``$NUMBA_CACHE_DIR/nmc`` if that is set, else in the user's cache folder
@@ -52,12 +50,12 @@ def compiled(**options: Any) -> Callable[[Function], Function]:
         Those of ``numba.njit``, without ``cache``.
     """
 
-    def decorate(function: Function) -> Function:
+    def decorate(function: Callable[..., Any]) -> Any:
         dispatcher: Any = numba.njit(**options)(function)
         # where a debugger has switched compilation off, njit returns the function itself
         if isinstance(getattr(dispatcher, "_cache", None), NullCache):
             dispatcher._cache = _KernelCache(function, options)  # noqa: SLF001 - numba has no other way in
-        return cast("Function", dispatcher)
+        return dispatcher
 
     return decorate
 

@@ -27,7 +27,7 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "_nrt": False, "error_model": "numpy"
 
 def kernel(function: Function) -> Function:
     """Compile a function that Python calls; the machine code is kept on disk where it can be."""
-    return compiled(**_OPTIONS)(function)
+    return cast(Function, compiled(**_OPTIONS)(function))
 
 
 def inline(function: Function) -> Function:
