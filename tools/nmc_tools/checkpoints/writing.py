@@ -16,7 +16,7 @@ from nmc_tools.checkpoints.ply_files import write_ply
 from nmc_tools.checkpoints.safetensors_files import write_safetensors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nmc_format.dtypes import Array
 
@@ -54,12 +54,33 @@ def write(
     path = Path(path)
     if to not in TARGETS:
         raise CheckpointError(path, f"unknown format {plain(to)!r}, expected {', '.join(TARGETS)}")
+
+    def body(file: BinaryIO) -> None:
+        _check(state)
+        _write(file, state, to, extra or {})
+
+    _put(path, body)
+
+
+def write_objects(path: str | Path, content: Any) -> None:
+    """Write any objects with ``torch.save``, to a file that appears only when it is complete.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be written.
+    """
+    import torch
+
+    _put(Path(path), lambda file: torch.save(content, file))
+
+
+def _put(path: Path, body: Callable[[BinaryIO], None]) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        _check(state)
         try:
             with partial.open("xb") as file:
-                _write(file, state, to, extra or {})
+                body(file)
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,10 @@ import nmc
 from nmc.sequence import DEFAULT_MAX_LEVEL
 from nmc_format.issues import refuse, refuse_with
 from nmc_tools import checkpoints
-from nmc_tools.checkpoints import Target
+from nmc_tools.checkpoints import Target, restoring
+from nmc_tools.checkpoints.checkpoint import Refusal
+from nmc_tools.checkpoints.naming import Names, file_names
+from nmc_tools.checkpoints.writing import write_objects
 from nmc_tools.commands.options import ForceOption, FramesOption, MaxLevelOption, PackagePath
 from nmc_tools.selection import parse_frames
 from nmc_tools.terminal import progress_bar, say
@@ -24,6 +28,18 @@ def unpack(
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory for the files.")],
     frames: FramesOption = None,
     to: Annotated[Target, typer.Option(help="Format of the files.")] = "safetensors",
+    names: Annotated[
+        Names,
+        typer.Option(
+            help="frame_00000003, or the name of the file that was packed, where it is known."
+        ),
+    ] = "frame",
+    flat: Annotated[
+        bool,
+        typer.Option(
+            "--flat", help="The tensors alone, even where the package keeps whole checkpoints."
+        ),
+    ] = False,
     max_level: MaxLevelOption = DEFAULT_MAX_LEVEL,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep files that are there already.")
@@ -32,13 +48,17 @@ def unpack(
 ) -> None:
     """Write each frame of a package as a checkpoint: frame_00000000.safetensors and so on.
 
-    Every state is compared with its digest before anything of it is written.
+    Every state is compared with its digest before anything of it is written. Of a package that was
+    made with ``pack --keep all``, --to pt makes whole training checkpoints again: optimizer,
+    nesting and scalars, for the script that wrote them to go on from.
 
     Examples
     --------
       nmc unpack scene.nmc -o frames/
 
       nmc unpack scene.nmc -o frames/ --frames 0,3-5 --to pt
+
+      nmc unpack run.nmc -o run/ --to pt --names source
     """
     with nmc.open(package, max_level=max_level) as sequence:
         chosen = range(len(sequence))
@@ -52,16 +72,39 @@ def unpack(
             raise refuse_with(hint, "host/exists", file=str(output))
         output.mkdir(parents=True, exist_ok=True)
         extra = _extra(sequence, to)
+        sources = ((frame.index, frame.source_name) for frame in sequence.frames)
+        files = file_names(sources, names, SUFFIXES[to])
+        whole = to == "pt" and not flat and restoring.has_tree(sequence.configuration)
+        notes: list[str] = []
         kept = f"finished files are kept in {output}"
         with progress_bar(f"unpacking {package.name}", kept=kept, resume="--resume") as progress:
             for done, t in enumerate(chosen, 1):
-                path = output / f"frame_{t:08d}{SUFFIXES[to]}"
-                if not path.exists() or force:
-                    checkpoints.write(path, sequence[t], to=to, extra=extra)
+                path = output / files[t]
+                if not os.path.lexists(path) or force:
+                    notes += _write(sequence, t, path, to, extra, whole=whole)
                 elif not resume:
                     raise refuse("host/exists", file=str(path))
                 progress(done, len(chosen))
+    for note in dict.fromkeys(notes):
+        say(f"not as it was: {note}")
     say(f"{output}: {len(chosen)} files")
+
+
+def _write(
+    sequence: nmc.ChainSequence, t: int, path: Path, to: Target, extra: Any, *, whole: bool
+) -> list[str]:
+    """Write one frame; return notes of what is not as it was in the file it came from."""
+    if not whole:
+        checkpoints.write(path, sequence[t], to=to, extra=extra)
+        return []
+    try:
+        made, notes = restoring.restored(
+            sequence.configuration, sequence.frames[t].extras, sequence[t]
+        )
+    except Refusal as refusal:
+        raise checkpoints.CheckpointError(path, refusal.reason, refusal.hint) from None
+    write_objects(path, made)
+    return notes
 
 
 def _extra(sequence: nmc.ChainSequence, to: str) -> Any:
