@@ -53,7 +53,7 @@ def restored(
         made = restore(
             tree, state, make_tensor=_tensor, make_other=lambda node: _other(node, notes)
         )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
         raise Refusal(
             f"the package's note of what the checkpoint held is malformed: {plain(error)}",
             "take the tensors alone: --flat",
