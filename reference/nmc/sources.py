@@ -116,6 +116,13 @@ def colour_entry(colour: Mapping[str, Any] | None, t: int) -> ColourEntry | None
     return tuple(entry)
 
 
+def colour_maps(entry: ColourEntry | None) -> dict[str, Any] | None:
+    """Return the colour of one frame as arrays (3, 4) float64 by view; undoes colour_entry."""
+    if entry is None:
+        return None
+    return {view: np.reshape(np.array(values, np.float64), (3, 4)) for view, values in entry}
+
+
 def with_colour(
     entries: Sequence[FrameEntry], views: Sequence[str], colour: Any
 ) -> list[FrameEntry]:

@@ -423,6 +423,12 @@ class Writer:
         with host_errors(self.path):
             self._journal.record(name, objects)
 
+    @property
+    def last_colour(self) -> dict[str, Any] | None:
+        """The colour maps (3, 4) float64 of the last frame by view, if it was given any."""
+        maps = self._entries[-1].colour if self._entries else None
+        return sources.colour_maps(maps)
+
     def set_colour(self, views: Sequence[str], colour: Any) -> None:
         """Put the colour record into the manifest (clause 5.5), after the last frame.
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from nmc_framework.cameras.camera import Camera, CameraError, FloatArray
 
@@ -15,9 +14,6 @@ from nmc_framework.cameras.camera import Camera, CameraError, FloatArray
 _NEAR_REACH, _FAR_REACH = 0.6, 2.5
 #: Share of the widest picture that the cube's far face takes between these two.
 _FAR_FACE = 0.75
-#: From points: the share of them left out at either end of each axis, the margin as a share of the
-#: longest edge, and how few are none.
-_OUTLIERS, _MARGIN, _FEW = 0.01, 0.1, 100
 #: Below this share of the largest singular value, directions count as one.
 _FLAT = 1e-3
 
@@ -90,30 +86,6 @@ def layout(cameras: Sequence[Camera]) -> Layout:
     distance = float(np.linalg.norm(centres - target, axis=1).mean())
     spread = max(max(c.width / c.fx, c.height / c.fy) for c in cameras) / 2
     return Layout(target, distance, _up(cameras), float(spread))
-
-
-def point_bounds(points: npt.ArrayLike) -> list[list[float]] | None:
-    """Return the lower and upper corner of a cuboid about reconstructed points, for a model.
-
-    Percentiles, as points go astray: LLFF (Mildenhall et al. 2019) takes its near and far depths
-    from structure from motion so.
-
-    Parameters
-    ----------
-    points
-        (N, 3) in scene units.
-
-    Returns
-    -------
-    list or None
-        None of fewer than 100 points, which say too little.
-    """
-    found = np.asarray(points, dtype=np.float64)
-    if len(found) < _FEW:
-        return None
-    lower, upper = np.quantile(found, [_OUTLIERS, 1 - _OUTLIERS], axis=0)
-    margin = _MARGIN * (upper - lower).max()
-    return [(lower - margin).tolist(), (upper + margin).tolist()]
 
 
 def _up(cameras: Sequence[Camera]) -> FloatArray:

@@ -32,6 +32,17 @@ _PIXELS_AN_ENTRY, _LOG2_ENTRIES = 16, (15, 18)
 #: in which fog lifts, and how much a spread along the ray counts, against floaters.
 _WARM_UP, _DISTORTION, _OCCUPANCY = 160, 0.02, 64
 
+#: Frame 0 learns so many iterations for the fourth root of the training pixels, within limits.
+_ITERATIONS, _FEWEST, _MOST = 31.0, 300, 2000
+#: Rays a batch of later frames, as a multiple of frame 0's: what is left of their error is noise.
+LATER_RAYS = 5 / 2
+
+
+def iterations(cameras: Sequence[Camera]) -> int:
+    """Return how many iterations frame 0 learns, from the size of the training pictures."""
+    pixels = sum(camera.width * camera.height for camera in cameras)
+    return int(min(max(_ITERATIONS * pixels**0.25, _FEWEST), _MOST))
+
 
 def fit(
     known: Mapping[str, Any],

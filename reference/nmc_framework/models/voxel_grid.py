@@ -52,7 +52,7 @@ class VoxelGrid(MarchedField):
 
     def field(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
         """Return the sum of the lattices."""
-        summed = encoded.view(len(encoded), -1, self.width).sum(dim=1)
+        summed = encoded.view(len(encoded), len(self.levels), self.width).sum(dim=1)
         return summed[:, 0], summed[:, 1:]
 
     def colour(self, features: Tensor, directions: Tensor) -> Tensor:

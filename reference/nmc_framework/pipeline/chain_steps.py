@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nmc_framework.device import usable_device
-from nmc_framework.pipeline.footage_steps import BOUNDS
+from nmc_framework.pipeline.footage_steps import POINTS
 from nmc_framework.pipeline.step import PipelineError, Task
 
 if TYPE_CHECKING:
     from nmc_framework.cameras import Camera
+    from nmc_framework.cameras.camera import FloatArray
     from nmc_framework.cameras.formats import RigDocument
     from nmc_framework.capture.folder import CapturedFrames
     from nmc_framework.models import ChainModel
@@ -27,13 +29,13 @@ PACKAGE = "chain.nmc"
 class Frames:
     """What the step ``cameras`` left: pictures, their cameras, and which of these test.
 
-    ``bounds`` are the corners of the cuboid of reconstructed points, where there are any.
+    ``points`` (P, 3) are those that structure from motion reconstructed, where it ran.
     """
 
     captured: CapturedFrames
     rig: RigDocument
     held_out: tuple[str, ...]
-    bounds: list[list[float]] | None = None
+    points: FloatArray | None = None
 
     @property
     def training(self) -> tuple[str, ...]:
@@ -52,9 +54,9 @@ def open_frames(folder: Path) -> Frames:
     from nmc_framework.capture.folder import CAMERAS, read_capture
 
     held_out = json.loads((folder / "held_out.json").read_text(encoding="utf-8"))
-    path = folder / BOUNDS
-    bounds = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-    return Frames(read_capture(folder), native.read(folder / CAMERAS), tuple(held_out), bounds)
+    path = folder / POINTS
+    points = np.load(path, allow_pickle=False) if path.exists() else None
+    return Frames(read_capture(folder), native.read(folder / CAMERAS), tuple(held_out), points)
 
 
 def train(task: Task) -> Mapping[str, Any]:
@@ -66,7 +68,7 @@ def train(task: Task) -> Mapping[str, Any]:
     frames = open_frames(task.made_by("cameras"))
     options = task.configuration.section("training")
     model = _model(task, frames).to(usable_device(options["device"]))
-    schedule = planned(options, model)
+    schedule = planned(options, model, frames.cameras(frames.training))
     # A wrong choice is refused now, not after the first frame is trained.
     freeze(model, model.layers(), schedule.exclude_layers, schedule.reading)
     store = CheckpointFolder(task.folder, model)
@@ -104,34 +106,36 @@ def train(task: Task) -> Mapping[str, Any]:
 
 
 def _model(task: Task, frames: Frames) -> ChainModel:
-    from nmc_framework.cameras import CameraError
-    from nmc_framework.cameras.layout import layout
+    from nmc_framework.cameras.extent import scene_extent
     from nmc_framework.models import build, family
+    from nmc_framework.models.fitting import fit
     from nmc_framework.scene import BACKGROUND
     from nmc_framework.scene import BOUNDS as SCENE_BOUNDS
 
     options = task.configuration.section("model")
-    known = family(options["family"]).defaults()
-    own: dict[str, Any] = {}
-    # The embedded scene's extent is known in its own coordinates, not in those of an estimated rig.
+    cameras = frames.cameras(frames.training)
     filmed = "scene" in task.configuration.section("source")
-    if filmed:
-        own["background"] = list(BACKGROUND)
-    if filmed and "sfm" not in task.configuration.section("cameras"):
-        own["bounds"] = [list(corner) for corner in SCENE_BOUNDS]
-    elif frames.bounds is not None:
-        own["bounds"] = frames.bounds
-    else:
-        # Without a common target: the family's own, or what the configuration says.
-        with suppress(CameraError):
-            own["bounds"] = layout(frames.rig.cameras).bounds()
-    chosen = {name: value for name, value in own.items() if name in known}
+    # The embedded scene's extent is known in its own coordinates, not in those of an estimated rig.
+    placed = filmed and "sfm" not in task.configuration.section("cameras")
+    chosen = fit(
+        family(options["family"]).defaults(),
+        cameras,
+        scene_extent(cameras, frames.points),
+        bounds=SCENE_BOUNDS if placed else None,
+        background=BACKGROUND if filmed else None,
+    )
     seed = task.configuration.section("training")["seed"]
     return build(options["family"], chosen | dict(options["configuration"]), seed=seed)
 
 
-def planned(options: Mapping[str, Any], model: ChainModel) -> Schedule:
-    """Return the schedule of a configuration's section ``training``, for a model of its family."""
+def planned(
+    options: Mapping[str, Any], model: ChainModel, cameras: Sequence[Camera] = ()
+) -> Schedule:
+    """Return the schedule of a configuration's section ``training``, for a model of its family.
+
+    How long frame 0 learns follows from the training cameras' pictures, where nobody says.
+    """
+    from nmc_framework.models.fitting import LATER_RAYS, iterations
     from nmc_framework.training import AutoFreezing, Schedule, back, front, matching
 
     layers = model.layers()
@@ -144,9 +148,10 @@ def planned(options: Mapping[str, Any], model: ChainModel) -> Schedule:
     elif "exclude_like" in options:
         excluded = matching(model, layers, options["exclude_like"])
     return Schedule(
-        first=options["first"],
+        first=options.get("first", iterations(cameras)),
         later=options["later"],
         rays=options["rays"],
+        later_rays=options.get("later_rays", round(LATER_RAYS * options["rays"])),
         learning_rate=options.get("learning_rate"),
         later_learning_rate=options.get("later_learning_rate"),
         exclude_layers=excluded,

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nmc_framework.pipeline.step import PipelineError, Task
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 #: What a camera's videos show, (width, height) by name, as its parameters mean it.
 _SIZES = "sizes.json"
 #: The cuboid of the points that were found with the cameras, where these were estimated.
-BOUNDS = "bounds.json"
+POINTS = "points.npy"
 #: The embedded scene on video, with its true cameras.
 _SCENE = "scene"
 
@@ -157,7 +159,6 @@ def _matched(task: Task, captured: CapturedFrames, path: Path) -> RigDocument:
 def _estimated(
     task: Task, captured: CapturedFrames, options: Mapping[str, Any]
 ) -> tuple[RigDocument, dict[str, Any]]:
-    from nmc_framework.cameras.layout import point_bounds
     from nmc_framework.sfm import solve_rig
 
     for frame in options["frames"]:
@@ -191,9 +192,7 @@ def _estimated(
             "cameras.sfm.poses), or take them all the same with cameras.sfm.accept: true"
         )
     fits = {fit.name: round(float(fit.error), 4) for fit in solution.errors}
-    bounds = point_bounds(solution.points.positions)
-    if bounds is not None:
-        (task.folder / BOUNDS).write_text(json.dumps(bounds) + "\n", encoding="utf-8")
+    np.save(task.folder / POINTS, solution.points.positions, allow_pickle=False)
     told = {
         "method": "estimated",
         "reprojection_px": round(float(solution.error), 4),

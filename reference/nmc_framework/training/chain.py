@@ -11,8 +11,10 @@ import torch
 
 from nmc_framework.allocation import keep_freed_memory
 from nmc_framework.cameras import Camera
-from nmc_framework.models import ChainModel, State
+from nmc_framework.models import ChainModel, RayBatch, State
 from nmc_framework.training.auto import AutoFreezing
+from nmc_framework.training.clock import Clock
+from nmc_framework.training.colour import ColourMaps, Matrices
 from nmc_framework.training.fine_tuning import DampedAdam
 from nmc_framework.training.freezing import Freezing, FreezingError, Reading, freeze
 from nmc_framework.training.pixels import FrameViews, PixelPool
@@ -23,6 +25,10 @@ _PLATEAU = 0.3
 #: a step of Adam is about the rate at most (Kingma and Ba 2015, section 2.1): at 0.1, the largest
 #: usual rate, it took a million of them in one direction.
 _DIVERGED = 1e5
+#: From which share of the iterations on the loss that is reported is taken.
+_LAST_TENTH = 0.9
+#: Iterations between two looks at the pixels kept back.
+_JUDGED_EVERY = 25
 #: Adam's in frame 0: those of Instant-NGP (Müller et al. 2022, section 4).
 _FIRST_BETAS = (0.9, 0.99)
 
@@ -49,6 +55,11 @@ class Schedule:
         they are drawn in DyNeRF (Li et al. 2022, section 4.3): at first, and in the last iteration.
     betas, damping
         Later frames' optimiser; see :class:`~nmc_framework.training.fine_tuning.DampedAdam`.
+    first_seconds, later_seconds
+        How long frame 0 and later frames may take, in place of ``first`` and ``later``.
+    colour
+        Whether each view's exposure and white balance are learned beside the scene; see
+        :class:`~nmc_framework.training.colour.ColourMaps`.
     exclude_layers, reading
         What later frames freeze; see :func:`~nmc_framework.training.freezing.freeze`.
     auto
@@ -68,6 +79,9 @@ class Schedule:
     last_focus: float = 0.1
     betas: tuple[float, float] = (0.2, 0.95)
     damping: float = 2.0
+    first_seconds: float | None = None
+    later_seconds: float | None = None
+    colour: bool = False
     exclude_layers: tuple[int, ...] = ()
     reading: Reading = "table"
     auto: AutoFreezing | None = None
@@ -91,13 +105,17 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands: frame, iteration of so many, loss (mean squared error), step size."""
+    """Where training stands: frame, iteration of so many, loss (mean squared error), step size.
+
+    ``held_out`` is the PSNR in dB, the last time it was taken, of pixels that no batch has.
+    """
 
     frame: int
     iteration: int
     iterations: int
     loss: float
     learning_rate: float = math.nan
+    held_out: float = math.nan
 
     @property
     def psnr(self) -> float:
@@ -109,7 +127,8 @@ class Progress:
 class TrainedFrame:
     """One finished frame: its state, and how it came about.
 
-    ``seconds`` is wall time of training; ``loss`` the mean of the last tenth of the batches.
+    ``seconds`` is wall time of training; ``loss`` the mean of the last tenth of the batches;
+    ``colour`` the affine map (3, 4) of each training view, where these were learned.
     """
 
     index: int
@@ -119,6 +138,7 @@ class TrainedFrame:
     iterations: int
     seconds: float
     loss: float
+    colour: Matrices | None = None
 
 
 def train_chain(
@@ -128,6 +148,7 @@ def train_chain(
     schedule: Schedule | None = None,
     *,
     before: FrameViews | None = None,
+    colour: Matrices | None = None,
     report: Callable[[Progress], None] | None = None,
 ) -> Iterator[TrainedFrame]:
     """Train frame after frame, each from the weights of the one before; yield each when done.
@@ -145,6 +166,8 @@ def train_chain(
         Defaults to ``Schedule()``.
     before
         The views of the frame whose weights the model has, when a chain is taken up again.
+    colour
+        Its colour maps, by view, where it has any.
     report
         Called after every iteration.
 
@@ -155,8 +178,9 @@ def train_chain(
     """
     plan = schedule or Schedule()
     for views in frames:
-        yield train_frame(model, cameras, views, plan, before=before, report=report)
-        before = views
+        done = train_frame(model, cameras, views, plan, before=before, colour=colour, report=report)
+        yield done
+        before, colour = views, done.colour
 
 
 def train_frame(
@@ -166,12 +190,12 @@ def train_frame(
     schedule: Schedule,
     *,
     before: FrameViews | None = None,
+    colour: Matrices | None = None,
     report: Callable[[Progress], None] | None = None,
 ) -> TrainedFrame:
     """Train ``model`` on one frame, from the weights it has; see :func:`train_chain`."""
     began = time.perf_counter()
     keep_freed_memory()
-    iterations = schedule.later if views.index else schedule.first
     device = next(model.parameters()).device
     seed = _frame_seed(schedule.seed, views.index)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -182,7 +206,10 @@ def train_frame(
         reading: Reading = schedule.reading if views.index and not schedule.auto else "table"
         freezing = freeze(model, model.layers(), excluded, reading)
         torch.manual_seed(seed)
-        loss = _optimise(model, pool, schedule, views.index, iterations, report)
+        maps = None
+        if schedule.colour:
+            maps = ColourMaps([camera.name for camera in cameras], colour).to(device)
+        loss, iterations = _optimise(model, pool, schedule, views.index, maps, report)
     return TrainedFrame(
         index=views.index,
         time=views.time,
@@ -191,6 +218,7 @@ def train_frame(
         iterations=iterations,
         seconds=time.perf_counter() - began,
         loss=loss,
+        colour=None if maps is None else maps.matrices(),
     )
 
 
@@ -225,40 +253,72 @@ def _optimise(
     pool: PixelPool,
     schedule: Schedule,
     frame: int,
-    iterations: int,
+    colour: ColourMaps | None,
     report: Callable[[Progress], None] | None,
-) -> float:
-    optimiser = _optimiser(model, schedule, frame)
-    decay = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda i: _share_of_rate(i / max(iterations, 1), schedule.final_share)
-    )
+) -> tuple[float, int]:
+    """Train a frame; return the mean loss of the last tenth, and how many iterations it took."""
+    seconds = schedule.later_seconds if frame else schedule.first_seconds
+    clock = Clock(schedule.later if frame else schedule.first, seconds)
+    optimisers = [_optimiser(model, schedule, frame)]
+    if colour is not None:
+        optimisers.append(colour.optimiser())
+    rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
     generator = torch.Generator().manual_seed(_frame_seed(schedule.seed, frame))
+    judge = pool.kept_back(_frame_seed(schedule.seed, frame))
+    judged = report is not None or seconds is not None
     last: list[float] = []
+    held_out = math.nan
     model.train()
     model.begin_frame(frame)
-    for iteration in range(iterations):
-        optimiser.zero_grad(set_to_none=True)
-        model.progress = iteration / iterations
-        focus = schedule.focus_at(model.progress)
-        loss = model.loss(pool.draw(schedule.rays_of(frame), generator, focus))
+    iteration = 0
+    while (progress := clock.progress(iteration)) < 1:
+        model.progress = progress
+        share = _share_of_rate(progress, schedule.final_share)
+        for optimiser, peaks in zip(optimisers, rates, strict=True):
+            optimiser.zero_grad(set_to_none=True)
+            for group, peak in zip(optimiser.param_groups, peaks, strict=True):
+                group["lr"] = peak * share
+        batch = pool.draw(schedule.rays_of(frame), generator, schedule.focus_at(progress))
+        loss = model.loss(batch if colour is None else colour.developing(batch))
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(
-                f"frame {frame}: the loss became {value} at iteration {iteration} of {iterations}; "
+                f"frame {frame}: the loss became {value} at iteration {iteration} of "
+                f"{clock.total(iteration)}; "
                 "frames before it are kept. A lower learning rate usually helps"
             )
-        used = optimiser.param_groups[0]["lr"]
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        decay.step()
+        (loss if colour is None else loss + colour.penalty()).backward()  # type: ignore[no-untyped-call]
+        for optimiser in optimisers:
+            optimiser.step()
+        if colour is not None:
+            colour.settle()
         model.after_step(iteration)
-        if iteration >= min(0.9 * iterations, iterations - 1):
+        iteration += 1
+        if progress >= _LAST_TENTH or clock.progress(iteration) >= 1:
             last.append(value)
+        if judged and len(judge.colours) and iteration % _JUDGED_EVERY == 0:
+            held_out = _judged(model, judge, colour)
+            clock.heard(held_out, iteration)
         if report:
-            report(Progress(frame, iteration + 1, iterations, value, used))
+            rate = optimisers[0].param_groups[0]["lr"]
+            report(Progress(frame, iteration, clock.total(iteration), value, rate, held_out))
+    model.progress = 1.0
     model.eval()
     _refuse_diverged(model, frame)
-    return sum(last) / max(len(last), 1)
+    return sum(last) / max(len(last), 1), iteration
+
+
+@torch.no_grad()
+def _judged(model: ChainModel, judge: RayBatch, colour: ColourMaps | None) -> float:
+    """Return the PSNR in dB of rays that no batch has; random numbers go on as if it had not been.
+
+    A family's loss may hold more than the error of colours: then it is the PSNR of that.
+    """
+    model.eval()
+    with torch.random.fork_rng(devices=[]):
+        error = float(model.loss(judge if colour is None else colour.developing(judge)))
+    model.train()
+    return -10 * math.log10(max(error, 1e-12))
 
 
 def _refuse_diverged(model: ChainModel, frame: int) -> None:

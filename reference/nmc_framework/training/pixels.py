@@ -22,6 +22,10 @@ from nmc_framework.models import RayBatch
 _CHANGE = 12
 
 
+#: Of so many pixels one is kept back to judge by, and at most so many.
+_KEPT_BACK, _MOST_KEPT_BACK = 50, 1024
+
+
 class ViewsError(ValueError):
     """Images that do not belong to the cameras."""
 
@@ -71,6 +75,7 @@ class PixelPool:
             self._changed = torch.from_numpy(_changed(views, before))
         self.focus = focus if len(self._changed) else 0.0
         sizes = [camera.width * camera.height for camera in cameras]
+        self._back = torch.empty(0, dtype=torch.int64)
         self._start = torch.tensor(np.cumsum([0, *sizes[:-1]]), device=device)
         self._width = torch.tensor([camera.width for camera in cameras], device=device)
         self._pinhole = _stack([[c.cx, c.cy, 1 / c.fx, 1 / c.fy] for c in cameras], device)
@@ -85,9 +90,27 @@ class PixelPool:
 
         ``focus`` takes the place of the pool's own for this batch, where pixels changed at all.
         """
-        device = self._colours.device
         share = self.focus if focus is None or not self.focus else focus
-        chosen = self._choose(count, generator, share).to(device)
+        chosen = self._choose(count, generator, share)
+        if len(self._back):
+            # A pixel that is kept back gives way to the next one, which never is.
+            place = torch.searchsorted(self._back, chosen).clamp_max(len(self._back) - 1)
+            chosen = torch.where(self._back[place] == chosen, chosen + 1, chosen)
+        return self._batch(chosen)
+
+    def kept_back(self, seed: int) -> RayBatch:
+        """Return pixels that no batch has from now on: one in fifty, a thousand at most."""
+        count = min(len(self) // _KEPT_BACK, _MOST_KEPT_BACK)
+        generator = torch.Generator().manual_seed(seed)
+        # Even ones only, so that the next one is free.
+        self._back = (
+            torch.unique(torch.randint((len(self) - 1) // 2, (count,), generator=generator)) * 2
+        )
+        return self._batch(self._back)
+
+    def _batch(self, chosen: Tensor) -> RayBatch:
+        device = self._colours.device
+        chosen = chosen.to(device)
         view = torch.searchsorted(self._start, chosen, right=True) - 1
         within = chosen - self._start[view]
         width = self._width[view]

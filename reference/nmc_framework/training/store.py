@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
@@ -24,6 +25,7 @@ from nmc_framework.training.chain import (
     TrainingError,
     train_chain,
 )
+from nmc_framework.training.colour import Matrices
 from nmc_framework.training.pixels import FrameViews
 
 FrameSource = Callable[[int], Iterable[FrameViews]]
@@ -36,6 +38,9 @@ class Store(Protocol):
 
     def last_state(self) -> Mapping[str, Any]:
         """Return the state of the last finished frame."""
+
+    def last_colour(self) -> Matrices | None:
+        """Return the colour maps (3, 4) of the last finished frame by view, if it has any."""
 
     def append(self, frame: TrainedFrame) -> None:
         """Put a finished frame on disk."""
@@ -54,6 +59,10 @@ class PackageStore:
         """Return the state that the writer decoded, or was given, last."""
         return self._writer.last_state
 
+    def last_colour(self) -> Matrices | None:
+        """Return the maps that the journal has of the last frame."""
+        return self._writer.last_colour
+
     def append(self, frame: TrainedFrame) -> None:
         """Code the frame."""
         self._writer.append(
@@ -64,6 +73,7 @@ class PackageStore:
             iterations=frame.iterations,
             seconds=frame.seconds,
             trained_from_previous=frame.index > 0,
+            colour=frame.colour,
         )
 
 
@@ -118,6 +128,11 @@ class CheckpointFolder:
         """Return the state of the last finished frame."""
         return self[len(self) - 1]
 
+    def last_colour(self) -> Matrices | None:
+        """Return the maps in the record of the last finished frame."""
+        found = self.record(len(self) - 1).get("colour")
+        return found and {view: np.array(rows, np.float64) for view, rows in found.items()}
+
     def append(self, frame: TrainedFrame) -> None:
         """Write the frame under another name first, so that a half-written one never counts."""
         if frame.index != len(self):
@@ -129,6 +144,7 @@ class CheckpointFolder:
             "loss": frame.loss,
             "exclude_layers": list(frame.freezing.exclude_layers),
             "requires_grad": frame.freezing.requires_grad,
+            "colour": _plain(frame.colour),
         }
         partial = self._path(frame.index).with_suffix(".partial")
         save_file(frame.state, partial, metadata={"frame": json.dumps(record)})
@@ -170,15 +186,22 @@ def train_into(
     """
     done = len(store)
     views = iter(frames(max(done - 1, 0)))
-    before = None
+    before = colour = None
     if done:
+        colour = store.last_colour()
         model.load(store.last_state())
         before = next(views, None)
         if before is None or before.index != done - 1:
             raise TrainingError(f"the frames were to begin with frame {done - 1}, to go on from it")
-    for frame in train_chain(model, cameras, views, schedule, before=before, report=report):
+    for frame in train_chain(
+        model, cameras, views, schedule, before=before, colour=colour, report=report
+    ):
         store.append(frame)
         yield frame
+
+
+def _plain(colour: Matrices | None) -> dict[str, list[list[float]]] | None:
+    return {view: m.tolist() for view, m in colour.items()} if colour else None
 
 
 def _put(path: Path, data: bytes) -> None:

@@ -14,6 +14,7 @@ from nmc_tools.terminal import note
 
 if TYPE_CHECKING:
     from nmc_framework.cameras import Camera
+    from nmc_framework.cameras.camera import FloatArray
     from nmc_framework.cameras.formats import RigDocument
     from nmc_framework.training import FrameViews
 
@@ -52,9 +53,10 @@ class SceneCommand(TyperCommand):
 class Footage:
     """Frames of several cameras.
 
-    ``bounds`` and ``background`` are what a model is told of the scene, where known; ``own`` are
-    the cameras held out unless others are named. ``clean`` are the same views without faults of
-    the cameras (exposure, noise, blur), where they are known.
+    ``bounds`` and ``background`` are what a model is told of the scene, where known; ``points``
+    (P, 3) what structure from motion reconstructed of it; ``own`` are the cameras held out unless
+    others are named. ``clean`` are the same views without faults of the cameras (exposure, noise,
+    blur), where they are known.
     """
 
     rig: RigDocument
@@ -63,6 +65,7 @@ class Footage:
     read: Views
     bounds: list[list[float]] | None = None
     background: list[float] | None = None
+    points: FloatArray | None = None
     own: tuple[str, ...] = ()
     clean: Views | None = None
 
@@ -74,6 +77,15 @@ class Footage:
         """Return cameras by name."""
         known = {camera.name: camera for camera in self.rig.cameras}
         return [known[name] for name in names]
+
+    def options(self, known: Mapping[str, Any], training: Sequence[str]) -> dict[str, Any]:
+        """Return what a family with the options ``known`` is told of the scene and its rig."""
+        from nmc_framework.cameras.extent import scene_extent
+        from nmc_framework.models.fitting import fit
+
+        cameras = self.cameras(training)
+        extent = scene_extent(cameras, self.points)
+        return fit(known, cameras, extent, bounds=self.bounds, background=self.background)
 
     def split(self, held_out: Sequence[str] | None) -> tuple[list[str], list[str]]:
         """Return the names to train on and those held out; refuse unknown ones."""
@@ -144,7 +156,7 @@ def film_scene(
         rate=speed,
         read=_filmed(scene.render, known, speed),
         # Of other people's footage nobody tells the bounds: a hard scene's are found as theirs.
-        bounds=[list(c) for c in scene.bounds] if scene.told and scene.bounds else _bounds(used),
+        bounds=[list(c) for c in scene.bounds] if scene.told and scene.bounds else None,
         background=list(scene.background) if scene.told and scene.background else None,
         own=() if rig else tuple(camera.name for camera in own.held_out),
         clean=_filmed(scene.clean, known, speed),
@@ -164,16 +176,6 @@ def _filmed(
     return read
 
 
-def _bounds(rig: RigDocument) -> list[list[float]] | None:
-    from nmc_framework.cameras import CameraError
-    from nmc_framework.cameras.layout import layout
-
-    try:
-        return layout(rig.cameras).bounds()
-    except CameraError:
-        return None  # the family's own, or what the user sets
-
-
 def _captured(folder: Path, cameras: Path | None, rate: float) -> Footage:
     from nmc_framework.cameras import CameraError
     from nmc_framework.cameras.formats import registry
@@ -190,7 +192,24 @@ def _captured(folder: Path, cameras: Path | None, rate: float) -> Footage:
     sizes = {name: (image.shape[1], image.shape[0]) for name, image in first.items()}
     rig = matched(registry.read(path, None, next(iter(sizes.values()))), sizes)
     require_straight(rig, "training (give the camera file to nmc capture: it straightens)")
-    return Footage(rig, len(capture), capture.rate, capture.views, _bounds(rig))
+    return Footage(rig, len(capture), capture.rate, capture.views, points=points_beside(path))
+
+
+def points_beside(cameras: Path) -> FloatArray | None:
+    """Return the points (P, 3) that ``nmc sfm`` wrote beside a camera file, if it did."""
+    import numpy as np
+
+    from nmc_framework.sfm.solution import POINTS
+    from nmc_tools.checkpoints import ply_files
+
+    path = cameras.with_name(POINTS)
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        columns = ply_files.read_ply(file).state
+    if not {"x", "y", "z"} <= columns.keys():
+        return None
+    return np.stack([np.asarray(columns[axis], np.float64) for axis in "xyz"], axis=1)
 
 
 def _dataset(folder: Path, cameras: Path | None, rate: float) -> Footage:
@@ -201,4 +220,5 @@ def _dataset(folder: Path, cameras: Path | None, rate: float) -> Footage:
     if found.left_out:
         more = f" and {len(found.left_out) - 5} more" if len(found.left_out) > 5 else ""
         note(f"left out, without a camera: {', '.join(found.left_out[:5])}{more}")
-    return Footage(found.rig, len(found), found.rate, found.views, _bounds(found.rig))
+    points = None if cameras is None else points_beside(cameras)
+    return Footage(found.rig, len(found), found.rate, found.views, points=points)

@@ -37,7 +37,8 @@ def train(
         Path, typer.Option("--output", "-o", help="The package, or the folder of checkpoints.")
     ],
     folder: Annotated[
-        Path | None, typer.Argument(metavar="FRAMES", help="A folder that nmc capture wrote.")
+        Path | None,
+        typer.Argument(metavar="FRAMES", help="A folder of pictures; nmc capture makes one."),
     ] = None,
     scene: SceneOption = None,
     cameras: Annotated[
@@ -56,9 +57,26 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="NAME=JSON", help="One option of the model; repeatable."),
     ] = None,
-    iterations: Annotated[int, typer.Option(min=0, help="For frame 0.")] = 420,
-    later: Annotated[int, typer.Option(min=0, help="Iterations for each later frame.")] = 60,
-    rays: Annotated[int, typer.Option(min=1, help="Rays a batch.")] = 2048,
+    iterations: Annotated[
+        int | None, typer.Option(min=0, help="For frame 0; else by the size of the pictures.")
+    ] = None,
+    later: Annotated[int, typer.Option(min=0, help="Iterations for each later frame.")] = 50,
+    rays: Annotated[int, typer.Option(min=1, help="Rays a batch of frame 0.")] = 1024,
+    later_rays: Annotated[
+        int | None, typer.Option(min=1, help="Of later frames; else 2.5 times those of frame 0.")
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="TIME", help="For frame 0 instead, such as 90s or 2m.")
+    ] = None,
+    later_budget: Annotated[
+        str | None, typer.Option(metavar="TIME", help="For each later frame instead, such as 5s.")
+    ] = None,
+    colour: Annotated[
+        bool,
+        typer.Option(
+            "--colour", help="Learn each camera's exposure and white balance beside the scene."
+        ),
+    ] = False,
     exclude_layers: Annotated[
         str | None, typer.Option(metavar="N,N…", help="Layers by number; negative from the end.")
     ] = None,
@@ -110,20 +128,35 @@ def train(
       nmc train frames/ -o checkpoints/ --as checkpoints --tensorboard logs/
 
       nmc train --scene dome -o dome.nmc --frames 5 --exclude-auto 0.1
+
+      nmc train photographs/ -o object.nmc --budget 90s --colour
     """
     choices = (exclude_layers, exclude_front, exclude_back, exclude_like)
     if sum(choice is not None for choice in (*choices, exclude_auto)) > 1:
         raise typer.BadParameter("choose one of the --exclude options")
     with framework(folder or output):
         from nmc_framework.evaluation.board import Board
+        from nmc_framework.models.fitting import LATER_RAYS
+        from nmc_framework.models.fitting import iterations as fitted
         from nmc_framework.training import AutoFreezing, Schedule
 
         footage = open_footage(
             folder, scene=scene, cameras=cameras, size=parse_size(size), frames=frames, rate=fps
         )
         rig = footage.split(held_out)
-        model = _model(family, configuration, set_, footage, seed).to(parse_device(device))
-        schedule = Schedule(first=iterations, later=later, rays=rays, reading=reading, seed=seed)
+        model = _model(family, configuration, set_, footage, rig[0], seed)
+        model = model.to(parse_device(device))
+        schedule = Schedule(
+            first=fitted(footage.cameras(rig[0])) if iterations is None else iterations,
+            later=later,
+            rays=rays,
+            later_rays=later_rays or round(LATER_RAYS * rays),
+            first_seconds=_seconds(budget, "--budget"),
+            later_seconds=_seconds(later_budget, "--later-budget"),
+            colour=colour,
+            reading=reading,
+            seed=seed,
+        )
         auto = None if exclude_auto is None else AutoFreezing(exclude_auto)
         schedule = replace(schedule, exclude_layers=_excluded(model, *choices), auto=auto)
         _check_freezing(model, schedule)
@@ -271,15 +304,19 @@ class _Run:
 
 
 def _model(
-    family: str, path: Path | None, settings: list[str] | None, footage: Footage, seed: int
+    family: str,
+    path: Path | None,
+    settings: list[str] | None,
+    footage: Footage,
+    training: list[str],
+    seed: int,
 ) -> ChainModel:
     from nmc_framework.models import build
     from nmc_framework.models import family as family_of
 
     chosen: dict[str, Any] = {}
     known = family_of(family).defaults()
-    own = {"bounds": footage.bounds, "background": footage.background}
-    chosen |= {name: value for name, value in own.items() if name in known and value is not None}
+    chosen |= footage.options(known, training)
     if path is not None:
         try:
             chosen |= dict(json.loads(path.read_bytes()))
@@ -294,6 +331,20 @@ def _model(
         if not equals:
             raise typer.BadParameter(f"{setting!r}; write such as levels=4", param_hint="--set")
     return build(family, chosen, seed=seed)
+
+
+def _seconds(text: str | None, option: str) -> float | None:
+    """Return a time such as 90, 90s, 1.5m or 1h in seconds."""
+    if text is None:
+        return None
+    number, unit = (text[:-1], text[-1]) if text[-1:] in {"s", "m", "h"} else (text, "s")
+    try:
+        seconds = float(number) * {"s": 1, "m": 60, "h": 3600}[unit]
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise typer.BadParameter(f"{text!r}; write such as 90s or 2m", param_hint=option)
+    return seconds
 
 
 def _excluded(

@@ -1,0 +1,65 @@
+"""How far a frame's training is: by iterations, or by the time that it may take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+#: Of a time budget: the share from which training may end early, where to the clock then jumps,
+#: and how many scores in a row that are no better show that nothing is gained any more.
+_EARLIEST, _JUMP, _PATIENCE = 0.4, 0.8, 4
+#: dB that count as better.
+_BETTER = 0.05
+
+
+class Clock:
+    """The share 0..1 of a frame's training that is done.
+
+    Parameters
+    ----------
+    iterations
+        How many there are, where time is not limited.
+    seconds
+        How long training may take, where it is; how many iterations fit is then the machine's
+        doing, and a chain is not the same bits on another run.
+    now
+        Seconds of a clock that never goes back.
+    """
+
+    def __init__(
+        self, iterations: int, seconds: float | None, now: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._iterations = iterations
+        self._seconds = seconds
+        self._now = now
+        self._began = now()
+        self._skipped = 0.0
+        self._best = -float("inf")
+        self._worse = 0
+
+    def progress(self, iteration: int) -> float:
+        """Return the share that is done before an iteration, counted from 0; 1 is the end."""
+        if self._seconds is None:
+            return iteration / self._iterations if self._iterations else 1.0
+        elapsed = (self._now() - self._began) / self._seconds if self._seconds > 0 else 1.0
+        return min(elapsed + self._skipped, 1.0)
+
+    def total(self, iteration: int) -> int:
+        """Return how many iterations there will be, as far as can be told."""
+        if self._seconds is None:
+            return self._iterations
+        done = self.progress(iteration)
+        return max(iteration, round(iteration / done)) if done > 0 else max(iteration, 1)
+
+    def heard(self, score: float, iteration: int) -> None:
+        """Take notice of a score in dB; a budget's end is brought forward where nothing is gained.
+
+        What is left then is the fall of the learning rate, which always gains something.
+        """
+        if self._seconds is None:
+            return
+        better = score > self._best + _BETTER
+        self._best, self._worse = max(score, self._best), 0 if better else self._worse + 1
+        done = self.progress(iteration)
+        if self._worse >= _PATIENCE and _EARLIEST <= done < _JUMP:
+            self._skipped += _JUMP - done
