@@ -14,7 +14,7 @@ from nmc_framework.cameras import Camera
 from nmc_framework.models import ChainModel, RayBatch, State
 from nmc_framework.training.auto import AutoFreezing
 from nmc_framework.training.clock import Clock
-from nmc_framework.training.colour import ColourMaps, Matrices
+from nmc_framework.training.colour import Colour, ColourMaps, Matrices
 from nmc_framework.training.fine_tuning import DampedAdam
 from nmc_framework.training.freezing import Freezing, FreezingError, Reading, freeze
 from nmc_framework.training.pixels import FrameViews, PixelPool
@@ -27,6 +27,10 @@ _PLATEAU = 0.3
 _DIVERGED = 1e5
 #: From which share of the iterations on the loss that is reported is taken.
 _LAST_TENTH = 0.9
+#: Share of frame 0 after which the cameras' exposures are found alike, or not.
+_DECIDED = 0.6
+#: Pixels a view that tell its exposure in a new frame.
+_ANTICIPATED = 256
 #: Iterations between two looks at the pixels kept back.
 _JUDGED_EVERY = 25
 #: Adam's in frame 0: those of Instant-NGP (Müller et al. 2022, section 4).
@@ -58,8 +62,9 @@ class Schedule:
     first_seconds, later_seconds
         How long frame 0 and later frames may take, in place of ``first`` and ``later``.
     colour
-        Whether each view's exposure and white balance are learned beside the scene; see
-        :class:`~nmc_framework.training.colour.ColourMaps`.
+        Whether each view's exposure and white balance are learned beside the scene, see
+        :class:`~nmc_framework.training.colour.ColourMaps`. With ``auto`` frame 0 decides it for
+        all of the chain.
     exclude_layers, reading
         What later frames freeze; see :func:`~nmc_framework.training.freezing.freeze`.
     auto
@@ -81,7 +86,7 @@ class Schedule:
     damping: float = 2.0
     first_seconds: float | None = None
     later_seconds: float | None = None
-    colour: bool = False
+    colour: Colour = "off"
     exclude_layers: tuple[int, ...] = ()
     reading: Reading = "table"
     auto: AutoFreezing | None = None
@@ -207,9 +212,9 @@ def train_frame(
         freezing = freeze(model, model.layers(), excluded, reading)
         torch.manual_seed(seed)
         maps = None
-        if schedule.colour:
+        if schedule.colour == "on" or (schedule.colour == "auto" and (colour or not views.index)):
             maps = ColourMaps([camera.name for camera in cameras], colour).to(device)
-        loss, iterations = _optimise(model, pool, schedule, views.index, maps, report)
+        loss, iterations, maps = _optimise(model, pool, schedule, views.index, maps, report)
     return TrainedFrame(
         index=views.index,
         time=views.time,
@@ -255,8 +260,12 @@ def _optimise(
     frame: int,
     colour: ColourMaps | None,
     report: Callable[[Progress], None] | None,
-) -> tuple[float, int]:
-    """Train a frame; return the mean loss of the last tenth, and how many iterations it took."""
+) -> tuple[float, int, ColourMaps | None]:
+    """Train a frame.
+
+    Returns the mean loss of the last tenth, how many iterations it took, and the colour maps if
+    there is a use for them.
+    """
     seconds = schedule.later_seconds if frame else schedule.first_seconds
     clock = Clock(schedule.later if frame else schedule.first, seconds)
     optimisers = [_optimiser(model, schedule, frame)]
@@ -268,13 +277,24 @@ def _optimise(
     judged = report is not None or seconds is not None
     last: list[float] = []
     held_out = math.nan
+    if colour is not None and frame:
+        colour.anticipate(model, pool.draw(_ANTICIPATED * len(colour.views), generator, 0.0))
     model.train()
     model.begin_frame(frame)
-    iteration = 0
+    iteration, decided = 0, False
     while (progress := clock.progress(iteration)) < 1:
         model.progress = progress
+        if (
+            colour is not None
+            and schedule.colour == "auto"
+            and not (frame or decided)
+            and progress >= _DECIDED
+        ):
+            decided = True
+            if colour.alike():
+                colour, optimisers = None, optimisers[:1]
         share = _share_of_rate(progress, schedule.final_share)
-        for optimiser, peaks in zip(optimisers, rates, strict=True):
+        for optimiser, peaks in zip(optimisers, rates, strict=False):
             optimiser.zero_grad(set_to_none=True)
             for group, peak in zip(optimiser.param_groups, peaks, strict=True):
                 group["lr"] = peak * share
@@ -305,7 +325,7 @@ def _optimise(
     model.progress = 1.0
     model.eval()
     _refuse_diverged(model, frame)
-    return sum(last) / max(len(last), 1), iteration
+    return sum(last) / max(len(last), 1), iteration, colour
 
 
 @torch.no_grad()

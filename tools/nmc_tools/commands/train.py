@@ -72,11 +72,9 @@ def train(
         str | None, typer.Option(metavar="TIME", help="For each later frame instead, such as 5s.")
     ] = None,
     colour: Annotated[
-        bool,
-        typer.Option(
-            "--colour", help="Learn each camera's exposure and white balance beside the scene."
-        ),
-    ] = False,
+        Literal["auto", "on", "off"],
+        typer.Option(help="Learn each camera's exposure and white balance; auto: where they vary."),
+    ] = "auto",
     exclude_layers: Annotated[
         str | None, typer.Option(metavar="N,N…", help="Layers by number; negative from the end.")
     ] = None,
@@ -129,7 +127,7 @@ def train(
 
       nmc train --scene dome -o dome.nmc --frames 5 --exclude-auto 0.1
 
-      nmc train photographs/ -o object.nmc --budget 90s --colour
+      nmc train photographs/ -o object.nmc --budget 90s --colour on
     """
     choices = (exclude_layers, exclude_front, exclude_back, exclude_like)
     if sum(choice is not None for choice in (*choices, exclude_auto)) > 1:
