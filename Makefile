@@ -75,6 +75,7 @@ suite-archive: setup  ## The conformance suite as one file, the same bytes each 
 fuzz: setup  ## Flip every bit of small packages, bytes of large ones, and damage structures; hours
 	$(BIN)/python reference/tests/fuzz_flips.py -o out/fuzz --count 1000000
 	$(BIN)/python format/tests/fuzz_reader.py --count 200000
+	$(BIN)/python reference/tests/fuzz_inputs.py --count 20000
 
 faults: setup  ## Make every system call of every writing command fail, one at a time (needs Linux and a C compiler)
 	$(BIN)/python tools/faults/sweep.py

@@ -23,6 +23,7 @@ import prose
 import pseudocode
 import pytest
 import worked_example
+import worked_trace
 from cases import input_files
 from programs import VECTORS
 
@@ -116,7 +117,11 @@ def test_dumps_are_the_bytes_of_the_generator() -> None:
     state = package_writer.state_preimage(digests)
     manifest = package_writer.manifest_preimage(worked_example.objects())
     found = [octets(block) for block in DUMPS]
-    assert found == [frame_0, frame_1, scalar, state, manifest[: len(found[-1])]]
+    traced = [
+        worked_trace.chain(variant).frames[1].payloads[worked_trace.STREAM]
+        for variant in (worked_trace.STATIC, worked_trace.ADAPTIVE, worked_trace.MIXED)
+    ]
+    assert found == [frame_0, frame_1, scalar, state, manifest[: len(found[4])], *traced]
     assert hashlib.sha256(state).digest() == state_digest
     assert hashlib.sha256(scalar).digest() == digests["step"]
 
