@@ -18,7 +18,8 @@ from nmc_framework.models import (
 )
 from nmc_framework.models.grid_encoding import GridLevel, _interpolate_in_torch, encode
 from nmc_framework.models.hash_grid import HashGrid
-from nmc_framework.models.occupancy import Occupancy, _march_in_torch, march
+from nmc_framework.models.occupancy import Occupancy
+from nmc_framework.models.space import Space
 from nmc_framework.models.volume import composite, enter_and_leave
 
 SMALL = {
@@ -186,35 +187,9 @@ def test_results_do_not_depend_on_the_number_of_threads(threads):
     assert torch.equal(encode(points, levels), reference)
 
 
-def test_marching_agrees_with_torch():
-    occupancy = Occupancy(8, 0.05, torch.ones(3))
-    generator = torch.Generator().manual_seed(2)
-    occupancy.cells = torch.rand(8, 8, 8, generator=generator) > 0.6
-    origins, directions = rays(100)
-    lower = torch.tensor([-1.0, -1, -1])
-    span = enter_and_leave(origins, directions, lower, lower + 2)
-    arguments = (
-        origins,
-        directions,
-        span,
-        torch.rand(100, generator=generator),
-        0.05,
-        80,
-        occupancy,
-        (lower, 2.0),
-    )
-    (fast, valid), (slow, right) = march(*arguments), _march_in_torch(*arguments)
-    # A float's last bit may put one sample in the neighbouring cell.
-    assert (valid.sum(dim=1) - right.sum(dim=1)).abs().max() <= 1
-    same = valid.sum(dim=1) == right.sum(dim=1)
-    width = min(valid.shape[1], right.shape[1])
-    both = (valid[:, :width] & right[:, :width])[same]
-    close = (fast[:, :width] - slow[:, :width]).abs()[same][both] < 1e-4
-    assert same.float().mean() > 0.9 and close.float().mean() > 0.98
-
-
 def test_occupancy_closes_empty_space_and_opens_it_for_motion():
-    occupancy = Occupancy(16, 0.05, torch.tensor([1.0, 1.0, 0.5]))
+    space = Space(torch.zeros(3), torch.tensor([1.0, 1.0, 0.5]))
+    occupancy = Occupancy(16, 0.05, space)
     assert occupancy.warm and not occupancy.cells[8:].any()
 
     def ball(points):
@@ -228,6 +203,18 @@ def test_occupancy_closes_empty_space_and_opens_it_for_motion():
     occupancy.admit_motion()
     assert float(occupancy.cells.float().mean()) > 1.5 * closed
     assert not occupancy.cells[8:].any()
+
+
+def test_closed_cells_open_again_where_matter_appears():
+    occupancy = Occupancy(16, 0.05, Space(torch.zeros(3), torch.ones(3)))
+    torch.manual_seed(0)
+    for _ in range(12):
+        occupancy.update(lambda points: torch.zeros(len(points)), 2.0)
+    assert not occupancy.cells.any()
+    for _ in range(80):
+        occupancy.update(lambda points: 90.0 * (points[:, 0] > 0.5), 2.0)
+    assert occupancy.cells[:, :, 10:].float().mean() > 0.8
+    assert not occupancy.cells[:, :, :6].any()
 
 
 def test_frozen_tables_are_not_deposited_into(monkeypatch):

@@ -28,12 +28,13 @@ _FINEST_CELL, _FINEST = 1.0, (64, 1024)
 _STEP, _SAMPLES = 4.0, (128, 256)
 #: Training pixels for each entry of a table, and the usual tables, as powers of two.
 _PIXELS_AN_ENTRY, _LOG2_ENTRIES = 16, (15, 18)
-#: For scenes of which nobody knows where they end: iterations with an open grid and long steps,
-#: in which fog lifts, and how much a spread along the ray counts, against floaters.
-_WARM_UP, _DISTORTION, _OCCUPANCY = 160, 0.02, 64
+#: For scenes of which nobody knows where they end: the share of the iterations with an open grid
+#: and long steps, in which fog lifts, and how much a spread along the ray counts, against floaters.
+#: In an unbounded scene the fog is thicker and lifts later.
+_WARM_SHARE, _DISTORTION, _OCCUPANCY = {False: 0.1, True: 0.4}, 0.02, 64
 
 #: Frame 0 learns so many iterations for the fourth root of the training pixels, within limits.
-_ITERATIONS, _FEWEST, _MOST = 31.0, 300, 2000
+_ITERATIONS, _FEWEST, _MOST = 34.0, 300, 2000
 #: Rays a batch of later frames, as a multiple of frame 0's: what is left of their error is noise.
 LATER_RAYS = 5 / 2
 
@@ -78,7 +79,8 @@ def fit(
         distances = np.array([np.linalg.norm(c.centre - middle) for c in cameras])
         near = max(extent.near, _NEAR * float(np.median(distances)))
         values |= {"contracted": extent.unbounded and "contracted" in known, "near": near}
-        values |= {"warm_up": _WARM_UP, "distortion": _DISTORTION, "occupancy": _OCCUPANCY}
+        values |= {"distortion": _DISTORTION, "occupancy": _OCCUPANCY}
+        values["warm_share"] = _WARM_SHARE[values["contracted"]]
         if values["contracted"]:
             apart = [float(np.abs(c.centre - middle).max()) for c in cameras]
             half = max(_AROUND_CAMERAS * max(apart), float((upper - lower).max()) / 2)

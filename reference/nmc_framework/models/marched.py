@@ -33,6 +33,7 @@ MARCHING: dict[str, Any] = {
     "samples": 128,
     "occupancy": 48,
     "warm_up": 64,
+    "warm_share": 0.0,
     "distortion": 0.0,
 }
 
@@ -102,13 +103,21 @@ class MarchedField(RadianceModel):
 
     def after_step(self, iteration: int) -> None:
         """Redraw the occupancy bitmap every few iterations, once the densities mean something."""
-        warm_up = self.configuration["warm_up"] if self.occupancy.warm else 0
-        if (iteration + 1) % _UPDATE_EVERY or iteration + 1 < warm_up:
+        if (iteration + 1) % _UPDATE_EVERY or (self.occupancy.warm and self._warming(iteration)):
             return
         with torch.no_grad():
             # While everything is open, twice as many probes as cells miss next to none.
             share = 2.0 if self.occupancy.warm else _UPDATE_SHARE
             self.occupancy.update(self.density, share)
+
+    def _warming(self, iteration: int) -> bool:
+        """Return whether it is too early to rule anything out.
+
+        Training first makes fog before the cameras that explains their pictures one by one. What
+        is ruled out then cannot become the matter that explains all of them.
+        """
+        c = self.configuration
+        return iteration + 1 < c["warm_up"] or self.progress < float(c["warm_share"])
 
     def density(self, unit: Tensor) -> Tensor:
         """Return the densities (N,), 1 / scene unit, at points (N, 3) of the unit cube."""
