@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.up-to-date
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts generated format check bench bench-framework conformance mutation suite-archive fuzz faults clean
+.PHONY: help setup demo test test-all lint types contracts generated format check bench bench-framework conformance mutation suite-archive fuzz faults clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,7 +22,10 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup  ## Train, pack, check, unpack and render a small scene; results in out/demo
 	$(BIN)/nmc demo -o out/demo
 
-test: setup  ## Run the tests
+test: setup  ## Run the tests but for the long sweeps
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-all: setup  ## Run all tests, as CI does
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup  ## Style and formatting
@@ -47,7 +50,7 @@ format: setup  ## Put the code into its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-check: lint types contracts generated test  ## All that CI runs
+check: lint types contracts generated test-all  ## All that CI runs
 
 bench: setup  ## Sizes and speeds beside the peers; table and plot in out/bench
 	$(BIN)/python -m nmc_tools.bench -o out/bench

@@ -68,13 +68,12 @@ def run(options: RunOptions) -> Run:
         options.persistent,
         runner.read_expected_failures(failures) if failures else {},
     )
-    stream = options.output.open("w", encoding="utf-8") if options.output else None
-    try:
-        with runner.home() as home:
-            return _run(options, suite, plan, home, stream)
-    finally:
-        if stream is not None:
-            stream.close()
+    with runner.home() as home:
+        description = runner.describe(plan, home)  # before results of an earlier run are replaced
+        if options.output is None:
+            return _run(options, suite, plan, description, home, None)
+        with options.output.open("w", encoding="utf-8") as stream:
+            return _run(options, suite, plan, description, home, stream)
 
 
 def _selected(options: RunOptions, suite: Suite) -> Suite:
@@ -89,9 +88,13 @@ def _selected(options: RunOptions, suite: Suite) -> Suite:
 
 
 def _run(
-    options: RunOptions, suite: Suite, plan: runner.Plan, home: Path, stream: TextIO | None
+    options: RunOptions,
+    suite: Suite,
+    plan: runner.Plan,
+    description: Description,
+    home: Path,
+    stream: TextIO | None,
 ) -> Run:
-    description = runner.describe(plan, home)
     suite = _selected(options, suite)
     trial, arbiter = _trial(options, plan, home)
     made = Run(

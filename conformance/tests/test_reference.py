@@ -53,6 +53,7 @@ def test_it_passes_as_an_encoder() -> None:
     assert run.passed
 
 
+@pytest.mark.slow
 def test_it_passes_without_the_persistent_mode() -> None:
     run = judged("decoder", "07-decoding/seek-*", "05-package/no-bytes", persistent=False)
     assert wrong(run) == {}

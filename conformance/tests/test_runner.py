@@ -137,9 +137,12 @@ def test_expected_failures(tmp_path: Path) -> None:
         judged(plain(), BAD_OPEN, expected_failures=known)
 
 
-def test_a_program_that_cannot_be_used() -> None:
+def test_a_program_that_cannot_be_used(tmp_path) -> None:
+    kept = tmp_path / "results.ndjson"
+    kept.write_text("results of before")
     with pytest.raises(SubjectError, match="missing"):
-        judged("/no/such/program", GOOD)
+        judged("/no/such/program", GOOD, output=kept)
+    assert kept.read_text() == "results of before"
     with pytest.raises(SubjectError, match="describe"):
         judged("echo hello", GOOD)
     with pytest.raises(SubjectError, match="empty"):

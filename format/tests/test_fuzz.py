@@ -20,6 +20,7 @@ def fuzz():
     del sys.modules["fuzz_reader"]
 
 
+@pytest.mark.slow
 def test_300_damaged_packages(fuzz) -> None:
     """Nothing but FormatError, and never a state that was not written."""
     codes = fuzz.run(300, seed=20260101)

@@ -10,13 +10,13 @@ from nmc import assemble, journal, resume, unfinished
 from nmc.finish import finish, tidy
 from nmc.host import host_errors
 from nmc.verify import check
-from nmc_format.issues import refuse
+from nmc_format.issues import refuse, refuse_with
 from nmc_format.manifest_file import manifest_bytes
-from nmc_format.package import JOURNAL_NAME
+from nmc_format.package import JOURNAL_NAME, open_package
 
 if TYPE_CHECKING:
     from nmc.unfinished import Place
-    from nmc_format.issues import Finding
+    from nmc_format.issues import Finding, FormatError
 
 _ANY_LEVEL = 4
 
@@ -74,10 +74,18 @@ def recovered(path: str | Path) -> Recovery:
         place = unfinished.place_of(_package_of(path))
         name = resume.find(place, directory=True)
     if name is None:
-        reason = path if path.exists() else path.with_name(path.name + unfinished.SUFFIX)
-        raise refuse("host/not-found", file=str(reason / JOURNAL_NAME))
+        raise _nothing_unfinished(path)
     with host_errors(path):
         return _recover(place, name)
+
+
+def _nothing_unfinished(path: Path) -> FormatError:
+    """Return why there is nothing to recover; raise what is known of a thing that is no package."""
+    if not path.exists():
+        return refuse("host/not-found", file=str(path))
+    open_package(path).close()
+    hint = "it is a complete package and needs no recovery; look at it with check"
+    return refuse_with(hint, "host/not-found", file=str(path / JOURNAL_NAME))
 
 
 def _package_of(path: Path) -> Path:

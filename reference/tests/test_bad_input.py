@@ -23,6 +23,7 @@ from nmc_samples import chain, edit, put_objects, rebuild, same_state, write, wr
 
 import nmc
 import nmc_spec
+from nmc import folder
 
 TABLES = (bad_segments, bad_packages, bad_hdf5, bad_manifests)
 """The modules that hold the cases; importing them has filled CASES."""
@@ -157,18 +158,19 @@ def test_a_full_disk(tmp_path, states, monkeypatch) -> None:
     path = tmp_path / "a.nmc"
     writer = nmc.Writer(path)
     writer.append(states[0])
-    real = Path.open
 
-    def full(self, mode="r", *args, **kwargs):
-        if "w" in mode and self.suffix == ".new":
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return real(self, mode, *args, **kwargs)
+    def full(handle, piece):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "open", full)
+    monkeypatch.setattr(folder, "write_all", full)
     found = refused("host/no-space", lambda: writer.append(states[1]))
     assert found.place.file == str(path)
     monkeypatch.undo()
     assert len(writer) == 1
+    writer.append(states[1])
+    writer.close()
+    assert nmc.check(path).findings == ()
+    assert nmc.check(path).frames == 2
 
 
 def test_findings_without_end(sources, tmp_path) -> None:

@@ -14,6 +14,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> list[fuzz_flips.Target]:
     return fuzz_flips.targets(tmp_path_factory.mktemp("flips"), fuzz_flips.KINDS)
 
 
+@pytest.mark.slow
 def test_one_bit_in_499_of_every_package_is_missed(small: list[fuzz_flips.Target]) -> None:
     tally = fuzz_flips.Tally()
     for flip in fuzz_flips.every_flip(small, 499):
@@ -22,6 +23,7 @@ def test_one_bit_in_499_of_every_package_is_missed(small: list[fuzz_flips.Target
     assert len(tally.codes) >= 5
 
 
+@pytest.mark.slow
 def test_every_bit_of_a_superblock_and_of_what_follows_it(small: list[fuzz_flips.Target]) -> None:
     """The manifest of the directory form has no checksum of its own: each of its bits counts."""
     target = next(t for t in small if isinstance(t, fuzz_flips.ManifestTarget))

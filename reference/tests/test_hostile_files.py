@@ -18,9 +18,12 @@ SHARED = Path(os.environ.get("NMC_SHARED_DATA", ROOT.parent / "shared" / "data")
 HOSTILE = SHARED / "hostile"
 FILES = sorted(p for p in HOSTILE.rglob("*") if p.is_file() and p.suffix not in {".txt", ".yml"})
 
-pytestmark = pytest.mark.skipif(
-    not FILES, reason=f"{HOSTILE} is absent (NMC_SHARED_DATA says where the data lies)"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not FILES, reason=f"{HOSTILE} is absent (NMC_SHARED_DATA says where the data lies)"
+    ),
+]
 
 MEMORY = 6 * 2**30
 SECONDS = 240

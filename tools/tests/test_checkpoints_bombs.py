@@ -147,6 +147,7 @@ TENSORS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PICKLES)
 def test_pickles(tmp_path, name):
     zipped = torch_zip(tmp_path / "a.pt", PICKLES[name])
@@ -156,6 +157,7 @@ def test_pickles(tmp_path, name):
     assert all(line.startswith("refused") for line in outcomes), outcomes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TENSORS)
 def test_tensors(tmp_path, name):
     storage = {"data/0": np.arange(4, dtype="<f4").tobytes()}

@@ -242,6 +242,7 @@ def samples():
 FILES = samples()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_every_truncation_is_refused_or_read(tmp_path, name):
     data = FILES[name]
@@ -252,6 +253,7 @@ def test_every_truncation_is_refused_or_read(tmp_path, name):
         refused(tmp_path / name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 @given(data=st.data())
 @settings(max_examples=150, deadline=None)

@@ -183,11 +183,11 @@ PICKLES = {
 
 @pytest.mark.parametrize("data", PICKLES.values(), ids=PICKLES)
 def test_malformed_pickles(tmp_path, data):
-    start = time.monotonic()
+    start = time.process_time()  # the work; on a busy machine the clock says nothing
     refused(torch_zip(tmp_path / "a.pt", data))
     (tmp_path / "b.pt").write_bytes(data)
     refused(tmp_path / "b.pt")
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_too_many_operations(tmp_path, monkeypatch):

@@ -52,6 +52,7 @@ def attempt(command: Command, root: Path, at: int, mode: str, patch) -> tuple[in
     return code, finished[0], injection.count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "directory"), SHORT, ids=str)
 def test_no_failing_call_loses_anything(tmp_path, monkeypatch, name, directory) -> None:
     monkeypatch.setattr(unfinished, "SYNC_SECONDS", 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -41,7 +42,9 @@ def other(tmp_path_factory, chain):
     return path
 
 
-@pytest.mark.parametrize("command", ["check", "inspect", "unpack", "diff", "extract", "concat"])
+@pytest.mark.parametrize(
+    "command", ["check", "inspect", "unpack", "diff", "extract", "concat", "recover"]
+)
 @pytest.mark.parametrize(
     ("kind", "words", "todo"),
     [
@@ -83,6 +86,51 @@ def test_what_is_no_package_is_named(run, chain, tmp_path, command, kind, words,
         verdict = {"gone": "not found", "cut": "refused"}.get(kind, "not a package")
         assert verdict in done.out
         assert (kind == "cut") == ("refused" in done.out)
+
+
+def test_a_package_is_no_checkpoint(run, chain, tmp_path) -> None:
+    """Neither as a whole nor in parts is it packed, as if its segments were weights."""
+    folder = tmp_path / "d.nmc"
+    with nmc.open(chain) as sequence, nmc.Writer(folder, directory=True) as writer:
+        for state in sequence:
+            writer.append(state)
+    segments = folder / "segments"
+    manifest = (folder / "manifest.h5").rename(tmp_path / "renamed.h5")
+    shutil.copy(manifest, folder / "manifest.h5")
+    for given in (chain, folder, manifest, segments, segments / "00000001.safetensors"):
+        done = run("pack", given, "-o", tmp_path / "o.nmc")
+        assert done.code == 1
+        assert "an NMC package" in done.err
+        assert "nmc unpack" in done.err
+        assert done.err.count("\n") == 1
+        assert not (tmp_path / "o.nmc").exists()
+
+
+def test_a_complete_package_needs_no_recovery(run, chain) -> None:
+    done = run("recover", chain)
+    assert done.code == 1
+    assert "it is a complete package" in done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "cannot be read: No such file"),
+        ("{", "is no JSON"),
+        ("[" * 9000, "is no JSON"),
+        ("[1]", "is no JSON object"),
+    ],
+)
+def test_a_configuration_that_is_none(run, tmp_path, text, words) -> None:
+    np.savez(tmp_path / "a.npz", w=np.ones(3))
+    path = tmp_path / "c.json"
+    if text is not None:
+        path.write_text(text)
+    done = run("pack", tmp_path / "a.npz", "-o", tmp_path / "o.nmc", "--configuration", path)
+    assert done.code == 1
+    assert words in done.err
+    assert "Errno" not in done.err
+    assert done.err.count("\n") == 1
 
 
 def test_hints_of_the_command_line_name_its_options(run, chain, tmp_path) -> None:

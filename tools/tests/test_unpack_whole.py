@@ -10,6 +10,7 @@ import pytest
 
 import nmc
 from nmc_tools.checkpoints.naming import file_names
+from nmc_tools.checkpoints.nesting import restore
 
 HOSTILE = [
     "../../etc/passwd.pth",
@@ -201,6 +202,22 @@ def test_a_malformed_note_of_the_nesting(command_line, tmp_path, tree) -> None:
         assert not list((tmp_path / "o").iterdir())
     done = command_line("unpack", tmp_path / "x.nmc", "-o", tmp_path / "o2", "--to", "pt", "--flat")
     assert done.code == 0
+
+
+@pytest.mark.parametrize("kind", ["tensor", "array", "numbers"])
+@pytest.mark.parametrize("more", [{}, {"tuple": True}])
+def test_what_a_tree_names_often_is_made_once(kind, more) -> None:
+    """A tree takes bytes for each mention, and must not take a copy of the tensor for each."""
+    tree = [{kind: "w"} | more] * 1000 + [{kind: "v"} | more]
+    made = restore(
+        tree,
+        {"w": np.arange(9.0), "v": np.arange(9.0)},
+        make_tensor=lambda array, *flags: array.copy(),
+        make_other=dict,
+    )
+    assert all(part is made[0] for part in made[:1000])
+    assert made[1000] is not made[0]
+    assert type(made[0]) is (np.ndarray if kind != "numbers" else tuple if more else list)
 
 
 def test_no_code_of_a_package_runs(command_line, tmp_path) -> None:

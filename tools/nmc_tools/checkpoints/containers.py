@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from nmc_tools.checkpoints.budget import Budget
 from nmc_tools.checkpoints.checkpoint import Refusal
 from nmc_tools.checkpoints.numpy_objects import NumpyArray, is_array
-from nmc_tools.checkpoints.pickles import Object, TupleKey
+from nmc_tools.checkpoints.pickle_values import Object, TupleKey
 from nmc_tools.checkpoints.torch_tensors import Tensor, UnreadableTensor
 
 MAX_DEPTH = 64

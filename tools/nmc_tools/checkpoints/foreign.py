@@ -16,6 +16,10 @@ TAIL_BYTES = 8
 _INDEX = "name the .index file of the checkpoint, which says where its parts are"
 _SPLAT = "convert it to .ply, for instance with SuperSplat or @playcanvas/splat-transform"
 _KINDS = {
+    "package": (
+        "an NMC package, or a part of one",
+        "take its states out with 'nmc unpack', or frames of it with 'nmc extract'",
+    ),
     "tensorflow": ("a part of a TensorFlow checkpoint", _INDEX),
     "tflite": ("a TensorFlow Lite model", "save the weights of the model it was converted from"),
     "ksplat": ("a .ksplat file, which holds quantised Gaussians", _SPLAT),

@@ -11,7 +11,7 @@ from nmc_tools.checkpoints.checkpoint import plain
 from nmc_tools.checkpoints.containers import Walk, name_of
 from nmc_tools.checkpoints.nesting import scalar_node
 from nmc_tools.checkpoints.numpy_objects import NumpyArray, is_array, number_of
-from nmc_tools.checkpoints.pickles import Elements, Global, Object, Ordered, TupleKey
+from nmc_tools.checkpoints.pickle_values import Elements, Global, Object, Ordered, TupleKey
 from nmc_tools.checkpoints.torch_tensors import Tensor, UnreadableTensor
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from natsort import natsorted
 from nmc_format.dtypes import dtype_of, to_words
 from nmc_format.isolated import limit_resources
 from nmc_tools.checkpoints.checkpoint import Refusal, plain
+from nmc_tools.checkpoints.foreign import refuse_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,6 +135,8 @@ def _array(dataset: Any, path: str) -> np.ndarray[Any, Any] | None:
 def _read(file: Any, budget: int) -> tuple[dict[str, np.ndarray[Any, Any]], list[str]]:
     import h5py
 
+    if _text(file.attrs.get("format", "")) == "nmc" and "manifest_digest" in file.attrs:
+        raise refuse_foreign("package")
     root = _child(file, "model_weights") if "model_weights" in file else file
     notes = [f"{n}: {why}" for n, why in _NOT_WEIGHTS.items() if root is not file and n in file]
     listed = _names(root, "layer_names") is not None

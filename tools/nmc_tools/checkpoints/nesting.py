@@ -125,7 +125,8 @@ def restore(
         The state of the frame.
     make_tensor : callable
         Of an array, whether it is a parameter, and whether it requires a gradient. It is called
-        once for each name, so that tensors that were one are one again.
+        once for each name, so that tensors that were one are one again; arrays and lists of numbers
+        are made once as well, however often the tree names them.
     make_other : callable
         Of the nodes ``name``, ``object`` and ``lost``, whose parts are restored already.
 
@@ -142,7 +143,7 @@ class _Builder:
     tensors: Mapping[str, Any]
     make_tensor: Callable[[Any, bool, bool], Any]
     make_other: Callable[[dict[str, Any]], Any]
-    made: dict[str, Any] = field(default_factory=dict)
+    made: dict[tuple[str, str], Any] = field(default_factory=dict)  # by kind and name
 
     def build(self, entry: Any) -> Any:
         if isinstance(entry, list):
@@ -170,15 +171,21 @@ class _Builder:
     def leaf(self, kind: str, name: Any, entry: dict[str, Any]) -> Any:
         if name not in self.tensors:
             raise ValueError(f"the tree names {kind} {name!r}, which the frame has not")
+        # Once for each name: a tree of a few bytes for each mention must not take a copy for each.
+        if kind == "numbers" and entry.get("tuple"):
+            kind = "numbers of a tuple"
+        if (kind, name) not in self.made:
+            self.made[kind, name] = self.make(kind, self.tensors[name], entry)
+        return self.made[kind, name]
+
+    def make(self, kind: str, array: Any, entry: dict[str, Any]) -> Any:
         if kind == "array":
-            return self.tensors[name].copy()
-        if kind == "numbers":
-            numbers = self.tensors[name].tolist()
-            return tuple(numbers) if entry.get("tuple") else numbers
-        if name not in self.made:
+            return array.copy()
+        if kind == "tensor":
             flags = bool(entry.get("parameter")), bool(entry.get("requires_grad"))
-            self.made[name] = self.make_tensor(self.tensors[name], *flags)
-        return self.made[name]
+            return self.make_tensor(array, *flags)
+        numbers = array.tolist()
+        return numbers if kind == "numbers" else tuple(numbers)
 
     def pairs(self, entries: Any) -> dict[Any, Any]:
         return {self.build(key): self.build(value) for key, value in entries or ()}

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nmc_tools.checkpoints.checkpoint import Refusal, plain
-from nmc_tools.checkpoints.pickles import Object
+from nmc_tools.checkpoints.pickle_values import Object
 
 _MAX_DIMENSIONS = 32
 _KIND = re.compile(r"[biufc]\d{1,2}")

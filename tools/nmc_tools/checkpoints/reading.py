@@ -120,6 +120,8 @@ def _read(path: Path, keys: Sequence[str], keep: Keep) -> Checkpoint:
         from nmc_tools.checkpoints.tensorflow_files import read_saved_model
 
         return narrow(read_saved_model(path, whole=keep == "all"), keys)
+    if (path / "manifest.h5").is_file():
+        raise refuse_foreign("package")
     if path.is_dir():
         raise Refusal("is a directory, expected one file", "use expand() to list its checkpoints")
     with path.open("rb") as file:
@@ -226,6 +228,8 @@ def _read_zip(file: BinaryIO, keys: Sequence[str], keep: Keep) -> Checkpoint:
         return narrow(keras_files.read_keras_zip(archive), keys)
     if any(name.endswith(".npy") for name in members):
         return narrow(npz_files.read_npz(archive), keys)
+    if "manifest.h5" in members:
+        raise refuse_foreign("package")
     raise Refusal(
         "is a zip that holds no PyTorch data.pkl, model.weights.h5, policy.pth or .npy arrays",
         "unpack it if the checkpoint lies inside",

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from nmc_format.dtypes import DTYPES, byte_size, dtype_of, from_words, to_words, word_dtype
 from nmc_tools.checkpoints.archive import read_exactly
 from nmc_tools.checkpoints.checkpoint import Checkpoint, Refusal, buffers_by_convention, plain
+from nmc_tools.checkpoints.foreign import refuse_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +53,8 @@ def read_safetensors(path: Path, file: BinaryIO) -> Checkpoint:
             "the file is damaged or truncated; copy it again",
         ) from None
     metadata = header.pop("__metadata__", None)
+    if metadata and {"nmc", "state"} <= metadata.keys() and "modes" in header:
+        raise refuse_foreign("package")
     start = file.tell()
     state: dict[str, Array] = {}
     for name, entry in header.items():

@@ -148,6 +148,8 @@ def _expand_one(path: Path) -> Selection:
         return Selection([FrameSource(path.name, (path,))])
     if (path / "saved_model.pb").is_file():
         return Selection([FrameSource(path.name or path.resolve().name, (path,))])
+    if (path / "manifest.h5").is_file():  # the package is refused, and none of its segments taken
+        return Selection([FrameSource(path.name or path.resolve().name, (path,))])
     if path.is_dir():
         return _directory(path)
     index = path.with_name(f"{path.name}.index")

@@ -101,17 +101,18 @@ def check_sum(data: Any, masked: bytes, what: str) -> None:
 @cache
 def _crc() -> Callable[[Any], int]:
     """Return a function of bytes, compiled: a checkpoint has gigabytes."""
-    from numba import njit
+    from nmc.machine_code import compiled
 
     table = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         table = np.where(table & 1, table >> 1 ^ np.uint32(0x82F63B78), table >> 1)
 
-    @njit(nogil=True)
-    def crc32c(data: Any, table: Any) -> int:
-        register = np.uint32(0xFFFFFFFF)
-        for byte in data:
-            register = table[(register ^ byte) & 0xFF] ^ (register >> np.uint32(8))
-        return int(register ^ np.uint32(0xFFFFFFFF))
-
+    crc32c = compiled(nogil=True)(_crc32c)
     return lambda data: int(crc32c(data, table))
+
+
+def _crc32c(data: Any, table: Any) -> int:
+    register = np.uint32(0xFFFFFFFF)
+    for byte in data:
+        register = table[(register ^ byte) & 0xFF] ^ (register >> np.uint32(8))
+    return int(register ^ np.uint32(0xFFFFFFFF))

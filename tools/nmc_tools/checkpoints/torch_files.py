@@ -18,7 +18,7 @@ from nmc_tools.checkpoints.checkpoint import Checkpoint, Refusal, capped, plain
 from nmc_tools.checkpoints.containers import attributes
 from nmc_tools.checkpoints.keeping import Kept, Numbers, keep_all
 from nmc_tools.checkpoints.numpy_objects import NumpyArray, array_of, byte_size_of
-from nmc_tools.checkpoints.pickles import Object
+from nmc_tools.checkpoints.pickle_values import Object
 from nmc_tools.checkpoints.scalars import scalars_of
 from nmc_tools.checkpoints.torch_tensors import (
     Storage,

@@ -17,7 +17,7 @@ import numpy as np
 from nmc_format.dtypes import DTYPES, numpy_dtype
 from nmc_tools.checkpoints.checkpoint import Refusal, plain
 from nmc_tools.checkpoints.numpy_objects import NumpyArray
-from nmc_tools.checkpoints.pickles import Elements, Global, Object, Ordered, as_key
+from nmc_tools.checkpoints.pickle_values import Elements, Global, Object, Ordered, as_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from nmc_tools.checkpoints.checkpoint import Refusal, buffers_by_convention, plain
 from nmc_tools.checkpoints.containers import Leaf, Walk, attributes, children, is_leaf, is_module
 from nmc_tools.checkpoints.numpy_objects import NumpyArray
-from nmc_tools.checkpoints.pickles import Object
+from nmc_tools.checkpoints.pickle_values import Object
 from nmc_tools.checkpoints.torch_tensors import Tensor, UnreadableTensor
 
 if TYPE_CHECKING:

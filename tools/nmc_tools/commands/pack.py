@@ -184,12 +184,16 @@ def _configuration(path: Path | None, first: checkpoints.Checkpoint) -> Any:
     """Return what the manifest says of the model: the user's word, and how to export it again."""
     given = None
     if path is not None:
+        hint = 'give a file with one JSON object, such as {"layers": 8}'
         try:
             given = json.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise checkpoints.CheckpointError(path, f"no JSON file: {error}") from None
+        except OSError as error:
+            why = f"cannot be read: {error.strerror or error}"
+            raise checkpoints.CheckpointError(path, why, hint) from None
+        except (ValueError, RecursionError) as error:
+            raise checkpoints.CheckpointError(path, f"is no JSON: {error}", hint) from None
         if not isinstance(given, dict):
-            raise checkpoints.CheckpointError(path, "is no JSON object")
+            raise checkpoints.CheckpointError(path, "is no JSON object", hint)
     return configuration_of(first, given)
 
 
