@@ -197,6 +197,7 @@ def package(task: Task) -> Mapping[str, Any]:
                 iterations=record["iterations"],
                 seconds=record["seconds"],
                 trained_from_previous=index > 0,
+                colour=record.get("colour"),
             )
             task.report(index + 1, len(store))
     with nmc.open(path) as sequence:

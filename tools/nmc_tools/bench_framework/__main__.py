@@ -19,6 +19,7 @@ from typing import Any
 from nmc_tools.bench.published import put_into
 from nmc_tools.bench_framework import report, tables
 from nmc_tools.bench_framework.scene import FULL, QUICK, Scale, Stage
+from nmc_tools.bench_framework.scenes import all_scenes
 from nmc_tools.terminal import err, out, progress_bar
 
 Measure = Callable[[], Mapping[str, Any]]
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _measures(stage: Stage, scale: Scale, workers: int) -> dict[str, Measure]:
     measures: dict[str, Measure] = {
+        "scenes": partial(all_scenes, quick=not scale.sfm_pixels),
         "hash_grid": partial(tables.hash_grid, stage),
         "sharing": partial(tables.sharing, stage),
         "freezing": partial(_on_one_thread, partial(tables.freezing_families, stage)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -276,7 +277,8 @@ class _Run:
         def report(progress: Progress) -> None:
             done, total = self._iterations(progress.frame, progress.iteration)
             place = f"frame {progress.frame + 1} of {self.footage.count}"
-            shown(done, total, note=f"{place} loss {progress.loss:.5f} {progress.psnr:5.2f} dB")
+            known = progress.held_out if math.isfinite(progress.held_out) else progress.psnr
+            shown(done, total, note=f"{place} loss {progress.loss:.5f} {known:5.2f} dB")
             if self.board:
                 self.board.step(progress)
 

@@ -1,0 +1,93 @@
+"""Every embedded scene with default settings: quality and time of its frames, and how it flickers.
+
+A default is only good if it is good on all of them. What nobody tells of other people's footage,
+bounds and background, the hard scenes do not tell either.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nmc_framework.cameras.extent import scene_extent
+from nmc_framework.metrics import psnr, static_flicker
+from nmc_framework.models import build, family
+from nmc_framework.models.fitting import LATER_RAYS, fit, iterations
+from nmc_framework.rendering import render_image
+from nmc_framework.scene import scenes
+from nmc_framework.training import FrameViews, Schedule, train_chain, train_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nmc_framework.models import ChainModel
+    from nmc_framework.scene import Scene
+
+_FAMILY = "hash_grid"
+_RAYS, _LATER = 1024, 50
+#: Frames after frame 0.
+_FRAMES = 3
+#: Of a quick run: pictures of a tenth the width, and hardly any training.
+_QUICK_SHARE, _QUICK = 10, {"levels": 2, "log2_entries": 8, "finest": 16, "samples": 24}
+
+
+def all_scenes(*, quick: bool) -> dict[str, Any]:
+    """Train a chain of every embedded scene; return its figures by the scene's name."""
+    return {name: _measured(scene, quick=quick) for name, scene in scenes().items()}
+
+
+def _measured(scene: Scene, *, quick: bool) -> dict[str, Any]:
+    width, height = scene.size
+    size = (width // _QUICK_SHARE, height // _QUICK_SHARE) if quick else scene.size
+    rig = scene.rig(size)
+    told = {"bounds": scene.bounds, "background": scene.background} if scene.told else {}
+    options = fit(family(_FAMILY).defaults(), rig.training, scene_extent(rig.training), **told) | (
+        _QUICK if quick else {}
+    )
+    plan = Schedule(
+        first=4 if quick else iterations(rig.training),
+        later=2 if quick else _LATER,
+        rays=_RAYS,
+        later_rays=round(LATER_RAYS * _RAYS),
+        colour="auto",
+    )
+    times = [index / scene.rate for index in range(1 + _FRAMES)]
+    frames = [FrameViews(t, at, scene.view_all(rig.training, at)) for t, at in enumerate(times)]
+    # What a camera did to its picture is not the scene's: held-out views are judged without it.
+    truths = [[scene.clean(camera, at) for camera in rig.held_out] for at in times]
+    model = build(_FAMILY, options)
+    pictures, rows, rendering = [], [], 0.0
+    for done in train_chain(model, rig.training, frames, plan):
+        began = time.perf_counter()
+        pictures.append([render_image(model, camera) for camera in rig.held_out])
+        rendering += time.perf_counter() - began
+        quality = _quality(pictures[-1], truths[done.index])
+        rows.append({"seconds": done.seconds, "psnr": quality, "colour": done.colour is not None})
+    alone = _alone(build(_FAMILY, options), rig, frames[1], plan)
+    return {
+        "size": list(size),
+        "cameras": len(rig.training),
+        "iterations": [plan.first, plan.later],
+        "rows": rows,
+        "rendering": rendering / (len(rig.held_out) * len(times)),
+        "flicker": _flicker(pictures[1], pictures[0], truths),
+        "flicker_alone": _flicker(alone, pictures[0], truths),
+    }
+
+
+def _alone(model: ChainModel, rig: Any, views: FrameViews, plan: Schedule) -> list[Any]:
+    """Return the held-out pictures of a frame that was trained from random weights, in full."""
+    train_frame(model, rig.training, replace(views, index=0), replace(plan, seed=1))
+    return [render_image(model, camera) for camera in rig.held_out]
+
+
+def _quality(pictures: Sequence[Any], truths: Sequence[Any]) -> float:
+    return float(np.mean([psnr(a, b) for a, b in zip(pictures, truths, strict=True)]))
+
+
+def _flicker(now: Sequence[Any], before: Sequence[Any], truths: Sequence[Sequence[Any]]) -> float:
+    views = zip(now, before, truths[1], truths[0], strict=True)
+    return float(np.nanmean([static_flicker(*view) for view in views]))
