@@ -43,10 +43,14 @@ def _measured(scene: Scene, *, quick: bool) -> dict[str, Any]:
     width, height = scene.size
     size = (width // _QUICK_SHARE, height // _QUICK_SHARE) if quick else scene.size
     rig = scene.rig(size)
-    told = {"bounds": scene.bounds, "background": scene.background} if scene.told else {}
-    options = fit(family(_FAMILY).defaults(), rig.training, scene_extent(rig.training), **told) | (
-        _QUICK if quick else {}
+    chosen = fit(
+        family(_FAMILY).defaults(),
+        rig.training,
+        scene_extent(rig.training),
+        bounds=scene.bounds if scene.told else None,
+        background=scene.background if scene.told else None,
     )
+    options = chosen | (_QUICK if quick else {})
     plan = Schedule(
         first=4 if quick else iterations(rig.training),
         later=2 if quick else _LATER,
