@@ -21,13 +21,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import nmc
+from nmc_framework.cameras.extent import scene_extent
 from nmc_framework.evaluation import (
     ChainPoint,
     HeldOut,
     plot_chain,
     write_scores,
 )
-from nmc_framework.models import ChainModel, build
+from nmc_framework.models import ChainModel, build, family
+from nmc_framework.models.fitting import fit, iterations
 from nmc_framework.scene import Rig, Scene, arc_rig, scenes
 from nmc_framework.training import (
     FrameViews,
@@ -36,7 +38,7 @@ from nmc_framework.training import (
     train_chain,
 )
 from nmc_framework.training import Progress as Step
-from nmc_tools.commands.footage import SceneName, film_scene
+from nmc_tools.commands.footage import SceneName
 from nmc_tools.commands.framework import package_cameras
 from nmc_tools.demo_cameras import SolvedRig, TrueRig, as_they_are, estimate
 from nmc_tools.demo_film import film, strip, user_of
@@ -98,10 +100,11 @@ def run(
     filmed = scenes()[scene]
     chosen = chosen if scene == "room" else replace(chosen, rate=filmed.rate)
     truth = _truth(filmed, chosen)
-    footage = film_scene(scene)
-    told = {"bounds": footage.bounds, "background": footage.background}
-    bounded = {name: value for name, value in told.items() if value is not None}
-    model = build("hash_grid", bounded | dict(chosen.configuration), seed=chosen.schedule.seed)
+    fitted = _fitted(filmed, truth)
+    if chosen.schedule == FULL.schedule and not filmed.told:
+        longer = replace(FULL.schedule, first=iterations(truth.training), colour="auto")
+        chosen = replace(chosen, schedule=longer)
+    model = build("hash_grid", fitted | dict(chosen.configuration), seed=chosen.schedule.seed)
     package = out / "scene.nmc"
     with _progress() as progress:
         solved: SolvedRig | TrueRig
@@ -169,6 +172,17 @@ def _frames(scene: Scene, rig: Rig, size: Size) -> Iterator[FrameViews]:
     for index in range(size.frames):
         t = index / size.rate
         yield FrameViews(index, t, scene.view_all(rig.training, t))
+
+
+def _fitted(scene: Scene, rig: Rig) -> dict[str, Any]:
+    """Return the model's options for a scene: of a hard one nobody tells bounds and background."""
+    return fit(
+        family("hash_grid").defaults(),
+        rig.training,
+        scene_extent(rig.training),
+        bounds=scene.bounds if scene.told else None,
+        background=scene.background if scene.told else None,
+    )
 
 
 def _solve(out: Path, truth: Rig, size: Size, progress: Progress) -> SolvedRig:

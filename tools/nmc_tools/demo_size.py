@@ -10,7 +10,7 @@ from nmc_framework.training import Schedule
 
 # The two finest levels of the grid keep what they learned in frame 0: freezing them halves the
 # bytes of a delta frame, and costs a few tenths of a decibel at first and nothing later.
-_SCHEDULE = Schedule(first=420, later=60, exclude_layers=(6, 7))
+_SCHEDULE = Schedule(first=700, later=50, rays=1024, later_rays=2560, exclude_layers=(6, 7))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a rig's own geometry tells: the place it faces, which way is up, the cuboid to model."""
+"""What a rig's own geometry tells: the place it faces, and which way is up."""
 
 from __future__ import annotations
 
@@ -9,11 +9,6 @@ import numpy as np
 
 from nmc_framework.cameras.camera import Camera, CameraError, FloatArray
 
-#: Half the side of the modelled cube as a share of the mean distance to what the cameras face: at
-#: least, so that no ray of a picture of usual width misses it, and at most.
-_NEAR_REACH, _FAR_REACH = 0.6, 2.5
-#: Share of the widest picture that the cube's far face takes between these two.
-_FAR_FACE = 0.75
 #: Below this share of the largest singular value, directions count as one.
 _FLAT = 1e-3
 
@@ -23,32 +18,12 @@ class Layout:
     """A rig as a whole, in scene units.
 
     ``target`` (3,) is the point nearest to all optical axes, ``distance`` the cameras' mean
-    distance to it, ``up`` (3,) the unit vector against which the cameras do not roll, ``spread``
-    the largest tangent of half a field of view, along the wider side of a picture.
+    distance to it, ``up`` (3,) the unit vector against which the cameras do not roll.
     """
 
     target: FloatArray
     distance: float
     up: FloatArray
-    spread: float
-
-    @property
-    def reach(self) -> float:
-        """Half the side of the cube to model, as a share of ``distance``.
-
-        How far a scene goes on behind its target no camera tells. A narrow field of view is filled
-        by a subject, a wide one by the room around it: the cube is the one about the target whose
-        far face takes three quarters of the widest picture's width, so that half its side, w, is
-        w = 0.75 * (1 + w) * ``spread``; but between 0.6 and 2.5.
-        """
-        share = _FAR_FACE * self.spread
-        wanted = share / (1 - share) if share < 1 else _FAR_REACH
-        return min(max(wanted, _NEAR_REACH), _FAR_REACH)
-
-    def bounds(self) -> list[list[float]]:
-        """Return the lower and upper corner of a cube about the target, for a model."""
-        half = self.reach * self.distance
-        return [[float(v) for v in self.target + sign * half] for sign in (-1, 1)]
 
     def angles(self, camera: Camera) -> tuple[float, float]:
         """Return azimuth and elevation in degrees of a camera about the target, ``up`` being z."""
@@ -84,8 +59,7 @@ def layout(cameras: Sequence[Camera]) -> Layout:
     if ((target - centres) * axes).sum(axis=1).mean() <= 0:
         raise CameraError("the cameras look away from each other: there is no common target")
     distance = float(np.linalg.norm(centres - target, axis=1).mean())
-    spread = max(max(c.width / c.fx, c.height / c.fy) for c in cameras) / 2
-    return Layout(target, distance, _up(cameras), float(spread))
+    return Layout(target, distance, _up(cameras))
 
 
 def _up(cameras: Sequence[Camera]) -> FloatArray:
