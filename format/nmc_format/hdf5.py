@@ -308,20 +308,24 @@ def _link(body: bytes, path: str) -> tuple[str, int]:
         cursor.expect(1, 0)  # hard
     cursor.take(8 if flags & 0x04 else 0)
     cursor.take(1 if flags & 0x10 else 0)
-    name = _name(cursor.take(cursor.uint(1 << (flags & 3))), path or "/")
+    name = _name(cursor.take(cursor.uint(1 << (flags & 3))), f"{path}/")
     address = cursor.uint(8)
     cursor.end()
     return name, address
 
 
-def _name(raw: bytes, place: str) -> str:
-    """Return a name as text; one that no manifest may hold is refused (clause 5.3.2)."""
+def _name(raw: bytes, before: str) -> str:
+    """Return a name as text; one that no manifest may hold is refused (clause 5.3.2).
+
+    ``before`` is what its path begins with.
+    """
     try:
         name = raw.decode("utf-8")
     except UnicodeDecodeError:
         name = ""
     if not name or "/" in name or "@" in name or "\0" in name:
         reason = f"the name {raw!r} of a group, dataset or attribute is not allowed"
+        place = before + raw.decode("utf-8", "replace")
         raise refuse("manifest/value", pointer=place, reason=reason)
     return name
 
@@ -332,7 +336,7 @@ def _attribute(body: bytes, place: str) -> tuple[str, np.ndarray[Any, Any]]:
     cursor.expect(1, 0)
     sizes = [cursor.uint(2) for _ in range(3)]
     cursor.take(1)
-    name = _name(cursor.take(sizes[0]).rstrip(b"\0"), place)
+    name = _name(cursor.take(sizes[0]).rstrip(b"\0"), f"{place}@")
     dtype = _datatype(cursor.take(sizes[1]))
     shape = _dataspace(cursor.take(sizes[2]), f"{place}@{name}")
     return name, _array(body[cursor.at :], dtype, shape)

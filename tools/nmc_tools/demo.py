@@ -274,7 +274,7 @@ def _unpack(sequence: nmc.ChainSequence, chain: _Chain, progress: Progress) -> l
     """Decode every frame, compare it with what was trained, and return the table's rows."""
     task = progress.add_task("unpack and compare", total=len(sequence), note="")
     rows = []
-    for index, (iterations, seconds) in enumerate(chain.effort):
+    for index, (taken, seconds) in enumerate(chain.effort):
         if _fingerprint(sequence[index]) != chain.fingerprints[index]:
             raise DemoError(f"frame {index} does not decode to the state that was trained")
         record = sequence.frames[index]
@@ -282,7 +282,7 @@ def _unpack(sequence: nmc.ChainSequence, chain: _Chain, progress: Progress) -> l
             FrameRow(
                 index=index,
                 coding=record.coding,
-                iterations=iterations,
+                iterations=taken,
                 seconds=seconds,
                 psnr=chain.quality.mean(index, "psnr"),
                 ssim=chain.quality.mean(index, "ssim"),

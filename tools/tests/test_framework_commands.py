@@ -150,8 +150,10 @@ def test_capture_reports_and_leaves_frames_with_their_cameras(run, footage, tmp_
     assert len(list((tmp_path / "f").glob("*/*.png"))) == 12
     assert "already" in run(*arguments, code=1).err
     (tmp_path / "f" / "capture.json").unlink()
+    # Without its record it is a folder of pictures like any other; without cameras it is none.
+    (tmp_path / "f" / "cameras.json").unlink()
     told = run("train", tmp_path / "f", "-o", tmp_path / "x.nmc", code=1).err
-    assert "no capture.json" in told
+    assert "camera" in told and not (tmp_path / "x.nmc").exists()
 
 
 def test_capture_refuses_by_name(run, footage, tmp_path):
@@ -283,7 +285,7 @@ def test_pictures_and_a_page_to_show_others(run, frames, tmp_path):
         np.testing.assert_array_equal(truth, np.asarray(image))
     text = page.read_text()
     assert "<title>x&amp;&lt;y&gt;.nmc</title>" in text and "<y>" not in text
-    assert "http" not in text and 'src="data:video/mp4' in text and str(tmp_path) not in text
+    assert "http:" not in text and "https:" not in text and 'src="data:video/mp4' in text and str(tmp_path) not in text
     for part in ("Film", "Truth, rendering, error", "Curves", "Cameras", "Settings"):
         assert f"<h2>{part}</h2>" in text
     # The pictures score the same where they lie without the record of a capture.
