@@ -325,7 +325,8 @@ def _name(raw: bytes, before: str) -> str:
         name = ""
     if not name or "/" in name or "@" in name or "\0" in name:
         reason = f"the name {raw!r} of a group, dataset or attribute is not allowed"
-        place = before + raw.decode("utf-8", "replace")
+        # What cannot be shown is told at the object that has it.
+        place = before + name if name.isprintable() and name else before[:-1] or "/"
         raise refuse("manifest/value", pointer=place, reason=reason)
     return name
 

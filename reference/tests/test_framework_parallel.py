@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import nmc
+from nmc.cursor import Cursor
 from nmc_framework.models import build
 from nmc_framework.rendering import orbit, render_package, render_track
 from nmc_framework.rendering import parallel as room
@@ -74,10 +75,8 @@ def test_runs_cover_the_track_and_begin_at_key_frames_where_one_is_near(package)
 
 def test_frames_are_decoded_once_a_run_whatever_their_order(package, monkeypatch):
     decoded = []
-    real = nmc.ChainSequence._step
-    monkeypatch.setattr(
-        nmc.ChainSequence, "_step", lambda self, t: (decoded.append(t), real(self, t))[1]
-    )
+    real = Cursor._step
+    monkeypatch.setattr(Cursor, "_step", lambda self, t: (decoded.append(t), real(self, t))[1])
     backwards = [2, 1, 0, 1, 2]
     images = list(render_package(package, track(5), CAMERA, backwards))
     assert decoded == [0, 1, 2]

@@ -89,7 +89,7 @@ SCENE = {"scene": {"cameras": 4, "held_out": 1, "size": "24x20", "frames": 2}}
         ({"source": SCENE, "training": {"later": "x"}}, 'later is "x"; expected a whole'),
         ({"source": SCENE, "training": {"later": -1}}, "training.later is -1; at least 0"),
         ({"source": SCENE, "training": {"learning_rate": 1e38}}, "rate is 1e.38; at most 1000000"),
-        ({"source": SCENE, "training": {"rate": 1}}, "training.rate is unknown; allowed are devi"),
+        ({"source": SCENE, "training": {"rate": 1}}, "training.rate is unknown; allowed are colo"),
         ({"source": SCENE, "training": {"reading": "c"}}, 'is "c"; allowed are table, code'),
         ({"source": {"scene": {"size": "big"}}}, "source.scene.size is \"big\"; write such as"),
         ({"source": {"videos": []}}, r"source.videos is \[\]; it may not be empty"),

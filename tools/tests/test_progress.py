@@ -112,6 +112,8 @@ def interrupted(*arguments):
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         start_new_session=True,
+        # Where the tests themselves run in the background, the shell has SIGINT ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as child:
         first = child.stderr.readline()
         os.killpg(child.pid, signal.SIGINT)

@@ -183,7 +183,9 @@ class MarchedField(RadianceModel):
         In training all that light still reaches, as an empty one may have to become matter; when
         rendering only those that contribute.
         """
-        return weights + left > _INVISIBLE if self.training else weights > _INVISIBLE
+        if self.training:
+            return ~(weights + left <= _INVISIBLE)  # what is no number is not hidden, either
+        return weights > _INVISIBLE
 
     def _samples(self, origins: Tensor, directions: Tensor) -> Samples:
         space = self.space
