@@ -240,6 +240,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "out" / "mutation")
     parser.add_argument("--only", default="", help="of the sample, modules whose name holds this")
+    parser.add_argument("--without", default=None, help="of the sample, this module not")
     parser.add_argument("--sample", type=int, help="so many mutants only")
     parser.add_argument("--seed", type=int, default=1, help="of the sample")
     parser.add_argument("--jobs", type=int, default=2)
@@ -248,7 +249,7 @@ def main() -> int:
     arguments = parser.parse_args()
     scope = read_scope()
     chosen = sample(scope.sites(), arguments.sample, arguments.seed)
-    sites = [s for s in chosen if arguments.only in s.module]
+    sites = [s for s in chosen if arguments.only in s.module and s.module != arguments.without]
     vectors = load_suite(default_root(), arguments.vectors).vectors
     suite = _state_of(vectors)
     arguments.output.mkdir(parents=True, exist_ok=True)

@@ -326,7 +326,7 @@ def _name(raw: bytes, before: str) -> str:
     if not name or "/" in name or "@" in name or "\0" in name:
         reason = f"the name {raw!r} of a group, dataset or attribute is not allowed"
         # What cannot be shown is told at the object that has it.
-        place = before + name if name.isprintable() and name else before[:-1] or "/"
+        place = before + name if name.isprintable() and name else before
         raise refuse("manifest/value", pointer=place, reason=reason)
     return name
 

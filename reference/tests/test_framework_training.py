@@ -400,7 +400,7 @@ def test_a_policy_leaves_the_weights_alone_and_is_refused_beside_a_choice():
 def test_training_holds_no_more_after_many_frames(tmp_path):
     pair = list(frames(2))
     instants = (replace(pair[index % 2], index=index) for index in range(14))
-    model = grid()
+    model = build("hash_grid", CONFIGURATION | {"log2_entries": 12}, seed=0)
     held = {}
     plan = Schedule(first=2, later=1, rays=64)
     tracemalloc.start()
