@@ -111,8 +111,8 @@ class _Composite(torch.autograd.Function):
         found, left, colour, background = ctx.saved_tensors
         samples = ctx.samples
         spread_gradient = np.zeros(len(samples), np.float32)
-        if ctx.blur:
-            share, unit = ctx.blur
+        share, unit = ctx.blur
+        if share:
             middle, width = normalised(samples, unit)
             scale = share / (len(samples.starts) - 1)
             ray_kernels.distortion(

@@ -44,20 +44,8 @@ class Ellipsoid:
 
 
 @dataclass(frozen=True)
-class Shell:
+class Shell(Ellipsoid):
     """An ellipsoid's surface seen from within; it throws no shadow on what it holds."""
-
-    radii: tuple[float, float, float]
-
-    @property
-    def reach(self) -> float:
-        """The longest half axis."""
-        return max(self.radii)
-
-    @property
-    def balls(self) -> Balls:
-        """The one of its reach."""
-        return ((0.0, self.reach),)
 
     def hit(self, origin: Scalars | Vectors, directions: Vectors) -> Scalars:
         """Solve for the farther point."""
