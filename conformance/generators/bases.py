@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cases import DIRECTORY, Case
 from chain import DELTA, INTEGER, KEY, RAW, SKIP, Cell, Chain, Frame, Row
-from model_cases import SEED, random_bytes, stepped
+from model.model_cases import SEED, random_bytes, stepped
 
 
 def _f32(seed: int, count: int) -> bytes:

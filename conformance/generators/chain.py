@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-import hdf5_writer
 import numpy as np
-import zip_writer
-from package_writer import manifest_preimage, segment, state_preimage, tensor_preimage
+from writers import hdf5_writer, zip_writer
+from writers.package_writer import manifest_preimage, segment, state_preimage, tensor_preimage
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Objects: TypeAlias = dict[str, Array]

@@ -23,27 +23,27 @@ VECTORS = Path(__file__).resolve().parents[1] / "vectors"
 
 MODULES = (
     "bases",
-    "package_cases",
-    "zip_cases",
-    "manifest_cases",
-    "table_cases",
-    "record_cases",
-    "hdf5_cases",
-    "library_cases",
-    "source_cases",
-    "segment_cases",
-    "zstd_cases",
-    "header_cases",
-    "decoding_cases",
-    "arithmetic_cases",
-    "payload_cases",
-    "ending_cases",
-    "way_cases",
+    "package.package_cases",
+    "package.zip_cases",
+    "package.manifest_cases",
+    "package.table_cases",
+    "package.record_cases",
+    "package.hdf5_cases",
+    "package.library_cases",
+    "package.source_cases",
+    "segment.segment_cases",
+    "segment.zstd_cases",
+    "segment.header_cases",
+    "decoding.decoding_cases",
+    "arithmetic.arithmetic_cases",
+    "arithmetic.payload_cases",
+    "arithmetic.ending_cases",
+    "arithmetic.way_cases",
     "worked_trace",
-    "freezing_cases",
-    "frozen_cases",
-    "profile_cases",
-    "model_cases",
+    "freezing.freezing_cases",
+    "freezing.frozen_cases",
+    "profiles.profile_cases",
+    "model.model_cases",
 )
 """Generators, each a module with ``cases()``. The worked example has a program of its own."""
 
@@ -55,7 +55,7 @@ def all_cases() -> Iterator[tuple[str, Case]]:
     """Yield every case with the name of its generator."""
     for name in MODULES:
         for case in importlib.import_module(name).cases():
-            yield name, case
+            yield name.rpartition(".")[2], case
 
 
 def made(name: str, case: Case) -> dict[str, bytes]:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from package_writer import (
+from writers.listing import dump, elements, extents, header_note, table
+from writers.package_writer import (
     Array,
     manifest_entry,
     manifest_preimage,
@@ -32,7 +33,7 @@ from package_writer import (
 from nmc_spec.annex import replaced
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTOR = ROOT / "conformance" / "vectors" / "05-package" / "worked-example"
@@ -218,41 +219,18 @@ def write_package(package: Path) -> None:
     write_manifest(package / MANIFEST, objects())
 
 
-def dump(data: bytes) -> str:
-    """Return bytes as lines of offset, 16 bytes in base 16, and their ASCII."""
-    lines = []
-    for at in range(0, len(data), 16):
-        part = data[at : at + 16]
-        text = "".join(chr(b) if 0x20 <= b < 0x7F else "." for b in part)
-        lines.append(f"{at:04x}  {part.hex(' '):<47}  |{text}|")
-    return "```text\n" + "\n".join(lines) + "\n```\n"
-
-
-def _values(array: Array) -> str:
-    if array.dtype.kind == "S":
-        return ", ".join(f"`{text.decode()}`" if text else "(empty)" for text in array.reshape(-1))
-    if array.dtype == np.uint8 and array.shape[-1:] == (32,):
-        return "<br>".join(f"`{row.tobytes().hex()}`" for row in array.reshape(-1, 32))
-    return "`" + json.dumps(array.tolist()) + "`"
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-
-
 def _sequence_table() -> str:
     rows = []
     for row in ROWS:
         for t, words in enumerate(row.words):
             kind = "<f4" if row.dtype == "F32" else "<i8"
-            elements = ", ".join(str(v) for v in words.view(kind).tolist())
+            decimals = ", ".join(str(v) for v in words.view(kind).tolist())
             width = 2 * words.itemsize
             bits = ", ".join(f"`{int(word):0{width}X}`" for word in words)
             rows.append(
-                (f"`{row.name}`", str(t), MODE_NAMES[MODES[t][ROWS.index(row)]], elements, bits)
+                (f"`{row.name}`", str(t), MODE_NAMES[MODES[t][ROWS.index(row)]], decimals, bits)
             )
-    return _table(("Tensor", "Frame", "Mode", "Elements", "Words"), rows)
+    return table(("Tensor", "Frame", "Mode", "Elements", "Words"), rows)
 
 
 def _difference_table() -> str:
@@ -265,7 +243,7 @@ def _difference_table() -> str:
             y = (int(z) - int(x)) % 2 ** (8 * row.words[0].itemsize)
             cells = (f"`{number:0{width}X}`" for number in (int(x), y, int(z)))
             rows.append((f"`{row.name}`", *cells))
-    return _table(("Tensor", "Word x of frame 0", "Difference y", "(x + y) mod 2^w"), rows)
+    return table(("Tensor", "Word x of frame 0", "Difference y", "(x + y) mod 2^w"), rows)
 
 
 def _digest_table() -> str:
@@ -276,7 +254,7 @@ def _digest_table() -> str:
             for row in ROWS
         ]
         rows.append(("**state**", str(t), f"`{state_digest(t).hex()}`"))
-    return _table(("Of", "Frame", "SHA-256"), rows)
+    return table(("Of", "Frame", "SHA-256"), rows)
 
 
 def listing() -> str:
@@ -291,7 +269,7 @@ def listing() -> str:
         for n, d in zip(names, coded, strict=True)
     ]
     values = [
-        (f"`{path}`", f"`{type_name(array)}`", _shape(array), _values(array))
+        (f"`{path}`", f"`{type_name(array)}`", extents(array), elements(array))
         for path, array in sorted(made.items())
     ]
     step = _tensor_preimage(ROWS[2], 0)
@@ -299,18 +277,18 @@ def listing() -> str:
         '<a id="e-2"></a>\n\n## E.2 States\n',
         _sequence_table(),
         '<a id="e-3"></a>\n\n## E.3 Members\n',
-        _table(("Member", "Bytes", "SHA-256"), [(f"`{MANIFEST}`", "—", "—"), *members]),
+        table(("Member", "Bytes", "SHA-256"), [(f"`{MANIFEST}`", "—", "—"), *members]),
         "The bytes of `manifest.h5` are not given: HDF5 files with the same values differ.\n",
         f'<a id="e-4"></a>\n\n## E.4 `{names[0]}`, a key frame\n',
         dump(coded[0]),
         (
-            f"{_header_note(coded[0])} Then `modes`: 02 02 02, and `raw`: the bytes of the three "
+            f"{header_note(coded[0])} Then `modes`: 02 02 02, and `raw`: the bytes of the three "
             "tensors.\n"
         ),
         f'<a id="e-5"></a>\n\n## E.5 `{names[1]}`, a delta frame\n',
         dump(coded[1]),
         (
-            f"{_header_note(coded[1])} Streams are in the order of their names: `integer`, then "
+            f"{header_note(coded[1])} Streams are in the order of their names: `integer`, then "
             "`modes`: 01 03 03. `front.bias` is skipped. The differences are:\n"
         ),
         _difference_table(),
@@ -325,7 +303,7 @@ def listing() -> str:
         dump(_state_preimage(0)),
         '<a id="e-7"></a>\n\n## E.7 Objects of the manifest\n',
         "In the order in which the manifest digest takes them.\n",
-        _table(("Object", "Type", "Dimensions", "Values"), values),
+        table(("Object", "Type", "Dimensions", "Values"), values),
         (
             f"The manifest digest is the SHA-256 of {len(preimage)} bytes. They begin with the tag "
             f"and the entries of `{first[0]}` and `{first[1]}`:\n"
@@ -333,15 +311,6 @@ def listing() -> str:
         dump(preimage[: 15 + sum(len(manifest_entry(path, made[path])) for path in first)]),
     ]
     return "\n".join(parts)
-
-
-def _shape(array: Array) -> str:
-    return " x ".join(map(str, array.shape)) or "scalar"
-
-
-def _header_note(data: bytes) -> str:
-    size = int.from_bytes(data[:8], "little")
-    return f"The header has {size} bytes (`{data[:8].hex(' ')}`), so the data begins at {8 + size}."
 
 
 def vector_text(package: Path) -> str:

@@ -14,12 +14,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from arithmetic_cases import ADAPTIVE, MIXED, NAMES, STATIC, STREAM, arithmetic_case, coded
+from arithmetic.arithmetic_cases import (
+    ADAPTIVE,
+    MIXED,
+    NAMES,
+    STATIC,
+    STREAM,
+    arithmetic_case,
+    coded,
+)
+from arithmetic.coder_adaptive import (
+    Model,
+    PlaneEncoder,
+    RangeCoder,
+    _first_trend,
+    lg,
+    squash,
+    stretch,
+)
+from arithmetic.coder_static import _code, frequencies, token_of
+from arithmetic.coder_words import Bits, Memory, Plane, change_of, past_of, plane
 from chain import DELTA, INTEGER, KEY, RAW, Cell, Chain, Frame, Row
-from coder_adaptive import Model, PlaneEncoder, RangeCoder, _first_trend, lg, squash, stretch
-from coder_static import _code, frequencies, token_of
-from coder_words import Bits, Memory, Plane, change_of, past_of, plane
-from worked_example import dump
+from writers.listing import dump
 
 from nmc_spec.annex import replaced
 

@@ -13,19 +13,17 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import chain
-import coder_adaptive
-import coder_words
-import freezing_cases
-import hdf5_writer
 import numpy as np
-import package_writer
 import prose
 import pseudocode
 import pytest
 import worked_example
 import worked_trace
+from arithmetic import coder_adaptive, coder_words
 from cases import input_files
+from freezing import freezing_cases
 from programs import VECTORS
+from writers import hdf5_writer, listing, package_writer
 
 from nmc_conformance.schemas import fault
 from nmc_conformance.subject import Description
@@ -128,7 +126,7 @@ def test_dumps_are_the_bytes_of_the_generator() -> None:
 
 @pytest.mark.parametrize("block", DUMPS, ids=str)
 def test_dumps_have_their_offsets_and_texts(block: prose.Block) -> None:
-    assert worked_example.dump(octets(block)) == f"```text\n{block.text}```\n"
+    assert listing.dump(octets(block)) == f"```text\n{block.text}```\n"
 
 
 LAYOUTS = [(8, 5, 2), (16, 8, 7), (32, 8, 23), (64, 11, 52), (8, 0, 0), (32, 0, 0)]

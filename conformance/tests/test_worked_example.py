@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import package_writer
 import pytest
 import worked_example
 from safetensors.numpy import load
+from writers import package_writer
 
 from nmc_spec import manifest_layout
 

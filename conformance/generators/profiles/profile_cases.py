@@ -9,8 +9,8 @@ import numpy as np
 from bases import ONE, PAIR
 from cases import Case
 from chain import DELTA, KEY, RAW, SKIP, Cell, Chain, Edits, Frame, Row, scalar_text
-from manifest_cases import put_all
-from model_cases import SEED
+from model.model_cases import SEED
+from package.manifest_cases import put_all
 
 if TYPE_CHECKING:
     from chain import Objects

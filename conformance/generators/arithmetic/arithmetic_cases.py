@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import coder_adaptive
-import coder_static
 import numpy as np
 from cases import Case
 from chain import BITS, DELTA, INTEGER, KEY, RAW, SKIP, WORD_BYTES, Cell, Chain, Frame, Row
-from coder_words import Memory, Plane, compare, plane
-from model_cases import SEED, random_bytes, size_of
+from model.model_cases import SEED, random_bytes, size_of
+
+from arithmetic import coder_adaptive, coder_static
+from arithmetic.coder_words import Memory, Plane, compare, plane
 
 STORED, STATIC, ADAPTIVE, MIXED = range(4)
 NAMES = ("stored", "static", "adaptive", "mixed")

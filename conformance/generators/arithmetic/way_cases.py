@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import coder_adaptive
-import coder_static
-from arithmetic_cases import ADAPTIVE, MIXED, NAMES, STATIC, STREAM, arithmetic_case
 from chain import DELTA, INTEGER, KEY, RAW, WORD_BYTES, Cell, Chain, Frame, Row
-from coder_words import Change, Memory, compare, plane
-from payload_cases import CODER, counts
+
+from arithmetic import coder_adaptive, coder_static
+from arithmetic.arithmetic_cases import ADAPTIVE, MIXED, NAMES, STATIC, STREAM, arithmetic_case
+from arithmetic.coder_words import Change, Memory, compare, plane
+from arithmetic.payload_cases import CODER, counts
 
 if TYPE_CHECKING:
     from cases import Case

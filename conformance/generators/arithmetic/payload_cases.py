@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import coder_static
-from arithmetic_cases import (
+from chain import Row
+from segment.segment_cases import streams
+
+from arithmetic import coder_static
+from arithmetic.arithmetic_cases import (
     ADAPTIVE,
     CLAUSES,
     MIXED,
@@ -17,9 +20,7 @@ from arithmetic_cases import (
     coded,
     training_chain,
 )
-from chain import Row
-from coder_words import Memory, count, plane
-from segment_cases import streams
+from arithmetic.coder_words import Memory, count, plane
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,8 +25,8 @@ from chain import (
     state_digest,
     text,
 )
-from model_cases import SEED, random_bytes, stepped
-from segment_cases import streams
+from model.model_cases import SEED, random_bytes, stepped
+from segment.segment_cases import streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable

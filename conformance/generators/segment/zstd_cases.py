@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from bases import PAIR, ROWS
 from cases import Case
 from chain import DELTA, INTEGER, KEY, RAW, Cell, Chain, Frame, Row, planes, stored_zstd
-from model_cases import SEED, random_bytes, size_of, stepped
-from segment_cases import put, segment_case, streams
+from model.model_cases import SEED, random_bytes, size_of, stepped
+
+from segment.segment_cases import put, segment_case, streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from bases import FOLDER, ONE, PAIR
 from cases import Case
 from chain import MANIFEST, NO_EDITS, Edits, members_of, segment_name
-from zip_cases import STRUCTURE, record_change, zip_case
+
+from package.zip_cases import STRUCTURE, record_change, zip_case
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from zip_writer import Archive
+    from writers.zip_writer import Archive
 
 
 def _names() -> list[Case]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from bases import FOLDER, GROUPS, ONE, PAIR
 from chain import Edits, segment_name, state_digest
-from segment_cases import segment_case
+
+from segment.segment_cases import segment_case
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import coder_adaptive
-import coder_static
 import numpy as np
-from arithmetic_cases import (
+from chain import DELTA, INTEGER, KEY, RAW, Cell, Chain, Frame, Row
+
+from arithmetic import coder_adaptive, coder_static
+from arithmetic.arithmetic_cases import (
     ADAPTIVE,
     MIXED,
     NAMES,
@@ -18,9 +19,8 @@ from arithmetic_cases import (
     trained,
     training_chain,
 )
-from chain import DELTA, INTEGER, KEY, RAW, Cell, Chain, Frame, Row
-from coder_words import Memory, Plane, plane
-from payload_cases import CODER, counts, static_section, with_counts
+from arithmetic.coder_words import Memory, Plane, plane
+from arithmetic.payload_cases import CODER, counts, static_section, with_counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable

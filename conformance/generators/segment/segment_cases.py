@@ -22,7 +22,7 @@ from chain import (
     Row,
     shape_record,
 )
-from model_cases import SEED, random_bytes
+from model.model_cases import SEED, random_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,9 +8,10 @@ import numpy as np
 from bases import PAIR
 from cases import Case
 from chain import KEY, RAW, Cell, Chain, Edits, Frame, Row, text
-from library_cases import LIBRARY, compressed
-from manifest_cases import VALUE, put_all
-from model_cases import SEED
+from model.model_cases import SEED
+
+from package.library_cases import LIBRARY, compressed
+from package.manifest_cases import VALUE, put_all
 
 if TYPE_CHECKING:
     from chain import Array

@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
-from coder_words import Bits, Change, Memory, Past, Plane, change_of, clip, count, past_of
+from arithmetic.coder_words import (
+    Bits,
+    Change,
+    Memory,
+    Past,
+    Plane,
+    change_of,
+    clip,
+    count,
+    past_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

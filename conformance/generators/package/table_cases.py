@@ -8,8 +8,9 @@ import numpy as np
 from bases import GROUPS, ONE, PAIR
 from cases import Case
 from chain import DELTA, KEY, RAW, SKIP, Cell, Chain, Frame, Row, text
-from manifest_cases import TYPE, VALUE, object_case, put_all
-from model_cases import SEED, key_chain, random_bytes
+from model.model_cases import SEED, key_chain, random_bytes
+
+from package.manifest_cases import TYPE, VALUE, object_case, put_all
 
 if TYPE_CHECKING:
     from chain import Array

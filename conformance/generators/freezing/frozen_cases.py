@@ -9,8 +9,9 @@ import numpy as np
 from bases import ROWS
 from cases import Case
 from chain import DELTA, INTEGER, KEY, RAW, SKIP, Cell, Chain, Frame
-from freezing_cases import FROZEN, freezing_case, objects_of, record_of
-from model_cases import SEED, random_bytes, stepped
+from model.model_cases import SEED, random_bytes, stepped
+
+from freezing.freezing_cases import FROZEN, freezing_case, objects_of, record_of
 
 if TYPE_CHECKING:
     from chain import Array

@@ -11,7 +11,8 @@ import h5py
 import numpy as np
 from bases import ONE, PAIR
 from chain import Edits
-from manifest_cases import put_all
+
+from package.manifest_cases import put_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,12 +5,13 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any
 
-import hdf5_writer
 import numpy as np
 from bases import ONE, PAIR
 from chain import Edits, scalar_text
-from hdf5_writer import Options
-from manifest_cases import put_all
+from writers import hdf5_writer
+from writers.hdf5_writer import Options
+
+from package.manifest_cases import put_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable

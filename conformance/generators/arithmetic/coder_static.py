@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from coder_words import Bits, Change, Memory, Past, Plane, change_of, clip, count, past_of
+from arithmetic.coder_words import (
+    Bits,
+    Change,
+    Memory,
+    Past,
+    Plane,
+    change_of,
+    clip,
+    count,
+    past_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ import numpy as np
 from bases import ROWS
 from cases import Case
 from chain import DELTA, INTEGER, KEY, RAW, SKIP, Cell, Chain, Frame, Row
-from model_cases import SEED, random_bytes, stepped
+from model.model_cases import SEED, random_bytes, stepped
 
 if TYPE_CHECKING:
     from chain import Array

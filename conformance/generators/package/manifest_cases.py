@@ -8,7 +8,7 @@ import numpy as np
 from bases import ONE
 from cases import Case
 from chain import Edits, scalar_text
-from model_cases import SEED, key_chain
+from model.model_cases import SEED, key_chain
 
 from nmc_spec import manifest_layout
 

@@ -11,7 +11,7 @@ from chain import Edits, members_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from zip_writer import Archive, Record
+    from writers.zip_writer import Archive, Record
 
 STRUCTURE = "package/zip-structure"
 _RECORD = ("5.2.1", "7.1.1")

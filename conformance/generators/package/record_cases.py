@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from bases import ONE, PAIR
 from chain import Edits, scalar_text, text
-from manifest_cases import VALUE, put_all
+
+from package.manifest_cases import VALUE, put_all
 
 if TYPE_CHECKING:
     from cases import Case

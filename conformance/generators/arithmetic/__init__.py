@@ -1,0 +1,1 @@
+"""Vectors of clause 8, and its coder in plain integers."""

@@ -1,0 +1,1 @@
+"""Writers of packages, of manifests in the compact form, and of the file form."""
