@@ -274,25 +274,25 @@ def listing() -> str:
     ]
     step = _tensor_preimage(ROWS[2], 0)
     parts = [
-        '<a id="e-2"></a>\n\n## E.2 States\n',
+        "## E.2 States\n",
         _sequence_table(),
-        '<a id="e-3"></a>\n\n## E.3 Members\n',
+        "## E.3 Members\n",
         table(("Member", "Bytes", "SHA-256"), [(f"`{MANIFEST}`", "—", "—"), *members]),
         "The bytes of `manifest.h5` are not given: HDF5 files with the same values differ.\n",
-        f'<a id="e-4"></a>\n\n## E.4 `{names[0]}`, a key frame\n',
+        f"## E.4 `{names[0]}`, a key frame\n",
         dump(coded[0]),
         (
             f"{header_note(coded[0])} Then `modes`: 02 02 02, and `raw`: the bytes of the three "
             "tensors.\n"
         ),
-        f'<a id="e-5"></a>\n\n## E.5 `{names[1]}`, a delta frame\n',
+        f"## E.5 `{names[1]}`, a delta frame\n",
         dump(coded[1]),
         (
             f"{header_note(coded[1])} Streams are in the order of their names: `integer`, then "
             "`modes`: 01 03 03. `front.bias` is skipped. The differences are:\n"
         ),
         _difference_table(),
-        '<a id="e-6"></a>\n\n## E.6 Digests\n',
+        "## E.6 Digests\n",
         _digest_table(),
         f"The tensor digest of `step` in frame 0 is the SHA-256 of these {len(step)} bytes:\n",
         dump(step),
@@ -301,7 +301,7 @@ def listing() -> str:
             f"{len(_state_preimage(0))} bytes:\n"
         ),
         dump(_state_preimage(0)),
-        '<a id="e-7"></a>\n\n## E.7 Objects of the manifest\n',
+        "## E.7 Objects of the manifest\n",
         "In the order in which the manifest digest takes them.\n",
         table(("Object", "Type", "Dimensions", "Values"), values),
         (

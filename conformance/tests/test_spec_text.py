@@ -6,58 +6,86 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import nmc_spec
-from nmc_spec import annex
+from nmc_spec import anchors, annex
 
-ANCHOR = re.compile(r'<a id="([^"]+)">')
+if TYPE_CHECKING:
+    from pathlib import Path
+
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
-HEADING = re.compile(r"^#{1,4} ((?:Annex )?[A-Z]?[0-9]*(?:\.[0-9]+)*)", re.MULTILINE)
-
-
-def anchors(path: Path) -> list[str]:
-    return ANCHOR.findall(path.read_text(encoding="utf-8"))
-
 
 FILES = sorted(annex.TEXT.glob("*.md"))
-ANCHORS = {path.name: anchors(path) for path in FILES}
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in FILES}
 
 
 def test_every_anchor_is_unique() -> None:
-    counts = Counter(anchor for names in ANCHORS.values() for anchor in names)
+    counts = Counter(name for page in PAGES.values() for name in anchors.anchors(page))
     assert [anchor for anchor, count in counts.items() if count > 1] == []
+
+
+def test_the_source_is_plain_markdown() -> None:
+    """Anchors are derived: a page holds no HTML but for comments and line breaks."""
+    for name, page in PAGES.items():
+        assert set(re.findall(r"<[a-z/][^>\n]*>", re.sub(r"`[^`\n]+`", "", page))) <= {"<br>"}, name
 
 
 @pytest.mark.parametrize(
     "clause", sorted({i.clause for i in nmc_spec.issues().values()} - {"-"}), ids=str
 )
 def test_every_clause_of_the_catalogue_is_there(clause: str) -> None:
-    chapter = annex.CHAPTERS[clause.partition(".")[0]]
-    assert "c" + clause.replace(".", "-") in ANCHORS[chapter]
+    assert anchors.anchor_of(clause) in {
+        a for page in PAGES.values() for a in anchors.anchors(page)
+    }
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_every_link_leads_to_an_anchor(path: Path) -> None:
-    for target, anchor in LINK.findall(path.read_text(encoding="utf-8")):
-        name = target or path.name
-        assert (annex.TEXT / name).is_file(), target
-        assert not anchor or anchor in ANCHORS[name], (target, anchor)
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_leads_to_a_heading(name: str) -> None:
+    for target, slug in LINK.findall(PAGES[name]):
+        assert (annex.TEXT / (target or name)).is_file(), target
+        if slug:
+            slugs = {head.slug for head in anchors.headings(PAGES[target or name])}
+            assert slug in slugs, (target, slug)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_every_numbered_heading_has_its_anchor_before_it(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    for heading in HEADING.finditer(text):
-        number = heading[1]
-        if not number.strip():
-            continue
-        wanted = number.lower().replace(".", "-").replace(" ", "-")
-        wanted = wanted if number[0].isalpha() else f"c{wanted}"
-        before = text[: heading.start()].rstrip().rpartition("\n")[2]
-        assert before == f'<a id="{wanted}"></a>'
+@pytest.mark.parametrize("name", PAGES)
+def test_every_heading_is_numbered(name: str) -> None:
+    """Its anchor, which others link to, is made of the number."""
+    prose = re.sub(r"^```.*?^```$", "", PAGES[name], flags=re.MULTILINE | re.DOTALL)
+    heads = [line for line in prose.splitlines() if line.startswith("#")]
+    assert [line for line in heads if not anchors.heading(line)] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "number", "anchor", "slug"),
+    [
+        ("### 5.3.1 File", "5.3.1", "c5-3-1", "531-file"),
+        ("# Annex C (informative): Glossary", "C", "annex-c", "annex-c-informative-glossary"),
+        ("## B.3 Table 5-2, and an erratum", "B.3", "b-3", "b3-table-5-2-and-an-erratum"),
+        ("### 9.2.1 requires_grad", "9.2.1", "c9-2-1", "921-requires_grad"),
+    ],
+)
+def test_the_anchors_of_a_heading(line: str, number: str, anchor: str, slug: str) -> None:
+    head = anchors.heading(line)
+    assert head is not None
+    assert (head.number, head.anchor, head.slug) == (number, anchor, slug)
+
+
+def test_a_page_with_its_anchors() -> None:
+    page = "## 4.1 Frames\n\nIt shall[b] be.\n\n```\n# 1 it shall[a]\n```\n"
+    assert anchors.anchored(page) == (
+        '<a id="c4-1"></a>\n\n## 4.1 Frames\n\n'
+        'It shall<a id="c4-1-b" href="#c4-1-b"><sup>b</sup></a> be.\n\n'
+        "```\n# 1 it shall[a]\n```\n"
+    )
+
+
+def test_the_anchors_are_those_of_the_clause_list() -> None:
+    for requirement in nmc_spec.requirements().values():
+        assert requirement.anchor in anchors.anchors(PAGES[requirement.file])
 
 
 def test_generated_parts_are_not_stale() -> None:

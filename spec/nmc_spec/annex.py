@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nmc_spec.anchors import headings
 from nmc_spec.loader import FORMAT_VERSION, issues, levels, manifest_layout, profiles
 
 if TYPE_CHECKING:
@@ -18,18 +20,6 @@ if TYPE_CHECKING:
 
 TEXT = Path(__file__).resolve().parents[1] / "text"
 """Folder of the standard's text in a checkout."""
-
-CHAPTERS = {
-    "4": "04-model.md",
-    "5": "05-package.md",
-    "6": "06-segment.md",
-    "7": "07-decoding.md",
-    "8": "08-arithmetic.md",
-    "9": "09-freezing.md",
-    "10": "10-profiles.md",
-    "11": "11-conformance.md",
-}
-"""File of each chapter that a clause of the issue catalogue can lie in."""
 
 _CLOSE = "<!-- /generated -->"
 
@@ -46,12 +36,10 @@ _TYPES = {
 _ANNEX_A = """\
 <!-- Generated from spec/nmc_spec/issues.toml by `python -m nmc_spec.annex --write`. -->
 
-<a id="annex-a"></a>
-
 # Annex A (normative): Issue catalogue
 
 Version {version}. A finding is one entry of this catalogue with its fields filled in, and exactly
-one place (clause [11.2](11-conformance.md#c11-2)). An *error* refuses the package; a *warning* does
+one place (clause {checking}). An *error* refuses the package; a *warning* does
 not. Codes are permanent: a code is never renamed and never takes another meaning. Messages and
 hints are informative, and a program may translate them.
 
@@ -99,30 +87,34 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines) + "\n"
 
 
-def _anchor(clause: str) -> str:
-    return "c" + clause.replace(".", "-")
+@cache
+def _slugs(folder: Path) -> Mapping[str, str]:
+    """Return the link target of every clause, as any renderer makes it of the heading."""
+    return {
+        head.number: f"{path.name}#{head.slug}"
+        for path in folder.glob("*.md")
+        for head in headings(path.read_text(encoding="utf-8"))
+    }
 
 
-def clause_link(clause: str) -> str:
+def clause_link(clause: str, folder: Path = TEXT) -> str:
     """Return a Markdown link to a clause; a dash for none."""
-    if clause == "-":
-        return "—"
-    return f"[{clause}]({CHAPTERS[clause.partition('.')[0]]}#{_anchor(clause)})"
+    return "—" if clause == "-" else f"[{clause}]({_slugs(folder)[clause]})"
 
 
 def annex_a() -> str:
     """Return annex A, the issue catalogue, as Markdown."""
-    parts = [_ANNEX_A.format(version=FORMAT_VERSION)]
+    parts = [_ANNEX_A.format(version=FORMAT_VERSION, checking=clause_link("11.2"))]
     catalogue = issues()
     numbers = {code.partition("/")[0]: None for code in catalogue}
     for number, chapter in enumerate(numbers, start=1):
-        parts.append(f'<a id="a-{number}"></a>\n\n## A.{number} {chapter}\n')
+        parts.append(f"## A.{number} {chapter}\n")
         parts.append(
             _table(
                 ("Code", "Severity", "Clause", "Message", "Hint"),
                 (
                     (
-                        f'<a id="issue-{code.replace("/", "-")}"></a>`{code}`',
+                        f"`{code}`",
                         issue.severity,
                         clause_link(issue.clause),
                         issue.message,

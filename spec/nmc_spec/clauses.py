@@ -1,6 +1,6 @@
 """Makes the clause list: every *shall* of the text, its identifier and its test (clause 11.4).
 
-A *shall* of a normative chapter bears a letter, as an anchor right behind the word.
+A *shall* of a normative chapter bears a letter, right behind the word: ``shall[a]``.
 ``clauses.toml`` says whom it binds and what tests it; ``clauses.json`` is made of both, by
 ``python -m nmc_spec.clauses --write`` in a checkout, and compared by ``--check``.
 """
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nmc_spec.anchors import MARK, heading
 from nmc_spec.loader import FORMAT_VERSION
 
 if TYPE_CHECKING:
@@ -33,10 +34,7 @@ LIST = Path(__file__).with_name("clauses.json")
 NORMATIVE = ("04", "05", "06", "07", "08", "09", "10", "11", "annex-d")
 """How the files begin in which a *shall* is a requirement. Annex A is a catalogue of messages."""
 
-_MARK = re.compile(r'\bshall<a id="([^"]*)"><sup>([^<]*)</sup></a>')
 _SHALL = re.compile(r"(?<!\*)\bshall\b(?!\*)")
-_PLACE = re.compile(r'<a id="([^"]+)"></a>$')
-_HEADING = re.compile(r"#+ (?:Annex )?([A-Z0-9][0-9.]*) (?:\(\w+\): )?(.*)$")
 _ITEM = re.compile(r"(?:- |[0-9]+\. )")
 _LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
 _SENTENCE = re.compile(r"(?<=[.?])\s+(?=[A-Z`/*])")
@@ -86,9 +84,9 @@ def _blocks(text: str) -> Iterator[_Block]:
     lines: list[str] = []
     fenced = False
     for line in [*text.splitlines(), ""]:
-        place, heading = _PLACE.match(line), _HEADING.match(line)
+        head = heading(line)
         starts = not line.strip() or line.startswith(("```", "|", "<!--")) or _ITEM.match(line)
-        if fenced or starts or place or heading:
+        if fenced or starts or head:
             if lines:
                 yield _Block(kind, " ".join(lines), anchor, clause, title)
             lines = []
@@ -96,10 +94,8 @@ def _blocks(text: str) -> Iterator[_Block]:
             fenced = not fenced
         elif fenced or not line.strip() or line.startswith("<!--"):
             continue
-        elif place:
-            anchor = place[1]
-        elif heading:
-            clause, title = heading[1].rstrip("."), heading[2]
+        elif head:
+            anchor, clause, title = head.anchor, head.number, head.title
         else:
             if not lines:
                 kind = "row" if line.startswith("|") else "item" if _ITEM.match(line) else "text"
@@ -108,14 +104,14 @@ def _blocks(text: str) -> Iterator[_Block]:
 
 
 def _plain(text: str) -> str:
-    return _LINK.sub(r"\1", _MARK.sub("shall", text)).strip()
+    return _LINK.sub(r"\1", MARK.sub("shall", text)).strip()
 
 
-def _sentence(blocks: Sequence[_Block], at: int, mark: str) -> str:
-    """Return the sentence of a mark, with the list that it announces or the head of its list."""
+def _sentence(blocks: Sequence[_Block], at: int, letter: str) -> str:
+    """Return the sentence of a letter, with the list that it announces or the head of its list."""
     block = blocks[at]
     parts = _SENTENCE.split(block.text)
-    index = next(i for i, part in enumerate(parts) if f'"{mark}"' in part)
+    index = next(i for i, part in enumerate(parts) if f"shall[{letter}]" in part)
     sentence = _plain(parts[index])
     if block.kind == "row":
         return sentence.strip("| ")
@@ -150,12 +146,9 @@ def sentences(folder: Path = TEXT) -> tuple[list[Sentence], list[str]]:
         blocks = list(_blocks(path.read_text(encoding="utf-8")))
         for at, block in enumerate(blocks):
             faults += _unmarked(path, block)
-            for anchor, letter in _MARK.findall(block.text):
-                if anchor != f"{block.anchor}-{letter}":
-                    faults.append(f"{path.name}: {anchor} does not belong to {block.anchor}")
-                    continue
-                sentence = _sentence(blocks, at, anchor)
-                name = f"{block.clause}-{letter}"
+            for letter in MARK.findall(block.text):
+                sentence = _sentence(blocks, at, letter)
+                name, anchor = f"{block.clause}-{letter}", f"{block.anchor}-{letter}"
                 found.append(Sentence(name, block.clause, block.title, path.name, anchor, sentence))
     names = [sentence.id for sentence in found]
     faults += [f"{name} occurs twice" for name in sorted({n for n in names if names.count(n) > 1})]
@@ -175,7 +168,7 @@ def _unmarked(path: Path, block: _Block) -> list[str]:
         return []
     if _NOTE.match(block.text):
         return [f"{path.name}: a shall in a note or an example: {_plain(block.text)[:80]}"]
-    if len(_SHALL.findall(block.text)) != len(_MARK.findall(block.text)):
+    if len(_SHALL.findall(block.text)) != len(MARK.findall(block.text)):
         what = _plain(block.text)[:80]
         return [f"{path.name}, clause {block.clause}: a shall without an identifier: {what}"]
     return []
