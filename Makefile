@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.up-to-date
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint types contracts generated format check bench bench-framework conformance mutation suite-archive fuzz faults clean
+.PHONY: help setup demo test test-all lint types contracts generated docs format check bench bench-framework conformance mutation suite-archive fuzz faults clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,10 @@ generated: setup  ## Generated files are up to date
 	$(BIN)/python conformance/generators/worked_trace.py --check
 	$(BIN)/python conformance/generators/make_vectors.py --check
 	$(BIN)/python conformance/generators/readme_figures.py --check
+
+docs: setup  ## The site: standard, tutorials, commands, API; a warning or a broken link fails; out/site
+	$(BIN)/python -m sphinx -q -E -W --keep-going -n -c docs -b html . out/site
+	$(BIN)/python docs/check_site.py out/site
 
 format: setup  ## Put the code into its form
 	$(BIN)/ruff check --fix .
