@@ -31,6 +31,7 @@ MODULES = (
     "package.hdf5_cases",
     "package.library_cases",
     "package.source_cases",
+    "package.text_cases",
     "segment.segment_cases",
     "segment.zstd_cases",
     "segment.header_cases",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_NESTING = 100
 """Arrays and objects within each other; more would exhaust a parser."""
@@ -12,22 +15,28 @@ _LONGEST_INTEGER = 4000
 """Digits that become an integer; Python refuses to read more than 4300 of them."""
 
 
+class _Members(list[tuple[str, Any]]):
+    """Names and values of an object, in their order: those of a name that occurs twice as well."""
+
+
 def object_fault(text: str) -> str:
     """Say why a text is no JSON object of the clause; empty where it is one."""
     try:
-        value = _parsed(text)
+        value = _parsed(text, _Members)
     except (ValueError, RecursionError):
         value = None
-    if not isinstance(value, dict):
+    if not isinstance(value, _Members):
         return "it is no JSON object"
-    level: list[Any] = [value]
+    level: list[list[Any]] = [value]
     for _ in range(MAX_NESTING):
-        inner = [v for node in level for v in (node.values() if isinstance(node, dict) else node)]
+        objects = [node for node in level if isinstance(node, _Members)]
+        inner = [v for node in level if not isinstance(node, _Members) for v in node]
+        inner += [v for node in objects for _, v in node]
         texts = [v for v in inner if isinstance(v, str)]
-        texts += [name for node in level if isinstance(node, dict) for name in node]
+        texts += [name for node in objects for name, _ in node]
         if not all(map(_is_unicode, texts)):
             return "a surrogate in it is not one of a pair"
-        level = [v for v in inner if isinstance(v, dict | list)]
+        level = [v for v in inner if isinstance(v, list)]
         if not level:
             return ""
     return f"its values are nested more than {MAX_NESTING} deep"
@@ -41,11 +50,13 @@ def parse_object(text: str) -> dict[str, Any]:
     return value
 
 
-def _parsed(text: str) -> Any:
+def _parsed(text: str, members: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
     def refuse_constant(name: str) -> None:
         raise ValueError(f"{name} is no JSON")
 
-    return json.loads(text, parse_constant=refuse_constant, parse_int=_integer)
+    return json.loads(
+        text, parse_constant=refuse_constant, parse_int=_integer, object_pairs_hook=members
+    )
 
 
 def _integer(digits: str) -> int | float:

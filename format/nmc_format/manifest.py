@@ -150,8 +150,9 @@ class Manifest:
 
     @property
     def must_understand(self) -> tuple[str, ...]:
-        """Names of the features a reader has to know."""
-        return tuple(self.texts["/@must_understand"].split())
+        """Names of the features a reader has to know, parted by one space (clause 5.4.1)."""
+        text = self.texts["/@must_understand"]
+        return tuple(text.split(" ")) if text else ()
 
     def __len__(self) -> int:
         return len(self.columns["/frames/coding"])

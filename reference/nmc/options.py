@@ -25,9 +25,18 @@ def check_coding(profile: str, entropy: str, effort: str, key_every: int, timesc
         raise ValueError("key_every is 0 or more, timescale 1 to 2^32 - 1")
 
 
-def configuration_text(value: Mapping[str, Any] | None) -> str:
-    """Return a configuration as the manifest has it (clause 5.4.2)."""
-    text = json.dumps(value or {}, sort_keys=True)
+def configuration_text(value: Mapping[str, Any] | str | None) -> str:
+    """Return a configuration as the manifest has it (clause 5.4.2); a text as it is.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON object of the clause.
+    """
+    try:
+        text = value if isinstance(value, str) else json.dumps(value or {}, sort_keys=True)
+    except ValueError as error:
+        raise ValueError(f"configuration: {error}; it may be given as a text of JSON") from None
     reason = configuration_fault(text)
     if reason:
         raise ValueError(f"configuration: {reason}")

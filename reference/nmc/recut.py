@@ -128,7 +128,7 @@ def _join(
         effort=effort,
         key_every=DEFAULT_KEY_EVERY,
         family=first.family,
-        configuration=first.configuration,
+        configuration=first.manifest.texts["/model@configuration"],
         layers={row.name: row.layer for row in rows},
         buffers={row.name for row in rows if row.role},
         timescale=first.manifest.timescale,

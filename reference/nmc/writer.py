@@ -62,8 +62,8 @@ class Writer:
         Further key frames. One is also made where a delta would be larger.
     family : str
         Model family, such as ``"nerf_mlp"``.
-    configuration : JSON object or None
-        What building the model takes.
+    configuration : JSON object, its text, or None
+        What building the model takes; a text is kept as it is.
     layers : mapping of str to int or None
         Layer index by parameter name (``exclude_layers`` counts in them).
     buffers : collection of str
@@ -98,7 +98,7 @@ class Writer:
         key_every: int = DEFAULT_KEY_EVERY,
         key_frames: Collection[int] = (),
         family: str = "unknown",
-        configuration: Mapping[str, Any] | None = None,
+        configuration: Mapping[str, Any] | str | None = None,
         layers: Mapping[str, int] | None = None,
         buffers: Collection[str] = (),
         timescale: int = 30,

@@ -194,3 +194,15 @@ def test_states_of_a_cut_share_what_does_not_change(tmp_path, package, states) -
     with nmc.open(tmp_path / "c.nmc") as cut:
         assert np.shares_memory(cut[0]["frozen"], cut[1]["frozen"])
         assert same_state(cut[1], states[3])
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    ['{"x": ' + "9" * 5000 + "}", '{"x": 1e999, "x": [1.10, -0]}', ' {"b":1 ,"a":2}'],
+)
+def test_a_configuration_is_copied_as_it_is(tmp_path, configuration) -> None:
+    with nmc.Writer(tmp_path / "a.nmc", configuration=configuration) as writer:
+        writer.append({"w": np.zeros(3, "f4")})
+    nmc.concat([tmp_path / "a.nmc", tmp_path / "a.nmc"], tmp_path / "b.nmc")
+    with nmc.open(tmp_path / "b.nmc") as sequence:
+        assert sequence.manifest.texts["/model@configuration"] == configuration

@@ -296,13 +296,16 @@ def test_training_effort(tmp_path) -> None:
         {"timescale": 2**32},
         {"configuration": [1]},
         {"configuration": {"x": float("nan")}},
+        {"configuration": {"x": 1 << 20_000}},
+        {"configuration": "[1]"},
+        {"configuration": '{"x": "\ud800"}'},
         {"family": "a\0b"},
         {"sequence_id": "\ud800"},
         {"layers": {"w": -2}},
         {"layers": {"w": 2**31}},
         {"layers": {"w": True}},
     ],
-    ids=str,
+    ids="-".join,
 )
 def test_bad_options_are_refused_before_anything_is_written(tmp_path, options) -> None:
     with pytest.raises(ValueError, match=r"."):

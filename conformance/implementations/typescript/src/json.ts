@@ -17,12 +17,19 @@ function nesting(json: string): number {
   return deepest;
 }
 
-/** Whether a text, a name or anything within holds a surrogate without the other one. */
-function hasLoneSurrogate(value: unknown): boolean {
-  if (typeof value === "string") return /[\ud800-\udfff]/u.test(value);
-  if (typeof value !== "object" || value === null) return false;
-  if (Array.isArray(value)) return value.some(hasLoneSurrogate);
-  return Object.entries(value).some(([name, inner]) => hasLoneSurrogate(name) || hasLoneSurrogate(inner));
+/** Whether an escape in a JSON text is a surrogate without the other one, also in a member that is said twice. */
+function hasLoneSurrogate(json: string): boolean {
+  const escapes = /\\(?:u([0-9a-fA-F]{4})|[^u])/g;
+  let [high, end] = [false, 0];
+  for (let found = escapes.exec(json); found !== null; found = escapes.exec(json)) {
+    if (high && found.index !== end) return true;
+    const unit = found[1] === undefined ? 0 : Number.parseInt(found[1], 16);
+    const isLow = (unit & 0xfc00) === 0xdc00;
+    if (isLow !== high) return true;
+    high = (unit & 0xfc00) === 0xd800;
+    end = escapes.lastIndex;
+  }
+  return high;
 }
 
 /** Says why a text is no JSON object of clause 5.4.2; empty where it is one. */
@@ -35,5 +42,5 @@ export function objectFault(text: string): string {
     return "is no JSON";
   }
   if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return "is no JSON object";
-  return hasLoneSurrogate(parsed) ? "holds a surrogate that is not one of a pair" : "";
+  return hasLoneSurrogate(text) ? "holds a surrogate that is not one of a pair" : "";
 }
