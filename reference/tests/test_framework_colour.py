@@ -6,7 +6,7 @@ import torch
 
 from nmc_framework.cameras.extent import scene_extent
 from nmc_framework.models import build, family
-from nmc_framework.models.fitting import fit, iterations
+from nmc_framework.models.radiance.fitting import fit, iterations
 from nmc_framework.scene import scenes
 from nmc_framework.training import FrameViews, PixelPool, Schedule, train_chain, train_frame
 from nmc_framework.training.clock import Clock

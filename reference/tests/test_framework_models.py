@@ -13,14 +13,14 @@ from nmc_framework.models import (
     build,
     families,
     family,
-    hash_kernels,
     registry,
 )
-from nmc_framework.models.grid_encoding import GridLevel, _interpolate_in_torch, encode
-from nmc_framework.models.hash_grid import HashGrid
-from nmc_framework.models.occupancy import Occupancy
-from nmc_framework.models.space import Space
-from nmc_framework.models.volume import composite, enter_and_leave
+from nmc_framework.models.radiance import hash_kernels
+from nmc_framework.models.radiance.grid_encoding import GridLevel, _interpolate_in_torch, encode
+from nmc_framework.models.radiance.hash_grid import HashGrid
+from nmc_framework.models.radiance.occupancy import Occupancy
+from nmc_framework.models.radiance.space import Space
+from nmc_framework.models.radiance.volume import composite, enter_and_leave
 
 SMALL = {
     "hash_grid": {
@@ -116,7 +116,7 @@ def test_unknown_options_and_families_are_named():
 def test_another_package_can_add_a_family(monkeypatch):
     points = EntryPoints(
         [
-            EntryPoint("mine", "nmc_framework.models.hash_grid:HashGrid", registry.GROUP),
+            EntryPoint("mine", "nmc_framework.models.radiance.hash_grid:HashGrid", registry.GROUP),
             EntryPoint("wrong", "pathlib:Path", registry.GROUP),
         ]
     )

@@ -14,10 +14,17 @@ import torch
 import nmc
 from nmc_framework.evaluation import HeldOut
 from nmc_framework.metrics import psnr
-from nmc_framework.models import ChainModel, RadianceModel, build, registry
+from nmc_framework.models import ModelError, RadianceModel, RayModel, ViewModel, build, registry
 from nmc_framework.rendering import orbit, render_package
 from nmc_framework.scene import BACKGROUND, BOUNDS, TARGET, arc_rig, view_all
-from nmc_framework.training import FrameViews, PackageStore, Schedule, train_into
+from nmc_framework.training import (
+    AutoFreezing,
+    FrameViews,
+    PackageStore,
+    Schedule,
+    train_into,
+    train_on,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "your-own-model.md"
 RIG = arc_rig(8, 1, (24, 24))
@@ -38,7 +45,7 @@ def fenced(language):
     return re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 
 
-class Pictures(ChainModel):
+class Pictures(RayModel):
     """A network of pictures: what each named camera sees, by picture coordinates alone."""
 
     family: ClassVar[str] = "pictures"
@@ -64,20 +71,10 @@ class Pictures(ChainModel):
         values = torch.sin(self.second(torch.sin(self.first(values))))
         return torch.sigmoid(self.last(values))
 
-    def loss(self, batch):
-        names = [camera.name for camera in batch.cameras]
-        sizes = torch.tensor([[c.width, c.height] for c in batch.cameras])[batch.views]
-        colours = self.at(names, batch.views, batch.pixels, sizes)
-        return torch.nn.functional.mse_loss(colours, batch.colours)
-
-    def render_view(self, camera, *, chunk=8192):
-        y, x = torch.meshgrid(
-            torch.arange(camera.height), torch.arange(camera.width), indexing="ij"
-        )
-        pixels = torch.stack([x, y], dim=2).view(-1, 2) + 0.5
-        size = torch.tensor([camera.width, camera.height])
-        views = torch.zeros(len(pixels), dtype=torch.int64)
-        return self.at([camera.name], views, pixels, size).view(camera.height, camera.width, 3)
+    def seen(self, rays):
+        names = [camera.name for camera in rays.cameras]
+        sizes = torch.tensor([[c.width, c.height] for c in rays.cameras])[rays.views]
+        return self.at(names, rays.views, rays.pixels, sizes)
 
 
 @pytest.fixture
@@ -159,11 +156,52 @@ def test_the_loop_of_the_page_makes_a_package(page, tmp_path, capsys, monkeypatc
         assert (len(sequence), sequence.family) == (2, "light_field")
 
 
-def test_a_radiance_field_of_the_page_takes_fifty_lines(page):
-    """The page promises little to write; its two classes are one kind of model and not another."""
-    first, second = fenced("python")[:2]
-    for code in (first, second):
+def pictures(page, count):
+    """Return pictures of a disc that moves."""
+    for index in range(count):
+        y, x = torch.meshgrid(torch.linspace(-1, 1, 20), torch.linspace(-1, 1, 24), indexing="ij")
+        disc = ((x - 0.2 * index) ** 2 + y**2 < 0.3).float()
+        yield torch.stack([disc, 0.5 * disc + 0.2, 0.8 - 0.6 * disc], dim=2)
+
+
+def test_a_model_that_no_camera_sees_goes_the_whole_way(page, tmp_path, monkeypatch):
+    short = Schedule(first=150, later=30, rays=256, exclude_layers=(0,))
+    monkeypatch.setattr(page, "Schedule", lambda **_: short)
+    model, package = build("picture_network", {"width": 32}), tmp_path / "video.nmc"
+    page.train_video(model, pictures(page, 2), package)
+    assert nmc.check(package).accepted
+    with nmc.open(package) as sequence:
+        states = [sequence[0], sequence[1]]
+        again = build(sequence.family, sequence.configuration)
+    assert all(np.array_equal(*(state[f"trunk.0.{n}"] for state in states)) for n in ("weight",))
+    for state, picture in zip(states, pictures(page, 2), strict=True):
+        again.load(state)
+        shown = again(page.Picture(picture).places).view(picture.shape)
+        assert torch.nn.functional.mse_loss(shown, picture) < 0.1 * picture.var()
+    track = orbit(TARGET, 2, distance=3, azimuths=(0, 40), elevations=(10, 20))
+    with pytest.raises(ModelError, match="a picture_network model is not seen by cameras"):
+        list(render_package(package, track, RIG.training[0], [0, 0]))
+
+
+def test_a_policy_and_a_clock_take_any_examples(page):
+    model = page.PictureNetwork.build({"width": 16})
+    one, two = (page.Picture(picture) for picture in pictures(page, 2))
+    seen = []
+    plan = Schedule(first=40, later=30, rays=128, auto=AutoFreezing(0.2))
+    train_on(model, one, plan, frame=0)
+    one.kept_back = two.kept_back = lambda seed: one.draw(64, torch.Generator().manual_seed(seed))
+    told = train_on(model, two, plan, frame=1, time=0.5, report=seen.append)
+    assert (told.index, told.time, told.iterations, told.colour) == (1, 0.5, 30, None)
+    assert np.isnan(seen[0].held_out) and np.isfinite(seen[-1].held_out)
+    assert len(told.freezing.exclude_layers) < len(model.layers())
+
+
+def test_the_classes_of_the_page_are_short_and_of_three_kinds(page):
+    for code in fenced("python")[:2]:
         lines = [x for x in code.splitlines() if x.strip() and not x.startswith(("from", "import"))]
         assert len(lines) <= 55
+    light_field = fenced("python")[1]
+    assert len([line for line in light_field.splitlines() if line.strip()]) <= 27
     assert issubclass(page.TensoRf, RadianceModel)
-    assert not issubclass(page.LightField, RadianceModel)
+    assert issubclass(page.LightField, RayModel) and not issubclass(page.LightField, RadianceModel)
+    assert not issubclass(page.PictureNetwork, ViewModel)

@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from nmc_framework.cameras import Camera, look_at
-from nmc_framework.models import RayBatch, build, quadrature
-from nmc_framework.models.occupancy import Occupancy
-from nmc_framework.models.sampling import _place_in_torch, most_steps, place
-from nmc_framework.models.space import Space
-from nmc_framework.models.volume import composite
+from nmc_framework.models import RayBatch, build
+from nmc_framework.models.radiance import quadrature
+from nmc_framework.models.radiance.occupancy import Occupancy
+from nmc_framework.models.radiance.sampling import _place_in_torch, most_steps, place
+from nmc_framework.models.radiance.space import Space
+from nmc_framework.models.radiance.volume import composite
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

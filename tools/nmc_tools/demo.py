@@ -29,7 +29,7 @@ from nmc_framework.evaluation import (
     write_scores,
 )
 from nmc_framework.models import ChainModel, build, family
-from nmc_framework.models.fitting import fit, iterations
+from nmc_framework.models.radiance.fitting import fit, iterations
 from nmc_framework.scene import Rig, Scene, arc_rig, scenes
 from nmc_framework.training import (
     FrameViews,

@@ -13,14 +13,14 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from nmc_framework.models.field import ChainModel, ModelError
+from nmc_framework.models.chained import ChainModel, ModelError
 
 GROUP = "nmc.models"
 
 _BUILT_IN = {
-    "hash_grid": "nmc_framework.models.hash_grid:HashGrid",
-    "nerf_mlp": "nmc_framework.models.nerf_mlp:NerfMlp",
-    "voxel_grid": "nmc_framework.models.voxel_grid:VoxelGrid",
+    "hash_grid": "nmc_framework.models.radiance.hash_grid:HashGrid",
+    "nerf_mlp": "nmc_framework.models.radiance.nerf_mlp:NerfMlp",
+    "voxel_grid": "nmc_framework.models.radiance.voxel_grid:VoxelGrid",
 }
 
 

@@ -108,7 +108,8 @@ def train(task: Task) -> Mapping[str, Any]:
 def _model(task: Task, frames: Frames) -> ChainModel:
     from nmc_framework.cameras.extent import scene_extent
     from nmc_framework.models import build, family
-    from nmc_framework.models.fitting import fit
+    from nmc_framework.models.radiance.fitting import fit
+    from nmc_framework.models.views import shown
     from nmc_framework.scene import BACKGROUND
     from nmc_framework.scene import BOUNDS as SCENE_BOUNDS
 
@@ -125,7 +126,7 @@ def _model(task: Task, frames: Frames) -> ChainModel:
         background=BACKGROUND if filmed else None,
     )
     seed = task.configuration.section("training")["seed"]
-    return build(options["family"], chosen | dict(options["configuration"]), seed=seed)
+    return shown(build(options["family"], chosen | dict(options["configuration"]), seed=seed))
 
 
 def planned(
@@ -135,7 +136,7 @@ def planned(
 
     How long frame 0 learns follows from the training cameras' pictures, where nobody says.
     """
-    from nmc_framework.models.fitting import LATER_RAYS, iterations
+    from nmc_framework.models.radiance.fitting import LATER_RAYS, iterations
     from nmc_framework.training import AutoFreezing, Schedule, back, front, matching
 
     layers = model.layers()

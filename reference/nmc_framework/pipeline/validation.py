@@ -54,9 +54,10 @@ def _at(configuration: Configuration, place: str) -> Iterator[None]:
 def _model(configuration: Configuration) -> ChainModel:
     """Build the model with its own bounds: these alone are not known yet."""
     from nmc_framework.models import build
+    from nmc_framework.models.views import shown
 
     options = configuration.section("model")
-    return build(options["family"], options["configuration"])
+    return shown(build(options["family"], options["configuration"]))
 
 
 def _training(configuration: Configuration) -> None:

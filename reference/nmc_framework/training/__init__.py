@@ -1,15 +1,10 @@
 """Training chains of models: weight sharing and freezing (clauses 5.2 and 5.3)."""
 
 from nmc_framework.training.auto import AutoFreezing
-from nmc_framework.training.chain import (
-    Progress,
-    Schedule,
-    TrainedFrame,
-    TrainingError,
-    train_chain,
-    train_frame,
-)
+from nmc_framework.training.chain import Schedule, train_chain, train_frame, train_on
+from nmc_framework.training.examples import Examples
 from nmc_framework.training.fine_tuning import DampedAdam
+from nmc_framework.training.finished import Progress, TrainedFrame, TrainingError
 from nmc_framework.training.freezing import Freezing, FreezingError, back, freeze, front, matching
 from nmc_framework.training.pixels import FrameViews, PixelPool, ViewsError
 from nmc_framework.training.store import CheckpointFolder, PackageStore, Store, train_into
@@ -18,6 +13,7 @@ __all__ = [
     "AutoFreezing",
     "CheckpointFolder",
     "DampedAdam",
+    "Examples",
     "FrameViews",
     "Freezing",
     "FreezingError",
@@ -36,4 +32,5 @@ __all__ = [
     "train_chain",
     "train_frame",
     "train_into",
+    "train_on",
 ]

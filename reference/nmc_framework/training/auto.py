@@ -18,7 +18,7 @@ from nmc_framework.training.freezing import FreezingError, freeze
 
 if TYPE_CHECKING:
     from nmc_framework.models import ChainModel
-    from nmc_framework.training.pixels import PixelPool
+    from nmc_framework.training.examples import Examples
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class AutoFreezing:
     give_up
         Share 0..1 of the promised decrease of the loss that may be lost by freezing.
     batches
-        Batches of rays that the promise is measured on.
+        Batches that the promise is measured on.
     """
 
     give_up: float = 0.1
@@ -53,20 +53,20 @@ class AutoFreezing:
     def choose(
         self,
         model: ChainModel,
-        pool: PixelPool,
+        examples: Examples,
         rays: int,
         learning_rate: float,
         damping: float,
         generator: torch.Generator,
     ) -> tuple[int, ...]:
-        """Return the layers to freeze for the frame whose pixels ``pool`` has, ascending.
+        """Return the layers to freeze for a frame that is learned from ``examples``, ascending.
 
         Leaves the model's weights as they are, and every parameter free to learn.
         """
         freeze(model, model.layers(), ())
         model.train()
         for _ in range(self.batches):
-            (model.loss(pool.draw(rays, generator)) / self.batches).backward()  # type: ignore[no-untyped-call]
+            (model.loss(examples.draw(rays, generator)) / self.batches).backward()  # type: ignore[no-untyped-call]
         worth = _worth(model, learning_rate, damping)
         model.zero_grad(set_to_none=True)
         model.eval()

@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
 from nmc_framework.allocation import keep_freed_memory
 from nmc_framework.cameras import Camera
-from nmc_framework.models import ChainModel, RayBatch, State
+from nmc_framework.models import ChainModel
 from nmc_framework.training.auto import AutoFreezing
 from nmc_framework.training.clock import Clock
 from nmc_framework.training.colour import Colour, ColourMaps, Matrices
+from nmc_framework.training.examples import Examples
 from nmc_framework.training.fine_tuning import DampedAdam
-from nmc_framework.training.freezing import Freezing, FreezingError, Reading, freeze
+from nmc_framework.training.finished import Progress, TrainedFrame, TrainingError
+from nmc_framework.training.freezing import FreezingError, Reading, freeze
 from nmc_framework.training.pixels import FrameViews, PixelPool
 
 #: Share of the iterations after which the learning rate begins to fall.
@@ -35,10 +38,6 @@ _ANTICIPATED = 256
 _JUDGED_EVERY = 25
 #: Adam's in frame 0: those of Instant-NGP (Müller et al. 2022, section 4).
 _FIRST_BETAS = (0.9, 0.99)
-
-
-class TrainingError(RuntimeError):
-    """Training that cannot go on; names the frame and the iteration."""
 
 
 @dataclass(frozen=True)
@@ -108,44 +107,6 @@ class Schedule:
         return self.focus + (self.last_focus - self.focus) * falling
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Where training stands: frame, iteration of so many, loss (mean squared error), step size.
-
-    ``held_out`` is the PSNR in dB, the last time it was taken, of pixels that no batch has.
-    """
-
-    frame: int
-    iteration: int
-    iterations: int
-    loss: float
-    learning_rate: float = math.nan
-    held_out: float = math.nan
-
-    @property
-    def psnr(self) -> float:
-        """PSNR in dB of the last batch."""
-        return -10 * math.log10(max(self.loss, 1e-12))
-
-
-@dataclass(frozen=True, eq=False)
-class TrainedFrame:
-    """One finished frame: its state, and how it came about.
-
-    ``seconds`` is wall time of training; ``loss`` the mean of the last tenth of the batches;
-    ``colour`` the affine map (3, 4) of each training view, where these were learned.
-    """
-
-    index: int
-    time: float
-    state: State
-    freezing: Freezing
-    iterations: int
-    seconds: float
-    loss: float
-    colour: Matrices | None = None
-
-
 def train_chain(
     model: ChainModel,
     cameras: Sequence[Camera],
@@ -200,24 +161,71 @@ def train_frame(
 ) -> TrainedFrame:
     """Train ``model`` on one frame, from the weights it has; see :func:`train_chain`."""
     began = time.perf_counter()
+    device = next(model.parameters()).device
+    pool = PixelPool(cameras, views, before, focus=schedule.focus, device=device)
+    maps = None
+    if schedule.colour == "on" or (schedule.colour == "auto" and (colour or not views.index)):
+        maps = ColourMaps([camera.name for camera in cameras], colour).to(device)
+    done = _trained(model, pool, schedule, views.index, views.time, maps, report)
+    return replace(done, seconds=time.perf_counter() - began)
+
+
+def train_on(
+    model: ChainModel,
+    examples: Examples,
+    schedule: Schedule,
+    *,
+    frame: int,
+    time: float = 0.0,
+    report: Callable[[Progress], None] | None = None,
+) -> TrainedFrame:
+    """Train ``model`` on one frame of anything, from the weights it has.
+
+    Parameters
+    ----------
+    model
+        Any model whose loss understands the batches of ``examples``.
+    examples
+        What the frame is learned from.
+    schedule
+        Its ``rays`` are examples a batch; ``colour`` does not apply.
+    frame, time
+        The frame's number from 0, and its time in seconds.
+    report
+        Called after every iteration.
+
+    Raises
+    ------
+    TrainingError
+        When a loss is not finite, or weights run away.
+    """
+    return _trained(model, examples, schedule, frame, time, None, report)
+
+
+def _trained(
+    model: ChainModel,
+    examples: Examples,
+    schedule: Schedule,
+    frame: int,
+    at: float,
+    maps: ColourMaps | None,
+    report: Callable[[Progress], None] | None,
+) -> TrainedFrame:
+    began = time.perf_counter()
     keep_freed_memory()
     device = next(model.parameters()).device
-    seed = _frame_seed(schedule.seed, views.index)
+    seed = _frame_seed(schedule.seed, frame)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        pool = PixelPool(cameras, views, before, focus=schedule.focus, device=device)
         torch.manual_seed(seed)
-        model.survey(cameras)
-        excluded = _excluded(model, pool, schedule, views.index, seed)
-        reading: Reading = schedule.reading if views.index and not schedule.auto else "table"
+        model.prepare(examples)
+        excluded = _excluded(model, examples, schedule, frame, seed)
+        reading: Reading = schedule.reading if frame and not schedule.auto else "table"
         freezing = freeze(model, model.layers(), excluded, reading)
         torch.manual_seed(seed)
-        maps = None
-        if schedule.colour == "on" or (schedule.colour == "auto" and (colour or not views.index)):
-            maps = ColourMaps([camera.name for camera in cameras], colour).to(device)
-        loss, iterations, maps = _optimise(model, pool, schedule, views.index, maps, report)
+        loss, iterations, maps = _optimise(model, examples, schedule, frame, maps, report)
     return TrainedFrame(
-        index=views.index,
-        time=views.time,
+        index=frame,
+        time=at,
         state=model.save(),
         freezing=freezing,
         iterations=iterations,
@@ -228,7 +236,7 @@ def train_frame(
 
 
 def _excluded(
-    model: ChainModel, pool: PixelPool, schedule: Schedule, frame: int, seed: int
+    model: ChainModel, examples: Examples, schedule: Schedule, frame: int, seed: int
 ) -> tuple[int, ...]:
     if not frame:
         return ()
@@ -237,7 +245,7 @@ def _excluded(
     generator = torch.Generator().manual_seed(seed)
     rate = _rate(model, schedule, frame)
     rays = schedule.rays_of(frame)
-    return schedule.auto.choose(model, pool, rays, rate, schedule.damping, generator)
+    return schedule.auto.choose(model, examples, rays, rate, schedule.damping, generator)
 
 
 def _rate(model: ChainModel, schedule: Schedule, frame: int) -> float:
@@ -255,7 +263,7 @@ def _optimiser(model: ChainModel, schedule: Schedule, frame: int) -> torch.optim
 
 def _optimise(
     model: ChainModel,
-    pool: PixelPool,
+    examples: Examples,
     schedule: Schedule,
     frame: int,
     colour: ColourMaps | None,
@@ -273,12 +281,12 @@ def _optimise(
         optimisers.append(colour.optimiser())
     rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
     generator = torch.Generator().manual_seed(_frame_seed(schedule.seed, frame))
-    judge = pool.kept_back(_frame_seed(schedule.seed, frame))
+    judge = examples.kept_back(_frame_seed(schedule.seed, frame))
     judged = report is not None or seconds is not None
     last: list[float] = []
     held_out = math.nan
     if colour is not None and frame:
-        colour.anticipate(model, pool.draw(_ANTICIPATED * len(colour.views), generator, 0.0))
+        colour.anticipate(model, examples.draw(_ANTICIPATED * len(colour.views), generator, 0.0))
     model.train()
     model.begin_frame(frame)
     iteration, decided = 0, False
@@ -298,7 +306,7 @@ def _optimise(
             optimiser.zero_grad(set_to_none=True)
             for group, peak in zip(optimiser.param_groups, peaks, strict=True):
                 group["lr"] = peak * share
-        batch = pool.draw(schedule.rays_of(frame), generator, schedule.focus_at(progress))
+        batch = examples.draw(schedule.rays_of(frame), generator, schedule.focus_at(progress))
         loss = model.loss(batch if colour is None else colour.developing(batch))
         value = float(loss.detach())
         if not math.isfinite(value):
@@ -316,7 +324,7 @@ def _optimise(
         iteration += 1
         if progress >= _LAST_TENTH or clock.progress(iteration) >= 1:
             last.append(value)
-        if judged and len(judge.colours) and iteration % _JUDGED_EVERY == 0:
+        if judged and judge is not None and iteration % _JUDGED_EVERY == 0:
             held_out = _judged(model, judge, colour)
             clock.heard(held_out, iteration)
         if report:
@@ -329,8 +337,8 @@ def _optimise(
 
 
 @torch.no_grad()
-def _judged(model: ChainModel, judge: RayBatch, colour: ColourMaps | None) -> float:
-    """Return the PSNR in dB of rays that no batch has; random numbers go on as if it had not been.
+def _judged(model: ChainModel, judge: Any, colour: ColourMaps | None) -> float:
+    """Return the PSNR in dB of examples that no batch has; random numbers go on as before.
 
     A family's loss may hold more than the error of colours: then it is the PSNR of that.
     """

@@ -85,6 +85,11 @@ class PixelPool:
     def __len__(self) -> int:
         return len(self._colours)
 
+    @property
+    def cameras(self) -> tuple[Camera, ...]:
+        """The cameras that took the pictures."""
+        return self._cameras
+
     def draw(self, count: int, generator: torch.Generator, focus: float | None = None) -> RayBatch:
         """Draw ``count`` pixels with replacement from a CPU ``generator``.
 
@@ -98,7 +103,7 @@ class PixelPool:
             chosen = torch.where(self._back[place] == chosen, chosen + 1, chosen)
         return self._batch(chosen)
 
-    def kept_back(self, seed: int) -> RayBatch:
+    def kept_back(self, seed: int) -> RayBatch | None:
         """Return pixels that no batch has from now on: one in fifty, a thousand at most."""
         count = min(len(self) // _KEPT_BACK, _MOST_KEPT_BACK)
         generator = torch.Generator().manual_seed(seed)
@@ -106,7 +111,7 @@ class PixelPool:
         self._back = (
             torch.unique(torch.randint((len(self) - 1) // 2, (count,), generator=generator)) * 2
         )
-        return self._batch(self._back)
+        return self._batch(self._back) if len(self._back) else None
 
     def _batch(self, chosen: Tensor) -> RayBatch:
         device = self._colours.device
@@ -124,7 +129,12 @@ class PixelPool:
         )
         colours = self._colours[chosen].float() / 255
         return RayBatch(
-            self._centre[view], directions, colours, self._cameras, views=view, pixels=pixels
+            self._centre[view],
+            directions,
+            colours,
+            cameras=self._cameras,
+            views=view,
+            pixels=pixels,
         )
 
     def _choose(self, count: int, generator: torch.Generator, focus: float) -> Tensor:

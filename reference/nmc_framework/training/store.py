@@ -18,14 +18,9 @@ from safetensors.numpy import load_file, save_file
 import nmc
 from nmc_framework.cameras import Camera
 from nmc_framework.models import ChainModel, ModelError
-from nmc_framework.training.chain import (
-    Progress,
-    Schedule,
-    TrainedFrame,
-    TrainingError,
-    train_chain,
-)
+from nmc_framework.training.chain import Schedule, train_chain
 from nmc_framework.training.colour import Matrices
+from nmc_framework.training.finished import Progress, TrainedFrame, TrainingError
 from nmc_framework.training.pixels import FrameViews
 
 FrameSource = Callable[[int], Iterable[FrameViews]]

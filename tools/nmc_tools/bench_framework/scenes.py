@@ -15,7 +15,7 @@ import numpy as np
 from nmc_framework.cameras.extent import scene_extent
 from nmc_framework.metrics import psnr, static_flicker
 from nmc_framework.models import build, family
-from nmc_framework.models.fitting import LATER_RAYS, fit, iterations
+from nmc_framework.models.radiance.fitting import LATER_RAYS, fit, iterations
 from nmc_framework.rendering import render_image
 from nmc_framework.scene import scenes
 from nmc_framework.training import FrameViews, Schedule, train_chain, train_frame

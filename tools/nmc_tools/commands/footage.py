@@ -81,7 +81,7 @@ class Footage:
     def options(self, known: Mapping[str, Any], training: Sequence[str]) -> dict[str, Any]:
         """Return what a family with the options ``known`` is told of the scene and its rig."""
         from nmc_framework.cameras.extent import scene_extent
-        from nmc_framework.models.fitting import fit
+        from nmc_framework.models.radiance.fitting import fit
 
         cameras = self.cameras(training)
         extent = scene_extent(cameras, self.points)

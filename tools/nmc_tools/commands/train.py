@@ -135,8 +135,8 @@ def train(
         raise typer.BadParameter("choose one of the --exclude options")
     with framework(folder or output):
         from nmc_framework.evaluation.board import Board
-        from nmc_framework.models.fitting import LATER_RAYS
-        from nmc_framework.models.fitting import iterations as fitted
+        from nmc_framework.models.radiance.fitting import LATER_RAYS
+        from nmc_framework.models.radiance.fitting import iterations as fitted
         from nmc_framework.training import AutoFreezing, Schedule
 
         footage = open_footage(
@@ -313,6 +313,7 @@ def _model(
 ) -> ChainModel:
     from nmc_framework.models import build
     from nmc_framework.models import family as family_of
+    from nmc_framework.models.views import shown
 
     chosen: dict[str, Any] = {}
     known = family_of(family).defaults()
@@ -330,7 +331,7 @@ def _model(
             equals = ""
         if not equals:
             raise typer.BadParameter(f"{setting!r}; write such as levels=4", param_hint="--set")
-    return build(family, chosen, seed=seed)
+    return shown(build(family, chosen, seed=seed))
 
 
 def _seconds(text: str | None, option: str) -> float | None:

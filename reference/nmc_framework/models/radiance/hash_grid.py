@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nmc_framework.models.grid_encoding import GridLevel, spherical_harmonics
-from nmc_framework.models.marched import MARCHING, MarchedField
+from nmc_framework.models.radiance.grid_encoding import GridLevel, spherical_harmonics
+from nmc_framework.models.radiance.marched import MARCHING, MarchedField
 
 _HARMONICS = 9
 #: The networks' share of the tables' learning rate, from random weights and in fine-tuning: a step

@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from nmc_framework.models.backdrop import backdrop, behind
-from nmc_framework.models.field import RadianceModel, RayBatch, Rendered
-from nmc_framework.models.volume import composite, enter_and_leave, importance_samples
+from nmc_framework.models.radiance.backdrop import backdrop, behind
+from nmc_framework.models.radiance.field import RadianceModel, Rendered
+from nmc_framework.models.radiance.volume import composite, enter_and_leave, importance_samples
+from nmc_framework.models.views import RayBatch
 
 
 class NerfNetwork(nn.Module):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nmc_framework.models import ray_kernels
-from nmc_framework.models.occupancy import Occupancy
-from nmc_framework.models.space import Space
-from nmc_framework.models.threads import spread
+from nmc_framework.models.radiance import ray_kernels
+from nmc_framework.models.radiance.occupancy import Occupancy
+from nmc_framework.models.radiance.space import Space
+from nmc_framework.models.radiance.threads import spread
 
 #: Rays that a thread takes at a time.
 _CHUNK = 512

@@ -1,73 +1,26 @@
-"""What a family of 3D reconstruction models has to offer to be chained (clauses 5.1 to 5.3).
+"""What any model has to offer to be chained, whatever it is a model of (clauses 5.1 to 5.3).
 
 A family is one class in one file: how it is built from a configuration, which modules are its
-layers, in order, how it saves and loads its state, what loss it is trained on and what a camera
-sees of it. A radiance field says what it renders for a bundle of rays, and has the rest of that
-from here. Nothing else in the framework knows a family by name.
+layers, in order, how it saves and loads its state, and what loss it is trained on. What cameras
+see of it is in :mod:`nmc_framework.models.views`, for the families that they see. Nothing else in
+the framework knows a family by name.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from nmc_framework.cameras import Camera
-
-#: Rays at a time where a whole picture is rendered; bounds memory whatever the picture's size.
-CHUNK = 8192
 
 State = dict[str, np.ndarray[Any, Any]]
 
 
 class ModelError(ValueError):
     """A configuration, a state or a layer index that does not fit the model."""
-
-
-@dataclass(frozen=True, eq=False)
-class RayBatch:
-    """Rays and what they should see: three (N, 3) float32 tensors on one device.
-
-    Where they were drawn from pictures, ``cameras`` took them: ray n belongs to camera ``views[n]``
-    (N,) int64 and goes through ``pixels[n]`` (N, 2) float32, its picture coordinates x and y, which
-    are 0.5 at the middle of the first pixel.
-    """
-
-    origins: Tensor
-    directions: Tensor
-    colours: Tensor
-    cameras: Sequence[Camera] = ()
-    views: Tensor | None = None
-    pixels: Tensor | None = None
-    develop: Callable[[Tensor], Tensor] | None = None
-
-    def error(self, rendered: Tensor) -> Tensor:
-        """Return the mean squared error (Mildenhall 2020, eq. 6) of rendered colours (N, 3).
-
-        Where the batch has a model of how its cameras saw colours, ``develop`` takes the rendered
-        ones through it first.
-        """
-        seen = rendered if self.develop is None else self.develop(rendered)
-        return nn.functional.mse_loss(seen, self.colours)
-
-
-@dataclass(frozen=True, eq=False)
-class Rendered:
-    """What volume rendering makes of N rays, all float32.
-
-    ``colour`` (N, 3) over the background, ``opacity`` (N,) in 0..1, ``depth`` (N,) the expected
-    distance in scene units of what was hit (0 where nothing was).
-    """
-
-    colour: Tensor
-    opacity: Tensor
-    depth: Tensor
 
 
 class ChainModel(nn.Module, ABC):
@@ -129,15 +82,10 @@ class ChainModel(nn.Module, ABC):
         """Return the modules that ``exclude_layers`` counts, from input to output."""
 
     @abstractmethod
-    def loss(self, batch: RayBatch) -> Tensor:
-        """Return the scalar to minimise for a batch of pixels."""
+    def loss(self, batch: Any) -> Tensor:
+        """Return the scalar to minimise for a batch of what the family learns from.
 
-    @abstractmethod
-    def render_view(self, camera: Camera, *, chunk: int = CHUNK) -> Tensor:
-        """Return what ``camera`` sees, (height, width, 3) float32 in 0..1.
-
-        Called in evaluation mode and without gradients. A family that works ray by ray takes
-        ``chunk`` of them at a time.
+        A batch is what :meth:`nmc_framework.training.Examples.draw` returns.
         """
 
     def parameter_groups(
@@ -153,11 +101,14 @@ class ChainModel(nn.Module, ABC):
         trainable = [p for p in self.parameters() if p.requires_grad]
         return [{"params": trainable, "lr": learning_rate}]
 
-    def survey(self, cameras: Sequence[Camera]) -> None:
-        """Learn what the training cameras are; called before a frame is trained."""
+    def prepare(self, examples: Any) -> None:
+        """Look at what a frame is to be learned from, before any layer is frozen for it.
+
+        ``examples`` is a :class:`nmc_framework.training.Examples`.
+        """
 
     def begin_frame(self, index: int) -> None:
-        """Prepare for the images of frame ``index``; called before its first iteration."""
+        """Prepare for frame ``index``; called before its first iteration."""
 
     def after_step(self, iteration: int) -> None:
         """Keep house after iteration ``iteration`` of a frame, counted from 0."""
@@ -211,34 +162,6 @@ class ChainModel(nn.Module, ABC):
                     f"expected {tuple(own[name].shape)} {own[name].dtype}"
                 )
         self.load_state_dict(tensors)
-
-
-class RadianceModel(ChainModel):
-    """A radiance field: what is seen along each ray, whatever picture it belongs to."""
-
-    @abstractmethod
-    def render_rays(self, origins: Tensor, directions: Tensor) -> Rendered:
-        """Render N rays: origins and unit directions, each (N, 3) float32, world units.
-
-        In training mode sample positions are jittered with torch's global generator.
-        """
-
-    def loss(self, batch: RayBatch) -> Tensor:
-        """Return the mean squared colour error (Mildenhall 2020, eq. 6)."""
-        rendered = self.render_rays(batch.origins, batch.directions)
-        return batch.error(rendered.colour)
-
-    def render_view(self, camera: Camera, *, chunk: int = CHUNK) -> Tensor:
-        """Render a picture ray by ray; see :meth:`ChainModel.render_view`."""
-        device = next(self.parameters()).device
-        rays = camera.rays()
-        origins = torch.from_numpy(np.array(rays.origins, dtype=np.float32)).to(device)
-        directions = torch.from_numpy(rays.directions.astype(np.float32)).to(device)
-        colours = [
-            self.render_rays(origins[a : a + chunk], directions[a : a + chunk]).colour
-            for a in range(0, len(rays), chunk)
-        ]
-        return torch.cat(colours).view(camera.height, camera.width, 3)
 
 
 def _alike(value: Any, default: Any) -> bool:

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from nmc_framework.models.field import ModelError
-from nmc_framework.models.grid_encoding import GridLevel, spherical_harmonics
-from nmc_framework.models.marched import MARCHING, MarchedField
+from nmc_framework.models.chained import ModelError
+from nmc_framework.models.radiance.grid_encoding import GridLevel, spherical_harmonics
+from nmc_framework.models.radiance.marched import MARCHING, MarchedField
 
 #: A lattice is dense whatever its size: no table is ever too small for it.
 _DENSE = 62

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nmc_framework.models.field import Rendered
+from nmc_framework.models.radiance.field import Rendered
 
 
 def enter_and_leave(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from nmc_framework.cameras import Camera
-    from nmc_framework.models.space import Space
+    from nmc_framework.models.radiance.space import Space
 
 #: Least optical depth of one sample step at which a cell counts as occupied (Instant-NGP, app. C).
 _THRESHOLD = 0.04

@@ -1,7 +1,8 @@
 """Multiresolution hash encoding: levels of feature tables, interpolated (Müller et al. 2022).
 
-On the CPU the kernels of :mod:`~nmc_framework.models.hash_kernels` do the work; on any other device
-the same arithmetic is spelled in torch operations. Both index the same tables in the same way.
+On the CPU the kernels of :mod:`~nmc_framework.models.radiance.hash_kernels` do the work; on any
+other device the same arithmetic is spelled in torch operations. Both index the same tables in the
+same way.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nmc_framework.models import hash_kernels
-from nmc_framework.models.threads import spread
+from nmc_framework.models.radiance import hash_kernels
+from nmc_framework.models.radiance.threads import spread
 
 #: Points a thread interpolates at a time; small enough to keep both cores busy to the end.
 _CHUNK = 16384

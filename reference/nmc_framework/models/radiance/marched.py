@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from nmc_framework.models import quadrature, sampling
-from nmc_framework.models.backdrop import backdrop, behind
-from nmc_framework.models.field import RadianceModel, RayBatch, Rendered
-from nmc_framework.models.grid_encoding import GridLevel, encode, reuse
-from nmc_framework.models.occupancy import Occupancy
-from nmc_framework.models.sampling import Samples
-from nmc_framework.models.space import Space
+from nmc_framework.models.radiance import quadrature, sampling
+from nmc_framework.models.radiance.backdrop import backdrop, behind
+from nmc_framework.models.radiance.field import RadianceModel, Rendered
+from nmc_framework.models.radiance.grid_encoding import GridLevel, encode, reuse
+from nmc_framework.models.radiance.occupancy import Occupancy
+from nmc_framework.models.radiance.sampling import Samples
+from nmc_framework.models.radiance.space import Space
+from nmc_framework.models.views import RayBatch
 
 if TYPE_CHECKING:
     from nmc_framework.cameras import Camera

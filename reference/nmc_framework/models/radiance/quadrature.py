@@ -2,7 +2,7 @@
 
 C = sum over i of T_i (1 - exp(-sigma_i delta_i)) c_i, with T_i = exp(-sum over j<i of
 sigma_j delta_j): Mildenhall et al. 2020 (NeRF), equation 3. On the CPU the kernels of
-:mod:`~nmc_framework.models.ray_kernels` do the work; on any other device, torch.
+:mod:`~nmc_framework.models.radiance.ray_kernels` do the work; on any other device, torch.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nmc_framework.models import ray_kernels
-from nmc_framework.models.field import Rendered
-from nmc_framework.models.sampling import Samples
-from nmc_framework.models.volume import composite
+from nmc_framework.models.radiance import ray_kernels
+from nmc_framework.models.radiance.field import Rendered
+from nmc_framework.models.radiance.sampling import Samples
+from nmc_framework.models.radiance.volume import composite
 
 
 def weights(samples: Samples, density: Tensor) -> tuple[Tensor, Tensor]:
