@@ -1,7 +1,7 @@
 """The kernels without their compiler: numpy scalars instead of machine words, and bounds checked.
 
-It stands in for ``nmc.arithmetic.jit``, so that a mutant of a kernel is tried at once, its lines
-can be traced, and an index beyond an array ends the trial instead of the process.
+It stands in for ``nmc.coding.arithmetic.jit``, so that a mutant of a kernel is tried at once, its
+lines can be traced, and an index beyond an array ends the trial instead of the process.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-NAME = "nmc.arithmetic.jit"
+NAME = "nmc.coding.arithmetic.jit"
 
 
 def module() -> ModuleType:

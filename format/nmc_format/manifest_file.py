@@ -161,7 +161,7 @@ def manifest_bytes(objects: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
 def write_manifest(path: Path, objects: Mapping[str, np.ndarray[Any, Any]]) -> None:
     """Write :func:`manifest_bytes` to a file; an existing one is replaced.
 
-    It is for tools and tests: packages get theirs through :mod:`nmc.unfinished`, which makes sure
-    that it is on the disk.
+    It is for tools and tests: packages get theirs through :mod:`nmc.writing.finish`, which makes
+    sure that it is on the disk.
     """
     path.write_bytes(manifest_bytes(objects))

@@ -35,9 +35,9 @@ def test_cases_can_be_repeated(fuzz) -> None:
 
 def test_the_judge_finds_a_reader_that_lies(fuzz, monkeypatch) -> None:
     """A reader that returns the frame before, or does not look at digests, is found out."""
-    import nmc.cursor
+    import nmc.coding.cursor
 
-    monkeypatch.setattr(nmc.cursor, "check_state", lambda *_: None)
+    monkeypatch.setattr(nmc.coding.cursor, "check_state", lambda *_: None)
     with pytest.raises(fuzz.Wrong, match="never written"):
         fuzz.run(300, seed=20260101)
     monkeypatch.undo()
@@ -48,11 +48,11 @@ def test_the_judge_finds_a_reader_that_lies(fuzz, monkeypatch) -> None:
 
 
 def test_the_judge_finds_a_reader_that_crashes(fuzz, monkeypatch) -> None:
-    import nmc.decoder
+    import nmc.coding.decode
 
     def crash(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(nmc.decoder, "plan_frame", crash)
+    monkeypatch.setattr(nmc.coding.decode, "plan_frame", crash)
     with pytest.raises(fuzz.Wrong, match="ZeroDivisionError"):
         fuzz.run(50, seed=1)

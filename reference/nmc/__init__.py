@@ -8,13 +8,13 @@
 ...     last = sequence[-1]
 """
 
+from nmc.reading.check import check
+from nmc.reading.sequence import ChainSequence
+from nmc.reading.sequence import open_sequence as open  # noqa: A004 - nmc.open, as in gzip.open
 from nmc.records import Cameras, Colour, Quality
-from nmc.recovery import recover
-from nmc.recut import concat, extract
-from nmc.sequence import ChainSequence
-from nmc.sequence import open_sequence as open  # noqa: A004 - nmc.open, as in gzip.open
-from nmc.verify import check
-from nmc.writer import Writer
+from nmc.writing.recovery import recover
+from nmc.writing.recut import concat, extract
+from nmc.writing.writer import Writer
 from nmc_format.dtypes import PackedArray
 from nmc_format.issues import Finding, FormatError
 

@@ -26,7 +26,7 @@ import ml_dtypes
 import numpy as np
 
 import nmc
-from nmc.decoder import check_segment
+from nmc.coding.decode import check_segment
 from nmc_format.issues import FormatError, first_error
 from nmc_format.manifest_file import parse_manifest
 from nmc_format.package import MANIFEST_NAME, open_package, segment_name

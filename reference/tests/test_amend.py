@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import nmc
-from nmc import amend
 from nmc.records import quality_of
+from nmc.writing import amend
 from nmc_format.issues import FormatError
 from nmc_format.manifest_file import read_objects
 from nmc_format.package import open_package

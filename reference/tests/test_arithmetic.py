@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nmc.arithmetic import CoderError, History, Plane, decode, encode
-from nmc.arithmetic.planes import lines_of
+from nmc.coding.arithmetic import CoderError, History, Plane, decode, encode
+from nmc.coding.arithmetic.planes import lines_of
 
 EFFORTS = ("fast", "strong", "max")
 LAYOUTS = {

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from nmc.arithmetic import History, Plane, encode
+from nmc.coding.arithmetic import History, Plane, encode
 
 LAYOUTS = {
     "I8": (8, 0, 0),

@@ -23,7 +23,7 @@ from nmc_samples import chain, edit, put_objects, rebuild, same_state, write, wr
 
 import nmc
 import nmc_spec
-from nmc import folder
+from nmc.writing import folder
 
 TABLES = (bad_segments, bad_packages, bad_hdf5, bad_manifests)
 """The modules that hold the cases; importing them has filled CASES."""

@@ -23,7 +23,7 @@ from nmc_samples import (
 )
 
 import nmc
-from nmc import folder, journal, recovery, unfinished
+from nmc.writing import folder, journal, recovery, unfinished
 from nmc_format.package import JOURNAL_NAME
 
 CAMERAS = nmc.Cameras(

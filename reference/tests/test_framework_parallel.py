@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import nmc
-from nmc.cursor import Cursor
+from nmc.coding.cursor import Cursor
 from nmc_framework.models import build
 from nmc_framework.rendering import orbit, render_package, render_track
 from nmc_framework.rendering import parallel as room

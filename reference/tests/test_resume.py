@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from nmc_samples import assert_states, chain, members, segment_path, write
 
 import nmc
-from nmc import journal
-from nmc.folder import Folder
+from nmc.writing import journal
+from nmc.writing.folder import Folder
 from nmc_format.package import JOURNAL_NAME
 
 FRAMES = 12

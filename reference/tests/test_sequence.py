@@ -169,7 +169,7 @@ def test_both_forms_hold_the_same_bytes(tmp_path, states, package) -> None:
 
 def test_an_interrupted_decode_leaves_no_half_state(package, states, monkeypatch) -> None:
     """Ctrl-C in the middle of a group: what is decoded next is right."""
-    import nmc.cursor as room
+    import nmc.coding.cursor as room
 
     with nmc.open(package) as sequence:
         sequence[4]

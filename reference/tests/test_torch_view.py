@@ -10,7 +10,7 @@ import pytest
 from nmc_samples import PACKED, bits
 
 import nmc
-from nmc.torch_view import as_torch, from_torch
+from nmc.reading.torch_view import as_torch, from_torch
 from nmc_format.dtypes import DTYPES, byte_size, from_words, word_dtype
 
 torch = pytest.importorskip("torch")

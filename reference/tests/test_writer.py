@@ -14,8 +14,8 @@ import pytest
 from nmc_samples import assert_states, chain, members, segment_path, write
 
 import nmc
-from nmc import journal, unfinished
-from nmc.folder import Folder
+from nmc.writing import journal, unfinished
+from nmc.writing.folder import Folder
 
 
 def refused(code: str, action) -> nmc.Finding:

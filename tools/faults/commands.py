@@ -127,7 +127,7 @@ def packing(*, directory: bool) -> list[Command]:
         write(root / "x.nmc", chain(FRAMES), directory=directory, resume=True)
 
     def evaluate(root: Path) -> None:
-        from nmc import amend
+        from nmc.writing import amend
 
         quality = nmc.Quality(["left"], {"psnr": np.full((FRAMES, 1), 30.0)})
         amend.write_quality(root / "x.nmc", quality)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from nmc import folder
+from nmc.writing import folder
 
 CALLS = ("write", "fsync", "ftruncate", "replace", "unlink", "mkdir", "rmdir", "open", "close")
 
@@ -45,7 +45,9 @@ class Injection:
 
         def call(*args: Any, **kwargs: Any) -> Any:
             caller = sys._getframe(1).f_globals.get("__name__", "")  # noqa: SLF001
-            if caller not in {"nmc.folder", "nmc.journal"} or not _changes(name, args):
+            if caller not in {"nmc.writing.folder", "nmc.writing.journal"} or not _changes(
+                name, args
+            ):
                 return real(*args, **kwargs)
             here, self.count = self.count, self.count + 1
             if self.mode == "killed" and 0 <= self.at <= here:
@@ -98,5 +100,5 @@ def injected(at: int, mode: str) -> Iterator[Injection]:
 
 def _as_folder(call: Callable[..., Any], *args: Any) -> Any:
     """Call in the name of the module whose call it is."""
-    scope = {"__name__": "nmc.folder", "call": call, "args": args}
+    scope = {"__name__": "nmc.writing.folder", "call": call, "args": args}
     return eval("call(*args)", scope)  # noqa: S307 - a constant expression

@@ -192,7 +192,7 @@ from commands import BEFORE, Command, all_commands  # noqa: E402
 from judging import PACKAGE, Tally, ended, expected, judge, quiet  # noqa: E402
 
 import nmc  # noqa: E402
-from nmc import journal, unfinished  # noqa: E402
+from nmc.writing import journal, unfinished  # noqa: E402
 
 if __name__ == "__main__":
     folder = os.environ.pop(_LOADED)

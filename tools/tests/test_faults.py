@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import nmc
-from nmc import journal, unfinished
+from nmc.writing import journal, unfinished
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "faults"))
 

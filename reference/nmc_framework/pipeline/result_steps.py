@@ -69,7 +69,7 @@ def render(task: Task) -> Mapping[str, Any]:
 def evaluate(task: Task) -> Mapping[str, Any]:
     """Render the held-out cameras of every frame and score them against the truth."""
     import nmc
-    from nmc import amend
+    from nmc.writing import amend
     from nmc_framework.evaluation import (
         Gallery,
         HeldOut,

@@ -14,8 +14,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from nmc.arithmetic import Plane
-    from nmc.encoder import Effort
+    from nmc.coding.arithmetic import Plane
+    from nmc.coding.encode import Effort
 
 Words: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.uint32]]"
 
@@ -195,14 +195,14 @@ class Coder(Method):
     """The lossless coder of chapter 8 by itself, as the peers: words in, bytes out."""
 
     def __init__(self, effort: Effort) -> None:
-        from nmc.arithmetic import History
+        from nmc.coding.arithmetic import History
 
         self.effort = effort
         self.encoding, self.decoding = History(), History()
 
     @staticmethod
     def _planes(chain: Chain, t: int) -> list[Plane]:
-        from nmc.arithmetic import Plane
+        from nmc.coding.arithmetic import Plane
 
         shapes = [array.shape for array in chain.frames[t - 1].values()]
         pairs = enumerate(zip(shapes, chain.words(t - 1), strict=True))
@@ -210,7 +210,7 @@ class Coder(Method):
 
     def encode(self, chain: Chain, t: int) -> bytes:
         """Code frame t given frame t-1."""
-        from nmc.arithmetic import History, encode
+        from nmc.coding.arithmetic import History, encode
 
         if t == 1:
             self.encoding = History()
@@ -218,7 +218,7 @@ class Coder(Method):
 
     def decode(self, data: bytes, chain: Chain, t: int) -> list[Words]:
         """Return the words of frame t."""
-        from nmc.arithmetic import History, decode
+        from nmc.coding.arithmetic import History, decode
 
         if t == 1:
             self.decoding = History()

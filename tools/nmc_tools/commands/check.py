@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import nmc
-from nmc.sequence import DEFAULT_MAX_LEVEL
+from nmc.reading.sequence import DEFAULT_MAX_LEVEL
 from nmc_format.issues import first_error
 from nmc_format.report import Report
 from nmc_tools.commands.options import JsonOption, MaxLevelOption

@@ -217,7 +217,7 @@ def _lpips(net: Any, backbone: Path | None, heads: Path | None, device: str) -> 
 
 def _write(package: Path, quality: HeldOut, views: _Views, chosen: list[int], count: int) -> None:
     """Put the scores of held-out views over what the package recorded before."""
-    from nmc import amend
+    from nmc.writing import amend
 
     if not views.recorded:
         reason = "no held-out camera was scored; those trained with are no record of quality"

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 import typer
 
 import nmc
-from nmc.encoder import Entropy
-from nmc.writer import DEFAULT_KEY_EVERY
+from nmc.coding.encode import Entropy
+from nmc.writing.writer import DEFAULT_KEY_EVERY
 from nmc_tools import checkpoints
 from nmc_tools.checkpoints import Keep, Order
 from nmc_tools.checkpoints.extras import configuration_of, frame_extras, room_of, source_name

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import nmc
-from nmc.recovery import recovered
+from nmc.writing.recovery import recovered
 from nmc_tools.commands.options import (
     DirectoryOption,
     EffortOption,

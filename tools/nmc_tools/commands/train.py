@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from nmc.writer import DEFAULT_KEY_EVERY
+from nmc.writing.writer import DEFAULT_KEY_EVERY
 from nmc_tools.commands.footage import Footage, HeldOutOption, SceneOption, open_footage
 from nmc_tools.commands.framework import (
     SizeOption,

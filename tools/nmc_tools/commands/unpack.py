@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import nmc
-from nmc.sequence import DEFAULT_MAX_LEVEL
+from nmc.reading.sequence import DEFAULT_MAX_LEVEL
 from nmc_format.issues import refuse, refuse_with
 from nmc_tools import checkpoints
 from nmc_tools.checkpoints import Target, restoring

@@ -1,0 +1,1 @@
+"""States and segments (chapters 6 to 9): one is made of the other here, frame by frame."""

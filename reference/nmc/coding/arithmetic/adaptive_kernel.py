@@ -1,0 +1,400 @@
+"""One plane through the adaptive coder, in either direction (clause 8.5).
+
+The same function encodes and decodes: the model evolves in one place, so that the two cannot part.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nmc.coding.arithmetic.jit import I64, U64, Array, get, inline, kernel, put
+from nmc.coding.arithmetic.mixing_kernel import mix, sign_contexts, size_contexts
+from nmc.coding.arithmetic.range_kernel import EVEN, decide
+from nmc.coding.arithmetic.words import change_of, clip, compare, raw_bits, way_is_right
+
+# Slots of the model, one adaptive probability each (clause 8.5.3).
+ZERO = 0
+FLIP = ZERO + 24 * 32
+LENGTH = FLIP + 256
+SIGN = LENGTH + 256 * 16
+TOP = SIGN + 3 * 3 * 8 * 8
+EXPONENT = TOP + 32 * 3
+SLOTS = EXPONENT + 4 * 16
+
+FAR = 32  # exponents from the expected one at which a flip says its exponent as it is
+
+FEATURES = 6
+FIRST_WEIGHTS = (250 << 14, 0, 94 << 14, 0, 0, 0)  # of the features, in 1 / 2**24
+WEIGHT_LIMIT = 1 << 28
+
+# Rows of the work space of one plane; each has a number for each column, the last one features.
+MEAN, RUN, DIRECTION, UP, DRIFT, TURN, WORK = 0, 1, 2, 3, 4, 5, 6
+WORK_ROWS = 7
+
+OK, FULL, WRONG_WAY = 0, 1, 2
+
+
+def first_model() -> Array:
+    """Return uint32[SLOTS] of even probabilities that have seen nothing."""
+    return np.full(SLOTS, EVEN, np.uint32)
+
+
+def first_trend(octave: int) -> Array:
+    """Return int64[8]: weights, mean and slow mean before any change is known (clause 8.5.4)."""
+    return np.array([*FIRST_WEIGHTS, octave << 7, octave << 7], np.int64)
+
+
+@inline
+def ask(
+    stream: Any,
+    coder: Any,
+    bit: Any,
+    model: Array,
+    slot: Any,
+    mixing: Any,
+    net: Any,
+    of_sign: Any,
+    node: Any,
+    choices: Any,
+) -> Any:
+    """Code one decision with a slot's probability, or a mixture in which it has a part."""
+    if mixing:
+        return mix(stream, coder, bit, model, slot, net, of_sign, node, choices)
+    return decide(stream, coder, bit, model, slot)
+
+
+@inline
+def number(
+    stream: Any,
+    coder: Any,
+    value: Any,
+    centre: Any,
+    bounds: Any,
+    model: Array,
+    base: Any,
+    mixing: Any,
+    net: Any,
+    past: Any,
+) -> Any:
+    """Code a number by steps up or down from a centre (clause 8.5.6)."""
+    lowest, highest = bounds
+    reached = centre
+    up = I64(0)
+    if centre < highest:
+        node = 2 + centre
+        up, coder = ask(
+            stream,
+            coder,
+            I64(value > centre),
+            model,
+            base,
+            mixing,
+            net,
+            False,
+            node,
+            (6 + past, node),
+        )
+    if up:
+        reached += 1
+        step = I64(1)
+        while reached < highest:
+            node = 67 + reached
+            more, coder = ask(
+                stream,
+                coder,
+                I64(value > reached),
+                model,
+                base + step,
+                mixing,
+                net,
+                False,
+                node,
+                (9 + past, node),
+            )
+            if not more:
+                break
+            reached += 1
+            step = min(step + 1, I64(7))
+    else:
+        step = I64(8)
+        while reached > lowest:
+            node = 131 + reached
+            more, coder = ask(
+                stream,
+                coder,
+                I64(value < reached),
+                model,
+                base + step,
+                mixing,
+                net,
+                False,
+                node,
+                (12 + past, node),
+            )
+            if not more:
+                break
+            reached -= 1
+            step = min(step + 1, I64(15))
+    return reached, coder
+
+
+@inline
+def running(average: Any, value: Any) -> Any:
+    """Move a running average of directions, in 1/256, by an eighth."""
+    return average + ((value - average) >> 3)
+
+
+# One loop, so that the coder's state stays in registers: split up it runs at half the speed.
+@kernel
+def code_plane(  # noqa: C901, PLR0912, PLR0915
+    encoding: bool,
+    mixing: bool,
+    row: int,
+    layout: Array,
+    reference: Array,
+    current: Array,
+    changes: Array,
+    trend: Array,
+    columns: Array,
+    model: Array,
+    net: Any,
+    words: Array,
+    octets: Array,
+    state: Array,
+) -> Any:
+    """Code one plane; clause 8.5 defines every quantity in it.
+
+    Parameters
+    ----------
+    encoding : bool
+        Whether current is read and the streams are written, or the reverse.
+    mixing : bool
+        Whether probabilities are mixed (clause 8.5.8).
+    row : int
+        Row in the tensor table.
+    layout : int64[5]
+        Rows, columns, word width, exponent width, mantissa width.
+    reference, current : uint64[count]
+    changes : uint16[count]
+        The change of each word in the frame before (clause 8.4.2); replaced by this frame's.
+    trend : int64[8]
+        Weights of the forecast, running mean and slow mean.
+    columns : int64[WORK_ROWS, max(columns, FEATURES)]
+        Work space.
+    model : uint32[SLOTS]
+    net : tuple of arrays
+        Tables, contexts, weights, inputs and slots of the mixture.
+    words : uint16[...]
+        Code words.
+    octets : uint8[...]
+        Raw bits, with 16 bytes to spare.
+    state : int64[4]
+        Span, low and position in words; position in bits of octets.
+
+    Returns
+    -------
+    int
+        OK, FULL when a stream is at its end, or WRONG_WAY for a change that no encoder makes.
+    """
+    rows, cols, bits, exponent_bits, mantissa_bits = layout
+    size = words.size
+    stream = (encoding, words, size)
+    coder = (state[0], state[1], state[2])
+    position = state[3]
+    last_position = I64(octets.size - 16) * 8
+    floating = exponent_bits > 0
+    top = bits - 1 if floating else bits
+    magnitude_mask = U64(0xFFFFFFFFFFFFFFFF) >> U64(64 - top)
+    highest_exponent = (I64(1) << exponent_bits) - 1
+    features = columns[WORK]
+    weights = trend[:FEATURES]
+    mean = trend[FEATURES]
+    slow = trend[FEATURES + 1]
+    for j in range(cols):
+        columns[MEAN, j] = -1
+        for k in range(RUN, WORK):
+            columns[k, j] = 0
+    features[5] = 32
+    index = I64(0)
+    for _ in range(rows):
+        left = I64(0)
+        left_zero = I64(0)
+        left_direction = I64(0)
+        corner = I64(0)
+        drift = I64(0)
+        turn = I64(0)
+        for j in range(min(cols, reference.size - index)):
+            old = get(reference, index)
+            magnitude = old & magnitude_mask
+            sign = I64(0)
+            exponent = I64(0)
+            if floating:
+                sign = I64(old >> U64(bits - 1))
+                exponent = max(I64(magnitude >> U64(mantissa_bits)), I64(1))
+            # What is known about this word before it is coded (clause 8.5.4).
+            history = I64(get(changes, index))
+            previous = I64(0)
+            heading = I64(0)
+            past = history
+            if history > 1:
+                past = I64(2)
+                previous = history >> 1
+                heading = 1 + (history & 1)
+            here = mean >> 4
+            features[0] = (
+                clip((columns[MEAN, j] >> 4) - here, -64, 64) if columns[MEAN, j] >= 0 else 0
+            )
+            features[1] = clip(left - here, -64, 64) if left > 0 else 0
+            features[2] = clip(previous - here, -64, 64) if previous > 0 else 0
+            features[3] = clip(columns[UP, j] - here, -64, 64) if columns[UP, j] > 0 else 0
+            features[4] = clip((slow >> 4) - here, -64, 64)
+            total = I64(0)
+            for k in range(FEATURES):
+                total += weights[k] * features[k]
+            forecast = clip(here + (total >> 24), 0, 32767)
+            level = clip((forecast - 8 * exponent) >> 1, 0, 255)
+            if mixing:
+                size_contexts(
+                    net,
+                    exponent,
+                    row,
+                    past,
+                    left_zero,
+                    previous,
+                    left,
+                    columns[UP, j],
+                    columns[MEAN, j] >> 4,
+                    columns[RUN, j],
+                )
+            flipped = I64(0)
+            length = I64(0)
+            shrunk = I64(0)
+            word = U64(0)
+            new = old
+            if encoding:
+                new = get(current, index)
+                flipped, length, shrunk, word = compare(old, new, bits, magnitude_mask, floating)
+            slot = ZERO + (((past * 2 + left_zero) * 4 + columns[RUN, j]) << 5) + (level >> 3)
+            same = I64(flipped == 0 and length == 0)
+            same, coder = ask(
+                stream, coder, same, model, slot, mixing, net, False, 0, (past, 200 + (level >> 3))
+            )
+            if same:
+                left = I64(0)
+                left_zero = I64(1)
+                left_direction = I64(0)
+                corner = columns[DIRECTION, j]
+                columns[RUN, j] = min(columns[RUN, j] + 1, I64(3))
+                columns[DIRECTION, j] = 0
+                columns[UP, j] = 0
+                put(changes, index, U64(0))
+                put(current, index, old)
+                index += 1
+                continue
+            if floating:
+                choices = (3 + past, 232 + (level >> 3))
+                flipped, coder = ask(
+                    stream, coder, flipped, model, FLIP + level, mixing, net, False, 1, choices
+                )
+            if flipped:
+                centre = clip((forecast >> 3) - mantissa_bits - 1, 0, highest_exponent)
+                value = I64(word >> U64(mantissa_bits))
+                base = EXPONENT + (((forecast >> 1) & 3) << 4)
+                bounds = (max(centre - FAR, I64(0)), min(centre + FAR, highest_exponent))
+                near = clip(value, bounds[0], bounds[1])
+                near, coder = number(
+                    stream, coder, near, centre, bounds, model, base, False, net, past
+                )
+                if abs(near - centre) == FAR:
+                    side = near
+                    near = I64(raw_bits(encoding, octets, position, U64(value), exponent_bits))
+                    position += exponent_bits
+                    if (near < side) if side > centre else (near > side):
+                        return WRONG_WAY
+                if not encoding:
+                    value = near
+                    word = U64(value) << U64(mantissa_bits)
+                count = mantissa_bits
+                down = sign ^ 1
+            else:
+                centre = clip(level >> 2, 1, top)
+                base = LENGTH + (level << 4)
+                length, coder = number(
+                    stream, coder, length, centre, (I64(1), top), model, base, mixing, net, past
+                )
+                nearness = I64(0)
+                if previous > 0:
+                    nearness = clip(((previous - 8 * (length + exponent)) >> 3) + 4, 0, 7)
+                surprise = clip(level - 4 * length + 8, 0, 15)
+                pair = heading * 3 + columns[DIRECTION, j]
+                slot = SIGN + (pair * 8 + ((drift + 256) >> 6)) * 8 + nearness
+                if mixing:
+                    neighbours = (left_direction * 3 + columns[DIRECTION, j]) * 3 + corner
+                    match = (nearness * 16 + surprise) * 2 + sign
+                    drifts = (drift, columns[DRIFT, j])
+                    sign_contexts(net, heading, drifts, (turn, columns[TURN, j]), neighbours, match)
+                choices = (15 + heading, 264 + surprise)
+                down, coder = ask(
+                    stream, coder, shrunk ^ sign, model, slot, mixing, net, True, 0, choices
+                )
+                shrunk = down ^ sign
+                count = length - 1
+                if not encoding:
+                    word = U64(1) << U64(count)
+                base = TOP + clip(level - 4 * length + 16, 0, 31) * 3
+                node = I64(0)
+                for _top in range(2):
+                    if count > 0:
+                        count -= 1
+                        bit, coder = decide(
+                            stream, coder, I64((word >> U64(count)) & U64(1)), model, base + node
+                        )
+                        word |= U64(bit) << U64(count)
+                        node = 1 + bit
+            if count > 0:
+                word |= raw_bits(encoding, octets, position, word, count)
+                position += count
+            if position > last_position or coder[2] > size:
+                return FULL
+            if flipped:
+                new = word | (U64(1 - sign) << U64(bits - 1))
+            else:
+                if not encoding and not way_is_right(
+                    word, magnitude, magnitude_mask, bits, floating, shrunk
+                ):
+                    return WRONG_WAY
+                moved = (old - word if shrunk else old + word) & magnitude_mask
+                new = moved | (old & ~magnitude_mask)
+            put(current, index, new)
+            # What this word teaches (clause 8.5.7).
+            change = change_of(flipped, length, word, magnitude, exponent, mantissa_bits)
+            error = clip(change - forecast, -32, 32) << 4
+            for k in range(FEATURES):
+                weights[k] = clip(weights[k] + error * features[k], -WEIGHT_LIMIT, WEIGHT_LIMIT)
+            seen = columns[MEAN, j] if columns[MEAN, j] >= 0 else forecast << 4
+            columns[MEAN, j] = seen + (((change << 4) - seen) >> 4)
+            mean += ((change << 4) - mean) >> 4
+            slow += ((change << 4) - slow) >> 10
+            drift = running(drift, (2 * down - 1) << 8)
+            columns[RUN, j] = 0
+            if mixing:
+                columns[DRIFT, j] = running(columns[DRIFT, j], (2 * down - 1) << 8)
+                if heading > 0:
+                    kept = I64(256) if down == heading - 1 else I64(-256)
+                    turn = running(turn, kept)
+                    columns[TURN, j] = running(columns[TURN, j], kept)
+            columns[UP, j] = change
+            corner = columns[DIRECTION, j]
+            columns[DIRECTION, j] = 1 + down
+            left = change
+            left_zero = I64(0)
+            left_direction = 1 + down
+            put(changes, index, U64((change << 1) | down))
+            index += 1
+    trend[FEATURES] = mean
+    trend[FEATURES + 1] = slow
+    state[0], state[1], state[2] = coder
+    state[3] = position
+    return OK

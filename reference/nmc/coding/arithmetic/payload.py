@@ -1,0 +1,114 @@
+"""Numbers and sections of a payload (clause 8.3.2), read with every bound checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmc.coding.arithmetic.planes import CoderError
+
+SPARE = 16  # octets a kernel may look at beyond the end of a section
+
+
+def count_bytes(number: int) -> bytes:
+    """Encode a count, seven bits a byte, least significant first (clause 8.3.2)."""
+    out = bytearray()
+    while number >= 128:
+        out.append(number & 127 | 128)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+class Reader:
+    """A cursor over a payload."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._at = 0
+
+    def byte(self) -> int:
+        """Read one byte."""
+        return self.take(1)[0]
+
+    def count(self) -> int:
+        """Read a count (clause 8.3.2)."""
+        number = 0
+        for shift in range(0, 63, 7):
+            octet = self.byte()
+            number |= (octet & 127) << shift
+            if octet < 128:
+                return number
+        raise CoderError(f"byte {self._at}: a count takes more than nine bytes")
+
+    def take(self, size: int) -> memoryview:
+        """Read size bytes."""
+        if size > len(self._data) - self._at:
+            raise CoderError(
+                f"byte {self._at}: {size} bytes announced, {len(self._data) - self._at} left"
+            )
+        self._at += size
+        return self._data[self._at - size : self._at]
+
+    def octets(self, size: int) -> NDArray[np.uint8]:
+        """Read size bytes into an array with room to spare behind them."""
+        data = self.take(
+            size
+        )  # before the allocation: an announced size is bounded by what is left
+        out = np.zeros(size + SPARE, np.uint8)
+        out[:size] = np.frombuffer(data, np.uint8)
+        return out
+
+    def words(self, count: int, spare: int = 0) -> NDArray[np.uint16]:
+        """Read count 16-bit words, least significant byte first, with spare zeros behind them."""
+        data = self.take(2 * count)
+        out = np.zeros(count + spare, np.uint16)
+        out[:count] = np.frombuffer(data, "<u2")
+        return out
+
+    def end(self) -> None:
+        """Check that nothing is left."""
+        if self._at != len(self._data):
+            raise CoderError(f"byte {self._at}: {len(self._data) - self._at} bytes left over")
+
+
+def check_rest(octets: NDArray[np.uint8], position: int) -> None:
+    """Check that the bits left over in the last byte of a field are 0 (clause 8.4.3).
+
+    Raises
+    ------
+    CoderError
+        If one is not.
+    """
+    if position % 8 and int(octets[position // 8]) >> position % 8:
+        raise CoderError("bits left over in the last byte of a field are not 0")
+
+
+class BitWriter:
+    """Bits of a table, least significant first (clause 8.6.3)."""
+
+    def __init__(self) -> None:
+        self._value = 0
+        self._length = 0
+
+    def bits(self, value: int, count: int) -> None:
+        """Append the low count bits of a value."""
+        self._value |= value << self._length
+        self._length += count
+
+    def gamma(self, number: int) -> None:
+        """Append a number of at least 1 as an Elias gamma code."""
+        length = number.bit_length()
+        self.bits(1 << (length - 1), length)
+        self.bits(number & ~(1 << (length - 1)), length - 1)
+
+    def bytes(self) -> bytes:
+        """Return what was written, padded with zeros to a whole byte."""
+        return self._value.to_bytes((self._length + 7) // 8, "little")
+
+
+def join(parts: Iterable[bytes | bytearray | memoryview]) -> bytes:
+    """Concatenate the sections of a payload."""
+    return b"".join(parts)

@@ -1,0 +1,216 @@
+"""Decodes one frame (clause 7.2): a plan, a segment and the state before make the state after."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nmc.coding import arithmetic, streams
+from nmc.coding.state import Tensor, digest_of
+from nmc_format.dtypes import word_dtype
+from nmc_format.issues import refuse
+from nmc_format.package import segment_name
+from nmc_format.plan import plan_frame
+from nmc_format.segment import INTEGER, RAW, SKIP
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nmc.coding.arithmetic import History
+    from nmc.coding.state import State
+    from nmc_format.dtypes import Dtype, Words
+    from nmc_format.manifest import FrameRecord, Manifest, TensorRow
+    from nmc_format.plan import PlannedTensor
+    from nmc_format.segment import Segment, Stream
+
+
+def plane_of(row: int, table: Sequence[TensorRow], reference: Tensor) -> arithmetic.Plane:
+    """Return what the lossless coder needs to know of a tensor (clause 8.1)."""
+    dtype = reference.dtype
+    shape = reference.shape
+    if reference.words.size != np.prod(shape, dtype=np.int64):
+        # complex numbers are two words an element; packed elements are words of whole bytes
+        shape = (*shape, 2) if table[row].dtype.name == "C64" else (reference.words.size,)
+    return arithmetic.Plane(
+        row, 8 * dtype.word_bytes, dtype.exponent_bits, dtype.mantissa_bits, shape, reference.words
+    )
+
+
+def decode_frame(
+    manifest: Manifest, index: int, segment: Segment, before: State, history: History
+) -> State:
+    """Decode one frame.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The checked manifest.
+    index : int
+        The frame.
+    segment : Segment
+        The parsed segment.
+    before : mapping of int to Tensor
+        The state of the frame before; empty for a key frame.
+    history : History
+        What the lossless coder remembers in this group; changed by this call.
+
+    Returns
+    -------
+    mapping of int to Tensor
+        The state; skipped tensors are the very objects of ``before``. Its digest is not verified.
+
+    Raises
+    ------
+    FormatError
+        If the segment does not fit the manifest or the frame before, or a stream is malformed.
+    """
+    layout = {row: tensor.shape for row, tensor in before.items()}
+    plan = plan_frame(manifest, index, layout, segment)
+    table = manifest.tensors
+    made: dict[int, Tensor] = {t.row: before[t.row] for t in plan.of_mode(SKIP)}
+    history.keep({t.row for t in plan.tensors if t.mode != RAW})
+    raw = plan.of_mode(RAW)
+    for tensor, words in zip(raw, _raw(raw, table, segment), strict=True):
+        made[tensor.row] = Tensor(table[tensor.row].dtype, tensor.shape, words)
+    changed = plan.of_mode(INTEGER)
+    words_after = _integer(changed, table, segment, before, history)
+    for tensor, words in zip(changed, words_after, strict=True):
+        made[tensor.row] = Tensor(table[tensor.row].dtype, tensor.shape, words)
+    return {t.row: made[t.row] for t in plan.tensors}
+
+
+def _like(tensors: Sequence[PlannedTensor], table: Sequence[TensorRow]) -> list[tuple[Dtype, int]]:
+    return [(table[t.row].dtype, t.size) for t in tensors]
+
+
+def _empty(tensors: Sequence[PlannedTensor], table: Sequence[TensorRow]) -> list[Words]:
+    return [np.empty(0, word_dtype(table[t.row].dtype)) for t in tensors]
+
+
+def _raw(
+    tensors: Sequence[PlannedTensor], table: Sequence[TensorRow], segment: Segment
+) -> list[Words]:
+    stream = segment.raw
+    if stream is None:
+        return _empty(tensors, table)
+    if stream.coding == "zstd":
+        return streams.decompress(stream, _like(tensors, table), segment.file, differences=False)
+    if stream.coding == "none":
+        words = streams.split(stream.data, _like(tensors, table))
+        return [np.require(w, requirements="A") for w in words]
+    raise refuse(
+        "segment/stream-unknown", file=segment.file, offset=stream.offset, stream=stream.name
+    )
+
+
+def _integer(
+    tensors: Sequence[PlannedTensor],
+    table: Sequence[TensorRow],
+    segment: Segment,
+    before: State,
+    history: History,
+) -> list[Words]:
+    stream = segment.integer
+    if stream is None:
+        return _empty(tensors, table)
+    if stream.coding == "nmc":
+        return _coded(tensors, table, segment, stream, before, history)
+    if stream.coding == "zstd":
+        differences = streams.decompress(
+            stream, _like(tensors, table), segment.file, differences=True
+        )
+    else:
+        differences = streams.split(stream.data, _like(tensors, table))
+    return [
+        np.add(before[t.row].words, difference)  # unsigned: modulo 2^w (clause 8.2.1)
+        for t, difference in zip(tensors, differences, strict=True)
+    ]
+
+
+def _coded(
+    tensors: Sequence[PlannedTensor],
+    table: Sequence[TensorRow],
+    segment: Segment,
+    stream: Stream,
+    before: State,
+    history: History,
+) -> list[Words]:
+    planes = [plane_of(t.row, table, before[t.row]) for t in tensors]
+    try:
+        return arithmetic.decode(stream.data, planes, history)
+    except arithmetic.CoderError as error:
+        raise refuse(
+            "segment/coder",
+            file=segment.file,
+            offset=stream.offset,
+            stream=stream.name,
+            reason=str(error),
+        ) from None
+
+
+def check_segment(frame: FrameRecord, data: bytes) -> None:
+    """Check the bytes of a segment against their SHA-256 (clause 6.1.1).
+
+    Raises
+    ------
+    FormatError
+        If they differ.
+    """
+    actual = hashlib.sha256(data).digest()
+    if actual != frame.segment_sha256:
+        raise refuse(
+            "segment/sha256",
+            file=segment_name(frame.index),
+            offset=0,
+            actual=actual.hex(),
+            expected=frame.segment_sha256.hex(),
+        )
+
+
+def check_links(manifest: Manifest, index: int, segment: Segment) -> None:
+    """Check that a segment belongs where it is: the digests of parent and state (clause 7.2.1).
+
+    Raises
+    ------
+    FormatError
+        If it does not.
+    """
+    frame = manifest.frame(index)
+    if segment.state != frame.state_digest:
+        raise refuse(
+            "decoding/segment-state-mismatch",
+            file=segment.file,
+            offset=8,
+            actual=segment.state.hex(),
+            expected=frame.state_digest.hex(),
+        )
+    expected = manifest.frame(index - 1).state_digest if frame.coding == "delta" else None
+    if segment.parent != expected:
+        raise refuse(
+            "decoding/parent-digest-mismatch",
+            file=segment.file,
+            offset=8,
+            actual=expected.hex() if expected else "a key frame, without parent",
+            expected=segment.parent.hex() if segment.parent else "none",
+        )
+
+
+def check_state(manifest: Manifest, index: int, state: State) -> None:
+    """Check a decoded state against its digest (clause 7.2.3).
+
+    Raises
+    ------
+    FormatError
+        If they differ.
+    """
+    actual = digest_of(state, manifest.tensors)
+    expected = manifest.frame(index).state_digest
+    if actual != expected:
+        raise refuse(
+            "decoding/state-digest-mismatch",
+            pointer=f"/frames/{index}/state_digest",
+            actual=actual.hex(),
+            expected=expected.hex(),
+        )

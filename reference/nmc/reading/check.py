@@ -1,0 +1,181 @@
+"""Checks a whole package (clause 11.2): structure, integrity, decoding, freezing, all at once."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from nmc.coding.arithmetic import History
+from nmc.coding.decode import check_links, check_segment, check_state, decode_frame
+from nmc.coding.state import EMPTY_STATE, State
+from nmc.reading.sequence import DEFAULT_MAX_LEVEL, level_refused
+from nmc_format.issues import Finding, FormatError, finding, first_error, refuse
+from nmc_format.manifest import PARAMETER
+from nmc_format.manifest_file import parse_manifest
+from nmc_format.package import open_package, segment_name
+from nmc_format.report import Report
+from nmc_format.segment import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from nmc_format.manifest import Manifest
+    from nmc_format.package import Package
+
+
+MAX_FINDINGS = 10_000
+"""A small manifest can declare millions of frames; a report of each would fill the memory."""
+
+
+def check(
+    path: str | Path,
+    *,
+    decode: bool = True,
+    max_level: int = DEFAULT_MAX_LEVEL,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Check a package; never raises for what is in it.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.nmc`` file or directory.
+    decode : bool
+        Decode every frame and compare it with its digest; else integrity and structure only.
+    max_level : int
+        Packages of a higher level are not decoded.
+    progress : callable or None
+        Called with (frames done, frames in all).
+
+    Returns
+    -------
+    Report
+        Every finding; what merely follows from another one is left out.
+    """
+    try:
+        package = open_package(path)
+    except FormatError as error:
+        return Report(str(path), 0, 0, (error.finding,))
+    with package:
+        try:
+            manifest, findings = parse_manifest(package.manifest(), package.manifest_path)
+        except FormatError as error:
+            manifest, findings = None, [error.finding]
+        if manifest is not None and not first_error(findings) and manifest.level > max_level:
+            findings.append(level_refused(manifest.level, max_level))
+        if manifest is None or first_error(findings):
+            return Report(str(path), len(manifest) if manifest else 0, 0, tuple(findings))
+        walk = _Walk(package, manifest, decode=decode)
+        for t in range(len(manifest)):
+            findings += walk.frame(t)
+            if len(findings) > MAX_FINDINGS:
+                findings.append(finding("host/more-findings", file=str(path), limit=MAX_FINDINGS))
+                return Report(str(path), len(manifest), walk.decoded, tuple(findings))
+            if progress:
+                progress(t + 1, len(manifest))
+        named = {f.place.file for f in findings}
+        findings += [
+            f
+            for f in package.findings(len(manifest))
+            if f not in findings and not _follows(f, named)
+        ]
+        return Report(str(path), len(manifest), walk.decoded, tuple(findings))
+
+
+def _follows(finding: Finding, named: set[str | None]) -> bool:
+    """Whether a ZIP checksum is wrong because of damage that is reported already."""
+    return finding.code == "package/zip-checksum" and any(
+        name is not None and f"member {name} " in finding.message for name in named
+    )
+
+
+class _Walk:
+    """Goes through the frames in order; remembers the last state while it is sound."""
+
+    def __init__(self, package: Package, manifest: Manifest, *, decode: bool) -> None:
+        self.package = package
+        self.manifest = manifest
+        self.decode = decode
+        self.decoded = 0
+        self._state: State | None = EMPTY_STATE
+        self._history = History()
+        self._by_sha256 = {
+            manifest.columns["/frames/segment_sha256"][t].tobytes(): t for t in range(len(manifest))
+        }
+
+    def frame(self, t: int) -> Iterator[Finding]:
+        """Yield what is wrong with one frame."""
+        before = self._state
+        if self.manifest.frame(t).coding == "key":
+            self._state, self._history = EMPTY_STATE, History()
+        try:
+            state = self._decode(t)
+        except FormatError as error:
+            self._state = None
+            yield error.finding
+            return
+        if state is None:
+            return
+        self._state = state
+        self.decoded += 1
+        yield from freezing_findings(self.manifest, t, before, state)
+
+    def _decode(self, t: int) -> State | None:
+        """Return the state, or None where a broken frame before makes it unknowable."""
+        name = segment_name(t)
+        data = self.package.segment(t, self.manifest.frame(t).segment_length)
+        self._check_sha256(t, data)
+        segment = parse(data, name)
+        check_links(self.manifest, t, segment)
+        if not self.decode or self._state is None:
+            return None
+        state = decode_frame(self.manifest, t, segment, self._state, self._history)
+        check_state(self.manifest, t, state)
+        return state
+
+    def _check_sha256(self, t: int, data: bytes) -> None:
+        frame = self.manifest.frame(t)
+        try:
+            check_segment(frame, data)
+        except FormatError:
+            other = self._by_sha256.get(hashlib.sha256(data).digest())
+            if other is None:
+                raise
+            raise refuse("segment/misplaced", file=segment_name(t), offset=0, other=other) from None
+
+
+def freezing_findings(
+    manifest: Manifest, t: int, before: State | None, state: State
+) -> Iterator[Finding]:
+    """Compare the record of a frame with its state, and what was frozen with frame t-1 (9.2).
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The manifest.
+    t : int
+        The frame.
+    before : State or None
+        The state of the frame before, where it is known.
+    state : State
+        Its state.
+    """
+    frame = manifest.frame(t)
+    flags = frame.requires_grad
+    place = f"/frames/{t}/requires_grad"
+    if flags is None:
+        return
+    if any(flag and row not in state for row, flag in enumerate(flags)):
+        yield finding("freezing/requires-grad-bits", pointer=place)
+    if frame.trained_from is None or before is None:
+        return
+    for row, tensor in state.items():
+        if manifest.tensors[row].role != PARAMETER or flags[row]:
+            continue
+        reference = before.get(row)
+        if reference is tensor:
+            continue
+        if reference is None or reference.digest != tensor.digest:
+            name = manifest.tensors[row].name
+            yield finding("freezing/frozen-changed", pointer=place, name=name, parent=t - 1)

@@ -1,0 +1,319 @@
+"""Packages as sequences of states (clause 7.1): ``nmc.open``, random access, verified results."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
+
+from nmc.coding.cursor import Cursor
+from nmc.coding.decode import check_segment
+from nmc.coding.state import State, arrays_of
+from nmc.records import Colour, colour_of
+from nmc_format.issues import Finding, FormatError, finding, first_error, refuse
+from nmc_format.json_object import parse_object
+from nmc_format.manifest_file import parse_manifest
+from nmc_format.package import open_package
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from nmc_format.dtypes import Array
+    from nmc_format.manifest import FrameRecord, Manifest
+    from nmc_format.package import Package
+
+DEFAULT_MAX_LEVEL = 3
+"""Highest level that is opened unless the caller says otherwise: states of up to 16 GiB."""
+
+Arrays: TypeAlias = "dict[str, Array]"
+AnyPath: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
+
+
+def open_sequence(
+    path: AnyPath, *, max_level: int = DEFAULT_MAX_LEVEL, verify: bool = True
+) -> ChainSequence:
+    """Open a package for reading; known to users as ``nmc.open``.
+
+    Parameters
+    ----------
+    path : str, bytes or path
+        A ``.nmc`` file or directory.
+    max_level : int
+        Highest level that is accepted (clause 10.2); it bounds the memory that is used.
+    verify : bool
+        Compare each returned state with its digest. Switch it off for measurements only.
+
+    Returns
+    -------
+    ChainSequence
+        Opened; close it, or use it as a context manager.
+
+    Raises
+    ------
+    FormatError
+        If the package is refused, or the system lets nobody read it; ``error.finding`` has its
+        code, place and words.
+    """
+    package = open_package(path)
+    try:
+        manifest = checked_manifest(package)
+        if manifest.level > max_level:
+            raise FormatError(level_refused(manifest.level, max_level))
+    except BaseException:
+        package.close()
+        raise
+    return ChainSequence(package, manifest, max_level=max_level, verify=verify)
+
+
+def _reopen(path: str, max_level: int, verify: bool, digest: bytes) -> ChainSequence:
+    """Open a package that another process had open; see :meth:`ChainSequence.__reduce__`."""
+    sequence = open_sequence(path, max_level=max_level, verify=verify)
+    actual = _digest(sequence.manifest)
+    if actual != digest:
+        sequence.close()
+        raise refuse("host/changed", file=path, actual=actual.hex(), expected=digest.hex())
+    return sequence
+
+
+def _digest(manifest: Manifest) -> bytes:
+    return manifest.columns["/@manifest_digest"].tobytes()
+
+
+def level_refused(level: int, limit: int) -> Finding:
+    """Return the finding for a package of a level that the caller does not accept (10.2)."""
+    return finding("profile/level-refused", pointer="/@level", level=level, limit=limit)
+
+
+def checked_manifest(package: Package) -> Manifest:
+    """Return the manifest of a package, or refuse it for its first error."""
+    manifest, findings = parse_manifest(package.manifest(), package.manifest_path)
+    error = first_error(findings)
+    if error is not None or manifest is None:
+        raise FormatError(error or findings[0])
+    return manifest
+
+
+class Frames(Sequence["FrameRecord"]):
+    """The frames of a package as the manifest describes them; nothing is decoded."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+
+    def __len__(self) -> int:
+        return len(self._manifest)
+
+    @overload
+    def __getitem__(self, index: int) -> FrameRecord: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[FrameRecord]: ...
+    def __getitem__(self, index: int | slice) -> FrameRecord | list[FrameRecord]:
+        if isinstance(index, slice):
+            return [self._manifest.frame(i) for i in range(*index.indices(len(self)))]
+        return self._manifest.frame(range(len(self))[index])
+
+
+class ChainSequence(Sequence[Arrays]):
+    """The states of a package, decoded on demand.
+
+    ``sequence[t]`` costs the nearest key frame at or before ``t`` and the deltas after it, or only
+    the deltas after the state that was decoded last. Arrays are read-only and share the memory of
+    tensors that did not change; copy what you want to change.
+
+    Threads may share a sequence; they decode one after the other. Forked processes may, too, and
+    each goes on by itself. A pickled sequence opens the package again by its absolute path, and
+    refuses another one that lies there now (``host/changed``).
+
+    Attributes
+    ----------
+    manifest : Manifest
+        The manifest.
+    frames : Frames
+        What the manifest says of each frame.
+    """
+
+    def __init__(
+        self,
+        package: Package,
+        manifest: Manifest,
+        *,
+        max_level: int = DEFAULT_MAX_LEVEL,
+        verify: bool = True,
+    ) -> None:
+        self._package = package
+        self._place = str(package.path.absolute())  # the working directory may change
+        self._max_level = max_level
+        self._verify = verify
+        self._cursors: dict[int, Cursor] = {}
+        self._closed = False
+        self.manifest = manifest
+        self.frames = Frames(manifest)
+
+    @property
+    def _cursor(self) -> Cursor:
+        """The cursor of this process: a fork may have come while a thread held that of the parent.
+
+        Raises
+        ------
+        ValueError
+            If the sequence was closed.
+        """
+        self._check_open()
+        process = os.getpid()
+        if process not in self._cursors:
+            fresh = Cursor(self._package, self.manifest, verify=self._verify)
+            self._cursors.setdefault(process, fresh)  # of two threads, both get the first one's
+            for other in set(self._cursors) - {process}:
+                self._cursors.pop(other, None)
+        return self._cursors[process]
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError(f"the sequence {str(self.path)!r} is closed; open it again")
+
+    def __reduce__(self) -> tuple[Any, tuple[str, int, bool, bytes]]:
+        """Rebuild by opening the package again, in another process or as a copy."""
+        self._check_open()
+        return _reopen, (self._place, self._max_level, self._verify, _digest(self.manifest))
+
+    @property
+    def path(self) -> Path:
+        """Where the package lies."""
+        return self._package.path
+
+    @property
+    def size(self) -> int:
+        """Bytes of the package on disk."""
+        return self._package.size()
+
+    @property
+    def family(self) -> str:
+        """Name of the model family."""
+        return self.manifest.texts["/model@family"]
+
+    @property
+    def configuration(self) -> Any:
+        """Configuration of the model, as JSON says it."""
+        return parse_object(self.manifest.texts["/model@configuration"])
+
+    @property
+    def colour(self) -> Colour | None:
+        """Exposure and white balance of the training views; None where nothing was recorded."""
+        return colour_of(self.manifest)
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    @overload
+    def __getitem__(self, index: int) -> Arrays: ...
+    @overload
+    def __getitem__(self, index: slice) -> SequenceSlice: ...
+    def __getitem__(self, index: int | slice) -> Arrays | SequenceSlice:
+        if isinstance(index, slice):
+            return SequenceSlice(self, range(*index.indices(len(self))))
+        return arrays_of(self.state(range(len(self))[index]), self.manifest.tensors)
+
+    def __iter__(self) -> Iterator[Arrays]:
+        return (self[t] for t in range(len(self)))
+
+    def torch(self, index: int, *, device: Any = None, copy: bool = True) -> dict[str, Any]:
+        """Return a state as torch tensors of the same types, bfloat16 and 8-bit floats included.
+
+        Parameters
+        ----------
+        index : int
+            The frame.
+        device : torch.device or str or None
+            Where the tensors are to lie; None: on the CPU.
+        copy : bool
+            True: the tensors are the caller's, to train on or write to. False: on the CPU, they
+            share the memory of the sequence: for ``load_state_dict`` and reading only. torch has no
+            read-only tensors; these are made in inference mode, so that it raises RuntimeError
+            where they are trained on or changed in place (``.data``, ``.detach()`` and
+            ``.numpy()`` escape that). It raises after it has written, so the next access compares
+            the memory with its digest, and decodes again what is no longer right.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            By name, shapes as in the package; packed arrays as flat ``torch.uint8``.
+
+        Raises
+        ------
+        ImportError
+            If torch is not installed.
+        """
+        from nmc.reading.torch_view import as_torch, copied
+
+        t = range(len(self))[operator.index(index)]
+        arrays = arrays_of(self._cursor.state(t, lend=not copy), self.manifest.tensors)
+        if copy:
+            return {name: copied(array, device) for name, array in arrays.items()}
+        tensors = {name: as_torch(array) for name, array in arrays.items()}
+        if device is None:
+            return tensors
+        return {name: tensor.to(device) for name, tensor in tensors.items()}
+
+    def state(self, index: int) -> State:
+        """Decode one frame, 0 ≤ index < len; see :class:`nmc.coding.state.Tensor`."""
+        return self._cursor.state(index)
+
+    def coded(self, index: int) -> bytes:
+        """Return the segment of one frame as it is stored, 0 ≤ index < len.
+
+        Raises
+        ------
+        FormatError
+            If it is not the one that the manifest describes.
+        """
+        self._check_open()
+        frame = self.frames[index]
+        data = self._package.segment(frame.index, frame.segment_length)
+        check_segment(frame, data)
+        return data
+
+    def close(self) -> None:
+        """Release the files and the memory; what the manifest says can still be asked for."""
+        self._closed = True
+        self._cursors.clear()
+        self._package.close()
+
+    def __enter__(self) -> Self:
+        self._check_open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        manifest = self.manifest
+        return (
+            f"<nmc {str(self.path)!r}: {len(self)} frames, {len(manifest.tensors)} tensors, "
+            f"{manifest.profile} profile, level {manifest.level}{', closed' * self._closed}>"
+        )
+
+
+class SequenceSlice(Sequence[Arrays]):
+    """Some frames of a sequence; decodes when asked."""
+
+    def __init__(self, sequence: ChainSequence, indices: range) -> None:
+        self._sequence = sequence
+        self._indices = indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @overload
+    def __getitem__(self, index: int) -> Arrays: ...
+    @overload
+    def __getitem__(self, index: slice) -> SequenceSlice: ...
+    def __getitem__(self, index: int | slice) -> Arrays | SequenceSlice:
+        if isinstance(index, slice):
+            return SequenceSlice(self._sequence, self._indices[index])
+        return self._sequence[self._indices[index]]

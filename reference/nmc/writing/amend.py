@@ -1,0 +1,172 @@
+"""Puts a quality record into a finished package (clause 5.7); the segments stay as they are."""
+
+from __future__ import annotations
+
+import io
+import os
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+import nmc_spec
+from nmc.records import Quality, quality_of
+from nmc.writing.finish import compare_file, put_manifest
+from nmc.writing.host import host_errors
+from nmc.writing.unfinished import place_of
+from nmc_format import zip64
+from nmc_format.issues import FormatError, first_error, refuse
+from nmc_format.manifest import build
+from nmc_format.manifest_file import manifest_bytes, parse_manifest, read_objects
+from nmc_format.package import (
+    MANIFEST_NAME,
+    DirectoryPackage,
+    Package,
+    open_package,
+    segment_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from nmc.records import Floats
+    from nmc.writing.unfinished import Place
+    from nmc_format.hdf5 import RawObjects
+
+
+def write_quality(source: str | Path, quality: Quality, target: str | Path | None = None) -> None:
+    """Replace the quality record of a package; every other object and every segment stays.
+
+    Parameters
+    ----------
+    source : str or Path
+        A finished package of either form.
+    quality : Quality
+        One row for each frame.
+    target : str or Path or None
+        The package file to write, which may exist; the source itself, in its own form, if None.
+        It is replaced in one step: an interruption leaves what was there.
+
+    Raises
+    ------
+    FormatError
+        If the source is refused, the record does not fit it, the manifest would lose an object
+        that this version does not know, or the disk is full.
+    """
+    with open_package(source) as package:
+        objects = _amended(package, quality)
+        manifest = _checked_bytes(objects)
+        path = package.path if target is None else Path(target)
+        with host_errors(path):
+            place = place_of(path)
+            if target is None and isinstance(package, DirectoryPackage):
+                _replace_manifest(place, manifest)
+            else:
+                _rewrite(package, objects, manifest, place)
+
+
+def merged(before: Quality | None, measured: Quality) -> Quality:
+    """Return what was measured, and where that has no number, what was known before.
+
+    Views and metrics of ``before`` that were not measured again are kept, views in its order.
+    """
+    if before is None:
+        return measured
+    views = list(dict.fromkeys([*before.views, *measured.views]))
+    names = list(dict.fromkeys([*before.metrics, *measured.metrics]))
+    frames = next(len(table) for table in [*measured.metrics.values(), *before.metrics.values()])
+    metrics = {}
+    for name in names:
+        table = np.full((frames, len(views)), np.nan)
+        for record in (before, measured):
+            _lay_over(table, views, record.views, record.metrics.get(name))
+        metrics[name] = table
+    return Quality(views, metrics)
+
+
+def _lay_over(
+    table: Floats, views: Sequence[str], names: Sequence[str], columns: Floats | None
+) -> None:
+    if columns is None:
+        return
+    for k, view in enumerate(names):
+        column = columns[:, k]
+        known = ~np.isnan(column)
+        table[known, views.index(view)] = column[known]
+
+
+def quality_in(path: str | Path) -> Quality | None:
+    """Return the quality record of a package, or None."""
+    with open_package(path) as package:
+        return quality_of(build(_objects(package)))
+
+
+def _objects(package: Package) -> RawObjects:
+    data, place = package.manifest(), package.manifest_path
+    manifest, findings = parse_manifest(data, place)
+    error = first_error(findings)
+    if error or manifest is None:
+        raise FormatError(error or findings[0])
+    return read_objects(data, place)
+
+
+def _amended(package: Package, quality: Quality) -> RawObjects:
+    objects = _objects(package)
+    unknown = sorted(set(objects) - set(nmc_spec.manifest_layout()))
+    if unknown:
+        reason = "this version does not know it, and would lose it"
+        raise refuse("manifest/value", pointer=unknown[0], reason=reason)
+    frames = len(objects["/frames/coding"])
+    for name, table in quality.metrics.items():
+        expected = (frames, len(quality.views))
+        if table.shape != expected:
+            reason = f"it is {table.shape}, expected {expected}: frames by views"
+            raise refuse("manifest/value", pointer=f"/quality/{name}", reason=reason)
+    kept = {path: array for path, array in objects.items() if not path.startswith("/quality/")}
+    del kept["/@manifest_digest"]
+    kept |= quality.objects()
+    return kept
+
+
+def _checked_bytes(objects: RawObjects) -> bytes:
+    """Return a manifest, once the reader's own checks have passed it."""
+    data = manifest_bytes(objects)
+    error = first_error(parse_manifest(data)[1])
+    if error:
+        raise FormatError(error)
+    return data
+
+
+def _replace_manifest(place: Place, manifest: bytes) -> None:
+    folder = place.parent.folder(place.name)
+    try:
+        put_manifest(folder, manifest)
+    finally:
+        folder.close()
+
+
+def _rewrite(package: Package, objects: RawObjects, manifest: bytes, place: Place) -> None:
+    """Write a package file beside its place, read it back, then put it there."""
+    lengths = objects["/frames/segment_length"].tolist()
+    digests = [row.tobytes().hex() for row in objects["/frames/segment_sha256"]]
+    members: list[tuple[str, Callable[[], BinaryIO]]] = [
+        (MANIFEST_NAME, partial(io.BytesIO, manifest))
+    ]
+    for t, length in enumerate(lengths):
+        members.append((segment_name(t), partial(_segment, package, t, length)))
+    fresh = f".{place.name}.{os.getpid()}.new"
+    try:
+        place.parent.write(fresh, zip64.pieces(members))
+        compare_file(place.parent.path / fresh, manifest, digests)
+        place.parent.move(fresh, place.parent, place.name)
+    except BaseException:
+        with suppress(OSError):
+            place.parent.remove(fresh)
+        raise
+    place.parent.sync()
+
+
+def _segment(package: Package, t: int, length: int) -> BinaryIO:
+    return io.BytesIO(package.segment(t, length))

@@ -1,0 +1,244 @@
+"""Puts a package in its place: written, on the disk, read back, and only then exchanged.
+
+Nothing is removed before what replaces it is complete, and the journal goes last. So whatever fails
+on the way, the frames are there, and :func:`nmc.recover` finds them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from nmc.writing import unfinished
+from nmc.writing.unfinished import MANIFEST_FRESH, OURS, PACKAGE_FRESH, SEGMENT_FILE
+from nmc_format import zip64
+from nmc_format.issues import FormatError, refuse
+from nmc_format.package import (
+    JOURNAL_NAME,
+    MANIFEST_NAME,
+    SEGMENT_FOLDER,
+    FilePackage,
+    segment_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from nmc.writing.folder import Folder
+    from nmc.writing.journal import Journal
+    from nmc.writing.unfinished import Place, Unfinished
+
+REPLACED = ".replaced"
+"""Where a package lies for a moment on systems that cannot exchange two names in one step."""
+
+
+def finish(made: Unfinished, log: Journal, manifest: bytes) -> None:
+    """Put the package that a journal describes in its place, and remove what it was made in.
+
+    Parameters
+    ----------
+    made : Unfinished
+        The segments.
+    log : Journal
+        The frames, and whether a package may be replaced.
+    manifest : bytes
+        The manifest.
+
+    Raises
+    ------
+    FormatError
+        If another package came there meanwhile, or what is read back differs from what was written.
+    OSError
+        If any step fails. The frames and the journal are kept then.
+    """
+    settings, entries = log.content.settings, log.content.entries
+    digests = [entry.segment_sha256 for entry in entries]
+    try:
+        if settings["directory"]:
+            made.sync(log)  # the segments of a file are copied, and synchronised there
+        log.closing(hashlib.sha256(manifest).hexdigest())
+        if settings["directory"]:
+            _finish_folder(made, manifest, digests, replaces=settings["replaces"])
+        else:
+            _finish_file(made, manifest, digests, replaces=settings["replaces"])
+        log.close()
+        tidy(made.place, directory=settings["directory"], replaces=settings["replaces"])
+    except KeyboardInterrupt:
+        if unfinished.is_leftover(made.place, log.content):  # too late to stop: it is all there
+            tidy(made.place, directory=settings["directory"], replaces=settings["replaces"])
+        raise
+
+
+def _finish_file(
+    made: Unfinished, manifest: bytes, digests: Sequence[str], *, replaces: bool
+) -> None:
+    members: list[tuple[str, Callable[[], BinaryIO]]] = [
+        (MANIFEST_NAME, partial(io.BytesIO, manifest))
+    ]
+    for t in range(len(digests)):
+        name = segment_name(t)
+        members.append((name, partial(made.segments.open, Path(name).name)))
+    made.folder.write(PACKAGE_FRESH, zip64.pieces(members))
+    compare_file(made.folder.path / PACKAGE_FRESH, manifest, digests)
+    _refuse_another(made.place, replaces=replaces)
+    made.folder.move(PACKAGE_FRESH, made.place.parent, made.place.name)
+    made.place.parent.sync()
+
+
+def compare_file(path: Path, manifest: bytes, digests: Sequence[str]) -> None:
+    """Read a package file back, and compare it with what was written.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    manifest : bytes
+        The manifest.
+    digests : sequence of str
+        SHA-256 of each segment, in hex.
+
+    Raises
+    ------
+    FormatError
+        If they differ.
+    """
+    with FilePackage(path) as package:
+        if package.manifest() != manifest:
+            raise _differs(path, MANIFEST_NAME)
+        lengths = package.segment_lengths()
+        if len(lengths) != len(digests):
+            raise _differs(path, "the list of members")
+        for t, (length, digest) in enumerate(zip(lengths, digests, strict=True)):
+            if hashlib.sha256(package.segment(t, length)).hexdigest() != digest:
+                raise _differs(path, segment_name(t))
+        for found in package.findings(len(digests)):
+            raise FormatError(found)
+
+
+def _differs(path: Path, what: str) -> FormatError:
+    reason = f"{what} is not on the disk as it was written; what was finished is kept"
+    return refuse("host/failed", file=str(path), reason=reason)
+
+
+def _finish_folder(
+    made: Unfinished, manifest: bytes, digests: Sequence[str], *, replaces: bool
+) -> None:
+    for t, digest in enumerate(digests):
+        if made.sha256(t) != digest:
+            raise _differs(made.folder.path, segment_name(t))
+    made.remove_leftovers(len(digests))
+    made.segments.sync()
+    put_manifest(made.folder, manifest)
+    if made.name != made.place.name:
+        _refuse_another(made.place, replaces=replaces)
+        exchange(made.place)
+    made.place.parent.sync()
+
+
+def put_manifest(folder: Folder, manifest: bytes) -> None:
+    """Put a manifest into a package directory in one step, read back before.
+
+    Raises
+    ------
+    FormatError
+        If what is read back differs.
+    OSError
+        If any step fails.
+    """
+    folder.write(MANIFEST_FRESH, [manifest])
+    try:
+        with folder.open(MANIFEST_FRESH) as file:
+            if file.read() != manifest:
+                raise _differs(folder.path, MANIFEST_NAME)
+        folder.move(MANIFEST_FRESH, folder, MANIFEST_NAME)
+    except BaseException:
+        folder.remove(MANIFEST_FRESH)
+        raise
+    folder.sync()
+
+
+def _refuse_another(place: Place, *, replaces: bool) -> None:
+    """Refuse to replace what was not there when the package was begun."""
+    if place.parent.kind(place.name) and not replaces:
+        raise refuse("host/exists", file=str(place.path))
+
+
+def exchange(place: Place) -> None:
+    """Put the directory that was made beside a package in its place; the old one takes its name.
+
+    Raises
+    ------
+    OSError
+        If that cannot be done; the old package is in its place then.
+    """
+    parent, name, made = place.parent, place.name, place.partial
+    if not parent.kind(name):
+        parent.move(made, parent, name)
+        return
+    if parent.exchange(name, made):
+        return
+    old = name + REPLACED
+    if parent.kind(old):
+        raise refuse("host/exists", file=str(place.path.with_name(old)))
+    parent.move(name, parent, old)
+    try:
+        parent.move(made, parent, name)
+    except BaseException:
+        parent.move(old, parent, name)
+        raise
+    parent.move(old, parent, made)
+
+
+def tidy(place: Place, *, directory: bool, replaces: bool) -> None:
+    """Remove what a package was made in, or what it replaced, once it is complete in its place.
+
+    Files of others that lay beside the members of a directory stay beside them.
+    """
+    parent = place.parent
+    if not directory:
+        unfinished.clear(parent, place.partial)
+        parent.sync()
+        return
+    folder = parent.folder(place.name)
+    try:
+        for old in (place.partial, place.name + REPLACED) if replaces else ():
+            if parent.holds_folder(old):
+                _carry_over(parent, old, folder)
+                unfinished.clear(parent, old)
+        folder.remove(JOURNAL_NAME)
+        folder.sync()
+    finally:
+        folder.close()
+
+
+def _carry_over(parent: Folder, old: str, folder: Folder) -> None:
+    source = parent.folder(old)
+    try:
+        for name in source.names():
+            if name not in OURS and name != SEGMENT_FOLDER and not folder.kind(name):
+                source.move(name, folder, name)
+        if source.holds_folder(SEGMENT_FOLDER):
+            before, after = source.folder(SEGMENT_FOLDER), folder.folder(SEGMENT_FOLDER)
+            try:
+                for name in before.names():
+                    if not SEGMENT_FILE.fullmatch(name) and not after.kind(name):
+                        before.move(name, after, name)
+            finally:
+                before.close()
+                after.close()
+    finally:
+        source.close()
+
+
+def abandon(made: Unfinished, log: Journal) -> None:
+    """Remove what was written, unless the package is complete in its place already."""
+    settings = log.content.settings
+    complete = unfinished.is_leftover(made.place, log.content)
+    log.close()
+    if complete:
+        tidy(made.place, directory=settings["directory"], replaces=settings["replaces"])
+    else:
+        unfinished.clear(made.place.parent, made.name)

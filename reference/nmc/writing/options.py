@@ -1,0 +1,53 @@
+"""Options of a writer, refused at the start and not after the last frame."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from nmc.coding.encode import EFFORTS, ENTROPIES
+from nmc_format.manifest_check import configuration_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def check_coding(profile: str, entropy: str, effort: str, key_every: int, timescale: int) -> None:
+    """Refuse options of coding that do not exist, or that the profile does not allow."""
+    for name, value, allowed in (
+        ("profile", profile, ("main", "baseline")),
+        ("entropy", entropy, ENTROPIES if profile == "main" else ("none",)),
+        ("effort", effort, EFFORTS),
+    ):
+        if value not in allowed:
+            raise ValueError(f"{name} is {value!r}; it may be {', '.join(map(repr, allowed))}")
+    if key_every < 0 or not 0 < timescale < 2**32:
+        raise ValueError("key_every is 0 or more, timescale 1 to 2^32 - 1")
+
+
+def configuration_text(value: Mapping[str, Any] | str | None) -> str:
+    """Return a configuration as the manifest has it (clause 5.4.2); a text as it is.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON object of the clause.
+    """
+    try:
+        text = value if isinstance(value, str) else json.dumps(value or {}, sort_keys=True)
+    except ValueError as error:
+        raise ValueError(f"configuration: {error}; it may be given as a text of JSON") from None
+    reason = configuration_fault(text)
+    if reason:
+        raise ValueError(f"configuration: {reason}")
+    return text
+
+
+def check_model(family: str, sequence_id: str | None, layers: Mapping[str, int] | None) -> None:
+    """Refuse at the start what no manifest can hold, not after the last frame."""
+    for name, text in (("family", family), ("sequence_id", sequence_id or "")):
+        if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text):
+            raise ValueError(f"{name} is {text!r}; it is Unicode text without NUL")
+    for name, layer in (layers or {}).items():
+        if isinstance(layer, bool) or not -1 <= layer < 2**31:
+            raise ValueError(f"layer of {name!r} is {layer!r}; it is an index from 0, or -1")

@@ -1,0 +1,123 @@
+"""Closes a package whose writing was interrupted (clause 5.1.5), with every frame that is sound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nmc.reading.check import check
+from nmc.writing import describe, journal, resume, unfinished
+from nmc.writing.finish import finish, tidy
+from nmc.writing.host import host_errors
+from nmc_format.issues import refuse, refuse_with
+from nmc_format.manifest_file import manifest_bytes
+from nmc_format.package import JOURNAL_NAME, open_package
+
+if TYPE_CHECKING:
+    from nmc.writing.unfinished import Place
+    from nmc_format.issues import Finding, FormatError
+
+_ANY_LEVEL = 4
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What came out of a recovery.
+
+    Attributes
+    ----------
+    path : Path
+        The package.
+    frames : int
+        Frames of the package.
+    listed : int
+        Frames that the journal had.
+    fault : Finding or None
+        Why the package has fewer.
+    """
+
+    path: Path
+    frames: int
+    listed: int
+    fault: Finding | None
+
+
+def recover(path: str | Path) -> int:
+    """Close an unfinished package with the frames that were finished.
+
+    Cameras, quality and training record are kept. Every frame is decoded and compared with its
+    digest before the package is put in its place: what is recovered passes :func:`nmc.check`.
+
+    Parameters
+    ----------
+    path : str or Path
+        The package; or the ``.partial`` folder that it was made in.
+
+    Returns
+    -------
+    int
+        Frames of the package.
+
+    Raises
+    ------
+    FormatError
+        If there is nothing to recover, or the disk is full. Nothing is lost then.
+    """
+    return recovered(path).frames
+
+
+def recovered(path: str | Path) -> Recovery:
+    """Do what :func:`recover` does; return what was lost, too."""
+    path = Path(path)
+    with host_errors(path):
+        place = unfinished.place_of(_package_of(path))
+        name = resume.find(place, directory=True)
+    if name is None:
+        raise _nothing_unfinished(path)
+    with host_errors(path):
+        return _recover(place, name)
+
+
+def _nothing_unfinished(path: Path) -> FormatError:
+    """Return why there is nothing to recover; raise what is known of a thing that is no package."""
+    if not path.exists():
+        return refuse("host/not-found", file=str(path))
+    open_package(path).close()
+    hint = "it is a complete package and needs no recovery; look at it with check"
+    return refuse_with(hint, "host/not-found", file=str(path / JOURNAL_NAME))
+
+
+def _package_of(path: Path) -> Path:
+    """Return the package that a partial folder belongs to; users name the one that they see."""
+    folder = path / JOURNAL_NAME
+    package = path.with_name(path.name.removesuffix(unfinished.SUFFIX))
+    if path.name == package.name or not package.name or not folder.is_file():
+        return path
+    return package
+
+
+def _recover(place: Place, name: str) -> Recovery:
+    made = resume.open_unfinished(place, name)
+    try:
+        known = journal.read(made.folder)
+        if known is not None and unfinished.is_leftover(place, known):
+            report = check(place.parent.path / place.name, max_level=_ANY_LEVEL)
+            if report.accepted:  # complete already; only the removing was interrupted
+                settings = known.settings
+                tidy(place, directory=settings["directory"], replaces=settings["replaces"])
+                return Recovery(place.path, report.frames, report.frames, None)
+        part = resume.finished_part(made, thorough=True)
+        content = part.content
+        if content is None or not content.entries:
+            reason = "no frame of it was finished"
+            raise refuse("package/not-a-package", file=str(made.path), reason=reason)
+        objects = describe.manifest_objects(
+            content.settings, part.rows, content.entries, content.records.values()
+        )
+        made.expect(len(content.entries))
+        log = journal.Journal(made.folder, content)
+        finish(made, log, manifest_bytes(objects))
+        return Recovery(place.path, len(content.entries), part.listed, part.fault)
+    finally:
+        made.close()

@@ -1,0 +1,255 @@
+"""Cuts and joins packages without training again (clause 7.4); whole groups are copied."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from nmc.reading.sequence import ChainSequence, open_sequence
+from nmc.records import Quality, cameras_of, quality_of
+from nmc.writing.writer import DEFAULT_KEY_EVERY, Writer
+from nmc_format.issues import refuse
+from nmc_format.package import segment_name
+from nmc_format.segment import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from nmc.coding.encode import Effort
+    from nmc_format.manifest import FrameRecord, TensorRow
+
+    Progress = Callable[[int, int], None]
+
+
+def extract(
+    source: str | Path,
+    frames: Sequence[int],
+    target: str | Path,
+    *,
+    effort: Effort = "strong",
+    directory: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Write a package of some frames of another one.
+
+    Parameters
+    ----------
+    source : str or Path
+        The package to take them from.
+    frames : sequence of int
+        Ascending, without duplicates.
+    target : str or Path
+        The package to make.
+    effort : str
+        For the frames that have to be coded again: those whose group lost its beginning.
+    directory, overwrite
+        As in :class:`nmc.Writer`.
+    progress : callable or None
+        Called with (frames done, frames in all).
+
+    Raises
+    ------
+    FormatError
+        If the source is refused, or there is no such frame.
+    """
+    with open_sequence(source) as sequence:
+        _check_frames(sequence, frames)
+        pieces = [(sequence, t) for t in frames]
+        _join(
+            pieces,
+            target,
+            effort=effort,
+            directory=directory,
+            overwrite=overwrite,
+            progress=progress,
+        )
+
+
+def _check_frames(sequence: ChainSequence, frames: Sequence[int]) -> None:
+    last = -1
+    for t in frames:
+        if not last < t < len(sequence):
+            raise refuse(
+                "manifest/value",
+                pointer=f"/frames/{t}",
+                reason=f"frames ascend from 0 to {len(sequence) - 1} without duplicates",
+            )
+        last = t
+    if not frames:
+        raise refuse("manifest/value", pointer="/frames", reason="no frame is chosen")
+
+
+def concat(
+    sources: Sequence[str | Path],
+    target: str | Path,
+    *,
+    effort: Effort = "strong",
+    directory: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Write a package of all frames of several ones, in their order; see :func:`extract`."""
+    opened: list[ChainSequence] = []
+    try:
+        opened += [open_sequence(source) for source in sources]
+        pieces = [(sequence, t) for sequence in opened for t in range(len(sequence))]
+        _join(
+            pieces,
+            target,
+            effort=effort,
+            directory=directory,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    finally:
+        for sequence in opened:
+            sequence.close()
+
+
+def _join(
+    pieces: Sequence[tuple[ChainSequence, int]],
+    target: str | Path,
+    *,
+    effort: Effort,
+    directory: bool,
+    overwrite: bool,
+    progress: Progress | None,
+) -> None:
+    first = pieces[0][0]
+    profiles = {sequence.manifest.profile for sequence, _ in pieces}
+    rows = [row for sequence, _ in pieces for row in sequence.manifest.tensors]
+    writer = Writer(
+        target,
+        directory=directory,
+        overwrite=overwrite,
+        profile="baseline" if profiles == {"baseline"} else "main",
+        effort=effort,
+        key_every=DEFAULT_KEY_EVERY,
+        family=first.family,
+        configuration=first.manifest.texts["/model@configuration"],
+        layers={row.name: row.layer for row in rows},
+        buffers={row.name for row in rows if row.role},
+        timescale=first.manifest.timescale,
+    )
+    with _abandoned_on_error(writer):
+        copied = -1  # index of the piece that was copied as it is last
+        clock = _Clock(first.manifest.timescale)
+        for i, (sequence, t) in enumerate(pieces):
+            follows = i > 0 and pieces[i - 1] == (sequence, t - 1)
+            frame = sequence.frames[t]
+            segment = sequence.coded(t)
+            table = _active_rows(sequence, t, segment)
+            lineage = follows and frame.trained_from is not None
+            time = clock.time(sequence, frame)
+            if (frame.coding == "key" or (follows and copied == i - 1)) and _fits(writer, table):
+                writer.append_coded(
+                    segment,
+                    frame,
+                    table,
+                    lineage=lineage,
+                    presentation_time=time,
+                    colour=_colour(sequence, t),
+                )
+                copied = i
+            else:
+                _append_decoded(writer, sequence, frame, lineage=lineage, time=time)
+            if progress:
+                progress(i + 1, len(pieces))
+        _copy_records(writer, pieces)
+
+
+@contextmanager
+def _abandoned_on_error(writer: Writer) -> Iterator[None]:
+    """Close the writer; leave nothing behind where an error ends the block: it is soon repeated."""
+    try:
+        yield
+        writer.close()
+    except BaseException:
+        writer.abandon()
+        raise
+
+
+class _Clock:
+    """Presentation times of the frames that are put together: the gaps of the sources are kept."""
+
+    def __init__(self, timescale: int) -> None:
+        self._timescale = timescale
+        self._source: ChainSequence | None = None
+        self._gap = 1  # ticks from the frame before to the last one
+        self._before = 0  # time of the last frame in its source
+        self._now = -1
+
+    def time(self, source: ChainSequence, frame: FrameRecord) -> int:
+        """Return the time of the next frame."""
+        if self._source is source:
+            ticks = frame.presentation_time - self._before
+            self._gap = max(1, ticks * self._timescale // source.manifest.timescale)
+            self._now += self._gap
+        elif self._source is None:
+            self._now = frame.presentation_time
+        else:
+            self._now += self._gap
+        self._source, self._before = source, frame.presentation_time
+        return self._now
+
+
+def _active_rows(sequence: ChainSequence, t: int, segment: bytes) -> list[TensorRow]:
+    count = len(parse(segment, segment_name(t)).modes)
+    return list(sequence.manifest.tensors[:count])
+
+
+def _fits(writer: Writer, table: Sequence[TensorRow]) -> bool:
+    """Whether modes about these rows mean the same in the package that is written."""
+    known = writer.rows
+    same = all(
+        (a.name, a.dtype, a.role, a.layer, a.shape) == (b.name, b.dtype, b.role, b.layer, b.shape)
+        for a, b in zip(known, table, strict=False)
+    )
+    return same and len(known) <= len(table)
+
+
+def _append_decoded(
+    writer: Writer, sequence: ChainSequence, frame: FrameRecord, *, lineage: bool, time: int
+) -> None:
+    state = sequence[frame.index]
+    requires_grad = None
+    if frame.requires_grad is not None:
+        requires_grad = {
+            row.name: flag
+            for row, flag in zip(sequence.manifest.tensors, frame.requires_grad, strict=False)
+            if row.name in state and not row.role
+        }
+    writer.append(
+        state,
+        key=frame.coding == "key",
+        presentation_time=time,
+        requires_grad=requires_grad,
+        exclude_layers=None if requires_grad else frame.exclude_layers,
+        iterations=frame.iterations,
+        seconds=frame.seconds,
+        trained_from_previous=lineage,
+        source_name=frame.source_name,
+        extras=frame.extras_text,
+        colour=_colour(sequence, frame.index),
+    )
+
+
+def _colour(sequence: ChainSequence, t: int) -> Mapping[str, Any] | None:
+    record = sequence.colour
+    return None if record is None else record.frame(t)
+
+
+def _copy_records(writer: Writer, pieces: Sequence[tuple[ChainSequence, int]]) -> None:
+    """Keep cameras and quality where all frames come from one package."""
+    sequence = pieces[0][0]
+    if any(other is not sequence for other, _ in pieces):
+        return
+    cameras, quality = cameras_of(sequence.manifest), quality_of(sequence.manifest)
+    if cameras is not None:
+        writer.set_cameras(cameras)
+    if quality is not None:
+        chosen = [t for _, t in pieces]
+        metrics = {name: values[chosen] for name, values in quality.metrics.items()}
+        writer.set_quality(Quality(quality.views, metrics))

@@ -1,0 +1,235 @@
+"""Finds what of an unfinished package is intact (clause 5.1.5): by digests, not by existence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nmc.coding.arithmetic import History
+from nmc.coding.decode import check_links, check_state, decode_frame
+from nmc.coding.state import EMPTY_STATE, State
+from nmc.reading.check import freezing_findings
+from nmc.writing import describe, journal, unfinished
+from nmc.writing.unfinished import Unfinished
+from nmc_format.issues import Finding, FormatError, refuse
+from nmc_format.manifest import Manifest, TensorRow, build
+from nmc_format.package import JOURNAL_NAME, segment_name
+from nmc_format.segment import parse
+
+if TYPE_CHECKING:
+    from nmc.writing.unfinished import Place
+    from nmc_format.hdf5 import RawObjects
+
+
+@dataclass(frozen=True)
+class FinishedPart:
+    """The intact frames of an unfinished package, and what coding the next one takes.
+
+    Attributes
+    ----------
+    content : Content or None
+        Settings, intact frames and records; None where not even the settings are intact.
+    rows : list of TensorRow
+        The tensor table so far.
+    state : State
+        The last state.
+    history : History
+        What the lossless coder remembers after it.
+    listed : int
+        Frames that the journal has in all.
+    fault : Finding or None
+        Why there are fewer intact ones; None where that is no more than a missing segment.
+    """
+
+    content: journal.Content | None
+    rows: list[TensorRow]
+    state: State
+    history: History
+    listed: int = 0
+    fault: Finding | None = None
+
+
+_NOTHING = FinishedPart(None, [], EMPTY_STATE, History())
+
+
+def find(place: Place, *, directory: bool) -> str | None:
+    """Return the name of the folder of an unfinished package at a place, or None.
+
+    Parameters
+    ----------
+    place : Place
+        Where the package is to lie.
+    directory : bool
+        Whether the package itself may be that folder.
+    """
+    for name in (place.partial, place.name)[: 1 + directory]:
+        if not place.parent.kind(name) or place.parent.holds_file(name):
+            continue
+        folder = place.parent.folder(name)
+        try:
+            if folder.kind(JOURNAL_NAME):
+                return name
+        finally:
+            folder.close()
+    return None
+
+
+def open_unfinished(place: Place, name: str) -> Unfinished:
+    """Open the folder of an unfinished package."""
+    return Unfinished(place, name, make=True)
+
+
+def finished_part(made: Unfinished, *, thorough: bool) -> FinishedPart:
+    """Return the longest intact beginning of an unfinished package.
+
+    Every segment is compared with the SHA-256 of the journal, and its digests with those of the
+    frames around it; the frames together with what a manifest may say.
+
+    Parameters
+    ----------
+    made : Unfinished
+        The folder.
+    thorough : bool
+        Decode every frame, as a check of the package would; else the last group only.
+    """
+    content = journal.read(made.folder)
+    if content is None:
+        return _NOTHING
+    listed = len(content.entries)
+    fault = _keep_intact(made, content)
+    while True:
+        _keep_allowed(content)
+        if not content.entries:
+            empty = journal.Content(content.settings, [], content.records)
+            return FinishedPart(empty, [], EMPTY_STATE, History(), listed, fault)
+        rows = rows_of(content)
+        manifest = build(_objects(content, rows))
+        state, history, broken = _decode(made, manifest, thorough=thorough)
+        if broken is None:
+            return FinishedPart(content, rows, state, history, listed, fault)
+        t, fault = broken
+        del content.entries[t:]
+
+
+def rows_of(content: journal.Content) -> list[TensorRow]:
+    """Return the tensor table of a journal."""
+    return [
+        describe.row_of(row, t) for t, entry in enumerate(content.entries) for row in entry.rows
+    ]
+
+
+def _objects(content: journal.Content, rows: list[TensorRow]) -> RawObjects:
+    return describe.manifest_objects(
+        content.settings, rows, content.entries, content.records.values()
+    )
+
+
+def _keep_intact(made: Unfinished, content: journal.Content) -> Finding | None:
+    """Forget the frames from the first on whose segment is not the one of the journal."""
+    for t, entry in enumerate(content.entries):
+        try:
+            if made.sha256(t) == entry.segment_sha256:
+                continue
+            reason = "it is not the segment that the journal has"
+            fault = refuse("host/failed", file=segment_name(t), reason=reason).finding
+        except FileNotFoundError:
+            fault = refuse("package/member-missing", file=segment_name(t), member="it").finding
+        except OSError as error:
+            reason = error.strerror or str(error)
+            fault = refuse("host/failed", file=segment_name(t), reason=reason).finding
+        except FormatError as error:
+            fault = error.finding
+        del content.entries[t:]
+        return fault
+    return None
+
+
+def _keep_allowed(content: journal.Content) -> None:
+    """Forget records that do not fit, and the frames from the first on that no manifest allows.
+
+    Where a beginning of the frames is allowed, each shorter one is, too; so the longest is found by
+    halving, and the journal of a stranger is not worth a check for each of its frames.
+    """
+    if _is_allowed(content, len(content.entries)):
+        return
+    bare = journal.Content(content.settings, content.entries)
+    if _is_allowed(bare, len(content.entries)):
+        for name in list(content.records):
+            alone = journal.Content(
+                content.settings, content.entries, {name: content.records[name]}
+            )
+            if not _is_allowed(alone, len(content.entries)):
+                del content.records[name]
+        return
+    low, high = 0, len(content.entries) - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        if _is_allowed(bare, middle):
+            low = middle
+        else:
+            high = middle - 1
+    del content.entries[low:]
+    _keep_allowed(content)
+
+
+def _is_allowed(content: journal.Content, count: int) -> bool:
+    if count == 0:
+        return True
+    first = journal.Content(content.settings, content.entries[:count], content.records)
+    try:
+        _objects(first, rows_of(first))
+    except (FormatError, ValueError, OverflowError):
+        return False
+    return True
+
+
+def _decode(
+    made: Unfinished, manifest: Manifest, *, thorough: bool
+) -> tuple[State, History, tuple[int, Finding] | None]:
+    """Return the last state and history, or the first frame that is broken, and why."""
+    state: State = EMPTY_STATE
+    history = History()
+    decoded_from = 0 if thorough else manifest.key_frame_before(len(manifest) - 1)
+    for t in range(len(manifest)):
+        frame = manifest.frame(t)
+        before = state if t > decoded_from else None
+        if frame.coding == "key":
+            state, history = EMPTY_STATE, History()
+        try:
+            segment = parse(made.segment(t, frame.segment_length), segment_name(t))
+            check_links(manifest, t, segment)
+            if t >= decoded_from:
+                state = decode_frame(manifest, t, segment, state, history)
+                check_state(manifest, t, state)
+                for found in freezing_findings(manifest, t, before, state):
+                    return state, history, (t, found)
+        except FormatError as error:
+            return state, history, (t, error.finding)
+    return state, history, None
+
+
+def resumed(place: Place, *, directory: bool) -> tuple[Unfinished, FinishedPart] | None:
+    """Return an unfinished package to go on with, or None.
+
+    Raises
+    ------
+    FormatError
+        If the one that is there was begun in another form.
+    """
+    name = find(place, directory=directory)
+    if name is None:
+        return None
+    made = open_unfinished(place, name)
+    part = finished_part(made, thorough=False)
+    if part.content is not None:
+        settings = part.content.settings
+        if settings["directory"] != directory:
+            raise refuse(
+                "input/unsupported",
+                file=str(made.path),
+                reason=f"the package was begun as a {'directory' if not directory else 'file'}",
+                hint="go on with the options it was begun with, or begin again",
+            )
+        if unfinished.is_leftover(place, part.content):
+            settings["replaces"] = True  # what is there is this very package
+    return made, part

@@ -1,0 +1,102 @@
+"""The growing tensor table of a package that is written (clause 5.4.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nmc.coding.state import Tensor
+from nmc.writing import describe
+from nmc.writing.tensor_input import as_array, check_state_type
+from nmc_format.dtypes import dtype_of, to_words
+from nmc_format.manifest import BUFFER, NO_LAYER, PARAMETER, TensorRow
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from nmc.coding.state import State
+
+
+class TensorTable:
+    """Rows by name and dtype, in the order of their first appearance.
+
+    Parameters
+    ----------
+    layers : mapping of str to int
+        Layer index by tensor name.
+    buffers : collection of str
+        Names of the tensors that are buffers.
+    """
+
+    def __init__(self, layers: Mapping[str, int], buffers: Collection[str]) -> None:
+        self._layers = dict(layers)
+        self._buffers = frozenset(buffers)
+        self.rows: list[TensorRow] = []
+        self._index: dict[tuple[str, str], int] = {}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def extend(self, rows: Iterable[TensorRow]) -> None:
+        """Add rows that are known already."""
+        for row in rows:
+            self._index[row.name, row.dtype.name] = len(self.rows)
+            self.rows.append(row)
+
+    def truncate(self, keep: int) -> None:
+        """Forget the rows that a refused frame added."""
+        for row in self.rows[keep:]:
+            del self._index[row.name, row.dtype.name]
+        del self.rows[keep:]
+
+    def tensors(self, state: Mapping[str, Any], before: State, frame: int) -> dict[int, Tensor]:
+        """Return the tensors of a state by row, ascending; new rows are added.
+
+        A tensor with the bits of the frame before is the very object of ``before``; the others
+        share the memory of ``state``.
+
+        Parameters
+        ----------
+        state : mapping of str to array
+            numpy arrays, packed arrays or torch tensors.
+        before : mapping of int to Tensor
+            The state of the frame before.
+        frame : int
+            Index of this frame.
+
+        Raises
+        ------
+        FormatError
+            If a tensor cannot be stored.
+        """
+        check_state_type(state)
+        found: dict[int, Tensor] = {}
+        for name, value in state.items():
+            array = as_array(name, value)
+            tensor = Tensor(dtype_of(array), tuple(array.shape), to_words(array))
+            row = self._row(name, tensor, frame)
+            describe.check_shape(self.rows[row], tensor.shape, row)
+            reference = before.get(row)
+            found[row] = reference if reference and _same(reference, tensor) else tensor
+        return {row: found[row] for row in sorted(found)}
+
+    def _row(self, name: str, tensor: Tensor, frame: int) -> int:
+        known = self._index.get((name, tensor.dtype.name))
+        if known is not None:
+            return known
+        row = TensorRow(
+            name=name,
+            dtype=tensor.dtype,
+            role=BUFFER if name in self._buffers else PARAMETER,
+            layer=self._layers.get(name, NO_LAYER),
+            shape=tensor.shape,
+            first_frame=frame,
+        )
+        describe.check_row(row, len(self.rows))
+        self.extend([row])
+        return len(self.rows) - 1
+
+
+def _same(reference: Tensor, tensor: Tensor) -> bool:
+    return reference.shape == tensor.shape and np.array_equal(reference.words, tensor.words)
