@@ -36,7 +36,7 @@ include_patterns = [
     "conformance/*.md",
     "conformance/implementations/*/README.md",
 ]
-exclude_patterns = ["**/node_modules", "out", "docs/_*", "README.md", "README.ko.md"]
+exclude_patterns = ["**/node_modules", "out", "docs/_*"]
 source_suffix = {".md": "markdown"}
 highlight_language = "none"
 

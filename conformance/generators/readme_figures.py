@@ -1,4 +1,4 @@
-"""Writes what the README says of the suite: vectors, requirements and codes."""
+"""Writes the figures of the README: those of the suite, and the headlines of BENCHMARKS.md."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from nmc_conformance.vectors import default_root, load_suite
 from nmc_spec import requirements
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-README = Path(__file__).resolve().parents[2] / "README.md"
-OPEN, CLOSE = "<!-- conformance -->\n", "\n<!-- /conformance -->"
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+BENCHMARKS = ROOT / "BENCHMARKS.md"
+
+Row = dict[str, str]
 
 
-def figures() -> str:
-    """Return the paragraph."""
+def suite_figures() -> str:
+    """Return what the suite holds and covers."""
     vectors = load_suite(default_root()).vectors
     made = coverage(vectors)
     outcomes = Counter(vector.expected.outcome for vector in vectors)
@@ -38,33 +41,121 @@ def figures() -> str:
     codes = len(made.codes)
     every = codes + len(made.missing_codes)
     text += f". {codes} of the {every} codes that a package can provoke have a vector."
-    return textwrap.fill(text, 105, break_long_words=False, break_on_hyphens=False)
+    return _filled(text)
 
 
-def replaced(text: str) -> str:
-    """Return the README with the paragraph.
+def rows(text: str, head: str) -> list[Row]:
+    """Return the rows of the first table whose head begins with a cell, by column.
 
     Raises
     ------
     ValueError
-        If the README has no place for it.
+        If the text has no such table.
     """
-    before, start, rest = text.partition(OPEN)
-    _, end, after = rest.partition(CLOSE)
-    if not start or not end:
-        raise ValueError(f"{README}: there is no part {OPEN.strip()} … {CLOSE.strip()}")
-    return f"{before}{start}{figures()}{end}{after}"
+    lines = text.splitlines()
+    at = next((i for i, line in enumerate(lines) if line.startswith(f"| {head} |")), None)
+    if at is None:
+        raise ValueError(f"{BENCHMARKS.name}: there is no table that begins with | {head} |")
+    names = _names(lines[at])
+    found = []
+    for line in lines[at + 2 :]:
+        if not line.startswith("|"):
+            break
+        found.append(dict(zip(names, _cells(line), strict=True)))
+    return found
+
+
+def coder_headlines(text: str) -> str:
+    """Return a table: a row a chain, the best peer beside the three efforts."""
+    lines = [
+        "| delta frames of | best peer | nmc fast | nmc strong | nmc max |",
+        "|---|---|---|---|---|",
+    ]
+    for part in text.split("Chain `")[1:]:
+        by_name = {row["method"].strip("*"): row for row in rows(part, "method")}
+        peers = [name for name in by_name if not name.startswith("nmc ")]
+        best = max(peers, key=lambda name: float(by_name[name]["ratio"]))
+        cells = [f"{_coder(by_name[best])}, {best}"]
+        cells += [_coder(by_name[f"nmc {effort}"]) for effort in ("fast", "strong", "max")]
+        lines.append(f"| `{part.partition('`')[0]}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def training_headlines(text: str) -> str:
+    """Return a sentence on the embedded scenes."""
+    found = rows(text, "scene")
+    first, later = ([float(row[f"s, {which}"]) for row in found] for which in ("frame 0", "later"))
+    lost = max(float(row["dB"]) - float(row["dB 1"]) for row in found)
+    return _filled(
+        f"The {len(found)} embedded scenes, hash grid, two cores: {min(first):.0f} to "
+        f"{max(first):.0f} s for frame 0, {min(later)} to {max(later)} s for each later one, which "
+        f"is at most {lost:.1f} dB below it on held-out views."
+    )
+
+
+def mutation_headline(text: str) -> str:
+    """Return the score of the suite against changed decoders."""
+    (row,) = (row for row in rows(text, "floor") if row["floor"] == "**all**")
+    return _filled(
+        f"Of {row['mutants']} changed reference decoders and checkers, {row['no change']} do not "
+        f"differ on any package; of the others the vectors find out {row['score']}."
+    )
+
+
+def _coder(row: Mapping[str, str]) -> str:
+    return f"{row['ratio']} ({row['encode MB/s']} / {row['decode MB/s']})"
+
+
+def _names(line: str) -> list[str]:
+    """Return the names of columns; one that comes again gets a number behind it."""
+    names = _cells(line)
+    again = [names[:i].count(name) for i, name in enumerate(names)]
+    return [f"{name} {times}" if times else name for name, times in zip(names, again, strict=True)]
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+def _filled(text: str) -> str:
+    return textwrap.fill(text, 110, break_long_words=False, break_on_hyphens=False)
+
+
+PARTS: dict[str, Callable[[str], str]] = {
+    "suite": lambda _: suite_figures(),
+    "coders": coder_headlines,
+    "training": training_headlines,
+    "mutation": mutation_headline,
+}
+"""The generated parts of the README, and what makes each of BENCHMARKS.md."""
+
+
+def replaced(text: str, benchmarks: str) -> str:
+    """Return the README with its generated parts.
+
+    Raises
+    ------
+    ValueError
+        If the README has no place for one, or the benchmarks lack a table.
+    """
+    for mark, figures in PARTS.items():
+        before, start, rest = text.partition(f"<!-- {mark} -->\n")
+        _, end, after = rest.partition(f"\n<!-- /{mark} -->")
+        if not start or not end:
+            raise ValueError(f"{README.name}: there is no part <!-- {mark} --> … <!-- /{mark} -->")
+        text = f"{before}{start}{figures(benchmarks)}{end}{after}"
+    return text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Check or write the paragraph; return the exit status."""
+    """Check or write the figures; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--check", action="store_true", help="say whether it is stale")
-    action.add_argument("--write", action="store_true", help="write it")
+    action.add_argument("--check", action="store_true", help="say whether they are stale")
+    action.add_argument("--write", action="store_true", help="write them")
     options = parser.parse_args(arguments)
     old = README.read_text(encoding="utf-8")
-    new = replaced(old)
+    new = replaced(old, BENCHMARKS.read_text(encoding="utf-8"))
     if old == new:
         return 0
     if options.write:

@@ -27,7 +27,7 @@ import trial
 from operators import Site, mutants, mutated_tree
 from processes import Recorder
 from reach import IMPORT, Reach, tests_of, traced
-from report import markdown, write_readme
+from report import markdown, put_into
 from trial import ALONE, Mutant, Verdict
 
 from nmc_conformance.vectors import VECTOR_FILE, Vector, default_root, load_suite
@@ -245,7 +245,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the sample")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--vectors", action="append", default=[], help="of these ids only")
-    parser.add_argument("--readme", type=Path, help="put the table into this file")
+    parser.add_argument("--into", type=Path, help="put the table into this file")
     arguments = parser.parse_args()
     scope = read_scope()
     chosen = sample(scope.sites(), arguments.sample, arguments.seed)
@@ -282,8 +282,8 @@ def main() -> int:
     (arguments.output / "mutation.md").write_text(text.full, encoding="utf-8")
     print(text.table)
     print(f"survivors: {os.path.relpath(arguments.output / 'mutation.md')}")
-    if arguments.readme is not None:
-        write_readme(arguments.readme, text.table)
+    if arguments.into is not None:
+        put_into(arguments.into, text.table)
     return 0 if text.enough else 1
 
 

@@ -119,7 +119,7 @@ def markdown(
     return Text("\n".join(short), "\n".join(full) + "\n", total.score >= BOUND)
 
 
-def write_readme(path: Path, table: str) -> None:
+def put_into(path: Path, table: str) -> None:
     """Put the table between its marks."""
     text = path.read_text(encoding="utf-8")
     before, _, rest = text.partition(_BEGIN)

@@ -131,10 +131,34 @@ def test_made_anew_it_is_the_same_and_what_is_stale_is_named(tmp_path: Path) -> 
 
 def test_the_figures_of_the_readme_are_current(monkeypatch: pytest.MonkeyPatch) -> None:
     assert readme_figures.main(["--check"]) == 0
-    monkeypatch.setattr(readme_figures, "figures", lambda: "some vectors")
+    monkeypatch.setitem(readme_figures.PARTS, "suite", lambda _: "some vectors")
     assert readme_figures.main(["--check"]) == 1
     with pytest.raises(ValueError, match="there is no part"):
-        readme_figures.replaced("a README without it")
+        readme_figures.replaced("a README without it", "")
+
+
+def test_the_headlines_are_read_off_the_tables() -> None:
+    coders = """Chain `one`:
+
+| method | ratio | encode MB/s | decode MB/s |
+|---|---:|---:|---:|
+| slow peer | 1.9 | 7 | 7 |
+| fast peer | 1.2 | 70 | 70 |
+| **nmc fast** | 2.0 | 5 | 6 |
+| **nmc strong** | 2.1 | 4 | 4 |
+| **nmc max** | 2.2 | 3 | 2 |
+"""
+    *_, row = readme_figures.coder_headlines(coders).splitlines()
+    assert row == "| `one` | 1.9 (7 / 7), slow peer | 2.0 (5 / 6) | 2.1 (4 / 4) | 2.2 (3 / 2) |"
+    scenes = """| scene | s, frame 0 | dB | s, later | dB |
+|---|---|---|---|---|
+| a | 16 | 29.0 | 2.6 | 28.0 |
+| b | 70 | 21.0 | 9.4 | 20.5 |
+"""
+    told = readme_figures.training_headlines(scenes).replace("\n", " ")
+    assert "16 to 70 s for frame 0, 2.6 to 9.4 s" in told and "at most 1.0 dB" in told
+    with pytest.raises(ValueError, match="no table that begins with"):
+        readme_figures.training_headlines(coders)
 
 
 def test_every_manifest_object_has_its_missing_vector() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from docutils import nodes
 from sphinx import addnodes
+from sphinx.transforms.post_transforms import SphinxPostTransform
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -17,42 +18,58 @@ _INDEX = ("README", "index", "01-scope")
 """Pages that stand for their folder, best first."""
 
 
-def _page_of(app: Sphinx, folder: str) -> str | None:
-    """Return the page that a folder is shown by."""
-    if folder == ".":
-        return str(app.config.root_doc)
-    return next(
-        (f"{folder}/{name}" for name in _INDEX if f"{folder}/{name}" in app.env.found_docs), None
-    )
+class RepositoryLinks(SphinxPostTransform):
+    """Turn a link to a folder or a file into one to its page, or to where the source is hosted."""
+
+    default_priority = 8  # before that of MyST, which knows pages alone
+
+    def run(self, **_: Any) -> None:
+        """Go through the links of a page."""
+        for node in list(self.document.findall(addnodes.pending_xref)):
+            self._replace(node, str(node.get("reftarget", "")))
+        for node in list(self.document.findall(addnodes.download_reference)):
+            if self.config.source_url:
+                self._replace(node, str(node.get("reftarget", "")))
+
+    def _replace(self, node: nodes.Element, link: str) -> None:
+        root = Path(self.app.srcdir)
+        target = unquote(link).partition("#")[0]
+        base = root if target.startswith("/") else (root / self.env.docname).parent
+        place = Path(os.path.normpath(base / target.lstrip("/")))
+        listed = place.is_dir() or isinstance(node, addnodes.download_reference)
+        if not target or not listed or not place.is_relative_to(root):
+            return
+        name = place.relative_to(root).as_posix()
+        pages = (f"{name}/{index}" for index in _INDEX)
+        page = next((page for page in pages if page in self.env.found_docs), None)
+        if page:
+            uri = self.app.builder.get_relative_uri(self.env.docname, page)
+            node.replace_self(nodes.reference("", "", *node.children, refuri=uri, internal=True))
+        elif self.config.source_url:
+            uri = f"{self.config.source_url.rstrip('/')}/{name}"
+            node.replace_self(nodes.reference("", "", *node.children, refuri=uri))
+        else:
+            node.replace_self(nodes.inline("", "", *node.children))
 
 
-def _missing(
-    app: Sphinx, env: object, node: addnodes.pending_xref, content: nodes.TextElement
-) -> nodes.Node | None:
-    """Resolve a link to a folder, or to a file of the repository."""
-    target = unquote(str(node.get("reftarget", ""))).partition("#")[0]
-    if node.get("refdomain") not in {None, "", "doc"} or not target:
-        return None
-    root = Path(app.srcdir)
-    here = root / str(node["refdoc"])
-    place = Path(os.path.normpath(here.parent / target))
-    if not place.is_relative_to(root) or not place.exists():
-        return None
-    name = place.relative_to(root).as_posix()
-    page = _page_of(app, name) if place.is_dir() else None
-    if name in {"README.md", "README.ko.md"}:
-        page = "docs/index.ko" if name.endswith("ko.md") else "docs/index"
-    if page:
-        uri = app.builder.get_relative_uri(str(node["refdoc"]), page)
-        return nodes.reference("", "", *content.children, refuri=uri, internal=True)
-    if app.config.source_url:
-        uri = f"{app.config.source_url.rstrip('/')}/{name}"
-        return nodes.reference("", "", *content.children, refuri=uri)
-    return nodes.inline("", "", *content.children) if place.is_dir() else None
+def _unlisted(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Take pages that no table of contents has: the records of decisions, and the READMEs."""
+    if docname.startswith(("spec/decisions/0", "README")):
+        source[0] = f"---\norphan: true\n---\n\n{source[0]}"
+
+
+def _language(
+    app: Sphinx, pagename: str, template: str, context: dict[str, Any], doctree: object
+) -> None:
+    """Say of a Korean page that it is one."""
+    if pagename.endswith(".ko"):
+        context["language"] = "ko"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx."""
     app.add_config_value("source_url", "", "env", str)
-    app.connect("missing-reference", _missing, priority=100)
+    app.add_post_transform(RepositoryLinks)
+    app.connect("source-read", _unlisted)
+    app.connect("html-page-context", _language)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,4 @@
-"""Renders the standard: its anchors become targets, and each "clause 5.2" a link to it."""
+"""Renders the standard: its anchors are targets, and each "clause 5.2" is a link to it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from docutils import nodes
 from sphinx.util import logging
 
+from nmc_spec.anchors import anchor_of, anchored
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -16,9 +18,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _PLACE = re.compile(r'^<a id="([^"]+)"></a>$')
-_LETTER = re.compile(r'<a id="([^"]+)"><sup>([^<]*)</sup></a>')
+_LETTER = re.compile(r'<a id="([^"]+)" href="[^"]*"><sup>([^<]*)</sup></a>')
 _SPOT = re.compile(r'<a id="([^"]+)"></a>(`[^`]*`)')
-_LINK = re.compile(r"\]\((?:[\w./-]*\.md)?#([a-z][\w-]*)\)")
 _NUMBER = r"(?:[A-E]\b(?:\.\d+)*|\d+(?:\.\d+)*)(?:-[a-z]{1,2}\b)?"
 _CLAUSES = re.compile(
     rf"\b(?:[Cc]lauses?|[Aa]nnex(?:es)?) {_NUMBER}(?:(?:, (?:and )?| and | to | or ){_NUMBER})*"
@@ -26,31 +27,17 @@ _CLAUSES = re.compile(
 
 
 def targets(text: str) -> str:
-    """Return the text with its HTML anchors in the notation of MyST; fenced blocks stay."""
-    lines, fenced = [], False
-    for line in text.splitlines():
-        if line.startswith("```"):
-            fenced = not fenced
-        if fenced or line.startswith("```"):
-            lines.append(line)
-            continue
-        lettered = _LETTER.sub(r"[\2]{#\1 .requirement}", _PLACE.sub(r"(\1)=", line))
-        lines.append(_LINK.sub(r"](#\1)", _SPOT.sub(r"[\2]{#\1}", lettered)))
+    """Return a page of the standard with its anchors in the notation of MyST."""
+    lines = []
+    for line in anchored(text).splitlines():
+        lettered = _LETTER.sub(r"[[\2](#\1)]{#\1 .requirement}", _PLACE.sub(r"(\1)=", line))
+        lines.append(_SPOT.sub(r"[\2]{#\1}", lettered))
     return "\n".join(lines) + "\n"
 
 
 def _read(app: Sphinx, docname: str, source: list[str]) -> None:
-    if docname.startswith("spec/"):
+    if docname.startswith("spec/text/"):
         source[0] = targets(source[0])
-    if docname.startswith("spec/decisions/0"):
-        source[0] = f"---\norphan: true\n---\n\n{source[0]}"
-
-
-def anchor(number: str) -> str:
-    """Return the anchor of a clause: ``c5-2-1-a`` of 5.2.1-a, ``annex-d`` of D, ``d-1`` of D.1."""
-    if len(number) == 1 and number.isalpha():
-        return f"annex-{number.lower()}"
-    return ("" if number[0].isalpha() else "c") + number.lower().replace(".", "-")
 
 
 def _prose(doctree: nodes.document) -> Iterator[nodes.Text]:
@@ -63,6 +50,12 @@ def _prose(doctree: nodes.document) -> Iterator[nodes.Text]:
             yield text
 
 
+def _anchor(number: str) -> str:
+    """Return the anchor of a clause, of an annex, or of a requirement such as 5.2.1-a."""
+    clause, _, letter = number.partition("-")
+    return anchor_of(clause) + (f"-{letter}" if letter else "")
+
+
 def _linked(app: Sphinx, docname: str, text: str) -> list[nodes.Node]:
     """Return a text in pieces, with a reference for each clause that it names."""
     labels = app.env.get_domain("std").anonlabels  # type: ignore[attr-defined]
@@ -70,7 +63,7 @@ def _linked(app: Sphinx, docname: str, text: str) -> list[nodes.Node]:
     done = 0
     for phrase in _CLAUSES.finditer(text):
         for found in re.compile(_NUMBER).finditer(text, phrase.start() + 5, phrase.end()):
-            target = labels.get(anchor(found[0]))
+            target = labels.get(_anchor(found[0]))
             if target is None:
                 _log.warning("no such clause: %s", phrase[0], location=docname)
                 continue

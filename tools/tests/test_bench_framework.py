@@ -1,4 +1,4 @@
-"""The framework's benchmark at toy size: every table, taken up again, and put into a README."""
+"""The framework's benchmark at toy size: every table, taken up again, and put into a document."""
 
 import json
 
@@ -14,7 +14,7 @@ def test_the_framework_benchmark_at_toy_size(tmp_path, capsys):
     readme = tmp_path / "README.md"
     readme.write_text("a\n<!-- bench-framework -->\nold\n<!-- /bench-framework -->\nz\n")
     out = tmp_path / "out"
-    main(["--quick", "-o", str(out), "--workers", "2", "--readme", str(readme)])
+    main(["--quick", "-o", str(out), "--workers", "2", "--into", str(readme)])
     text = (out / "bench-framework.md").read_text()
     assert readme.read_text() == (
         f"a\n<!-- bench-framework -->\n{text}<!-- /bench-framework -->\nz\n"

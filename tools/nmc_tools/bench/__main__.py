@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--chain", type=Path, action="append", default=[], help="a directory")
     parser.add_argument("-o", "--output", type=Path, default=Path("out/bench"))
     parser.add_argument("--only", action="append", default=[], help="a method; may be repeated")
-    parser.add_argument("--readme", type=Path, help="put the tables between its bench marks")
+    parser.add_argument("--into", type=Path, help="put the tables between the marks of a file")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     methods = arguments.only or list(METHODS)
@@ -104,8 +104,8 @@ def main() -> None:
                     progress(done, steps)
         opening = measure_opening()
     text = _write(arguments.output, coders, packages, opening)
-    if arguments.readme:
-        put_into(arguments.readme, "bench", text)
+    if arguments.into:
+        put_into(arguments.into, "bench", text)
 
 
 def _write(

@@ -1,4 +1,4 @@
-"""What a benchmark's figures were measured on, and the part of the README that they go into."""
+"""What a benchmark's figures were measured on, and the part of a document that they go into."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--again", action="store_true", help="measure what is there already, too")
     parser.add_argument("--quick", action="store_true", help="toy sizes: tries the code only")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--readme", type=Path, help="put the tables between its marks")
+    parser.add_argument("--into", type=Path, help="put the tables between the marks of a file")
     given = parser.parse_args(arguments)
     scale = QUICK if given.quick else FULL
     folder: Path = given.output
@@ -55,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report.plot(found, folder / "bench-framework.png")
     out.print(text, markup=False)
     out.print(f"{folder}: bench-framework.md, bench-framework.png, a JSON file a table")
-    if given.readme:
-        put_into(given.readme, "bench-framework", text)
+    if given.into:
+        put_into(given.into, "bench-framework", text)
 
 
 def _measures(stage: Stage, scale: Scale, workers: int) -> dict[str, Measure]:
