@@ -9,7 +9,7 @@ import pytest
 
 from nmc_framework.cameras import CameraError, look_at
 from nmc_framework.cameras.alignment import align, umeyama
-from nmc_framework.cameras.formats import Lens, RigDocument, Similarity, colmap, registry
+from nmc_framework.cameras.formats import Lens, RigDocument, Similarity, camera_files, colmap
 from nmc_framework.cameras.formats.document import ConversionError
 from nmc_framework.scene import arc_rig
 
@@ -70,7 +70,7 @@ def test_alignments_that_cannot_be_are_refused():
 def test_colmap_reads_what_is_written_and_is_read_back(kind, tmp_path):
     lenses = (Lens(), Lens("opencv", {"k1": 0.1, "p2": -0.01}), Lens("opencv_fisheye", {"k4": 0.2}))
     document = RigDocument(arc_rig(3, 0).cameras, lenses)
-    registry.write(tmp_path, document, kind)
+    camera_files.write(tmp_path, document, kind)
     theirs = pycolmap.Reconstruction(tmp_path)
     points = np.random.default_rng(4).uniform(-1, 1, (20, 3))
     for camera, lens in zip(document.cameras, lenses, strict=True):
@@ -82,7 +82,7 @@ def test_colmap_reads_what_is_written_and_is_read_back(kind, tmp_path):
     out = tmp_path / "theirs"
     out.mkdir()
     (theirs.write_text if kind == "colmap" else theirs.write_binary)(out)
-    again = registry.read(out)
+    again = camera_files.read(out)
     for a, b in zip(again.cameras, document.cameras, strict=True):
         np.testing.assert_allclose(a.camera_to_world, b.camera_to_world, atol=1e-12)
         np.testing.assert_array_equal(a.intrinsics, b.intrinsics)

@@ -11,7 +11,7 @@ import pytest
 
 from nmc_framework.cameras import Camera, CameraError, look_at
 from nmc_framework.cameras.extent import scene_extent
-from nmc_framework.cameras.formats import registry
+from nmc_framework.cameras.formats import camera_files
 from nmc_framework.scene import BOUNDS, TARGET, arc_rig
 
 SHARED = Path(os.environ.get("NMC_SHARED_DATA", "../shared/data"))
@@ -173,7 +173,7 @@ def shared(*parts: str) -> Path:
 
 
 def test_the_fox():
-    cameras = registry.read(shared("scenes", "fox", "transforms.json")).cameras
+    cameras = camera_files.read(shared("scenes", "fox", "transforms.json")).cameras
     found = scene_extent(cameras)
     assert found.arrangement == "around" and found.unbounded
     # The statue, in instant-ngp's unit cube.
@@ -182,7 +182,7 @@ def test_the_fox():
 
 
 def test_four_cameras_about_a_person():
-    cameras = registry.read(shared("video-4cam", "camera_array.toml")).cameras
+    cameras = camera_files.read(shared("video-4cam", "camera_array.toml")).cameras
     found = scene_extent(cameras)
     distances = [np.linalg.norm(c.centre - (found.lower + found.upper) / 2) for c in cameras]
     assert found.arrangement == "around" and 0 < found.near < min(distances)

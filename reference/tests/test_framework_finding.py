@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nmc_framework.cameras.formats import Lens, RigDocument, registry
+from nmc_framework.cameras.formats import Lens, RigDocument, camera_files
 from nmc_framework.capture import CaptureError, find_sources, synchronise
 from nmc_framework.capture.dataset import open_dataset
 from nmc_framework.scene import render
@@ -86,7 +86,7 @@ def stills(folder: Path, suffix: str = ".png") -> RigDocument:
 
 def test_pictures_of_one_instant_are_opened_with_the_cameras_beside_them(tmp_path):
     document = stills(tmp_path / "images")
-    registry.write(tmp_path / "transforms.json", document)
+    camera_files.write(tmp_path / "transforms.json", document)
     found = open_dataset(tmp_path)
     assert len(found) == 1 and [c.name for c in found.rig.cameras] == ["0", "1", "2"]
     assert all(lens.straight for lens in found.rig.lenses) and not found.left_out
@@ -100,13 +100,13 @@ def test_pictures_of_one_instant_are_opened_with_the_cameras_beside_them(tmp_pat
 def test_pictures_without_a_camera_are_left_out_and_named(tmp_path):
     document = stills(tmp_path)
     kept = RigDocument(document.cameras[:2])
-    registry.write(tmp_path / "cameras.json", kept, "nmc")
+    camera_files.write(tmp_path / "cameras.json", kept, "nmc")
     assert open_dataset(tmp_path).left_out == ("2",)
     (tmp_path / "cameras.json").unlink()
     with pytest.raises(CaptureError, match="no camera file in it"):
         open_dataset(tmp_path)
     others = tuple(c.at(c.camera_to_world, f"x{c.name}") for c in document.cameras)
-    registry.write(tmp_path / "o.json", RigDocument(others), "nmc")
+    camera_files.write(tmp_path / "o.json", RigDocument(others), "nmc")
     with pytest.raises(CaptureError, match=r"o\.json has no cameras of 0, 1, 2; it has x0"):
         open_dataset(tmp_path, tmp_path / "o.json")
 

@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 pytest.importorskip("pycolmap")
 
 from nmc_framework.cameras import Camera
-from nmc_framework.cameras.formats import RigDocument, native, registry
+from nmc_framework.cameras.formats import RigDocument, camera_files, native
 from nmc_framework.scene import film, render
 from nmc_framework.scene.rig import AZIMUTH, orbit_camera
 
@@ -69,7 +69,10 @@ def test_videos_to_cameras_compared_with_the_truth(run, footage, tmp_path):
     assert report["alignment"]["worst_centre"] < 0.06
     assert {"keypoints", "observations", "error", "centre_error"} <= report["cameras"][0].keys()
     # The cameras are those of the known rig, and their normalisation leads back to COLMAP's model.
-    found, model = registry.read(out / "cameras.json"), registry.read(out / "work" / "model")
+    found, model = (
+        camera_files.read(out / "cameras.json"),
+        camera_files.read(out / "work" / "model"),
+    )
     for camera, truth in zip(found.cameras, rig(), strict=True):
         assert np.linalg.norm(camera.centre - truth.centre) < 0.06 * 2.24
     theirs = {camera.name: camera for camera in model.cameras}
@@ -99,7 +102,7 @@ def test_one_image_a_camera(run, stills, tmp_path):
     known = ("--intrinsics", stills / "known.json")
     run("sfm", stills, "-o", tmp_path / "rig", *known)
     for camera, truth in zip(
-        registry.read(tmp_path / "rig/cameras.json").cameras, rig(), strict=True
+        camera_files.read(tmp_path / "rig/cameras.json").cameras, rig(), strict=True
     ):
         assert camera.intrinsics.tolist() == truth.intrinsics.tolist()
 

@@ -89,7 +89,7 @@ class Dataset:
 def find_cameras(folder: Path) -> Path | None:
     """Return the camera file, or folder, of a data set; none where there is none that is known."""
     from nmc_framework.cameras import CameraError
-    from nmc_framework.cameras.formats import registry
+    from nmc_framework.cameras.formats import camera_files
 
     names = [*_CAMERA_FILES, *sorted(path.name for path in folder.glob("calibration*.json"))]
     for name in names:
@@ -98,7 +98,7 @@ def find_cameras(folder: Path) -> Path | None:
         if not path.exists():
             continue
         try:
-            registry.detect(place)
+            camera_files.detect(place)
         except CameraError:
             continue
         return place
@@ -127,7 +127,7 @@ def open_dataset(
         When no cameras are found, or none is of a picture; or the pictures are of other sizes than
         the cameras.
     """
-    from nmc_framework.cameras.formats import registry
+    from nmc_framework.cameras.formats import camera_files
 
     found = find_sources(folder, rate)
     path = cameras or find_cameras(folder)
@@ -137,7 +137,7 @@ def open_dataset(
             "(--cameras), or estimate the cameras with nmc sfm"
         )
     sizes = {source.name: _size(source) for source in found}
-    document = registry.read(path, None, next(iter(sizes.values())))
+    document = camera_files.read(path, None, next(iter(sizes.values())))
     known = {camera.name for camera in document.cameras}
     known |= {Path(camera.name).stem for camera in document.cameras}
     kept = [source for source in found if source.name in known]

@@ -71,15 +71,15 @@ def _training(configuration: Configuration) -> None:
 
 
 def _cameras(configuration: Configuration) -> None:
-    from nmc_framework.cameras.formats import registry
+    from nmc_framework.cameras.formats import camera_files
     from nmc_framework.pipeline.footage_steps import camera_names
 
     options = configuration.section("cameras")
     chosen = options.get("format")
-    if chosen is not None and chosen not in registry.FORMATS:
+    if chosen is not None and chosen not in camera_files.formats():
         raise ConfigurationError(
             f"{configuration.label}: cameras.format is {chosen!r}; "
-            f"allowed are {', '.join(registry.FORMATS)}"
+            f"allowed are {', '.join(camera_files.formats())}"
         )
     if "sfm" in options:
         _structure_from_motion(configuration)

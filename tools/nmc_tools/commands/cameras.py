@@ -62,11 +62,11 @@ def convert(
       nmc cameras convert transforms_train.json -o colmap/ --size 800x800
     """
     with framework(source):
-        from nmc_framework.cameras.formats import registry
+        from nmc_framework.cameras.formats import camera_files
 
         require_new(output, force=force)
         document = _read(source, source_format, size)
-        written = registry.write(output, document, target_format)
+        written = camera_files.write(output, document, target_format)
         say(f"{output}: {len(document.cameras)} cameras, {written}")
 
 
@@ -128,9 +128,9 @@ def plot(
 
 
 def _read(source: Path, source_format: str | None, size: str | None) -> RigDocument:
-    from nmc_framework.cameras.formats import registry
+    from nmc_framework.cameras.formats import camera_files
 
-    return registry.read(source, source_format, parse_size(size))
+    return camera_files.read(source, source_format, parse_size(size))
 
 
 def _show(document: RigDocument) -> None:

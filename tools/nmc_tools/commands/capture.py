@@ -96,9 +96,9 @@ def capture(
 
 
 def _rig(cameras: Path, sources: Sequence[Source], size: tuple[int, int] | None) -> RigDocument:
-    from nmc_framework.cameras.formats import registry
+    from nmc_framework.cameras.formats import camera_files
     from nmc_framework.capture import picture_sizes
     from nmc_framework.capture.folder import matched
 
     sizes = picture_sizes(sources)
-    return matched(registry.read(cameras, None, next(iter(sizes.values()))), sizes, size)
+    return matched(camera_files.read(cameras, None, next(iter(sizes.values()))), sizes, size)

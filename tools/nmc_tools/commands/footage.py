@@ -178,7 +178,7 @@ def _filmed(
 
 def _captured(folder: Path, cameras: Path | None, rate: float) -> Footage:
     from nmc_framework.cameras import CameraError
-    from nmc_framework.cameras.formats import registry
+    from nmc_framework.cameras.formats import camera_files
     from nmc_framework.cameras.formats.document import require_straight
     from nmc_framework.capture.folder import CAMERAS, RECORD, matched, read_capture
 
@@ -190,7 +190,7 @@ def _captured(folder: Path, cameras: Path | None, rate: float) -> Footage:
         raise CameraError(f"no {path.name}: give --cameras, to nmc capture or here")
     first = {name: capture.picture(name, 0) for name in capture.names}
     sizes = {name: (image.shape[1], image.shape[0]) for name, image in first.items()}
-    rig = matched(registry.read(path, None, next(iter(sizes.values()))), sizes)
+    rig = matched(camera_files.read(path, None, next(iter(sizes.values()))), sizes)
     require_straight(rig, "training (give the camera file to nmc capture: it straightens)")
     return Footage(rig, len(capture), capture.rate, capture.views, points=points_beside(path))
 

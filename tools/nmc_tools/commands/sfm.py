@@ -144,7 +144,7 @@ def sfm(
         import pycolmap  # noqa: F401 - says at once what is missing
 
         from nmc_framework.cameras.alignment import align
-        from nmc_framework.cameras.formats import registry
+        from nmc_framework.cameras.formats import camera_files
         from nmc_framework.cameras.plot import plot_rig
         from nmc_framework.sfm import SfmOptions, against_known, solve_rig
 
@@ -159,9 +159,9 @@ def sfm(
             rivals=rivals,
         )
         written = _file_of(target_format)
-        given = None if intrinsics is None else registry.read(intrinsics)
-        truth = None if known is None else registry.read(known)
-        placed = None if poses is None else registry.read(poses)
+        given = None if intrinsics is None else camera_files.read(intrinsics)
+        truth = None if known is None else camera_files.read(known)
+        placed = None if poses is None else camera_files.read(poses)
         images = _images(footage, frames)
         kept = f"features and matches that were found are kept in {output / _WORK}"
         again = None if force else ""
@@ -185,9 +185,9 @@ def sfm(
         for name in (_CAMERAS, _DOUBTFUL):
             (output / name).unlink(missing_ok=True)
         target = _CAMERAS if taken else _DOUBTFUL
-        registry.write(output / target, solved.rig, "nmc")
+        camera_files.write(output / target, solved.rig, "nmc")
         if taken and written is not None:
-            registry.write(output / written, _with_depths(solved), target_format)
+            camera_files.write(output / written, _with_depths(solved), target_format)
         solved.points.write_ply(output / _POINTS)
         title = f"{len(names)} cameras, {len(solved.points)} points"
         points = (solved.points.positions, solved.points.colours)

@@ -1,11 +1,13 @@
 """Camera files of other tools, both ways: the converter that clause 5.1 asks for.
 
 Every reader returns a :class:`RigDocument` in the canonical convention; every writer refuses by
-name what its format cannot say.
+name what its format cannot say. :mod:`~nmc_framework.cameras.formats.camera_files` reads and writes
+files of any format that is known, those of other packages too.
 """
 
 from nmc_framework.cameras.formats import (
     calibration,
+    camera_files,
     colmap,
     datasets,
     llff,
@@ -19,13 +21,17 @@ from nmc_framework.cameras.formats.document import (
     RigDocument,
     Similarity,
 )
+from nmc_framework.cameras.formats.format import Format, Found
 
 __all__ = [
     "ConversionError",
+    "Format",
+    "Found",
     "Lens",
     "RigDocument",
     "Similarity",
     "calibration",
+    "camera_files",
     "colmap",
     "datasets",
     "llff",

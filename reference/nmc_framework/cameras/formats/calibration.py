@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nmc_framework.cameras.camera import Camera, FloatArray
+from nmc_framework.cameras.camera import Camera, CameraError, FloatArray
 from nmc_framework.cameras.formats.document import (
     OPENGL,
     ConversionError,
@@ -22,6 +22,7 @@ from nmc_framework.cameras.formats.document import (
     RigDocument,
     require_straight,
 )
+from nmc_framework.cameras.formats.format import Format, Found, Size, has_suffix, plain
 
 _HALF_PIXEL = 0.5
 #: The order in which OpenCV's functions take coefficients.
@@ -211,3 +212,34 @@ def _nearest_rotation(matrix: FloatArray) -> FloatArray:
     left, _, right = np.linalg.svd(matrix)
     rotation: FloatArray = left @ right
     return rotation
+
+
+def _opencv(path: Path, size: Size | None) -> RigDocument:
+    return read_opencv(path, size or (0, 0))
+
+
+def _arkit(path: Path, _: Size | None) -> RigDocument:
+    return read_arkit(sorted(path.glob("*.json")) if path.is_dir() else [path])
+
+
+def _of_arkit(found: Found) -> bool:
+    inside = sorted(name for name in found.names if name.endswith(".json"))
+    if inside:
+        try:
+            found = Found.at(found.path / inside[0])
+        except CameraError:
+            return False
+    return "t_00" in found.members
+
+
+FORMATS = (
+    Format(
+        "opencv",
+        _opencv,
+        write_opencv,
+        detect=lambda found: "intri.yml" in found.names,
+        several_files=True,
+    ),
+    Format("caliscope", plain(read_caliscope), detect=has_suffix(".toml"), files="*.toml"),
+    Format("arkit", _arkit, write_arkit, _of_arkit, several_files=True),
+)

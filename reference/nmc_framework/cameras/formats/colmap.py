@@ -22,6 +22,7 @@ from nmc_framework.cameras.formats.colmap_values import (
     rotation_from_quaternion,
 )
 from nmc_framework.cameras.formats.document import ConversionError, Lens, RigDocument
+from nmc_framework.cameras.formats.format import Format, plain
 
 __all__ = [
     "MODEL_NAMES",
@@ -247,3 +248,22 @@ def _pairs(document: RigDocument) -> Iterator[tuple[Camera, Lens]]:
 
 def _file_name(camera: Camera, index: int) -> str:
     return camera.name or f"image_{index:04d}"
+
+
+FORMATS = (
+    Format(
+        "colmap",
+        plain(read_text),
+        write_text,
+        detect=lambda found: "cameras.txt" in found.names,
+        files="*",
+        several_files=True,
+    ),
+    Format(
+        "colmap-bin",
+        plain(read_binary),
+        write_binary,
+        detect=lambda found: "cameras.bin" in found.names,
+        several_files=True,
+    ),
+)

@@ -22,6 +22,7 @@ from nmc_framework.cameras.formats.document import (
     RigDocument,
     require_straight,
 )
+from nmc_framework.cameras.formats.format import Format, Found, plain, sized
 
 _HALF_PIXEL = 0.5
 #: Coefficients as Panoptic lists them.
@@ -269,3 +270,27 @@ def _load(path: Path) -> dict[str, Any]:
 
 def _dump(path: Path, document: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def _of_panoptic(found: Found) -> bool:
+    listed = found.members.get("cameras")
+    first = listed[0] if isinstance(listed, list) and listed else None
+    return isinstance(first, dict) and "K" in first
+
+
+FORMATS = (
+    Format("panoptic", plain(read_panoptic), write_panoptic, _of_panoptic),
+    Format(
+        "dynamic-gaussians",
+        plain(read_dynamic_gaussians),
+        write_dynamic_gaussians,
+        detect=lambda found: {"w2c", "k", "fn"} <= found.members.keys(),
+        files="*_meta.json",
+    ),
+    Format(
+        "voxelpose",
+        sized(read_voxelpose),
+        detect=lambda found: {"R", "T", "fx"} <= found.first.keys(),
+    ),
+    Format("ncore", plain(read_ncore), detect=lambda found: "camera_model_type" in found.first),
+)

@@ -18,6 +18,7 @@ from nmc_framework.cameras.formats.document import (
     require_centred,
     require_straight,
 )
+from nmc_framework.cameras.formats.format import Format, has_suffix, plain
 
 #: Near and far, in scene units, for cameras that come without.
 _DEPTHS = (0.1, 100.0)
@@ -56,3 +57,6 @@ def write(path: Path, document: RigDocument) -> None:
         matrix = np.stack([down, right, -forward, centre, size], axis=1)
         rows.append(np.concatenate([matrix.ravel(), bounds]))
     np.save(path, np.array(rows), allow_pickle=False)
+
+
+FORMATS = (Format("llff", plain(read), write, has_suffix(".npy"), files="*.npy"),)

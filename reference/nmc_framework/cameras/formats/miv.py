@@ -15,6 +15,7 @@ import numpy as np
 
 from nmc_framework.cameras.camera import Camera
 from nmc_framework.cameras.formats.document import ConversionError, RigDocument, require_straight
+from nmc_framework.cameras.formats.format import Format, plain
 from nmc_framework.cameras.viewpoint import Viewpoint
 
 _DEPTHS = (0.1, 1000.0)
@@ -82,3 +83,6 @@ def _camera(record: Mapping[str, Any], path: Path) -> Camera:
     except (KeyError, TypeError, ValueError) as error:
         raise ConversionError(f"{path.name}: camera {name!r} lacks or misstates {error}") from error
     return Camera(float(fx), float(fy), float(cx), float(cy), int(width), int(height), pose, name)
+
+
+FORMATS = (Format("miv", plain(read), write, detect=lambda found: "cameras" in found.members),)

@@ -14,6 +14,7 @@ import numpy as np
 
 from nmc_framework.cameras.camera import Camera
 from nmc_framework.cameras.formats.document import ConversionError, Lens, RigDocument, Similarity
+from nmc_framework.cameras.formats.format import Format, Found, plain
 from nmc_framework.cameras.record import CONVENTION
 
 
@@ -51,3 +52,10 @@ def as_json(document: RigDocument) -> dict[str, Any]:
 def write(path: Path, document: RigDocument) -> None:
     """Write a camera file; Python's shortest decimal form keeps every bit."""
     path.write_text(json.dumps(as_json(document), indent=1) + "\n", encoding="utf-8")
+
+
+def _detected(found: Found) -> bool:
+    return found.members.get("convention") == CONVENTION
+
+
+FORMATS = (Format("nmc", plain(read), write, _detected, files="*.json"),)

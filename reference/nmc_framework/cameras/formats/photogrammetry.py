@@ -24,6 +24,7 @@ from nmc_framework.cameras.formats.document import (
     brown,
     brown_coefficients,
 )
+from nmc_framework.cameras.formats.format import Format, has_suffix, plain, sized
 
 _FILM_WIDTH = 36.0
 
@@ -191,3 +192,15 @@ def _capture_angles(rotation: FloatArray) -> tuple[float, float, float]:
         turn = np.arctan2(-rotation[0, 1], rotation[1, 1])
         roll = np.arctan2(-rotation[2, 0], rotation[2, 2])
     return -float(np.degrees(turn)), float(np.degrees(pitch)), float(np.degrees(roll))
+
+
+FORMATS = (
+    Format("metashape", plain(read_metashape), write_metashape, has_suffix(".xml"), files="*.xml"),
+    Format(
+        "realitycapture",
+        sized(read_reality_capture),
+        write_reality_capture,
+        has_suffix(".csv"),
+        files="*.csv",
+    ),
+)

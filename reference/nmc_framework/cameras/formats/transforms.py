@@ -26,6 +26,7 @@ from nmc_framework.cameras.formats.document import (
     require_shared_intrinsics,
     require_straight,
 )
+from nmc_framework.cameras.formats.format import Format, Found, plain, sized
 
 #: What nerfstudio applied to COLMAP's world before it began to say so in ``applied_transform``:
 #: rows x, z, -y.
@@ -272,3 +273,41 @@ def _frames(document: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
 
 def _dump(path: Path, document: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+#: Members of instant-ngp's files alone, and of nerfstudio's that it has too.
+_NGP_MEMBERS = frozenset({"aabb_scale", "scale", "offset"})
+_NERFSTUDIO_MEMBERS = frozenset({"applied_transform", "applied_scale", "orientation_override"})
+
+
+def _of_instant_ngp(found: Found) -> bool:
+    members = found.members.keys()
+    return (
+        "frames" in members and bool(_NGP_MEMBERS & members) and not _NERFSTUDIO_MEMBERS & members
+    )
+
+
+def _of_nerfstudio(found: Found) -> bool:
+    if "frames" not in found.members or _of_instant_ngp(found):
+        return False
+    frames = found.members["frames"]
+    first = frames[0] if isinstance(frames, list) and frames else {}
+    stated = {*found.members, *(first if isinstance(first, dict) else ())}
+    return bool({"w", "fl_x"} & stated)
+
+
+def _of_blender(found: Found) -> bool:
+    return "frames" in found.members and not (_of_instant_ngp(found) or _of_nerfstudio(found))
+
+
+FORMATS = (
+    Format(
+        "nerfstudio",
+        plain(read_nerfstudio),
+        write_nerfstudio,
+        _of_nerfstudio,
+        files="transforms*.json",
+    ),
+    Format("blender", sized(read_blender), write_blender, _of_blender),
+    Format("instant-ngp", plain(read_instant_ngp), write_instant_ngp, _of_instant_ngp),
+)

@@ -1,0 +1,132 @@
+"""The camera formats that are known, those of this folder and of other packages, by their names."""
+
+from __future__ import annotations
+
+import zipfile
+from importlib.metadata import entry_points
+from pathlib import Path
+from xml.etree.ElementTree import ParseError
+
+from nmc_framework.cameras.camera import CameraError
+from nmc_framework.cameras.formats import (
+    calibration,
+    colmap,
+    datasets,
+    llff,
+    miv,
+    native,
+    photogrammetry,
+    transforms,
+)
+from nmc_framework.cameras.formats.document import ConversionError, RigDocument
+from nmc_framework.cameras.formats.format import Format, Found, Size
+
+GROUP = "nmc.cameras"
+
+_MODULES = (native, colmap, transforms, datasets, llff, miv, photogrammetry, calibration)
+
+
+def formats() -> dict[str, Format]:
+    """Return every format by its name; those of this folder come first, and keep their names.
+
+    Raises
+    ------
+    CameraError
+        When what a package names as a format is none.
+    """
+    known = {each.name: each for module in _MODULES for each in module.FORMATS}
+    for point in entry_points(group=GROUP):
+        found = point.load()
+        if not isinstance(found, Format):
+            raise CameraError(f"the entry point {GROUP}:{point.name} is no Format: {found!r}")
+        known.setdefault(found.name, found)
+    return known
+
+
+def detect(path: Path) -> str:
+    """Return the format of a file or folder that is there: the first that knows it again.
+
+    Raises
+    ------
+    CameraError
+        When it looks like none of them; the formats are listed.
+    """
+    found = Found.at(path)
+    for each in formats().values():
+        if each.detect(found):
+            return each.name
+    raise CameraError(f"{path.name} is no camera file that is known; {_listed()}")
+
+
+def guess(path: Path) -> str:
+    """Return the format that a file to be written is meant to have, by its name alone.
+
+    Raises
+    ------
+    CameraError
+        When its name means none that can be written; the formats are listed.
+    """
+    meant = [each for each in formats().values() if each.write and each.meant_by(path)]
+    if not meant:
+        raise CameraError(f"the name {path.name} does not say which format to write; {_listed()}")
+    return max(meant, key=lambda each: len(each.files)).name
+
+
+def read(path: Path, name: str | None = None, size: Size | None = None) -> RigDocument:
+    """Read the cameras of ``path`` in the format ``name``, or in the one it looks like.
+
+    ``size`` (width, height) is needed for the formats whose files do not state it.
+
+    Raises
+    ------
+    CameraError
+        When no format has that name, or the file is not of it.
+    """
+    chosen = _named(name or detect(path))
+    try:
+        return chosen.read(path, size)
+    except CameraError:
+        raise
+    except KeyError as error:
+        reason = f"no {error.args[0]}" if error.args else "a member is missing"
+        raise ConversionError(f"{path.name} is no {chosen.name} file: {reason}") from error
+    except (ValueError, TypeError, AttributeError, LookupError, SyntaxError) as error:
+        raise ConversionError(f"{path.name} is no {chosen.name} file: {error}") from error
+    except (ParseError, zipfile.BadZipFile, EOFError, ArithmeticError, RecursionError) as error:
+        raise ConversionError(f"{path.name} is no {chosen.name} file: {error}") from error
+
+
+def write(path: Path, document: RigDocument, name: str | None = None) -> str:
+    """Write cameras in the format ``name``, or the one that the path's name means; return which.
+
+    Raises
+    ------
+    CameraError
+        When no format has that name, it is only read, or it cannot say what the cameras are.
+    """
+    chosen = _named(name or guess(path))
+    if chosen.write is None:
+        raise CameraError(f"cameras cannot be written as {chosen.name}; {_listed(written=True)}")
+    if chosen.several_files:
+        chosen.write(path, document)
+        return chosen.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Under another name first: a refusal half-way leaves what was there.
+    partial = path.with_name(f".partial-{path.name}")
+    try:
+        chosen.write(partial, document)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return chosen.name
+
+
+def _named(name: str) -> Format:
+    known = formats()
+    if name not in known:
+        raise CameraError(f"no camera format {name!r}; {_listed()}")
+    return known[name]
+
+
+def _listed(*, written: bool = False) -> str:
+    return f"there are {', '.join(n for n, f in formats().items() if f.write or not written)}"
