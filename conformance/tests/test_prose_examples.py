@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import functools
 import hashlib
 import json
 import random
@@ -19,7 +18,7 @@ import pseudocode
 import pytest
 import worked_example
 import worked_trace
-from arithmetic import coder_adaptive, coder_words
+from arithmetic import coder_words
 from cases import input_files
 from freezing import freezing_cases
 from programs import VECTORS
@@ -35,14 +34,9 @@ if TYPE_CHECKING:
 
 IDS = [vector.id for vector in load_suite(VECTORS).vectors]
 RUN = {
-    "words": "08",
-    "compare": "08",
-    "size": "08",
-    "number": "08",
-    "logarithm": "08",
-    "fold raw": "06",
-    "fold integer": "06",
-    "bit": "09",
+    "coder": "08-arithmetic",
+    "frames": "spec/text/0",
+    "freezing": "09-freezing",
     "lookup3": "annex-d",
     "freeze": "annex-b",
     "json view": "09",
@@ -97,7 +91,7 @@ def test_a_new_block_does_not_slip_through(language: str, mark: str, subject: st
 
 
 def test_every_name_has_its_block() -> None:
-    assert sorted(b.subject for b in prose.BLOCKS if b.mark == "run") == sorted(RUN)
+    assert {b.subject for b in prose.BLOCKS if b.mark == "run"} == {*RUN}
 
 
 DUMPS = [block for block in prose.BLOCKS if is_dump(block)]
@@ -129,17 +123,6 @@ def test_dumps_have_their_offsets_and_texts(block: prose.Block) -> None:
     assert listing.dump(octets(block)) == f"```text\n{block.text}```\n"
 
 
-LAYOUTS = [(8, 5, 2), (16, 8, 7), (32, 8, 23), (64, 11, 52), (8, 0, 0), (32, 0, 0)]
-
-
-@functools.cache
-def words_of(layout: tuple[int, int, int]) -> list[int]:
-    rng = random.Random(layout[0])
-    w = layout[0]
-    edges = [0, 1, 2**w - 1, 2 ** (w - 1), 2 ** (w - 1) - 1]
-    return edges + [rng.getrandbits(w) for _ in range(40)]
-
-
 def test_the_table_of_element_types() -> None:
     head = "| Name | Element, bits | Word, bits | Exponent, bits | Mantissa, bits | Element |"
     rows = prose.table("spec/text/04-model.md", head)
@@ -150,16 +133,6 @@ def test_the_table_of_element_types() -> None:
         assert int(bits) == chain.BITS[dtype]
         assert layout[0] == 8 * chain.WORD_BYTES[dtype]
         assert layout == coder_words.LAYOUTS.get(dtype, (layout[0], 0, 0))
-
-
-def test_the_table_of_entries() -> None:
-    rows = prose.table("spec/text/08-arithmetic.md", "| h | past | previous | heading |")
-    by_entry = {h: cells for h, *cells in rows}
-    for h in range(200):
-        cells = by_entry.get(str(h), by_entry["other"])
-        past = coder_words.past_of(h)
-        wanted = (past.past, past.previous, past.heading)
-        assert tuple(eval(cell, {"h": h}) for cell in cells) == wanted  # our own text
 
 
 def test_tags_and_signatures() -> None:
@@ -179,95 +152,17 @@ def test_tags_and_signatures() -> None:
     assert manifest[:8] == bytes.fromhex(signature[1])
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
-def test_words_and_changes(layout: tuple[int, int, int]) -> None:
-    w, e, m = layout
-    p = coder_words.Plane(0, w, e, m, (), (), ())
-    made = pseudocode.run(prose.marked("words").text, w=w, e=e, m=m)
-    code = prose.marked("compare").text
-    code = re.sub(r"d = (.*), (grown|shrunk)", r"return '\2', \1", code)
-    code = re.sub(r": (equal|flip).*", r": return '\1', 0", code)
-    made = pseudocode.run(code, **made)
-    code = prose.marked("size").text.replace("size of a move =", "size_of_move(x, d) =")
-    code = code.replace("size of a flip =", "size_of_flip(g) =")
-    code, _, where = code.partition("where g = ")
-    made = pseudocode.run(f"{code.strip()}\ngreater(x, z) = {where}", **made)
-    for x in words_of(layout):
-        found = (made["sign"](x), made["magnitude"](x), made["exponent"](x))
-        assert found == (p.sign(x), p.magnitude(x), p.exponent(x))
-        for z in words_of(layout):
-            change = coder_words.compare(p, x, z)
-            kind, d = made["compare"](x, z)
-            assert (kind == "equal", kind == "flip") == (change.equal, change.flip)
-            if kind == "flip":
-                assert made["size_of_flip"](made["greater"](x, z)) == change.size
-            elif kind != "equal":
-                assert (d, kind == "shrunk") == (change.d, bool(change.shrunk))
-                assert made["size_of_move"](x, d) == change.size
-
-
-class Towards:
-    """Answers the decisions of clause 8.5.6 as an encoder does that has the number."""
-
-    def __init__(self, centre: int, wanted: int) -> None:
-        self.v, self.wanted = centre, wanted
-        self.asked: list[int] = []
-
-    def __call__(self, step: int) -> int:
-        if self.asked:  # the number has moved by one since, unless this is the first step down
-            self.v += 1 if step < 8 else -1 if self.asked[-1] >= 8 else 0
-        self.asked.append(step)
-        return int(self.wanted > self.v if step < 8 else self.wanted < self.v)
-
-
-def test_numbers() -> None:
-    code = prose.marked("number").text
-    for centre in range(3, 30):
-        for wanted in range(3, 30):
-            decide = Towards(centre, wanted)
-            made = pseudocode.run(code, decide=decide)
-            assert made["number"](centre, 3, 29, range(16)) == wanted
-            assert set(decide.asked) <= {*range(16)}
-
-
-def test_logarithms() -> None:
-    code = prose.marked("logarithm").text
-    code = re.sub(
-        r"number of q in 1 \.\. 65535 with (.*) <= a, ",
-        r"sum(1 for q in range(1, 65536) if \1 <= a), ",
-        code,
-    )
-    made = pseudocode.run(code)
-    for a in [*range(1, 300), *range(300, 65536, 997), 65535]:
-        assert made["lg"](a) == coder_adaptive.lg(a)
-    assert [made["stretch"](a) for a in range(4096)] == [
-        coder_adaptive.stretch(a) for a in range(4096)
-    ]
-    for a in (-4095, -900, 0, 900, 4095):
-        assert made["squash"](a) == coder_adaptive.squash(a)
-
-
-@pytest.mark.parametrize(("dtype", "e"), [("F32", 8), ("BF16", 8), ("I16", 0), ("U64", 0)])
-def test_folding(dtype: str, e: int) -> None:
-    width = {"F32": 4, "BF16": 2, "I16": 2, "U64": 8}[dtype]
-    values = words_of((8 * width, 0, 0))
-    data = b"".join(x.to_bytes(width, "little") for x in values)
-    for stream in ("raw", "integer"):
-        made = pseudocode.pieces(prose.marked(f"fold {stream}").text, w=8 * width, e=e)
-        mine = b"".join(made["fold"](x).to_bytes(width, "little") for x in values)
-        assert mine == chain.folded(stream, dtype, data)
-
-
 def test_the_checksum_of_hdf5() -> None:
-    code = prose.marked("lookup3").text
+    elsewhere = {"u32": pseudocode.U32, "zero_bytes": bytes}
+    lookup3 = pseudocode.program("lookup3", **elsewhere)["lookup3"]
     text = (prose.ROOT / "spec/text/annex-d-compact-hdf5.md").read_text(encoding="utf-8")
     example = re.search(r"ASCII text `([^`]+)` is (0x[0-9A-F]{8})\.", text)
     assert example is not None
-    assert pseudocode.lookup3(code, example[1].encode()) == int(example[2], 16)
+    assert lookup3(example[1].encode()) == int(example[2], 16)
     rng = random.Random(6)
     for n in range(30):
         data = rng.randbytes(n)
-        assert pseudocode.lookup3(code, data) == hdf5_writer.lookup3(data)
+        assert lookup3(data) == hdf5_writer.lookup3(data)
 
 
 def test_the_bits_of_the_example() -> None:
@@ -276,7 +171,8 @@ def test_the_bits_of_the_example() -> None:
     example = re.search(pattern, text)
     assert example is not None
     rows = {int(n) for n in re.findall(r"\d+", example[1])}
-    bit = pseudocode.run(prose.marked("bit").text, requires_grad=[bytes.fromhex(example[2])])["bit"]
+    grad = [bytes.fromhex(example[2])]
+    bit = pseudocode.program("freezing", requires_grad=grad)["bit"]
     assert {i for i in range(16) if bit(0, i)} == rows
 
 
