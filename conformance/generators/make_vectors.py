@@ -34,6 +34,8 @@ MODULES = (
     "package.text_cases",
     "segment.segment_cases",
     "segment.zstd_cases",
+    "segment.zstd_block_cases",
+    "segment.zstd_damage_cases",
     "segment.header_cases",
     "decoding.decoding_cases",
     "arithmetic.arithmetic_cases",
