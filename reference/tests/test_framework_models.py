@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from nmc_framework.cameras import Camera, look_at
 from nmc_framework.models import (
     ModelError,
     RayBatch,
@@ -200,9 +201,39 @@ def test_occupancy_closes_empty_space_and_opens_it_for_motion():
         occupancy.update(ball, 2.0)
     closed = float(occupancy.cells.float().mean())
     assert not occupancy.warm and 0.01 < closed < 0.12
-    occupancy.admit_motion()
+    occupancy.begin_frame(ball, (), space)
     assert float(occupancy.cells.float().mean()) > 1.5 * closed
     assert not occupancy.cells[8:].any()
+    occupancy.update(ball, 2.0)
+    assert float(occupancy.cells.float().mean()) < 1.2 * closed
+
+
+def test_motion_opens_only_what_two_cameras_see_change():
+    space = Space(torch.full((3,), -1.0), torch.full((3,), 1.0))
+    occupancy = Occupancy(16, 0.1, space)
+    occupancy.cells = torch.zeros(16, 16, 16, dtype=torch.bool)
+    occupancy.cells[7:9, 7:9, 3] = True
+    occupancy.cells[7:9, 7:9, 12] = True
+    # Both have the x axis to the right.
+    poses = look_at((0, -4, 0), (0, 0, 0)), look_at((0, 0, 4), (0, 0, 0), up=(0, 1, 0))
+    rig = [Camera.from_field_of_view(40, 32, 32, pose) for pose in poses]
+    before = occupancy.cells.clone()
+
+    def opened(*halves):
+        occupancy.cells = before.clone()
+        masks = [np.zeros((32, 32), dtype=bool) for _ in rig]
+        for mask, half in zip(masks, halves, strict=True):
+            mask[:, slice(*half)] = True
+        changes = list(zip(rig, masks, strict=True))
+        occupancy.begin_frame(lambda points: torch.zeros(len(points)), changes, space)
+        grown = occupancy.cells & ~before
+        return bool(grown[:, :, :8].any()), bool(grown[:, :, 8:].any())
+
+    assert opened((0, 32), (0, 32)) == (True, True)
+    assert opened((0, 32), (0, 0)) == (False, False)
+    assert opened((0, 13), (0, 13)) == (True, False)
+    assert opened((19, 32), (19, 32)) == (False, True)
+    assert opened((0, 13), (19, 32)) == (False, False)
 
 
 def test_closed_cells_open_again_where_matter_appears():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from nmc_framework.models.chained import ChainModel, ModelError
 
 if TYPE_CHECKING:
     from nmc_framework.cameras import Camera
+
+#: Pixels of a picture (height, width), as booleans.
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 #: Rays at a time where a whole picture is rendered; bounds memory whatever the picture's size.
 CHUNK = 8192
@@ -74,6 +77,10 @@ class PixelExamples(Protocol):
     @property
     def cameras(self) -> Sequence[Camera]:
         """The cameras that took them."""
+
+    @property
+    def changed(self) -> Sequence[Mask]:
+        """For each camera the pixels that differ from the frame before; empty if nobody knows."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -73,7 +73,7 @@ class Schedule:
     """
 
     first: int = 400
-    later: int = 60
+    later: int = 70
     rays: int = 2048
     later_rays: int | None = None
     learning_rate: float | None = None
@@ -82,7 +82,7 @@ class Schedule:
     focus: float = 0.7
     last_focus: float = 0.1
     betas: tuple[float, float] = (0.2, 0.95)
-    damping: float = 2.0
+    damping: float = 4.0
     first_seconds: float | None = None
     later_seconds: float | None = None
     colour: Colour = "off"

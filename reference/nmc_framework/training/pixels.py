@@ -16,6 +16,7 @@ from torch import Tensor
 
 from nmc_framework.cameras import Camera
 from nmc_framework.models import RayBatch
+from nmc_framework.models.views import Mask
 
 #: Difference of a colour value, of 255, above which a pixel counts as changed: above the noise of
 #: video coding.
@@ -51,7 +52,8 @@ class PixelPool:
     cameras, views
         The frame; image k belongs to camera k.
     before
-        The frame that the weights come from, where there is one: it tells which pixels changed.
+        The frame that the weights come from, where there is one: it tells which pixels changed,
+        see the attribute ``changed``, one boolean (height, width) mask a view.
     focus
         The share of a batch that is drawn among the changed pixels only; the rest is drawn among
         all, so that nothing that stands still is forgotten.
@@ -70,9 +72,12 @@ class PixelPool:
         self._cameras = tuple(cameras)
         self._colours = torch.from_numpy(_flat(views)).to(device)
         self._changed = torch.empty(0, dtype=torch.int64)
-        if before is not None and focus > 0:
+        self.changed: Sequence[Mask] = ()
+        if before is not None:
             _check(cameras, before)
-            self._changed = torch.from_numpy(_changed(views, before))
+            self.changed = _changed(views, before)
+            flat = np.concatenate([mask.ravel() for mask in self.changed])
+            self._changed = torch.from_numpy(np.flatnonzero(flat))
         self.focus = focus if len(self._changed) else 0.0
         sizes = [camera.width * camera.height for camera in cameras]
         self._back = torch.empty(0, dtype=torch.int64)
@@ -150,16 +155,15 @@ def _flat(views: FrameViews) -> npt.NDArray[np.uint8]:
     return np.concatenate([np.asarray(image).reshape(-1, 3) for image in views.images])
 
 
-def _changed(views: FrameViews, before: FrameViews) -> npt.NDArray[np.int64]:
-    """Return the indices of the pixels that differ from the frame before, and their neighbours'."""
-    masks = []
+def _changed(views: FrameViews, before: FrameViews) -> list[Mask]:
+    """Return which pixels of each view differ from the frame before, and their neighbours."""
+    masks: list[Mask] = []
     for image, old in zip(views.images, before.images, strict=True):
         difference = np.abs(image.astype(np.int16) - old).max(axis=2) > _CHANGE
         grown = np.pad(difference, 1)
-        masks.append(
-            np.lib.stride_tricks.sliding_window_view(grown, (3, 3)).any(axis=(2, 3)).ravel()
-        )
-    return np.flatnonzero(np.concatenate(masks))
+        windows = np.lib.stride_tricks.sliding_window_view(grown, (3, 3))
+        masks.append(np.asarray(windows.any(axis=(2, 3))))
+    return masks
 
 
 def _check(cameras: Sequence[Camera], views: FrameViews) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nmc_framework.scene import Scene
 
 _FAMILY = "hash_grid"
-_RAYS, _LATER = 1024, 50
+_RAYS, _LATER = 1024, 70
 #: Frames after frame 0.
 _FRAMES = 3
 #: Of a quick run: pictures of a tenth the width, and hardly any training.

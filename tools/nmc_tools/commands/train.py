@@ -61,7 +61,7 @@ def train(
     iterations: Annotated[
         int | None, typer.Option(min=0, help="For frame 0; else by the size of the pictures.")
     ] = None,
-    later: Annotated[int, typer.Option(min=0, help="Iterations for each later frame.")] = 50,
+    later: Annotated[int, typer.Option(min=0, help="Iterations for each later frame.")] = 70,
     rays: Annotated[int, typer.Option(min=1, help="Rays a batch of frame 0.")] = 1024,
     later_rays: Annotated[
         int | None, typer.Option(min=1, help="Of later frames; else 2.5 times those of frame 0.")

@@ -20,7 +20,7 @@ from nmc_framework.models.radiance.grid_encoding import GridLevel, encode, reuse
 from nmc_framework.models.radiance.occupancy import Occupancy
 from nmc_framework.models.radiance.sampling import Samples
 from nmc_framework.models.radiance.space import Space
-from nmc_framework.models.views import RayBatch
+from nmc_framework.models.views import Mask, PixelExamples, RayBatch
 
 if TYPE_CHECKING:
     from nmc_framework.cameras import Camera
@@ -72,6 +72,7 @@ class MarchedField(RadianceModel):
         self.step = float(torch.linalg.vector_norm(bounds[1] - bounds[0])) / c["samples"]
         self.room = sampling.most_steps(space, self.step)
         self.occupancy = Occupancy(c["occupancy"], self.step, space)
+        self._changes: tuple[tuple[Camera, Mask], ...] = ()
 
     @property
     def space(self) -> Space:
@@ -98,9 +99,15 @@ class MarchedField(RadianceModel):
         """Rule out what no training camera sees, and within the bounds what only one does."""
         self.occupancy.survey(cameras, self.space, self.configuration["near"])
 
+    def prepare(self, examples: PixelExamples) -> None:
+        """Survey the cameras, and take down where their pictures changed."""
+        super().prepare(examples)
+        self._changes = tuple(zip(examples.cameras, examples.changed, strict=False))
+
     def begin_frame(self, index: int) -> None:  # noqa: ARG002 - the first is told by its warm grid
-        """Let matter have moved a little."""
-        self.occupancy.admit_motion()
+        """Let matter have moved a little, where cameras saw a change."""
+        with torch.no_grad():
+            self.occupancy.begin_frame(self.density, self._changes, self.space)
 
     def after_step(self, iteration: int) -> None:
         """Redraw the occupancy bitmap every few iterations, once the densities mean something."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from nmc_framework.cameras import Camera
     from nmc_framework.models.radiance.space import Space
+    from nmc_framework.models.views import Mask
 
 #: Least optical depth of one sample step at which a cell counts as occupied (Instant-NGP, app. C).
 _THRESHOLD = 0.04
@@ -23,6 +24,8 @@ _THRESHOLD = 0.04
 _DECAY = 0.5
 #: Cells by which matter may move from one frame to the next.
 _REACH = 2
+#: Points of an open cell that a new frame's estimates begin with.
+_RECALLED = 2
 #: Share of the closed cells that every update probes.
 _CLOSED_SHARE = 0.03
 
@@ -55,19 +58,15 @@ class Occupancy(nn.Module):
         training puts it before the lens. Beyond the cuboid it is kept, as what is behind a scene
         has to be something. ``near`` is the distance from which on cameras see.
         """
-        side = self.cells.shape[0]
-        axis = (torch.arange(side, device=self.cells.device) + 0.5) / side
-        z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
-        unit = torch.stack([x, y, z], dim=-1).view(-1, 3)
-        points = space.world(unit)
-        reach = (space.world(unit + 0.5 / side) - space.world(unit - 0.5 / side)).norm(dim=1) / 2
+        unit = _middles(torch.ones_like(self.cells))
+        points, reach = _balls(unit, self.cells.shape[0], space)
         count = torch.zeros(len(unit), dtype=torch.int16, device=unit.device)
         for camera in cameras:
             count += _sees(camera, points, reach, near)
         least = torch.full_like(count, min(2, len(cameras)))
         if space.contracted:
             least[(unit - 0.5).abs().amax(dim=1) > 0.25] = 1
-        seen = (count >= least).view(side, side, side) & self.whole
+        seen = (count >= least).view(self.cells.shape) & self.whole
         was_warm = self.warm
         self.inside = seen
         self.cells = seen.clone() if was_warm else self.cells & seen
@@ -77,11 +76,30 @@ class Occupancy(nn.Module):
         """Whether nothing has been ruled out yet."""
         return bool(torch.equal(self.cells, self.inside))
 
-    def admit_motion(self) -> None:
-        """Open the neighbourhood of matter, where it may have moved to since the last frame."""
-        if not self.warm:
-            self.cells = _dilate(self.cells, _REACH) & self.inside
-        self.seen = self.cells * (2 * self.threshold)
+    def begin_frame(
+        self,
+        density: Callable[[Tensor], Tensor],
+        changes: Sequence[tuple[Camera, Mask]],
+        space: Space,
+    ) -> None:
+        """Estimate the densities anew, and open cells that matter may have moved to.
+
+        ``density`` is as in :meth:`update`. ``changes`` are the cameras, each with the pixels that
+        differ from the frame before: a cell near matter stays closed that fewer than two of them
+        see change, as those that see it arrive are two at least. Where nothing is known of
+        changes, matter may be anywhere near. What is opened has until the first update to fill.
+        """
+        if self.warm:
+            self.seen = self.cells * (2 * self.threshold)
+            return
+        self.seen = torch.zeros_like(self.seen)
+        held = self.cells.view(-1).nonzero()[:, 0]
+        for _ in range(_RECALLED):
+            self._probe(held, density)
+        near = _dilate(self.cells, _REACH) & self.inside & ~self.cells
+        if changes:
+            near = _changing(near, changes, space)
+        self.cells = self.cells | near
 
     def update(self, density: Callable[[Tensor], Tensor], share: float) -> None:
         """Probe a random ``share`` of the open cells at a random point each, and redraw the bitmap.
@@ -90,7 +108,6 @@ class Occupancy(nn.Module):
 
         ``density`` maps points (N, 3) of the unit cube to densities (N,), 1 / scene unit.
         """
-        side = self.cells.shape[0]
         still_open = self.cells.view(-1).nonzero()[:, 0]
         closed = (self.inside & ~self.cells).view(-1).nonzero()[:, 0]
         chosen = torch.cat(
@@ -99,12 +116,16 @@ class Occupancy(nn.Module):
                 _some(closed, int(_CLOSED_SHARE * len(closed))),
             ]
         )
+        self.seen *= _DECAY**share
+        self._probe(chosen, density)
+        self.cells = _dilate(self.seen > self.threshold, 1) & self.inside
+
+    def _probe(self, chosen: Tensor, density: Callable[[Tensor], Tensor]) -> None:
+        """Raise the estimates of cells (N,) to the density at a random point of each."""
+        side = self.cells.shape[0]
         corner = torch.stack([chosen % side, chosen // side % side, chosen // side**2], dim=1)
         points = (corner + torch.rand(len(chosen), 3, device=self.cells.device)) / side
-        self.seen *= _DECAY**share
-        flat = self.seen.view(-1)
-        flat.scatter_reduce_(0, chosen, density(points), "amax")
-        self.cells = _dilate(self.seen > self.threshold, 1) & self.inside
+        self.seen.view(-1).scatter_reduce_(0, chosen, density(points), "amax")
 
 
 def _dilate(cells: Tensor, reach: int) -> Tensor:
@@ -120,15 +141,55 @@ def _some(cells: Tensor, count: int) -> Tensor:
     return cells[torch.randint(0, len(cells), (count,), device=cells.device)]
 
 
-def _sees(camera: Camera, points: Tensor, reach: Tensor, near: float) -> Tensor:
-    """Return which balls about points (N, 3) of radius ``reach`` (N,) are in a camera's picture."""
+def _middles(cells: Tensor) -> Tensor:
+    """Return the middles (N, 3) x, y, z, in the unit cube, of the cells that are set."""
+    return (cells.nonzero().flip(1) + 0.5) / cells.shape[0]
+
+
+def _balls(unit: Tensor, side: int, space: Space) -> tuple[Tensor, Tensor]:
+    """Return the middles (N, 3) and radii (N,) of balls about cells, in scene units."""
+    half = 0.5 / side
+    reach = (space.world(unit + half) - space.world(unit - half)).norm(dim=1) / 2
+    return space.world(unit), reach
+
+
+def _projected(
+    camera: Camera, points: Tensor, reach: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return picture coordinates (N,), x and y, radii there, and positions (N, 3) to the camera."""
     rotation = torch.tensor(camera.rotation, dtype=torch.float32, device=points.device)
     centre = torch.tensor(camera.centre, dtype=torch.float32, device=points.device)
     local = (points - centre) @ rotation
     depth = local[:, 2].clamp_min(1e-6)
     u = camera.fx * local[:, 0] / depth + camera.cx
     v = camera.fy * local[:, 1] / depth + camera.cy
-    slack = max(camera.fx, camera.fy) * reach / depth
+    return u, v, max(camera.fx, camera.fy) * reach / depth, local
+
+
+def _sees(camera: Camera, points: Tensor, reach: Tensor, near: float) -> Tensor:
+    """Return which balls about points (N, 3) of radius ``reach`` (N,) are in a camera's picture."""
+    u, v, slack, local = _projected(camera, points, reach)
     inside = (u > -slack) & (u < camera.width + slack) & (v > -slack) & (v < camera.height + slack)
     seen: Tensor = inside & (local[:, 2] > 0) & (local.norm(dim=1) + reach > near)
     return seen
+
+
+def _changing(cells: Tensor, changes: Sequence[tuple[Camera, Mask]], space: Space) -> Tensor:
+    """Return those of the cells that two cameras, or the only one, see change."""
+    points, reach = _balls(_middles(cells), cells.shape[0], space)
+    count = torch.zeros(len(points), dtype=torch.int16, device=points.device)
+    for camera, mask in changes:
+        if not mask.any():
+            continue
+        u, v, radius, local = _projected(camera, points, reach)
+        # Changed pixels in a rectangle, from sums over all pixels above and to the left of one.
+        sums = nn.functional.pad(
+            torch.from_numpy(mask).to(points.device, torch.int32).cumsum(0).cumsum(1), (1, 0, 1, 0)
+        )
+        left, right = ((u + by).clamp(0, camera.width).long() for by in (-radius, radius + 1))
+        top, bottom = ((v + by).clamp(0, camera.height).long() for by in (-radius, radius + 1))
+        inside = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+        count += (inside > 0) & (local[:, 2] > 0)
+    moving = torch.zeros_like(cells)
+    moving[cells] = count >= min(2, len(changes))
+    return moving
