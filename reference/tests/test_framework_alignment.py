@@ -10,7 +10,7 @@ import pytest
 from nmc_framework.cameras import CameraError, look_at
 from nmc_framework.cameras.alignment import align, umeyama
 from nmc_framework.cameras.formats import Lens, RigDocument, Similarity, camera_files, colmap
-from nmc_framework.cameras.formats.document import ConversionError
+from nmc_framework.cameras.formats.rig_document import ConversionError
 from nmc_framework.scene import arc_rig
 
 pycolmap = pytest.importorskip("pycolmap")

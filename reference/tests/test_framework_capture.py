@@ -23,7 +23,7 @@ from nmc_framework.capture import (
     read_stamps,
     synchronise,
 )
-from nmc_framework.capture.folder import read_capture, write_capture
+from nmc_framework.capture.captured_folder import read_capture, write_capture
 from nmc_framework.rendering import write_video
 
 SHARED = Path(os.environ.get("NMC_SHARED_DATA", "../shared/data"))

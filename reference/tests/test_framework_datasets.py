@@ -15,7 +15,7 @@ from nmc_framework.cameras.camera import CameraError
 from nmc_framework.cameras.distortion import distort, project
 from nmc_framework.cameras.extent import scene_extent
 from nmc_framework.cameras.formats import Lens, RigDocument, camera_files
-from nmc_framework.cameras.formats.document import brown
+from nmc_framework.cameras.formats.rig_document import brown
 
 SHARED = Path(os.environ.get("NMC_SHARED_DATA", "../shared/data"))
 BENT = {"k1": -0.21, "k2": 0.07, "p1": 1e-3, "p2": -2e-3, "k3": 0.013, "k4": 0.05}

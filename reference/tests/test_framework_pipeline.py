@@ -21,7 +21,7 @@ from nmc_framework.pipeline import (
 )
 from nmc_framework.pipeline.configuration import _schema
 from nmc_framework.pipeline.content import content_digest
-from nmc_framework.pipeline.document import MAX_BYTES, read_document
+from nmc_framework.pipeline.yaml_document import MAX_BYTES, read_document
 
 # --- the document ---------------------------------------------------------------------------------
 

@@ -27,12 +27,12 @@ from nmc_tools.commands import (
     check,
     codec,
     conformance,
+    cutting,
     demo,
     diff,
     evaluate,
     inspect,
     pack,
-    recut,
     render,
     run,
     sfm,
@@ -80,10 +80,10 @@ app.command("unpack")(unpack.unpack)
 app.command("check")(check.check)
 app.command("inspect")(inspect.inspect)
 app.command("diff")(diff.diff)
-app.command("extract")(recut.extract)
-app.command("trim")(recut.trim)
-app.command("concat")(recut.concat)
-app.command("recover")(recut.recover)
+app.command("extract")(cutting.extract)
+app.command("trim")(cutting.trim)
+app.command("concat")(cutting.concat)
+app.command("recover")(cutting.recover)
 app.command("demo")(demo.demo)
 app.add_typer(cameras.app, name="cameras", rich_help_panel=PANEL)
 app.command("capture", rich_help_panel=PANEL)(capture.capture)

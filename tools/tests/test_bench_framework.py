@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from nmc_tools.bench_framework import report
+from nmc_tools.bench_framework import presentation
 from nmc_tools.bench_framework.__main__ import main
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -56,4 +56,4 @@ def test_a_readme_without_marks_is_refused(tmp_path):
 
 
 def test_tables_that_are_missing_are_left_out():
-    assert "Weight sharing" not in report.markdown({})
+    assert "Weight sharing" not in presentation.markdown({})

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmc_tools.selection import parse_frames
+from nmc_tools.frame_selection import parse_frames
 
 
 @st.composite

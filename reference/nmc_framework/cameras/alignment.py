@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmc_framework.cameras.camera import Camera, CameraError
-from nmc_framework.cameras.formats.document import RigDocument, Similarity
+from nmc_framework.cameras.formats.rig_document import RigDocument, Similarity
 
 #: Below this share of the largest one a singular value counts as none: points on one line.
 _FLAT = 1e-9

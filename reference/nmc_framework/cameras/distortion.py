@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmc_framework.cameras.camera import Camera, CameraError, FloatArray
-from nmc_framework.cameras.formats.document import Lens
+from nmc_framework.cameras.formats.rig_document import Lens
 
 Picture = npt.NDArray[np.uint8]
 

@@ -7,7 +7,7 @@ import numpy as np
 import nmc
 from nmc.records import cameras_of
 from nmc_framework.cameras.camera import Camera
-from nmc_framework.cameras.formats.document import RigDocument
+from nmc_framework.cameras.formats.rig_document import RigDocument
 
 
 def manifest_cameras(rig: RigDocument) -> nmc.Cameras:

@@ -1,8 +1,8 @@
 """A folder of pictures with their camera file, opened where it lies (clause 5.1).
 
-What :mod:`~nmc_framework.capture.folder` keeps on disk is made here on the way: pictures matched,
-freed of their lenses as they are read. For photographs of one instant, and for pictures by camera
-or by frame.
+What :mod:`~nmc_framework.capture.captured_folder` keeps on disk is made here on the way: pictures
+matched, freed of their lenses as they are read. For photographs of one instant, and for pictures by
+camera or by frame.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 
 from nmc_framework.cameras.distortion import undistorted
-from nmc_framework.cameras.formats.document import RigDocument
+from nmc_framework.cameras.formats.rig_document import RigDocument
+from nmc_framework.capture.captured_folder import matched, straight_rig
 from nmc_framework.capture.finding import find_sources
-from nmc_framework.capture.folder import matched, straight_rig
 from nmc_framework.capture.frames import read_frames, synchronise
 from nmc_framework.capture.source import CaptureError, ImageSource, Picture, Source
 from nmc_framework.capture.synchrony import Synchrony

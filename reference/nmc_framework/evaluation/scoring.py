@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 import nmc
+from nmc_framework.evaluation.chain_plot import ChainPoint
 from nmc_framework.evaluation.gallery import Gallery, film_frame
 from nmc_framework.evaluation.held_out import HeldOut
-from nmc_framework.evaluation.plot import ChainPoint
 from nmc_framework.models import build
 from nmc_framework.rendering import write_video
 

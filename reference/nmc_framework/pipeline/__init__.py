@@ -1,11 +1,11 @@
 """The whole way of clause 5 by one configuration, in steps that are kept while they hold."""
 
 from nmc_framework.pipeline.configuration import Configuration, example, read_configuration
-from nmc_framework.pipeline.document import ConfigurationError
+from nmc_framework.pipeline.execution import StepReport, run_steps
 from nmc_framework.pipeline.graph import STEPS
-from nmc_framework.pipeline.runner import StepReport, run_steps
 from nmc_framework.pipeline.step import PipelineError, Step, Task
 from nmc_framework.pipeline.validation import validate
+from nmc_framework.pipeline.yaml_document import ConfigurationError
 
 __all__ = [
     "STEPS",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nmc_framework.cameras import Camera
     from nmc_framework.cameras.camera import FloatArray
     from nmc_framework.cameras.formats import RigDocument
-    from nmc_framework.capture.folder import CapturedFrames
+    from nmc_framework.capture.captured_folder import CapturedFrames
     from nmc_framework.models import ChainModel
     from nmc_framework.training import Schedule
 
@@ -51,7 +51,7 @@ class Frames:
 def open_frames(folder: Path) -> Frames:
     """Open the folder of the step ``cameras``."""
     from nmc_framework.cameras.formats import native
-    from nmc_framework.capture.folder import CAMERAS, read_capture
+    from nmc_framework.capture.captured_folder import CAMERAS, read_capture
 
     held_out = json.loads((folder / "held_out.json").read_text(encoding="utf-8"))
     path = folder / POINTS

@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from nmc_framework.pipeline.document import (
+from nmc_framework.pipeline.yaml_document import (
     MAX_BYTES,
     ConfigurationError,
     Document,

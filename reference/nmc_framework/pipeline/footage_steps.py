@@ -17,7 +17,7 @@ from nmc_framework.pipeline.step import PipelineError, Task
 if TYPE_CHECKING:
     from nmc_framework.cameras.formats import RigDocument
     from nmc_framework.capture import Source
-    from nmc_framework.capture.folder import CapturedFrames
+    from nmc_framework.capture.captured_folder import CapturedFrames
     from nmc_framework.pipeline.configuration import Configuration
     from nmc_framework.sfm import SfmOptions
 
@@ -40,7 +40,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
 def capture(task: Task) -> Mapping[str, Any]:
     """Bring the pictures of all cameras together, frame by frame."""
     from nmc_framework.capture import picture_sizes, read_frames, synchronise
-    from nmc_framework.capture.folder import synchrony_record, write_capture
+    from nmc_framework.capture.captured_folder import synchrony_record, write_capture
 
     options = task.configuration.section("source")
     sources = _sources(task)
@@ -117,7 +117,7 @@ def _film(task: Task, options: Mapping[str, Any]) -> list[Path]:
 
 def cameras(task: Task) -> Mapping[str, Any]:
     """Find the cameras, and leave frames free of distortion with the cameras of these."""
-    from nmc_framework.capture.folder import read_capture, straight_rig
+    from nmc_framework.capture.captured_folder import read_capture, straight_rig
 
     captured = read_capture(task.made_by("capture"))
     options = task.configuration.section("cameras")
@@ -146,7 +146,7 @@ def _imported(task: Task, captured: CapturedFrames) -> RigDocument:
 def _matched(task: Task, captured: CapturedFrames, path: Path) -> RigDocument:
     """Read cameras, and bring them into the order and to the size of the captured pictures."""
     from nmc_framework.cameras.formats import camera_files
-    from nmc_framework.capture.folder import matched
+    from nmc_framework.capture.captured_folder import matched
 
     sizes = json.loads((captured.folder / _SIZES).read_text(encoding="utf-8"))
     own = {name: (int(width), int(height)) for name, (width, height) in sizes.items()}
@@ -245,8 +245,8 @@ def _write_frames(
 
     from nmc_framework.cameras.distortion import undistorted
     from nmc_framework.cameras.formats import native
-    from nmc_framework.cameras.plot import plot_rig
-    from nmc_framework.capture.folder import CAMERAS, RECORD
+    from nmc_framework.cameras.rig_plot import plot_rig
+    from nmc_framework.capture.captured_folder import CAMERAS, RECORD
     from nmc_framework.capture.frames import reduced
 
     count = len(captured)

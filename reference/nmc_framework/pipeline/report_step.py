@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nmc_framework.pipeline.chain_steps import PACKAGE, open_frames
-from nmc_framework.pipeline.record import WorkFolder
 from nmc_framework.pipeline.step import Task
+from nmc_framework.pipeline.work_folder import WorkFolder
 
 if TYPE_CHECKING:
     from nmc_framework.evaluation import Figure, Verdict

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from nmc_framework.device import DeviceError, usable_device
 from nmc_framework.pipeline.configuration import Configuration
-from nmc_framework.pipeline.document import ConfigurationError
+from nmc_framework.pipeline.yaml_document import ConfigurationError
 
 if TYPE_CHECKING:
     from nmc_framework.models import ChainModel

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from nmc_framework.cameras import Viewpoint
 from nmc_framework.cameras.camera import FloatArray
 from nmc_framework.cameras.formats.colmap import quaternion_from_rotation, rotation_from_quaternion
-from nmc_framework.cameras.formats.document import OPENGL
+from nmc_framework.cameras.formats.rig_document import OPENGL
 from nmc_framework.rendering.track import TrackError
 
 Eye = Literal["left", "right", "centre"]

@@ -2,7 +2,7 @@
 
 from nmc_framework.scene.catalogue import scenes
 from nmc_framework.scene.diorama import BACKGROUND, BOUNDS
-from nmc_framework.scene.footage import film, render, view_all
+from nmc_framework.scene.filming import film, render, view_all
 from nmc_framework.scene.imaging import ColourTransform
 from nmc_framework.scene.rig import TARGET, Rig, arc_rig, orbit_camera
 from nmc_framework.scene.scene import Scene

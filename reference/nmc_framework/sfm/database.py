@@ -12,8 +12,8 @@ from nmc_framework.cameras.formats import RigDocument
 from nmc_framework.cameras.formats.colmap import model_of
 from nmc_framework.sfm.features import Report
 from nmc_framework.sfm.matching import match
-from nmc_framework.sfm.options import SfmError, SfmOptions
 from nmc_framework.sfm.pooling import PooledFeatures
+from nmc_framework.sfm.sfm_options import SfmError, SfmOptions
 
 if TYPE_CHECKING:
     import pycolmap

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from nmc_framework.sfm.options import SfmOptions
 from nmc_framework.sfm.pictures import Images, View, views
+from nmc_framework.sfm.sfm_options import SfmOptions
 
 #: Bytes of a descriptor.
 _LENGTH = 128

@@ -11,8 +11,8 @@ import numpy as np
 
 from nmc_framework.sfm.features import Report
 from nmc_framework.sfm.matching import pixel_limit
-from nmc_framework.sfm.options import SfmOptions
 from nmc_framework.sfm.pooling import PooledFeatures
+from nmc_framework.sfm.sfm_options import SfmOptions
 
 if TYPE_CHECKING:
     import pycolmap

@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from nmc_framework.sfm.features import Report
 from nmc_framework.sfm.nearest import mutual
-from nmc_framework.sfm.options import SfmOptions
 from nmc_framework.sfm.pairs import choose_pairs
 from nmc_framework.sfm.pooling import PooledFeatures
+from nmc_framework.sfm.sfm_options import SfmOptions
 
 if TYPE_CHECKING:
     import pycolmap

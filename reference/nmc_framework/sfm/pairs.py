@@ -15,8 +15,8 @@ import numpy as np
 
 from nmc_framework.sfm.features import Features
 from nmc_framework.sfm.nearest import mutual
-from nmc_framework.sfm.options import Pairing
 from nmc_framework.sfm.pooling import PooledFeatures
+from nmc_framework.sfm.sfm_options import Pairing
 
 #: Up to so many cameras all are compared with all, unless something else is asked for.
 _FEW = 60

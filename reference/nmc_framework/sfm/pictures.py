@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from nmc_framework.sfm.options import SfmError
+from nmc_framework.sfm.sfm_options import SfmError
 
 Picture = npt.NDArray[np.uint8]
 Images = Mapping[str, Sequence[Path | Picture]]

@@ -13,8 +13,8 @@ from nmc_framework.cameras.alignment import align
 from nmc_framework.cameras.camera import CameraError, FloatArray
 from nmc_framework.cameras.formats import RigDocument
 from nmc_framework.sfm.mapping import finish, settings_of
-from nmc_framework.sfm.options import SfmError, SfmOptions
 from nmc_framework.sfm.pooling import PooledFeatures
+from nmc_framework.sfm.sfm_options import SfmError, SfmOptions
 from nmc_framework.sfm.solution import solution
 
 if TYPE_CHECKING:

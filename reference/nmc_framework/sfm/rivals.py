@@ -16,8 +16,8 @@ import numpy as np
 from nmc_framework.cameras.alignment import align
 from nmc_framework.cameras.camera import CameraError
 from nmc_framework.sfm.mapping import map_once
-from nmc_framework.sfm.options import SfmOptions
 from nmc_framework.sfm.pooling import PooledFeatures
+from nmc_framework.sfm.sfm_options import SfmOptions
 from nmc_framework.sfm.solution import solution
 from nmc_framework.sfm.verdict import Reason
 

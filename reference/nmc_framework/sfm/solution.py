@@ -14,7 +14,7 @@ import numpy.typing as npt
 from nmc_framework.cameras.camera import Camera, FloatArray
 from nmc_framework.cameras.formats import RigDocument, Similarity
 from nmc_framework.cameras.formats.colmap import sensor_of
-from nmc_framework.cameras.formats.document import Lens
+from nmc_framework.cameras.formats.rig_document import Lens
 from nmc_framework.sfm.verdict import Verdict
 
 if TYPE_CHECKING:

@@ -22,11 +22,11 @@ from nmc_framework.sfm.evidence import gather
 from nmc_framework.sfm.exif import focal_length
 from nmc_framework.sfm.features import Report, extract
 from nmc_framework.sfm.mapping import reconstruct
-from nmc_framework.sfm.options import SfmError, SfmOptions
 from nmc_framework.sfm.pictures import Images, require_images
 from nmc_framework.sfm.pooling import PooledFeatures, pool
 from nmc_framework.sfm.posed import known_poses, triangulate
 from nmc_framework.sfm.rivals import compare_rivals
+from nmc_framework.sfm.sfm_options import SfmError, SfmOptions
 from nmc_framework.sfm.solution import RigSolution, solution
 from nmc_framework.sfm.verdict import OF_KNOWN_POSES, Verdict
 

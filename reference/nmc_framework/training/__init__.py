@@ -5,7 +5,14 @@ from nmc_framework.training.chain import Schedule, train_chain, train_frame, tra
 from nmc_framework.training.examples import Examples
 from nmc_framework.training.fine_tuning import DampedAdam
 from nmc_framework.training.finished import Progress, TrainedFrame, TrainingError
-from nmc_framework.training.freezing import Freezing, FreezingError, back, freeze, front, matching
+from nmc_framework.training.layer_freezing import (
+    Freezing,
+    FreezingError,
+    back,
+    freeze,
+    front,
+    matching,
+)
 from nmc_framework.training.pixels import FrameViews, PixelPool, ViewsError
 from nmc_framework.training.store import CheckpointFolder, PackageStore, Store, train_into
 

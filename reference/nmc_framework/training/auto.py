@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from nmc_framework.training.freezing import FreezingError, freeze
+from nmc_framework.training.layer_freezing import FreezingError, freeze
 
 if TYPE_CHECKING:
     from nmc_framework.models import ChainModel

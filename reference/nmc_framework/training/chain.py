@@ -19,7 +19,7 @@ from nmc_framework.training.colour import Colour, ColourMaps, Matrices
 from nmc_framework.training.examples import Examples
 from nmc_framework.training.fine_tuning import DampedAdam
 from nmc_framework.training.finished import Progress, TrainedFrame, TrainingError
-from nmc_framework.training.freezing import FreezingError, Reading, freeze
+from nmc_framework.training.layer_freezing import FreezingError, Reading, freeze
 from nmc_framework.training.pixels import FrameViews, PixelPool
 
 #: Share of the iterations after which the learning rate begins to fall.
@@ -65,7 +65,7 @@ class Schedule:
         :class:`~nmc_framework.training.colour.ColourMaps`. With ``auto`` frame 0 decides it for
         all of the chain.
     exclude_layers, reading
-        What later frames freeze; see :func:`~nmc_framework.training.freezing.freeze`.
+        What later frames freeze; see :func:`~nmc_framework.training.layer_freezing.freeze`.
     auto
         Picks what each later frame freezes, in place of ``exclude_layers``.
     seed

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nmc_framework.models import State
 from nmc_framework.training.colour import Matrices
-from nmc_framework.training.freezing import Freezing
+from nmc_framework.training.layer_freezing import Freezing
 
 
 class TrainingError(RuntimeError):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nmc_tools.bench import report
+from nmc_tools.bench import result_tables
 from nmc_tools.bench.packages import measure_opening, measure_package
 from nmc_tools.bench.peers import METHODS
 from nmc_tools.bench.published import machine, put_into
@@ -122,25 +122,25 @@ def _write(
             *(line for chain, methods in coders.items() for line in _coder_lines(chain, methods)),
             "Whole packages: files, digests of segments and states, verified reading.",
             "",
-            report.package_table(packages),
+            result_tables.package_table(packages),
             "",
             _opening_text(opening),
             "",
-            f"Measured on {machine(report.PEERS_VERSIONS, 'one thread used')}.",
+            f"Measured on {machine(result_tables.PEERS_VERSIONS, 'one thread used')}.",
             "",
         ]
     )
     (folder / "bench.md").write_text(text, encoding="utf-8")
     figures = {"coders": coders, "packages": packages, "opening": opening}
     (folder / "bench.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    report.plot(coders, folder / "bench.png")
+    result_tables.plot(coders, folder / "bench.png")
     out.print(text, markup=False)
     out.print(f"{folder}: bench.md, bench.json, bench.png", markup=False)
     return text
 
 
 def _coder_lines(chain: str, methods: dict[str, dict[str, float]]) -> list[str]:
-    return [f"Chain `{chain}`:", "", report.coder_table(methods), ""]
+    return [f"Chain `{chain}`:", "", result_tables.coder_table(methods), ""]
 
 
 def _opening_text(opening: dict[str, Any]) -> str:

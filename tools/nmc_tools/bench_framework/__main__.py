@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from nmc_tools.bench.published import put_into
-from nmc_tools.bench_framework import report, tables
-from nmc_tools.bench_framework.scene import FULL, QUICK, Scale, Stage
+from nmc_tools.bench_framework import measurements, presentation
 from nmc_tools.bench_framework.scenes import all_scenes
+from nmc_tools.bench_framework.stage import FULL, QUICK, Scale, Stage
 from nmc_tools.terminal import err, out, progress_bar
 
 Measure = Callable[[], Mapping[str, Any]]
@@ -50,9 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             figures = _kept(folder, name, scale, measure, wanted=wanted, again=given.again)
             if figures is not None:
                 found[name] = figures
-    text = report.markdown(found)
+    text = presentation.markdown(found)
     (folder / "bench-framework.md").write_text(text, encoding="utf-8")
-    report.plot(found, folder / "bench-framework.png")
+    presentation.plot(found, folder / "bench-framework.png")
     out.print(text, markup=False)
     out.print(f"{folder}: bench-framework.md, bench-framework.png, a JSON file a table")
     if given.into:
@@ -62,14 +62,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _measures(stage: Stage, scale: Scale, workers: int) -> dict[str, Measure]:
     measures: dict[str, Measure] = {
         "scenes": partial(all_scenes, quick=not scale.sfm_pixels),
-        "hash_grid": partial(tables.hash_grid, stage),
-        "sharing": partial(tables.sharing, stage),
-        "freezing": partial(_on_one_thread, partial(tables.freezing_families, stage)),
-        "rendering": partial(tables.rendering, stage, max(workers, 2)),
-        "memory": partial(tables.memory, stage),
+        "hash_grid": partial(measurements.hash_grid, stage),
+        "sharing": partial(measurements.sharing, stage),
+        "freezing": partial(_on_one_thread, partial(measurements.freezing_families, stage)),
+        "rendering": partial(measurements.rendering, stage, max(workers, 2)),
+        "memory": partial(measurements.memory, stage),
     }
     if scale.sfm_pixels:
-        measures["sfm"] = partial(tables.sfm, stage)
+        measures["sfm"] = partial(measurements.sfm, stage)
     return measures
 
 

@@ -8,10 +8,10 @@
 """
 
 from nmc_tools.checkpoints.checkpoint import Checkpoint, CheckpointError, buffers_by_convention
+from nmc_tools.checkpoints.checkpoint_selection import Order, Selection, expand, select
 from nmc_tools.checkpoints.layers import UNASSIGNED, layers_of, parse_layers
 from nmc_tools.checkpoints.reading import READABLE_SUFFIXES, read
 from nmc_tools.checkpoints.relation import doubt, shape_of
-from nmc_tools.checkpoints.selection import Order, Selection, expand, select
 from nmc_tools.checkpoints.shards import FrameSource, read_source
 from nmc_tools.checkpoints.torch_files import Keep
 from nmc_tools.checkpoints.writing import TARGETS, Target, write

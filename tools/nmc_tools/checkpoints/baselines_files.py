@@ -11,7 +11,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from nmc_tools.checkpoints.archive import open_archive
+from nmc_tools.checkpoints.bounded_zip import open_archive
 from nmc_tools.checkpoints.checkpoint import Checkpoint, Refusal, capped, narrow
 from nmc_tools.checkpoints.torch_files import Keep, read_legacy, read_zip
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nmc_format.dtypes import Array
-    from nmc_tools.checkpoints.archive import Archive
+    from nmc_tools.checkpoints.bounded_zip import Archive
 
 POLICY = "policy.pth"
 _VARIABLES = "pytorch_variables.pth"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nmc_format.dtypes import DTYPES, byte_size, from_words, word_dtype
 from nmc_format.isolated import isolated_command, isolated_environment, isolated_folder
-from nmc_tools.checkpoints.archive import (
+from nmc_tools.checkpoints.bounded_zip import (
     BASE_DECODED_BYTES,
     MAX_EXPANSION,
     read_exactly,
@@ -29,7 +29,7 @@ from nmc_tools.checkpoints.checkpoint import (
 
 if TYPE_CHECKING:
     from nmc_format.dtypes import Array
-    from nmc_tools.checkpoints.archive import Archive
+    from nmc_tools.checkpoints.bounded_zip import Archive
 
 _SECONDS = 120
 _NEEDS = (

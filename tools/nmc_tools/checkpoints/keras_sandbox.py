@@ -18,7 +18,7 @@ from natsort import natsorted
 from nmc_format.dtypes import dtype_of, to_words
 from nmc_format.isolated import limit_resources
 from nmc_tools.checkpoints.checkpoint import Refusal, plain
-from nmc_tools.checkpoints.foreign import refuse_foreign
+from nmc_tools.checkpoints.unreadable import refuse_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

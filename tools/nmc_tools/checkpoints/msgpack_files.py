@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from nmc_tools.checkpoints.archive import BASE_DECODED_BYTES, MAX_EXPANSION
+from nmc_tools.checkpoints.bounded_zip import BASE_DECODED_BYTES, MAX_EXPANSION
 from nmc_tools.checkpoints.budget import Budget
 from nmc_tools.checkpoints.checkpoint import Checkpoint, Refusal, capped, plain
 

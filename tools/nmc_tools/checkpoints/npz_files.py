@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nmc_format.dtypes import Array
-    from nmc_tools.checkpoints.archive import Archive
+    from nmc_tools.checkpoints.bounded_zip import Archive
 
 _SUFFIX = ".npy"
 _TEXT_KINDS = "USMm"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from nmc_tools.checkpoints.archive import read_exactly
+from nmc_tools.checkpoints.bounded_zip import read_exactly
 from nmc_tools.checkpoints.checkpoint import Checkpoint, Refusal, plain
 from nmc_tools.checkpoints.ply_header import (
     MAX_HEADER_BYTES,

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from nmc_tools.checkpoints.checkpoint import Checkpoint, CheckpointError, Refusal, narrow, plain
-from nmc_tools.checkpoints.foreign import HEAD_BYTES, TAIL_BYTES, foreign_kind, refuse_foreign
 from nmc_tools.checkpoints.tensorflow_table import MAGIC as TABLE_MAGIC
+from nmc_tools.checkpoints.unreadable import HEAD_BYTES, TAIL_BYTES, foreign_kind, refuse_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -214,7 +214,7 @@ def _read_other(kind: str, file: BinaryIO, keep: Keep) -> Checkpoint:
 
 def _read_zip(file: BinaryIO, keys: Sequence[str], keep: Keep) -> Checkpoint:
     from nmc_tools.checkpoints import keras_files, npz_files, torch_files
-    from nmc_tools.checkpoints.archive import open_archive
+    from nmc_tools.checkpoints.bounded_zip import open_archive
 
     archive = open_archive(file)
     members = archive.members

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from safetensors import SafetensorError, safe_open
 
 from nmc_format.dtypes import DTYPES, byte_size, dtype_of, from_words, to_words, word_dtype
-from nmc_tools.checkpoints.archive import read_exactly
+from nmc_tools.checkpoints.bounded_zip import read_exactly
 from nmc_tools.checkpoints.checkpoint import Checkpoint, Refusal, buffers_by_convention, plain
-from nmc_tools.checkpoints.foreign import refuse_foreign
+from nmc_tools.checkpoints.unreadable import refuse_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from nmc_tools.checkpoints.archive import BASE_DECODED_BYTES, MAX_EXPANSION
+from nmc_tools.checkpoints.bounded_zip import BASE_DECODED_BYTES, MAX_EXPANSION
 from nmc_tools.checkpoints.checkpoint import Checkpoint, Refusal, plain
 
 if TYPE_CHECKING:

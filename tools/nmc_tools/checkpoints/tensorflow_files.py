@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from nmc_format.dtypes import DTYPES, byte_size, from_words, word_dtype
-from nmc_tools.checkpoints.archive import read_exactly
+from nmc_tools.checkpoints.bounded_zip import read_exactly
 from nmc_tools.checkpoints.budget import Budget
 from nmc_tools.checkpoints.checkpoint import (
     Checkpoint,

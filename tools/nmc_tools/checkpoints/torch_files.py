@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
 
 from nmc_tools.checkpoints import pickles
-from nmc_tools.checkpoints.archive import Archive, Bytes, read_exactly
+from nmc_tools.checkpoints.bounded_zip import Archive, Bytes, read_exactly
 from nmc_tools.checkpoints.budget import Budget
 from nmc_tools.checkpoints.checkpoint import Checkpoint, Refusal, capped, plain
 from nmc_tools.checkpoints.containers import attributes

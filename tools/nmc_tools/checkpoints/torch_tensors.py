@@ -22,7 +22,7 @@ from nmc_tools.checkpoints.pickle_values import Elements, Global, Object, Ordere
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from nmc_tools.checkpoints.archive import Bytes
+    from nmc_tools.checkpoints.bounded_zip import Bytes
     from nmc_tools.checkpoints.budget import Budget
 
 MAX_DIMENSIONS = 32

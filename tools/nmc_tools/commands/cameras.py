@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nmc_tools.commands.framework import SizeOption, framework, parse_size, require_new
-from nmc_tools.commands.options import ForceOption
+from nmc_tools.commands.shared_options import ForceOption
 from nmc_tools.terminal import out, print_json, printable, say
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def plot(
     if output.suffix.lower() not in {".png", ".svg", ".pdf"}:
         raise typer.BadParameter("the picture is .png, .svg or .pdf", param_hint="--output")
     with framework(source):
-        from nmc_framework.cameras.plot import plot_rig
+        from nmc_framework.cameras.rig_plot import plot_rig
 
         require_new(output, force=force)
         document = _read(source, source_format, size)

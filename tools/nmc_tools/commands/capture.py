@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nmc_tools.commands.framework import SizeOption, framework, parse_size, require_new
-from nmc_tools.commands.options import ForceOption
+from nmc_tools.commands.shared_options import ForceOption
 from nmc_tools.terminal import print_json, progress_bar, say, warn
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def capture(
     """
     with framework(videos[0]):
         from nmc_framework.capture import open_sources, read_frames, synchronise
-        from nmc_framework.capture.folder import RECORD, synchrony_record, write_capture
+        from nmc_framework.capture.captured_folder import RECORD, synchrony_record, write_capture
 
         require_new(output / RECORD, force=force)
         sources = open_sources(videos, rate=rate, stamps=stamps)
@@ -98,7 +98,7 @@ def capture(
 def _rig(cameras: Path, sources: Sequence[Source], size: tuple[int, int] | None) -> RigDocument:
     from nmc_framework.cameras.formats import camera_files
     from nmc_framework.capture import picture_sizes
-    from nmc_framework.capture.folder import matched
+    from nmc_framework.capture.captured_folder import matched
 
     sizes = picture_sizes(sources)
     return matched(camera_files.read(cameras, None, next(iter(sizes.values()))), sizes, size)

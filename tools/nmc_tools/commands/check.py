@@ -11,7 +11,7 @@ import nmc
 from nmc.reading.sequence import DEFAULT_MAX_LEVEL
 from nmc_format.issues import first_error
 from nmc_format.report import Report
-from nmc_tools.commands.options import JsonOption, MaxLevelOption
+from nmc_tools.commands.shared_options import JsonOption, MaxLevelOption
 from nmc_tools.terminal import Exit, err, print_finding, print_json, printable, progress_bar, say
 
 

@@ -11,7 +11,7 @@ import typer
 import nmc
 from nmc_format.dtypes import PackedArray, dtype_of, to_words
 from nmc_format.issues import FormatError
-from nmc_tools.commands.options import JsonOption
+from nmc_tools.commands.shared_options import JsonOption
 from nmc_tools.terminal import Exit, print_finding, print_json, printable, progress_bar, say
 
 if TYPE_CHECKING:

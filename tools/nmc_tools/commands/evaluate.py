@@ -12,8 +12,8 @@ import typer
 
 from nmc_tools.commands.footage import Footage, HeldOutOption, SceneName, SceneOption
 from nmc_tools.commands.framework import cameras_in, framework, parse_device
-from nmc_tools.commands.options import FramesOption, PackagePath
-from nmc_tools.selection import parse_frames
+from nmc_tools.commands.shared_options import FramesOption, PackagePath
+from nmc_tools.frame_selection import parse_frames
 from nmc_tools.terminal import print_json, progress_bar, refuse_input, say
 
 if TYPE_CHECKING:

@@ -179,8 +179,8 @@ def _filmed(
 def _captured(folder: Path, cameras: Path | None, rate: float) -> Footage:
     from nmc_framework.cameras import CameraError
     from nmc_framework.cameras.formats import camera_files
-    from nmc_framework.cameras.formats.document import require_straight
-    from nmc_framework.capture.folder import CAMERAS, RECORD, matched, read_capture
+    from nmc_framework.cameras.formats.rig_document import require_straight
+    from nmc_framework.capture.captured_folder import CAMERAS, RECORD, matched, read_capture
 
     if folder.is_dir() and not (folder / RECORD).is_file():
         return _dataset(folder, cameras, rate)

@@ -12,7 +12,7 @@ from rich.text import Text
 import nmc
 from nmc_format.json_view import json_view
 from nmc_format.manifest import PARAMETER
-from nmc_tools.commands.options import JsonOption, PackagePath
+from nmc_tools.commands.shared_options import JsonOption, PackagePath
 from nmc_tools.terminal import out, print_json, printable, size_text
 
 _ROWS_SHOWN = 40

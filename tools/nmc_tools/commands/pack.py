@@ -16,7 +16,7 @@ from nmc.writing.writer import DEFAULT_KEY_EVERY
 from nmc_tools import checkpoints
 from nmc_tools.checkpoints import Keep, Order
 from nmc_tools.checkpoints.extras import configuration_of, frame_extras, room_of, source_name
-from nmc_tools.commands.options import (
+from nmc_tools.commands.shared_options import (
     DirectoryOption,
     EffortOption,
     ForceOption,

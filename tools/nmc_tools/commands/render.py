@@ -16,8 +16,8 @@ from nmc_tools.commands.framework import (
     parse_size,
     require_new,
 )
-from nmc_tools.commands.options import ForceOption, PackagePath
-from nmc_tools.selection import parse_frames
+from nmc_tools.commands.shared_options import ForceOption, PackagePath
+from nmc_tools.frame_selection import parse_frames
 from nmc_tools.terminal import progress_bar, say, size_text
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nmc_tools.commands.framework import framework, require_new
-from nmc_tools.commands.options import ForceOption
+from nmc_tools.commands.shared_options import ForceOption
 from nmc_tools.progress import stages
 from nmc_tools.terminal import (
     Exit,
@@ -145,7 +145,7 @@ def sfm(
 
         from nmc_framework.cameras.alignment import align
         from nmc_framework.cameras.formats import camera_files
-        from nmc_framework.cameras.plot import plot_rig
+        from nmc_framework.cameras.rig_plot import plot_rig
         from nmc_framework.sfm import SfmOptions, against_known, solve_rig
 
         require_new(output / _CAMERAS, force=force)
@@ -220,7 +220,7 @@ def _file_of(target_format: str | None) -> str | None:
 def _images(footage: Sequence[Path], frames: int) -> Images:
     """Return the pictures of evenly spread frames, by camera."""
     from nmc_framework.capture import ImageSource, open_sources, read_frames, synchronise
-    from nmc_framework.capture.folder import RECORD, read_capture
+    from nmc_framework.capture.captured_folder import RECORD, read_capture
 
     for path in footage:
         if not path.exists():

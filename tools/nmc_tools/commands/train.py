@@ -22,7 +22,7 @@ from nmc_tools.commands.framework import (
     parse_device,
     parse_size,
 )
-from nmc_tools.commands.options import EffortOption, ForceOption
+from nmc_tools.commands.shared_options import EffortOption, ForceOption
 from nmc_tools.terminal import print_json, progress_bar, refuse_input, say, size_text
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from nmc_tools.checkpoints import Target, restoring
 from nmc_tools.checkpoints.checkpoint import Refusal
 from nmc_tools.checkpoints.naming import Names, file_names
 from nmc_tools.checkpoints.writing import write_objects
-from nmc_tools.commands.options import ForceOption, FramesOption, MaxLevelOption, PackagePath
-from nmc_tools.selection import parse_frames
+from nmc_tools.commands.shared_options import ForceOption, FramesOption, MaxLevelOption, PackagePath
+from nmc_tools.frame_selection import parse_frames
 from nmc_tools.terminal import progress_bar, say
 
 SUFFIXES = {"safetensors": ".safetensors", "pt": ".pt", "npz": ".npz", "ply": ".ply"}

@@ -15,13 +15,13 @@ from nmc_framework.cameras.formats import (
     photogrammetry,
     transforms,
 )
-from nmc_framework.cameras.formats.document import (
+from nmc_framework.cameras.formats.format import Format, Found
+from nmc_framework.cameras.formats.rig_document import (
     ConversionError,
     Lens,
     RigDocument,
     Similarity,
 )
-from nmc_framework.cameras.formats.format import Format, Found
 
 __all__ = [
     "ConversionError",

@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from nmc_framework.cameras.camera import Camera, CameraError, FloatArray
-from nmc_framework.cameras.formats.document import (
+from nmc_framework.cameras.formats.format import Format, Found, Size, has_suffix, plain
+from nmc_framework.cameras.formats.rig_document import (
     OPENGL,
     ConversionError,
     Lens,
     RigDocument,
     require_straight,
 )
-from nmc_framework.cameras.formats.format import Format, Found, Size, has_suffix, plain
 
 _HALF_PIXEL = 0.5
 #: The order in which OpenCV's functions take coefficients.

@@ -18,8 +18,8 @@ from nmc_framework.cameras.formats import (
     photogrammetry,
     transforms,
 )
-from nmc_framework.cameras.formats.document import ConversionError, RigDocument
 from nmc_framework.cameras.formats.format import Format, Found, Size
+from nmc_framework.cameras.formats.rig_document import ConversionError, RigDocument
 
 GROUP = "nmc.cameras"
 

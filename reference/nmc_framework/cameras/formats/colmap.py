@@ -21,8 +21,8 @@ from nmc_framework.cameras.formats.colmap_values import (
     quaternion_from_rotation,
     rotation_from_quaternion,
 )
-from nmc_framework.cameras.formats.document import ConversionError, Lens, RigDocument
 from nmc_framework.cameras.formats.format import Format, plain
+from nmc_framework.cameras.formats.rig_document import ConversionError, Lens, RigDocument
 
 __all__ = [
     "MODEL_NAMES",

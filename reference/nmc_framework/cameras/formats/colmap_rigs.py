@@ -16,7 +16,7 @@ import numpy as np
 
 from nmc_framework.cameras.camera import FloatArray
 from nmc_framework.cameras.formats.colmap_values import cursor, lines, rotation_from_quaternion
-from nmc_framework.cameras.formats.document import ConversionError
+from nmc_framework.cameras.formats.rig_document import ConversionError
 
 #: The sensor that is a camera; rigs may also hold others, which take no images.
 _CAMERA_NAME, _CAMERA_NUMBER = "CAMERA", 0

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nmc_framework.cameras.camera import FloatArray
-from nmc_framework.cameras.formats.document import ConversionError
+from nmc_framework.cameras.formats.rig_document import ConversionError
 
 
 def rotation_from_quaternion(quaternion: Sequence[float]) -> FloatArray:

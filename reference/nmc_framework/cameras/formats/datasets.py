@@ -16,13 +16,13 @@ import numpy as np
 from natsort import natsorted
 
 from nmc_framework.cameras.camera import Camera, FloatArray
-from nmc_framework.cameras.formats.document import (
+from nmc_framework.cameras.formats.format import Format, Found, plain, sized
+from nmc_framework.cameras.formats.rig_document import (
     ConversionError,
     Lens,
     RigDocument,
     require_straight,
 )
-from nmc_framework.cameras.formats.format import Format, Found, plain, sized
 
 _HALF_PIXEL = 0.5
 #: Coefficients as Panoptic lists them.

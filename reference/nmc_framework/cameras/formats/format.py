@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nmc_framework.cameras.camera import CameraError
-from nmc_framework.cameras.formats.document import ConversionError, RigDocument
+from nmc_framework.cameras.formats.rig_document import ConversionError, RigDocument
 
 Size = tuple[int, int]
 Reader = Callable[[Path, Size | None], RigDocument]

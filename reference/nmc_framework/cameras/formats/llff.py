@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from nmc_framework.cameras.camera import Camera
-from nmc_framework.cameras.formats.document import (
+from nmc_framework.cameras.formats.format import Format, has_suffix, plain
+from nmc_framework.cameras.formats.rig_document import (
     ConversionError,
     RigDocument,
     require_centred,
     require_straight,
 )
-from nmc_framework.cameras.formats.format import Format, has_suffix, plain
 
 #: Near and far, in scene units, for cameras that come without.
 _DEPTHS = (0.1, 100.0)

@@ -14,8 +14,12 @@ from typing import Any
 import numpy as np
 
 from nmc_framework.cameras.camera import Camera
-from nmc_framework.cameras.formats.document import ConversionError, RigDocument, require_straight
 from nmc_framework.cameras.formats.format import Format, plain
+from nmc_framework.cameras.formats.rig_document import (
+    ConversionError,
+    RigDocument,
+    require_straight,
+)
 from nmc_framework.cameras.viewpoint import Viewpoint
 
 _DEPTHS = (0.1, 1000.0)

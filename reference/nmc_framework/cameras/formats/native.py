@@ -1,6 +1,6 @@
 """NMC's own camera file: canonical, with each lens and the normalisation (clause 5.1).
 
-What :func:`~nmc_framework.cameras.record.write_rig` writes, and beside it what other formats may
+What :func:`~nmc_framework.cameras.rig_json.write_rig` writes, and beside it what other formats may
 hold: ``lens`` in a camera's record, ``normalisation`` and ``depths`` of the whole.
 """
 
@@ -13,9 +13,14 @@ from typing import Any
 import numpy as np
 
 from nmc_framework.cameras.camera import Camera
-from nmc_framework.cameras.formats.document import ConversionError, Lens, RigDocument, Similarity
 from nmc_framework.cameras.formats.format import Format, Found, plain
-from nmc_framework.cameras.record import CONVENTION
+from nmc_framework.cameras.formats.rig_document import (
+    ConversionError,
+    Lens,
+    RigDocument,
+    Similarity,
+)
+from nmc_framework.cameras.rig_json import CONVENTION
 
 
 def read(path: Path) -> RigDocument:

@@ -15,7 +15,8 @@ from xml.etree import ElementTree as Xml
 import numpy as np
 
 from nmc_framework.cameras.camera import Camera, FloatArray
-from nmc_framework.cameras.formats.document import (
+from nmc_framework.cameras.formats.format import Format, has_suffix, plain, sized
+from nmc_framework.cameras.formats.rig_document import (
     OPENGL,
     ConversionError,
     Lens,
@@ -24,7 +25,6 @@ from nmc_framework.cameras.formats.document import (
     brown,
     brown_coefficients,
 )
-from nmc_framework.cameras.formats.format import Format, has_suffix, plain, sized
 
 _FILM_WIDTH = 36.0
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from nmc_framework.cameras.camera import Camera, FloatArray
-from nmc_framework.cameras.formats.document import (
+from nmc_framework.cameras.formats.format import Format, Found, plain, sized
+from nmc_framework.cameras.formats.rig_document import (
     OPENGL,
     ConversionError,
     Lens,
@@ -26,7 +27,6 @@ from nmc_framework.cameras.formats.document import (
     require_shared_intrinsics,
     require_straight,
 )
-from nmc_framework.cameras.formats.format import Format, Found, plain, sized
 
 #: What nerfstudio applied to COLMAP's world before it began to say so in ``applied_transform``:
 #: rows x, z, -y.

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
-# Threads that wait must sleep: training and coding alternate on the same few cores. Read by the
-# OpenMP runtime when torch is loaded, hence set before the imports below.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -40,10 +34,10 @@ from nmc_framework.training import (
 from nmc_framework.training import Progress as Step
 from nmc_tools.commands.footage import SceneName
 from nmc_tools.commands.framework import package_cameras
-from nmc_tools.demo_cameras import SolvedRig, TrueRig, as_they_are, estimate
-from nmc_tools.demo_film import film, strip, user_of
-from nmc_tools.demo_report import DemoResult, FrameRow, show
-from nmc_tools.demo_size import FULL, QUICK, Size
+from nmc_tools.demo.size import FULL, QUICK, Size
+from nmc_tools.demo.solved_rig import SolvedRig, TrueRig, as_they_are, estimate
+from nmc_tools.demo.summary import DemoResult, FrameRow, show
+from nmc_tools.demo.user_film import film, strip, user_of
 
 Picture = npt.NDArray[np.uint8]
 

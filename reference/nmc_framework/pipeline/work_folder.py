@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nmc_framework.pipeline.content import values_digest
-from nmc_framework.pipeline.document import ConfigurationError
+from nmc_framework.pipeline.yaml_document import ConfigurationError
 
 NAME = "run.json"
 _VERSION = 1

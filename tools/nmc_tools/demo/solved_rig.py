@@ -10,7 +10,7 @@ import numpy as np
 
 from nmc_framework.cameras.alignment import Alignment, align
 from nmc_framework.cameras.formats import RigDocument, native
-from nmc_framework.cameras.plot import plot_rig
+from nmc_framework.cameras.rig_plot import plot_rig
 from nmc_framework.capture import find_sources, read_frames, synchronise
 from nmc_framework.scene import BOUNDS, Rig, film
 from nmc_framework.sfm import RigSolution, SfmOptions, solve_rig

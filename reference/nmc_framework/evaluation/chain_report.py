@@ -12,10 +12,10 @@ import numpy as np
 
 import nmc
 from nmc_framework.cameras.packaged import cameras_in
-from nmc_framework.cameras.plot import plot_rig
+from nmc_framework.cameras.rig_plot import plot_rig
+from nmc_framework.evaluation.chain_plot import ChainPoint, plot_chain
 from nmc_framework.evaluation.held_out import METRICS, ViewScore
 from nmc_framework.evaluation.page import Figure, Page, Table, Verdict, write_page
-from nmc_framework.evaluation.plot import ChainPoint, plot_chain
 from nmc_framework.evaluation.score_plot import plot_scores
 from nmc_framework.evaluation.training_plot import plot_training
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from nmc_framework.cameras import Camera
 from nmc_framework.cameras.distortion import straightened, undistorted
-from nmc_framework.cameras.formats.document import Lens, RigDocument
+from nmc_framework.cameras.formats.rig_document import Lens, RigDocument
 from nmc_framework.capture.source import CaptureError, Picture
 from nmc_framework.capture.synchrony import Synchrony
 from nmc_framework.training.pixels import FrameViews

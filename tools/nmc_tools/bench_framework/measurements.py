@@ -26,7 +26,7 @@ from nmc_framework.training import AutoFreezing, PackageStore, Schedule, back, f
 if TYPE_CHECKING:
     from nmc_framework.cameras import Viewpoint
     from nmc_framework.models import ChainModel
-    from nmc_tools.bench_framework.scene import Family, Stage
+    from nmc_tools.bench_framework.stage import Family, Stage
 
 Figures = dict[str, Any]
 

@@ -9,14 +9,14 @@ import typer
 
 import nmc
 from nmc.writing.recovery import recovered
-from nmc_tools.commands.options import (
+from nmc_tools.commands.shared_options import (
     DirectoryOption,
     EffortOption,
     ForceOption,
     OutputPath,
     PackagePath,
 )
-from nmc_tools.selection import parse_frames
+from nmc_tools.frame_selection import parse_frames
 from nmc_tools.terminal import Exit, print_finding, progress_bar, say, size_text
 
 

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from nmc_framework.pipeline.configuration import Configuration
 from nmc_framework.pipeline.content import content_digest
-from nmc_framework.pipeline.record import Done, Key, WorkFolder
 from nmc_framework.pipeline.step import PipelineError, Report, Step, Task
+from nmc_framework.pipeline.work_folder import Done, Key, WorkFolder
 
 Action = Literal["ran", "kept", "to run", "unknown", "left out"]
 #: Shows how a step goes: called with its name, gives a function of (done, in all).

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from nmc_tools.demo_cameras import SolvedRig, TrueRig
+from nmc_tools.demo.solved_rig import SolvedRig, TrueRig
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from nmc_framework.rendering import (
 from nmc_framework.scene import TARGET, Rig, Scene, orbit_camera
 from nmc_framework.scene.rig import AZIMUTH
 from nmc_framework.scene.scene import Picture
-from nmc_tools.demo_size import Size
+from nmc_tools.demo.size import Size
 
 
 def strip(view: Picture, truth: Picture, decibels: float, side: int) -> Picture:
