@@ -133,7 +133,14 @@ class Subject:
         words = shlex.split(self.command)
         if not words:
             raise SubjectError("the command is empty")
-        return [str(Path(w).absolute()) if "/" in w and Path(w).exists() else w for w in words]
+        program, *rest = words
+        named = "/" in program and Path(program).exists()
+        return [
+            str(Path(program).absolute())
+            if named
+            else program,  # a bare name is looked for on PATH
+            *(str(Path(w).absolute()) if Path(w).exists() else w for w in rest),
+        ]
 
     def describe(self, stage: Stage) -> Description:
         """Ask what the program has.

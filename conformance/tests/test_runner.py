@@ -13,7 +13,7 @@ from programs import VECTORS, plain, wrong
 from nmc_conformance import __main__ as main
 from nmc_conformance import commands, results
 from nmc_conformance.process import Limits
-from nmc_conformance.subject import SubjectError
+from nmc_conformance.subject import Subject, SubjectError
 from nmc_conformance.vectors import SuiteError
 
 if TYPE_CHECKING:
@@ -261,3 +261,16 @@ def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_limits_are_generous_by_default() -> None:
     assert Limits().seconds >= 10
+
+
+def test_the_files_of_a_command_are_those_of_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request starts in a folder of its own; ``python decoder.py`` is found from there."""
+    (tmp_path / "decoder.py").write_text("")
+    (tmp_path / "python").write_text("")
+    monkeypatch.chdir(tmp_path)
+    words = Subject("python decoder.py ./decoder.py --mode none").words
+    file = str(tmp_path / "decoder.py")
+    assert words == ["python", file, file, "--mode", "none"]
+    assert Subject("./python").words == [str(tmp_path / "python")]
