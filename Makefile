@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.up-to-date
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint types contracts generated docs format check bench bench-framework conformance mutation suite-archive fuzz faults clean
+.PHONY: help setup demo test test-all lint types contracts generated docs format check bench bench-framework conformance mutation suite-archive dist fuzz faults clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,7 +54,7 @@ format: setup  ## Put the code into its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-check: lint types contracts generated test-all  ## All that CI runs
+check: lint types contracts generated docs test-all  ## All that CI runs
 
 bench: setup  ## Sizes and speeds beside the peers; table and plot in out/bench
 	$(BIN)/python -m nmc_tools.bench -o out/bench
@@ -78,6 +78,9 @@ mutation: setup  ## How many changed decoders the suite finds out; hours, goes o
 
 suite-archive: setup  ## The conformance suite as one file, the same bytes each time; in out
 	$(BIN)/python conformance/make_archive.py --output out
+
+dist: setup  ## The wheel; in dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 fuzz: setup  ## Flip every bit of small packages, bytes of large ones, and damage structures; hours
 	$(BIN)/python reference/tests/fuzz_flips.py -o out/fuzz --count 1000000
