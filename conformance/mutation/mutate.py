@@ -35,10 +35,10 @@ from nmc_conformance.vectors import VECTOR_FILE, Vector, default_root, load_suit
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 FOLDERS = {"nmc_format": ROOT / "format", "nmc": ROOT / "reference"}
-_COMPACT = frozenset({"nmc_format.hdf5", "nmc_format.lookup3"})
+_COMPACT = "nmc_format.manifest.compact."
 """The reader that the HDF5 library stands in for where it gives up: judged without the library."""
 
-_SANDBOX = "nmc_format.hdf5_sandbox"
+_SANDBOX = "nmc_format.manifest.sandbox"
 _PATIENCE = 20.0
 """Seconds that one vector may take."""
 
@@ -113,7 +113,7 @@ class Selector:
                 not wanted
                 or any(not lines.isdisjoint(reach.lines.get(p, ())) for p, lines in wanted.items())
             )
-            and (reach.role != ALONE or site.module in _COMPACT)
+            and (reach.role != ALONE or site.module.startswith(_COMPACT))
         ]
 
     def _lines(self, site: Site) -> dict[str, frozenset[int]]:

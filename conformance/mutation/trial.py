@@ -128,7 +128,7 @@ def _put_first(folder: str) -> None:
 
 def replay(recorder: Recorder) -> None:
     """Ask the process that reads with the HDF5 library no question twice."""
-    import nmc_format.hdf5_sandbox as room
+    import nmc_format.manifest.sandbox as room
 
     room.subprocess = recorder
 
@@ -137,7 +137,8 @@ def _overlay(mutant: Mutant) -> Path:
     """Return a folder with the mutant's package, for a process that it starts."""
     folder = Path(tempfile.mkdtemp(prefix="overlay-"))
     parts = mutant.module.split(".")
-    shutil.copytree(mutant.path.parent, folder / parts[0])
+    root = mutant.path.parents[len(parts) - 2]
+    shutil.copytree(root, folder / parts[0])
     (folder / Path(*parts)).with_suffix(".py").write_text(mutant.text, encoding="utf-8")
     return folder
 
@@ -198,7 +199,7 @@ def library(there: bool) -> Iterator[None]:
     if there:
         yield
         return
-    import nmc_format.manifest_file as room
+    import nmc_format.manifest.read as room
     from nmc_format.issues import refuse
 
     def refused(path: Path) -> Any:

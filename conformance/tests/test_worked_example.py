@@ -108,7 +108,7 @@ def test_the_reference_accepts_it() -> None:
 
 def test_the_reference_reads_the_manifest_without_the_hdf5_library() -> None:
     code = (
-        "import json, pathlib, sys; from nmc_format.hdf5 import read_compact; "
+        "import json, pathlib, sys; from nmc_format.manifest.compact.reader import read_compact; "
         "print(json.dumps(sorted(read_compact(pathlib.Path(sys.argv[1]).read_bytes()))))"
     )
     assert python(code, str(PACKAGE / "manifest.h5")) == sorted(worked_example.objects())

@@ -5,42 +5,39 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import nmc_spec
-from nmc_format.json_object import parse_object
-from nmc_format.manifest import PARAMETER
-from nmc_format.package import segment_name
+from nmc_format.manifest.json_object import parse_object
+from nmc_format.manifest.tensors import PARAMETER
+from nmc_format.package.members import segment_name
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from nmc_format.manifest import Manifest
+    from nmc_format.manifest.record import Cameras, Manifest, Quality
 
 
 def json_view(manifest: Manifest) -> dict[str, Any]:
     """Return a manifest as JSON values; numbers that are not finite become null."""
-    texts = manifest.texts
+    root, cameras, quality = manifest.root, manifest.cameras, manifest.quality
     return {
-        "format": texts["/@format"],
-        "format_version": texts["/@format_version"],
-        "profile": manifest.profile,
-        "level": manifest.level,
-        "must_understand": list(manifest.must_understand),
-        "sequence_id": texts["/@sequence_id"],
-        "creator": texts.get("/@creator"),
-        "manifest_digest": manifest.columns["/@manifest_digest"].tobytes().hex(),
+        "format": root.format,
+        "format_version": root.format_version,
+        "profile": root.profile,
+        "level": root.level,
+        "must_understand": list(root.features),
+        "sequence_id": root.sequence_id,
+        "creator": root.creator,
+        "manifest_digest": root.manifest_digest.hex(),
         "model": _model(manifest),
         "timescale": manifest.timescale,
         "frames": [_frame(manifest, t) for t in range(len(manifest))],
         "colour": _colour(manifest),
-        "cameras": _table(manifest, "/cameras"),
-        "quality": _table(manifest, "/quality"),
+        "cameras": None if cameras is None else _cameras(cameras),
+        "quality": None if quality is None else _quality(quality),
     }
 
 
 def _model(manifest: Manifest) -> dict[str, Any]:
-    parsed = parse_object(manifest.texts["/model@configuration"])
+    parsed = parse_object(manifest.model.configuration)
     return {
-        "family": manifest.texts["/model@family"],
+        "family": manifest.model.family,
         "configuration": _finite(parsed),
         "parameters": [row.name for row in manifest.tensors if row.role == PARAMETER],
         "tensors": [
@@ -85,32 +82,32 @@ def _frame(manifest: Manifest, t: int) -> dict[str, Any]:
 
 
 def _colour(manifest: Manifest) -> dict[str, Any] | None:
-    columns = manifest.columns
-    if "/training/colour" not in columns:
+    colour = manifest.training.colour
+    if colour is None:
         return None
+    return {"view": list(colour.views), "affine": _finite(colour.affine.tolist())}
+
+
+def _cameras(cameras: Cameras) -> dict[str, Any]:
+    table = {
+        "name": list(cameras.names),
+        "size": cameras.size.tolist(),
+        "intrinsics": _finite(cameras.intrinsics.tolist()),
+    }
+    if cameras.distortion_model is not None and cameras.distortion is not None:
+        table["distortion_model"] = list(cameras.distortion_model)
+        table["distortion"] = _finite(cameras.distortion.tolist())
     return {
-        "view": _values(columns["/training/colour_view"], "str"),
-        "affine": _values(columns["/training/colour"], "f8"),
+        **table,
+        "camera_to_world": _finite(cameras.camera_to_world.tolist()),
+        "convention": cameras.convention,
+        "normalisation": _finite(cameras.normalisation.tolist()),
     }
 
 
-def _table(manifest: Manifest, group: str) -> dict[str, Any] | None:
-    table = {}
-    for path, column in nmc_spec.manifest_layout().items():
-        parent, _, name = path.replace("@", "/").rpartition("/")
-        if parent != group:
-            continue
-        if path in manifest.texts:
-            table[name] = manifest.texts[path]
-        elif path in manifest.columns:
-            table[name] = _values(manifest.columns[path], column.type)
-    return table or None
-
-
-def _values(array: np.ndarray[Any, Any], kind: str) -> Any:
-    if kind == "str":
-        return [text.decode("utf-8") for text in array.tolist()]
-    return _finite(array.tolist())
+def _quality(quality: Quality) -> dict[str, Any]:
+    metrics = {name: _finite(values.tolist()) for name, values in quality.metrics.items()}
+    return {"view": list(quality.views), **metrics}
 
 
 def _finite(value: Any) -> Any:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import nmc_spec
 from nmc_format.issues import refuse
-from nmc_format.manifest import row_bytes
 from nmc_format.segment import ABSENT, INTEGER, MODE_NAMES, RAW
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nmc_format.manifest import Manifest
+    from nmc_format.manifest.record import Manifest
     from nmc_format.segment import Segment, Stream
 
     Layout = Mapping[int, tuple[int, ...]]
@@ -137,7 +136,7 @@ def _shape(
 
 def _size(manifest: Manifest, row: int, shape: tuple[int, ...], segment: Segment) -> int:
     try:
-        return row_bytes(manifest.tensors[row], shape)
+        return manifest.tensors[row].byte_size(shape)
     except ValueError as error:
         raise refuse("segment/shapes", file=segment.file, reason=str(error)) from None
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from nmc_format.digest import DIGEST_BYTES
 from nmc_format.issues import refuse
+from nmc_format.state_digest import DIGEST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from nmc_format.dtypes import DTYPES
-from nmc_format.manifest import BUFFER, TensorRow
-from nmc_format.manifest_file import tensor_columns, text_array, text_scalar
+from nmc_format.manifest.columns import tensor_objects
+from nmc_format.manifest.objects import text_array, text_scalar
+from nmc_format.manifest.tensors import BUFFER, TensorRow, TensorTable
 
 ROWS = (
     TensorRow("fc.weight", DTYPES["F32"], layer=0, shape=(2, 3)),
@@ -29,7 +30,7 @@ def build_objects(frames: int = 3) -> dict[str, np.ndarray]:
         "/@creator": text_scalar("a test"),
         "/model@family": text_scalar("mlp"),
         "/model@configuration": text_scalar('{"width": 3}'),
-        **tensor_columns(ROWS),
+        **tensor_objects(TensorTable.of(ROWS)),
         "/frames@timescale": np.array(30, "<u4"),
         "/frames/coding": np.array([0] + [1] * (frames - 1), "u1"),
         "/frames/presentation_time": np.arange(frames, dtype="<i8"),

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nmc_spec
-from nmc_format.digest import state_digest, tensor_digest
 from nmc_format.dtypes import DTYPES, byte_size, word_dtype
-from nmc_format.manifest import manifest_digest
+from nmc_format.manifest.digest import manifest_digest
+from nmc_format.state_digest import state_digest, tensor_digest
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 

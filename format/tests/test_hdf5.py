@@ -16,12 +16,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import nmc_spec
-from nmc_format import manifest_file
-from nmc_format.hdf5 import OutsideSubset, read_compact
-from nmc_format.hdf5_sandbox import read_sandboxed
 from nmc_format.issues import FormatError
-from nmc_format.lookup3 import lookup3
-from nmc_format.manifest_file import parse_manifest, read_objects, write_manifest
+from nmc_format.manifest.compact.blocks import OutsideSubset
+from nmc_format.manifest.compact.lookup3 import lookup3
+from nmc_format.manifest.compact.reader import read_compact
+from nmc_format.manifest.digest import manifest_digest
+from nmc_format.manifest.objects import text_scalar
+from nmc_format.manifest.read import parse_manifest, read_objects
+from nmc_format.manifest.sandbox import read_sandboxed
+from nmc_format.manifest.write import write_manifest
 
 LAYOUT = nmc_spec.manifest_layout()
 in_any_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -107,7 +110,7 @@ def test_a_valid_manifest_has_no_finding(tmp_path, objects_of) -> None:
     manifest, findings = parse_manifest(path.read_bytes(), path)
     assert findings == []
     assert len(manifest) == 3
-    assert manifest.texts["/@sequence_id"] == "순서 1"
+    assert manifest.root.sequence_id == "순서 1"
     assert [row.shape for row in manifest.tensors] == [(2, 3), (2,), ()]
 
 
@@ -157,11 +160,11 @@ def test_large_attributes_are_read(tmp_path, objects_of) -> None:
     """A configuration of over 64 KiB cannot lie in a compact attribute."""
     path = tmp_path / "m.h5"
     text = '{"names": [' + ", ".join(f'"layer {i}"' for i in range(9000)) + "]}"
-    objects = objects_of(2) | {"/model@configuration": manifest_file.text_scalar(text)}
+    objects = objects_of(2) | {"/model@configuration": text_scalar(text)}
     write_manifest(path, objects)
     manifest, findings = parse_manifest(path.read_bytes(), path)
     assert findings == []
-    assert manifest.texts["/model@configuration"] == text
+    assert manifest.model.configuration == text
 
 
 def add_unknown(path: Path) -> None:
@@ -169,7 +172,7 @@ def add_unknown(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         file["mine/numbers"] = np.arange(3, dtype=">i2")
         file["frames"].attrs["colour"] = "blue"
-    digest = manifest_file.manifest_digest(read_objects(path.read_bytes()))
+    digest = manifest_digest(read_objects(path.read_bytes()))
     with h5py.File(path, "r+") as file:
         file.attrs["manifest_digest"] = np.frombuffer(digest, "u1")
 
@@ -204,7 +207,7 @@ def test_modules_beside_the_package_are_not_imported(tmp_path, objects_of) -> No
     for name in ("h5py", "numpy", "json", "nmc_format", "resource"):
         (tmp_path / f"{name}.py").write_text(f"open({str(mark)!r}, 'w').close()")
     code = (
-        "import os, sys, pathlib; from nmc_format.hdf5_sandbox import read_sandboxed; "
+        "import os, sys, pathlib; from nmc_format.manifest.sandbox import read_sandboxed; "
         "os.chdir(sys.argv[1]); print(len(read_sandboxed(pathlib.Path('m.h5'))))"
     )
     done = subprocess.run(
@@ -234,7 +237,7 @@ def test_damage_is_refused(objects_of, tmp_path, data) -> None:
         return
     if damaged != good:
         digest = objects["/@manifest_digest"].tobytes()
-        assert digest != manifest_file.manifest_digest(objects)
+        assert digest != manifest_digest(objects)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x89HDF\r\n\x1a\n", bytes(100), b"\x89HDF\r\n\x1a\n" * 20])
@@ -251,13 +254,13 @@ def test_a_child_that_dies_is_no_traceback(tmp_path, monkeypatch) -> None:
 
 
 def test_a_child_that_hangs_is_ended(tmp_path, monkeypatch) -> None:
-    from nmc_format import hdf5_sandbox
+    from nmc_format.manifest import sandbox
 
     script = tmp_path / "sleeper"
     script.write_text("#!/bin/sh\nexec sleep 60\n")
     script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(script))
-    monkeypatch.setattr(hdf5_sandbox, "_SECONDS", 0.2)
+    monkeypatch.setattr(sandbox, "_SECONDS", 0.2)
     with pytest.raises(FormatError, match=r"took over 0\.2 s"):
         read_sandboxed(tmp_path / "m.h5")
 

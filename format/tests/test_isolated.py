@@ -20,7 +20,7 @@ import nmc_spec
 HOSTILE = ("h5py", "json", "natsort", "numpy", "nmc_format", "resource", "runpy", "sitecustomize")
 READ = """
 import os, sys, pathlib
-from nmc_format.hdf5_sandbox import read_sandboxed
+from nmc_format.manifest.sandbox import read_sandboxed
 os.chdir(sys.argv[1])
 print(len(read_sandboxed(pathlib.Path("m.h5"))))
 """
@@ -62,7 +62,7 @@ def test_nothing_is_taken_from_the_working_directory(room):
 @pytest.mark.parametrize("kind", ["PYTHONPATH", "PYTHONSTARTUP", "LD_PRELOAD", "HDF5_PLUGIN_PATH"])
 def test_nothing_is_taken_from_the_environment(room, kind, monkeypatch):
     """The caller's variables reach this process, and go no further."""
-    from nmc_format import hdf5_sandbox
+    from nmc_format.manifest import sandbox
 
     values = {"PYTHONSTARTUP": str(room / "numpy.py")}
     monkeypatch.setenv(kind, values.get(kind, str(room)))
@@ -73,9 +73,9 @@ def test_nothing_is_taken_from_the_environment(room, kind, monkeypatch):
         seen.update(options)
         return subprocess.CompletedProcess(command, 1, b"", b"")
 
-    monkeypatch.setattr(hdf5_sandbox.subprocess, "run", run)
+    monkeypatch.setattr(sandbox.subprocess, "run", run)
     with pytest.raises(nmc_format.issues.FormatError):
-        hdf5_sandbox.read_sandboxed(room / "m.h5")
+        sandbox.read_sandboxed(room / "m.h5")
     assert not {kind, "PYTHONHOME"} & seen["env"].keys()
     assert str(room) not in str(seen["env"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nmc_format.json_object import object_fault, parse_object
+from nmc_format.manifest.json_object import object_fault, parse_object
 
 DEEP = "[" * 100 + "]" * 100
 

@@ -13,7 +13,9 @@ from referencing import Registry, Resource
 import nmc_spec
 from nmc_format.issues import finding
 from nmc_format.json_view import json_view
-from nmc_format.manifest_file import parse_manifest, text_scalar, write_manifest
+from nmc_format.manifest.objects import text_scalar
+from nmc_format.manifest.read import parse_manifest
+from nmc_format.manifest.write import write_manifest
 from nmc_format.report import Report
 
 SCHEMAS = {name: dict(nmc_spec.schema(name)) for name in nmc_spec.schema_names()}

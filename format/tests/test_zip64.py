@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nmc_format import zip64
 from nmc_format.issues import FormatError
+from nmc_format.package import zip64
 
 
 def written(folder: Path, members: dict[str, bytes]) -> bytes:

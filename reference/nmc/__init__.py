@@ -11,12 +11,13 @@
 from nmc.reading.check import check
 from nmc.reading.sequence import ChainSequence
 from nmc.reading.sequence import open_sequence as open  # noqa: A004 - nmc.open, as in gzip.open
-from nmc.records import Cameras, Colour, Quality
 from nmc.writing.recovery import recover
 from nmc.writing.recut import concat, extract
 from nmc.writing.writer import Writer
 from nmc_format.dtypes import PackedArray
 from nmc_format.issues import Finding, FormatError
+from nmc_format.manifest.frames import Colour
+from nmc_format.manifest.record import Cameras, Quality
 
 __version__ = "0.1.0"
 

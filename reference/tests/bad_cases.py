@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nmc_format.package import segment_name
+from nmc_format.package.members import segment_name
 
 FRAMES = 6  # two groups: 0 1 2 and 3 4 5
 ALL = frozenset(range(FRAMES))

@@ -12,8 +12,8 @@ from bad_hdf5 import h5
 from nmc_samples import edit, objects_of, put_objects
 
 import nmc_spec
-from nmc_format.manifest import manifest_digest
-from nmc_format.manifest_file import text_array, text_scalar
+from nmc_format.manifest.digest import manifest_digest
+from nmc_format.manifest.objects import text_array, text_scalar
 
 
 def value_case(path: str, change, *findings: tuple[str, str], on: str = "folder") -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 from bad_cases import ALL, CASES, FIRST, FRAMES, SECOND, Case, case, flip, seg
 from nmc_samples import members, segment_path, zipped
 
-from nmc_format import zip64
-from nmc_format.package import segment_name
+from nmc_format.package import zip64
+from nmc_format.package.members import segment_name
 
 
 @case(("package/not-a-file", "PKG"), healthy=SECOND | {0})

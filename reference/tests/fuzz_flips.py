@@ -28,8 +28,9 @@ import numpy as np
 import nmc
 from nmc.coding.decode import check_segment
 from nmc_format.issues import FormatError, first_error
-from nmc_format.manifest_file import parse_manifest
-from nmc_format.package import MANIFEST_NAME, open_package, segment_name
+from nmc_format.manifest.read import parse_manifest
+from nmc_format.package.form import open_package
+from nmc_format.package.members import MANIFEST_NAME, segment_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

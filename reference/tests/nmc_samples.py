@@ -12,10 +12,12 @@ import ml_dtypes
 import numpy as np
 
 import nmc
-from nmc_format import segment, zip64
+from nmc_format import segment
 from nmc_format.dtypes import PackedArray, dtype_of, to_words
-from nmc_format.manifest_file import read_objects, write_manifest
-from nmc_format.package import segment_name
+from nmc_format.manifest.read import read_objects
+from nmc_format.manifest.write import write_manifest
+from nmc_format.package import zip64
+from nmc_format.package.members import segment_name
 
 State = dict[str, Any]
 

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 import nmc
-from nmc.records import quality_of
 from nmc.writing import amend
 from nmc_format.issues import FormatError
-from nmc_format.manifest_file import read_objects
-from nmc_format.package import open_package
+from nmc_format.manifest.read import read_objects
+from nmc_format.package.form import open_package
 
 
 def make(path, *, directory=False):
@@ -53,7 +52,7 @@ def test_it_is_what_a_writer_would_have_written(tmp_path):
     late, early = make(tmp_path / "late.nmc"), tmp_path / "early.nmc"
     amend.write_quality(late, QUALITY)
     with nmc.open(make(tmp_path / "b.nmc")) as sequence:
-        cameras = nmc.records.cameras_of(sequence.manifest)
+        cameras = sequence.cameras
         states = [dict(sequence[t]) for t in range(3)]
     with nmc.Writer(early, family="voxel_grid", key_every=2) as writer:
         for state in states:
@@ -67,8 +66,8 @@ def test_a_target_leaves_the_source_alone(tmp_path):
     path = make(tmp_path / "a.nmc", directory=True)
     amend.write_quality(path, QUALITY, tmp_path / "b.nmc")
     with nmc.open(path) as one, nmc.open(tmp_path / "b.nmc") as two:
-        assert quality_of(one.manifest) is None
-        assert quality_of(two.manifest).views == ["b"]
+        assert one.quality is None
+        assert two.quality.views == ["b"]
 
 
 def test_what_does_not_fit_changes_nothing(tmp_path, monkeypatch):

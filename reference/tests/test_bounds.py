@@ -14,7 +14,7 @@ import pytest
 import zstandard
 from nmc_samples import chain, edit, members, objects_of, put_objects, rebuild, segment_path, write
 
-from nmc_format import zip64
+from nmc_format.package import zip64
 
 resource = pytest.importorskip("resource")
 

@@ -24,7 +24,7 @@ from nmc_samples import (
 
 import nmc
 from nmc.writing import folder, journal, recovery, unfinished
-from nmc_format.package import JOURNAL_NAME
+from nmc_format.package.members import JOURNAL_NAME
 
 CAMERAS = nmc.Cameras(
     ["left", "right"],
@@ -300,9 +300,8 @@ def test_recover_keeps_cameras_and_training_records(tmp_path, directory) -> None
     assert nmc.recover(path) == 4
     assert_states(path, states)
     with nmc.open(path) as sequence:
-        columns = sequence.manifest.columns
-        assert columns["/cameras/name"].tolist() == [b"left", b"right"]
-        assert (columns["/cameras/intrinsics"] == 32).all()
+        assert sequence.cameras.names == ["left", "right"]
+        assert (sequence.cameras.intrinsics == 32).all()
         assert [f.iterations for f in sequence.frames] == [10, 11, 12, 13]
         assert [f.seconds for f in sequence.frames] == [0, 0.5, 1, 1.5]
         assert {f.exclude_layers for f in sequence.frames} == {(2,)}
@@ -320,7 +319,7 @@ def test_resume_keeps_cameras(tmp_path) -> None:
     with nmc.Writer(path, resume=True, layers=LAYERS) as writer:
         writer.append(chain(3)[2])
     with nmc.open(path) as sequence:
-        assert "/cameras/name" in sequence.manifest.columns
+        assert sequence.cameras.names == ["left", "right"]
 
 
 def test_a_quality_record_of_other_frames_does_not_stop_recovery(tmp_path) -> None:
@@ -336,8 +335,8 @@ def test_a_quality_record_of_other_frames_does_not_stop_recovery(tmp_path) -> No
     assert found.fault.code == "package/member-missing"
     assert_states(path, states[:3])
     with nmc.open(path) as sequence:
-        assert "/quality/view" not in sequence.manifest.columns
-        assert "/cameras/name" in sequence.manifest.columns
+        assert sequence.quality is None
+        assert sequence.cameras.names == ["left", "right"]
 
 
 def test_recover_by_the_name_of_the_partial_folder(tmp_path) -> None:

@@ -8,7 +8,6 @@ import yaml
 from PIL import Image
 
 import nmc
-from nmc.records import quality_of
 from nmc_framework.cameras.extent import scene_extent
 from nmc_framework.pipeline import (
     STEPS,
@@ -267,7 +266,7 @@ def test_the_whole_way_and_then_other_packing(tmp_path):
     work = tmp_path / "work"
     with nmc.open(work / "evaluate" / "chain.nmc") as sequence:
         assert [frame.exclude_layers for frame in sequence.frames] == [(), (1,)]
-        stored = quality_of(sequence.manifest)
+        stored = sequence.quality
     assert stored.views == ["test_00"] and np.isfinite(stored.metrics["psnr"]).all()
     scores = json.loads((work / "evaluate" / "scores.json").read_text())
     assert scores["mean"]["psnr"] == pytest.approx(stored.metrics["psnr"].mean(), abs=1e-5)

@@ -19,7 +19,7 @@ from nmc_samples import assert_states, chain, members, segment_path, write
 import nmc
 from nmc.writing import journal
 from nmc.writing.folder import Folder
-from nmc_format.package import JOURNAL_NAME
+from nmc_format.package.members import JOURNAL_NAME
 
 FRAMES = 12
 OPTIONS = {"key_every": 5}

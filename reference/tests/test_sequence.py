@@ -13,7 +13,7 @@ from nmc_samples import chain, members, same_state, segment_path, write, write_t
 
 import nmc
 from nmc_format import segment
-from nmc_format.package import segment_name
+from nmc_format.package.members import segment_name
 
 
 @pytest.fixture(scope="module")

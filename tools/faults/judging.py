@@ -13,7 +13,7 @@ from pathlib import Path
 from commands import Command
 
 import nmc
-from nmc_format.package import open_package
+from nmc_format.package.form import open_package
 
 PACKAGE, PARTIAL, JOURNAL = "x.nmc", "x.nmc.partial", "journal.ndjson"
 OUTSIDE = "outside"

@@ -17,7 +17,6 @@ pytest.importorskip("matplotlib")
 
 
 import nmc
-from nmc.records import quality_of
 from nmc_framework.cameras import read_rig, write_rig
 from nmc_framework.cameras.formats import Lens, RigDocument, Similarity, native
 from nmc_framework.cameras.layout import layout
@@ -193,7 +192,7 @@ def test_a_killed_run_goes_on_to_the_same_package(run, frames, tmp_path, monkeyp
     with nmc.open(whole) as one, nmc.open(killed) as two:
         for a, b in zip(one.frames, two.frames, strict=True):
             assert a.state_digest == b.state_digest and a.exclude_layers == b.exclude_layers
-        psnr = [quality_of(s.manifest).metrics["psnr"][:, 0] for s in (one, two)]
+        psnr = [s.quality.metrics["psnr"][:, 0] for s in (one, two)]
     assert np.isfinite(psnr[0]).all() and np.isnan(psnr[1][:2]).all()
     assert psnr[1][2] == psnr[0][2]
 
@@ -232,7 +231,7 @@ def test_evaluate_and_render_what_was_trained(run, frames, tmp_path):
     )
     assert record["views"] == ["test_00"] and record["scores"]["flicker"][0] == [None]
     with nmc.open(package) as sequence:
-        stored = quality_of(sequence.manifest).metrics["psnr"]
+        stored = sequence.quality.metrics["psnr"]
     np.testing.assert_allclose(record["scores"]["psnr"], stored)
     with scores.open(newline="") as file:
         assert [row["frame"] for row in csv.DictReader(file)] == ["0", "1", "2"]
@@ -296,7 +295,7 @@ def test_pictures_and_a_page_to_show_others(run, frames, tmp_path):
     # What is written holds the held-out view alone.
     run("evaluate", package, frames, "--all-cameras", "--write")
     with nmc.open(package) as sequence:
-        assert quality_of(sequence.manifest).views == ["test_00"]
+        assert sequence.quality.views == ["test_00"]
     for wrong in (["--html", "x.pdf"], ["--film", package], ["--all-cameras", *OTHER]):
         run("evaluate", package, frames, *wrong, code=2)
     told = run("evaluate", package, frames, "--html", page, "--film", tmp_path / "no", code=1)

@@ -19,7 +19,6 @@ pytest.importorskip("matplotlib")
 import torch
 
 import nmc
-from nmc.records import quality_of
 from nmc_framework.evaluation.lpips import TRUNKS, _features
 from nmc_framework.scene import arc_rig, film
 from nmc_tools import checkpoints, cli
@@ -111,7 +110,7 @@ def test_a_run_says_what_it_did_and_keeps_it(nmc_, write, trained, tmp_path):
     assert again["work"] == str(tmp_path / "work")
     assert again["steps"][-2]["result"]["views"] == ["test_00"]
     with nmc.open(tmp_path / "work" / "evaluate" / "chain.nmc") as sequence:
-        stored = quality_of(sequence.manifest).metrics["lpips"]
+        stored = sequence.quality.metrics["lpips"]
     assert again["steps"][-2]["result"]["lpips"] == pytest.approx(stored.mean(), abs=1e-6)
     *_, forced, last = nmc_("run", path, "--force", "check", "--until", "check").splitlines()
     assert forced.startswith("check ran in") and last.endswith("4 kept, 1 ran")
@@ -222,7 +221,7 @@ def test_scores_go_into_the_package_and_nothing_else_changes(nmc_, trained, tmp_
         rows = list(csv.DictReader(file))
     assert all(float(row["lpips"]) > 0 for row in rows)
     with nmc.open(package) as now, nmc.open(trained / "x.nmc") as before:
-        stored, known = quality_of(now.manifest), quality_of(before.manifest)
+        stored, known = now.quality, before.quality
         assert [now.coded(t) for t in range(2)] == [before.coded(t) for t in range(2)]
     np.testing.assert_allclose(
         stored.metrics["lpips"][:, 0], [float(r["lpips"]) for r in rows], rtol=1e-5
@@ -232,7 +231,7 @@ def test_scores_go_into_the_package_and_nothing_else_changes(nmc_, trained, tmp_
     more = ["--held-out", "train_01", "--frames", 1, "--write"]
     nmc_("evaluate", package, trained / "frames", *more)
     with nmc.open(package) as sequence:
-        stored = quality_of(sequence.manifest)
+        stored = sequence.quality
     assert stored.views == ["test_00", "train_01"]
     assert np.isnan(stored.metrics["psnr"]).tolist() == [[False, True], [False, False]]
     assert nmc.check(package).accepted

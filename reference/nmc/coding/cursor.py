@@ -9,12 +9,12 @@ from nmc.coding.arithmetic import History
 from nmc.coding.decode import check_links, check_state, decode_frame
 from nmc.coding.state import EMPTY_STATE, State, Tensor
 from nmc_format.issues import FormatError
-from nmc_format.package import segment_name
+from nmc_format.package.members import segment_name
 from nmc_format.segment import parse
 
 if TYPE_CHECKING:
-    from nmc_format.manifest import Manifest
-    from nmc_format.package import Package
+    from nmc_format.manifest.record import Manifest
+    from nmc_format.package.members import Package
 
 
 class Cursor:
@@ -50,7 +50,7 @@ class Cursor:
             before anything builds on it; what was written to is decoded anew.
         """
         with self._lock:
-            start = self._manifest.key_frame_before(index)
+            start = self._manifest.frames.key_frame_before(index)
             if not start <= self._index <= index or self._written_to():
                 self._forget()
             try:

@@ -11,7 +11,8 @@ from nmc.coding import arithmetic, streams
 from nmc.coding.state import Tensor, digest_of
 from nmc_format.dtypes import word_dtype
 from nmc_format.issues import refuse
-from nmc_format.package import segment_name
+from nmc_format.manifest.columns import STATE_DIGEST, frame_pointer
+from nmc_format.package.members import segment_name
 from nmc_format.plan import plan_frame
 from nmc_format.segment import INTEGER, RAW, SKIP
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from nmc.coding.arithmetic import History
     from nmc.coding.state import State
     from nmc_format.dtypes import Dtype, Words
-    from nmc_format.manifest import FrameRecord, Manifest, TensorRow
+    from nmc_format.manifest.frames import FrameRecord
+    from nmc_format.manifest.record import Manifest
+    from nmc_format.manifest.tensors import TensorRow
     from nmc_format.plan import PlannedTensor
     from nmc_format.segment import Segment, Stream
 
@@ -210,7 +213,7 @@ def check_state(manifest: Manifest, index: int, state: State) -> None:
     if actual != expected:
         raise refuse(
             "decoding/state-digest-mismatch",
-            pointer=f"/frames/{index}/state_digest",
+            pointer=frame_pointer(index, STATE_DIGEST),
             actual=actual.hex(),
             expected=expected.hex(),
         )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nmc.coding.arithmetic import History
     from nmc.coding.state import State, Tensor
     from nmc_format.dtypes import Words
-    from nmc_format.manifest import TensorRow
+    from nmc_format.manifest.tensors import TensorRow
 
 Effort: TypeAlias = Literal["fast", "strong", "max"]
 EFFORTS: tuple[Effort, ...] = ("fast", "strong", "max")

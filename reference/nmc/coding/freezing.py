@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nmc_format.issues import refuse
-from nmc_format.manifest import BUFFER, PARAMETER, layers_of
+from nmc_format.manifest.columns import REQUIRES_GRAD, frame_pointer
+from nmc_format.manifest.tensors import BUFFER, PARAMETER, layers_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nmc.coding.state import State
-    from nmc_format.manifest import TensorRow
+    from nmc_format.manifest.tensors import TensorRow
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def check_frozen(
             continue
         raise refuse(
             "freezing/frozen-changed",
-            pointer=f"/frames/{index}/requires_grad",
+            pointer=frame_pointer(index, REQUIRES_GRAD),
             name=rows[row].name,
             parent=index - 1,
         )

@@ -11,7 +11,7 @@ from nmc.coding.state import EMPTY_STATE, State, Tensor
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nmc_format.manifest import TensorRow
+    from nmc_format.manifest.tensors import TensorRow
 
 _WORTH_COMPARING = 0.8
 """A delta below this share of the state's bytes is never larger than a key frame in practice."""

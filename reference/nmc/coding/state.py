@@ -7,14 +7,14 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
-from nmc_format.digest import state_digest, tensor_digest
 from nmc_format.dtypes import Dtype, PackedArray, Words, from_words
+from nmc_format.state_digest import state_digest, tensor_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nmc_format.dtypes import Array
-    from nmc_format.manifest import TensorRow
+    from nmc_format.manifest.tensors import TensorRow
 
 
 @dataclass(frozen=True, eq=False)

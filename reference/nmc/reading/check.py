@@ -10,9 +10,11 @@ from nmc.coding.decode import check_links, check_segment, check_state, decode_fr
 from nmc.coding.state import EMPTY_STATE, State
 from nmc.reading.sequence import DEFAULT_MAX_LEVEL, level_refused
 from nmc_format.issues import Finding, FormatError, finding, first_error, refuse
-from nmc_format.manifest import PARAMETER
-from nmc_format.manifest_file import parse_manifest
-from nmc_format.package import open_package, segment_name
+from nmc_format.manifest.columns import REQUIRES_GRAD, frame_pointer
+from nmc_format.manifest.read import parse_manifest
+from nmc_format.manifest.tensors import PARAMETER
+from nmc_format.package.form import open_package
+from nmc_format.package.members import segment_name
 from nmc_format.report import Report
 from nmc_format.segment import parse
 
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from nmc_format.manifest import Manifest
-    from nmc_format.package import Package
+    from nmc_format.manifest.record import Manifest
+    from nmc_format.package.members import Package
 
 
 MAX_FINDINGS = 10_000
@@ -101,7 +103,7 @@ class _Walk:
         self._state: State | None = EMPTY_STATE
         self._history = History()
         self._by_sha256 = {
-            manifest.columns["/frames/segment_sha256"][t].tobytes(): t for t in range(len(manifest))
+            sha256.tobytes(): t for t, sha256 in enumerate(manifest.frames.segment_sha256)
         }
 
     def frame(self, t: int) -> Iterator[Finding]:
@@ -163,7 +165,7 @@ def freezing_findings(
     """
     frame = manifest.frame(t)
     flags = frame.requires_grad
-    place = f"/frames/{t}/requires_grad"
+    place = frame_pointer(t, REQUIRES_GRAD)
     if flags is None:
         return
     if any(flag and row not in state for row, flag in enumerate(flags)):

@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 from nmc.coding.cursor import Cursor
 from nmc.coding.decode import check_segment
 from nmc.coding.state import State, arrays_of
-from nmc.records import Colour, colour_of
 from nmc_format.issues import Finding, FormatError, finding, first_error, refuse
-from nmc_format.json_object import parse_object
-from nmc_format.manifest_file import parse_manifest
-from nmc_format.package import open_package
+from nmc_format.manifest.columns import LEVEL
+from nmc_format.manifest.json_object import parse_object
+from nmc_format.manifest.read import parse_manifest
+from nmc_format.package.form import open_package
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
     from nmc_format.dtypes import Array
-    from nmc_format.manifest import FrameRecord, Manifest
-    from nmc_format.package import Package
+    from nmc_format.manifest.frames import Colour, FrameRecord
+    from nmc_format.manifest.record import Cameras, Manifest, Quality
+    from nmc_format.package.members import Package
 
 DEFAULT_MAX_LEVEL = 3
 """Highest level that is opened unless the caller says otherwise: states of up to 16 GiB."""
@@ -70,20 +71,16 @@ def open_sequence(
 def _reopen(path: str, max_level: int, verify: bool, digest: bytes) -> ChainSequence:
     """Open a package that another process had open; see :meth:`ChainSequence.__reduce__`."""
     sequence = open_sequence(path, max_level=max_level, verify=verify)
-    actual = _digest(sequence.manifest)
+    actual = sequence.manifest.root.manifest_digest
     if actual != digest:
         sequence.close()
         raise refuse("host/changed", file=path, actual=actual.hex(), expected=digest.hex())
     return sequence
 
 
-def _digest(manifest: Manifest) -> bytes:
-    return manifest.columns["/@manifest_digest"].tobytes()
-
-
 def level_refused(level: int, limit: int) -> Finding:
     """Return the finding for a package of a level that the caller does not accept (10.2)."""
-    return finding("profile/level-refused", pointer="/@level", level=level, limit=limit)
+    return finding("profile/level-refused", pointer=LEVEL, level=level, limit=limit)
 
 
 def checked_manifest(package: Package) -> Manifest:
@@ -95,7 +92,7 @@ def checked_manifest(package: Package) -> Manifest:
     return manifest
 
 
-class Frames(Sequence["FrameRecord"]):
+class FrameRecords(Sequence["FrameRecord"]):
     """The frames of a package as the manifest describes them; nothing is decoded."""
 
     def __init__(self, manifest: Manifest) -> None:
@@ -129,7 +126,7 @@ class ChainSequence(Sequence[Arrays]):
     ----------
     manifest : Manifest
         The manifest.
-    frames : Frames
+    frames : FrameRecords
         What the manifest says of each frame.
     """
 
@@ -148,7 +145,7 @@ class ChainSequence(Sequence[Arrays]):
         self._cursors: dict[int, Cursor] = {}
         self._closed = False
         self.manifest = manifest
-        self.frames = Frames(manifest)
+        self.frames = FrameRecords(manifest)
 
     @property
     def _cursor(self) -> Cursor:
@@ -175,7 +172,8 @@ class ChainSequence(Sequence[Arrays]):
     def __reduce__(self) -> tuple[Any, tuple[str, int, bool, bytes]]:
         """Rebuild by opening the package again, in another process or as a copy."""
         self._check_open()
-        return _reopen, (self._place, self._max_level, self._verify, _digest(self.manifest))
+        digest = self.manifest.root.manifest_digest
+        return _reopen, (self._place, self._max_level, self._verify, digest)
 
     @property
     def path(self) -> Path:
@@ -190,17 +188,27 @@ class ChainSequence(Sequence[Arrays]):
     @property
     def family(self) -> str:
         """Name of the model family."""
-        return self.manifest.texts["/model@family"]
+        return self.manifest.model.family
 
     @property
     def configuration(self) -> Any:
         """Configuration of the model, as JSON says it."""
-        return parse_object(self.manifest.texts["/model@configuration"])
+        return parse_object(self.manifest.model.configuration)
 
     @property
     def colour(self) -> Colour | None:
         """Exposure and white balance of the training views; None where nothing was recorded."""
-        return colour_of(self.manifest)
+        return self.manifest.training.colour
+
+    @property
+    def cameras(self) -> Cameras | None:
+        """The cameras (clause 5.6); None where nothing was recorded."""
+        return self.manifest.cameras
+
+    @property
+    def quality(self) -> Quality | None:
+        """The quality record (clause 5.7); None where nothing was recorded."""
+        return self.manifest.quality
 
     def __len__(self) -> int:
         return len(self.manifest)

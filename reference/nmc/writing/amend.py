@@ -5,35 +5,33 @@ from __future__ import annotations
 import io
 import os
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-import nmc_spec
-from nmc.records import Quality, quality_of
+from nmc.reading.sequence import checked_manifest
 from nmc.writing.finish import compare_file, put_manifest
 from nmc.writing.host import host_errors
 from nmc.writing.unfinished import place_of
-from nmc_format import zip64
 from nmc_format.issues import FormatError, first_error, refuse
-from nmc_format.manifest import build
-from nmc_format.manifest_file import manifest_bytes, parse_manifest, read_objects
-from nmc_format.package import (
-    MANIFEST_NAME,
-    DirectoryPackage,
-    Package,
-    open_package,
-    segment_name,
-)
+from nmc_format.manifest.columns import metric_path, objects_of
+from nmc_format.manifest.read import parse_manifest
+from nmc_format.manifest.record import Quality
+from nmc_format.manifest.write import manifest_bytes
+from nmc_format.package import zip64
+from nmc_format.package.directory import DirectoryPackage
+from nmc_format.package.form import open_package
+from nmc_format.package.members import MANIFEST_NAME, Package, segment_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from nmc.records import Floats
     from nmc.writing.unfinished import Place
-    from nmc_format.hdf5 import RawObjects
+    from nmc_format.manifest.frames import Floats
+    from nmc_format.manifest.record import Manifest
 
 
 def write_quality(source: str | Path, quality: Quality, target: str | Path | None = None) -> None:
@@ -56,15 +54,15 @@ def write_quality(source: str | Path, quality: Quality, target: str | Path | Non
         that this version does not know, or the disk is full.
     """
     with open_package(source) as package:
-        objects = _amended(package, quality)
-        manifest = _checked_bytes(objects)
+        manifest = _amended(package, quality)
+        data = _checked_bytes(manifest)
         path = package.path if target is None else Path(target)
         with host_errors(path):
             place = place_of(path)
             if target is None and isinstance(package, DirectoryPackage):
-                _replace_manifest(place, manifest)
+                _replace_manifest(place, data)
             else:
-                _rewrite(package, objects, manifest, place)
+                _rewrite(package, manifest, data, place)
 
 
 def merged(before: Quality | None, measured: Quality) -> Quality:
@@ -100,66 +98,54 @@ def _lay_over(
 def quality_in(path: str | Path) -> Quality | None:
     """Return the quality record of a package, or None."""
     with open_package(path) as package:
-        return quality_of(build(_objects(package)))
+        return checked_manifest(package).quality
 
 
-def _objects(package: Package) -> RawObjects:
-    data, place = package.manifest(), package.manifest_path
-    manifest, findings = parse_manifest(data, place)
+def _amended(package: Package, quality: Quality) -> Manifest:
+    manifest, findings = parse_manifest(package.manifest(), package.manifest_path)
     error = first_error(findings)
     if error or manifest is None:
         raise FormatError(error or findings[0])
-    return read_objects(data, place)
-
-
-def _amended(package: Package, quality: Quality) -> RawObjects:
-    objects = _objects(package)
-    unknown = sorted(set(objects) - set(nmc_spec.manifest_layout()))
-    if unknown:
-        reason = "this version does not know it, and would lose it"
-        raise refuse("manifest/value", pointer=unknown[0], reason=reason)
-    frames = len(objects["/frames/coding"])
+    for known in findings:
+        if known.code == "manifest/object-unknown":
+            reason = "this version does not know it, and would lose it"
+            raise refuse("manifest/value", pointer=known.place.pointer, reason=reason)
     for name, table in quality.metrics.items():
-        expected = (frames, len(quality.views))
+        expected = (len(manifest), len(quality.views))
         if table.shape != expected:
             reason = f"it is {table.shape}, expected {expected}: frames by views"
-            raise refuse("manifest/value", pointer=f"/quality/{name}", reason=reason)
-    kept = {path: array for path, array in objects.items() if not path.startswith("/quality/")}
-    del kept["/@manifest_digest"]
-    kept |= quality.objects()
-    return kept
+            raise refuse("manifest/value", pointer=metric_path(name), reason=reason)
+    return replace(manifest, quality=quality)
 
 
-def _checked_bytes(objects: RawObjects) -> bytes:
-    """Return a manifest, once the reader's own checks have passed it."""
-    data = manifest_bytes(objects)
+def _checked_bytes(manifest: Manifest) -> bytes:
+    """Return the bytes of a manifest, once the reader's own checks have passed them."""
+    data = manifest_bytes(objects_of(manifest))
     error = first_error(parse_manifest(data)[1])
     if error:
         raise FormatError(error)
     return data
 
 
-def _replace_manifest(place: Place, manifest: bytes) -> None:
+def _replace_manifest(place: Place, data: bytes) -> None:
     folder = place.parent.folder(place.name)
     try:
-        put_manifest(folder, manifest)
+        put_manifest(folder, data)
     finally:
         folder.close()
 
 
-def _rewrite(package: Package, objects: RawObjects, manifest: bytes, place: Place) -> None:
+def _rewrite(package: Package, manifest: Manifest, data: bytes, place: Place) -> None:
     """Write a package file beside its place, read it back, then put it there."""
-    lengths = objects["/frames/segment_length"].tolist()
-    digests = [row.tobytes().hex() for row in objects["/frames/segment_sha256"]]
-    members: list[tuple[str, Callable[[], BinaryIO]]] = [
-        (MANIFEST_NAME, partial(io.BytesIO, manifest))
-    ]
+    lengths = manifest.frames.segment_length.tolist()
+    digests = [row.tobytes().hex() for row in manifest.frames.segment_sha256]
+    members: list[tuple[str, Callable[[], BinaryIO]]] = [(MANIFEST_NAME, partial(io.BytesIO, data))]
     for t, length in enumerate(lengths):
         members.append((segment_name(t), partial(_segment, package, t, length)))
     fresh = f".{place.name}.{os.getpid()}.new"
     try:
         place.parent.write(fresh, zip64.pieces(members))
-        compare_file(place.parent.path / fresh, manifest, digests)
+        compare_file(place.parent.path / fresh, data, digests)
         place.parent.move(fresh, place.parent, place.name)
     except BaseException:
         with suppress(OSError):

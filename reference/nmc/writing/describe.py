@@ -1,4 +1,4 @@
-"""Manifest objects from the entries of frames (clauses 5.3 to 5.7)."""
+"""The manifest of a package from the entries of its frames (clauses 5.3 to 5.7)."""
 
 from __future__ import annotations
 
@@ -8,23 +8,21 @@ import numpy as np
 
 import nmc_spec
 from nmc.writing.journal import FrameEntry, RowEntry
-from nmc.writing.sources import source_columns
+from nmc.writing.sources import colour_of, source_columns
 from nmc_format.dtypes import DTYPES
 from nmc_format.issues import FormatError, first_error, refuse
-from nmc_format.manifest import TensorRow, build, manifest_digest, row_bytes, type_findings
-from nmc_format.manifest_check import (
-    MAX_NAME_BYTES,
-    MAX_RANK,
-    RESERVED_NAME,
-    size_findings,
-    value_findings,
-)
-from nmc_format.manifest_file import tensor_columns, text_scalar
+from nmc_format.manifest import columns
+from nmc_format.manifest.check.values import MAX_RANK, name_fault, value_findings
+from nmc_format.manifest.digest import manifest_digest
+from nmc_format.manifest.frames import DELTA_FRAME, KEY_FRAME, Frames, Training
+from nmc_format.manifest.read import typed_manifest
+from nmc_format.manifest.record import Manifest, Model, Root
+from nmc_format.manifest.tensors import TensorRow, TensorTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from nmc_format.hdf5 import RawObjects
+    from nmc_format.manifest.objects import RawObjects
 
 CREATOR = "neural-model-chain"
 
@@ -49,23 +47,10 @@ def check_row(row: TensorRow, index: int) -> None:
     FormatError
         If its name is not allowed.
     """
-    reason = ""
-    try:
-        size = len(row.name.encode("utf-8"))
-    except UnicodeEncodeError:
-        reason = "it is no Unicode text"
-    else:
-        if not 0 < size <= MAX_NAME_BYTES or "\0" in row.name:
-            reason = f"1 to {MAX_NAME_BYTES} bytes of UTF-8 without NUL are allowed"
-        elif row.name == RESERVED_NAME:
-            reason = "safetensors keeps it for its metadata"
+    reason = name_fault(row.name)
     if reason:
-        raise refuse(
-            "manifest/tensor-name",
-            pointer=f"/model/tensors/{index}/name",
-            name=ascii(row.name),
-            reason=reason,
-        )
+        place = columns.tensor_pointer(index, columns.TENSOR_NAME)
+        raise refuse("manifest/tensor-name", pointer=place, name=ascii(row.name), reason=reason)
 
 
 def check_shape(row: TensorRow, shape: tuple[int, ...], index: int) -> None:
@@ -81,22 +66,21 @@ def check_shape(row: TensorRow, shape: tuple[int, ...], index: int) -> None:
         reason = f"rank {len(shape)} is more than {MAX_RANK}"
     else:
         try:
-            row_bytes(row, shape)
+            row.byte_size(shape)
         except ValueError as error:
             reason = str(error)
     if reason:
-        raise refuse(
-            "manifest/tensor-shape", pointer=f"/model/tensors/{index}/shape", reason=reason
-        )
+        place = columns.tensor_pointer(index, columns.TENSOR_SHAPE)
+        raise refuse("manifest/tensor-shape", pointer=place, reason=reason)
 
 
-def manifest_objects(
+def described(
     settings: dict[str, Any],
     rows: Sequence[TensorRow],
     entries: Sequence[FrameEntry],
     records: Iterable[RawObjects],
-) -> RawObjects:
-    """Return every object of the manifest but its digest.
+) -> Manifest:
+    """Return the manifest, its digest included.
 
     Parameters
     ----------
@@ -114,34 +98,27 @@ def manifest_objects(
     FormatError
         If the result would break the standard: the reader's own checks are run on it.
     """
-    objects: RawObjects = {
-        "/@format": text_scalar("nmc"),
-        "/@format_version": text_scalar(nmc_spec.FORMAT_VERSION),
-        "/@profile": text_scalar(settings["profile"]),
-        "/@level": np.array(_level(rows, entries), "<u4"),
-        "/@must_understand": text_scalar(""),
-        "/@sequence_id": text_scalar(settings["sequence_id"] or entries[0].state_digest[:32]),
-        "/@creator": text_scalar(CREATOR),
-        "/model@family": text_scalar(settings["family"]),
-        "/model@configuration": text_scalar(settings["configuration"]),
-        "/frames@timescale": np.array(settings["timescale"], "<u4"),
-        **tensor_columns(rows),
-        **_frame_columns(entries),
-        **_training_columns(rows, entries),
-        **source_columns(entries),
-    }
+    manifest = Manifest(
+        root=Root(
+            profile=settings["profile"],
+            level=_level(rows, entries),
+            sequence_id=settings["sequence_id"] or entries[0].state_digest[:32],
+            creator=CREATOR,
+        ),
+        model=Model(settings["family"], settings["configuration"]),
+        table=TensorTable.of(rows),
+        frames=_frames(settings["timescale"], entries),
+        training=_training(len(rows), entries),
+    )
+    objects = columns.objects_of(manifest)
     for record in records:
         objects |= record
-    _check(objects)
-    return objects
-
-
-def _check(objects: RawObjects) -> None:
-    complete = {**objects, "/@manifest_digest": np.frombuffer(manifest_digest(objects), "u1")}
-    error = first_error(type_findings(complete)) or first_error(size_findings(complete))
-    error = error or first_error(value_findings(build(complete), complete))
-    if error:
-        raise FormatError(error)
+    objects[columns.MANIFEST_DIGEST] = np.frombuffer(manifest_digest(objects), "u1")
+    checked, findings = typed_manifest(objects)
+    error = first_error(findings) or first_error(value_findings(checked) if checked else ())
+    if error is not None or checked is None:
+        raise FormatError(error or findings[0])
+    return checked
 
 
 def _level(rows: Sequence[TensorRow], entries: Sequence[FrameEntry]) -> int:
@@ -160,38 +137,43 @@ def _level(rows: Sequence[TensorRow], entries: Sequence[FrameEntry]) -> int:
     return nmc_spec.levels()[-1].level  # the check that follows says what is too much
 
 
-def _hex_column(values: Sequence[str]) -> np.ndarray[Any, Any]:
+def _hex_column(values: Sequence[str]) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.frombuffer(bytes.fromhex("".join(values)), np.uint8).reshape(len(values), -1)
 
 
-def _frame_columns(entries: Sequence[FrameEntry]) -> RawObjects:
-    columns = {
-        "coding": np.array([e.delta for e in entries], "u1"),
-        "presentation_time": np.array([e.presentation_time for e in entries], "<i8"),
-        "segment_length": np.array([e.segment_length for e in entries], "<u8"),
-        "segment_sha256": _hex_column([e.segment_sha256 for e in entries]),
-        "state_bytes": np.array([e.state_bytes for e in entries], "<u8"),
-        "state_digest": _hex_column([e.state_digest for e in entries]),
-    }
-    return {f"/frames/{name}": column for name, column in columns.items()}
+def _frames(timescale: int, entries: Sequence[FrameEntry]) -> Frames:
+    source_name, extras = source_columns(entries)
+    return Frames(
+        timescale=timescale,
+        coding=np.array([DELTA_FRAME if e.delta else KEY_FRAME for e in entries], "u1"),
+        presentation_time=np.array([e.presentation_time for e in entries], "<i8"),
+        segment_length=np.array([e.segment_length for e in entries], "<u8"),
+        segment_sha256=_hex_column([e.segment_sha256 for e in entries]),
+        state_bytes=np.array([e.state_bytes for e in entries], "<u8"),
+        state_digest=_hex_column([e.state_digest for e in entries]),
+        source_name=source_name,
+        extras=extras,
+    )
 
 
-def _training_columns(rows: Sequence[TensorRow], entries: Sequence[FrameEntry]) -> RawObjects:
-    columns = {"trained_from": np.array([e.trained_from for e in entries], "<i8")}
+def _training(rows: int, entries: Sequence[FrameEntry]) -> Training:
+    """Return the training record; a column of which nothing was recorded is left out."""
+    made: dict[str, Any] = {}
     if any(e.iterations >= 0 for e in entries):
-        columns["iterations"] = np.array([e.iterations for e in entries], "<i8")
+        made["iterations"] = np.array([e.iterations for e in entries], "<i8")
     if any(e.seconds >= 0 for e in entries):
-        columns["seconds"] = np.array([e.seconds for e in entries], "<f8")
+        made["seconds"] = np.array([e.seconds for e in entries], "<f8")
     if any(e.requires_grad is not None for e in entries):
-        flags = np.zeros((len(entries), len(rows)), "u1")
+        flags = np.zeros((len(entries), rows), "u1")
         for t, entry in enumerate(entries):
             flags[t, : len(entry.requires_grad or ())] = entry.requires_grad or ()
-        columns["requires_grad"] = np.packbits(flags, axis=1, bitorder="little")
+        made["requires_grad"] = np.packbits(flags, axis=1, bitorder="little")
         known = [entry.requires_grad is not None for entry in entries]
-        columns["requires_grad_known"] = np.array(known, "u1")
+        made["requires_grad_known"] = np.array(known, "u1")
     if any(e.exclude_layers is not None for e in entries):
         listed = [layer for e in entries for layer in e.exclude_layers or ()]
         counts = [-1 if e.exclude_layers is None else len(e.exclude_layers) for e in entries]
-        columns["exclude_layers"] = np.array(listed, "<i4")
-        columns["exclude_layers_count"] = np.array(counts, "<i4")
-    return {f"/training/{name}": column for name, column in columns.items()}
+        made["exclude_layers"] = np.array(listed, "<i4")
+        made["exclude_layers_count"] = np.array(counts, "<i4")
+    lineage = np.array([e.trained_from for e in entries], "<i8")
+    return Training(trained_from=lineage, colour=colour_of(entries), **made)

@@ -14,15 +14,10 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from nmc.writing import unfinished
 from nmc.writing.unfinished import MANIFEST_FRESH, OURS, PACKAGE_FRESH, SEGMENT_FILE
-from nmc_format import zip64
 from nmc_format.issues import FormatError, refuse
-from nmc_format.package import (
-    JOURNAL_NAME,
-    MANIFEST_NAME,
-    SEGMENT_FOLDER,
-    FilePackage,
-    segment_name,
-)
+from nmc_format.package import zip64
+from nmc_format.package.file import FilePackage
+from nmc_format.package.members import JOURNAL_NAME, MANIFEST_NAME, SEGMENT_FOLDER, segment_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 from nmc.writing import journal_lines
 from nmc.writing.folder import write_all
 from nmc.writing.journal_lines import FrameEntry, RowEntry, Unsound
-from nmc_format.package import JOURNAL_NAME
+from nmc_format.package.members import JOURNAL_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
     from nmc.writing.folder import Folder
-    from nmc_format.hdf5 import RawObjects
+    from nmc_format.manifest.objects import RawObjects
 
 __all__ = ["JOURNAL_VERSION", "Content", "FrameEntry", "Journal", "RowEntry", "read"]
 

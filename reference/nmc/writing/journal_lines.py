@@ -18,14 +18,15 @@ import numpy as np
 
 import nmc_spec
 from nmc_format.dtypes import DTYPES
-from nmc_format.manifest import BUFFER, NO_LAYER, PARAMETER
-from nmc_format.manifest_check import MAX_RANK, configuration_fault
-from nmc_format.source_check import extras_fault, source_name_fault
+from nmc_format.manifest.check.sources import extras_fault, source_name_fault
+from nmc_format.manifest.check.values import MAX_RANK, configuration_fault
+from nmc_format.manifest.columns import group_of
+from nmc_format.manifest.tensors import BUFFER, NO_LAYER, PARAMETER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from nmc_format.hdf5 import RawObjects
+    from nmc_format.manifest.objects import RawObjects
 
 RECORDS = ("cameras", "quality")
 """Groups of the manifest that a writer is told as a whole."""
@@ -252,7 +253,7 @@ def record(line: dict[str, Any]) -> tuple[str, RawObjects]:
     if line.keys() != {"record", "objects"} or name not in RECORDS or not isinstance(given, dict):
         raise Unsound
     layout = nmc_spec.manifest_layout()
-    if not all(path in layout and re.match(f"/{name}[/@]", path) for path in given):
+    if not all(path in layout and group_of(path) == name for path in given):
         raise Unsound
     return str(name), {path: _array(value) for path, value in given.items()}
 

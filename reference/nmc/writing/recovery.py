@@ -11,8 +11,10 @@ from nmc.writing import describe, journal, resume, unfinished
 from nmc.writing.finish import finish, tidy
 from nmc.writing.host import host_errors
 from nmc_format.issues import refuse, refuse_with
-from nmc_format.manifest_file import manifest_bytes
-from nmc_format.package import JOURNAL_NAME, open_package
+from nmc_format.manifest.columns import objects_of
+from nmc_format.manifest.write import manifest_bytes
+from nmc_format.package.form import open_package
+from nmc_format.package.members import JOURNAL_NAME
 
 if TYPE_CHECKING:
     from nmc.writing.unfinished import Place
@@ -112,12 +114,12 @@ def _recover(place: Place, name: str) -> Recovery:
         if content is None or not content.entries:
             reason = "no frame of it was finished"
             raise refuse("package/not-a-package", file=str(made.path), reason=reason)
-        objects = describe.manifest_objects(
+        manifest = describe.described(
             content.settings, part.rows, content.entries, content.records.values()
         )
         made.expect(len(content.entries))
         log = journal.Journal(made.folder, content)
-        finish(made, log, manifest_bytes(objects))
+        finish(made, log, manifest_bytes(objects_of(manifest)))
         return Recovery(place.path, len(content.entries), part.listed, part.fault)
     finally:
         made.close()

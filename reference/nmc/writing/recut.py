@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from nmc.reading.sequence import ChainSequence, open_sequence
-from nmc.records import Quality, cameras_of, quality_of
 from nmc.writing.writer import DEFAULT_KEY_EVERY, Writer
 from nmc_format.issues import refuse
-from nmc_format.package import segment_name
+from nmc_format.manifest import columns
+from nmc_format.manifest.record import Quality
+from nmc_format.package.members import segment_name
 from nmc_format.segment import parse
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nmc.coding.encode import Effort
-    from nmc_format.manifest import FrameRecord, TensorRow
+    from nmc_format.manifest.frames import FrameRecord
+    from nmc_format.manifest.tensors import TensorRow
 
     Progress = Callable[[int, int], None]
 
@@ -73,12 +75,12 @@ def _check_frames(sequence: ChainSequence, frames: Sequence[int]) -> None:
         if not last < t < len(sequence):
             raise refuse(
                 "manifest/value",
-                pointer=f"/frames/{t}",
+                pointer=columns.frame_pointer(t),
                 reason=f"frames ascend from 0 to {len(sequence) - 1} without duplicates",
             )
         last = t
     if not frames:
-        raise refuse("manifest/value", pointer="/frames", reason="no frame is chosen")
+        raise refuse("manifest/value", pointer=columns.FRAMES, reason="no frame is chosen")
 
 
 def concat(
@@ -128,7 +130,7 @@ def _join(
         effort=effort,
         key_every=DEFAULT_KEY_EVERY,
         family=first.family,
-        configuration=first.manifest.texts["/model@configuration"],
+        configuration=first.manifest.model.configuration,
         layers={row.name: row.layer for row in rows},
         buffers={row.name for row in rows if row.role},
         timescale=first.manifest.timescale,
@@ -246,7 +248,7 @@ def _copy_records(writer: Writer, pieces: Sequence[tuple[ChainSequence, int]]) -
     sequence = pieces[0][0]
     if any(other is not sequence for other, _ in pieces):
         return
-    cameras, quality = cameras_of(sequence.manifest), quality_of(sequence.manifest)
+    cameras, quality = sequence.cameras, sequence.quality
     if cameras is not None:
         writer.set_cameras(cameras)
     if quality is not None:

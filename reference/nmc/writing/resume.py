@@ -12,13 +12,13 @@ from nmc.reading.check import freezing_findings
 from nmc.writing import describe, journal, unfinished
 from nmc.writing.unfinished import Unfinished
 from nmc_format.issues import Finding, FormatError, refuse
-from nmc_format.manifest import Manifest, TensorRow, build
-from nmc_format.package import JOURNAL_NAME, segment_name
+from nmc_format.manifest.record import Manifest
+from nmc_format.manifest.tensors import TensorRow
+from nmc_format.package.members import JOURNAL_NAME, segment_name
 from nmc_format.segment import parse
 
 if TYPE_CHECKING:
     from nmc.writing.unfinished import Place
-    from nmc_format.hdf5 import RawObjects
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def finished_part(made: Unfinished, *, thorough: bool) -> FinishedPart:
             empty = journal.Content(content.settings, [], content.records)
             return FinishedPart(empty, [], EMPTY_STATE, History(), listed, fault)
         rows = rows_of(content)
-        manifest = build(_objects(content, rows))
+        manifest = _described(content, rows)
         state, history, broken = _decode(made, manifest, thorough=thorough)
         if broken is None:
             return FinishedPart(content, rows, state, history, listed, fault)
@@ -118,10 +118,8 @@ def rows_of(content: journal.Content) -> list[TensorRow]:
     ]
 
 
-def _objects(content: journal.Content, rows: list[TensorRow]) -> RawObjects:
-    return describe.manifest_objects(
-        content.settings, rows, content.entries, content.records.values()
-    )
+def _described(content: journal.Content, rows: list[TensorRow]) -> Manifest:
+    return describe.described(content.settings, rows, content.entries, content.records.values())
 
 
 def _keep_intact(made: Unfinished, content: journal.Content) -> Finding | None:
@@ -177,7 +175,7 @@ def _is_allowed(content: journal.Content, count: int) -> bool:
         return True
     first = journal.Content(content.settings, content.entries[:count], content.records)
     try:
-        _objects(first, rows_of(first))
+        _described(first, rows_of(first))
     except (FormatError, ValueError, OverflowError):
         return False
     return True
@@ -189,7 +187,7 @@ def _decode(
     """Return the last state and history, or the first frame that is broken, and why."""
     state: State = EMPTY_STATE
     history = History()
-    decoded_from = 0 if thorough else manifest.key_frame_before(len(manifest) - 1)
+    decoded_from = 0 if thorough else manifest.frames.key_frame_before(len(manifest) - 1)
     for t in range(len(manifest)):
         frame = manifest.frame(t)
         before = state if t > decoded_from else None

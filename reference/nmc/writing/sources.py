@@ -13,20 +13,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from nmc_format.issues import refuse
-from nmc_format.manifest_file import text_array
-from nmc_format.source_check import (
-    EXTRAS,
-    MAX_ALL_EXTRAS,
-    SOURCE_NAME,
-    extras_fault,
-    source_name_fault,
-)
+from nmc_format.manifest.check.sources import MAX_ALL_EXTRAS, extras_fault, source_name_fault
+from nmc_format.manifest.columns import COLOUR, COLOUR_VIEW, EXTRAS, SOURCE_NAME, frame_pointer
+from nmc_format.manifest.frames import Colour
+from nmc_format.manifest.objects import text_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from nmc.writing.journal import FrameEntry
-    from nmc_format.hdf5 import RawObjects
+    from nmc_format.manifest.frames import Texts
 
 ColourEntry: TypeAlias = "tuple[tuple[str, tuple[float, ...]], ...]"
 """Colour of one frame: name of a view, and the 12 numbers of its 3 x 4 matrix, row by row."""
@@ -49,7 +45,7 @@ def source_name_text(name: str | None, t: int) -> str:
     text = name or ""
     fault = source_name_fault(text)
     if fault:
-        raise refuse("manifest/value", pointer=f"/frames/{t}/source_name", reason=fault)
+        raise refuse("manifest/value", pointer=frame_pointer(t, SOURCE_NAME), reason=fault)
     return text
 
 
@@ -71,7 +67,7 @@ def extras_text(extras: Mapping[str, Any] | str | None, t: int) -> str:
     except (TypeError, ValueError, RecursionError) as error:
         fault = f"the extras are no JSON object: {error}"
     if fault:
-        raise refuse("manifest/value", pointer=f"/frames/{t}/extras", reason=fault)
+        raise refuse("manifest/value", pointer=frame_pointer(t, EXTRAS), reason=fault)
     return text
 
 
@@ -102,10 +98,10 @@ def colour_entry(colour: Mapping[str, Any] | None, t: int) -> ColourEntry | None
     entry = []
     for view, matrix in colour.items():
         array = np.asarray(matrix, np.float64)
-        place = f"/training/colour/{t}"
+        place = f"{COLOUR}/{t}"
         if "\0" in view or any("\ud800" <= c <= "\udfff" for c in view):
             reason = f"the name of view {view!a} is Unicode text without NUL"
-            raise refuse("manifest/value", pointer="/training/colour_view", reason=reason)
+            raise refuse("manifest/value", pointer=COLOUR_VIEW, reason=reason)
         if array.shape != (3, 4):
             shape = list(array.shape)
             raise refuse("manifest/object-shape", pointer=place, actual=shape, expected="3 x 4")
@@ -138,7 +134,7 @@ def with_colour(
     if array.shape != expected:
         raise refuse(
             "manifest/object-shape",
-            pointer="/training/colour",
+            pointer=COLOUR,
             actual=list(array.shape),
             expected=f"{list(expected)}: frames, views, 3, 4",
         )
@@ -146,7 +142,7 @@ def with_colour(
     if array.nbytes > _COLUMN_ROOM["colour"]:
         reason = f"{array.nbytes} bytes are more than fit into a manifest"
     if reason:
-        raise refuse("manifest/value", pointer="/training/colour_view", reason=reason)
+        raise refuse("manifest/value", pointer=COLOUR_VIEW, reason=reason)
     return [
         replace(entry, colour=colour_entry(dict(zip(views, array[t], strict=True)), t))
         for t, entry in enumerate(entries)
@@ -179,11 +175,12 @@ class Room:
         widths["colour"] = 96 * len(views)
         if self._extras + sizes["extras"] > MAX_ALL_EXTRAS:
             reason = f"the extras of all frames have more than {MAX_ALL_EXTRAS} bytes together"
-            raise refuse("manifest/value", pointer=f"/frames/{self._frames}/extras", reason=reason)
+            place = frame_pointer(self._frames, EXTRAS)
+            raise refuse("manifest/value", pointer=place, reason=reason)
         for name, width in widths.items():
             if (self._frames + 1) * width > _COLUMN_ROOM[name]:
                 reason = f"{self._frames + 1} frames of {width} bytes each are more than fit"
-                place = f"/frames/{self._frames}/{name}"
+                place = frame_pointer(self._frames, name)
                 raise refuse("manifest/value", pointer=place, reason=f"{name}: {reason}")
 
     def add(self, entries: Iterable[FrameEntry]) -> None:
@@ -198,20 +195,23 @@ class Room:
             self._views.update(view for view, _ in entry.colour or ())
 
 
-def source_columns(entries: Sequence[FrameEntry]) -> RawObjects:
-    """Return the columns of clause 5.4.5 and the colour of clause 5.5, if anybody gave them."""
-    columns: RawObjects = {}
-    if any(entry.source_name for entry in entries):
-        columns[SOURCE_NAME] = text_array([entry.source_name for entry in entries])
-    if any(entry.extras for entry in entries):
-        columns[EXTRAS] = text_array([entry.extras for entry in entries])
+def source_columns(entries: Sequence[FrameEntry]) -> tuple[Texts | None, Texts | None]:
+    """Return source names and extras (clause 5.4.5), shape (N,) each; None if nobody gave any."""
+    names, extras = [e.source_name for e in entries], [e.extras for e in entries]
+    return (
+        text_array(names) if any(names) else None,
+        text_array(extras) if any(extras) else None,
+    )
+
+
+def colour_of(entries: Sequence[FrameEntry]) -> Colour | None:
+    """Return the colour record of clause 5.5, or None where nobody gave any."""
     views = list(dict.fromkeys(view for entry in entries for view, _ in entry.colour or ()))
-    if views:
-        table = np.broadcast_to(IDENTITY, (len(entries), len(views), 3, 4)).astype("<f8")
-        index = {view: k for k, view in enumerate(views)}
-        for t, entry in enumerate(entries):
-            for view, values in entry.colour or ():
-                table[t, index[view]] = np.reshape(values, (3, 4))
-        columns["/training/colour_view"] = text_array(views)
-        columns["/training/colour"] = table
-    return columns
+    if not views:
+        return None
+    table = np.broadcast_to(IDENTITY, (len(entries), len(views), 3, 4)).astype("<f8")
+    index = {view: k for k, view in enumerate(views)}
+    for t, entry in enumerate(entries):
+        for view, values in entry.colour or ():
+            table[t, index[view]] = np.reshape(values, (3, 4))
+    return Colour(views, table)

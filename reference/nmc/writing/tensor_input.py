@@ -10,6 +10,7 @@ import numpy as np
 
 from nmc_format.dtypes import PackedArray, dtype_of
 from nmc_format.issues import FormatError, refuse
+from nmc_format.manifest import columns
 
 if TYPE_CHECKING:
     from nmc_format.dtypes import Array
@@ -137,4 +138,4 @@ def _from_torch(name: str, tensor: Any) -> Array:
 
 
 def _refusal(reason: str, hint: str = "") -> FormatError:
-    return refuse("input/unsupported", pointer="/model/tensors", reason=reason, hint=hint)
+    return refuse("input/unsupported", pointer=columns.TENSORS, reason=reason, hint=hint)

@@ -17,13 +17,8 @@ from typing import TYPE_CHECKING
 from nmc.writing import journal
 from nmc.writing.folder import Folder
 from nmc_format.issues import FormatError, refuse
-from nmc_format.package import (
-    JOURNAL_NAME,
-    MANIFEST_NAME,
-    SEGMENT_FOLDER,
-    FilePackage,
-    segment_name,
-)
+from nmc_format.package.file import FilePackage
+from nmc_format.package.members import JOURNAL_NAME, MANIFEST_NAME, SEGMENT_FOLDER, segment_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,10 +13,11 @@ from nmc.writing import describe, journal, options, sources, unfinished
 from nmc.writing.finish import abandon, finish
 from nmc.writing.host import host_errors
 from nmc.writing.resume import resumed
-from nmc.writing.table import TensorTable
+from nmc.writing.table import GrowingTable
 from nmc_format.issues import refuse
-from nmc_format.manifest_file import manifest_bytes
-from nmc_format.package import MANIFEST_NAME
+from nmc_format.manifest import columns
+from nmc_format.manifest.write import manifest_bytes
+from nmc_format.package.members import MANIFEST_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
 
     from nmc.coding.encode import CodedFrame, Effort, Entropy
     from nmc.coding.state import State
-    from nmc.records import Cameras, Quality
     from nmc.writing.resume import FinishedPart
     from nmc_format.dtypes import Array
-    from nmc_format.hdf5 import RawObjects
-    from nmc_format.manifest import FrameRecord, TensorRow
+    from nmc_format.manifest.frames import FrameRecord
+    from nmc_format.manifest.objects import RawObjects
+    from nmc_format.manifest.record import Cameras, Quality
+    from nmc_format.manifest.tensors import TensorRow
 
 DEFAULT_KEY_EVERY = 32
 """A seek decodes 16 deltas on average then, and key frames cost about one per cent of the bytes."""
@@ -128,7 +130,7 @@ class Writer:
         self._detect_frozen = detect_frozen
         self._directory = directory
         self._room = sources.Room()
-        self._table = TensorTable(layers or {}, buffers)
+        self._table = GrowingTable(layers or {}, buffers)
         self._reference = Reference(self._entropy, effort)
         self._closed = False
         with host_errors(self.path):
@@ -253,10 +255,12 @@ class Writer:
         t = len(self._entries)
         time = self._time(presentation_time)
         if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
-            raise refuse("manifest/not-a-number", pointer=f"/frames/{t}/seconds", count=1)
+            place = columns.frame_pointer(t, columns.SECONDS)
+            raise refuse("manifest/not-a-number", pointer=place, count=1)
         if iterations is not None and not 0 <= iterations < 2**63:
             reason = f"iterations is {iterations}; it is a count"
-            raise refuse("manifest/value", pointer=f"/frames/{t}/iterations", reason=reason)
+            place = columns.frame_pointer(t, columns.ITERATIONS)
+            raise refuse("manifest/value", pointer=place, reason=reason)
         kept = self._source(t, source_name, extras, colour)
         known_rows = len(self._table)
         lineage = t - 1 if t and trained_from_previous else -1
@@ -374,11 +378,10 @@ class Writer:
     def _time(self, given: int | None) -> int:
         last = self._entries[-1].presentation_time if self._entries else -1
         time = last + 1 if given is None else int(given)
+        place = columns.frame_pointer(len(self._entries), columns.PRESENTATION_TIME)
         if not -(2**63) <= time < 2**63:
-            place = f"/frames/{len(self._entries)}/presentation_time"
             raise refuse("manifest/value", pointer=place, reason=f"time {time} is beyond 64 bits")
         if self._entries and time <= last:
-            place = f"/frames/{len(self._entries)}/presentation_time"
             raise refuse("manifest/time-order", pointer=place, time=time, before=last)
         return time
 
@@ -390,7 +393,7 @@ class Writer:
         t: int,
         lineage: int,
     ) -> Freezing | None:
-        place = f"/frames/{t}"
+        place = columns.frame_pointer(t)
         record = declared(tensors, self._table.rows, requires_grad, exclude_layers, place)
         if record is None:
             if not self._detect_frozen:
@@ -409,12 +412,12 @@ class Writer:
     def set_cameras(self, cameras: Cameras) -> None:
         """Put the cameras into the manifest (clause 5.6); an interruption does not lose them."""
         self._check_open()
-        self._record("cameras", cameras.objects())
+        self._record("cameras", columns.camera_objects(cameras))
 
     def set_quality(self, quality: Quality) -> None:
         """Put the quality record into the manifest (clause 5.7); one row for each frame."""
         self._check_open()
-        self._record("quality", quality.objects())
+        self._record("quality", columns.quality_objects(quality))
 
     def _record(self, name: str, objects: RawObjects) -> None:
         known = self._journal.content.records.get(name)
@@ -465,12 +468,12 @@ class Writer:
             return
         if not self._entries:
             self.abandon()
-            raise refuse("manifest/value", pointer="/frames", reason="no frame was written")
-        objects = describe.manifest_objects(
+            raise refuse("manifest/value", pointer=columns.FRAMES, reason="no frame was written")
+        manifest = describe.described(
             self._settings, self._table.rows, self._entries, self._journal.content.records.values()
         )
         with host_errors(self.path):
-            finish(self._made, self._journal, manifest_bytes(objects))
+            finish(self._made, self._journal, manifest_bytes(columns.objects_of(manifest)))
         self._release()
 
     def abandon(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 import nmc
-from nmc.records import cameras_of
 from nmc_framework.cameras.camera import Camera
 from nmc_framework.cameras.formats.rig_document import RigDocument
 
@@ -23,7 +22,7 @@ def manifest_cameras(rig: RigDocument) -> nmc.Cameras:
 
 def cameras_in(sequence: nmc.ChainSequence) -> list[Camera]:
     """Return the cameras of an opened package; none where it has none."""
-    found = cameras_of(sequence.manifest)
+    found = sequence.cameras
     if found is None:
         return []
     cameras = []

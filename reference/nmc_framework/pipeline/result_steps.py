@@ -87,7 +87,7 @@ def evaluate(task: Task) -> Mapping[str, Any]:
     path = task.made_by("package") / PACKAGE
     with nmc.open(path) as sequence:
         count = len(sequence)
-        align = options["align_colour"] or "/training/colour_view" in sequence.manifest.columns
+        align = options["align_colour"] or sequence.colour is not None
         quality = HeldOut(frames.cameras(views), _lpips(task), align=align)
         gallery = Gallery(
             task.folder / "pictures", views, range(count), every=options["every_picture"]

@@ -112,7 +112,7 @@ def evaluate(
             views = _views(sequence, footage, held_out, package, every=all_cameras)
             chosen = _chosen(frames, len(sequence), footage.count)
             distance = _lpips(lpips_net, lpips_backbone, lpips_heads, parse_device(device))
-            align = align_colour or "/training/colour_view" in sequence.manifest.columns
+            align = align_colour or sequence.colour is not None
             lpips = distance.distance if distance else None
             quality = HeldOut(footage.cameras(views.names), lpips, align=align)
             room = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -181,10 +181,8 @@ def _views(
     sequence: Any, footage: Footage, named: list[str] | None, package: Path, *, every: bool
 ) -> _Views:
     """Return what is to be scored: the cameras named, every one, or those the package says."""
-    from nmc.records import quality_of
-
     known = [camera.name for camera in footage.rig.cameras]
-    stored = quality_of(sequence.manifest)
+    stored = sequence.quality
     tested = list(stored.views) if stored else []
     all_names = [*tested, *(name for name in known if name not in tested)]
     names = all_names if every else list(dict.fromkeys(named or tested))
@@ -195,9 +193,8 @@ def _views(
     if not names:
         reason = "it does not say which cameras were held out; name them"
         refuse_input("input/unsupported", str(package), reason, "--held-out NAME, or --all-cameras")
-    columns = sequence.manifest.columns
-    if "/training/colour_view" in columns:
-        used = {name.decode("utf-8") for name in columns["/training/colour_view"].tolist()}
+    if sequence.colour is not None:
+        used = set(sequence.colour.views)
     else:
         # Without a record of what was held out, what the user names is held out.
         used = set(known) - set(tested) if tested else set()
@@ -230,7 +227,6 @@ def _truth(
     sequence: Any, folder: Path | None, scene: SceneName | None, given: Path | None
 ) -> Footage:
     """Return what the package's cameras should have seen."""
-    from nmc.records import cameras_of
     from nmc_framework.cameras import CameraError
     from nmc_framework.cameras.formats import RigDocument
     from nmc_tools.commands.footage import film_scene, open_footage
@@ -238,7 +234,7 @@ def _truth(
     cameras = tuple(cameras_in(sequence))
     if not cameras:
         raise CameraError("the package holds no cameras")
-    stored = cameras_of(sequence.manifest)
+    stored = sequence.cameras
     if stored is not None and set(stored.distortion_model or ()) - {"none"}:
         raise CameraError("the package's cameras have distortion, which is not rendered")
     rig = RigDocument(cameras)

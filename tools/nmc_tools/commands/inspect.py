@@ -11,13 +11,12 @@ from rich.text import Text
 
 import nmc
 from nmc_format.json_view import json_view
-from nmc_format.manifest import PARAMETER
+from nmc_format.manifest.tensors import PARAMETER
 from nmc_tools.commands.shared_options import JsonOption, PackagePath
 from nmc_tools.terminal import out, print_json, printable, size_text
 
 _ROWS_SHOWN = 40
 _TEXT_SHOWN = 60
-_SOURCE_COLUMNS = {"source": "/frames/source_name", "extras": "/frames/extras"}
 
 
 def inspect(
@@ -52,19 +51,16 @@ def _safe(text: object) -> Text:
 def _print_summary(sequence: nmc.ChainSequence) -> None:
     manifest = sequence.manifest
     raw = sum(frame.state_bytes for frame in sequence.frames)
-    segments = int(manifest.columns["/frames/segment_length"].sum())
+    segments = int(manifest.frames.segment_length.sum())
     weights = sum(prod(row.shape) for row in manifest.tensors if row.role == PARAMETER)
     table = Table.grid(padding=(0, 2))
     for name, value in (
         ("package", sequence.path),
         (
             "format",
-            (
-                f"{manifest.texts['/@format_version']}, {manifest.profile} profile, "
-                f"level {manifest.level}"
-            ),
+            (f"{manifest.root.format_version}, {manifest.profile} profile, level {manifest.level}"),
         ),
-        ("sequence", manifest.texts["/@sequence_id"]),
+        ("sequence", manifest.root.sequence_id),
         ("model", f"{sequence.family}: {len(manifest.tensors)} tensors, {weights} weights"),
         ("frames", f"{len(sequence)}, {manifest.timescale} ticks per second"),
         ("models", f"{size_text(raw)} ({raw} bytes)"),
@@ -100,9 +96,10 @@ def _shortened(text: str) -> str:
 
 def _print_frames(sequence: nmc.ChainSequence, shown: int) -> None:
     names = ["frame", "coding", "time", "bytes", "ratio", "frozen", "steps", "s"]
-    columns = sequence.manifest.columns
-    further = [(c, p) for c, p in _SOURCE_COLUMNS.items() if p in columns]
-    table = Table(*names, *(name for name, _ in further), box=None)
+    columns = sequence.manifest.frames
+    further = ["source"] if columns.source_name is not None else []
+    further += ["extras"] if columns.extras is not None else []
+    table = Table(*names, *further, box=None)
     for frame in sequence.frames[:shown]:
         texts = {"source": frame.source_name, "extras": frame.extras_text}
         frozen = frame.exclude_layers
@@ -115,7 +112,7 @@ def _print_frames(sequence: nmc.ChainSequence, shown: int) -> None:
             "-" if frozen is None else ",".join(map(str, frozen)) or "none",
             "-" if frame.iterations is None else str(frame.iterations),
             "-" if frame.seconds is None else f"{frame.seconds:.1f}",
-            *(_safe(_shortened(texts[name]) or "-") for name, _ in further),
+            *(_safe(_shortened(texts[name]) or "-") for name in further),
         )
     out.print(table)
     if shown < len(sequence):

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from nmc_format.issues import Finding, finding
-from nmc_format.manifest import BUFFER, Manifest, first_index, layers_of
+from nmc_format.manifest import columns
+from nmc_format.manifest.check.first import first_true
+from nmc_format.manifest.columns import frame_pointer
+from nmc_format.manifest.tensors import BUFFER, layers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-_LOWEST = {
-    "/training/iterations": -1,
-    "/training/exclude_layers_count": -1,
-}
-"""The least value of a column that says -1 where nothing was recorded (clause 5.5)."""
+    from numpy.typing import NDArray
 
+    from nmc_format.manifest.frames import Training
+    from nmc_format.manifest.record import Manifest
 
 _REMEMBERED = 10_000
 """Different records that are remembered at a time; a chain has a few."""
@@ -27,57 +28,59 @@ _REMEMBERED = 10_000
 
 def training_findings(manifest: Manifest) -> Iterator[Finding]:
     """Yield what is wrong with the training record of a manifest (clauses 5.5 and 9.1 to 9.3)."""
-    columns = manifest.columns
-    yield from _range_findings(columns)
-    yield from _colour_findings(columns)
-    trained_from = columns.get("/training/trained_from")
-    if trained_from is not None:
-        previous = np.arange(-1, len(trained_from) - 1)
-        t = first_index((trained_from != -1) & (trained_from != previous))
-        if t is not None:
-            yield finding(
-                "freezing/trained-from",
-                pointer=f"/frames/{t}/trained_from",
-                actual=int(trained_from[t]),
-                expected=t - 1,
-            )
-    flags = columns.get("/training/requires_grad")
-    rows = len(manifest.tensors)
-    if flags is not None:
-        if flags.shape[1] != (rows + 7) // 8:
+    training = manifest.training
+    yield from _range_findings(training)
+    yield from _colour_findings(training)
+    yield from _lineage_findings(training)
+    flags, known = training.requires_grad, training.requires_grad_known
+    if flags is not None and known is not None:
+        width = (len(manifest.table) + 7) // 8
+        if flags.shape[1] != width:
             yield finding(
                 "manifest/object-shape",
-                pointer="/training/requires_grad",
+                pointer=columns.REQUIRES_GRAD,
                 actual=list(flags.shape),
-                expected=f"N x {(rows + 7) // 8}",
+                expected=f"N x {width}",
             )
             return
-        yield from _bitmap_findings(manifest, flags)
-    if "/training/exclude_layers_count" in columns:
-        yield from _layer_findings(manifest)
+        yield from _bitmap_findings(manifest, flags, known)
+    counts, listed = training.exclude_layers_count, training.exclude_layers
+    if counts is not None and listed is not None:
+        yield from _layer_findings(manifest, counts, listed)
 
 
-def _colour_findings(columns: dict[str, np.ndarray[Any, Any]]) -> Iterator[Finding]:
-    views = columns["/training/colour_view"].tolist() if "/training/colour_view" in columns else []
-    first: dict[bytes, int] = {}
-    for k, view in enumerate(views):
+def _lineage_findings(training: Training) -> Iterator[Finding]:
+    if training.trained_from is None:
+        return
+    actual = training.trained_from
+    previous = np.arange(-1, len(actual) - 1)
+    for t in first_true((actual != -1) & (actual != previous)):
+        place = frame_pointer(t, columns.TRAINED_FROM)
+        yield finding("freezing/trained-from", pointer=place, actual=int(actual[t]), expected=t - 1)
+
+
+def _colour_findings(training: Training) -> Iterator[Finding]:
+    first: dict[str, int] = {}
+    for k, view in enumerate(training.colour.views if training.colour else ()):
         if first.setdefault(view, k) != k:
             reason = f"views {first[view]} and {k} have the same name"
-            yield finding("manifest/value", pointer=f"/training/colour_view/{k}", reason=reason)
+            yield finding("manifest/value", pointer=f"{columns.COLOUR_VIEW}/{k}", reason=reason)
             return
 
 
-def _bitmap_findings(manifest: Manifest, flags: np.ndarray[Any, Any]) -> Iterator[Finding]:
+def _bitmap_findings(
+    manifest: Manifest, flags: NDArray[np.uint8], known: NDArray[np.uint8]
+) -> Iterator[Finding]:
     parameters = np.array([row.role != BUFFER for row in manifest.tensors], bool)
     allowed = np.packbits(parameters, bitorder="little")
-    unknown = manifest.columns["/training/requires_grad_known"] == 0
+    unknown = known == 0
     wrong = (flags & ~allowed).any(axis=1) | (flags.any(axis=1) & unknown) | _early(manifest, flags)
-    t = first_index(wrong)
-    if t is not None:
-        yield finding("freezing/requires-grad-bits", pointer=f"/frames/{t}/requires_grad")
+    for t in first_true(wrong):
+        place = frame_pointer(t, columns.REQUIRES_GRAD)
+        yield finding("freezing/requires-grad-bits", pointer=place)
 
 
-def _early(manifest: Manifest, flags: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _early(manifest: Manifest, flags: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Return for each frame whether a bit is set for a row that is not there yet (9.2.1)."""
     early = np.zeros(len(flags), bool)
     for i, row in enumerate(manifest.tensors):
@@ -86,25 +89,25 @@ def _early(manifest: Manifest, flags: np.ndarray[Any, Any]) -> np.ndarray[Any, A
     return early
 
 
-def _layer_findings(manifest: Manifest) -> Iterator[Finding]:
-    counts = np.maximum(manifest.columns["/training/exclude_layers_count"].astype(np.int64), 0)
-    listed = manifest.columns["/training/exclude_layers"]
+def _layer_findings(
+    manifest: Manifest, recorded: NDArray[np.int32], listed: NDArray[np.int32]
+) -> Iterator[Finding]:
+    counts = np.maximum(recorded.astype(np.int64), 0)
     if counts.sum() != len(listed):
         yield finding(
             "freezing/exclude-layers-count",
-            pointer="/training/exclude_layers_count",
+            pointer=columns.EXCLUDE_LAYERS_COUNT,
             actual=int(counts.sum()),
             expected=len(listed),
         )
         return
-    recorded = manifest.columns["/training/exclude_layers_count"] >= 0
     comparison = _LayerComparison(manifest)
     ends = np.cumsum(counts)
     starts = (ends - counts).tolist()
     ends = ends.tolist()
-    for t in np.flatnonzero(recorded).tolist():
+    for t in np.flatnonzero(recorded >= 0).tolist():
         for code, layer in comparison.faults(t, listed[starts[t] : ends[t]]):
-            yield finding(code, pointer=f"/frames/{t}/exclude_layers", layer=layer)
+            yield finding(code, pointer=frame_pointer(t, columns.EXCLUDE_LAYERS), layer=layer)
 
 
 _Faults: TypeAlias = "tuple[tuple[str, int], ...]"
@@ -117,8 +120,8 @@ class _LayerComparison:
     """
 
     def __init__(self, manifest: Manifest) -> None:
-        self._flags = manifest.columns.get("/training/requires_grad")
-        known = manifest.columns.get("/training/requires_grad_known")
+        self._flags = manifest.training.requires_grad
+        known = manifest.training.requires_grad_known
         self._known = None if known is None else known.tolist()
         layers = layers_of(manifest.tensors)
         self._layers = list(layers)
@@ -163,23 +166,21 @@ class _LayerComparison:
         trained[self._layer_of[bits[self._rows] != 0]] = True
         frozen = np.zeros(len(self._layers), bool)
         frozen[[self._index[layer] for layer in excluded]] = True
-        wrong = first_index(present & (trained == frozen))
-        if wrong is not None:
+        for wrong in first_true(present & (trained == frozen)):
             yield "freezing/exclude-layers-disagree", self._layers[wrong]
 
 
-def _range_findings(columns: dict[str, np.ndarray[Any, Any]]) -> Iterator[Finding]:
-    wrong = {path: columns[path] < lowest for path, lowest in _LOWEST.items() if path in columns}
-    seconds = columns.get("/training/seconds")
-    if seconds is not None:
-        wrong["/training/seconds"] = (seconds < 0) & (seconds != -1)
-    known = columns.get("/training/requires_grad_known")
-    if known is not None:
-        wrong["/training/requires_grad_known"] = known > 1
-    for path, mask in wrong.items():
-        t = first_index(mask)
-        if t is not None:
-            value = columns[path][t].item()
-            yield finding(
-                "manifest/value", pointer=f"{path}/{t}", reason=f"{value} is out of range"
-            )
+def _range_findings(training: Training) -> Iterator[Finding]:
+    """Yield values that a column does not have: -1 says that nothing was recorded (clause 5.5)."""
+    checks: tuple[tuple[str, NDArray[Any] | None, Callable[[NDArray[Any]], Any]], ...] = (
+        (columns.ITERATIONS, training.iterations, lambda v: v < -1),
+        (columns.EXCLUDE_LAYERS_COUNT, training.exclude_layers_count, lambda v: v < -1),
+        (columns.SECONDS, training.seconds, lambda v: (v < 0) & (v != -1)),
+        (columns.REQUIRES_GRAD_KNOWN, training.requires_grad_known, lambda v: v > 1),
+    )
+    for path, values, wrong in checks:
+        if values is None:
+            continue
+        for t in first_true(wrong(values)):
+            reason = f"{values[t].item()} is out of range"
+            yield finding("manifest/value", pointer=f"{path}/{t}", reason=reason)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from nmc_format import zip64
-from nmc_format.hdf5 import OutsideSubset, read_compact
-from nmc_format.hdf5_sandbox import MAX_MANIFEST_BYTES
 from nmc_format.issues import FormatError
+from nmc_format.manifest.columns import SEGMENT_LENGTH
+from nmc_format.manifest.compact.blocks import OutsideSubset
+from nmc_format.manifest.compact.reader import read_compact
+from nmc_format.manifest.objects import MAX_MANIFEST_BYTES
+from nmc_format.package import zip64
+from nmc_format.package.members import MANIFEST_NAME, segment_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nmc_format.hdf5 import RawObjects
+    from nmc_format.manifest.objects import RawObjects
 
-_MANIFEST: Final = "manifest.h5"
 _MAX_FRAMES: Final = 1_000_000
 """More are not added up; the message then gives a lower bound."""
 
@@ -30,9 +32,9 @@ def truncation(stream: BinaryIO, size: int) -> str | None:
         Bytes of the file.
     """
     member = zip64.first_member(stream, size)
-    if member is None or member.name != _MANIFEST:
+    if member is None or member.name != MANIFEST_NAME:
         return None
-    start = zip64.data_start(stream, member, _MANIFEST)
+    start = zip64.data_start(stream, member, MANIFEST_NAME)
     if start + member.size > size:
         least = zip64.file_size([(member.name, member.size)])
         return f"the file is cut off inside its manifest: {size} bytes of {least} or more"
@@ -43,7 +45,7 @@ def truncation(stream: BinaryIO, size: int) -> str | None:
         objects = read_compact(stream.read(member.size))
     except (OutsideSubset, FormatError):
         return None
-    expected = zip64.file_size([(_MANIFEST, member.size), *_segments(objects)])
+    expected = zip64.file_size([(MANIFEST_NAME, member.size), *_segments(objects)])
     if size < expected:
         return f"the file is cut off: {size} bytes of {expected}"
     if size > expected:
@@ -52,8 +54,8 @@ def truncation(stream: BinaryIO, size: int) -> str | None:
 
 
 def _segments(objects: RawObjects) -> Iterator[tuple[str, int]]:
-    lengths = objects.get("/frames/segment_length")
+    lengths = objects.get(SEGMENT_LENGTH)
     if lengths is None or lengths.ndim != 1 or lengths.dtype.kind not in "iu":
         return
     for index, length in enumerate(lengths[:_MAX_FRAMES].tolist()):
-        yield f"segments/{index:08d}.safetensors", length
+        yield segment_name(index), length

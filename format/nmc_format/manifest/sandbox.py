@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nmc_format.hdf5 import MAX_OBJECTS, RawObjects
 from nmc_format.isolated import (
     isolated_command,
     isolated_environment,
@@ -24,12 +23,12 @@ from nmc_format.isolated import (
     limit_resources,
 )
 from nmc_format.issues import refuse
+from nmc_format.manifest.objects import MAX_MANIFEST_BYTES, MAX_OBJECTS
 
 if TYPE_CHECKING:
     import h5py
 
-MAX_MANIFEST_BYTES = 256 * 2**20
-"""Bytes a manifest may have, on disk and decoded: 10,000 frames of 1,000 tensors need 5 MB."""
+    from nmc_format.manifest.objects import RawObjects
 
 _NEEDS = ("nmc_spec", "nmc_format", "numpy", "h5py", "ml_dtypes")
 _MEMORY_LIMIT = 4 * 2**30
@@ -56,7 +55,7 @@ def read_sandboxed(path: Path) -> RawObjects:
     FormatError
         If the library cannot read the file, or the file uses what a manifest may not.
     """
-    command = isolated_command("nmc_format.hdf5_sandbox", _NEEDS, path)
+    command = isolated_command("nmc_format.manifest.sandbox", _NEEDS, path)
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and module
             command,

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nmc_format.issues import Finding, finding
-from nmc_format.manifest import first_index
+from nmc_format.manifest import columns
+from nmc_format.manifest.check.first import first_true
+from nmc_format.manifest.record import CAMERA_CONVENTION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from nmc_format.hdf5 import RawObjects
-
-CAMERA_CONVENTION = "camera-to-world opencv corner"
-"""Camera-to-world, OpenCV axes, pixel origin at the corner: the only one of version 1 (5.6.1)."""
+    from nmc_format.manifest.record import Manifest
 
 COEFFICIENTS = {"none": 0, "opencv": 5}
 """Coefficients of each model of lens distortion (clause 5.6.2)."""
@@ -30,42 +29,30 @@ COLUMN_NORMS = (1e-100, 1e100)
 """Least and greatest norm of a column of the normalisation (clause 5.6.1)."""
 
 
-def camera_findings(objects: RawObjects) -> Iterator[Finding]:
+def camera_findings(manifest: Manifest) -> Iterator[Finding]:
     """Yield what is wrong with the cameras of a manifest (clauses 5.6.1 and 5.6.2)."""
-    convention = objects.get("/cameras@convention")
-    if convention is None:
+    cameras = manifest.cameras
+    if cameras is None:
         return
-    text = convention.item().decode("utf-8")
-    if text != CAMERA_CONVENTION:
-        yield finding(
-            "manifest/cameras",
-            pointer="/cameras@convention",
-            reason=f"convention {text!r}, expected {CAMERA_CONVENTION!r}",
-        )
-    if (objects["/cameras/size"] == 0).any():
-        yield finding("manifest/cameras", pointer="/cameras/size", reason="an image size is 0")
-    normalisation = objects["/cameras@normalisation"]
+    if cameras.convention != CAMERA_CONVENTION:
+        reason = f"convention {cameras.convention!r}, expected {CAMERA_CONVENTION!r}"
+        yield finding("manifest/cameras", pointer=columns.CONVENTION, reason=reason)
+    if (cameras.size == 0).any():
+        reason = "an image size is 0"
+        yield finding("manifest/cameras", pointer=columns.CAMERA_SIZE, reason=reason)
+    normalisation, reason = cameras.normalisation, ""
     if normalisation[3].tolist() != [0, 0, 0, 1]:
-        yield finding(
-            "manifest/cameras",
-            pointer="/cameras@normalisation",
-            reason="the last row of a similarity is 0 0 0 1",
-        )
+        reason = "the last row of a similarity is 0 0 0 1"
     elif not _is_similarity(normalisation[:3, :3]):
-        yield finding(
-            "manifest/cameras",
-            pointer="/cameras@normalisation",
-            reason="it is no similarity: columns of one length, at right angles",
-        )
-    if (objects["/cameras/intrinsics"][:, :2] <= 0).any():
-        yield finding(
-            "manifest/cameras",
-            pointer="/cameras/intrinsics",
-            reason="a focal length is not positive",
-        )
-    yield from _rotation_findings(objects["/cameras/camera_to_world"][:, :, :3])
-    if "/cameras/distortion_model" in objects:
-        yield from _distortion_findings(objects)
+        reason = "it is no similarity: columns of one length, at right angles"
+    if reason:
+        yield finding("manifest/cameras", pointer=columns.NORMALISATION, reason=reason)
+    if (cameras.intrinsics[:, :2] <= 0).any():
+        reason = "a focal length is not positive"
+        yield finding("manifest/cameras", pointer=columns.INTRINSICS, reason=reason)
+    yield from _rotation_findings(cameras.camera_to_world[:, :, :3])
+    if cameras.distortion_model is not None and cameras.distortion is not None:
+        yield from _distortion_findings(cameras.distortion_model, cameras.distortion)
 
 
 def _is_similarity(matrix: np.ndarray[Any, Any]) -> bool:
@@ -83,10 +70,10 @@ def _is_similarity(matrix: np.ndarray[Any, Any]) -> bool:
     return bool((np.abs(unit.T @ unit - np.eye(3)) <= SIMILARITY_TOLERANCE).all())
 
 
-def _distortion_findings(objects: RawObjects) -> Iterator[Finding]:
-    coefficients = objects["/cameras/distortion"]
-    for i, model in enumerate(objects["/cameras/distortion_model"].tolist()):
-        name = model.decode("utf-8")
+def _distortion_findings(
+    models: Sequence[str], coefficients: np.ndarray[Any, Any]
+) -> Iterator[Finding]:
+    for i, name in enumerate(models):
         used = COEFFICIENTS.get(name)
         if used is None:
             reason = f"model {name!r} is unknown; there are {', '.join(COEFFICIENTS)}"
@@ -96,17 +83,16 @@ def _distortion_findings(objects: RawObjects) -> Iterator[Finding]:
             reason = f"a coefficient that model {name!r} does not use is not 0"
         else:
             continue
-        pointer = f"/cameras/distortion_model/{i}"
+        pointer = f"{columns.DISTORTION_MODEL}/{i}"
         yield finding("manifest/cameras", pointer=pointer, reason=reason)
 
 
 def _rotation_findings(rotations: np.ndarray[Any, Any]) -> Iterator[Finding]:
     gram = np.matmul(rotations.transpose(0, 2, 1), rotations)
     wrong = np.abs(gram - np.eye(3)).max(axis=(1, 2), initial=0) > ROTATION_TOLERANCE
-    camera = first_index(wrong)
-    if camera is not None:
+    for camera in first_true(wrong):
         yield finding(
             "manifest/cameras",
-            pointer=f"/cameras/camera_to_world/{camera}",
+            pointer=f"{columns.CAMERA_TO_WORLD}/{camera}",
             reason="its first three columns are no rotation; scale belongs into the normalisation",
         )

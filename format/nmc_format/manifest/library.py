@@ -16,7 +16,7 @@ def write_by_library(objects: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
     Parameters
     ----------
     objects : mapping of str to numpy.ndarray
-        As for :func:`nmc_format.hdf5_writer.write_compact`.
+        As for :func:`nmc_format.manifest.compact.writer.write_compact`.
     """
     import h5py
 

@@ -10,7 +10,18 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from nmc_format.lookup3 import lookup3
+from nmc_format.manifest.compact.blocks import (
+    ATTRIBUTE,
+    DATASPACE,
+    DATATYPE,
+    FILL_VALUE,
+    GROUP_INFO,
+    LAYOUT,
+    LINK,
+    LINK_INFO,
+    SIGNATURE,
+)
+from nmc_format.manifest.compact.lookup3 import lookup3
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,11 +33,8 @@ if TYPE_CHECKING:
 MAX_MESSAGE = 0xFFFF
 """Bytes of a message of an object header; a longer attribute lies in a heap, outside annex D."""
 
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _UNDEFINED = b"\xff" * 8
 _SUPERBLOCK_BYTES = 48
-_DATASPACE, _LINK_INFO, _DATATYPE, _FILL, _LINK, _LAYOUT = 0x01, 0x02, 0x03, 0x05, 0x06, 0x08
-_GROUP_INFO, _ATTRIBUTE = 0x0A, 0x0C
 _CONSTANT = 1  # flag of a message that does not change
 _EARLY_NEVER = bytes((3, 0x05))  # fill value: space allocated early, never filled
 _LINKS_INSIDE = b"\0\0" + _UNDEFINED * 2
@@ -58,8 +66,8 @@ def write_compact(objects: Mapping[str, Array]) -> bytes:
     ----------
     objects : mapping of str to numpy.ndarray
         Datasets by path, attributes by ``path@name``, as
-        :func:`nmc_format.hdf5.read_compact` returns them, of little-endian types. The same mapping
-        gives the same bytes.
+        :func:`nmc_format.manifest.compact.reader.read_compact` returns them, of little-endian
+        types. The same mapping gives the same bytes.
 
     Raises
     ------
@@ -68,7 +76,7 @@ def write_compact(objects: Mapping[str, Array]) -> bytes:
     """
     blocks = [bytes(_SUPERBLOCK_BYTES)]
     root, end = _put_group(_tree(objects), blocks, _SUPERBLOCK_BYTES)
-    head = _SIGNATURE + bytes((2, 8, 8, 0)) + bytes(8) + _UNDEFINED + struct.pack("<QQ", end, root)
+    head = SIGNATURE + bytes((2, 8, 8, 0)) + bytes(8) + _UNDEFINED + struct.pack("<QQ", end, root)
     blocks[0] = _summed(head)
     return b"".join(blocks)
 
@@ -98,9 +106,9 @@ def _put_group(group: _Group, blocks: list[bytes], at: int) -> tuple[int, int]:
         address, at = _put_dataset(array, blocks, at)
         links += _link(name, address)
     attributes = b"".join(
-        _message(_ATTRIBUTE, _attribute(name, array)) for name, array in group.attributes.items()
+        _message(ATTRIBUTE, _attribute(name, array)) for name, array in group.attributes.items()
     )
-    messages = _message(_LINK_INFO, _LINKS_INSIDE) + _message(_GROUP_INFO, b"\0\0", _CONSTANT)
+    messages = _message(LINK_INFO, _LINKS_INSIDE) + _message(GROUP_INFO, b"\0\0", _CONSTANT)
     return _put(_header(messages + links + attributes), blocks, at)
 
 
@@ -111,10 +119,10 @@ def _put_dataset(array: Array, blocks: list[bytes], at: int) -> tuple[int, int]:
         start, at = _put(data, blocks, at)
         address = struct.pack("<Q", start)
     header = _header(
-        _message(_DATASPACE, _dataspace(array))
-        + _message(_DATATYPE, _datatype(array.dtype), _CONSTANT)
-        + _message(_FILL, _EARLY_NEVER, _CONSTANT)
-        + _message(_LAYOUT, bytes((3, 1)) + address + struct.pack("<Q", len(data)), _CONSTANT)
+        _message(DATASPACE, _dataspace(array))
+        + _message(DATATYPE, _datatype(array.dtype), _CONSTANT)
+        + _message(FILL_VALUE, _EARLY_NEVER, _CONSTANT)
+        + _message(LAYOUT, bytes((3, 1)) + address + struct.pack("<Q", len(data)), _CONSTANT)
     )
     return _put(header, blocks, at)
 
@@ -140,7 +148,7 @@ def _message(kind: int, body: bytes, flags: int = 0) -> bytes:
 
 def _link(name: str, address: int) -> bytes:
     raw = name.encode()
-    return _message(_LINK, bytes((1, 0, len(raw))) + raw + struct.pack("<Q", address))
+    return _message(LINK, bytes((1, 0, len(raw))) + raw + struct.pack("<Q", address))
 
 
 def _attribute(name: str, array: Array) -> bytes:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nmc_format.issues import Finding, finding
-from nmc_format.json_object import object_fault
+from nmc_format.manifest import columns
+from nmc_format.manifest.json_object import object_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from nmc_format.manifest import Manifest
+    import numpy as np
 
-SOURCE_NAME = "/frames/source_name"
-EXTRAS = "/frames/extras"
+    from nmc_format.manifest.record import Manifest
 
 MAX_SOURCE_NAME = 1024
 """Bytes of a source name."""
@@ -27,28 +27,27 @@ MAX_ALL_EXTRAS = 2**24
 
 def source_findings(manifest: Manifest) -> Iterator[Finding]:
     """Yield what is wrong with source names and extras."""
-    extras = manifest.columns.get(EXTRAS)
+    names, extras = manifest.frames.source_name, manifest.frames.extras
     if extras is not None:
         total = sum(map(len, extras.tolist()))
         if total > MAX_ALL_EXTRAS:
             reason = f"they have {total} bytes together, more than {MAX_ALL_EXTRAS}"
-            yield finding("manifest/value", pointer=EXTRAS, reason=reason)
+            yield finding("manifest/value", pointer=columns.EXTRAS, reason=reason)
             return
-    for name, fault in ((SOURCE_NAME, source_name_fault), (EXTRAS, extras_fault)):
-        yield from _column_findings(manifest, name, fault)
+    if names is not None:
+        yield from _first_fault(names, columns.SOURCE_NAME, source_name_fault)
+    if extras is not None:
+        yield from _first_fault(extras, columns.EXTRAS, extras_fault)
 
 
-def _column_findings(
-    manifest: Manifest, path: str, fault: Callable[[str], str]
+def _first_fault(
+    column: np.ndarray[Any, Any], path: str, fault: Callable[[str], str]
 ) -> Iterator[Finding]:
-    column = manifest.columns.get(path)
-    if column is None:
-        return
     texts = column.tolist()
     wrong = {text: fault(text.decode("utf-8")) for text in set(texts)}
     t = next((t for t, text in enumerate(texts) if wrong[text]), None)
     if t is not None:
-        place = f"/frames/{t}/{path.rpartition('/')[2]}"
+        place = columns.frame_pointer(t, path)
         yield finding("manifest/value", pointer=place, reason=wrong[texts[t]])
 
 

@@ -1,0 +1,237 @@
+"""Checks of the values of a manifest (clauses 5.4.1 to 5.4.4 and 10.2), and of all its parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import nmc_spec
+from nmc_format.dtypes import DTYPES
+from nmc_format.issues import Finding, finding
+from nmc_format.manifest import columns
+from nmc_format.manifest.check.cameras import camera_findings
+from nmc_format.manifest.check.first import first_true
+from nmc_format.manifest.check.sources import source_findings
+from nmc_format.manifest.check.training import training_findings
+from nmc_format.manifest.columns import frame_pointer, tensor_pointer
+from nmc_format.manifest.frames import DELTA_FRAME, KEY_FRAME
+from nmc_format.manifest.json_object import object_fault
+from nmc_format.manifest.objects import texts_of
+from nmc_format.manifest.tensors import BUFFER, NO_LAYER, PARAMETER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nmc_format.manifest.record import Manifest
+    from nmc_format.manifest.tensors import TensorRow
+
+MAX_RANK = 32
+MAX_NAME_BYTES = 1024
+RESERVED_NAME = "__metadata__"
+"""The one name that no tensor of a safetensors file can have (clause 5.4.3)."""
+
+MAX_CONFIGURATION = 2**24
+"""Characters of a model configuration; as objects of a program they take twenty times as much."""
+
+SEGMENT_SLACK = 65_536
+"""Bytes a segment may have beyond 65/64 of its state, without its rows (clause 10.2)."""
+
+SHAPE_RECORD_BYTES = 273
+"""Bytes that each row may add: a mode, and a shape record of rank 32 (clause 10.2)."""
+
+
+def size_findings(manifest: Manifest) -> Iterator[Finding]:
+    """Yield what is more than the level allows; the rest of a check takes time and memory for it.
+
+    Nothing here looks at more than the number of rows and of frames.
+    """
+    levels = {level.level: level for level in nmc_spec.levels()}
+    level = levels.get(manifest.level)
+    if level is None:
+        known = ", ".join(map(str, levels))
+        yield finding(
+            "profile/level-unknown", pointer=columns.LEVEL, level=manifest.level, known=known
+        )
+        return
+    if len(manifest) == 0:
+        yield finding("manifest/value", pointer=columns.CODING, reason="there are no frames")
+    for what, actual, limit, place in (
+        ("the number of tensor rows", len(manifest.table), level.max_tensors, columns.TENSORS),
+        ("the number of frames", len(manifest), level.max_frames, columns.FRAMES),
+    ):
+        if actual > limit:
+            yield finding(
+                "profile/level-exceeded",
+                pointer=place,
+                what=what,
+                actual=actual,
+                limit=limit,
+                level=level.level,
+            )
+
+
+def value_findings(manifest: Manifest) -> Iterator[Finding]:
+    """Yield everything that is wrong with the values of a manifest whose types are right."""
+    yield from _root_findings(manifest)
+    yield from _tensor_findings(manifest)
+    yield from _frame_findings(manifest)
+    yield from source_findings(manifest)
+    yield from _level_findings(manifest)
+    yield from training_findings(manifest)
+    yield from camera_findings(manifest)
+
+
+def _root_findings(manifest: Manifest) -> Iterator[Finding]:
+    reason = configuration_fault(manifest.model.configuration)
+    if reason:
+        yield finding("manifest/value", pointer=columns.CONFIGURATION, reason=reason)
+    for feature in manifest.root.features:
+        yield finding("manifest/must-understand", pointer=columns.MUST_UNDERSTAND, feature=feature)
+    if manifest.profile not in nmc_spec.profiles():
+        yield finding(
+            "profile/unknown",
+            pointer=columns.PROFILE,
+            profile=manifest.profile,
+            known=", ".join(nmc_spec.profiles()),
+        )
+    if manifest.timescale == 0:
+        yield finding("manifest/value", pointer=columns.TIMESCALE, reason="the timescale is 0")
+
+
+def configuration_fault(text: str) -> str:
+    """Say why a text is no model configuration (clause 5.4.2); empty where it is one."""
+    if len(text) > MAX_CONFIGURATION:
+        return f"it has {len(text)} characters, more than {MAX_CONFIGURATION}"
+    return object_fault(text)
+
+
+def _tensor_findings(manifest: Manifest) -> Iterator[Finding]:
+    shapes = manifest.table.shape
+    if not 1 <= shapes.shape[1] <= MAX_RANK:
+        yield finding(
+            "manifest/tensor-shape",
+            pointer=columns.TENSOR_SHAPE,
+            reason=f"it has {shapes.shape[1]} columns; 1 to {MAX_RANK} are allowed",
+        )
+        return
+    frames, before = len(manifest), 0
+    rows: dict[tuple[str, str], int] = {}
+    dtypes = texts_of(manifest.table.dtype)
+    for i, row in enumerate(manifest.tensors):
+        yield from _name_findings(row.name, i)
+        if dtypes[i] not in DTYPES:
+            place = tensor_pointer(i, columns.TENSOR_DTYPE)
+            yield finding("manifest/tensor-dtype", pointer=place, dtype=dtypes[i])
+        first = rows.setdefault((row.name, dtypes[i]), i)
+        if first != i:
+            yield finding(
+                "manifest/tensor-duplicate",
+                pointer=tensor_pointer(i),
+                first=first,
+                second=i,
+                name=row.name,
+                dtype=dtypes[i],
+            )
+        if row.role not in {PARAMETER, BUFFER}:
+            place = tensor_pointer(i, columns.TENSOR_ROLE)
+            yield finding("manifest/tensor-role", pointer=place, role=row.role)
+        if row.layer < NO_LAYER:
+            place = tensor_pointer(i, columns.TENSOR_LAYER)
+            yield finding("manifest/value", pointer=place, reason=f"layer is {row.layer}")
+        if not before <= row.first_frame < frames:
+            yield finding(
+                "manifest/value",
+                pointer=tensor_pointer(i, columns.FIRST_FRAME),
+                reason=f"first_frame is {row.first_frame}; it shall not fall from row to row "
+                f"and lie below the {frames} frames",
+            )
+        before = row.first_frame
+        yield from _shape_findings(shapes[i].tolist(), row, i)
+
+
+def name_fault(name: str) -> str:
+    """Say why a text is no name of a tensor (clause 5.4.3); empty where it is one."""
+    size = len(name.encode("utf-8", "surrogatepass"))
+    if not 0 < size <= MAX_NAME_BYTES:
+        return f"it has {size} bytes; 1 to {MAX_NAME_BYTES} are allowed"
+    if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in name):
+        return "it is Unicode text without NUL"
+    return "safetensors keeps it for its metadata" if name == RESERVED_NAME else ""
+
+
+def _name_findings(name: str, index: int) -> Iterator[Finding]:
+    reason = name_fault(name)
+    if reason:
+        place = tensor_pointer(index, columns.TENSOR_NAME)
+        yield finding("manifest/tensor-name", pointer=place, name=repr(name), reason=reason)
+
+
+def _shape_findings(dims: list[int], row: TensorRow, index: int) -> Iterator[Finding]:
+    rank = len(row.shape)
+    reason = ""
+    if dims[:rank] != list(row.shape) or any(d != -1 for d in dims[rank:]):
+        reason = f"dimensions {dims}: sizes of at least 0 come first, then -1 as filler"
+    else:
+        try:
+            row.byte_size(row.shape)
+        except ValueError as error:
+            reason = str(error)
+    if reason:
+        place = tensor_pointer(index, columns.TENSOR_SHAPE)
+        yield finding("manifest/tensor-shape", pointer=place, reason=reason)
+
+
+def _frame_findings(manifest: Manifest) -> Iterator[Finding]:
+    coding = manifest.frames.coding
+    for t in first_true(coding > DELTA_FRAME):
+        place = frame_pointer(t, columns.CODING)
+        yield finding("manifest/frame-coding", pointer=place, coding=int(coding[t]))
+    if coding[0] == DELTA_FRAME:
+        yield finding("manifest/first-frame-key", pointer=frame_pointer(0, columns.CODING))
+    time = manifest.frames.presentation_time
+    for t in first_true(time[1:] <= time[:-1]):
+        yield finding(
+            "manifest/time-order",
+            pointer=frame_pointer(t + 1, columns.PRESENTATION_TIME),
+            time=int(time[t + 1]),
+            before=int(time[t]),
+        )
+
+
+def _level_findings(manifest: Manifest) -> Iterator[Finding]:
+    level = next(level for level in nmc_spec.levels() if level.level == manifest.level)
+    coding, state = manifest.frames.coding, manifest.frames.state_bytes
+    keys = np.append(np.flatnonzero(coding == KEY_FRAME), len(coding))
+    longest = int(np.diff(keys, prepend=0).max(initial=0))
+    for what, actual, limit, place in (
+        ("the longest group of frames", longest, level.max_group_frames, columns.CODING),
+        (
+            "the size of a state",
+            int(state.max(initial=0)),
+            level.max_state_bytes,
+            columns.STATE_BYTES,
+        ),
+    ):
+        if actual > limit:
+            yield finding(
+                "profile/level-exceeded",
+                pointer=place,
+                what=what,
+                actual=actual,
+                limit=limit,
+                level=level.level,
+            )
+    length = manifest.frames.segment_length
+    first = np.array([row.first_frame for row in manifest.tensors], np.int64)
+    rows = np.searchsorted(first, np.arange(len(coding)), side="right").astype(np.uint64)
+    allowed = state + state // 64 + SEGMENT_SLACK + SHAPE_RECORD_BYTES * rows
+    for t in first_true(length > allowed):
+        yield finding(
+            "profile/level-exceeded",
+            pointer=frame_pointer(t, columns.SEGMENT_LENGTH),
+            what="the size of the segment",
+            actual=int(length[t]),
+            limit=int(allowed[t]),
+            level=level.level,
+        )

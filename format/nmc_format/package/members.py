@@ -1,0 +1,91 @@
+"""The members of a package (clauses 5.1.2 and 5.1.3): their names, and read access to them."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Final, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from nmc_format.issues import Finding
+
+MANIFEST_NAME: Final = "manifest.h5"
+SEGMENT_FOLDER: Final = "segments"
+JOURNAL_NAME: Final = "journal.ndjson"
+"""Exists only while a package is being written (clause 5.1.5)."""
+
+SEGMENT_NAME: Final = re.compile(r"segments/[0-9]{8}\.safetensors")
+
+
+def segment_name(index: int) -> str:
+    """Return the member name of the segment of one frame (clause 5.1.2)."""
+    return f"{SEGMENT_FOLDER}/{index:08d}.safetensors"
+
+
+def is_member(name: str, frames: int) -> bool:
+    """Whether a name is that of a member of a package of so many frames (clause 5.1.3)."""
+    if name == MANIFEST_NAME:
+        return True
+    return bool(SEGMENT_NAME.fullmatch(name)) and int(name[-20:-12]) < frames
+
+
+class Package(ABC):
+    """Read access to the members of a package; a context manager.
+
+    Threads and forked processes may share one. What opening a package raises for a file that
+    cannot be read is raised by the other methods, too; ValueError after :meth:`close`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._closed = False
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError(f"the package {str(self.path)!r} is closed")
+
+    @property
+    def manifest_path(self) -> Path | None:
+        """Where the manifest lies as a file of its own on this host, if it does."""
+        return None
+
+    @abstractmethod
+    def manifest(self) -> bytes:
+        """Return the bytes of the manifest."""
+
+    @abstractmethod
+    def segment(self, index: int, limit: int) -> bytes:
+        """Return the bytes of one segment; more than ``limit`` are not read.
+
+        Raises
+        ------
+        FormatError
+            If there is no such member, its size is another one, or it is no plain file.
+        """
+
+    @abstractmethod
+    def findings(self, frames: int) -> Iterator[Finding]:
+        """Yield what is wrong with the members of a package of so many frames."""
+
+    @abstractmethod
+    def size(self) -> int:
+        """Return the bytes of the package on disk."""
+
+    def close(self) -> None:
+        """Release the files; nothing can be read afterwards."""
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

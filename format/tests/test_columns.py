@@ -1,0 +1,145 @@
+"""The paths of the manifest stand in one file, and records and objects say the same."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nmc_spec
+from nmc_format.issues import FormatError
+from nmc_format.manifest import columns
+from nmc_format.manifest.columns import manifest_of, objects_of
+from nmc_format.manifest.digest import manifest_digest
+from nmc_format.manifest.read import parse_manifest
+from nmc_format.manifest.record import Quality
+from nmc_format.manifest.tensors import TensorTable
+from nmc_format.manifest.write import manifest_bytes
+
+ROOT = Path(__file__).resolve().parents[2]
+PATH = re.compile(r"/(@|(model|frames|training|cameras|quality)([/@]|$))")
+HOME = Path(columns.__file__)
+SOURCES = [
+    path
+    for room in ("format", "reference", "tools")
+    for path in sorted((ROOT / room).rglob("*.py"))
+    if "tests" not in path.parts and path != HOME
+]
+
+
+def paths_in(source: str) -> list[str]:
+    """Return the texts of a module that begin with a path of the manifest; docstrings aside."""
+    tree = ast.parse(source)
+    said = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+    texts = [n for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in said]
+    return [n.value for n in texts if isinstance(n.value, str) and PATH.match(n.value)]
+
+
+def test_paths_are_found() -> None:
+    source = (
+        '"/frames/docstring"\nplace = f"/frames/{t}/coding"\nx["/@level"], "/cameras", "/framesets"'
+    )
+    assert sorted(paths_in(source)) == ["/@level", "/cameras", "/frames/"]
+    assert len(paths_in(HOME.read_text("utf-8"))) > 40
+    assert len(SOURCES) > 100
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_other_file_has_a_path_of_the_manifest(path: Path) -> None:
+    assert paths_in(path.read_text("utf-8")) == []
+
+
+def test_every_path_of_the_layout_has_a_name() -> None:
+    groups = {columns.FRAMES, columns.TENSORS}
+    named = {v for k, v in vars(columns).items() if k.isupper() and isinstance(v, str)} - groups
+    assert named | set(columns.METRICS.values()) == set(nmc_spec.manifest_layout())
+
+
+def test_the_group_of_a_path() -> None:
+    groups = {columns.group_of(path) for path in nmc_spec.manifest_layout()}
+    assert groups == {"", "model", "frames", "training", "cameras", "quality"}
+    assert columns.group_of(columns.CONVENTION) == "cameras"
+    assert columns.group_of(columns.LEVEL) == ""
+
+
+def test_pointers_are_in_terms_of_the_view() -> None:
+    assert columns.frame_pointer(3) == "/frames/3"
+    assert columns.frame_pointer(3, columns.SECONDS) == "/frames/3/seconds"
+    assert columns.tensor_pointer(2) == "/model/tensors/2"
+    assert columns.tensor_pointer(2, columns.FIRST_FRAME) == "/model/tensors/2/first_frame"
+
+
+@pytest.fixture
+def complete(objects_of):
+    """Every object of table 5-6."""
+    objects = objects_of(3) | {
+        columns.FIRST_FRAME: np.array([0, 0, 1], "<u4"),
+        columns.SOURCE_NAME: np.array([b"a.pt", b"", b"b.pt"]),
+        columns.EXTRAS: np.array([b"{}", b'{"epoch": 3}', b""]),
+        columns.COLOUR_VIEW: np.array([b"left"]),
+        columns.COLOUR: np.zeros((3, 1, 3, 4)),
+        columns.METRICS["ssim"]: np.zeros((3, 1)),
+        columns.METRICS["lpips"]: np.zeros((3, 1)),
+    }
+    objects[columns.MANIFEST_DIGEST] = np.frombuffer(manifest_digest(objects), "u1")
+    assert objects.keys() == nmc_spec.manifest_layout().keys()
+    return objects
+
+
+def same(one, two) -> None:
+    assert one.keys() == two.keys()
+    for path, array in one.items():
+        assert array.shape == two[path].shape, path
+        assert array.dtype.kind == two[path].dtype.kind, path
+        assert array.tolist() == two[path].tolist() or path in columns.METRICS.values(), path
+
+
+def test_records_and_objects_say_the_same(complete) -> None:
+    again = objects_of(manifest_of(complete))
+    same(again, complete)
+    assert manifest_digest(again) == manifest_digest(complete)
+
+
+@pytest.mark.parametrize(
+    "left_out",
+    [path for path, column in nmc_spec.manifest_layout().items() if not column.required],
+)
+def test_what_is_left_out_stays_left_out(complete, left_out) -> None:
+    """Each optional object, together with those that are there with it only."""
+    for together in (
+        (columns.REQUIRES_GRAD, columns.REQUIRES_GRAD_KNOWN),
+        (columns.EXCLUDE_LAYERS, columns.EXCLUDE_LAYERS_COUNT),
+        (columns.COLOUR_VIEW, columns.COLOUR),
+        (columns.DISTORTION_MODEL, columns.DISTORTION),
+        tuple(path for path in complete if columns.group_of(path) == "cameras"),
+        (columns.QUALITY_VIEW, *columns.METRICS.values()),
+    ):
+        first = left_out == columns.QUALITY_VIEW or left_out not in columns.METRICS.values()
+        if left_out in together and first:
+            for path in together:
+                complete.pop(path, None)
+    complete.pop(left_out, None)
+    manifest, findings = parse_manifest(manifest_bytes(complete))
+    assert findings == []
+    again = objects_of(manifest)
+    assert left_out not in again
+    assert again.keys() == complete.keys()
+    assert manifest_digest(again) == manifest_digest(complete)
+
+
+def test_rows_and_columns_say_the_same(complete) -> None:
+    table = manifest_of(complete).table
+    again = TensorTable.of(table.rows())
+    assert again.rows() == table.rows()
+    assert [row.first_frame for row in table.rows()] == [0, 0, 1]
+
+
+def test_a_metric_that_no_manifest_has_is_refused_not_lost(complete) -> None:
+    quality = Quality(["left"], {"psnr": np.zeros((3, 1)), "vmaf": np.zeros((3, 1))})
+    with pytest.raises(FormatError, match="vmaf") as error:
+        objects_of(replace(manifest_of(complete), quality=quality))
+    assert error.value.finding.code == "manifest/value"
