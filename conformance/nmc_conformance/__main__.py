@@ -51,6 +51,11 @@ def _add_run(made: argparse.ArgumentParser) -> None:
     made.add_argument("--one-shot", action="store_true", help="start the program for each vector")
     made.add_argument("--xfail", type=Path, help="ids that are known to fail, with reasons")
     made.add_argument("--arbiter", default="nmc", help="trusted checker of encoders and packages")
+    made.add_argument(
+        "--seal",
+        metavar="TEXT",
+        help="seal inputs anew with this text in place of one by chance; '' leaves them",
+    )
     made.add_argument("--quiet", "-q", action="store_true")
 
 
@@ -92,6 +97,7 @@ def _run(options: argparse.Namespace) -> int:
                 expected_failures=options.xfail,
                 arbiter=options.arbiter,
                 quiet=options.quiet,
+                seal=options.seal,
             )
         )
     return PASSED if made.passed else FAILED

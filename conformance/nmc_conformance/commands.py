@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 
-from nmc_conformance import badge, junit, matrix, results, runner
+from nmc_conformance import badge, junit, matrix, results, runner, sealing
 from nmc_conformance.coverage import coverage
 from nmc_conformance.encoder import EncoderTrial, is_for_encoders
 from nmc_conformance.judge import FAIL, GOOD, PASS, VERDICTS
@@ -34,7 +34,7 @@ _STYLE = {"pass": "green", "unsupported": "dim", "xfail": "dim"}
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a run is made of; see ``run --help``."""
+    """What a run is made of; see ``run --help``. Without a seal the run takes one by chance."""
 
     role: str
     command: str
@@ -48,6 +48,7 @@ class RunOptions:
     expected_failures: Path | None = None
     arbiter: str = "nmc"
     quiet: bool = False
+    seal: str | None = None
 
 
 def run(options: RunOptions) -> Run:
@@ -67,6 +68,7 @@ def run(options: RunOptions) -> Run:
         options.jobs,
         options.persistent,
         runner.read_expected_failures(failures) if failures else {},
+        sealing.new_seal() if options.seal is None else options.seal,
     )
     with runner.home() as home:
         description = runner.describe(plan, home)  # before results of an earlier run are replaced
@@ -104,6 +106,7 @@ def _run(
         results=(),
         suite=suite_version(suite.root),
         limits={"seconds": plan.limits.seconds, "memory": float(plan.limits.memory)},
+        seal=plan.seal,
     )
     writer = ResultsWriter(stream) if stream is not None else None
     if writer:
@@ -112,7 +115,8 @@ def _run(
     gathered: list[Result] = []
     started = time.monotonic()
     try:
-        for result in runner.run(suite, plan, description, trial, home):
+        warm_up = runner.warm_up_of(suite.vectors, description)
+        for result in runner.run(suite, plan, description, trial, home, warm_up):
             gathered.append(result)
             if writer:
                 writer.result(result)
@@ -173,6 +177,10 @@ def _summary(console: Console, made: Run) -> None:
     match, of = made.diagnostics
     verdict = "passed" if made.passed else "failed"
     name = f"{made.subject['name']} {made.subject['version']}"
+    if not made.counts[PASS]:
+        console.print("it passes no vector: such a run shows nothing", markup=False)
+    for profile in made.unproven:
+        console.print(f"it claims profile {profile} and passes no vector of it", markup=False)
     console.print(
         f"{ascii_safe(name)} as {made.role}: {verdict}; {counts}; diagnostics {match} of {of}; "
         f"{made.seconds:.1f} s",

@@ -21,7 +21,9 @@ from nmc_conformance.staging import Stage
 from nmc_conformance.subject import DONE, REJECTED, UNSUPPORTED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+    from typing import Any
 
     from nmc_conformance.subject import Answer, Description, Subject
     from nmc_conformance.vectors import Vector
@@ -56,8 +58,8 @@ class EncoderTrial:
         self, subject: Subject, description: Description, vector: Vector, stage: Stage
     ) -> tuple[Judgement, Answer | None]:
         """Put one vector to an encoder."""
-        if vector.profile not in description.profiles:
-            return Judgement(NOT_SUPPORTED, f"profile {vector.profile}"), None
+        if lacking := description.lacks(vector.profile, vector.level, ()):
+            return Judgement(NOT_SUPPORTED, lacking), None
         source = stage.work / "states"
         with Stage(self._parent) as first:
             first.put(vector)
@@ -68,7 +70,7 @@ class EncoderTrial:
             shutil.copytree(first.output, source)
         stage.seal()
         answer = subject.encode(stage, source, {"profile": vector.profile})
-        early = _early(answer)
+        early = _early(answer, vector, description)
         if early is not None:
             return early, answer
         return self._compared(vector, source, stage), answer
@@ -86,6 +88,11 @@ class EncoderTrial:
                 return Judgement(FAIL, f"its package has errors: {', '.join(checked.codes)}")
             if checked.ending.kind != "exit" or checked.ending.code != DONE:
                 return Judgement(BROKEN, f"the arbiter failed: {checked.ending.stderr[-200:]}")
+            report = checked.report or {}
+            if "profile" not in report:
+                return Judgement(BROKEN, "the arbiter's report does not say the profile")
+            if other := _another(vector, report):
+                return Judgement(FAIL, other)
             answer = self._arbiter.decode(second, vector.frames, None)
             digests = tuple(
                 state_digest(safetensors_file.read(source / frame_file(t))) for t in vector.frames
@@ -94,7 +101,16 @@ class EncoderTrial:
             return judge_decoder(wanted, self._description, answer, second.output)
 
 
-def _early(answer: Answer) -> Judgement | None:
+def _another(vector: Vector, report: Mapping[str, Any]) -> str:
+    """Return how a package that has no errors is not the one that was asked for."""
+    if report["frames"] != len(vector.frames):
+        return f"its package has {report['frames']} frames, it was given {len(vector.frames)}"
+    if report["profile"] != vector.profile:
+        return f"its package is of profile {report['profile']}, not {vector.profile}"
+    return ""
+
+
+def _early(answer: Answer, vector: Vector, description: Description) -> Judgement | None:
     ending = answer.ending
     if ending.kind == "timeout":
         return Judgement("timeout", f"no answer after {ending.seconds:.1f} s")
@@ -105,7 +121,9 @@ def _early(answer: Answer) -> Judgement | None:
     if ending.leftovers:
         return Judgement(FAIL, f"it left {ending.leftovers} processes running")
     if ending.code == UNSUPPORTED:
-        return Judgement(NOT_SUPPORTED, ending.stderr.strip()[-200:])
+        said = f"'describe' says that it has {vector.profile} and level {vector.level}"
+        assert not description.lacks(vector.profile, vector.level, ())
+        return Judgement(FAIL, f"it answered 'unsupported', though {said}")
     if ending.code != DONE:
         return Judgement(FAIL, f"exit code {ending.code}: {ending.stderr.strip()[-200:]}")
     return None

@@ -10,6 +10,7 @@ from nmc_conformance.digests import state_digest
 from nmc_conformance.safetensors_file import OutputError
 from nmc_conformance.staging import listed
 from nmc_conformance.subject import DONE, REJECTED, UNSUPPORTED, USAGE
+from nmc_spec import profiles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,7 +98,7 @@ def judge_decoder(
     vector: Vector, description: Description, answer: Answer, output: Path
 ) -> Judgement:
     """Judge a decoder by what it answered and wrote."""
-    early = _misbehaviour(answer)
+    early = _misbehaviour(answer) or _contradiction(answer)
     if early is not None:
         return early
     code = answer.ending.code
@@ -119,11 +120,15 @@ def judge_decoder(
 
 def judge_checker(vector: Vector, description: Description, answer: Answer) -> Judgement:
     """Judge a checker by what it answered."""
-    early = _misbehaviour(answer)
+    early = _misbehaviour(answer) or _contradiction(answer)
     if early is not None:
         return early
     if answer.ending.code == UNSUPPORTED:
+        if vector.profile in profiles() and vector.profile not in description.profiles:
+            return Judgement(FAIL, "a checker gives a verdict on packages of every profile")
         return _unsupported(vector, description)
+    if answer.report is None:
+        return Judgement(FAIL, "it printed no report")
     rejected = answer.ending.code == REJECTED
     expected = vector.expected
     if expected.outcome == "accept":
@@ -152,6 +157,22 @@ def _misbehaviour(answer: Answer) -> Judgement | None:
         return Judgement(FAIL, f"outside of its folder, {answer.trespass}")
     if ending.code == USAGE:
         return Judgement(FAIL, _with_stderr("it did not understand the request", answer))
+    return None
+
+
+def _contradiction(answer: Answer) -> Judgement | None:
+    """Return the verdict where a report that was given is none, or says another thing."""
+    if answer.malformed:
+        return Judgement(FAIL, f"its report is none by the schema: {answer.malformed[:300]}")
+    if answer.report is None or answer.ending.code == UNSUPPORTED:
+        return None
+    accepted, rejected = answer.report["accepted"], answer.ending.code == REJECTED
+    if accepted == bool(answer.codes):
+        said = "accepts it and names an error" if accepted else "refuses it and names no error"
+        return Judgement(FAIL, f"its report {said}")
+    if accepted == rejected:
+        said = "accepts" if accepted else "refuses"
+        return Judgement(FAIL, f"its report {said} the package, and it ended with {rejected:d}")
     return None
 
 

@@ -187,10 +187,10 @@ class Program:
     def _members(self) -> list[int]:
         return [pid for pid in _pids() if _session_of(pid) == self.pid]
 
-    def _violation(self, started: float) -> str:
+    def _violation(self, started: float, seconds: float) -> str:
         """Return the limit that is exceeded now, or an empty text."""
         now = time.monotonic()
-        if now - started > self._limits.seconds:
+        if now - started > seconds:
             return "timeout"
         if self._printed > self._limits.output:
             return "flood"
@@ -200,7 +200,7 @@ class Program:
                 return "memory"
         return ""
 
-    def _watch(self, done: Callable[[], bool]) -> str:
+    def _watch(self, done: Callable[[], bool], seconds: float) -> str:
         """Wait until something is done; return the limit that was exceeded, or an empty text."""
         started = time.monotonic()
         while not done():
@@ -208,14 +208,14 @@ class Program:
                 self._drain(_POLL_SECONDS)
             else:
                 time.sleep(_POLL_SECONDS)
-            if kind := self._violation(started):
+            if kind := self._violation(started, seconds):
                 return kind
         return ""
 
     def finish(self) -> Ending:
         """Wait for the end of the program, and end what it leaves behind."""
         started = time.monotonic()
-        kind = self._watch(lambda: self._popen.poll() is not None)
+        kind = self._watch(lambda: self._popen.poll() is not None, self._limits.seconds)
         seconds = time.monotonic() - started
         deadline = time.monotonic() + _GRACE_SECONDS
         while not kind and self._selector.get_map() and time.monotonic() < deadline:
@@ -235,8 +235,15 @@ class Program:
             0 if kind in {"timeout", "memory", "flood"} else leftovers,
         )
 
-    def ask(self, line: bytes) -> Ending:
+    def ask(self, line: bytes, limit: float) -> Ending:
         """Send one line to a persistent program, and wait for one line of it.
+
+        Parameters
+        ----------
+        line : bytes
+            The request.
+        limit : float
+            Seconds that the answer may take.
 
         Returns
         -------
@@ -253,7 +260,7 @@ class Program:
             self._popen.stdin.flush()
         except OSError:
             return replace(self.finish(), kind="signal")
-        kind = self._watch(lambda: b"\n" in answer or self._popen.poll() is not None)
+        kind = self._watch(lambda: b"\n" in answer or self._popen.poll() is not None, limit)
         seconds = time.monotonic() - started
         if not kind and self._popen.poll() is not None and b"\n" not in answer:
             while self._selector.get_map() and b"\n" not in answer:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 from nmc_conformance import PROTOCOL_VERSION
-from nmc_conformance.judge import GOOD, MATCH
+from nmc_conformance.judge import GOOD, MATCH, PASS, XFAIL
 from nmc_conformance.schemas import fault
 from nmc_spec import FORMAT_VERSION
 
@@ -37,6 +37,8 @@ class Result:
         Clauses of the vector.
     seconds : float
         Wall time of the program.
+    profile : str
+        Profile of the vector; empty in results of before suite 2.0.0.
     """
 
     vector: str
@@ -46,6 +48,7 @@ class Result:
     codes: tuple[str, ...]
     clauses: tuple[str, ...]
     seconds: float
+    profile: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the line of the results."""
@@ -58,6 +61,7 @@ class Result:
             "codes": list(self.codes),
             "clauses": list(self.clauses),
             "seconds": round(self.seconds, 4),
+            "profile": self.profile,
         }
 
 
@@ -77,6 +81,12 @@ class Run:
         In the order of the ids.
     seconds : float
         Wall time of the run.
+    suite : str
+        Version of the suite.
+    limits : dict of str to float
+        Of each vector.
+    seal : str
+        Text that the inputs were sealed with; empty where they were left as they are.
     """
 
     role: str
@@ -86,6 +96,7 @@ class Run:
     seconds: float = 0.0
     suite: str = ""
     limits: dict[str, float] = field(default_factory=dict)
+    seal: str = ""
 
     @property
     def counts(self) -> Counter[str]:
@@ -94,8 +105,17 @@ class Run:
 
     @property
     def passed(self) -> bool:
-        """Whether every verdict is good, and there is one at all."""
-        return bool(self.results) and all(result.verdict in GOOD for result in self.results)
+        """Whether every verdict is good, and every profile that the program claims was shown."""
+        if not any(result.verdict == PASS for result in self.results) or self.unproven:
+            return False
+        return all(result.verdict in GOOD for result in self.results)
+
+    @property
+    def unproven(self) -> tuple[str, ...]:
+        """Profiles that the program claims, and of whose vectors it passed none."""
+        passed = {r.profile for r in self.results if r.verdict in {PASS, XFAIL}}
+        tried = {r.profile for r in self.results}
+        return tuple(p for p in self.subject["profiles"] if p in tried - passed)
 
     @property
     def diagnostics(self) -> tuple[int, int]:
@@ -123,6 +143,7 @@ class ResultsWriter:
                 "started": run.started,
                 "vectors": vectors,
                 "limits": run.limits,
+                "seal": run.seal,
             }
         )
 
@@ -177,6 +198,7 @@ def read(path: Path) -> Run:
         seconds=foot["seconds"],
         suite=head["suite"],
         limits=head["limits"],
+        seal=head.get("seal", ""),
     )
 
 

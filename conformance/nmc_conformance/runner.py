@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import queue
+import random
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -32,6 +33,9 @@ from nmc_conformance.vectors import Suite, Vector
 Trial: TypeAlias = Callable[[Subject, Description, Vector, Stage], tuple[Judgement, Answer | None]]
 """Puts one vector to a program, on a fresh stage."""
 
+WARM_UP = 10
+"""How many times the limit of a vector a request may take while a program warms up."""
+
 SERVE = "serve"
 """Feature of a program that has the persistent mode."""
 
@@ -52,6 +56,9 @@ class Plan:
         Use the persistent mode; None where the program has it.
     expected_failures : mapping of str to str
         By vector id, the reason why it is known to fail.
+    seal : str
+        Text that inputs are sealed anew with, which decides their order too; where it is empty,
+        they stay as they are.
     """
 
     command: str
@@ -59,6 +66,7 @@ class Plan:
     jobs: int = 2
     persistent: bool | None = None
     expected_failures: Mapping[str, str] = field(default_factory=dict)
+    seal: str = ""
 
 
 @contextmanager
@@ -99,8 +107,31 @@ def checker_trial(
     return judge_checker(vector, description, answer), answer
 
 
+def warm_up_of(vectors: Sequence[Vector], description: Description) -> tuple[Vector, ...]:
+    """Return what a program is put before its first vector: one package of each profile it has.
+
+    Those of most clauses, so that what a program compiles or caches at first use is there.
+    """
+    made = []
+    for profile in sorted(description.profiles):
+        mine = [
+            v
+            for v in vectors
+            if v.profile == profile
+            and v.expected.outcome == "accept"
+            and not description.lacks(v.profile, v.level, v.requires)
+        ]
+        made += sorted(mine, key=lambda v: (-len(v.clauses), v.id))[:2]
+    return tuple(made)
+
+
 def run(
-    suite: Suite, plan: Plan, description: Description, trial: Trial, parent: Path
+    suite: Suite,
+    plan: Plan,
+    description: Description,
+    trial: Trial,
+    parent: Path,
+    warm_up: Sequence[Vector] = (),
 ) -> Iterator[Result]:
     """Yield the verdict on each vector, as it is found.
 
@@ -118,16 +149,20 @@ def run(
         What is done with each vector.
     parent : Path
         Folder for the stages.
+    warm_up : sequence of Vector
+        Put to the program first, with a longer limit; what comes of it is not judged.
     """
     for name, reason in suite.broken.items():
         yield Result(name, BROKEN, reason, None, (), (), 0.0)
     todo: queue.SimpleQueue[Vector] = queue.SimpleQueue()
-    for vector in suite.vectors:
+    for vector in _shuffled(suite.vectors, plan.seal):
         todo.put(vector)
     done: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
+    if not _persistent(plan, description):
+        _warm(Subject(plan.command, plan.limits), plan, description, trial, warm_up, parent)
     workers = [
         threading.Thread(
-            target=_work, args=(todo, done, plan, description, trial, parent), daemon=True
+            target=_work, args=(todo, done, plan, description, trial, warm_up, parent), daemon=True
         )
         for _ in range(max(1, min(plan.jobs, len(suite.vectors))))
     ]
@@ -150,12 +185,15 @@ def _work(
     plan: Plan,
     description: Description,
     trial: Trial,
+    warm_up: Sequence[Vector],
     parent: Path,
 ) -> None:
     """Take vectors until there are none; the last answer waits for the end of the program."""
     subject = _subject(plan, description, parent)
     last: Result | None = None
     try:
+        if isinstance(subject, PersistentSubject):
+            _warm(subject, plan, description, trial, warm_up, parent)
         while True:
             try:
                 vector = todo.get_nowait()
@@ -175,11 +213,43 @@ def _work(
         done.put(None)
 
 
+def _shuffled(vectors: Sequence[Vector], seal: str) -> list[Vector]:
+    """Return vectors in an order that follows from the seal, so that none is known by its turn."""
+    made = list(vectors)
+    if seal:
+        random.Random(seal).shuffle(made)  # noqa: S311 - no secret
+    return made
+
+
+def _persistent(plan: Plan, description: Description) -> bool:
+    return SERVE in description.features if plan.persistent is None else plan.persistent
+
+
 def _subject(plan: Plan, description: Description, parent: Path) -> Subject:
-    wanted = SERVE in description.features if plan.persistent is None else plan.persistent
-    if not wanted:
+    if not _persistent(plan, description):
         return Subject(plan.command, plan.limits)
     return PersistentSubject(plan.command, plan.limits, parent)
+
+
+_WARMING = threading.Lock()
+"""One process warms up at a time: what it leaves on the disk serves the next one."""
+
+
+def _warm(
+    subject: Subject,
+    plan: Plan,
+    description: Description,
+    trial: Trial,
+    warm_up: Sequence[Vector],
+    parent: Path,
+) -> None:
+    """Put packages to a program that nobody judges, so that its caches are warm for the vectors."""
+    subject.limits = replace(plan.limits, seconds=WARM_UP * plan.limits.seconds)
+    with _WARMING:
+        for vector in warm_up:
+            with suppress(OSError, SubjectError), Stage(parent, plan.seal) as stage:
+                trial(subject, description, vector, stage)
+    subject.limits = plan.limits
 
 
 def _one(
@@ -193,7 +263,7 @@ def _one(
     started = time.monotonic()
     answer: Answer | None = None
     try:
-        with Stage(parent) as stage:
+        with Stage(parent, plan.seal) as stage:
             judgement, answer = trial(subject, description, vector, stage)
     except (OSError, SubjectError) as error:
         judgement = Judgement(BROKEN, f"{type(error).__name__}: {error}")
@@ -208,6 +278,7 @@ def _one(
         codes=() if answer is None else answer.codes,
         clauses=vector.clauses,
         seconds=time.monotonic() - started,
+        profile=vector.profile,
     )
 
 

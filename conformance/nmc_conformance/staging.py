@@ -10,6 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nmc_conformance.sealing import reseal
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
@@ -27,9 +29,17 @@ class Stage:
 
     The program works in ``work``. Its input is ``work/input.nmc``, whatever the vector is
     called. It may write ``work/output``, ``work/report.json`` and ``work/tmp`` (its TMPDIR).
+
+    Parameters
+    ----------
+    parent : Path or None
+        Folder for the directory; None takes the one for temporary files.
+    seal : str
+        Text that inputs are sealed anew with; with an empty one they stay as they are.
     """
 
-    def __init__(self, parent: Path | None = None) -> None:
+    def __init__(self, parent: Path | None = None, seal: str = "") -> None:
+        self._seal = seal
         self.root = Path(tempfile.mkdtemp(prefix="nmc-", dir=parent))
         self.work = self.root / "work"
         self._before: Mapping[str, str] = {}
@@ -58,11 +68,13 @@ class Stage:
         return self.work / SCRATCH
 
     def put(self, vector: Vector) -> None:
-        """Copy the input of a vector and carry out its steps."""
+        """Copy the input of a vector, seal the copy anew, and carry out the vector's steps."""
         if vector.input.is_dir():
             shutil.copytree(vector.input, self.input)
         else:
             shutil.copyfile(vector.input, self.input)
+        if self._seal:
+            reseal(self.input, self._seal)
         for step in vector.prepare:
             _prepare(self.input, step)
         self.seal()

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from nmc_conformance.process import Ending, Limits, Program, run
 from nmc_conformance.schemas import fault
+from nmc_spec import levels as nmc_spec_levels
+from nmc_spec import profiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,11 +75,14 @@ class Answer:
         The report, where there is one by its schema.
     trespass : str
         What the program did outside of its folder.
+    malformed : str
+        How a report that it gave breaks the schema; empty where it does not, or gave none.
     """
 
     ending: Ending
     report: dict[str, Any] | None = None
     trespass: str = ""
+    malformed: str = ""
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -96,20 +101,53 @@ class Answer:
 
 def checked_report(value: Any) -> dict[str, Any] | None:
     """Return a report that keeps its schema, or None."""
-    return None if fault(value, "report") else dict(value)
+    return None if value is None or fault(value, "report") else dict(value)
 
 
-def _description(value: Any) -> Description:
-    try:
-        return Description(
-            name=str(value["name"]),
-            version=str(value["version"]),
-            profiles=frozenset(map(str, value["profiles"])),
-            levels=frozenset(map(int, value["levels"])),
-            features=frozenset(map(str, value.get("features", ()))),
+def _with_report(ending: Ending, value: Any, trespass: str) -> Answer:
+    """Return an answer with what a program gave as its report; None where it gave none."""
+    wrong = "" if value is None else fault(value, "report")
+    return Answer(ending, checked_report(value), trespass, wrong)
+
+
+def parse_description(value: Any) -> Description:
+    """Return what a program says of itself.
+
+    A decoder of a level is one of each lower level, and a decoder of a profile is one of each
+    profile that it contains (clause 11.1.2). A program that names less, or what this version does
+    not have, could leave out the vectors that it fails.
+
+    Raises
+    ------
+    SubjectError
+        If it is no description, or one of no class of clause 11.1.2.
+    """
+    if wrong := fault(value, "description"):
+        raise SubjectError(f"'describe' printed no description of the protocol: {wrong}")
+    made = Description(
+        name=value["name"],
+        version=value["version"],
+        profiles=frozenset(value["profiles"]),
+        levels=frozenset(value["levels"]),
+        features=frozenset(value.get("features", ())),
+    )
+    known, levels = profiles(), sorted(level.level for level in nmc_spec_levels())
+    strange = sorted(made.profiles - known.keys())
+    if strange or not made.profiles:
+        raise SubjectError(
+            f"'describe' names {f'the profile {strange[0]}' if strange else 'no profile'}; "
+            f"there are {' and '.join(known)}"
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise SubjectError(f"'describe' printed no description: {error!r}") from None
+    for name in sorted(made.profiles):
+        parts = {n for n, p in known.items() if set(p.codings) <= set(known[name].codings)}
+        if missing := sorted(parts - made.profiles):
+            raise SubjectError(f"'describe' names {name} and not {missing[0]}, a part of it")
+    if not made.levels or made.levels != frozenset(levels[: len(made.levels)]):
+        raise SubjectError(
+            f"'describe' names the levels {sorted(made.levels)}; there are {levels}, "
+            "and who has a level has each lower one"
+        )
+    return made
 
 
 @dataclass
@@ -154,7 +192,7 @@ class Subject:
         if ending.kind != "exit" or ending.code != DONE:
             reason = ending.stderr.strip()[-300:]
             raise SubjectError(f"'{self.command} describe' failed ({ending.kind}): {reason}")
-        return _description(_json(ending.stdout))
+        return parse_description(_json(ending.stdout))
 
     def decode(self, stage: Stage, frames: Sequence[int], max_level: int | None) -> Answer:
         """Ask for frames of the input of a stage."""
@@ -163,12 +201,12 @@ class Subject:
         if max_level is not None:
             words += ["--max-level", str(max_level)]
         ending = self._run(stage, *words)
-        return Answer(ending, _report_of(stage), stage.trespass())
+        return _with_report(ending, _report_of(stage), stage.trespass())
 
     def check(self, stage: Stage) -> Answer:
         """Ask for a check of the input of a stage."""
         ending = self._run(stage, "check", "--json", str(stage.input))
-        return Answer(ending, checked_report(_json(ending.stdout)), stage.trespass())
+        return _with_report(ending, _json(ending.stdout), stage.trespass())
 
     def encode(self, stage: Stage, source: Path, options: dict[str, Any]) -> Answer:
         """Ask for a package of the states in a folder, at ``output/made.nmc``."""
@@ -202,7 +240,7 @@ class PersistentSubject(Subject):
         answer = _json(ending.stdout)
         if ending.kind != "exit" or not isinstance(answer, dict):
             raise SubjectError(f"'{self.command} serve' failed ({ending.kind}): {ending.stderr}")
-        return _description(answer.get("description"))
+        return parse_description(answer.get("description"))
 
     def decode(self, stage: Stage, frames: Sequence[int], max_level: int | None) -> Answer:
         """Ask for frames of the input of a stage."""
@@ -232,10 +270,10 @@ class PersistentSubject(Subject):
             return Answer(ending, None, stage.trespass())
         answer = _json(ending.stdout)
         code = answer.get("exit") if isinstance(answer, dict) else None
-        if not isinstance(code, int):
+        if not isinstance(code, int) or isinstance(code, bool):
             return Answer(Ending("signal", stderr="the answer has no exit code"))
         ending = Ending("exit", code, b"", str(answer.get("message", "")), ending.seconds)
-        return Answer(ending, checked_report(answer.get("report")), stage.trespass())
+        return _with_report(ending, answer.get("report"), stage.trespass())
 
     def _ask(self, request: dict[str, Any]) -> Ending:
         if self._program is None:
@@ -245,7 +283,8 @@ class PersistentSubject(Subject):
                 )
             except OSError as error:
                 raise SubjectError(f"{self.command}: {error.strerror}") from None
-        ending = self._program.ask((json.dumps(request) + "\n").encode())
+        line = (json.dumps(request) + "\n").encode()
+        ending = self._program.ask(line, self.limits.seconds)
         if ending.kind != "exit":
             self._program = None
         return ending
@@ -269,8 +308,11 @@ def _json(data: bytes) -> Any:
 _MAX_REPORT_BYTES = 1 << 20
 
 
-def _report_of(stage: Stage) -> dict[str, Any] | None:
+def _report_of(stage: Stage) -> Any:
+    """Return what a program wrote as its report; None where it wrote none."""
     path = stage.report
-    if path.is_symlink() or not path.is_file() or path.stat().st_size > _MAX_REPORT_BYTES:
+    if not path.is_symlink() and not path.exists():
         return None
-    return checked_report(_json(path.read_bytes()))
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > _MAX_REPORT_BYTES:
+        return "no regular file of at most a MiB"
+    return _json(path.read_bytes()) or "no JSON object"

@@ -25,12 +25,15 @@ class Report:
         Frames that were decoded and found right.
     findings : tuple of Finding
         Everything found, in the order of the package.
+    profile : str
+        Profile that the manifest names; empty where it could not be read.
     """
 
     path: str
     frames: int
     decoded: int
     findings: tuple[Finding, ...]
+    profile: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -45,6 +48,7 @@ class Report:
             "accepted": self.accepted,
             "frames": self.frames,
             "decoded": self.decoded,
+            **({"profile": self.profile} if self.profile else {}),
             "findings": [_finding_json(finding) for finding in self.findings],
         }
 

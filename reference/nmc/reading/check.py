@@ -73,7 +73,9 @@ def check(
             findings += walk.frame(t)
             if len(findings) > MAX_FINDINGS:
                 findings.append(finding("host/more-findings", file=str(path), limit=MAX_FINDINGS))
-                return Report(str(path), len(manifest), walk.decoded, tuple(findings))
+                return Report(
+                    str(path), len(manifest), walk.decoded, tuple(findings), manifest.profile
+                )
             if progress:
                 progress(t + 1, len(manifest))
         named = {f.place.file for f in findings}
@@ -82,7 +84,7 @@ def check(
             for f in package.findings(len(manifest))
             if f not in findings and not _follows(f, named)
         ]
-        return Report(str(path), len(manifest), walk.decoded, tuple(findings))
+        return Report(str(path), len(manifest), walk.decoded, tuple(findings), manifest.profile)
 
 
 def _follows(finding: Finding, named: set[str | None]) -> bool:

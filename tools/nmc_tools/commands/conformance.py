@@ -60,6 +60,13 @@ def run(
     arbiter: Annotated[
         str | None, typer.Option(help="Trusted checker of encoders and packages.")
     ] = None,
+    seal: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Seal inputs anew with this text, not one by chance; '' leaves them.",
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
 ) -> None:
     """Run a program over the conformance vectors.
@@ -87,6 +94,7 @@ def run(
         "--jobs": jobs,
         "--timeout": timeout,
         "--memory": memory,
+        "--seal": seal,
         "--arbiter": arbiter or f"{sys.executable} -m nmc_tools.cli",
     }
     for name, value in values.items():

@@ -1,0 +1,162 @@
+"""Programs that know the suite and do not do the work do not pass it."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import cheat
+import pytest
+from programs import CONFORMANCE, VECTORS, plain, reference
+
+from nmc_conformance import commands, runner, sealing
+from nmc_conformance.compact import NotCompactError, parse
+from nmc_conformance.results import Run
+from nmc_conformance.staging import Stage
+from nmc_conformance.subject import SubjectError
+from nmc_conformance.vectors import load_suite
+
+GOOD = "07-decoding/there-and-back"
+BAD = "05-package/must-understand"
+"""A vector that the plain decoder does not refuse."""
+
+
+def judged(how: str, *select: str, role: str = "decoder", **options: object) -> Run:
+    words = [sys.executable, str(CONFORMANCE / "selftest" / "cheat.py"), how]
+    made = commands.RunOptions(
+        role=role,
+        command=shlex.join(words),
+        vectors=VECTORS,
+        select=select,
+        jobs=1,
+        quiet=True,
+        arbiter=reference(),
+        **options,
+    )  # type: ignore[arg-type]
+    return commands.run(made)
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("nothing", "no profile"),
+        ("no-level", "the levels"),
+        ("strange-profile", "the profile extended"),
+        ("strange-level", "the levels"),
+        ("high-level-alone", "each lower one"),
+        ("main-alone", "not baseline"),
+        ("truth-for-a-level", "no description"),
+        ("other-protocol", "no description"),
+    ],
+)
+def test_what_is_claimed_is_a_class_of_the_standard(how: str, why: str) -> None:
+    with pytest.raises(SubjectError, match=why):
+        judged(how, GOOD)
+
+
+def test_unsupported_is_no_answer_to_what_is_claimed() -> None:
+    run = judged("every-vector-unsupported", GOOD, "06-segment/zstd")
+    assert {r.verdict for r in run.results} == {"fail"}
+
+
+def test_a_run_needs_a_vector_of_each_profile_that_passes() -> None:
+    alone = commands.run(
+        commands.RunOptions("decoder", plain(), VECTORS, ["06-segment/zstd"], quiet=True)
+    )
+    assert {r.verdict for r in alone.results} == {"unsupported"}
+    assert not alone.passed
+    both = Run("decoder", {"profiles": ["baseline", "main"]}, "", alone.results)
+    assert both.unproven == ("main",)
+
+
+def test_a_list_of_inputs_does_not_help() -> None:
+    assert judged("list-of-inputs", GOOD, BAD, seal="").passed
+    run = judged("list-of-inputs", GOOD, BAD)
+    assert {r.vector: r.verdict for r in run.results} == {GOOD: "pass", BAD: "fail"}
+    assert not run.passed
+
+
+def test_inputs_and_their_order_follow_from_the_seal(tmp_path: Path) -> None:
+    vectors = load_suite(VECTORS, ["07-decoding/*"]).vectors
+    seen = []
+    for number, seal in enumerate(("a", "b", "a", "")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with Stage(folder, seal) as stage:
+            stage.put(vectors[0])
+            seen.append(stage.input.read_bytes())
+    assert seen[0] == seen[2] != seen[1]
+    assert seen[3] == vectors[0].input.read_bytes()
+    orders = [[v.id for v in runner._shuffled(vectors, seal)] for seal in ("a", "b", "a", "")]
+    assert orders[0] == orders[2] != orders[1]
+    assert orders[3] == [v.id for v in vectors]
+
+
+def test_most_inputs_are_sealed_anew_and_keep_what_is_wrong_with_them(tmp_path: Path) -> None:
+    count = 0
+    for vector in load_suite(VECTORS).vectors:
+        copy = tmp_path / "copy"
+        copytree = shutil.copytree if vector.input.is_dir() else shutil.copyfile
+        copytree(vector.input, copy)
+        count += sealing.reseal(copy, "seal")
+        shutil.rmtree(copy) if copy.is_dir() else copy.unlink()
+    assert count >= 0.9 * len(load_suite(VECTORS).vectors)
+
+
+def test_what_is_no_compact_manifest_is_left_alone(tmp_path: Path) -> None:
+    for data in (b"", b"PK\3\4", b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n\2\x08\x08" + bytes(99)):
+        assert sealing.resealed(data, "x") is None
+        with pytest.raises(NotCompactError):
+            parse(data)
+    assert not sealing.reseal(tmp_path, "x")
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("done-but-refused", "refuses the package, and it ended with 0"),
+        ("refused-without-an-error", "names no error"),
+        ("accepted-with-an-error", "names an error"),
+        ("report-of-no-schema", "none by the schema"),
+        ("report-of-no-json", "none by the schema"),
+    ],
+)
+def test_a_report_is_judged_where_it_is_given(how: str, why: str) -> None:
+    (result,) = judged(how, GOOD).results
+    assert (result.verdict, why in result.detail) == ("fail", True), result.detail
+
+
+@pytest.mark.parametrize(
+    ("how", "vector", "why"),
+    [
+        ("check-no-report", GOOD, "no report"),
+        ("check-refused-no-report", BAD, "no report"),
+        ("check-refused-no-error", BAD, "accepts the package, and it ended with 1"),
+        ("check-done-but-refused", GOOD, "refuses the package, and it ended with 0"),
+        ("check-unsupported", "06-segment/zstd", "every profile"),
+    ],
+)
+def test_a_checker_gives_a_report_and_keeps_to_it(how: str, vector: str, why: str) -> None:
+    (result,) = judged(how, vector, role="checker").results
+    assert (result.verdict, why in result.detail) == ("fail", True), result.detail
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("encode-unsupported", "'unsupported'"),
+        ("encode-frame-more", "3 frames, it was given 2"),
+        ("encode-frame-fewer", "1 frames, it was given 2"),
+        ("encode-main-always", "of profile main, not baseline"),
+    ],
+)
+def test_an_encoder_makes_what_it_was_asked_for(how: str, why: str) -> None:
+    (result,) = judged(how, "06-segment/key-and-delta", role="encoder").results
+    assert (result.verdict, why in result.detail) == ("fail", True), result.detail
+
+
+def test_every_cheat_is_tested() -> None:
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert [name for name in {*cheat.HOW, *cheat.CLAIMS} if f'"{name}"' not in text] == []
