@@ -107,14 +107,14 @@ def lookup3(data: bytes) -> int:
     if at == len(data):
         return v[2]
     rest = struct.unpack("<III", data[at:].ljust(12, b"\0"))
-    a, b, c = ((x + y) & _MASK for x, y in zip(v, rest, strict=True))
+    a, b, c = (v[k] + rest[k] & _MASK for k in range(3))
     c = ((c ^ b) - _rot(b, 14)) & _MASK
     a = ((a ^ c) - _rot(c, 11)) & _MASK
     b = ((b ^ a) - _rot(a, 25)) & _MASK
     c = ((c ^ b) - _rot(b, 16)) & _MASK
     a = ((a ^ c) - _rot(c, 4)) & _MASK
     b = ((b ^ a) - _rot(a, 14)) & _MASK
-    return ((c ^ b) - _rot(b, 24)) & _MASK
+    return int(c ^ b) - _rot(b, 24) & _MASK
 
 
 def summed(block: bytes) -> bool:

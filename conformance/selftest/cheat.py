@@ -1,4 +1,4 @@
-"""Programs that try to pass without doing the work, for the tests of the runner: ``cheat.py HOW …``.
+"""Programs that want to pass without doing the work: ``cheat.py HOW …``, for tests of the runner.
 
 Each one speaks the protocol and knows the suite. None of them may pass.
 """
