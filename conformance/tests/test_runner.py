@@ -37,7 +37,7 @@ def verdicts(run: Run) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def plain_run() -> Run:
-    return judged(plain(), "04-model/n*", "07-decoding/[ps]*")
+    return judged(plain(), "04-model/no-*", "04-model/name-order*", "07-decoding/[ps]*")
 
 
 def test_a_right_decoder_passes(plain_run: Run) -> None:
