@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nmc.coding.arithmetic import CoderError, History, Plane, decode, encode
-from nmc.coding.arithmetic.planes import lines_of
+from nmc.coding.arithmetic import CodedTensor, CoderError, History, decode, encode
+from nmc.coding.arithmetic.tensors import lines_of
 
 EFFORTS = ("fast", "strong", "max")
-LAYOUTS = {
+WORD_FORMATS = {
     "I8": (8, 0, 0),
     "F8_E4M3": (8, 4, 3),
     "F8_E5M2": (8, 5, 2),
@@ -35,18 +35,18 @@ SLOW = settings(
 )
 
 
-def plane(row, layout, words, shape=None):
-    bits, exponent, mantissa = LAYOUTS[layout]
-    return Plane(row, bits, exponent, mantissa, shape or words.shape, words.reshape(-1))
+def tensor(row, word_format, words, shape=None):
+    bits, exponent, mantissa = WORD_FORMATS[word_format]
+    return CodedTensor(row, bits, exponent, mantissa, shape or words.shape, words.reshape(-1))
 
 
 def random_words(rng, bits, count):
     return rng.integers(0, 1 << bits, count, dtype=DTYPES[bits], endpoint=False)
 
 
-def float_like(rng, layout, count):
-    """Words of normal deviates, or small integers for integer layouts."""
-    bits, exponent, mantissa = LAYOUTS[layout]
+def float_like(rng, word_format, count):
+    """Words of normal deviates, or small integers for integers."""
+    bits, exponent, mantissa = WORD_FORMATS[word_format]
     if not exponent:
         return rng.integers(0, 40, count).astype(DTYPES[bits])
     values = rng.normal(size=count) * 0.1
@@ -59,9 +59,9 @@ def float_like(rng, layout, count):
     return packed.astype(DTYPES[bits])
 
 
-def moved(rng, layout, words, kind):
+def moved(rng, word_format, words, kind):
     """Words of a next frame."""
-    bits, exponent, mantissa = LAYOUTS[layout]
+    bits, exponent, mantissa = WORD_FORMATS[word_format]
     dtype = words.dtype
     top = 1 << (bits - 1)
     if kind == "same":
@@ -88,19 +88,19 @@ def moved(rng, layout, words, kind):
         ]
         return np.array(patterns, dtype)[rng.integers(0, len(patterns), words.size)]
     choice = rng.integers(0, 5, words.size)
-    others = [moved(rng, layout, words, name) for name in KINDS[:5]]
+    others = [moved(rng, word_format, words, name) for name in KINDS[:5]]
     return np.choose(choice, others).astype(dtype)
 
 
 def frames(seed, spec, length):
-    """States of a chain: for each plane of spec, (layout, shape, kind)."""
+    """States of a chain: for each tensor of spec, (word_format, shape, kind)."""
     rng = np.random.default_rng(seed)
-    state = [float_like(rng, layout, int(np.prod(shape))) for layout, shape, _ in spec]
+    state = [float_like(rng, word_format, int(np.prod(shape))) for word_format, shape, _ in spec]
     chain = [state]
     for _ in range(length):
         state = [
-            moved(rng, layout, words, kind)
-            for (layout, _, kind), words in zip(spec, state, strict=True)
+            moved(rng, word_format, words, kind)
+            for (word_format, _, kind), words in zip(spec, state, strict=True)
         ]
         chain.append(state)
     return chain
@@ -111,10 +111,10 @@ def round_trip(spec, chain, effort, skip=lambda t, i: False):
     payloads = []
     for t in range(1, len(chain)):
         rows = [i for i in range(len(spec)) if not skip(t, i)]
-        planes = [plane(i, spec[i][0], chain[t - 1][i], spec[i][1]) for i in rows]
+        tensors = [tensor(i, spec[i][0], chain[t - 1][i], spec[i][1]) for i in rows]
         current = [chain[t][i] for i in rows]
-        payload = encode(planes, current, sent, effort)
-        decoded = decode(payload, planes, received)
+        payload = encode(tensors, current, sent, effort)
+        decoded = decode(payload, tensors, received)
         for want, got in zip(current, decoded, strict=True):
             assert got.dtype == want.dtype
             np.testing.assert_array_equal(want, got)
@@ -126,7 +126,7 @@ def round_trip(spec, chain, effort, skip=lambda t, i: False):
 
 specs = st.lists(
     st.tuples(
-        st.sampled_from(sorted(LAYOUTS)),
+        st.sampled_from(sorted(WORD_FORMATS)),
         st.sampled_from([(0,), (1,), (), (7,), (40,), (3, 5), (60, 2), (4, 0, 3), (6, 4, 3, 3)]),
         st.sampled_from(KINDS),
     ),
@@ -137,40 +137,40 @@ specs = st.lists(
 @pytest.mark.parametrize("effort", EFFORTS)
 @SLOW
 @given(seed=st.integers(0, 1 << 30), spec=specs, skipped=st.sets(st.integers(0, 14)))
-def test_round_trip_of_any_planes(effort, seed, spec, skipped):
+def test_round_trip_of_any_tensors(effort, seed, spec, skipped):
     chain = frames(seed, spec, 3)
     round_trip(spec, chain, effort, skip=lambda t, i: (t - 1) * 5 + i in skipped)
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("layout", sorted(LAYOUTS))
-def test_round_trip_of_each_layout(layout, kind, effort):
-    spec = [(layout, (50, 40), kind), (layout, (33,), kind)]
+@pytest.mark.parametrize("word_format", sorted(WORD_FORMATS))
+def test_round_trip_of_each_word_format(word_format, kind, effort):
+    spec = [(word_format, (50, 40), kind), (word_format, (33,), kind)]
     round_trip(spec, frames(5, spec, 3), effort)
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
 @settings(max_examples=60, deadline=None)
-@given(data=st.data(), layout=st.sampled_from(sorted(LAYOUTS)))
-def test_round_trip_of_any_pair_of_words(data, layout, effort):
-    bits = LAYOUTS[layout][0]
+@given(data=st.data(), word_format=st.sampled_from(sorted(WORD_FORMATS)))
+def test_round_trip_of_any_pair_of_words(data, word_format, effort):
+    bits = WORD_FORMATS[word_format][0]
     word = st.integers(0, (1 << bits) - 1)
     pairs = data.draw(st.lists(st.tuples(word, word), min_size=1, max_size=20))
     # Repeated, so that coding pays and the payload is not stored.
     old, new = (np.array(side * 20, DTYPES[bits]) for side in zip(*pairs, strict=True))
-    planes = [plane(0, layout, old)]
-    payload = encode(planes, [new], History(), effort)
-    np.testing.assert_array_equal(decode(payload, planes, History())[0], new)
+    tensors = [tensor(0, word_format, old)]
+    payload = encode(tensors, [new], History(), effort)
+    np.testing.assert_array_equal(decode(payload, tensors, History())[0], new)
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
-def test_no_planes_and_empty_planes_take_one_byte(effort):
+def test_no_tensors_and_empty_tensors_take_one_byte(effort):
     assert encode([], [], History(), effort) == b"\0"
     assert decode(b"\0", [], History()) == []
     empty = np.empty(0, np.uint32)
-    planes = [plane(0, "F32", empty, (0, 3))]
-    assert encode(planes, [empty], History(), effort) == b"\0"
+    tensors = [tensor(0, "F32", empty, (0, 3))]
+    assert encode(tensors, [empty], History(), effort) == b"\0"
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
@@ -194,9 +194,9 @@ def test_a_history_of_mixed_efforts_round_trips():
     chain = frames(2, spec, 9)
     sent, received = History(), History()
     for t, effort in enumerate(("fast", "max", "strong", "fast", "strong", "max", "max", "fast")):
-        planes = [plane(i, s[0], chain[t][i], s[1]) for i, s in enumerate(spec)]
-        payload = encode(planes, chain[t + 1], sent, effort)
-        for want, got in zip(chain[t + 1], decode(payload, planes, received), strict=True):
+        tensors = [tensor(i, s[0], chain[t][i], s[1]) for i, s in enumerate(spec)]
+        payload = encode(tensors, chain[t + 1], sent, effort)
+        for want, got in zip(chain[t + 1], decode(payload, tensors, received), strict=True):
             np.testing.assert_array_equal(want, got)
 
 
@@ -208,11 +208,11 @@ def test_history_helps_and_can_be_copied():
     sizes = []
     for _ in range(4):
         new = state + scale * rng.normal(size=state.shape).astype(np.float32)
-        planes = [plane(0, "F32", state.view(np.uint32))]
+        tensors = [tensor(0, "F32", state.view(np.uint32))]
         words = [new.reshape(-1).view(np.uint32)]
         fork = history.copy()
-        payload = encode(planes, words, history, "strong")
-        assert encode(planes, words, fork, "strong") == payload
+        payload = encode(tensors, words, history, "strong")
+        assert encode(tensors, words, fork, "strong") == payload
         sizes.append(len(payload))
         state = new
     assert sizes[-1] < 0.97 * sizes[0]
@@ -221,23 +221,23 @@ def test_history_helps_and_can_be_copied():
 def example(effort):
     spec = [("F32", (60, 32), "near"), ("F32", (50,), "mixed"), ("F16", (300,), "near")]
     chain = frames(11, spec, 2)
-    planes = [[plane(i, s[0], chain[t][i], s[1]) for i, s in enumerate(spec)] for t in range(2)]
+    tensors = [[tensor(i, s[0], chain[t][i], s[1]) for i, s in enumerate(spec)] for t in range(2)]
     history = History()
-    encode(planes[0], chain[1], history, effort)
+    encode(tensors[0], chain[1], history, effort)
     before = history.copy()
-    return encode(planes[1], chain[2], history, effort), planes[1], before
+    return encode(tensors[1], chain[2], history, effort), tensors[1], before
 
 
-def attempt(payload, planes, before):
+def attempt(payload, tensors, before):
     """Decode; True where the payload was refused, and then nothing may have moved."""
     history = before.copy()
     try:
-        decoded = decode(payload, planes, history)
+        decoded = decode(payload, tensors, history)
     except CoderError:
-        for row, changes in before.changes.items():
-            assert history.changes[row] is changes
+        for row, entries in before.entries.items():
+            assert history.entries[row] is entries
         return True
-    for got, wanted in zip(decoded, planes, strict=True):
+    for got, wanted in zip(decoded, tensors, strict=True):
         assert got.dtype == wanted.reference.dtype
         assert got.size == wanted.count
     return False
@@ -245,17 +245,17 @@ def attempt(payload, planes, before):
 
 @pytest.mark.parametrize("effort", EFFORTS)
 def test_truncated_payloads_are_refused(effort):
-    payload, planes, before = example(effort)
+    payload, tensors, before = example(effort)
     assert payload[0] == EFFORTS.index(effort) + 1
-    assert not attempt(payload, planes, before)
+    assert not attempt(payload, tensors, before)
     for size in [*range(60), *range(60, len(payload), 97), len(payload) - 1]:
-        assert attempt(payload[:size], planes, before)
-    assert attempt(payload + b"\0", planes, before)
+        assert attempt(payload[:size], tensors, before)
+    assert attempt(payload + b"\0", tensors, before)
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
 def test_damaged_payloads_neither_crash_nor_hang(effort):
-    payload, planes, before = example(effort)
+    payload, tensors, before = example(effort)
     rng = np.random.default_rng(4)
     refused = 0
     for trial in range(400):
@@ -263,7 +263,7 @@ def test_damaged_payloads_neither_crash_nor_hang(effort):
         limit = 80 if trial % 2 else len(payload)
         for _ in range(rng.integers(1, 4)):
             damaged[rng.integers(0, limit)] ^= 1 << rng.integers(0, 8)
-        refused += attempt(bytes(damaged), planes, before)
+        refused += attempt(bytes(damaged), tensors, before)
     assert refused > 100
 
 
@@ -272,20 +272,20 @@ def test_damaged_payloads_neither_crash_nor_hang(effort):
 def test_junk_neither_crashes_nor_hangs(junk, variant):
     spec = [("F32", (6, 5), "near"), ("I8", (9,), "near"), ("F64", (3,), "near")]
     chain = frames(7, spec, 1)
-    planes = [plane(i, s[0], chain[0][i], s[1]) for i, s in enumerate(spec)]
-    attempt(bytes([variant]) + junk, planes, History())
+    tensors = [tensor(i, s[0], chain[0][i], s[1]) for i, s in enumerate(spec)]
+    attempt(bytes([variant]) + junk, tensors, History())
 
 
 @pytest.mark.parametrize("variant", [1, 2, 3])
 def test_announced_sizes_are_not_allocated(variant):
-    planes = [plane(0, "F32", np.zeros(10, np.uint32))]
+    tensors = [tensor(0, "F32", np.zeros(10, np.uint32))]
     for huge in (
         b"\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
         b"\xff" * 12,
         b"\x80\x80\x80\x80\x80\x01",
     ):
         for prefix in (b"", b"\0", b"\2\2", b"\0\0"):
-            assert attempt(bytes([variant]) + prefix + huge + bytes(40), planes, History())
+            assert attempt(bytes([variant]) + prefix + huge + bytes(40), tensors, History())
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
@@ -299,28 +299,28 @@ def test_words_at_odd_addresses_and_read_only_words(effort):
     new = np.frombuffer((odd + np.uint32(7)).tobytes(), np.uint32)
     strided = np.repeat(new, 2)[::2]
     history = History()
-    payload = encode([plane(0, "F32", odd)], [strided], history, effort)
+    payload = encode([tensor(0, "F32", odd)], [strided], history, effort)
     assert len(payload) < 10_000
-    np.testing.assert_array_equal(decode(payload, [plane(0, "F32", odd)], History())[0], new)
+    np.testing.assert_array_equal(decode(payload, [tensor(0, "F32", odd)], History())[0], new)
 
 
 def test_an_unknown_variant_and_an_empty_payload_are_refused():
-    planes = [plane(0, "F32", np.zeros(10, np.uint32))]
+    tensors = [tensor(0, "F32", np.zeros(10, np.uint32))]
     with pytest.raises(CoderError, match="variant 9"):
-        decode(b"\x09" + bytes(40), planes, History())
+        decode(b"\x09" + bytes(40), tensors, History())
     with pytest.raises(CoderError):
-        decode(b"", planes, History())
+        decode(b"", tensors, History())
 
 
-def test_planes_are_checked():
+def test_tensors_are_checked():
     words = np.zeros(6, np.uint32)
-    good = plane(0, "F32", words, (2, 3))
+    good = tensor(0, "F32", words, (2, 3))
     with pytest.raises(CoderError, match="bits"):
-        encode([Plane(0, 24, 0, 0, (6,), words)], [words], History())
+        encode([CodedTensor(0, 24, 0, 0, (6,), words)], [words], History())
     with pytest.raises(CoderError, match="expected uint32"):
-        encode([Plane(0, 32, 8, 23, (7,), words)], [words], History())
-    with pytest.raises(CoderError, match="layout"):
-        encode([Plane(0, 32, 8, 20, (6,), words)], [words], History())
+        encode([CodedTensor(0, 32, 8, 23, (7,), words)], [words], History())
+    with pytest.raises(CoderError, match="do not fill"):
+        encode([CodedTensor(0, 32, 8, 20, (6,), words)], [words], History())
     with pytest.raises(CoderError, match="twice"):
         encode([good, good], [words, words], History())
     with pytest.raises(CoderError, match="words are"):
@@ -367,7 +367,7 @@ def test_the_payload_is_the_same_everywhere(effort, digest):
             np.uint32
         )
         second = (first + step - np.uint32(90_000)).astype(np.uint32)
-        planes = [plane(0, "F32", first, (60, 50)), plane(1, "I32", first)]
-        digests.update(encode(planes, [second, second], history, effort))
+        tensors = [tensor(0, "F32", first, (60, 50)), tensor(1, "I32", first)]
+        digests.update(encode(tensors, [second, second], history, effort))
         first = second
     assert digests.hexdigest()[:16] == digest

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from nmc_format.segment import Segment, Stream
 
 
-def plane_of(row: int, table: Sequence[TensorRow], reference: Tensor) -> arithmetic.Plane:
+def coded_tensor(row: int, table: Sequence[TensorRow], reference: Tensor) -> arithmetic.CodedTensor:
     """Return what the lossless coder needs to know of a tensor (clause 8.1)."""
     dtype = reference.dtype
     shape = reference.shape
     if reference.words.size != np.prod(shape, dtype=np.int64):
         # complex numbers are two words an element; packed elements are words of whole bytes
         shape = (*shape, 2) if table[row].dtype.name == "C64" else (reference.words.size,)
-    return arithmetic.Plane(
+    return arithmetic.CodedTensor(
         row, 8 * dtype.word_bytes, dtype.exponent_bits, dtype.mantissa_bits, shape, reference.words
     )
 
@@ -140,9 +140,9 @@ def _coded(
     before: State,
     history: History,
 ) -> list[Words]:
-    planes = [plane_of(t.row, table, before[t.row]) for t in tensors]
+    coded = [coded_tensor(t.row, table, before[t.row]) for t in tensors]
     try:
-        return arithmetic.decode(stream.data, planes, history)
+        return arithmetic.decode(stream.data, coded, history)
     except arithmetic.CoderError as error:
         raise refuse(
             "segment/coder",

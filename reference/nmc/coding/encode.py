@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from nmc.coding import arithmetic, streams
-from nmc.coding.decode import plane_of
+from nmc.coding.decode import coded_tensor
 from nmc.coding.state import digest_of
 from nmc_format.segment import ABSENT, INTEGER, RAW, SKIP, serialize
 
@@ -172,9 +172,9 @@ def _integer(
     history: History,
 ) -> dict[str, Buffer]:
     if entropy == "nmc":
-        planes = [plane_of(row, rows, before[row]) for row in changed]
+        inputs = [coded_tensor(row, rows, before[row]) for row in changed]
         words = [state[row].words for row in changed]
-        return {"integer.nmc": arithmetic.encode(planes, words, history, effort)}
+        return {"integer.nmc": arithmetic.encode(inputs, words, history, effort)}
     differences: list[Words] = [
         np.subtract(state[row].words, before[row].words)  # unsigned: modulo 2^w (clause 8.2.1)
         for row in changed

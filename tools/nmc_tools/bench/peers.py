@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from nmc.coding.arithmetic import Plane
+    from nmc.coding.arithmetic import CodedTensor
     from nmc.coding.encode import Effort
 
 Words: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.uint32]]"
@@ -73,7 +73,7 @@ class FlatMethod(Method):
 
 
 def shuffle(words: Words) -> bytes:
-    """Return the bytes of some words, plane by plane."""
+    """Return the bytes of some words, byte plane by byte plane."""
     return np.ascontiguousarray(words.view(np.uint8).reshape(-1, 4).T).tobytes()
 
 
@@ -201,12 +201,12 @@ class Coder(Method):
         self.encoding, self.decoding = History(), History()
 
     @staticmethod
-    def _planes(chain: Chain, t: int) -> list[Plane]:
-        from nmc.coding.arithmetic import Plane
+    def _coded(chain: Chain, t: int) -> list[CodedTensor]:
+        from nmc.coding.arithmetic import CodedTensor
 
         shapes = [array.shape for array in chain.frames[t - 1].values()]
         pairs = enumerate(zip(shapes, chain.words(t - 1), strict=True))
-        return [Plane(i, 32, 8, 23, shape, words) for i, (shape, words) in pairs]
+        return [CodedTensor(i, 32, 8, 23, shape, words) for i, (shape, words) in pairs]
 
     def encode(self, chain: Chain, t: int) -> bytes:
         """Code frame t given frame t-1."""
@@ -214,7 +214,7 @@ class Coder(Method):
 
         if t == 1:
             self.encoding = History()
-        return encode(self._planes(chain, t), chain.words(t), self.encoding, self.effort)
+        return encode(self._coded(chain, t), chain.words(t), self.encoding, self.effort)
 
     def decode(self, data: bytes, chain: Chain, t: int) -> list[Words]:
         """Return the words of frame t."""
@@ -222,7 +222,7 @@ class Coder(Method):
 
         if t == 1:
             self.decoding = History()
-        return decode(data, self._planes(chain, t), self.decoding)
+        return decode(data, self._coded(chain, t), self.decoding)
 
 
 METHODS: dict[str, Callable[[], Method]] = {

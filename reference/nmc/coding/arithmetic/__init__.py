@@ -2,6 +2,6 @@
 
 from nmc.coding.arithmetic.coder import Effort, decode, encode
 from nmc.coding.arithmetic.history import History
-from nmc.coding.arithmetic.planes import CoderError, Plane
+from nmc.coding.arithmetic.tensors import CodedTensor, CoderError
 
-__all__ = ["CoderError", "Effort", "History", "Plane", "decode", "encode"]
+__all__ = ["CodedTensor", "CoderError", "Effort", "History", "decode", "encode"]

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from nmc.coding.arithmetic import adaptive_kernel as kernels
 from nmc.coding.arithmetic import mixing_kernel
-from nmc.coding.arithmetic.history import History, Layout, Model
+from nmc.coding.arithmetic.history import History, Model, WordFormat
 from nmc.coding.arithmetic.payload import SPARE, Reader, check_rest, count_bytes
-from nmc.coding.arithmetic.planes import CoderError, Plane, Words, layout_of
 from nmc.coding.arithmetic.range_kernel import EVEN, FULL_SPAN, finish
+from nmc.coding.arithmetic.tensors import CodedTensor, CoderError, Words, widths_of
 
 
 def first_model(mixing: bool) -> Model:
@@ -24,45 +24,45 @@ def first_model(mixing: bool) -> Model:
     )
 
 
-def first_trend(plane: Plane) -> NDArray[np.int64]:
-    """Return the forecast for a plane where no plane of its layout has gone before."""
-    octave = plane.bits >> 1
-    if plane.exponent_bits:
-        magnitude = int(plane.reference[0]) & ((1 << (plane.bits - 1)) - 1)
-        octave += max(magnitude >> plane.mantissa_bits, 1)
+def first_trend(tensor: CodedTensor) -> NDArray[np.int64]:
+    """Return the forecast for a tensor where no tensor of its widths has gone before."""
+    octave = tensor.bits >> 1
+    if tensor.exponent_bits:
+        magnitude = int(tensor.reference[0]) & ((1 << (tensor.bits - 1)) - 1)
+        octave += max(magnitude >> tensor.mantissa_bits, 1)
     trend: NDArray[np.int64] = kernels.first_trend(octave)
     return trend
 
 
 def encode(
-    planes: Sequence[Plane], current: Sequence[Words], history: History, *, mixing: bool
+    tensors: Sequence[CodedTensor], current: Sequence[Words], history: History, *, mixing: bool
 ) -> bytes | None:
-    """Encode all planes in order; history moves on to this frame.
+    """Encode all tensors in order; history moves on to this frame.
 
     Returns
     -------
     bytes or None
         None where the code is longer than the words themselves.
     """
-    stored = sum(plane.reference.nbytes for plane in planes)
+    stored = sum(tensor.reference.nbytes for tensor in tensors)
     words16 = np.zeros(stored // 2 + SPARE, np.uint16)
     octets = np.zeros(stored + 2 * SPARE, np.uint8)
-    state = np.array([FULL_SPAN, 0, 0, 0], np.int64)
-    if not _walk(True, planes, current, history, words16, octets, state, mixing):
+    registers = np.array([FULL_SPAN, 0, 0, 0], np.int64)
+    if not _walk(True, tensors, current, history, words16, octets, registers, mixing):
         return None
-    place = int(state[2])
+    place = int(registers[2])
     if place + 2 > words16.size:
         return None
-    finish(words16, state)
+    finish(words16, registers)
     coded = words16[: place + 2].astype("<u2").tobytes()
-    raw = octets[: (int(state[3]) + 7) // 8].tobytes()
+    raw = octets[: (int(registers[3]) + 7) // 8].tobytes()
     return count_bytes(len(coded) // 2) + count_bytes(len(raw)) + coded + raw
 
 
 def decode(
-    reader: Reader, planes: Sequence[Plane], history: History, *, mixing: bool
+    reader: Reader, tensors: Sequence[CodedTensor], history: History, *, mixing: bool
 ) -> list[Words]:
-    """Decode all planes in order; history moves on to this frame.
+    """Decode all tensors in order; history moves on to this frame.
 
     Raises
     ------
@@ -77,66 +77,66 @@ def decode(
     low = int(words16[0]) << 16 | int(words16[1])
     if low >= FULL_SPAN:
         raise CoderError("the code begins with FFFF FFFF")
-    state = np.array([FULL_SPAN, low, 2, 0], np.int64)
-    decoded: list[Words] = [np.zeros_like(plane.reference) for plane in planes]
-    whole = _walk(False, planes, decoded, history, words16, octets, state, mixing)
-    if not whole or state[2] != word_count or (state[3] + 7) // 8 != raw_size:
+    registers = np.array([FULL_SPAN, low, 2, 0], np.int64)
+    decoded: list[Words] = [np.zeros_like(tensor.reference) for tensor in tensors]
+    whole = _walk(False, tensors, decoded, history, words16, octets, registers, mixing)
+    if not whole or registers[2] != word_count or (registers[3] + 7) // 8 != raw_size:
         raise CoderError(
-            "the code words or raw bits do not end where the planes do, or a change leaves its "
+            "the code words or raw bits do not end where the tensors do, or a change leaves its "
             "range or is coded the long way"
         )
-    check_rest(octets, int(state[3]))
+    check_rest(octets, int(registers[3]))
     return decoded
 
 
 def _walk(
     encoding: bool,
-    planes: Sequence[Plane],
+    tensors: Sequence[CodedTensor],
     current: Sequence[Words],
     history: History,
     words16: NDArray[np.uint16],
     octets: NDArray[np.uint8],
-    state: NDArray[np.int64],
+    registers: NDArray[np.int64],
     mixing: bool,
 ) -> bool:
-    latest: dict[Layout, NDArray[np.int64]] = {}
+    latest: dict[WordFormat, NDArray[np.int64]] = {}
     places, inputs, slots = np.zeros((3, mixing_kernel.INPUTS), np.int64)
-    for plane, words in zip(planes, current, strict=True):
-        if plane.count == 0:
+    for tensor, words in zip(tensors, current, strict=True):
+        if tensor.count == 0:
             continue
-        layout = layout_of(plane)
-        key = (plane.bits, plane.exponent_bits, plane.mantissa_bits)
+        widths = widths_of(tensor)
+        key = (tensor.bits, tensor.exponent_bits, tensor.mantissa_bits)
         model = history.models.get((mixing, key))
         if model is None:
             model = history.models[mixing, key] = first_model(mixing)
-        trend = history.trends.get(plane.row)
+        trend = history.trends.get(tensor.row)
         if trend is None:
-            trend = latest[key].copy() if key in latest else first_trend(plane)
-        latest[key] = history.trends[plane.row] = trend
-        changes = history.changes_of(plane).copy()
-        columns = np.empty((kernels.WORK_ROWS, max(int(layout[1]), kernels.FEATURES)), np.int64)
-        wide = np.zeros(plane.count, np.uint64)
+            trend = latest[key].copy() if key in latest else first_trend(tensor)
+        latest[key] = history.trends[tensor.row] = trend
+        entries = history.entries_of(tensor).copy()
+        columns = np.empty((kernels.WORK_ROWS, max(int(widths[1]), kernels.CUES)), np.int64)
+        wide = np.zeros(tensor.count, np.uint64)
         if encoding:
             wide[:] = words
-        done = kernels.code_plane(
+        done = kernels.code_tensor(
             encoding,
             mixing,
-            plane.row,
-            layout,
-            plane.reference.astype(np.uint64),
+            tensor.row,
+            widths,
+            tensor.reference.astype(np.uint64),
             wide,
-            changes,
+            entries,
             trend,
             columns,
             model.slots,
             (model.tables, places, model.weights, inputs, slots),
             words16,
             octets,
-            state,
+            registers,
         )
         if done != kernels.OK:
             return False
-        history.changes[plane.row] = changes
+        history.entries[tensor.row] = entries
         if not encoding:
             words[:] = wide.astype(words.dtype)
     return True

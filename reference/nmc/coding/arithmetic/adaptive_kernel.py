@@ -1,4 +1,4 @@
-"""One plane through the adaptive coder, in either direction (clause 8.5).
+"""One tensor through the adaptive coder, in either direction (clause 8.5).
 
 The same function encodes and decodes: the model evolves in one place, so that the two cannot part.
 """
@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from nmc.coding.arithmetic.jit import I64, U64, Array, get, inline, kernel, put
-from nmc.coding.arithmetic.mixing_kernel import mix, sign_contexts, size_contexts
+from nmc.coding.arithmetic.mixing_kernel import extent_contexts, mix, sign_contexts
 from nmc.coding.arithmetic.range_kernel import EVEN, decide
-from nmc.coding.arithmetic.words import change_of, clip, compare, raw_bits, way_is_right
+from nmc.coding.arithmetic.words import clip, compare, extent_of, raw_bits, way_is_right
 
 # Slots of the model, one adaptive probability each (clause 8.5.3).
 ZERO = 0
@@ -25,12 +25,12 @@ SLOTS = EXPONENT + 4 * 16
 
 FAR = 32  # exponents from the expected one at which a flip says its exponent as it is
 
-FEATURES = 6
-FIRST_WEIGHTS = (250 << 14, 0, 94 << 14, 0, 0, 0)  # of the features, in 1 / 2**24
-WEIGHT_LIMIT = 1 << 28
+CUES = 6
+FIRST_COEFFICIENTS = (250 << 14, 0, 94 << 14, 0, 0, 0)  # of the cues, in 1 / 2**24
+COEFFICIENT_LIMIT = 1 << 28
 
-# Rows of the work space of one plane; each has a number for each column, the last one features.
-MEAN, RUN, DIRECTION, UP, DRIFT, TURN, WORK = 0, 1, 2, 3, 4, 5, 6
+# Rows of the work space of one tensor; each has a number for each column, the last one cues.
+AVERAGE, RUN, DIRECTION, ABOVE, DRIFT, TURN, WORK = 0, 1, 2, 3, 4, 5, 6
 WORK_ROWS = 7
 
 OK, FULL, WRONG_WAY = 0, 1, 2
@@ -42,8 +42,8 @@ def first_model() -> Array:
 
 
 def first_trend(octave: int) -> Array:
-    """Return int64[8]: weights, mean and slow mean before any change is known (clause 8.5.4)."""
-    return np.array([*FIRST_WEIGHTS, octave << 7, octave << 7], np.int64)
+    """Return int64[8]: coefficients, mean, slow mean before any change is known (8.5.4)."""
+    return np.array([*FIRST_COEFFICIENTS, octave << 7, octave << 7], np.int64)
 
 
 @inline
@@ -141,30 +141,30 @@ def number(
 
 
 @inline
-def running(average: Any, value: Any) -> Any:
+def closer(average: Any, value: Any) -> Any:
     """Move a running average of directions, in 1/256, by an eighth."""
     return average + ((value - average) >> 3)
 
 
-# One loop, so that the coder's state stays in registers: split up it runs at half the speed.
+# One loop, so that the coder's registers stays in registers: split up it runs at half the speed.
 @kernel
-def code_plane(  # noqa: C901, PLR0912, PLR0915
+def code_tensor(  # noqa: C901, PLR0912, PLR0915
     encoding: bool,
     mixing: bool,
     row: int,
-    layout: Array,
+    widths: Array,
     reference: Array,
     current: Array,
-    changes: Array,
+    entries: Array,
     trend: Array,
     columns: Array,
     model: Array,
     net: Any,
     words: Array,
     octets: Array,
-    state: Array,
+    registers: Array,
 ) -> Any:
-    """Code one plane; clause 8.5 defines every quantity in it.
+    """Code one tensor; clause 8.5 defines every quantity in it.
 
     Parameters
     ----------
@@ -174,23 +174,23 @@ def code_plane(  # noqa: C901, PLR0912, PLR0915
         Whether probabilities are mixed (clause 8.5.8).
     row : int
         Row in the tensor table.
-    layout : int64[5]
+    widths : int64[5]
         Rows, columns, word width, exponent width, mantissa width.
     reference, current : uint64[count]
-    changes : uint16[count]
+    entries : uint16[count]
         The change of each word in the frame before (clause 8.4.2); replaced by this frame's.
     trend : int64[8]
         Weights of the forecast, running mean and slow mean.
-    columns : int64[WORK_ROWS, max(columns, FEATURES)]
+    columns : int64[WORK_ROWS, max(columns, CUES)]
         Work space.
     model : uint32[SLOTS]
     net : tuple of arrays
-        Tables, contexts, weights, inputs and slots of the mixture.
+        Tables, contexts, coefficients, inputs and slots of the mixture.
     words : uint16[...]
         Code words.
     octets : uint8[...]
         Raw bits, with 16 bytes to spare.
-    state : int64[4]
+    registers : int64[4]
         Span, low and position in words; position in bits of octets.
 
     Returns
@@ -198,25 +198,25 @@ def code_plane(  # noqa: C901, PLR0912, PLR0915
     int
         OK, FULL when a stream is at its end, or WRONG_WAY for a change that no encoder makes.
     """
-    rows, cols, bits, exponent_bits, mantissa_bits = layout
+    rows, cols, bits, exponent_bits, mantissa_bits = widths
     size = words.size
     stream = (encoding, words, size)
-    coder = (state[0], state[1], state[2])
-    position = state[3]
+    coder = (registers[0], registers[1], registers[2])
+    position = registers[3]
     last_position = I64(octets.size - 16) * 8
     floating = exponent_bits > 0
     top = bits - 1 if floating else bits
     magnitude_mask = U64(0xFFFFFFFFFFFFFFFF) >> U64(64 - top)
     highest_exponent = (I64(1) << exponent_bits) - 1
-    features = columns[WORK]
-    weights = trend[:FEATURES]
-    mean = trend[FEATURES]
-    slow = trend[FEATURES + 1]
+    cues = columns[WORK]
+    coefficients = trend[:CUES]
+    mean = trend[CUES]
+    slow = trend[CUES + 1]
     for j in range(cols):
-        columns[MEAN, j] = -1
+        columns[AVERAGE, j] = -1
         for k in range(RUN, WORK):
             columns[k, j] = 0
-    features[5] = 32
+    cues[5] = 32
     index = I64(0)
     for _ in range(rows):
         left = I64(0)
@@ -234,29 +234,29 @@ def code_plane(  # noqa: C901, PLR0912, PLR0915
                 sign = I64(old >> U64(bits - 1))
                 exponent = max(I64(magnitude >> U64(mantissa_bits)), I64(1))
             # What is known about this word before it is coded (clause 8.5.4).
-            history = I64(get(changes, index))
+            entry = I64(get(entries, index))
             previous = I64(0)
             heading = I64(0)
-            past = history
-            if history > 1:
+            past = entry
+            if entry > 1:
                 past = I64(2)
-                previous = history >> 1
-                heading = 1 + (history & 1)
+                previous = entry >> 1
+                heading = 1 + (entry & 1)
             here = mean >> 4
-            features[0] = (
-                clip((columns[MEAN, j] >> 4) - here, -64, 64) if columns[MEAN, j] >= 0 else 0
+            cues[0] = (
+                clip((columns[AVERAGE, j] >> 4) - here, -64, 64) if columns[AVERAGE, j] >= 0 else 0
             )
-            features[1] = clip(left - here, -64, 64) if left > 0 else 0
-            features[2] = clip(previous - here, -64, 64) if previous > 0 else 0
-            features[3] = clip(columns[UP, j] - here, -64, 64) if columns[UP, j] > 0 else 0
-            features[4] = clip((slow >> 4) - here, -64, 64)
+            cues[1] = clip(left - here, -64, 64) if left > 0 else 0
+            cues[2] = clip(previous - here, -64, 64) if previous > 0 else 0
+            cues[3] = clip(columns[ABOVE, j] - here, -64, 64) if columns[ABOVE, j] > 0 else 0
+            cues[4] = clip((slow >> 4) - here, -64, 64)
             total = I64(0)
-            for k in range(FEATURES):
-                total += weights[k] * features[k]
+            for k in range(CUES):
+                total += coefficients[k] * cues[k]
             forecast = clip(here + (total >> 24), 0, 32767)
-            level = clip((forecast - 8 * exponent) >> 1, 0, 255)
+            depth = clip((forecast - 8 * exponent) >> 1, 0, 255)
             if mixing:
-                size_contexts(
+                extent_contexts(
                     net,
                     exponent,
                     row,
@@ -264,8 +264,8 @@ def code_plane(  # noqa: C901, PLR0912, PLR0915
                     left_zero,
                     previous,
                     left,
-                    columns[UP, j],
-                    columns[MEAN, j] >> 4,
+                    columns[ABOVE, j],
+                    columns[AVERAGE, j] >> 4,
                     columns[RUN, j],
                 )
             flipped = I64(0)
@@ -276,10 +276,10 @@ def code_plane(  # noqa: C901, PLR0912, PLR0915
             if encoding:
                 new = get(current, index)
                 flipped, length, shrunk, word = compare(old, new, bits, magnitude_mask, floating)
-            slot = ZERO + (((past * 2 + left_zero) * 4 + columns[RUN, j]) << 5) + (level >> 3)
+            slot = ZERO + (((past * 2 + left_zero) * 4 + columns[RUN, j]) << 5) + (depth >> 3)
             same = I64(flipped == 0 and length == 0)
             same, coder = ask(
-                stream, coder, same, model, slot, mixing, net, False, 0, (past, 200 + (level >> 3))
+                stream, coder, same, model, slot, mixing, net, False, 0, (past, 200 + (depth >> 3))
             )
             if same:
                 left = I64(0)
@@ -288,15 +288,15 @@ def code_plane(  # noqa: C901, PLR0912, PLR0915
                 corner = columns[DIRECTION, j]
                 columns[RUN, j] = min(columns[RUN, j] + 1, I64(3))
                 columns[DIRECTION, j] = 0
-                columns[UP, j] = 0
-                put(changes, index, U64(0))
+                columns[ABOVE, j] = 0
+                put(entries, index, U64(0))
                 put(current, index, old)
                 index += 1
                 continue
             if floating:
-                choices = (3 + past, 232 + (level >> 3))
+                choices = (3 + past, 232 + (depth >> 3))
                 flipped, coder = ask(
-                    stream, coder, flipped, model, FLIP + level, mixing, net, False, 1, choices
+                    stream, coder, flipped, model, FLIP + depth, mixing, net, False, 1, choices
                 )
             if flipped:
                 centre = clip((forecast >> 3) - mantissa_bits - 1, 0, highest_exponent)
@@ -319,15 +319,15 @@ def code_plane(  # noqa: C901, PLR0912, PLR0915
                 count = mantissa_bits
                 down = sign ^ 1
             else:
-                centre = clip(level >> 2, 1, top)
-                base = LENGTH + (level << 4)
+                centre = clip(depth >> 2, 1, top)
+                base = LENGTH + (depth << 4)
                 length, coder = number(
                     stream, coder, length, centre, (I64(1), top), model, base, mixing, net, past
                 )
                 nearness = I64(0)
                 if previous > 0:
                     nearness = clip(((previous - 8 * (length + exponent)) >> 3) + 4, 0, 7)
-                surprise = clip(level - 4 * length + 8, 0, 15)
+                surprise = clip(depth - 4 * length + 8, 0, 15)
                 pair = heading * 3 + columns[DIRECTION, j]
                 slot = SIGN + (pair * 8 + ((drift + 256) >> 6)) * 8 + nearness
                 if mixing:
@@ -343,7 +343,7 @@ def code_plane(  # noqa: C901, PLR0912, PLR0915
                 count = length - 1
                 if not encoding:
                     word = U64(1) << U64(count)
-                base = TOP + clip(level - 4 * length + 16, 0, 31) * 3
+                base = TOP + clip(depth - 4 * length + 16, 0, 31) * 3
                 node = I64(0)
                 for _top in range(2):
                     if count > 0:
@@ -369,32 +369,34 @@ def code_plane(  # noqa: C901, PLR0912, PLR0915
                 new = moved | (old & ~magnitude_mask)
             put(current, index, new)
             # What this word teaches (clause 8.5.7).
-            change = change_of(flipped, length, word, magnitude, exponent, mantissa_bits)
-            error = clip(change - forecast, -32, 32) << 4
-            for k in range(FEATURES):
-                weights[k] = clip(weights[k] + error * features[k], -WEIGHT_LIMIT, WEIGHT_LIMIT)
-            seen = columns[MEAN, j] if columns[MEAN, j] >= 0 else forecast << 4
-            columns[MEAN, j] = seen + (((change << 4) - seen) >> 4)
-            mean += ((change << 4) - mean) >> 4
-            slow += ((change << 4) - slow) >> 10
-            drift = running(drift, (2 * down - 1) << 8)
+            extent = extent_of(flipped, length, word, magnitude, exponent, mantissa_bits)
+            error = clip(extent - forecast, -32, 32) << 4
+            for k in range(CUES):
+                coefficients[k] = clip(
+                    coefficients[k] + error * cues[k], -COEFFICIENT_LIMIT, COEFFICIENT_LIMIT
+                )
+            seen = columns[AVERAGE, j] if columns[AVERAGE, j] >= 0 else forecast << 4
+            columns[AVERAGE, j] = seen + (((extent << 4) - seen) >> 4)
+            mean += ((extent << 4) - mean) >> 4
+            slow += ((extent << 4) - slow) >> 10
+            drift = closer(drift, (2 * down - 1) << 8)
             columns[RUN, j] = 0
             if mixing:
-                columns[DRIFT, j] = running(columns[DRIFT, j], (2 * down - 1) << 8)
+                columns[DRIFT, j] = closer(columns[DRIFT, j], (2 * down - 1) << 8)
                 if heading > 0:
                     kept = I64(256) if down == heading - 1 else I64(-256)
-                    turn = running(turn, kept)
-                    columns[TURN, j] = running(columns[TURN, j], kept)
-            columns[UP, j] = change
+                    turn = closer(turn, kept)
+                    columns[TURN, j] = closer(columns[TURN, j], kept)
+            columns[ABOVE, j] = extent
             corner = columns[DIRECTION, j]
             columns[DIRECTION, j] = 1 + down
-            left = change
+            left = extent
             left_zero = I64(0)
             left_direction = 1 + down
-            put(changes, index, U64((change << 1) | down))
+            put(entries, index, U64((extent << 1) | down))
             index += 1
-    trend[FEATURES] = mean
-    trend[FEATURES + 1] = slow
-    state[0], state[1], state[2] = coder
-    state[3] = position
+    trend[CUES] = mean
+    trend[CUES + 1] = slow
+    registers[0], registers[1], registers[2] = coder
+    registers[3] = position
     return OK

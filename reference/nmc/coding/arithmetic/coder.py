@@ -9,15 +9,15 @@ import numpy as np
 
 from nmc.coding.arithmetic.history import History
 from nmc.coding.arithmetic.payload import Reader
-from nmc.coding.arithmetic.planes import (
+from nmc.coding.arithmetic.tensors import (
+    CodedTensor,
     CoderError,
-    Plane,
     Words,
     check_current,
-    check_planes,
-    layout_of,
+    check_tensors,
     settle,
     settled,
+    widths_of,
 )
 
 Effort = Literal["fast", "strong", "max"]
@@ -27,7 +27,7 @@ _VARIANTS: dict[str, int] = {"fast": STATIC, "strong": ADAPTIVE, "max": MIXED}
 
 
 def encode(
-    planes: Sequence[Plane],
+    tensors: Sequence[CodedTensor],
     current: Sequence[Words],
     history: History,
     effort: Effort = "strong",
@@ -36,10 +36,10 @@ def encode(
 
     Parameters
     ----------
-    planes : sequence of Plane
+    tensors : sequence of CodedTensor
         The tensors to code; one that is skipped in this frame is left out.
     current : sequence of ndarray
-        Flat words of frame t, of the dtype and size of each plane's reference.
+        Flat words of frame t, of the dtype and size of each tensor's reference.
     history : History
         Of the group; moves on to this frame.
     effort : {"fast", "strong", "max"}
@@ -54,41 +54,43 @@ def encode(
     Raises
     ------
     CoderError
-        If planes and words do not fit together.
+        If tensors and words do not fit together.
     """
-    check_planes(planes)
-    check_current(planes, current)
-    planes, current = settle(planes), [settled(words) for words in current]
+    check_tensors(tensors)
+    check_current(tensors, current)
+    tensors, current = settle(tensors), [settled(words) for words in current]
     variant = _VARIANTS[effort]
-    stored = sum(plane.reference.nbytes for plane in planes)
+    stored = sum(tensor.reference.nbytes for tensor in tensors)
     body: bytes | None = None
     if stored:
         next_history = history.copy()
         if variant == STATIC:
             from nmc.coding.arithmetic import static
 
-            body = static.encode(planes, current, next_history)
+            body = static.encode(tensors, current, next_history)
         else:
             from nmc.coding.arithmetic import adaptive
 
-            body = adaptive.encode(planes, current, next_history, mixing=variant == MIXED)
+            body = adaptive.encode(tensors, current, next_history, mixing=variant == MIXED)
         if body is not None and len(body) < stored:
             history.adopt(next_history)
             return bytes([variant]) + body
-    _remember_stored(planes, current, history)
+    _remember_stored(tensors, current, history)
     return bytes([STORED]) + b"".join(
         words.astype(words.dtype.newbyteorder("<")).tobytes() for words in current
     )
 
 
-def decode(payload: bytes | memoryview, planes: Sequence[Plane], history: History) -> list[Words]:
+def decode(
+    payload: bytes | memoryview, tensors: Sequence[CodedTensor], history: History
+) -> list[Words]:
     """Decode the words of one delta frame.
 
     Parameters
     ----------
     payload : bytes or memoryview
         What encode returned.
-    planes : sequence of Plane
+    tensors : sequence of CodedTensor
         As they were for encode.
     history : History
         Of the group; moves on to this frame, or stays as it was where an error is raised.
@@ -96,7 +98,7 @@ def decode(payload: bytes | memoryview, planes: Sequence[Plane], history: Histor
     Returns
     -------
     list of ndarray
-        Flat words of frame t, of the dtype and size of each plane's reference.
+        Flat words of frame t, of the dtype and size of each tensor's reference.
 
     Raises
     ------
@@ -104,24 +106,24 @@ def decode(payload: bytes | memoryview, planes: Sequence[Plane], history: Histor
         If the payload is malformed. A damaged payload may also decode to wrong words: the state
         digest tells.
     """
-    check_planes(planes)
-    planes = settle(planes)
+    check_tensors(tensors)
+    tensors = settle(tensors)
     reader = Reader(memoryview(payload).cast("B"))
     variant = reader.byte()
     next_history = history.copy()
     if variant == STORED:
-        decoded = _read_stored(reader, planes)
+        decoded = _read_stored(reader, tensors)
         reader.end()
-        _remember_stored(planes, decoded, next_history)
+        _remember_stored(tensors, decoded, next_history)
     elif variant == STATIC:
         from nmc.coding.arithmetic import static
 
-        decoded = static.decode(reader, planes, next_history)
+        decoded = static.decode(reader, tensors, next_history)
         reader.end()
     elif variant in (ADAPTIVE, MIXED):
         from nmc.coding.arithmetic import adaptive
 
-        decoded = adaptive.decode(reader, planes, next_history, mixing=variant == MIXED)
+        decoded = adaptive.decode(reader, tensors, next_history, mixing=variant == MIXED)
         reader.end()
     else:
         raise CoderError(f"byte 0: coder variant {variant}; this decoder knows 0 to 3")
@@ -129,19 +131,21 @@ def decode(payload: bytes | memoryview, planes: Sequence[Plane], history: Histor
     return decoded
 
 
-def _read_stored(reader: Reader, planes: Sequence[Plane]) -> list[Words]:
+def _read_stored(reader: Reader, tensors: Sequence[CodedTensor]) -> list[Words]:
     decoded: list[Words] = []
-    for plane in planes:
-        dtype = plane.reference.dtype
-        data = reader.take(plane.reference.nbytes)
+    for tensor in tensors:
+        dtype = tensor.reference.dtype
+        data = reader.take(tensor.reference.nbytes)
         decoded.append(np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype))
     return decoded
 
 
-def _remember_stored(planes: Sequence[Plane], current: Sequence[Words], history: History) -> None:
+def _remember_stored(
+    tensors: Sequence[CodedTensor], current: Sequence[Words], history: History
+) -> None:
     from nmc.coding.arithmetic.words import remember
 
-    for plane, words in zip(planes, current, strict=True):
-        changes = np.empty(plane.count, np.uint16)
-        remember(plane.reference, words, layout_of(plane), changes)
-        history.changes[plane.row] = changes
+    for tensor, words in zip(tensors, current, strict=True):
+        entries = np.empty(tensor.count, np.uint16)
+        remember(tensor.reference, words, widths_of(tensor), entries)
+        history.entries[tensor.row] = entries

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nmc.coding.arithmetic.planes import Plane
+from nmc.coding.arithmetic.tensors import CodedTensor
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 NOT_YET = 1  # history entry of a word that has had no frame before it
-Layout = tuple[int, int, int]
+WordFormat = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Model:
-    """Adaptive probabilities of one layout and variant (clauses 8.5.3 and 8.5.8).
+    """Adaptive probabilities of one word format and variant (clauses 8.5.3 and 8.5.8).
 
     Attributes
     ----------
@@ -40,42 +40,42 @@ class Model:
 
 @dataclass
 class History:
-    """State of the coder inside one group; make a fresh one at each key frame.
+    """What the coder remembers inside one group; make a fresh one at each key frame.
 
     Attributes
     ----------
-    changes : dict of int to uint16[count]
+    entries : dict of int to uint16[count]
         For each row of the tensor table, the last change of each word (clause 8.4.2).
     trends : dict of int to int64[8]
         For each row, the forecast the adaptive coder has learnt (clause 8.5.4).
-    models : dict of (mixing, layout) to Model
+    models : dict of (mixing, word format) to Model
     """
 
-    changes: dict[int, NDArray[np.uint16]] = field(default_factory=dict)
+    entries: dict[int, NDArray[np.uint16]] = field(default_factory=dict)
     trends: dict[int, NDArray[np.int64]] = field(default_factory=dict)
-    models: dict[tuple[bool, Layout], Model] = field(default_factory=dict)
+    models: dict[tuple[bool, WordFormat], Model] = field(default_factory=dict)
 
-    def changes_of(self, plane: Plane) -> NDArray[np.uint16]:
-        """Return the last changes of a plane's words."""
-        changes = self.changes.get(plane.row)
-        if changes is None or changes.size != plane.count:
-            return np.full(plane.count, NOT_YET, np.uint16)
-        return changes
+    def entries_of(self, tensor: CodedTensor) -> NDArray[np.uint16]:
+        """Return the last entries of a tensor's words."""
+        entries = self.entries.get(tensor.row)
+        if entries is None or entries.size != tensor.count:
+            return np.full(tensor.count, NOT_YET, np.uint16)
+        return entries
 
     def keep(self, rows: Collection[int]) -> None:
         """Forget every row but these: those that a frame skips or codes by difference (8.3.3)."""
-        for known in (self.changes, self.trends):
+        for known in (self.entries, self.trends):
             for row in known.keys() - set(rows):
                 del known[row]
 
     def copy(self) -> History:
-        """Return a history that moves on alone; entries of changes are replaced, never edited."""
+        """Return a history that moves on alone; entries of entries are replaced, never edited."""
         return History(
-            dict(self.changes),
+            dict(self.entries),
             {row: trend.copy() for row, trend in self.trends.items()},
             {key: model.copy() for key, model in self.models.items()},
         )
 
     def adopt(self, other: History) -> None:
         """Become what another history is."""
-        self.changes, self.trends, self.models = other.changes, other.trends, other.models
+        self.entries, self.trends, self.models = other.entries, other.trends, other.models

@@ -13,10 +13,10 @@ from nmc.coding.arithmetic.words import clip
 
 NODES = 256
 CONTEXTS = 1024
-SIZE_SETS = 4
-SIGN_SETS = 5
-SIGN_TABLES = SIZE_SETS * CONTEXTS * NODES
-TABLE_SLOTS = SIGN_TABLES + SIGN_SETS * CONTEXTS
+EXTENT_TABLES = 4
+SIGN_TABLES = 5
+SIGN_START = EXTENT_TABLES * CONTEXTS * NODES
+TABLE_SLOTS = SIGN_START + SIGN_TABLES * CONTEXTS
 
 INPUTS = 8  # one weight set; the last used input is the constant one
 FINE = 18 * INPUTS  # weight sets chosen by decision come first, those chosen by level or node after
@@ -58,15 +58,15 @@ SQUASH = _squash()
 
 
 @inline
-def relative(change: Any, exponent: Any, shift: Any, top: Any) -> Any:
-    """Size of a change as seen from a word's exponent: 0 where there is none, 1 to top else."""
-    if change <= 0:
+def relative(extent: Any, exponent: Any, shift: Any, top: Any) -> Any:
+    """Extent of a change as seen from a word's exponent: 0 where there is none, 1 to top else."""
+    if extent <= 0:
         return I64(0)
-    return clip(((change - 8 * exponent) >> shift) + 1, 1, top)
+    return clip(((extent - 8 * exponent) >> shift) + 1, 1, top)
 
 
 @inline
-def size_contexts(
+def extent_contexts(
     net: Any,
     exponent: Any,
     row: Any,
@@ -74,15 +74,15 @@ def size_contexts(
     left_zero: Any,
     previous: Any,
     left: Any,
-    up: Any,
-    mean: Any,
+    above: Any,
+    average: Any,
     run: Any,
 ) -> Any:
-    """Set the contexts of the decisions about a change's size (clause 8.5.9)."""
+    """Set the contexts of the decisions about the extent of a change (clause 8.5.9)."""
     places = net[1]
     places[0] = (past * 2 + left_zero) * 128 + relative(previous, exponent, 2, 127)
-    places[1] = CONTEXTS + relative(up, exponent, 3, 31) * 32 + relative(left, exponent, 3, 31)
-    places[2] = 2 * CONTEXTS + relative(mean, exponent, 1, 255) * 4 + run
+    places[1] = CONTEXTS + relative(above, exponent, 3, 31) * 32 + relative(left, exponent, 3, 31)
+    places[2] = 2 * CONTEXTS + relative(average, exponent, 1, 255) * 4 + run
     places[3] = 3 * CONTEXTS + (exponent & 127) * 4 + (row & 3)
 
 
@@ -90,7 +90,7 @@ def size_contexts(
 def sign_contexts(
     net: Any, heading: Any, drifts: Any, turns: Any, neighbours: Any, match: Any
 ) -> Any:
-    """Set the contexts of the decision about a change's direction (clause 8.5.9)."""
+    """Set the contexts of the decision about the direction of a change (clause 8.5.9)."""
     places = net[1]
     places[0] = heading * 64 + ((drifts[0] + 256) >> 3)
     places[1] = CONTEXTS + heading * 64 + ((drifts[1] + 256) >> 3)
@@ -117,13 +117,13 @@ def mix(
     tables, places, weights, inputs, slots = net
     coarse = choices[0] * INPUTS
     fine = FINE + choices[1] * INPUTS
-    state = I64(get(model, slot))
-    count = SIGN_SETS if of_sign else SIZE_SETS
-    inputs[0] = STRETCH[U64(state >> 20)]
+    held = I64(get(model, slot))
+    count = SIGN_TABLES if of_sign else EXTENT_TABLES
+    inputs[0] = STRETCH[U64(held >> 20)]
     for k in range(count):
         place = places[k]
         if of_sign:
-            place += SIGN_TABLES
+            place += SIGN_START
         else:
             place = place * NODES + node
         slots[k] = place
@@ -145,7 +145,7 @@ def mix(
         weights[coarse + k] = clip(moved, -WEIGHT_LIMIT, WEIGHT_LIMIT)
         moved = weights[fine + k] + ((inputs[k] * second + 32768) >> 16)
         weights[fine + k] = clip(moved, -WEIGHT_LIMIT, WEIGHT_LIMIT)
-    learn(model, slot, state, bit)
+    learn(model, slot, held, bit)
     for k in range(count):
         learn(tables, slots[k], I64(get(tables, slots[k])), bit)
     return bit, coder

@@ -1,4 +1,4 @@
-"""Numbers and sections of a payload (clause 8.3.2), read with every bound checked."""
+"""Numbers and fields of a payload (clause 8.3.2), read with every bound checked."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from nmc.coding.arithmetic.planes import CoderError
+from nmc.coding.arithmetic.tensors import CoderError
 
-SPARE = 16  # octets a kernel may look at beyond the end of a section
+SPARE = 16  # octets a kernel may look at beyond the end of a field
 
 
 def count_bytes(number: int) -> bytes:
@@ -110,5 +110,5 @@ class BitWriter:
 
 
 def join(parts: Iterable[bytes | bytearray | memoryview]) -> bytes:
-    """Concatenate the sections of a payload."""
+    """Concatenate the fields of a payload."""
     return b"".join(parts)

@@ -55,10 +55,10 @@ def arithmetic(stream: Any, coder: Any, bit: Any, chance: Any) -> Any:
 
 
 @inline
-def learn(model: Array, slot: Any, state: Any, bit: Any) -> Any:
-    """Move the probability of a slot, whose state is known, towards bit (clause 8.5.3)."""
-    p = state >> 10
-    seen = state & 1023
+def learn(model: Array, slot: Any, held: Any, bit: Any) -> Any:
+    """Move the probability of a slot, whose held is known, towards bit (clause 8.5.3)."""
+    p = held >> 10
+    seen = held & 1023
     p += (((4194303 & -bit) - p) * RATES[U64(seen)]) >> 16
     put(model, slot, U64((p << 10) | (seen + I64(seen < SEEN_LIMIT))))
 
@@ -66,16 +66,16 @@ def learn(model: Array, slot: Any, state: Any, bit: Any) -> Any:
 @inline
 def decide(stream: Any, coder: Any, bit: Any, model: Array, slot: Any) -> Any:
     """Code one decision with the probability of a slot (clause 8.5.3)."""
-    state = I64(get(model, slot))
-    bit, coder = arithmetic(stream, coder, bit, (state >> 16) | 1)
-    learn(model, slot, state, bit)
+    held = I64(get(model, slot))
+    bit, coder = arithmetic(stream, coder, bit, (held >> 16) | 1)
+    learn(model, slot, held, bit)
     return bit, coder
 
 
 @kernel
-def finish(words: Array, state: Array) -> None:
+def finish(words: Array, registers: Array) -> None:
     """Write the two words that end the encoder's stream (clause 8.5.2)."""
-    low, at = state[1], state[2]
+    low, at = registers[1], registers[2]
     if low >> 32:
         carry(words, at)
     words[at] = np.uint16((low >> 16) & 65535)

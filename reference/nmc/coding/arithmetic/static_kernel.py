@@ -9,13 +9,13 @@ import numpy as np
 from nmc.coding.arithmetic.jit import I64, U64, Array, get, inline, kernel, put
 from nmc.coding.arithmetic.words import clip, compare, raw_bits, short_raw_bits
 
-LEVELS = 64
-CONTEXTS = 3 * LEVELS
+OCTAVES = 64
+CONTEXTS = 3 * OCTAVES
 TOKENS = 256
 LANES = 4
 TOTAL_BITS = 12
 TOTAL = 1 << TOTAL_BITS
-FIRST_STATE = 1 << 16
+FIRST_LANE = 1 << 16
 EXHAUSTED = -1
 WRONG_WAY = -2
 BLOCK = 2048  # words that are looked at twice while they are in the nearest cache
@@ -23,9 +23,9 @@ REACH = 8  # flips that move the exponent by -REACH .. REACH - 1 have tokens of 
 
 
 @kernel
-def contexts(reference: Array, changes: Array, layout: Array, scale: int, out: Array) -> None:
+def contexts(reference: Array, entries: Array, widths: Array, scale: int, out: Array) -> None:
     """Write the context of every word (clause 8.6.2) to uint8 out."""
-    bits, exponent_bits, mantissa_bits = layout[2], layout[3], layout[4]
+    bits, exponent_bits, mantissa_bits = widths[2], widths[3], widths[4]
     magnitude_mask = U64(0xFFFFFFFFFFFFFFFF) >> U64(64 - bits + 1)
     lowest = I64(exponent_bits > 0)
     for i in range(reference.size):
@@ -34,28 +34,28 @@ def contexts(reference: Array, changes: Array, layout: Array, scale: int, out: A
         if exponent_bits > 0:
             exponent = I64((get(reference, index) & magnitude_mask) >> U64(mantissa_bits))
         exponent = max(exponent, lowest)
-        history = I64(get(changes, index))
+        entry = I64(get(entries, index))
         forecast = scale
-        past = history
-        if history > 1:
-            forecast = ((history >> 1) + 7 * scale) >> 3
+        past = entry
+        if entry > 1:
+            forecast = ((entry >> 1) + 7 * scale) >> 3
             past = I64(2)
-        level = clip((forecast >> 3) - exponent, 0, LEVELS - 1)
-        put(out, index, U64(past * LEVELS + level))
+        octaves = clip((forecast >> 3) - exponent, 0, OCTAVES - 1)
+        put(out, index, U64(past * OCTAVES + octaves))
 
 
 @kernel
 def tokenize(
     reference: Array,
     current: Array,
-    changes: Array,
-    layout: Array,
+    entries: Array,
+    widths: Array,
     tokens: Array,
     octets: Array,
     position: int,
 ) -> Any:
     """Write the token of every word and its raw bits (clause 8.6.5); return the bit position."""
-    bits, exponent_bits, mantissa_bits = layout[2], layout[3], layout[4]
+    bits, exponent_bits, mantissa_bits = widths[2], widths[3], widths[4]
     floating = exponent_bits > 0
     magnitude_mask = U64(0xFFFFFFFFFFFFFFFF) >> U64(64 - bits + I64(floating))
     mantissa_mask = (U64(1) << U64(mantissa_bits)) - U64(1)
@@ -81,8 +81,8 @@ def tokenize(
             count = I64(0)
         else:
             sign = I64(old >> U64(bits - 1)) if floating else I64(0)
-            history = I64(get(changes, index))
-            expected = (history ^ sign) & 1 if history > 1 else I64(0)
+            entry = I64(get(entries, index))
+            expected = (entry ^ sign) & 1 if entry > 1 else I64(0)
             token = 2 * length - 1 + (shrunk ^ expected)
             count = length - 1
         put(tokens, index, U64(token))
@@ -122,8 +122,8 @@ def detokenize_raw(tokens: Array, counts: Array, octets: Array, position: Any, o
 def detokenize(
     reference: Array,
     current: Array,
-    changes: Array,
-    layout: Array,
+    entries: Array,
+    widths: Array,
     tokens: Array,
     counts: Array,
     octets: Array,
@@ -136,7 +136,7 @@ def detokenize(
     The work goes in blocks: reading bits is a chain, what is made of them is not, and the second
     loop becomes vector instructions.
     """
-    bits, exponent_bits, mantissa_bits = layout[2], layout[3], layout[4]
+    bits, exponent_bits, mantissa_bits = widths[2], widths[3], widths[4]
     floating = U64(exponent_bits > 0)
     magnitude_mask = U64(0xFFFFFFFFFFFFFFFF) >> (U64(64 - bits) + floating)
     sign_shift = U64(bits - 1)
@@ -156,11 +156,11 @@ def detokenize(
             old = get(reference, index)
             token = get(tokens, index)
             word = get(block, U64(i - start))
-            history = get(changes, index)
+            entry = get(entries, index)
             length = (token + U64(1)) >> U64(1)
             leading = (U64(1) << ((length - U64(1)) & U64(63))) if token > U64(0) else U64(0)
             sign = (old >> sign_shift) & floating
-            expected = (history ^ sign) & U64(history > U64(1))
+            expected = (entry ^ sign) & U64(entry > U64(1))
             shrunk = U64(0) - (((token + U64(1)) ^ expected) & U64(1))
             moved = (old + (((word | leading) ^ shrunk) - shrunk)) & magnitude_mask
             moved |= old & ~magnitude_mask
@@ -189,24 +189,24 @@ def histogram(context: Array, tokens: Array, counts: Array) -> None:
 
 @kernel
 def rans_encode(
-    context: Array, tokens: Array, starts: Array, sizes: Array, words: Array, states: Array
+    context: Array, tokens: Array, starts: Array, frequencies: Array, words: Array, lanes: Array
 ) -> Any:
     """Encode the tokens backwards from the end of words (clause 8.6.4); return the first place."""
     place = I64(words.size)
     for k in range(LANES):
-        states[k] = U64(FIRST_STATE)
+        lanes[k] = U64(FIRST_LANE)
     for i in range(tokens.size - 1, -1, -1):
         slot = (get(context, U64(i)) << U64(8)) | get(tokens, U64(i))
-        size = get(sizes, slot)
+        frequency = get(frequencies, slot)
         lane = U64(i & (LANES - 1))
-        x = get(states, lane)
-        if x >= size << U64(32 - TOTAL_BITS):
+        x = get(lanes, lane)
+        if x >= frequency << U64(32 - TOTAL_BITS):
             place -= 1
             put(words, place, x)
             x >>= U64(16)
-        quotient = np.uint32(x) // np.uint32(size)
-        rest = x - U64(quotient) * size
-        put(states, lane, (U64(quotient) << U64(TOTAL_BITS)) + rest + get(starts, slot))
+        quotient = np.uint32(x) // np.uint32(frequency)
+        rest = x - U64(quotient) * frequency
+        put(lanes, lane, (U64(quotient) << U64(TOTAL_BITS)) + rest + get(starts, slot))
     return place
 
 
@@ -215,22 +215,22 @@ def rans_step(
     x: Any, context: Any, tokens: Array, index: Any, table: Array, words: Array, place: Any
 ) -> Any:
     """Decode one token of one lane (clause 8.6.4), without a branch."""
-    entry = get(table, (get(context, index) << U64(TOTAL_BITS)) | (x & U64(TOTAL - 1)))
-    put(tokens, index, entry)
+    found = get(table, (get(context, index) << U64(TOTAL_BITS)) | (x & U64(TOTAL - 1)))
+    put(tokens, index, found)
     high = x >> U64(TOTAL_BITS)
-    x = ((entry >> U64(8)) & U64(TOTAL - 1)) * high + high + (entry >> U64(20))
+    x = ((found >> U64(8)) & U64(TOTAL - 1)) * high + high + (found >> U64(20))
     longer = (x << U64(16)) | get(words, place)
-    short = x < U64(FIRST_STATE)
+    short = x < U64(FIRST_LANE)
     x = longer if short else x
     return x, place + U64(short)
 
 
 @kernel
-def rans_decode(context: Array, tokens: Array, table: Array, words: Array, states: Array) -> Any:
+def rans_decode(context: Array, tokens: Array, table: Array, words: Array, lanes: Array) -> Any:
     """Decode a token for every context (clause 8.6.4); words has 2 * LANES to spare."""
     place = U64(0)
     last = U64(words.size - 2 * LANES)
-    a, b, c, d = states[0], states[1], states[2], states[3]
+    a, b, c, d = lanes[0], lanes[1], lanes[2], lanes[3]
     whole = tokens.size & ~(LANES - 1)
     for i in range(0, whole, LANES):
         if place > last:
@@ -240,10 +240,10 @@ def rans_decode(context: Array, tokens: Array, table: Array, words: Array, state
         b, place = rans_step(b, context, tokens, j + U64(1), table, words, place)
         c, place = rans_step(c, context, tokens, j + U64(2), table, words, place)
         d, place = rans_step(d, context, tokens, j + U64(3), table, words, place)
-    states[0], states[1], states[2], states[3] = a, b, c, d
+    lanes[0], lanes[1], lanes[2], lanes[3] = a, b, c, d
     for i in range(whole, tokens.size):
         lane = i & (LANES - 1)
-        states[lane], place = rans_step(states[lane], context, tokens, U64(i), table, words, place)
+        lanes[lane], place = rans_step(lanes[lane], context, tokens, U64(i), table, words, place)
     if place > last:
         return EXHAUSTED
     return I64(place)

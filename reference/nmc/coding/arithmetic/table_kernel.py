@@ -93,24 +93,24 @@ def read_tables(octets: Array, tokens: int, frequencies: Array) -> Any:
             token += step
             length = take(octets, position, I64(4))
             position += 4
-            size = I64(1)
+            frequency = I64(1)
             if length > 0:
-                size += I64(1) << (length - 1) | take(octets, position, length - 1)
+                frequency += I64(1) << (length - 1) | take(octets, position, length - 1)
                 position += length - 1
-            if step == 0 or token >= tokens or size > left:
+            if step == 0 or token >= tokens or frequency > left:
                 return MALFORMED
-            frequencies[context, token] = size
-            left -= size
+            frequencies[context, token] = frequency
+            left -= frequency
     return MALFORMED
 
 
 @kernel
 def expand(frequencies: Array, table: Array) -> None:
-    """Fill uint32 table[CONTEXTS * TOTAL] with token, size - 1 and offset of each code point."""
+    """Fill uint32 table[CONTEXTS * TOTAL]: token, frequency - 1, offset of each code point."""
     for context in range(CONTEXTS):
         place = context << TOTAL_BITS
         for token in range(TOKENS):
-            size = frequencies[context, token]
-            for offset in range(size):
-                table[place] = token | (size - 1) << 8 | offset << (8 + TOTAL_BITS)
+            frequency = frequencies[context, token]
+            for offset in range(frequency):
+                table[place] = token | (frequency - 1) << 8 | offset << (8 + TOTAL_BITS)
                 place += 1

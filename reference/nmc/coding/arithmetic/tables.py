@@ -6,43 +6,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmc.coding.arithmetic.payload import SPARE, BitWriter, check_rest
-from nmc.coding.arithmetic.planes import CoderError
 from nmc.coding.arithmetic.static_kernel import CONTEXTS, REACH, TOKENS, TOTAL
 from nmc.coding.arithmetic.table_kernel import MALFORMED, cost, expand, read_tables
+from nmc.coding.arithmetic.tensors import CoderError
 
 Counts = NDArray[np.int64]
 
 
 def alphabet(bits: int, exponent_bits: int) -> int:
-    """Return the number of tokens a plane can use (clause 8.6.5)."""
+    """Return the number of tokens a tensor can use (clause 8.6.5)."""
     return 2 * bits + 1 + (2 * REACH + 1 if exponent_bits else 0)
 
 
 def _normalise(counts: Counts) -> Counts:
     """Frequencies that sum to TOTAL, none of them zero where the count is not."""
     total = int(counts.sum())
-    sizes = np.where(counts > 0, np.maximum((counts * TOTAL + total // 2) // total, 1), 0)
+    frequencies = np.where(counts > 0, np.maximum((counts * TOTAL + total // 2) // total, 1), 0)
     order = np.argsort(-counts, kind="stable")[: int((counts > 0).sum())]
-    excess = int(sizes.sum()) - TOTAL
+    excess = int(frequencies.sum()) - TOTAL
     while excess:
         for token in order:
-            if excess > 0 and sizes[token] > 1:
-                sizes[token] -= 1
+            if excess > 0 and frequencies[token] > 1:
+                frequencies[token] -= 1
                 excess -= 1
             elif excess < 0:
-                sizes[token] += 1
+                frequencies[token] += 1
                 excess += 1
             if not excess:
                 break
-    return sizes
+    return frequencies
 
 
-def _write_table(writer: BitWriter, sizes: Counts) -> None:
+def _write_table(writer: BitWriter, frequencies: Counts) -> None:
     last = -1
-    for token in np.flatnonzero(sizes):
+    for token in np.flatnonzero(frequencies):
         writer.gamma(int(token) - last)
         last = int(token)
-        below = int(sizes[token]) - 1
+        below = int(frequencies[token]) - 1
         length = below.bit_length()
         writer.bits(length, 4)
         if length:
@@ -81,15 +81,15 @@ def choose(counts: Counts) -> tuple[bytes, Counts]:
     writer = BitWriter()
     last = -1
     for run, total in zip(runs, sums, strict=True):
-        sizes = _normalise(total)
+        normalised = _normalise(total)
         for context in run:
             writer.gamma(context - last)
             last = context
-            frequencies[context] = sizes
+            frequencies[context] = normalised
             if context != used[0]:
                 writer.bits(int(context == run[0]), 1)
             if context == run[0]:
-                _write_table(writer, sizes)
+                _write_table(writer, normalised)
     writer.gamma(CONTEXTS - last)
     return writer.bytes(), frequencies
 

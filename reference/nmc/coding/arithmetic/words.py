@@ -91,10 +91,10 @@ def way_is_right(
 
 
 @inline
-def change_of(
+def extent_of(
     flipped: Any, length: Any, word: Any, magnitude: Any, exponent: Any, mantissa_bits: Any
 ) -> Any:
-    """Size of a change in eighths of an octave (clause 8.4.2); magnitude is the old word's."""
+    """Extent of a change, in eighths of an octave (clause 8.4.2); magnitude is the old word's."""
     if flipped:
         larger = max(word, magnitude)
         octave = max(I64(larger >> U64(mantissa_bits)), I64(1)) + mantissa_bits + 1
@@ -103,9 +103,9 @@ def change_of(
 
 
 @kernel
-def remember(reference: Array, current: Array, layout: Array, changes: Array) -> Any:
-    """Write the entry of every word (clause 8.4.2); return the sum and number of changes."""
-    bits, exponent_bits, mantissa_bits = layout[2], layout[3], layout[4]
+def remember(reference: Array, current: Array, widths: Array, entries: Array) -> Any:
+    """Write the entry of every word (clause 8.4.2); return the sum and number of entries."""
+    bits, exponent_bits, mantissa_bits = widths[2], widths[3], widths[4]
     floating = exponent_bits > 0
     magnitude_mask = U64(0xFFFFFFFFFFFFFFFF) >> U64(64 - bits + I64(floating))
     total = I64(0)
@@ -123,10 +123,10 @@ def remember(reference: Array, current: Array, layout: Array, changes: Array) ->
             exponent = max(I64(magnitude >> U64(mantissa_bits)), I64(1))
         entry = U64(0)
         if flipped or length > 0:
-            change = change_of(flipped, length, word, magnitude, exponent, mantissa_bits)
+            extent = extent_of(flipped, length, word, magnitude, exponent, mantissa_bits)
             down = sign ^ (1 if flipped else shrunk)
-            entry = U64((change << 1) | down)
-            total += change
+            entry = U64((extent << 1) | down)
+            total += extent
             number += 1
-        put(changes, index, entry)
+        put(entries, index, entry)
     return total, number
