@@ -47,6 +47,7 @@ generated: setup  ## Generated files are up to date
 	$(BIN)/python conformance/generators/readme_figures.py --check
 
 docs: setup  ## The site: standard, tutorials, commands, API; a warning or a broken link fails; out/site
+	rm -rf out/site
 	$(BIN)/python -m sphinx -q -E -W --keep-going -n -c docs -b html . out/site
 	$(BIN)/python docs/check_site.py out/site
 
