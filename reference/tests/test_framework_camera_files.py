@@ -99,3 +99,13 @@ def test_a_name_means_a_format(name, meant):
 def test_a_name_that_means_none_is_refused(name):
     with pytest.raises(CameraError, match="does not say which format to write"):
         camera_files.guess(Path(name))
+
+
+def test_a_package_that_is_broken_leaves_known_files_readable(tmp_path, monkeypatch):
+    camera_files.write(tmp_path / "rig.json", rig())
+    points = EntryPoints([EntryPoint("mine", "no_such_module:X", camera_files.GROUP)])
+    monkeypatch.setattr(camera_files, "entry_points", points.select)
+    assert len(camera_files.read(tmp_path / "rig.json").cameras) == 3
+    (tmp_path / "a.one").write_text("1")
+    with pytest.raises(CameraError, match=r"entry point nmc.cameras:mine cannot be loaded: No mod"):
+        camera_files.read(tmp_path / "a.one")

@@ -32,6 +32,7 @@ from nmc_tools.commands import (
     diff,
     evaluate,
     inspect,
+    models,
     pack,
     render,
     run,
@@ -89,6 +90,7 @@ app.add_typer(cameras.app, name="cameras", rich_help_panel=PANEL)
 app.command("capture", rich_help_panel=PANEL)(capture.capture)
 app.command("sfm", rich_help_panel=PANEL)(sfm.sfm)
 app.command("train", cls=SceneCommand, rich_help_panel=PANEL)(train.train)
+app.command("models", rich_help_panel=PANEL)(models.models)
 app.command("render", rich_help_panel=PANEL)(render.render)
 app.command("evaluate", cls=SceneCommand, rich_help_panel=PANEL)(evaluate.evaluate)
 app.command("run", rich_help_panel=PANEL)(run.run)

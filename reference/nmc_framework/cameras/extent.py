@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmc_framework.cameras.camera import Camera, CameraError, FloatArray
+from nmc_framework.cameras.sight import counts, inside, overlap, seen_by_two
 
 Arrangement = Literal["surrounding", "around", "facing", "outward"]
 
@@ -45,8 +46,6 @@ _BEHIND, _MANY = 1.6, 0.08
 _LEAST_NEAR, _MOST_NEAR = 0.1, 0.3
 #: Of the depth of the nearest points, how much is left in front of them.
 _IN_FRONT = 0.7
-#: Steps along a ray, and rays a side of a picture, with which the overlap of views is looked for.
-_STEPS, _RAYS = 48, 5
 #: Half the side of the cuboid of cameras that look outward, in spreads of the rig.
 _OUTWARD = 10.0
 #: Length of the mean optical axis from which cameras face one way; and the mean depths of points
@@ -125,7 +124,7 @@ def scene_extent(cameras: Sequence[Camera], points: npt.ArrayLike | None = None)
         return _without_target(cameras, found)
     target, distance = place
     arrangement = _arrangement(cameras, target)
-    seen = None if found is None else _seen(cameras, found)
+    seen = None if found is None else seen_by_two(cameras, found)
     if seen is None or len(seen) < _FEWEST_POINTS:
         seen = None
     away = None if seen is None else np.linalg.norm(seen - target, axis=1)
@@ -208,27 +207,6 @@ def _up(cameras: Sequence[Camera]) -> FloatArray:
     return mean / length if length > 1e-3 else np.array([0.0, 0.0, 1.0])
 
 
-def _seen(cameras: Sequence[Camera], points: FloatArray) -> FloatArray:
-    """Return the points that at least two cameras have in their pictures; others are astray."""
-    counts = _counts(cameras, points)
-    return points[counts >= min(2, len(cameras))]
-
-
-def _counts(cameras: Sequence[Camera], points: FloatArray) -> npt.NDArray[np.int64]:
-    """Return in how many pictures each point lies, (N,)."""
-    counts = np.zeros(len(points), dtype=np.int64)
-    for camera in cameras:
-        counts += _inside(camera, points)
-    return counts
-
-
-def _inside(camera: Camera, points: FloatArray) -> npt.NDArray[np.bool_]:
-    image, depth = camera.project(points)
-    with np.errstate(invalid="ignore"):
-        within = (image >= 0).all(axis=1) & (image[:, 0] <= camera.width)
-        return np.asarray(within & (image[:, 1] <= camera.height) & (depth > 0), dtype=np.bool_)
-
-
 def _unbounded(
     cameras: Sequence[Camera],
     target: FloatArray,
@@ -261,7 +239,7 @@ def _cuboid(
     # A dome: everything between the cameras that two of them see, the floor as well.
     cells = _grid(target, reach * (1 + _MARGIN))
     cells = cells[np.linalg.norm(cells - target, axis=1) <= reach * (1 + _MARGIN)]
-    seen = cells[_counts(cameras, cells) >= min(2, len(cameras))]
+    seen = cells[counts(cameras, cells) >= min(2, len(cameras))]
     return _padded(np.concatenate([seen, [target]]), stray=0.0)
 
 
@@ -275,7 +253,7 @@ def _subject(
     """
     if points is not None:
         near = points[np.linalg.norm(points - target, axis=1) <= distance]
-        near = near[_counts(cameras, near) >= _SHARE * len(cameras)]
+        near = near[counts(cameras, near) >= _SHARE * len(cameras)]
         if len(near) >= _FEWEST_POINTS:
             return _padded(near)
     tangents = [max(c.width / c.fx, c.height / c.fy) / 2 for c in cameras]
@@ -303,7 +281,7 @@ def _near(cameras: Sequence[Camera], distance: float, points: FloatArray | None)
     Kept between 10 and 30 % of the distance to the target: cameras close together see all in
     common, and points are found only on what has a texture.
     """
-    found = [_overlap(camera, cameras, distance) for camera in cameras]
+    found = [overlap(camera, cameras, distance, _LEAST_NEAR) for camera in cameras]
     nearest = float(np.quantile(found, 0.1))
     if points is not None:
         depths = [_nearest_point(camera, points) for camera in cameras]
@@ -311,25 +289,8 @@ def _near(cameras: Sequence[Camera], distance: float, points: FloatArray | None)
     return min(max(nearest, _LEAST_NEAR * distance), _MOST_NEAR * distance)
 
 
-def _overlap(camera: Camera, cameras: Sequence[Camera], distance: float) -> float:
-    """Return from which distance on some ray of a camera is in the view of a quarter of the rig."""
-    others = [other for other in cameras if other is not camera]
-    wanted = max(1, math.ceil(len(others) / 4))
-    if not others:
-        return 0.0
-    columns = (np.arange(_RAYS) + 0.5) / _RAYS * camera.width
-    rows = (np.arange(_RAYS) + 0.5) / _RAYS * camera.height
-    x, y = np.meshgrid(columns, rows)
-    rays = camera.rays_at(np.stack([x.ravel(), y.ravel()], axis=1))
-    steps = distance * np.geomspace(_LEAST_NEAR, 1.0, _STEPS)
-    places = rays.origins[:, None] + rays.directions[:, None] * steps[:, None]
-    counts = _counts(others, places.reshape(-1, 3)).reshape(len(rays), _STEPS)
-    hit = (counts >= wanted).any(axis=0)
-    return float(steps[int(np.argmax(hit))]) if hit.any() else distance
-
-
 def _nearest_point(camera: Camera, points: FloatArray) -> float:
-    seen = points[_inside(camera, points)]
+    seen = points[inside(camera, points)]
     if len(seen) < 10:
         return 0.0
     return float(np.quantile(np.linalg.norm(seen - camera.centre, axis=1), 2 * _STRAY))
@@ -361,7 +322,7 @@ def _without_target(cameras: Sequence[Camera], points: FloatArray | None) -> Sce
     spread = float(np.linalg.norm(centres - np.median(centres, axis=0), axis=1).max())
     facing = bool(np.linalg.norm(axes.mean(axis=0)) > _ONE_WAY)
     arrangement: Arrangement = "facing" if facing else "outward"
-    seen = None if points is None else points[_counts(cameras, points) >= 1]
+    seen = None if points is None else points[counts(cameras, points) >= 1]
     if seen is not None and len(seen) >= _FEWEST_POINTS:
         depths = np.linalg.norm(seen - np.median(centres, axis=0), axis=1)
         near = _IN_FRONT * float(np.quantile(depths, _STRAY))
@@ -389,7 +350,9 @@ def _ahead(cameras: Sequence[Camera], spread: float) -> tuple[FloatArray, FloatA
     Up to so far that a step as wide as the rig moves nothing by more than a few degrees.
     """
     reach = _OUTWARD * spread
-    near = float(np.quantile([_overlap(camera, cameras, reach) for camera in cameras], 0.1))
+    near = float(
+        np.quantile([overlap(camera, cameras, reach, _LEAST_NEAR) for camera in cameras], 0.1)
+    )
     corners = []
     for camera in cameras:
         frame = [(x, y) for x in (0, camera.width) for y in (0, camera.height)]

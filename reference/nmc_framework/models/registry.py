@@ -35,7 +35,7 @@ def family(name: str) -> type[ChainModel]:
     Raises
     ------
     ModelError
-        When no family has that name, or what is registered under it is none.
+        When no family has that name, what is registered under it is none, or it cannot be loaded.
     """
     if name in _BUILT_IN:
         module, _, attribute = _BUILT_IN[name].partition(":")
@@ -44,7 +44,10 @@ def family(name: str) -> type[ChainModel]:
         points = entry_points(group=GROUP, name=name)
         if not points:
             raise ModelError(f"no model family {name!r}; there are {', '.join(families())}")
-        found = next(iter(points)).load()
+        try:
+            found = next(iter(points)).load()
+        except (ImportError, AttributeError, SyntaxError) as error:
+            raise ModelError(f"the entry point {GROUP}:{name} cannot be loaded: {error}") from error
     if not (isinstance(found, type) and issubclass(found, ChainModel)):
         raise ModelError(f"the entry point {GROUP}:{name} is no ChainModel: {found!r}")
     return found

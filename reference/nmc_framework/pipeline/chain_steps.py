@@ -137,17 +137,16 @@ def planned(
     How long frame 0 learns follows from the training cameras' pictures, where nobody says.
     """
     from nmc_framework.models.radiance.fitting import LATER_RAYS, iterations
-    from nmc_framework.training import AutoFreezing, Schedule, back, front, matching
+    from nmc_framework.training import AutoFreezing, LayerChoice, Schedule
 
-    layers = model.layers()
+    numbers = options.get("exclude_layers")
+    chosen = LayerChoice(
+        None if numbers is None else tuple(numbers),
+        options.get("exclude_front"),
+        options.get("exclude_back"),
+        options.get("exclude_like"),
+    )
     share = options.get("exclude_auto")
-    excluded = tuple(options.get("exclude_layers", ()))
-    if "exclude_front" in options:
-        excluded = front(layers, options["exclude_front"])
-    elif "exclude_back" in options:
-        excluded = back(layers, options["exclude_back"])
-    elif "exclude_like" in options:
-        excluded = matching(model, layers, options["exclude_like"])
     return Schedule(
         first=options.get("first", iterations(cameras)),
         later=options["later"],
@@ -158,7 +157,7 @@ def planned(
         colour=options["colour"],
         learning_rate=options.get("learning_rate"),
         later_learning_rate=options.get("later_learning_rate"),
-        exclude_layers=excluded,
+        exclude_layers=chosen.of(model),
         reading=options["reading"],
         auto=None if share is None else AutoFreezing(give_up=share),
         seed=options["seed"],

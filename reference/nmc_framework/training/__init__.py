@@ -8,6 +8,7 @@ from nmc_framework.training.finished import Progress, TrainedFrame, TrainingErro
 from nmc_framework.training.layer_freezing import (
     Freezing,
     FreezingError,
+    LayerChoice,
     back,
     freeze,
     front,
@@ -24,6 +25,7 @@ __all__ = [
     "FrameViews",
     "Freezing",
     "FreezingError",
+    "LayerChoice",
     "PackageStore",
     "PixelPool",
     "Progress",

@@ -10,9 +10,12 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from torch import nn
+
+if TYPE_CHECKING:
+    from nmc_framework.models import ChainModel
 
 Reading = Literal["table", "code"]
 
@@ -101,6 +104,42 @@ def matching(model: nn.Module, layers: Sequence[nn.Module], pattern: str) -> tup
     if not found:
         raise FreezingError(f"no layer is named like {pattern!r}; there are {', '.join(own)}")
     return found
+
+
+@dataclass(frozen=True)
+class LayerChoice:
+    """Layers as people name them: by number, by how many in front or at the back, or by name.
+
+    At most one member is given; none chooses no layer.
+    """
+
+    numbers: tuple[int, ...] | None = None
+    front: int | None = None
+    back: int | None = None
+    like: str | None = None
+
+    def __post_init__(self) -> None:
+        given = (self.numbers, self.front, self.back, self.like)
+        if sum(member is not None for member in given) > 1:
+            raise FreezingError("layers are chosen by numbers, from the front, the back or by name")
+
+    def of(self, model: ChainModel) -> tuple[int, ...]:
+        """Return the indices of the layers that are chosen in a model.
+
+        Raises
+        ------
+        FreezingError
+            When the model has not so many layers, or none of such a name. Numbers are returned as
+            they are: :func:`freeze` checks them.
+        """
+        layers = model.layers()
+        if self.front is not None:
+            return front(layers, self.front)
+        if self.back is not None:
+            return back(layers, self.back)
+        if self.like is not None:
+            return matching(model, layers, self.like)
+        return self.numbers or ()
 
 
 def _bounded(count: int, available: int) -> int:

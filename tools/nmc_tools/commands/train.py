@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from nmc.writing.writer import DEFAULT_KEY_EVERY
+from nmc_tools.commands.chain_run import ChainRun
 from nmc_tools.commands.footage import Footage, HeldOutOption, SceneOption, open_footage
 from nmc_tools.commands.framework import (
     SizeOption,
@@ -23,14 +21,11 @@ from nmc_tools.commands.framework import (
     parse_size,
 )
 from nmc_tools.commands.shared_options import EffortOption, ForceOption
-from nmc_tools.terminal import print_json, progress_bar, refuse_input, say, size_text
+from nmc_tools.terminal import print_json, refuse_input, say, size_text
 
 if TYPE_CHECKING:
-    from nmc_framework.evaluation import HeldOut
-    from nmc_framework.evaluation.board import Board
     from nmc_framework.models import ChainModel
-    from nmc_framework.training import CheckpointFolder, Progress, Schedule, Store, TrainedFrame
-    from nmc_tools.progress import Report
+    from nmc_framework.training import CheckpointFolder, Schedule
 
 
 def train(
@@ -130,14 +125,14 @@ def train(
 
       nmc train photographs/ -o object.nmc --budget 90s --colour on
     """
-    choices = (exclude_layers, exclude_front, exclude_back, exclude_like)
+    choices = (_numbers(exclude_layers), exclude_front, exclude_back, exclude_like)
     if sum(choice is not None for choice in (*choices, exclude_auto)) > 1:
         raise typer.BadParameter("choose one of the --exclude options")
     with framework(folder or output):
         from nmc_framework.evaluation.board import Board
         from nmc_framework.models.radiance.fitting import LATER_RAYS
         from nmc_framework.models.radiance.fitting import iterations as fitted
-        from nmc_framework.training import AutoFreezing, Schedule
+        from nmc_framework.training import AutoFreezing, LayerChoice, Schedule
 
         footage = open_footage(
             folder, scene=scene, cameras=cameras, size=parse_size(size), frames=frames, rate=fps
@@ -157,7 +152,7 @@ def train(
             seed=seed,
         )
         auto = None if exclude_auto is None else AutoFreezing(exclude_auto)
-        schedule = replace(schedule, exclude_layers=_excluded(model, *choices), auto=auto)
+        schedule = replace(schedule, exclude_layers=LayerChoice(*choices).of(model), auto=auto)
         _check_freezing(model, schedule)
         with ExitStack() as stack:
             between = max(1, footage.count // 8)
@@ -166,7 +161,7 @@ def train(
                 if tensorboard
                 else None
             )
-            run = _Run(output, footage, rig[0], rig[1], model, schedule, board)
+            run = ChainRun(output, footage, rig[0], rig[1], model, schedule, board)
             if as_ == "checkpoints":
                 store = _folder(output, model, resume=resume, force=force)
                 done = len(store)
@@ -179,7 +174,7 @@ def train(
         _summary(output, records, done, footage.rate, sizes, as_json=as_json)
 
 
-def _package(run: _Run, output: Path, **options: Any) -> tuple[int, list[dict[str, Any]]]:
+def _package(run: ChainRun, output: Path, **options: Any) -> tuple[int, list[dict[str, Any]]]:
     """Train into a package; return how many frames it had, and the records of the new ones."""
     import nmc
     from nmc_framework.training import PackageStore
@@ -214,93 +209,6 @@ def _folder(output: Path, model: ChainModel, *, resume: bool, force: bool) -> Ch
         hint = "go on with --resume, or begin again with --force"
         refuse_input("host/exists", str(output), "", hint)
     return CheckpointFolder(output, model)
-
-
-@dataclass
-class _Run:
-    """One chain: footage, the names to train on and to hold out, the model and the plan."""
-
-    output: Path
-    footage: Footage
-    training: list[str]
-    held_out: list[str]
-    model: ChainModel
-    schedule: Schedule
-    board: Board | None = None
-    quality: HeldOut = field(init=False)
-
-    def __post_init__(self) -> None:
-        from nmc_framework.evaluation import HeldOut
-
-        self.quality = HeldOut(self.footage.cameras(self.held_out))
-
-    def into(self, store: Store) -> list[dict[str, Any]]:
-        """Train what the store has not got, and return a record of each new frame."""
-        from nmc_framework.training import train_into
-
-        views = self.footage.views
-        records = []
-        with progress_bar(
-            f"training {self.output.name}",
-            "iterations",
-            kept=lambda: f"{len(store)} of {self.footage.count} frames are kept",
-            resume="--resume",
-        ) as shown:
-            for frame in train_into(
-                store,
-                self.model,
-                self.footage.cameras(self.training),
-                lambda first: views(self.training, first),
-                self.schedule,
-                report=self._report(shown),
-            ):
-                records.append(self._record(frame))
-                done, total = self._iterations(frame.index, frame.iterations)
-                shown(done, total, self._told(records[-1]))
-        return records
-
-    def _iterations(self, frame: int, iteration: int) -> tuple[int, int]:
-        """Return how many iterations of the chain are done, and how many it has."""
-        plan = self.schedule
-        before = plan.first + (frame - 1) * plan.later if frame else 0
-        return before + iteration, plan.first + (self.footage.count - 1) * plan.later
-
-    def _told(self, record: dict[str, Any]) -> str:
-        """Return the line of a finished frame."""
-        quality = f", held out {record['psnr']:.2f} dB" if "psnr" in record else ""
-        return (
-            f"frame {record['frame'] + 1} of {self.footage.count}, loss {record['loss']:.5f}, "
-            f"{record['seconds']:.1f} s{quality}"
-        )
-
-    def _report(self, shown: Report) -> Callable[[Progress], None]:
-        def report(progress: Progress) -> None:
-            done, total = self._iterations(progress.frame, progress.iteration)
-            place = f"frame {progress.frame + 1} of {self.footage.count}"
-            known = progress.held_out if math.isfinite(progress.held_out) else progress.psnr
-            shown(done, total, note=f"{place} loss {progress.loss:.5f} {known:5.2f} dB")
-            if self.board:
-                self.board.step(progress)
-
-        return report
-
-    def _record(self, frame: TrainedFrame) -> dict[str, Any]:
-        record: dict[str, Any] = {
-            "frame": frame.index,
-            "iterations": frame.iterations,
-            "seconds": frame.seconds,
-            "loss": frame.loss,
-            "frozen_layers": list(frame.freezing.exclude_layers),
-        }
-        scores, views = {}, {}
-        if self.held_out:
-            truths = next(islice(self.footage.views(self.held_out, frame.index), 1)).images
-            images = self.quality.score(self.model, frame.index, truths)
-            views = dict(zip(self.held_out, images, strict=True))
-            scores = {m: self.quality.mean(frame.index, m) for m in ("psnr", "ssim")}
-        if self.board:
-            self.board.frame(frame.index, scores, views)
-        return record | scores
 
 
 def _model(
@@ -348,22 +256,13 @@ def _seconds(text: str | None, option: str) -> float | None:
     return seconds
 
 
-def _excluded(
-    model: ChainModel, numbers: str | None, first: int | None, last: int | None, like: str | None
-) -> tuple[int, ...]:
-    from nmc_framework.training import back, front, matching
-
-    layers = model.layers()
-    if first is not None:
-        return front(layers, first)
-    if last is not None:
-        return back(layers, last)
-    if like is not None:
-        return matching(model, layers, like)
+def _numbers(text: str | None) -> tuple[int, ...] | None:
     try:
-        return tuple(int(part) for part in (numbers or "").split(",") if part.strip())
+        return text if text is None else tuple(int(p) for p in text.split(",") if p.strip())
     except ValueError:
-        raise typer.BadParameter(f"{numbers!r}: write such as 0,1,-1") from None
+        raise typer.BadParameter(
+            f"{text!r}: write such as 0,1,-1", param_hint="--exclude-layers"
+        ) from None
 
 
 def _check_freezing(model: ChainModel, schedule: Schedule) -> None:

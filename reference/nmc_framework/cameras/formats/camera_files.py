@@ -26,17 +26,26 @@ GROUP = "nmc.cameras"
 _MODULES = (native, colmap, transforms, datasets, llff, miv, photogrammetry, calibration)
 
 
+#: The formats of this folder; no package takes their names.
+OWN = {each.name: each for module in _MODULES for each in module.FORMATS}
+
+
 def formats() -> dict[str, Format]:
-    """Return every format by its name; those of this folder come first, and keep their names.
+    """Return every format by its name, those of this folder first.
 
     Raises
     ------
     CameraError
-        When what a package names as a format is none.
+        When what a package names as a format is none, or cannot be loaded.
     """
-    known = {each.name: each for module in _MODULES for each in module.FORMATS}
+    known = dict(OWN)
     for point in entry_points(group=GROUP):
-        found = point.load()
+        try:
+            found = point.load()
+        except (ImportError, AttributeError, SyntaxError) as error:
+            raise CameraError(
+                f"the entry point {GROUP}:{point.name} cannot be loaded: {error}"
+            ) from error
         if not isinstance(found, Format):
             raise CameraError(f"the entry point {GROUP}:{point.name} is no Format: {found!r}")
         known.setdefault(found.name, found)
@@ -52,10 +61,14 @@ def detect(path: Path) -> str:
         When it looks like none of them; the formats are listed.
     """
     found = Found.at(path)
-    for each in formats().values():
-        if each.detect(found):
-            return each.name
-    raise CameraError(f"{path.name} is no camera file that is known; {_listed()}")
+    # Packages are asked last: one that is broken does not keep anybody from reading known files.
+    own = (each.name for each in OWN.values() if each.detect(found))
+    name = next(own, None) or next(
+        (each.name for each in formats().values() if each.detect(found)), None
+    )
+    if name is None:
+        raise CameraError(f"{path.name} is no camera file that is known; {_listed()}")
+    return name
 
 
 def guess(path: Path) -> str:
@@ -122,7 +135,7 @@ def write(path: Path, document: RigDocument, name: str | None = None) -> str:
 
 
 def _named(name: str) -> Format:
-    known = formats()
+    known = OWN if name in OWN else formats()
     if name not in known:
         raise CameraError(f"no camera format {name!r}; {_listed()}")
     return known[name]

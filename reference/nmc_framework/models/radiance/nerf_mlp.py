@@ -49,7 +49,10 @@ class NerfNetwork(nn.Module):
 
 
 class NerfMlp(RadianceModel):
-    """See the module; ``defaults`` names every option, the paper's sizes unless overridden."""
+    """The network of the first NeRF paper: small in bytes, slow to train.
+
+    ``defaults`` names every option, the paper's sizes unless overridden.
+    """
 
     family: ClassVar[str] = "nerf_mlp"
     learning_rates: ClassVar[tuple[float, float]] = (1e-3, 1e-3)

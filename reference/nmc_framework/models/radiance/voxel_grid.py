@@ -23,7 +23,10 @@ _CHANNELS = 3
 
 
 class VoxelGrid(MarchedField):
-    """See the module; ``cells`` are the lattices' sides, ``harmonics`` 1 or 4 a colour channel."""
+    """Densities and colours on dense lattices, no network (Plenoxels): large, quick to render.
+
+    ``cells`` are the lattices' sides, ``harmonics`` 1, 4 or 9 a colour channel.
+    """
 
     family: ClassVar[str] = "voxel_grid"
     learning_rates: ClassVar[tuple[float, float]] = (1e-1, 1e-1)

@@ -1,0 +1,107 @@
+"""One run of ``nmc train``: trains what a store lacks, scores held-out views, tells of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nmc_tools.commands.footage import Footage
+from nmc_tools.terminal import progress_bar
+
+if TYPE_CHECKING:
+    from nmc_framework.evaluation import HeldOut
+    from nmc_framework.evaluation.board import Board
+    from nmc_framework.models import ChainModel
+    from nmc_framework.training import Progress, Schedule, Store, TrainedFrame
+    from nmc_tools.progress import Report
+
+
+@dataclass
+class ChainRun:
+    """One chain: footage, the names to train on and to hold out, the model and the plan."""
+
+    output: Path
+    footage: Footage
+    training: list[str]
+    held_out: list[str]
+    model: ChainModel
+    schedule: Schedule
+    board: Board | None = None
+    quality: HeldOut = field(init=False)
+
+    def __post_init__(self) -> None:
+        from nmc_framework.evaluation import HeldOut
+
+        self.quality = HeldOut(self.footage.cameras(self.held_out))
+
+    def into(self, store: Store) -> list[dict[str, Any]]:
+        """Train what the store has not got, and return a record of each new frame."""
+        from nmc_framework.training import train_into
+
+        views = self.footage.views
+        records = []
+        with progress_bar(
+            f"training {self.output.name}",
+            "iterations",
+            kept=lambda: f"{len(store)} of {self.footage.count} frames are kept",
+            resume="--resume",
+        ) as shown:
+            for frame in train_into(
+                store,
+                self.model,
+                self.footage.cameras(self.training),
+                lambda first: views(self.training, first),
+                self.schedule,
+                report=self._report(shown),
+            ):
+                records.append(self._record(frame))
+                done, total = self._iterations(frame.index, frame.iterations)
+                shown(done, total, self._told(records[-1]))
+        return records
+
+    def _iterations(self, frame: int, iteration: int) -> tuple[int, int]:
+        """Return how many iterations of the chain are done, and how many it has."""
+        plan = self.schedule
+        before = plan.first + (frame - 1) * plan.later if frame else 0
+        return before + iteration, plan.first + (self.footage.count - 1) * plan.later
+
+    def _told(self, record: dict[str, Any]) -> str:
+        """Return the line of a finished frame."""
+        quality = f", held out {record['psnr']:.2f} dB" if "psnr" in record else ""
+        return (
+            f"frame {record['frame'] + 1} of {self.footage.count}, loss {record['loss']:.5f}, "
+            f"{record['seconds']:.1f} s{quality}"
+        )
+
+    def _report(self, shown: Report) -> Callable[[Progress], None]:
+        def report(progress: Progress) -> None:
+            done, total = self._iterations(progress.frame, progress.iteration)
+            place = f"frame {progress.frame + 1} of {self.footage.count}"
+            known = progress.held_out if math.isfinite(progress.held_out) else progress.psnr
+            shown(done, total, note=f"{place} loss {progress.loss:.5f} {known:5.2f} dB")
+            if self.board:
+                self.board.step(progress)
+
+        return report
+
+    def _record(self, frame: TrainedFrame) -> dict[str, Any]:
+        record: dict[str, Any] = {
+            "frame": frame.index,
+            "iterations": frame.iterations,
+            "seconds": frame.seconds,
+            "loss": frame.loss,
+            "frozen_layers": list(frame.freezing.exclude_layers),
+        }
+        scores, views = {}, {}
+        if self.held_out:
+            truths = next(islice(self.footage.views(self.held_out, frame.index), 1)).images
+            images = self.quality.score(self.model, frame.index, truths)
+            views = dict(zip(self.held_out, images, strict=True))
+            scores = {m: self.quality.mean(frame.index, m) for m in ("psnr", "ssim")}
+        if self.board:
+            self.board.frame(frame.index, scores, views)
+        return record | scores

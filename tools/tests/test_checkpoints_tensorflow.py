@@ -1,0 +1,178 @@
+"""Checkpoints and saved models of TensorFlow, written here byte by byte."""
+
+from __future__ import annotations
+
+import struct
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from nmc_tools import checkpoints
+from nmc_tools.checkpoints import CheckpointError
+
+
+def assert_same(state, expected):
+    assert list(state) == list(expected)
+    for name, array in expected.items():
+        assert (state[name].dtype, state[name].shape) == (array.dtype, array.shape), name
+        assert state[name].tobytes() == array.tobytes(), name
+
+
+def varint(value):
+    data = b""
+    while value > 127:
+        data, value = data + bytes([value & 127 | 128]), value >> 7
+    return data + bytes([value])
+
+
+def field(number, data):
+    if isinstance(data, int):
+        return varint(number << 3) + varint(data)
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def masked_crc(data):
+    """CRC-32C bit by bit, masked as TensorFlow does it."""
+    register = 0xFFFFFFFF
+    for byte in data:
+        register ^= byte
+        for _ in range(8):
+            register = register >> 1 ^ (0x82F63B78 if register & 1 else 0)
+    register ^= 0xFFFFFFFF
+    return (((register >> 15 | register << 17) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(4, "little")
+
+
+def table(entries):
+    """One block of entries, keys cut where they share a beginning."""
+    body, before = b"", b""
+    for key, value in sorted(entries.items()):
+        shared = 0
+        while shared < min(len(key), len(before)) and key[shared] == before[shared]:
+            shared += 1
+        body += varint(shared) + varint(len(key) - shared) + varint(len(value))
+        body, before = body + key[shared:] + value, key
+    body += struct.pack("<II", 0, 1)
+    handle = varint(0) + varint(len(body))
+    body += b"\0" + masked_crc(body + b"\0")
+    index = varint(0) + varint(1) + varint(len(handle)) + b"z" + handle + struct.pack("<II", 0, 1)
+    where = varint(len(body)) + varint(len(index))
+    footer = (varint(0) + varint(0) + where).ljust(40, b"\0") + bytes.fromhex("57fb808b247547db")
+    return body + index + b"\0" + masked_crc(index + b"\0") + footer
+
+
+def shape(sides):
+    return b"".join(field(2, field(1, side) if side else b"") for side in sides)
+
+
+TYPES = {"float32": 1, "float64": 2, "int32": 3, "int64": 9, "bool": 10, "float16": 19}
+
+
+def bundle(prefix, tensors, *, shards=1):
+    """A checkpoint of version 2: an index, and data files."""
+    files = [b""] * shards
+    entries = {b"": field(1, shards)}
+    for i, (name, array) in enumerate(tensors.items()):
+        shard = i % shards
+        data = array.tobytes()
+        number = 14 if array.dtype == ml_dtypes.bfloat16 else TYPES[array.dtype.name]
+        entry = field(1, number) + field(2, shape(array.shape)) + field(3, shard)
+        entry += field(4, len(files[shard])) + field(5, len(data))
+        entries[name.encode()] = entry + varint(6 << 3 | 5) + masked_crc(data)
+        files[shard] += data
+    entries[b"_CHECKPOINTABLE_OBJECT_GRAPH"] = field(1, 7) + field(5, 3)
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    for i, data in enumerate(files):
+        prefix.with_name(f"{prefix.name}.data-{i:05d}-of-{shards:05d}").write_bytes(data)
+    prefix.with_name(f"{prefix.name}.index").write_bytes(table(entries))
+    return prefix
+
+
+END = "/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+OBJECTS = {
+    f"layer/bias{END}": np.arange(3, dtype="<f4"),
+    f"layer/kernel{END}": np.arange(6, dtype="<f8").reshape(2, 3),
+    f"layer/scale{END}": np.ones((), ml_dtypes.bfloat16),
+    f"layer/none{END}": np.empty((0, 2), "<f2"),
+    f"layer/kernel/.OPTIMIZER_SLOT/optimizer/m{END}": np.zeros((2, 3)),
+    f"optimizer/iter{END}": np.array(3),
+    f"save_counter{END}": np.array(1),
+}
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_tensorflow_2(tmp_path, shards):
+    prefix = bundle(tmp_path / "ck pt-3", OBJECTS, shards=shards)
+    (source,) = checkpoints.select([prefix]).sources
+    checkpoint = checkpoints.read_source(source, checkpoints.read)
+    expected = {n.removesuffix(END): a for n, a in sorted(OBJECTS.items())[1:]}
+    weights = {n: a for n, a in expected.items() if "/." not in n and "layer" in n}
+    weights["layer/bias"] = OBJECTS[f"layer/bias{END}"]
+    assert_same(dict(sorted(checkpoint.state.items())), dict(sorted(weights.items())))
+    assert checkpoint.source_format == "tensorflow"
+    whole = checkpoints.read(source.paths[0], keep="all")
+    assert len(whole.state) == len(OBJECTS)
+    assert "save_counter" in whole.buffers
+
+
+def test_slots_of_variables_by_name(tmp_path):
+    tensors = {"w": np.ones(2), "w/Adam": np.ones(2), "Adam": np.ones(1), "global_step": np.ones(1)}
+    path = bundle(tmp_path / "model.ckpt-5", tensors).with_name("model.ckpt-5.index")
+    assert sorted(checkpoints.read(path).state) == ["Adam", "w"]
+
+
+def test_a_saved_model(tmp_path):
+    bundle(tmp_path / "model" / "variables" / "variables", OBJECTS)
+    (tmp_path / "model" / "saved_model.pb").write_bytes(b"\x08\x01")
+    (source,) = checkpoints.select([tmp_path / "model"]).sources
+    assert source.name == "model"
+    by_file = checkpoints.read(tmp_path / "model" / "saved_model.pb")
+    assert_same(checkpoints.read_source(source, checkpoints.read).state, by_file.state)
+    assert len(by_file.state) == 4
+
+
+def test_damaged_tensorflow(tmp_path):
+    index = bundle(tmp_path / "a", OBJECTS).with_name("a.index")
+    data = tmp_path / "a.data-00000-of-00001"
+    good, content = index.read_bytes(), data.read_bytes()
+    data.write_bytes(content[:-1])
+    with pytest.raises(CheckpointError, match="data file is truncated"):
+        checkpoints.read(index, keep="all")
+    data.write_bytes(content.replace(np.float32(2).tobytes(), np.float32(3).tobytes()))
+    with pytest.raises(CheckpointError, match="checksum of layer/bias"):
+        checkpoints.read(index)
+    data.unlink()
+    with pytest.raises(CheckpointError, match="data-00000-of-00001 is not beside it"):
+        checkpoints.read(index)
+    data.write_bytes(content)
+    for at in range(0, len(good), 7):
+        index.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+        try:
+            checkpoints.read(index)
+        except CheckpointError as error:
+            assert "malformed: " not in str(error) or "\n" not in str(error)
+        index.write_bytes(good[:at])
+        with pytest.raises(CheckpointError):
+            checkpoints.read(index)
+
+
+def test_tensorflow_1(tmp_path):
+    arrays = {"b": np.arange(3, dtype="<f4"), "n": np.array([-1, 5], "<i8")}
+    metas, entries = b"", {}
+    for name, array in arrays.items():
+        number, values = TYPES[array.dtype.name], b""
+        if array.dtype == "<f4":
+            values = field(5, array.tobytes())
+        else:
+            values = field(10, b"".join(varint(int(v) % 2**64) for v in array))
+        meta = field(1, name.encode()) + field(2, shape(array.shape)) + field(3, number)
+        metas += field(1, meta)
+        whole = field(1, name.encode()) + field(2, field(1, b"")) + field(3, values)
+        entries[b"\0" + name.encode()] = field(2, whole)
+    entries[b""] = field(1, metas)
+    (tmp_path / "model.ckpt").write_bytes(table(entries))
+    checkpoint = checkpoints.read(tmp_path / "model.ckpt")
+    assert_same(checkpoint.state, arrays)
+    assert checkpoint.source_format == "tensorflow-1"
