@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 MAX_NESTING = 100
 """Arrays and objects within each other; more would exhaust a parser."""
 
+MAX_CONFIGURATION = 2**24
+"""Characters of a model configuration; as objects of a program they take twenty times as much."""
+
 _LONGEST_INTEGER = 4000
 """Digits that become an integer; Python refuses to read more than 4300 of them."""
 
@@ -40,6 +43,13 @@ def object_fault(text: str) -> str:
         if not level:
             return ""
     return f"its values are nested more than {MAX_NESTING} deep"
+
+
+def configuration_fault(text: str) -> str:
+    """Say why a text is no model configuration (clause 5.4.2); empty where it is one."""
+    if len(text) > MAX_CONFIGURATION:
+        return f"it has {len(text)} characters, more than {MAX_CONFIGURATION}"
+    return object_fault(text)
 
 
 def parse_object(text: str) -> dict[str, Any]:

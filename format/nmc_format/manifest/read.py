@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmc_format.issues import Finding, FormatError, finding, first_error
+from nmc_format.manifest.check.levels import size_findings
 from nmc_format.manifest.check.types import other_format, type_findings
-from nmc_format.manifest.check.values import size_findings, value_findings
+from nmc_format.manifest.check.values import value_findings
 from nmc_format.manifest.columns import MANIFEST_DIGEST, manifest_of
 from nmc_format.manifest.compact.blocks import OutsideSubset
 from nmc_format.manifest.compact.reader import read_compact

@@ -19,8 +19,9 @@ import numpy as np
 import nmc_spec
 from nmc_format.dtypes import DTYPES
 from nmc_format.manifest.check.sources import extras_fault, source_name_fault
-from nmc_format.manifest.check.values import MAX_RANK, configuration_fault
+from nmc_format.manifest.check.values import MAX_RANK
 from nmc_format.manifest.columns import group_of
+from nmc_format.manifest.json_object import configuration_fault
 from nmc_format.manifest.tensors import BUFFER, NO_LAYER, PARAMETER
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from nmc.coding.encode import EFFORTS, ENTROPIES
-from nmc_format.manifest.check.values import configuration_fault
+from nmc_format.manifest.json_object import configuration_fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

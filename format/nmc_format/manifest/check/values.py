@@ -1,10 +1,8 @@
-"""Checks of the values of a manifest (clauses 5.4.1 to 5.4.4 and 10.2), and of all its parts."""
+"""Checks of the values of a manifest (clauses 5.4.1 to 5.4.4), and of all its parts."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 import nmc_spec
 from nmc_format.dtypes import DTYPES
@@ -12,11 +10,12 @@ from nmc_format.issues import Finding, finding
 from nmc_format.manifest import columns
 from nmc_format.manifest.check.cameras import camera_findings
 from nmc_format.manifest.check.first import first_true
+from nmc_format.manifest.check.levels import level_findings
 from nmc_format.manifest.check.sources import source_findings
 from nmc_format.manifest.check.training import training_findings
 from nmc_format.manifest.columns import frame_pointer, tensor_pointer
-from nmc_format.manifest.frames import DELTA_FRAME, KEY_FRAME
-from nmc_format.manifest.json_object import object_fault
+from nmc_format.manifest.frames import DELTA_FRAME
+from nmc_format.manifest.json_object import configuration_fault
 from nmc_format.manifest.objects import texts_of
 from nmc_format.manifest.tensors import BUFFER, NO_LAYER, PARAMETER
 
@@ -31,45 +30,6 @@ MAX_NAME_BYTES = 1024
 RESERVED_NAME = "__metadata__"
 """The one name that no tensor of a safetensors file can have (clause 5.4.3)."""
 
-MAX_CONFIGURATION = 2**24
-"""Characters of a model configuration; as objects of a program they take twenty times as much."""
-
-SEGMENT_SLACK = 65_536
-"""Bytes a segment may have beyond 65/64 of its state, without its rows (clause 10.2)."""
-
-SHAPE_RECORD_BYTES = 273
-"""Bytes that each row may add: a mode, and a shape record of rank 32 (clause 10.2)."""
-
-
-def size_findings(manifest: Manifest) -> Iterator[Finding]:
-    """Yield what is more than the level allows; the rest of a check takes time and memory for it.
-
-    Nothing here looks at more than the number of rows and of frames.
-    """
-    levels = {level.level: level for level in nmc_spec.levels()}
-    level = levels.get(manifest.level)
-    if level is None:
-        known = ", ".join(map(str, levels))
-        yield finding(
-            "profile/level-unknown", pointer=columns.LEVEL, level=manifest.level, known=known
-        )
-        return
-    if len(manifest) == 0:
-        yield finding("manifest/value", pointer=columns.CODING, reason="there are no frames")
-    for what, actual, limit, place in (
-        ("the number of tensor rows", len(manifest.table), level.max_tensors, columns.TENSORS),
-        ("the number of frames", len(manifest), level.max_frames, columns.FRAMES),
-    ):
-        if actual > limit:
-            yield finding(
-                "profile/level-exceeded",
-                pointer=place,
-                what=what,
-                actual=actual,
-                limit=limit,
-                level=level.level,
-            )
-
 
 def value_findings(manifest: Manifest) -> Iterator[Finding]:
     """Yield everything that is wrong with the values of a manifest whose types are right."""
@@ -77,7 +37,7 @@ def value_findings(manifest: Manifest) -> Iterator[Finding]:
     yield from _tensor_findings(manifest)
     yield from _frame_findings(manifest)
     yield from source_findings(manifest)
-    yield from _level_findings(manifest)
+    yield from level_findings(manifest)
     yield from training_findings(manifest)
     yield from camera_findings(manifest)
 
@@ -97,13 +57,6 @@ def _root_findings(manifest: Manifest) -> Iterator[Finding]:
         )
     if manifest.timescale == 0:
         yield finding("manifest/value", pointer=columns.TIMESCALE, reason="the timescale is 0")
-
-
-def configuration_fault(text: str) -> str:
-    """Say why a text is no model configuration (clause 5.4.2); empty where it is one."""
-    if len(text) > MAX_CONFIGURATION:
-        return f"it has {len(text)} characters, more than {MAX_CONFIGURATION}"
-    return object_fault(text)
 
 
 def _tensor_findings(manifest: Manifest) -> Iterator[Finding]:
@@ -196,42 +149,4 @@ def _frame_findings(manifest: Manifest) -> Iterator[Finding]:
             pointer=frame_pointer(t + 1, columns.PRESENTATION_TIME),
             time=int(time[t + 1]),
             before=int(time[t]),
-        )
-
-
-def _level_findings(manifest: Manifest) -> Iterator[Finding]:
-    level = next(level for level in nmc_spec.levels() if level.level == manifest.level)
-    coding, state = manifest.frames.coding, manifest.frames.state_bytes
-    keys = np.append(np.flatnonzero(coding == KEY_FRAME), len(coding))
-    longest = int(np.diff(keys, prepend=0).max(initial=0))
-    for what, actual, limit, place in (
-        ("the longest group of frames", longest, level.max_group_frames, columns.CODING),
-        (
-            "the size of a state",
-            int(state.max(initial=0)),
-            level.max_state_bytes,
-            columns.STATE_BYTES,
-        ),
-    ):
-        if actual > limit:
-            yield finding(
-                "profile/level-exceeded",
-                pointer=place,
-                what=what,
-                actual=actual,
-                limit=limit,
-                level=level.level,
-            )
-    length = manifest.frames.segment_length
-    first = np.array([row.first_frame for row in manifest.tensors], np.int64)
-    rows = np.searchsorted(first, np.arange(len(coding)), side="right").astype(np.uint64)
-    allowed = state + state // 64 + SEGMENT_SLACK + SHAPE_RECORD_BYTES * rows
-    for t in first_true(length > allowed):
-        yield finding(
-            "profile/level-exceeded",
-            pointer=frame_pointer(t, columns.SEGMENT_LENGTH),
-            what="the size of the segment",
-            actual=int(length[t]),
-            limit=int(allowed[t]),
-            level=level.level,
         )
