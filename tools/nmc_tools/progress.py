@@ -30,6 +30,8 @@ err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 #: Up to so many units each has a line of its own; of more, those that come this long after the
 #: last line, in seconds.
 _EACH, _APART = 200, 0.5
+#: After so many seconds of silence there is a line of what stands beside a bar.
+_SILENCE = 20.0
 #: What an interrupted command leaves unless it says otherwise.
 NOTHING = "nothing was written"
 
@@ -38,8 +40,8 @@ class Report(Protocol):
     """Told how far the work is: so many units of so many.
 
     ``told`` says in words what was just finished, such as a frame and its loss; where it is given,
-    lines are written for such ends alone. ``note`` stands beside a bar for the moment, and has no
-    line.
+    lines are written for such ends alone. ``note`` stands beside a bar for the moment, and has a
+    line only after a long silence.
     """
 
     def __call__(self, done: int, total: int, told: str = "", note: str = "") -> None:
@@ -109,7 +111,7 @@ class _State:
         """Whether a line is to be written of this."""
         self.by_words |= bool(told or note)
         if self.by_words:
-            return bool(told)
+            return bool(told) or bool(note and _now() - max(self.written, self.began) >= _SILENCE)
         if done == self.done and done < self.total:
             return False
         apart = _now() - self.written >= _APART
@@ -154,7 +156,7 @@ def _lines(label: str, unit: str, state: _State) -> Iterator[Report]:
         state.done = done
         if due:
             state.written = _now()
-            words = printable(told) if told else f"{done} of {total} {unit}".rstrip()
+            words = printable(told or note) or f"{done} of {total} {unit}".rstrip()
             err.print(f"progress {label}: {words}, {state.left()}", markup=False)
 
     yield report

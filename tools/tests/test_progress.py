@@ -67,6 +67,18 @@ def test_in_words_where_there_are_some(capfd) -> None:
     assert shown(capfd) == ["progress training x.nmc: frame 0", "progress training x.nmc: frame 1"]
 
 
+def test_a_long_silence_is_broken(capfd, monkeypatch) -> None:
+    clock = iter(np.arange(0, 1e6, 1.0))
+    monkeypatch.setattr(progress, "_now", lambda: float(next(clock)))
+    with progress_bar("training x.nmc", "iterations") as report:
+        for step in range(60):
+            report(step, 60, note=f"step {step}")
+        report(60, 60, "frame 1 of 1", note="step 60")
+    lines = shown(capfd)
+    assert lines[-1] == "progress training x.nmc: frame 1 of 1"
+    assert 2 <= sum(": step " in line for line in lines) <= 5
+
+
 def test_stages_are_parts_of_one_whole(capfd) -> None:
     with progress_bar("solving x", "%") as report:
         staged = stages(report, ("find", "match"))
