@@ -38,6 +38,7 @@ MODULES = (
     "segment.zstd_damage_cases",
     "segment.header_cases",
     "decoding.decoding_cases",
+    "decoding.seek_cases",
     "arithmetic.arithmetic_cases",
     "arithmetic.payload_cases",
     "arithmetic.ending_cases",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from cases import Case
@@ -11,6 +12,9 @@ from model.model_cases import SEED, random_bytes, size_of
 
 from arithmetic import coder_adaptive, coder_static
 from arithmetic.coder_words import Memory, Plane, compare, plane
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 STORED, STATIC, ADAPTIVE, MIXED = range(4)
 NAMES = ("stored", "static", "adaptive", "mixed")
@@ -31,8 +35,11 @@ def payload(planes: list[Plane], memory: Memory, variant: int, fill: int = 0) ->
     return bytes([variant]) + body
 
 
-def coded(chain: Chain, variants: list[int], fill: int = 0) -> Chain:
-    """Return a chain whose differences are in the coding nmc, a variant for each delta frame."""
+def coded(chain: Chain, variants: Sequence[int | None], fill: int = 0) -> Chain:
+    """Return a chain whose differences are in the coding nmc, a variant for each delta frame.
+
+    A frame without a variant is in the coding zstd, which leaves the memory as it is.
+    """
     memory = Memory()
     frames: list[Frame] = []
     shapes: dict[int, tuple[int, ...]] = {}
@@ -51,9 +58,12 @@ def coded(chain: Chain, variants: list[int], fill: int = 0) -> Chain:
             if before is not None:
                 row = chain.rows[i]
                 planes.append(plane(i, row.dtype, shapes[i], before.data, cell.data))
-        made = frame
-        if sum(len(p.old) for p in planes):
-            data = payload(planes, memory, variants[t], fill)
+        made, variant = frame, variants[t]
+        if sum(len(p.old) for p in planes) and variant is None:
+            made = replace(frame, integer="zstd")
+        elif sum(len(p.old) for p in planes):
+            assert variant is not None
+            data = payload(planes, memory, variant, fill)
             made = replace(frame, integer="nmc", payloads={STREAM: data})
         frames.append(made)
     return replace(chain, frames=tuple(frames), profile="main")
