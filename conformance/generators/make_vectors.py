@@ -32,6 +32,8 @@ MODULES = (
     "package.library_cases",
     "package.source_cases",
     "package.text_cases",
+    "package.number_cases",
+    "package.link_cases",
     "segment.segment_cases",
     "segment.zstd_cases",
     "segment.zstd_block_cases",
@@ -46,6 +48,7 @@ MODULES = (
     "worked_trace",
     "freezing.freezing_cases",
     "freezing.frozen_cases",
+    "freezing.frozen_bytes_cases",
     "profiles.profile_cases",
     "model.model_cases",
 )
