@@ -45,6 +45,7 @@ MODULES = (
     "arithmetic.payload_cases",
     "arithmetic.ending_cases",
     "arithmetic.way_cases",
+    "arithmetic.branch_cases",
     "worked_trace",
     "freezing.freezing_cases",
     "freezing.frozen_cases",

@@ -117,7 +117,9 @@ def _training() -> list[Case]:
 
 def _tables() -> list[Case]:
     two = key_chain(("a", "U8", (4,)), ("b", "U8", (4,)))
-    base = Case("05-package/two-layers", "a package of two rows", ("5.4.3",), two, seed=SEED)
+    base = Case(
+        "05-package/two-layers", "a package of two rows for its table", ("5.4.3",), two, seed=SEED
+    )
     layer, shape = "/model/tensors/layer", "/model/tensors/shape"
 
     def refused(name: str, what: str, path: str, array: Array, code: str) -> Case:
@@ -168,7 +170,7 @@ def _tables() -> list[Case]:
         ),
         base.reject(
             "05-package/shape-columns-33",
-            "a shape table of 33 columns is rejected",
+            "a shape table with a column too many is rejected",
             "5.3.3",
             ("manifest/tensor-shape", "manifest/object-shape"),
             put_all({shape: broad}),
@@ -182,7 +184,7 @@ def _tables() -> list[Case]:
             (0, 0, 7),
         ),
         *(
-            hollow("shape-plain", "a tensor without elements", (0, 3)).reject(
+            hollow("shape-plain", "a tensor of F64 without elements", (0, 3)).reject(
                 f"05-package/shape-beyond-{name}",
                 f"a tensor without elements of dimensions {what} is rejected",
                 "5.4.3",
@@ -196,7 +198,7 @@ def _tables() -> list[Case]:
                 ("wraps-one", "0, 2^63 - 1, 2 and 2", (0, (1 << 63) - 1, 2, 2)),
             )
         ),
-        hollow("shape-plain", "a tensor without elements", (0, 3)),
+        hollow("shape-plain", "a tensor of F64 without elements", (0, 3)),
     ]
 
 
