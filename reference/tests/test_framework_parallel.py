@@ -75,8 +75,13 @@ def test_runs_cover_the_track_and_begin_at_key_frames_where_one_is_near(package)
 
 def test_frames_are_decoded_once_a_run_whatever_their_order(package, monkeypatch):
     decoded = []
-    real = Cursor._step
-    monkeypatch.setattr(Cursor, "_step", lambda self, t: (decoded.append(t), real(self, t))[1])
+    real = Cursor.advance
+
+    def counted(self, manifest, t, data, **options):
+        decoded.append(t)
+        real(self, manifest, t, data, **options)
+
+    monkeypatch.setattr(Cursor, "advance", counted)
     backwards = [2, 1, 0, 1, 2]
     images = list(render_package(package, track(5), CAMERA, backwards))
     assert decoded == [0, 1, 2]

@@ -66,9 +66,9 @@ def test_forked_readers(package) -> None:
 def test_a_fork_while_a_thread_decodes(package, states) -> None:
     """The child has the lock and half a state of a thread that it does not have."""
     with nmc.open(package) as sequence:
-        cursor = sequence._cursor
+        seeker = sequence._seeker
         inside, go_on = threading.Event(), threading.Event()
-        real = cursor._package.segment
+        real = seeker._package.segment
 
         def slow(index, limit):
             if threading.current_thread() is thread:
@@ -76,7 +76,7 @@ def test_a_fork_while_a_thread_decodes(package, states) -> None:
                 go_on.wait()
             return real(index, limit)
 
-        cursor._package.segment = slow
+        seeker._package.segment = slow
         thread = threading.Thread(target=lambda: sequence[3])
         thread.start()
         inside.wait()

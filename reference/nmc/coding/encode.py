@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from nmc.coding import arithmetic, streams
+from nmc.coding.arithmetic import History
 from nmc.coding.decode import coded_tensor
 from nmc.coding.state import digest_of
 from nmc_format.segment import ABSENT, INTEGER, RAW, SKIP, serialize
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from nmc.coding.arithmetic import History
+    from nmc.coding.cursor import Cursor
     from nmc.coding.state import State, Tensor
     from nmc_format.dtypes import Words
     from nmc_format.manifest.tensors import TensorRow
@@ -30,6 +31,9 @@ ENTROPIES: tuple[Entropy, ...] = ("none", "zstd", "nmc")
 
 _SAMPLES = 4096
 _FEWEST = 64
+
+_WORTH_COMPARING = 0.8
+"""A delta below this share of the state's bytes is never larger than a key frame in practice."""
 
 ZSTD_LEVELS = {"fast": 1, "strong": 7, "max": 19}
 
@@ -46,11 +50,14 @@ class CodedFrame:
         The bytes of the segment, in order.
     state_digest : bytes
         Digest of the state, 32 bytes.
+    history : History
+        What the lossless coder remembers after it.
     """
 
     delta: bool
     pieces: list[Buffer]
     state_digest: bytes
+    history: History
 
     @property
     def size(self) -> int:
@@ -58,56 +65,69 @@ class CodedFrame:
         return sum(memoryview(piece).nbytes for piece in self.pieces)
 
 
-def encode_key(
-    state: State, rows: Sequence[TensorRow], entropy: Entropy, effort: Effort
+def encode_frame(
+    state: State,
+    before: Cursor,
+    rows: Sequence[TensorRow],
+    parent: bytes | None,
+    entropy: Entropy,
+    effort: Effort,
 ) -> CodedFrame:
-    """Encode a key frame: every tensor raw (clause 6.2.2).
+    """Encode one frame: as a key frame where there is no parent, or where that is smaller.
 
     Parameters
     ----------
     state : mapping of int to Tensor
-        The state, by row.
+        Its state, by row. A tensor that is the same object in the state before is skipped without
+        being looked at.
+    before : Cursor
+        The frame before; not changed.
     rows : sequence of TensorRow
         The tensor table up to this frame.
+    parent : bytes or None
+        State digest of the frame before; None asks for a key frame.
     entropy, effort
-        How the raw stream is coded.
+        How its streams are coded.
     """
+    if parent is None or not before.known:
+        return _key(state, rows, entropy, effort)
+    delta = _delta(state, before, rows, parent, entropy, effort)
+    size = sum(tensor.words.nbytes for tensor in state.values())
+    if delta.size > _WORTH_COMPARING * size:
+        key = _key(state, rows, entropy, effort)
+        if key.size < delta.size:
+            return key
+    return delta
+
+
+def _key(state: State, rows: Sequence[TensorRow], entropy: Entropy, effort: Effort) -> CodedFrame:
+    """Encode a key frame: every tensor raw (clause 6.2.2)."""
     modes = np.full(len(rows), ABSENT, np.uint8)
     for row in state:
         modes[row] = RAW
-    return _serialize(state, rows, modes, _raw(state, list(state), entropy, effort), None)
+    payloads = _raw(state, list(state), entropy, effort)
+    return _serialize(state, rows, modes, payloads, None, History())
 
 
-def encode_delta(
+def _delta(
     state: State,
-    before: State,
+    before: Cursor,
     rows: Sequence[TensorRow],
+    parent: bytes,
     entropy: Entropy,
     effort: Effort,
-    history: History,
-    parent: bytes,
 ) -> CodedFrame:
-    """Encode a delta frame (clauses 6.2.2 and 8.2).
-
-    Parameters
-    ----------
-    state, before : mapping of int to Tensor
-        The states of this frame and of the one before. A tensor that is the same object in both
-        is skipped without being looked at.
-    history : History
-        What the lossless coder remembers; changed by this call.
-    parent : bytes
-        Digest of the state before.
-    """
+    """Encode a delta frame (clauses 6.2.2 and 8.2)."""
     modes = np.full(len(rows), ABSENT, np.uint8)
     for row, tensor in state.items():
-        modes[row] = _mode(tensor, before.get(row), entropy)
+        modes[row] = _mode(tensor, before.state.get(row), entropy)
+    history = before.history.copy()
     history.keep({row for row in state if modes[row] != RAW})
     changed = [row for row in state if modes[row] == INTEGER]
     payloads = _raw(state, [row for row in state if modes[row] == RAW], entropy, effort)
     if any(state[row].words.size for row in changed):
-        payloads |= _integer(state, before, rows, changed, entropy, effort, history)
-    return _serialize(state, rows, modes, payloads, parent)
+        payloads |= _integer(state, before.state, rows, changed, entropy, effort, history)
+    return _serialize(state, rows, modes, payloads, parent, history)
 
 
 def _mode(tensor: Tensor, reference: Tensor | None, entropy: Entropy) -> int:
@@ -139,6 +159,7 @@ def _serialize(
     modes: np.ndarray[tuple[int], np.dtype[np.uint8]],
     payloads: dict[str, Buffer],
     parent: bytes | None,
+    history: History,
 ) -> CodedFrame:
     shapes = {
         row: tensor.shape
@@ -147,7 +168,7 @@ def _serialize(
     }
     digest = digest_of(state, rows)
     pieces = serialize(parent=parent, state=digest, modes=modes, shapes=shapes, payloads=payloads)
-    return CodedFrame(parent is not None, pieces, digest)
+    return CodedFrame(parent is not None, pieces, digest, history)
 
 
 def _raw(state: State, raw: Sequence[int], entropy: Entropy, effort: Effort) -> dict[str, Buffer]:

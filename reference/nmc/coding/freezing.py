@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nmc_format.issues import refuse
+from nmc_format.issues import Finding, FormatError, finding, refuse
 from nmc_format.manifest.columns import REQUIRES_GRAD, frame_pointer
 from nmc_format.manifest.tensors import BUFFER, PARAMETER, layers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from nmc.coding.state import State
+    from nmc_format.manifest.record import Manifest
     from nmc_format.manifest.tensors import TensorRow
 
 
@@ -130,15 +131,49 @@ def check_frozen(
     FormatError
         If a parameter with ``requires_grad`` false differs from the frame before.
     """
+    for found in _changed(record.requires_grad, state, before, rows, index):
+        raise FormatError(found)
+
+
+def freezing_findings(
+    manifest: Manifest, t: int, before: State | None, state: State
+) -> Iterator[Finding]:
+    """Compare the record of a frame with its state, and what was frozen with frame t-1 (9.2).
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The manifest.
+    t : int
+        The frame.
+    before : State or None
+        The state of the frame before, where it is known.
+    state : State
+        Its state.
+    """
+    frame = manifest.frame(t)
+    flags = frame.requires_grad
+    if flags is None:
+        return
+    if any(flag and row not in state for row, flag in enumerate(flags)):
+        yield finding("freezing/requires-grad-bits", pointer=frame_pointer(t, REQUIRES_GRAD))
+    if frame.trained_from is not None and before is not None:
+        yield from _changed(flags, state, before, manifest.tensors, t)
+
+
+def _changed(
+    flags: Sequence[bool], state: State, before: State, rows: Sequence[TensorRow], t: int
+) -> Iterator[Finding]:
+    """Yield the parameters without gradient that differ from the frame before (clause 9.2.2)."""
     for row, tensor in state.items():
-        if rows[row].role != PARAMETER or record.requires_grad[row]:
+        if rows[row].role != PARAMETER or flags[row]:
             continue
         reference = before.get(row)
         if reference is tensor or (reference is not None and reference.digest == tensor.digest):
             continue
-        raise refuse(
+        yield finding(
             "freezing/frozen-changed",
-            pointer=frame_pointer(index, REQUIRES_GRAD),
+            pointer=frame_pointer(t, REQUIRES_GRAD),
             name=rows[row].name,
-            parent=index - 1,
+            parent=t - 1,
         )

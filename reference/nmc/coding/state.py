@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
@@ -29,16 +29,23 @@ class Tensor:
         Shape in elements.
     words : numpy.ndarray, flat, unsigned
         The bit patterns.
+    known_digest : bytes or None
+        Its digest, where that was computed before.
     """
 
     dtype: Dtype
     shape: tuple[int, ...]
     words: Words
+    known_digest: bytes | None = None
 
     @cached_property
     def digest(self) -> bytes:
         """Digest of the tensor (clause 4.5.1), computed at most once."""
-        return tensor_digest(self.dtype, self.shape, self.words)
+        return self.known_digest or tensor_digest(self.dtype, self.shape, self.words)
+
+    def copied(self) -> Tensor:
+        """Return the same tensor in memory of its own; it is not hashed again."""
+        return replace(self, words=self.words.copy(), known_digest=self.digest)
 
     def array(self) -> Array:
         """Return the tensor as a read-only array that shares its memory."""
@@ -55,6 +62,11 @@ State: TypeAlias = "Mapping[int, Tensor]"
 """The present tensors of a frame, by row of the tensor table, in the order of the table."""
 
 EMPTY_STATE: State = MappingProxyType({})
+
+
+def owned(state: State, before: State) -> State:
+    """Return a state that shares memory with the state before and with nothing else."""
+    return {row: t if before.get(row) is t else t.copied() for row, t in state.items()}
 
 
 def digest_of(state: State, rows: Sequence[TensorRow]) -> bytes:

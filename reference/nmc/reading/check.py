@@ -5,18 +5,15 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from nmc.coding.arithmetic import History
-from nmc.coding.decode import check_links, check_segment, check_state, decode_frame
-from nmc.coding.state import EMPTY_STATE, State
+from nmc.coding.cursor import Cursor
+from nmc.coding.decode import check_segment
+from nmc.coding.freezing import freezing_findings
 from nmc.reading.sequence import DEFAULT_MAX_LEVEL, level_refused
 from nmc_format.issues import Finding, FormatError, finding, first_error, refuse
-from nmc_format.manifest.columns import REQUIRES_GRAD, frame_pointer
 from nmc_format.manifest.read import parse_manifest
-from nmc_format.manifest.tensors import PARAMETER
 from nmc_format.package.form import open_package
 from nmc_format.package.members import segment_name
 from nmc_format.report import Report
-from nmc_format.segment import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,48 +92,33 @@ def _follows(finding: Finding, named: set[str | None]) -> bool:
 
 
 class _Walk:
-    """Goes through the frames in order; remembers the last state while it is sound."""
+    """Goes through the frames in order."""
 
     def __init__(self, package: Package, manifest: Manifest, *, decode: bool) -> None:
         self.package = package
         self.manifest = manifest
         self.decode = decode
         self.decoded = 0
-        self._state: State | None = EMPTY_STATE
-        self._history = History()
+        self._cursor = Cursor()
         self._by_sha256 = {
             sha256.tobytes(): t for t, sha256 in enumerate(manifest.frames.segment_sha256)
         }
 
     def frame(self, t: int) -> Iterator[Finding]:
         """Yield what is wrong with one frame."""
-        before = self._state
-        if self.manifest.frame(t).coding == "key":
-            self._state, self._history = EMPTY_STATE, History()
+        cursor = self._cursor
+        before = cursor.state if cursor.known else None
         try:
-            state = self._decode(t)
+            data = self.package.segment(t, self.manifest.frame(t).segment_length)
+            self._check_sha256(t, data)
+            cursor.advance(self.manifest, t, data, decode=self.decode)
         except FormatError as error:
-            self._state = None
+            cursor.forget()
             yield error.finding
             return
-        if state is None:
-            return
-        self._state = state
-        self.decoded += 1
-        yield from freezing_findings(self.manifest, t, before, state)
-
-    def _decode(self, t: int) -> State | None:
-        """Return the state, or None where a broken frame before makes it unknowable."""
-        name = segment_name(t)
-        data = self.package.segment(t, self.manifest.frame(t).segment_length)
-        self._check_sha256(t, data)
-        segment = parse(data, name)
-        check_links(self.manifest, t, segment)
-        if not self.decode or self._state is None:
-            return None
-        state = decode_frame(self.manifest, t, segment, self._state, self._history)
-        check_state(self.manifest, t, state)
-        return state
+        if cursor.known:
+            self.decoded += 1
+            yield from freezing_findings(self.manifest, t, before, cursor.state)
 
     def _check_sha256(self, t: int, data: bytes) -> None:
         frame = self.manifest.frame(t)
@@ -147,39 +129,3 @@ class _Walk:
             if other is None:
                 raise
             raise refuse("segment/misplaced", file=segment_name(t), offset=0, other=other) from None
-
-
-def freezing_findings(
-    manifest: Manifest, t: int, before: State | None, state: State
-) -> Iterator[Finding]:
-    """Compare the record of a frame with its state, and what was frozen with frame t-1 (9.2).
-
-    Parameters
-    ----------
-    manifest : Manifest
-        The manifest.
-    t : int
-        The frame.
-    before : State or None
-        The state of the frame before, where it is known.
-    state : State
-        Its state.
-    """
-    frame = manifest.frame(t)
-    flags = frame.requires_grad
-    place = frame_pointer(t, REQUIRES_GRAD)
-    if flags is None:
-        return
-    if any(flag and row not in state for row, flag in enumerate(flags)):
-        yield finding("freezing/requires-grad-bits", pointer=place)
-    if frame.trained_from is None or before is None:
-        return
-    for row, tensor in state.items():
-        if manifest.tensors[row].role != PARAMETER or flags[row]:
-            continue
-        reference = before.get(row)
-        if reference is tensor:
-            continue
-        if reference is None or reference.digest != tensor.digest:
-            name = manifest.tensors[row].name
-            yield finding("freezing/frozen-changed", pointer=place, name=name, parent=t - 1)

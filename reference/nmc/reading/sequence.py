@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
-from nmc.coding.cursor import Cursor
 from nmc.coding.decode import check_segment
 from nmc.coding.state import State, arrays_of
+from nmc.reading.seek import Seeker
 from nmc_format.issues import Finding, FormatError, finding, first_error, refuse
 from nmc_format.manifest.columns import LEVEL
 from nmc_format.manifest.json_object import parse_object
@@ -142,14 +142,14 @@ class ChainSequence(Sequence[Arrays]):
         self._place = str(package.path.absolute())  # the working directory may change
         self._max_level = max_level
         self._verify = verify
-        self._cursors: dict[int, Cursor] = {}
+        self._seekers: dict[int, Seeker] = {}
         self._closed = False
         self.manifest = manifest
         self.frames = FrameRecords(manifest)
 
     @property
-    def _cursor(self) -> Cursor:
-        """The cursor of this process: a fork may have come while a thread held that of the parent.
+    def _seeker(self) -> Seeker:
+        """The seeker of this process: a fork may have come while a thread held that of the parent.
 
         Raises
         ------
@@ -158,12 +158,12 @@ class ChainSequence(Sequence[Arrays]):
         """
         self._check_open()
         process = os.getpid()
-        if process not in self._cursors:
-            fresh = Cursor(self._package, self.manifest, verify=self._verify)
-            self._cursors.setdefault(process, fresh)  # of two threads, both get the first one's
-            for other in set(self._cursors) - {process}:
-                self._cursors.pop(other, None)
-        return self._cursors[process]
+        if process not in self._seekers:
+            fresh = Seeker(self._package, self.manifest, verify=self._verify)
+            self._seekers.setdefault(process, fresh)  # of two threads, both get the first one's
+            for other in set(self._seekers) - {process}:
+                self._seekers.pop(other, None)
+        return self._seekers[process]
 
     def _check_open(self) -> None:
         if self._closed:
@@ -255,7 +255,7 @@ class ChainSequence(Sequence[Arrays]):
         from nmc.reading.torch_view import as_torch, copied
 
         t = range(len(self))[operator.index(index)]
-        arrays = arrays_of(self._cursor.state(t, lend=not copy), self.manifest.tensors)
+        arrays = arrays_of(self._seeker.state(t, lend=not copy), self.manifest.tensors)
         if copy:
             return {name: copied(array, device) for name, array in arrays.items()}
         tensors = {name: as_torch(array) for name, array in arrays.items()}
@@ -265,7 +265,7 @@ class ChainSequence(Sequence[Arrays]):
 
     def state(self, index: int) -> State:
         """Decode one frame, 0 ≤ index < len; see :class:`nmc.coding.state.Tensor`."""
-        return self._cursor.state(index)
+        return self._seeker.state(index)
 
     def coded(self, index: int) -> bytes:
         """Return the segment of one frame as it is stored, 0 ≤ index < len.
@@ -284,7 +284,7 @@ class ChainSequence(Sequence[Arrays]):
     def close(self) -> None:
         """Release the files and the memory; what the manifest says can still be asked for."""
         self._closed = True
-        self._cursors.clear()
+        self._seekers.clear()
         self._package.close()
 
     def __enter__(self) -> Self:

@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nmc.coding.arithmetic import History
-from nmc.coding.decode import check_links, check_state, decode_frame
-from nmc.coding.state import EMPTY_STATE, State
-from nmc.reading.check import freezing_findings
+from nmc.coding.cursor import Cursor
+from nmc.coding.freezing import freezing_findings
 from nmc.writing import describe, journal, unfinished
 from nmc.writing.unfinished import Unfinished
 from nmc_format.issues import Finding, FormatError, refuse
 from nmc_format.manifest.record import Manifest
 from nmc_format.manifest.tensors import TensorRow
 from nmc_format.package.members import JOURNAL_NAME, segment_name
-from nmc_format.segment import parse
 
 if TYPE_CHECKING:
     from nmc.writing.unfinished import Place
@@ -31,10 +28,8 @@ class FinishedPart:
         Settings, intact frames and records; None where not even the settings are intact.
     rows : list of TensorRow
         The tensor table so far.
-    state : State
-        The last state.
-    history : History
-        What the lossless coder remembers after it.
+    cursor : Cursor
+        The last frame.
     listed : int
         Frames that the journal has in all.
     fault : Finding or None
@@ -43,13 +38,9 @@ class FinishedPart:
 
     content: journal.Content | None
     rows: list[TensorRow]
-    state: State
-    history: History
+    cursor: Cursor
     listed: int = 0
     fault: Finding | None = None
-
-
-_NOTHING = FinishedPart(None, [], EMPTY_STATE, History())
 
 
 def find(place: Place, *, directory: bool) -> str | None:
@@ -94,19 +85,20 @@ def finished_part(made: Unfinished, *, thorough: bool) -> FinishedPart:
     """
     content = journal.read(made.folder)
     if content is None:
-        return _NOTHING
+        return FinishedPart(None, [], Cursor())
     listed = len(content.entries)
     fault = _keep_intact(made, content)
     while True:
         _keep_allowed(content)
         if not content.entries:
             empty = journal.Content(content.settings, [], content.records)
-            return FinishedPart(empty, [], EMPTY_STATE, History(), listed, fault)
+            return FinishedPart(empty, [], Cursor(), listed, fault)
         rows = rows_of(content)
         manifest = _described(content, rows)
-        state, history, broken = _decode(made, manifest, thorough=thorough)
+        cursor = Cursor()
+        broken = _first_broken(made, manifest, cursor, thorough=thorough)
         if broken is None:
-            return FinishedPart(content, rows, state, history, listed, fault)
+            return FinishedPart(content, rows, cursor, listed, fault)
         t, fault = broken
         del content.entries[t:]
 
@@ -181,29 +173,22 @@ def _is_allowed(content: journal.Content, count: int) -> bool:
     return True
 
 
-def _decode(
-    made: Unfinished, manifest: Manifest, *, thorough: bool
-) -> tuple[State, History, tuple[int, Finding] | None]:
-    """Return the last state and history, or the first frame that is broken, and why."""
-    state: State = EMPTY_STATE
-    history = History()
+def _first_broken(
+    made: Unfinished, manifest: Manifest, cursor: Cursor, *, thorough: bool
+) -> tuple[int, Finding] | None:
+    """Take a cursor to the last frame; return the first frame that is broken, and why, or None."""
     decoded_from = 0 if thorough else manifest.frames.key_frame_before(len(manifest) - 1)
     for t in range(len(manifest)):
-        frame = manifest.frame(t)
-        before = state if t > decoded_from else None
-        if frame.coding == "key":
-            state, history = EMPTY_STATE, History()
+        before = cursor.state if cursor.known else None
         try:
-            segment = parse(made.segment(t, frame.segment_length), segment_name(t))
-            check_links(manifest, t, segment)
-            if t >= decoded_from:
-                state = decode_frame(manifest, t, segment, state, history)
-                check_state(manifest, t, state)
-                for found in freezing_findings(manifest, t, before, state):
-                    return state, history, (t, found)
+            data = made.segment(t, manifest.frame(t).segment_length)
+            cursor.advance(manifest, t, data, decode=t >= decoded_from)
         except FormatError as error:
-            return state, history, (t, error.finding)
-    return state, history, None
+            return t, error.finding
+        if cursor.known:
+            for found in freezing_findings(manifest, t, before, cursor.state):
+                return t, found
+    return None
 
 
 def resumed(place: Place, *, directory: bool) -> tuple[Unfinished, FinishedPart] | None:

@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from nmc.coding.cursor import Cursor
+from nmc.coding.encode import encode_frame
 from nmc.coding.freezing import Freezing, check_frozen, declared, detected
-from nmc.coding.reference import Reference
+from nmc.coding.state import arrays_of, owned
 from nmc.writing import describe, journal, options, sources, unfinished
 from nmc.writing.finish import abandon, finish
 from nmc.writing.host import host_errors
@@ -131,7 +133,8 @@ class Writer:
         self._directory = directory
         self._room = sources.Room()
         self._table = GrowingTable(layers or {}, buffers)
-        self._reference = Reference(self._entropy, effort)
+        self._effort: Effort = effort
+        self._cursor = Cursor()
         self._closed = False
         with host_errors(self.path):
             self._begin(resume=resume, overwrite=overwrite)
@@ -168,7 +171,7 @@ class Writer:
         self._made = made
         self._room.add(content.entries)
         self._table.extend(part.rows)
-        self._reference.resume(part.state, part.history)
+        self._cursor = part.cursor
         made.expect(len(content.entries))
         self._journal = journal.Journal(made.folder, content)
         made.folder.remove(MANIFEST_NAME)
@@ -194,10 +197,7 @@ class Writer:
     @property
     def last_state(self) -> dict[str, Array]:
         """The last finished state as read-only arrays, such as training goes on from."""
-        return {
-            self._table.rows[row].name: tensor.array()
-            for row, tensor in self._reference.state.items()
-        }
+        return arrays_of(self._cursor.state, self._table.rows)
 
     def append(
         self,
@@ -265,7 +265,7 @@ class Writer:
         known_rows = len(self._table)
         lineage = t - 1 if t and trained_from_previous else -1
         try:
-            tensors = self._table.tensors(state, self._reference.state, t)
+            tensors = self._table.tensors(state, self._cursor.state, t)
             freezing = self._freezing(tensors, requires_grad, exclude_layers, t, lineage)
             coded = self._encode(tensors, forced_key=key)
             entry = journal.FrameEntry(
@@ -284,10 +284,10 @@ class Writer:
                 **kept,
             )
             self._enter(entry)
+            self._cursor.follow(owned(tensors, self._cursor.state), coded.history)
         except BaseException:
             self._forget(t, known_rows)
             raise
-        self._reference.keep(tensors, delta=coded.delta)
         return coded.size
 
     def append_coded(
@@ -342,7 +342,7 @@ class Writer:
         except BaseException:
             self._forget(t, known_rows)
             raise
-        self._reference.forget()
+        self._cursor.forget()
 
     def _store(self, t: int, pieces: Sequence[Buffer]) -> str:
         with host_errors(self.path):
@@ -360,7 +360,7 @@ class Writer:
         if len(self._entries) == t:
             self._table.truncate(known_rows)
         else:  # interrupted just after it: what follows begins with a key frame
-            self._reference.forget()
+            self._cursor.forget()
 
     def _source(
         self,
@@ -398,16 +398,17 @@ class Writer:
         if record is None:
             if not self._detect_frozen:
                 return None
-            return detected(tensors, self._reference.state, self._table.rows)
-        if lineage >= 0 and self._reference.known:
-            check_frozen(record, tensors, self._reference.state, self._table.rows, t)
+            return detected(tensors, self._cursor.state, self._table.rows)
+        if lineage >= 0 and self._cursor.known:
+            check_frozen(record, tensors, self._cursor.state, self._table.rows, t)
         return record
 
     def _encode(self, tensors: State, *, forced_key: bool) -> CodedFrame:
         t, every = len(self._entries), self._key_every
         key = forced_key or t == 0 or t in self._key_frames or (every > 0 and t % every == 0)
         parent = None if key else bytes.fromhex(self._entries[-1].state_digest)
-        return self._reference.encode(tensors, self._table.rows, parent)
+        rows = self._table.rows
+        return encode_frame(tensors, self._cursor, rows, parent, self._entropy, self._effort)
 
     def set_cameras(self, cameras: Cameras) -> None:
         """Put the cameras into the manifest (clause 5.6); an interruption does not lose them."""

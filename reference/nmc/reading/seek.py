@@ -1,0 +1,98 @@
+"""Random access (clause 7.3): from the nearest key frame, or on from the frame decoded last."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from nmc.coding.cursor import Cursor
+from nmc.coding.decode import check_state
+from nmc.coding.state import State, Tensor
+from nmc_format.issues import FormatError
+
+if TYPE_CHECKING:
+    from nmc_format.manifest.record import Manifest
+    from nmc_format.package.members import Package
+
+
+class Seeker:
+    """Decodes frames in any order; one thread at a time, the others wait.
+
+    Parameters
+    ----------
+    package : Package
+        Where the segments come from.
+    manifest : Manifest
+        The checked manifest.
+    verify : bool
+        Compare each returned state with its digest.
+    """
+
+    def __init__(self, package: Package, manifest: Manifest, *, verify: bool) -> None:
+        self._package = package
+        self._manifest = manifest
+        self._verify = verify
+        self._lock = threading.Lock()
+        self._cursor = Cursor()
+        self._index = -1
+        self._lent = False
+
+    def state(self, index: int, *, lend: bool = False) -> State:
+        """Decode one frame, 0 ≤ index < len.
+
+        Parameters
+        ----------
+        index : int
+            The frame.
+        lend : bool
+            The caller can write to the memory of the state. It is compared with its digest again
+            before anything builds on it; what was written to is decoded anew.
+        """
+        with self._lock:
+            start = self._manifest.frames.key_frame_before(index)
+            if not start <= self._index <= index or self._written_to():
+                self._forget()
+            try:
+                for t in range(max(start, self._index + 1), index + 1):
+                    self._advance(t, verify=self._verify and t == index)
+            except FormatError:
+                self._name_first_broken(start, index)
+                raise
+            except BaseException:
+                self._forget()
+                raise
+            self._lent |= lend
+            return self._cursor.state
+
+    def _advance(self, t: int, *, verify: bool) -> None:
+        """Decode frame t; the state of t-1 is at hand, or t is a key frame."""
+        frame = self._manifest.frame(t)
+        self._lent = self._lent and frame.coding != "key"
+        data = self._package.segment(t, frame.segment_length)
+        self._cursor.advance(self._manifest, t, data, verify=verify)
+        self._index = t
+
+    def _forget(self) -> None:
+        self._cursor.forget()
+        self._index, self._lent = -1, False
+
+    def _written_to(self) -> bool:
+        """Whether the memory of a state that was lent no longer is that state."""
+        if not self._lent:
+            return False
+        state = self._cursor.state
+        read_again = {row: Tensor(t.dtype, t.shape, t.words) for row, t in state.items()}
+        try:
+            check_state(self._manifest, self._index, read_again)
+        except FormatError:
+            return True
+        return False
+
+    def _name_first_broken(self, start: int, index: int) -> None:
+        """Decode again, each frame verified, so that the error names the first broken one."""
+        self._forget()
+        try:
+            for t in range(start, index + 1):
+                self._advance(t, verify=True)
+        finally:
+            self._forget()
