@@ -30,7 +30,7 @@ class Dtype:
     word_bytes : int
         Bytes of one word, the unit of modular differences.
     exponent_bits, mantissa_bits : int
-        Layout of a floating-point word; both 0 where the word is no floating-point number.
+        Bits of both fields of a floating-point word; 0 where it is no floating-point number.
     numpy_name : str
         numpy (or ml_dtypes) dtype of an element; empty where numpy has none of that size.
     """

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from nmc_format.manifest.json_object import parse_object
-from nmc_format.manifest.tensors import PARAMETER
+from nmc_format.manifest.tensor_table import PARAMETER
 from nmc_format.package.members import segment_name
 
 if TYPE_CHECKING:

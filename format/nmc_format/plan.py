@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import nmc_spec
 from nmc_format.issues import refuse
+from nmc_format.manifest.frame_table import KEY_FRAME
 from nmc_format.segment import ABSENT, INTEGER, MODE_NAMES, RAW
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from nmc_format.manifest.record import Manifest
     from nmc_format.segment import Segment, Stream
 
-    Layout = Mapping[int, tuple[int, ...]]
+    Shapes = Mapping[int, tuple[int, ...]]
     """The shape of every tensor that is present in a state, by row of the tensor table."""
 
 
@@ -60,13 +61,8 @@ class FramePlan:
         """Return the tensors of one mode."""
         return tuple(t for t in self.tensors if t.mode == mode)
 
-    @property
-    def layout(self) -> Layout:
-        """Shapes by row after this frame."""
-        return {t.row: t.shape for t in self.tensors}
 
-
-def plan_frame(manifest: Manifest, index: int, before: Layout, segment: Segment) -> FramePlan:
+def plan_frame(manifest: Manifest, index: int, before: Shapes, segment: Segment) -> FramePlan:
     """Plan one frame; all bounds are checked here, before anything of that size is allocated.
 
     Parameters
@@ -76,7 +72,7 @@ def plan_frame(manifest: Manifest, index: int, before: Layout, segment: Segment)
     index : int
         The frame.
     before : mapping of int to tuple of int
-        Layout of the state of the frame before; ignored for a key frame.
+        Shapes of the state of the frame before; ignored for a key frame.
     segment : Segment
         The parsed segment.
 
@@ -85,7 +81,7 @@ def plan_frame(manifest: Manifest, index: int, before: Layout, segment: Segment)
     FormatError
         If the segment does not fit the manifest or the frame before.
     """
-    key = manifest.frame(index).coding == "key"
+    key = manifest.frames.coding[index] == KEY_FRAME
     rows = [row for row in manifest.tensors if row.first_frame <= index]
     if len(segment.modes) != len(rows):
         raise refuse(
@@ -113,7 +109,7 @@ def plan_frame(manifest: Manifest, index: int, before: Layout, segment: Segment)
 
 
 def _shape(
-    manifest: Manifest, row: int, mode: int, before: Layout, segment: Segment, *, key: bool
+    manifest: Manifest, row: int, mode: int, before: Shapes, segment: Segment, *, key: bool
 ) -> tuple[int, ...]:
     name = manifest.tensors[row].name
     if mode >= len(MODE_NAMES):
@@ -149,7 +145,7 @@ def _check_plan(manifest: Manifest, plan: FramePlan, segment: Segment) -> None:
             raise refuse("segment/name-twice", file=segment.file, name=name)
         names.add(name)
     total = sum(t.size for t in plan.tensors)
-    expected = manifest.frame(plan.index).state_bytes
+    expected = int(manifest.frames.state_bytes[plan.index])
     if total != expected:
         raise refuse("segment/state-bytes", file=segment.file, actual=total, expected=expected)
     codings = nmc_spec.profiles()[manifest.profile].codings

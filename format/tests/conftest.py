@@ -8,7 +8,7 @@ import pytest
 from nmc_format.dtypes import DTYPES
 from nmc_format.manifest.columns import tensor_objects
 from nmc_format.manifest.objects import text_array, text_scalar
-from nmc_format.manifest.tensors import BUFFER, TensorRow, TensorTable
+from nmc_format.manifest.tensor_table import BUFFER, TensorRow, TensorTable
 
 ROWS = (
     TensorRow("fc.weight", DTYPES["F32"], layer=0, shape=(2, 3)),

@@ -17,7 +17,7 @@ from nmc_format.manifest.columns import manifest_of, objects_of
 from nmc_format.manifest.digest import manifest_digest
 from nmc_format.manifest.read import parse_manifest
 from nmc_format.manifest.record import Quality
-from nmc_format.manifest.tensors import TensorTable
+from nmc_format.manifest.tensor_table import TensorTable
 from nmc_format.manifest.write import manifest_bytes
 
 ROOT = Path(__file__).resolve().parents[2]

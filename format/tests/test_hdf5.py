@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as hnp
 
 import nmc_spec
 from nmc_format.issues import FormatError
-from nmc_format.manifest.compact.blocks import OutsideSubset
+from nmc_format.manifest.compact.headers import OutsideSubset
 from nmc_format.manifest.compact.lookup3 import lookup3
 from nmc_format.manifest.compact.reader import read_compact
 from nmc_format.manifest.digest import manifest_digest

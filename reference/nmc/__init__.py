@@ -16,7 +16,7 @@ from nmc.writing.recut import concat, extract
 from nmc.writing.writer import Writer
 from nmc_format.dtypes import PackedArray
 from nmc_format.issues import Finding, FormatError
-from nmc_format.manifest.frames import Colour
+from nmc_format.manifest.frame_table import Colour
 from nmc_format.manifest.record import Cameras, Quality
 
 __version__ = "0.1.0"

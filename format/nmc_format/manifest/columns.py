@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nmc_format.issues import refuse
-from nmc_format.manifest.frames import Colour, Frames, Training
+from nmc_format.manifest.frame_table import Colour, Frames, Training
 from nmc_format.manifest.objects import text_array, text_scalar, texts_of
 from nmc_format.manifest.record import Cameras, Manifest, Model, Quality, Root
-from nmc_format.manifest.tensors import TensorTable
+from nmc_format.manifest.tensor_table import TensorTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -53,7 +53,13 @@ def configuration_fault(text: str) -> str:
 
 
 def parse_object(text: str) -> dict[str, Any]:
-    """Return the object of a text in which :func:`object_fault` found nothing."""
+    """Return the object of a text in which :func:`object_fault` found nothing.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it finds something.
+    """
     value = _parsed(text)
     if not isinstance(value, dict):
         raise TypeError("it is no JSON object")

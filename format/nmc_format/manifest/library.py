@@ -1,4 +1,4 @@
-"""Writes manifests that the compact form cannot hold with the HDF5 library, in memory."""
+"""Writes manifests that the compact form cannot hold (clause 5.3.1) with the HDF5 library."""
 
 from __future__ import annotations
 

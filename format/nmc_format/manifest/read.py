@@ -10,7 +10,7 @@ from nmc_format.manifest.check.levels import size_findings
 from nmc_format.manifest.check.types import other_format, type_findings
 from nmc_format.manifest.check.values import value_findings
 from nmc_format.manifest.columns import MANIFEST_DIGEST, manifest_of
-from nmc_format.manifest.compact.blocks import OutsideSubset
+from nmc_format.manifest.compact.headers import OutsideSubset
 from nmc_format.manifest.compact.reader import read_compact
 from nmc_format.manifest.digest import manifest_digest
 from nmc_format.manifest.objects import MAX_MANIFEST_BYTES

@@ -1,7 +1,7 @@
 """The manifest as one typed record (clauses 5.4 to 5.7): a frozen class a clause, arrays inside.
 
-The tensor table is in :mod:`nmc_format.manifest.tensors`, the frames and their training record in
-:mod:`nmc_format.manifest.frames`. N is the number of frames, C of cameras, V of measured views.
+The tensor table is in :mod:`nmc_format.manifest.tensor_table`, the frames and how they were trained
+in :mod:`nmc_format.manifest.frame_table`. N is the number of frames, C of cameras, V of views.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import nmc_spec
-from nmc_format.manifest.frames import Frames, Training, record_of
+from nmc_format.manifest.frame_table import Frames, Training, record_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from nmc_format.manifest.frames import Floats, FrameRecord
-    from nmc_format.manifest.tensors import TensorRow, TensorTable
+    from nmc_format.manifest.frame_table import Floats, FrameRecord
+    from nmc_format.manifest.tensor_table import TensorRow, TensorTable
 
 CAMERA_CONVENTION = "camera-to-world opencv corner"
 """Camera-to-world, OpenCV axes, pixel origin at the corner: the only one of version 1 (5.6.1)."""

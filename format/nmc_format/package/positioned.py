@@ -1,4 +1,4 @@
-"""Files read at given places: no position is shared between threads or forked processes."""
+"""Files read at given places: threads and forked processes share no position (decision 0040)."""
 
 from __future__ import annotations
 

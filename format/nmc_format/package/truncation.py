@@ -1,4 +1,4 @@
-"""Says how much of a package file is missing, from its first member, the manifest."""
+"""Says how much of a package file is missing (clause 5.2.1), by its first member, the manifest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from nmc_format.issues import FormatError
 from nmc_format.manifest.columns import SEGMENT_LENGTH
-from nmc_format.manifest.compact.blocks import OutsideSubset
+from nmc_format.manifest.compact.headers import OutsideSubset
 from nmc_format.manifest.compact.reader import read_compact
 from nmc_format.manifest.objects import MAX_MANIFEST_BYTES
 from nmc_format.package import zip64

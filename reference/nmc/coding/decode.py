@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from nmc.coding.arithmetic import History
     from nmc.coding.state import State
     from nmc_format.dtypes import Dtype, Words
-    from nmc_format.manifest.frames import FrameRecord
+    from nmc_format.manifest.frame_table import FrameRecord
     from nmc_format.manifest.record import Manifest
-    from nmc_format.manifest.tensors import TensorRow
+    from nmc_format.manifest.tensor_table import TensorRow
     from nmc_format.plan import PlannedTensor
     from nmc_format.segment import Segment, Stream
 

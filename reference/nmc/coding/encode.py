@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nmc.coding.cursor import Cursor
     from nmc.coding.state import State, Tensor
     from nmc_format.dtypes import Words
-    from nmc_format.manifest.tensors import TensorRow
+    from nmc_format.manifest.tensor_table import TensorRow
 
 Effort: TypeAlias = Literal["fast", "strong", "max"]
 EFFORTS: tuple[Effort, ...] = ("fast", "strong", "max")

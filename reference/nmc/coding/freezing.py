@@ -9,14 +9,14 @@ import numpy as np
 
 from nmc_format.issues import Finding, FormatError, finding, refuse
 from nmc_format.manifest.columns import REQUIRES_GRAD, frame_pointer
-from nmc_format.manifest.tensors import BUFFER, PARAMETER, layers_of
+from nmc_format.manifest.tensor_table import BUFFER, PARAMETER, layers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from nmc.coding.state import State
     from nmc_format.manifest.record import Manifest
-    from nmc_format.manifest.tensors import TensorRow
+    from nmc_format.manifest.tensor_table import TensorRow
 
 
 @dataclass(frozen=True)

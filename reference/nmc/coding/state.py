@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nmc_format.dtypes import Array
-    from nmc_format.manifest.tensors import TensorRow
+    from nmc_format.manifest.tensor_table import TensorRow
 
 
 @dataclass(frozen=True, eq=False)

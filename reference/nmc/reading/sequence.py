@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from nmc_format.dtypes import Array
-    from nmc_format.manifest.frames import Colour, FrameRecord
+    from nmc_format.manifest.frame_table import Colour, FrameRecord
     from nmc_format.manifest.record import Cameras, Manifest, Quality
     from nmc_format.package.members import Package
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from nmc.writing.unfinished import Place
-    from nmc_format.manifest.frames import Floats
+    from nmc_format.manifest.frame_table import Floats
     from nmc_format.manifest.record import Manifest
 
 

@@ -14,10 +14,10 @@ from nmc_format.issues import FormatError, first_error, refuse
 from nmc_format.manifest import columns
 from nmc_format.manifest.check.values import MAX_RANK, name_fault, value_findings
 from nmc_format.manifest.digest import manifest_digest
-from nmc_format.manifest.frames import DELTA_FRAME, KEY_FRAME, Frames, Training
+from nmc_format.manifest.frame_table import DELTA_FRAME, KEY_FRAME, Frames, Training
 from nmc_format.manifest.read import typed_manifest
 from nmc_format.manifest.record import Manifest, Model, Root
-from nmc_format.manifest.tensors import TensorRow, TensorTable
+from nmc_format.manifest.tensor_table import TensorRow, TensorTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

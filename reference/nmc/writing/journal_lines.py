@@ -22,7 +22,7 @@ from nmc_format.manifest.check.sources import extras_fault, source_name_fault
 from nmc_format.manifest.check.values import MAX_RANK
 from nmc_format.manifest.columns import group_of
 from nmc_format.manifest.json_object import configuration_fault
-from nmc_format.manifest.tensors import BUFFER, NO_LAYER, PARAMETER
+from nmc_format.manifest.tensor_table import BUFFER, NO_LAYER, PARAMETER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nmc.coding.encode import Effort
-    from nmc_format.manifest.frames import FrameRecord
-    from nmc_format.manifest.tensors import TensorRow
+    from nmc_format.manifest.frame_table import FrameRecord
+    from nmc_format.manifest.tensor_table import TensorRow
 
     Progress = Callable[[int, int], None]
 

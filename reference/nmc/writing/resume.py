@@ -11,7 +11,7 @@ from nmc.writing import describe, journal, unfinished
 from nmc.writing.unfinished import Unfinished
 from nmc_format.issues import Finding, FormatError, refuse
 from nmc_format.manifest.record import Manifest
-from nmc_format.manifest.tensors import TensorRow
+from nmc_format.manifest.tensor_table import TensorRow
 from nmc_format.package.members import JOURNAL_NAME, segment_name
 
 if TYPE_CHECKING:

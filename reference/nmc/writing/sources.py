@@ -15,14 +15,14 @@ import numpy as np
 from nmc_format.issues import refuse
 from nmc_format.manifest.check.sources import MAX_ALL_EXTRAS, extras_fault, source_name_fault
 from nmc_format.manifest.columns import COLOUR, COLOUR_VIEW, EXTRAS, SOURCE_NAME, frame_pointer
-from nmc_format.manifest.frames import Colour
+from nmc_format.manifest.frame_table import Colour
 from nmc_format.manifest.objects import text_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from nmc.writing.journal import FrameEntry
-    from nmc_format.manifest.frames import Texts
+    from nmc_format.manifest.frame_table import Texts
 
 ColourEntry: TypeAlias = "tuple[tuple[str, tuple[float, ...]], ...]"
 """Colour of one frame: name of a view, and the 12 numbers of its 3 x 4 matrix, row by row."""

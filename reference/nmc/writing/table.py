@@ -10,7 +10,7 @@ from nmc.coding.state import Tensor
 from nmc.writing import describe
 from nmc.writing.tensor_input import as_array, check_state_type
 from nmc_format.dtypes import dtype_of, to_words
-from nmc_format.manifest.tensors import BUFFER, NO_LAYER, PARAMETER, TensorRow
+from nmc_format.manifest.tensor_table import BUFFER, NO_LAYER, PARAMETER, TensorRow
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

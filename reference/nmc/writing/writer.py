@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from nmc.coding.state import State
     from nmc.writing.resume import FinishedPart
     from nmc_format.dtypes import Array
-    from nmc_format.manifest.frames import FrameRecord
+    from nmc_format.manifest.frame_table import FrameRecord
     from nmc_format.manifest.objects import RawObjects
     from nmc_format.manifest.record import Cameras, Quality
-    from nmc_format.manifest.tensors import TensorRow
+    from nmc_format.manifest.tensor_table import TensorRow
 
 DEFAULT_KEY_EVERY = 32
 """A seek decodes 16 deltas on average then, and key frames cost about one per cent of the bytes."""

@@ -11,7 +11,7 @@ from rich.text import Text
 
 import nmc
 from nmc_format.json_view import json_view
-from nmc_format.manifest.tensors import PARAMETER
+from nmc_format.manifest.tensor_table import PARAMETER
 from nmc_tools.commands.shared_options import JsonOption, PackagePath
 from nmc_tools.terminal import out, print_json, printable, size_text
 

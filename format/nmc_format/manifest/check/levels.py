@@ -11,7 +11,7 @@ from nmc_format.issues import Finding, finding
 from nmc_format.manifest import columns
 from nmc_format.manifest.check.first import first_true
 from nmc_format.manifest.columns import frame_pointer
-from nmc_format.manifest.frames import KEY_FRAME
+from nmc_format.manifest.frame_table import KEY_FRAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,14 +12,14 @@ from nmc_format.issues import Finding, finding
 from nmc_format.manifest import columns
 from nmc_format.manifest.check.first import first_true
 from nmc_format.manifest.columns import frame_pointer
-from nmc_format.manifest.tensors import BUFFER, layers_of
+from nmc_format.manifest.tensor_table import BUFFER, layers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-    from nmc_format.manifest.frames import Training
+    from nmc_format.manifest.frame_table import Training
     from nmc_format.manifest.record import Manifest
 
 _REMEMBERED = 10_000

@@ -14,16 +14,16 @@ from nmc_format.manifest.check.levels import level_findings
 from nmc_format.manifest.check.sources import source_findings
 from nmc_format.manifest.check.training import training_findings
 from nmc_format.manifest.columns import frame_pointer, tensor_pointer
-from nmc_format.manifest.frames import DELTA_FRAME
+from nmc_format.manifest.frame_table import DELTA_FRAME
 from nmc_format.manifest.json_object import configuration_fault
 from nmc_format.manifest.objects import texts_of
-from nmc_format.manifest.tensors import BUFFER, NO_LAYER, PARAMETER
+from nmc_format.manifest.tensor_table import BUFFER, NO_LAYER, PARAMETER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nmc_format.manifest.record import Manifest
-    from nmc_format.manifest.tensors import TensorRow
+    from nmc_format.manifest.tensor_table import TensorRow
 
 MAX_RANK = 32
 MAX_NAME_BYTES = 1024

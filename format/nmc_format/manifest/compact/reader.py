@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nmc_format.issues import refuse
-from nmc_format.manifest.compact.blocks import (
+from nmc_format.manifest.compact.headers import (
     ATTRIBUTE,
     DATASPACE,
     DATATYPE,
@@ -33,7 +33,7 @@ from nmc_format.manifest.compact.blocks import (
 from nmc_format.manifest.objects import MAX_OBJECTS
 
 if TYPE_CHECKING:
-    from nmc_format.manifest.compact.blocks import Message
+    from nmc_format.manifest.compact.headers import Message
     from nmc_format.manifest.objects import RawObjects
 
 _DATASET = (DATASPACE, DATATYPE, LAYOUT)

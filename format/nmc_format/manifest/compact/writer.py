@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from nmc_format.manifest.compact.blocks import (
+from nmc_format.manifest.compact.headers import (
     ATTRIBUTE,
     DATASPACE,
     DATATYPE,

@@ -45,7 +45,13 @@ class OutsideSubset(Exception):  # noqa: N818 - not an error: the library may st
 
 
 def damaged(reason: str) -> NoReturn:
-    """Refuse what no manifest may hold in its compact form (table D-2)."""
+    """Refuse what no manifest may hold in its compact form (table D-2).
+
+    Raises
+    ------
+    FormatError
+        Always: ``manifest/unreadable`` for this reason.
+    """
     raise refuse("manifest/unreadable", pointer="/", reason=reason)
 
 
@@ -59,7 +65,10 @@ class Message:
 
 @dataclass
 class Blocks:
-    """The bytes of a file, and which of them belong to a structure that was read."""
+    """The bytes of a file, and which of them belong to a structure that was read.
+
+    Its methods raise FormatError where two structures overlap, or one lies outside of the file.
+    """
 
     data: bytes
     spans: list[tuple[int, int]] = field(default_factory=list)
@@ -117,20 +126,40 @@ class Fields:
         return int.from_bytes(self.take(size), "little")
 
     def expect(self, size: int, *allowed: int) -> int:
-        """Return an unsigned integer; one that is not allowed is outside of the compact form."""
+        """Return an unsigned integer that is one of those allowed.
+
+        Raises
+        ------
+        OutsideSubset
+            If it is another one.
+        """
         value = self.uint(size)
         if value not in allowed:
             raise OutsideSubset(f"field value {value}, expected {allowed}")
         return value
 
     def end(self) -> None:
-        """Make sure that every byte was read."""
+        """Make sure that every byte was read.
+
+        Raises
+        ------
+        OutsideSubset
+            If some were not.
+        """
         if self.at != len(self.data):
             raise OutsideSubset("bytes follow the last field of a structure")
 
 
 def root_address(blocks: Blocks) -> int:
-    """Return the address of the root group, from the superblock."""
+    """Return the address of the root group, from the superblock (clause D.2).
+
+    Raises
+    ------
+    OutsideSubset
+        If the superblock is one that only the library knows.
+    FormatError
+        If it is none, or damaged.
+    """
     head = blocks.data[:12]
     if len(head) < 12 or head[:8] != SIGNATURE:
         damaged("it does not begin with the signature of HDF5")
@@ -156,7 +185,15 @@ def root_address(blocks: Blocks) -> int:
 
 
 def messages_at(blocks: Blocks, address: int) -> list[Message]:
-    """Parse an object header of version 2, its continuations included."""
+    """Return the messages of an object header of version 2, its continuations included (D.3).
+
+    Raises
+    ------
+    OutsideSubset
+        If it is of another version, or has messages that the compact form leaves out.
+    FormatError
+        If there is none at this address, or it is damaged.
+    """
     prefix = Fields(blocks.peek(address, 36))
     if prefix.data[:4] != b"OHDR":
         if prefix.data[:1] == b"\1":
