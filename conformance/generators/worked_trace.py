@@ -180,7 +180,7 @@ def listing() -> str:
     decisions = ("", "Slot", "chance", "span", "low", "bound", "bit")
     words, plain = _decisions(ADAPTIVE)
     mixed_words, mixed = _decisions(MIXED)
-    head = ("i", "context", "s", "q", "token", "frequency", "start", "s after", "read", "word")
+    head = ("i", "context", "lane", "q", "token", "frequency", "first", "after", "read", "word")
 
     def code(values: Sequence[int]) -> str:
         return " ".join(f"{word:04X}" for word in values)

@@ -81,7 +81,7 @@ def _check(path: Path, members: list[zipfile.ZipInfo]) -> None:
             raise SuiteError(f"{path}: member {name} occurs twice")
         seen.add(name)
         if stat.S_IFMT(member.external_attr >> 16) not in {0, stat.S_IFREG}:
-            raise SuiteError(f"{path}: member {name} is no regular file")
+            raise SuiteError(f"{path}: member {name} is not a regular file")
     if len({name.partition("/")[0] for name in seen}) > 1:
         raise SuiteError(f"{path}: its members are not in one folder; it is no suite")
 

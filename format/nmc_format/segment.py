@@ -269,7 +269,7 @@ def _shapes(data: memoryview, file: str, offset: int) -> dict[int, tuple[int, ..
         return refuse("segment/shapes", file=file, offset=offset, reason=reason)
 
     if len(data) % 8:
-        raise bad("its length is no multiple of 8")
+        raise bad("its length is not a multiple of 8")
     words = np.frombuffer(data, "<u8").tolist()
     shapes: dict[int, tuple[int, ...]] = {}
     at, last = 0, -1

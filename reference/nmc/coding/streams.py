@@ -105,7 +105,7 @@ def decompress(
     Raises
     ------
     FormatError
-        If it is no zstd frame of exactly that size.
+        If it is not a zstd frame of exactly that size.
     """
     expected = sum(size for _, size in like)
 

@@ -152,7 +152,7 @@ class Unfinished:
         Raises
         ------
         FormatError
-            If it is no regular file.
+            If it is not a regular file.
         OSError
             If it is not there, or cannot be read.
         """

@@ -38,7 +38,7 @@ export function readByLibrary(file: Bytes, reason: string): Objects {
   const place = inFile(manifestFile);
   const last = child.status === 0 ? "" : "the HDF5 library failed";
   if (last !== "" || child.error !== undefined) {
-    return refuse("manifest/unreadable", `the manifest is no readable HDF5 file: ${reason}; ${last}`, place);
+    return refuse("manifest/unreadable", `the manifest is not a readable HDF5 file: ${reason}; ${last}`, place);
   }
   const objects: Objects = new Map();
   for (const line of child.stdout.toString("utf8").split("\n")) {

@@ -84,7 +84,7 @@ function pick(segment: Segment, kind: string, plain: number, profile: string): S
   if (there.length > 1) surplus(streamName(kind, there[1]));
   if (plain === 0) return there.length > 0 ? surplus(streamName(kind, there[0])) : null;
   if (there.length === 0) {
-    return refuse("segment/stream-missing", `stream ${kind} is missing, though tensors use it`, inFile(segment.file));
+    return refuse("segment/stream-missing", `stream ${kind} is missing, although tensors use it`, inFile(segment.file));
   }
   const coding = there[0];
   const name = streamName(kind, coding);

@@ -61,7 +61,7 @@ export class DirectorySource implements Source {
     const fd = openSync(join(this.root, member), flags);
     try {
       const stat = fstatSync(fd);
-      if (!stat.isFile()) refuse("package/not-a-file", `${member} is no regular file`, inFile(member));
+      if (!stat.isFile()) refuse("package/not-a-file", `${member} is not a regular file`, inFile(member));
       if (stat.size !== expected.size) refuse("input/unreadable", `${member} changes`, inFile(member));
       return readAt(fd, 0, stat.size, member);
     } finally {

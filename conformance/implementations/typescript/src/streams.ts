@@ -82,7 +82,7 @@ export function plainParts(stream: Stream, kind: "raw" | "integer", parts: reado
     content = zstdDecode(stream.bytes, stream.plain);
   } catch (error) {
     if (!(error instanceof ZstdError)) throw error;
-    return refuse("segment/zstd", `stream ${stream.name} is no zstd frame of ${stream.plain} bytes: ${error.message}`, inFile(file));
+    return refuse("segment/zstd", `stream ${stream.name} is not a zstd frame of ${stream.plain} bytes: ${error.message}`, inFile(file));
   }
   const out = parts.map(({ size }) => new Uint8Array(size));
   unplane(content, parts, out);

@@ -65,7 +65,7 @@ function checkLists(objects: Objects, frames: number, table: readonly Row[]): vo
     sum += Math.max(count, 0);
   }
   if (sum !== total) {
-    refuse("freezing/exclude-layers-count", `the counts add up to ${sum}, the list holds ${total}`, at("/training/exclude_layers_count"));
+    refuse("freezing/exclude-layers-count", `the counts add up to ${sum}, the list has ${total}`, at("/training/exclude_layers_count"));
   }
   const rowsOfLayer = new Map<number, number[]>();
   table.forEach((row, i) => {

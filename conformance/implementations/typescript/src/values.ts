@@ -136,7 +136,7 @@ function checkFrames(objects: Objects, level: Level, frames: number): void {
   const times = column(objects, "/frames/presentation_time");
   let group = 0;
   for (let t = 0; t < frames; t++) {
-    if (coding[t] > 1) refuse("manifest/frame-coding", `coding type ${coding[t]} is unknown`, at(`/frames/${t}/coding`));
+    if (coding[t] > 1) refuse("manifest/frame-coding", `frame type ${coding[t]} is unknown`, at(`/frames/${t}/coding`));
     if (t === 0 && coding[0] !== 0) {
       refuse("manifest/first-frame-key", "frame 0 is a delta frame; it shall be a key frame", at("/frames/0/coding"));
     }
