@@ -23,6 +23,20 @@ _FLAGS = (
 )
 
 
+def _open_regular(path: Path, *, follow: bool) -> int | None:
+    """Open a regular file; None for anything else, which is not so much as opened.
+
+    Whoever writes to a pipe would go on, and a device may act. A directory has no bytes.
+    """
+    if not stat.S_ISREG(os.stat(path, follow_symlinks=follow).st_mode):  # noqa: PTH116
+        return None
+    handle = os.open(path, _FLAGS | (0 if follow else getattr(os, "O_NOFOLLOW", 0)))
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return handle
+    os.close(handle)  # it was exchanged meanwhile
+    return None
+
+
 class PositionedFile:
     """A file open for reading; any number of threads, and of forked processes, may read it.
 
@@ -42,15 +56,10 @@ class PositionedFile:
     def __init__(self, path: Path, *, follow: bool = True) -> None:
         self._path = path
         self._lock = threading.Lock()
-        flags = _FLAGS | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
-        handle = os.open(path, flags)
-        status = os.fstat(handle)
-        self.is_regular = stat.S_ISREG(status.st_mode)
-        self.size = status.st_size
-        if not self.is_regular:  # a directory has no bytes, and a device may have them without end
-            os.close(handle)
-            handle = os.open(os.devnull, _FLAGS)
-        self._file = io.FileIO(handle)
+        handle = _open_regular(path, follow=follow)
+        self.is_regular = handle is not None
+        self._file = io.FileIO(os.open(os.devnull, _FLAGS) if handle is None else handle)
+        self.size = os.fstat(self._file.fileno()).st_size if self.is_regular else 0
 
     def read_at(self, start: int, size: int) -> bytes:
         """Return bytes from a place on; fewer only where the file ends.
