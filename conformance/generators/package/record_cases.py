@@ -281,11 +281,52 @@ def _quality() -> list[Case]:
     ]
 
 
+def _left_open() -> list[Case]:
+    """Return what the tables allow without saying so aloud: nothing, the same twice, no text."""
+    none = {path: array[:0] for path, array in CAMERAS.items() if "@" not in path}
+    same = {
+        **CAMERAS,
+        "/cameras/name": text("", ""),
+        "/quality/view": text("a", "a"),
+        "/quality/psnr": np.full((2, 2), 30.0),
+    }
+    return [
+        PAIR.vary(
+            "05-package/record-empty",
+            "cameras, views and training views of which there are none",
+            "5.3.3",
+            put_all(
+                {
+                    **CAMERAS,
+                    **none,
+                    "/training/colour_view": np.zeros(0, "S1"),
+                    "/training/colour": np.zeros((2, 0, 3, 4)),
+                    "/quality/view": np.zeros(0, "S1"),
+                    "/quality/psnr": np.zeros((2, 0)),
+                }
+            ),
+        ),
+        PAIR.vary(
+            "05-package/record-names",
+            "cameras and views can have the same name, and an empty one",
+            ("5.6.2", "5.7"),
+            put_all(same),
+        ),
+        PAIR.vary(
+            "05-package/training-zero",
+            "a time of -0.0 is not negative",
+            "5.5",
+            put_all({"/training/seconds": np.array([-0.0, 1.0])}),
+        ),
+    ]
+
+
 def cases() -> list[Case]:
     """Return the cases of these clauses."""
     known = {"/training/requires_grad": np.zeros((2, 1), "u1")}
     return [
         *_cameras(),
+        *_left_open(),
         WITH_TRAINING,
         _training(
             "iterations",
