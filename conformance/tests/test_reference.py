@@ -39,7 +39,7 @@ def strange(run: Run) -> dict[str, tuple[str, ...]]:
     return {r.vector: r.codes for r in run.results if r.diagnostics not in {None, "match"}}
 
 
-@pytest.mark.parametrize("role", ["decoder", "checker"])
+@pytest.mark.parametrize("role", ["decoder", pytest.param("checker", marks=pytest.mark.slow)])
 def test_it_passes_every_vector_and_names_the_codes(role: str) -> None:
     run = judged(role)
     assert wrong(run) == {}

@@ -43,6 +43,7 @@ def dyed(pictures, gains):
 GAINS = [(1.25, 1.2, 1.2), (0.8, 0.8, 0.85), (1, 1, 1), (1.1, 1, 0.8), (0.9, 1, 1.15), (1, 1, 1)]
 
 
+@pytest.mark.slow
 def test_gains_of_cameras_are_found(room):
     cameras, pictures = room
     views = FrameViews(0, 0.0, dyed(pictures, GAINS))
@@ -54,6 +55,7 @@ def test_gains_of_cameras_are_found(room):
     np.testing.assert_allclose(mean, np.eye(3, 4), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_colour_is_left_out_where_cameras_saw_alike(room):
     cameras, pictures = room
     schedule = Schedule(first=120, later=4, colour="auto")

@@ -189,6 +189,7 @@ def ended(process: subprocess.Popen[str]) -> int:
     return int(output)
 
 
+@pytest.mark.slow
 def test_four_first_runs_at_once(module, tmp_path) -> None:
     environment = {"HOME": str(tmp_path / "home")}
     for process in [start(module, **environment) for _ in range(4)]:

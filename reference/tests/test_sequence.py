@@ -217,6 +217,7 @@ def test_levels_bound_what_is_opened(tmp_path) -> None:
     assert report.decoded == 0
 
 
+@pytest.mark.slow
 def test_ten_thousand_frames(tmp_path, capsys) -> None:
     """It opens, and a seek decodes one group of it; the time is printed, not judged."""
     base = {"frozen": np.zeros(500), "w": np.zeros(8, "f4")}

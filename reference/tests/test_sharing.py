@@ -116,7 +116,13 @@ def test_threads_that_read_segments(package) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
-@pytest.mark.parametrize("start", multiprocessing.get_all_start_methods())
+@pytest.mark.parametrize(
+    "start",
+    [  # started anew, each worker imports torch
+        pytest.param(start, marks=pytest.mark.slow) if start == "spawn" else start
+        for start in multiprocessing.get_all_start_methods()
+    ],
+)
 def test_a_data_loader_with_workers(package, states, start) -> None:
     data = pytest.importorskip("torch.utils.data")
     with nmc.open(package) as sequence:

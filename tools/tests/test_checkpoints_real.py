@@ -169,6 +169,7 @@ def test_both_versions_of_tensorflow_have_the_same_names():
     assert {n: a.shape for n, a in one.state.items()} == {n: a.shape for n, a in two.state.items()}
 
 
+@pytest.mark.slow
 def test_crashing_hdf5_files():
     """Read in a child with limits; a few are sound enough to be read."""
     paths = sorted((DATA.parent / "hostile" / "hdf5_cve").glob("*.h5"))[::3]
