@@ -116,7 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if options.write:
         PAGE.write_text(new, encoding="utf-8")
-    print(f"{'written' if options.write else 'stale'}: {PAGE.name}")
+    hint = "written" if options.write else "stale; run python docs/architecture_map.py --write"
+    print(f"{PAGE.name}: {hint}")
     return 0 if options.write else 1
 
 
