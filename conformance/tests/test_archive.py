@@ -85,6 +85,7 @@ def test_it_is_run_as_it_is(suite: Path, tmp_path: Path) -> None:
     assert main.main(["list", "--suite", str(suite), GOOD]) == 0
 
 
+@pytest.mark.slow
 def test_it_is_run_where_it_was_unpacked(unpacked: Path) -> None:
     assert judged("--suite", str(unpacked)) == 0
     assert judged("--suite", str(unpacked.parent)) == 0

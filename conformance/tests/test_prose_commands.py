@@ -120,6 +120,7 @@ def test_every_command_is_of_a_kind_that_is_run() -> None:
     assert kinds == {"make", "nmc", "python", "pip"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", sorted({place.partition(":")[0] for place, _ in LINES}))
 def test_the_commands_run(file: str, desk: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """All commands of a document, in their order; --suite where no checkout is at hand."""

@@ -117,6 +117,7 @@ def test_a_frame_stage_has_states_to_compare() -> None:
             assert None not in digests
 
 
+@pytest.mark.slow
 def test_made_anew_it_is_the_same_and_what_is_stale_is_named(tmp_path: Path) -> None:
     """A copy with one vector changed, one lost and one too many differs in these and no other."""
     copy = tmp_path / "vectors"

@@ -56,6 +56,7 @@ def folded(tmp_path_factory):
     return solve_rig(images, tmp_path_factory.mktemp("folded"), options), tuple(cameras)
 
 
+@pytest.mark.slow
 def test_a_symmetric_scene_that_folds_onto_itself_is_found_out(folded):
     solved, cameras = folded
     # The fit is good, and the rig is wrong.

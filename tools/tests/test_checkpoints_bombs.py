@@ -248,6 +248,7 @@ def test_msgpack(tmp_path):
     assert all(line.startswith("refused") for line in outcomes), outcomes
 
 
+@pytest.mark.slow
 def test_hdf5(tmp_path):
     """Chunks of nothing, an attribute that names one text many times, links to one weight."""
     with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -328,6 +329,7 @@ def test_agents(tmp_path):
     survive(tmp_path / "a.zip", tmp_path / "b.zip")
 
 
+@pytest.mark.slow
 def test_honest_files_are_far_from_the_bounds(tmp_path):
     """A file of very many small tensors, the costliest for its bytes, is read."""
     count = 20_000

@@ -38,6 +38,7 @@ def test_a_line_a_frame(capfd) -> None:
     assert list(dict.fromkeys(shown(capfd))) == [f"{label}: {k} of 3 frames" for k in (1, 2, 3)]
 
 
+@pytest.mark.slow
 def test_thousands_of_quick_frames_are_no_flood(capfd, monkeypatch) -> None:
     clock = iter(np.arange(0, 1e6, 1e-3))
     monkeypatch.setattr(progress, "_now", lambda: float(next(clock)))

@@ -78,6 +78,7 @@ def test_a_scene_gives_clean_pictures_beside_its_own():
     assert taken.shape == clean.shape and (taken != clean).mean() > 0.5
 
 
+@pytest.mark.slow
 def test_the_demo_on_another_scene(capfd, tmp_path):
     result = demo.run(tmp_path, quick=True, frames=1, scene="thin")
     assert not result.findings and result.video.stat().st_size > 500

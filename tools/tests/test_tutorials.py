@@ -54,6 +54,7 @@ def test_there_are_tutorials():
     assert len(PAGES) >= 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
 def test_a_tutorial_can_be_followed(page, tmp_path, monkeypatch, command_line):
     if "import torch" in page.read_text(encoding="utf-8"):
