@@ -16,6 +16,7 @@ import bad_hdf5
 import bad_manifests
 import bad_packages
 import bad_segments
+import bad_streams
 import numpy as np
 import pytest
 from bad_cases import CASES, FRAMES
@@ -25,7 +26,7 @@ import nmc
 import nmc_spec
 from nmc.writing import folder
 
-TABLES = (bad_segments, bad_packages, bad_hdf5, bad_manifests)
+TABLES = (bad_segments, bad_streams, bad_packages, bad_hdf5, bad_manifests)
 """The modules that hold the cases; importing them has filled CASES."""
 
 

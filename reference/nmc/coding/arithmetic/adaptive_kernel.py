@@ -84,17 +84,9 @@ def number(
     up = I64(0)
     if centre < highest:
         node = 2 + centre
+        above = I64(value > centre)
         up, coder = ask(
-            stream,
-            coder,
-            I64(value > centre),
-            model,
-            base,
-            mixing,
-            net,
-            False,
-            node,
-            (6 + past, node),
+            stream, coder, above, model, base, mixing, net, False, node, (6 + past, node)
         )
     if up:
         reached += 1
