@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import nmc_spec
 from nmc_format.issues import refuse
-from nmc_format.manifest.frame_table import KEY_FRAME
 from nmc_format.segment import ABSENT, INTEGER, MODE_NAMES, RAW
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def plan_frame(manifest: Manifest, index: int, before: Shapes, segment: Segment)
     FormatError
         If the segment does not fit the manifest or the frame before.
     """
-    key = manifest.frames.coding[index] == KEY_FRAME
+    key = manifest.frames.is_key(index)
     rows = [row for row in manifest.tensors if row.first_frame <= index]
     if len(segment.modes) != len(rows):
         raise refuse(

@@ -64,6 +64,10 @@ class Frames:
     def _key_frames(self) -> NDArray[np.intp]:
         return np.flatnonzero(self.coding == KEY_FRAME)
 
+    def is_key(self, index: int) -> bool:
+        """Whether a frame is a key frame."""
+        return bool(self.coding[index] == KEY_FRAME)
+
     def key_frame_before(self, index: int) -> int:
         """Return the last key frame at or before a frame."""
         return int(self._key_frames[np.searchsorted(self._key_frames, index, side="right") - 1])

@@ -65,7 +65,7 @@ class Cursor:
         FormatError
             If the segment is malformed, does not belong here, or makes another state.
         """
-        if manifest.frame(t).coding == "key":
+        if manifest.frames.is_key(t):
             self.state, self.history, self.known = EMPTY_STATE, History(), True
         before, history, known = self.state, self.history, self.known and decode
         self.forget()

@@ -180,16 +180,17 @@ def check_links(manifest: Manifest, index: int, segment: Segment) -> None:
     FormatError
         If it does not.
     """
-    frame = manifest.frame(index)
-    if segment.state != frame.state_digest:
+    digests = manifest.frames.state_digest
+    state = digests[index].tobytes()
+    if segment.state != state:
         raise refuse(
             "decoding/segment-state-mismatch",
             file=segment.file,
             offset=8,
             actual=segment.state.hex(),
-            expected=frame.state_digest.hex(),
+            expected=state.hex(),
         )
-    expected = manifest.frame(index - 1).state_digest if frame.coding == "delta" else None
+    expected = None if manifest.frames.is_key(index) else digests[index - 1].tobytes()
     if segment.parent != expected:
         raise refuse(
             "decoding/parent-digest-mismatch",
@@ -209,7 +210,7 @@ def check_state(manifest: Manifest, index: int, state: State) -> None:
         If they differ.
     """
     actual = digest_of(state, manifest.tensors)
-    expected = manifest.frame(index).state_digest
+    expected = manifest.frames.state_digest[index].tobytes()
     if actual != expected:
         raise refuse(
             "decoding/state-digest-mismatch",

@@ -109,7 +109,7 @@ class _Walk:
         cursor = self._cursor
         before = cursor.state if cursor.known else None
         try:
-            data = self.package.segment(t, self.manifest.frame(t).segment_length)
+            data = self.package.segment(t, int(self.manifest.frames.segment_length[t]))
             self._check_sha256(t, data)
             cursor.advance(self.manifest, t, data, decode=self.decode)
         except FormatError as error:

@@ -66,9 +66,9 @@ class Seeker:
 
     def _advance(self, t: int, *, verify: bool) -> None:
         """Decode frame t; the state of t-1 is at hand, or t is a key frame."""
-        frame = self._manifest.frame(t)
-        self._lent = self._lent and frame.coding != "key"
-        data = self._package.segment(t, frame.segment_length)
+        frames = self._manifest.frames
+        self._lent = self._lent and not frames.is_key(t)
+        data = self._package.segment(t, int(frames.segment_length[t]))
         self._cursor.advance(self._manifest, t, data, verify=verify)
         self._index = t
 

@@ -181,7 +181,7 @@ def _first_broken(
     for t in range(len(manifest)):
         before = cursor.state if cursor.known else None
         try:
-            data = made.segment(t, manifest.frame(t).segment_length)
+            data = made.segment(t, int(manifest.frames.segment_length[t]))
             cursor.advance(manifest, t, data, decode=t >= decoded_from)
         except FormatError as error:
             return t, error.finding
