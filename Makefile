@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.up-to-date
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint types contracts generated docs format check bench bench-framework conformance mutation suite-archive dist fuzz faults clean
+.PHONY: help setup demo test test-all lint types contracts generated docs format check bench bench-framework conformance mutation soundness suite-archive dist fuzz faults clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -77,6 +77,9 @@ $(TYPESCRIPT)/dist/src/cli.js: $(wildcard $(TYPESCRIPT)/src/*.ts $(TYPESCRIPT)/s
 
 mutation: setup  ## How many changed decoders the suite finds out; hours, goes on where it stopped
 	$(BIN)/python conformance/mutation/mutate.py -o out/mutation
+
+soundness: setup  ## Each negative vector is accepted once the check that is meant is off
+	$(BIN)/python conformance/soundness/soundness.py
 
 suite-archive: setup  ## The conformance suite as one file, the same bytes each time; in out
 	$(BIN)/python conformance/make_archive.py --output out

@@ -107,6 +107,9 @@ class Edits:
         By frame: on its streams; on its bytes, before the manifest takes length and SHA-256.
     objects, sealed
         On the objects of the manifest, before and after its digest is made.
+    seen
+        Objects that a reader without the check finds in the manifest beside those of the chain, or
+        in place of them: the digest covers them, and they are not written.
     options
         How the manifest is laid out.
     manifest
@@ -125,6 +128,7 @@ class Edits:
     segments: Mapping[int, Callable[[bytes], bytes]] = field(default_factory=dict)
     objects: Callable[[Objects], Objects] | None = None
     sealed: Callable[[Objects], Objects] | None = None
+    seen: Mapping[str, Array] = field(default_factory=dict)
     options: hdf5_writer.Options | None = None
     writer: Callable[[Objects], bytes] | None = None
     manifest: Callable[[bytes], bytes] | None = None
@@ -135,10 +139,13 @@ class Edits:
 
 NO_EDITS = Edits()
 
+UNTEXT = "surrogateescape"
+"""How a name that is no UTF-8 is held as text: a lone surrogate for each byte that is none."""
+
 
 def text(*values: str | bytes) -> Array:
     """Return a column of texts."""
-    encoded = [v.encode() if isinstance(v, str) else v for v in values]
+    encoded = [v.encode(errors=UNTEXT) if isinstance(v, str) else v for v in values]
     return np.array(encoded, f"S{max(map(len, encoded), default=1) or 1}")
 
 
@@ -226,9 +233,10 @@ def streams_of(chain: Chain, t: int) -> Streams:
             if shape_of(chain, i, cell) != row.shape:
                 shapes += shape_record(i, shape_of(chain, i, cell))
         elif cell.mode == INTEGER:
-            reference = before[i]
-            assert reference is not None
-            plain["integer"].append((row.dtype, difference(row.dtype, reference.data, cell.data)))
+            reference = before[i] if i < len(before) else None
+            # a fault: there is nothing to differ from, so a decoder takes zeros
+            data = bytes(len(cell.data)) if reference is None else reference.data
+            plain["integer"].append((row.dtype, difference(row.dtype, data, cell.data)))
     made: Streams = {"modes": bytes(modes)}
     if shapes:
         made["shapes"] = shapes
@@ -296,9 +304,9 @@ def objects_of(chain: Chain, digests: list[bytes], segments: list[bytes]) -> Obj
     return {path: array for path, array in made.items() if path not in chain.without}
 
 
-def sealed(objects: Objects) -> Objects:
-    """Return the objects with their digest (clause 5.3.4)."""
-    digest = hashlib.sha256(manifest_preimage(objects)).digest()
+def sealed(objects: Objects, seen: Mapping[str, Array] | None = None) -> Objects:
+    """Return the objects with their digest (clause 5.3.4), which covers those that are seen."""
+    digest = hashlib.sha256(manifest_preimage({**objects, **(seen or {})})).digest()
     return {**objects, "/@manifest_digest": np.frombuffer(digest, "u1")}
 
 
@@ -318,7 +326,7 @@ def members_of(chain: Chain, edits: Edits = NO_EDITS) -> dict[str, bytes]:
     objects = objects_of(chain, digests, segments)
     if edits.objects:
         objects = edits.objects(objects)
-    objects = sealed(objects)
+    objects = sealed(objects, edits.seen)
     if edits.sealed:
         objects = edits.sealed(objects)
     lay_out = edits.writer or (lambda made: hdf5_writer.write(made, edits.options))

@@ -79,7 +79,7 @@ def put_tables(tables: dict[int, dict[int, int]], fill: int = 0, end: int = CONT
 
 
 def _code(
-    tokens: list[tuple[int, int]], tables: dict[int, dict[int, int]]
+    tokens: list[tuple[int, int]], tables: dict[int, dict[int, int]], state: int = 65536
 ) -> tuple[list[int], list[int]]:
     """Return the states and the code words of tokens given with their contexts (8.6.4)."""
     starts: dict[int, dict[int, int]] = {}
@@ -88,7 +88,7 @@ def _code(
         for token, f in table.items():
             starts[context][token] = at
             at += f
-    states, words = [65536] * 4, []
+    states, words = [state, 65536, 65536, 65536], []
     for i in reversed(range(len(tokens))):
         context, token = tokens[i]
         s, f = states[i % 4], tables[context][token]
@@ -106,7 +106,7 @@ def _with_token(table: dict[int, int], token: int) -> dict[int, int]:
 
 
 def _group(
-    planes: Sequence[Plane], memory: Memory, fill: int, end: int, surplus: int | None
+    planes: Sequence[Plane], memory: Memory, fill: int, end: int, surplus: int | None, state: int
 ) -> bytes:
     raw, scales = Bits(), b""
     tokens: list[tuple[int, int]] = []
@@ -129,7 +129,7 @@ def _group(
     if surplus is not None:
         first = min(tables)
         tables[first] = _with_token(tables[first], surplus)
-    states, words = _code(tokens, tables)
+    states, words = _code(tokens, tables, state)
     table_bytes, raw_bytes = put_tables(tables, fill, end), raw.bytes(fill)
     head = count(len(table_bytes)) + count(len(words)) + count(len(raw_bytes)) + scales
     head += b"".join(s.to_bytes(4, "little") for s in states)
@@ -142,16 +142,18 @@ def encode(
     fill: int = 0,
     end: int = CONTEXTS,
     surplus: int | None = None,
+    state: int = 65536,
 ) -> bytes:
     """Return the body of variant 1 (clause 8.6.1), bits without meaning as given.
 
-    An end of the tables other than that of clause 8.6.3 is a fault, and so can be a surplus token.
+    An end of the tables other than that of clause 8.6.3 is a fault, and so can be a surplus token;
+    so is another first state of the encoder, which is the last one of a decoder.
     """
     groups: dict[tuple[int, int, int], list[Plane]] = {}
     for p in planes:
         groups.setdefault(p.layout, []).append(p)
     return b"".join(
-        _group(group, memory, fill, end, surplus)
+        _group(group, memory, fill, end, surplus, state)
         for group in groups.values()
         if any(p.old for p in group)
     )

@@ -87,7 +87,7 @@ def _damaged() -> list[Case]:
                 "count-long",
                 f"a count of ten bytes in a {NAMES[v]} payload",
                 "8.3.2",
-                lambda d: d[:1] + b"\x80" * 9 + b"\x01" + d[2:],
+                _long,
             ),
         ]
     for v in (ADAPTIVE, MIXED):
@@ -141,7 +141,7 @@ def _damaged() -> list[Case]:
             "tables-end",
             "a static payload whose tables end behind the last context",
             "8.6.3",
-            lambda _: _static_ended(193),
+            lambda _: _static(end=193),
         ),
         bad(
             STATIC,
@@ -155,7 +155,7 @@ def _damaged() -> list[Case]:
             "state",
             "a static payload whose states do not end at 65536",
             "8.6.4",
-            _static_state,
+            lambda _: _static(state=65537),
         ),
         bad(
             STATIC,
@@ -233,6 +233,13 @@ def counts(data: bytes, number: int) -> tuple[list[int], int]:
     return values, at
 
 
+def _long(data: bytes) -> bytes:
+    """Return a payload whose first count is the same number in ten bytes."""
+    (first,), at = counts(data, 1)
+    long = bytes(first >> 7 * k & 0x7F | 0x80 for k in range(9)) + b"\0"
+    return data[:1] + long + data[at:]
+
+
 def _with_words(more: bytes) -> Callable[[bytes], bytes]:
     def change(data: bytes) -> bytes:
         (words, size), at = counts(data, 2)
@@ -270,20 +277,14 @@ def static_section(data: bytes, which: int, more: bytes) -> bytes:
     return data[:1] + b"".join(map(count, sizes)) + fixed + b"".join(sections)
 
 
-def _static_ended(end: int) -> bytes:
-    """Return the small static payload with another end of its tables."""
+def _static(**faults: int) -> bytes:
+    """Return the small static payload with a fault of its encoder."""
     row = Row("a", "F32", (3, 8))
     before, after = (frame.cells[0] for frame in training_chain((row,), 2, 29).frames)
     assert before is not None
     assert after is not None
     planes = [plane(0, row.dtype, row.shape, before.data, after.data)]
-    return bytes([STATIC]) + coder_static.encode(planes, Memory(), end=end)
-
-
-def _static_state(data: bytes) -> bytes:
-    _, at = counts(data, 3)
-    at += 2 + 3  # the scale of one plane, and into the first state
-    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+    return bytes([STATIC]) + coder_static.encode(planes, Memory(), **faults)
 
 
 def _static_tables(data: bytes) -> bytes:

@@ -13,6 +13,7 @@ from bases import ONE, PAIR
 from chain import Edits
 
 from package.manifest_cases import put_all
+from package.object_cases import again
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -215,11 +216,11 @@ def _forbidden() -> list[Case]:
         what: str,
         code: str | tuple[str, ...],
         change: Callable[[h5py.File, Objects], None],
+        seen: Objects | None = None,
     ) -> Case:
         more = replace(ONE, **LIBRARY)
-        return more.reject(
-            f"05-package/hdf5-{name}", f"{what} is rejected", "5.3.2", code, _library(change)
-        )
+        edits = replace(_library(change), seen=seen or {})
+        return more.reject(f"05-package/hdf5-{name}", f"{what} is rejected", "5.3.2", code, edits)
 
     def then(change: Callable[[h5py.File], None]) -> Callable[[h5py.File, Objects], None]:
         def write(file: h5py.File, objects: Objects) -> None:
@@ -245,6 +246,7 @@ def _forbidden() -> list[Case]:
             "a soft link in a manifest of the library",
             "manifest/link",
             then(_soft),
+            again("alias"),
         ),
         refused(
             "name-at",
@@ -257,12 +259,14 @@ def _forbidden() -> list[Case]:
             "an attribute with an @ in its name",
             ("manifest/value", "manifest/unreadable"),
             then(_attribute("no@te")),
+            {"/frames@no@te": np.array(1, "u1")},
         ),
         refused(
             "attribute-stroke",
             "an attribute with a stroke in its name",
             ("manifest/value", "manifest/unreadable"),
             then(_attribute("no/te")),
+            {"/frames@no/te": np.array(1, "u1")},
         ),
         replace(ONE, **LIBRARY).reject(
             "05-package/hdf5-user-block",
@@ -284,7 +288,13 @@ def _forbidden() -> list[Case]:
         refused(
             "enumeration", "an enumeration in place of an integer", kind, swap(coding, _enumeration)
         ),
-        refused("boolean", "a boolean type in place of an integer", kind, swap(coding, _boolean)),
+        refused(
+            "boolean",
+            "a boolean type in place of an integer",
+            kind,
+            swap(coding, _boolean),
+            {coding: np.zeros(1, bool)},
+        ),
         refused("compound", "a compound type", kind, swap(coding, _compound)),
         refused(
             "no-values",
@@ -297,6 +307,7 @@ def _forbidden() -> list[Case]:
             "an object of a type that has no digest",
             kind,
             then(_unknown_enumeration),
+            {"/extra": np.zeros(1, "u1")},
         ),
         refused(
             "values-too-large",

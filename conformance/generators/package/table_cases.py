@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from bases import GROUPS, ONE, PAIR
 from cases import Case
-from chain import DELTA, KEY, RAW, SKIP, Cell, Chain, Frame, Row, text
+from chain import DELTA, KEY, RAW, SKIP, Cell, Chain, Frame, Row
 from model.model_cases import SEED, key_chain, random_bytes
 
 from package.manifest_cases import TYPE, VALUE, object_case, put_all
@@ -19,69 +20,50 @@ if TYPE_CHECKING:
 def _tensor_table() -> list[Case]:
     two = key_chain(("a", "U8", (4,)), ("b", "U8", (4,)))
     pair_of = Case("05-package/two-rows", "a package of two rows", ("5.4.3",), two, seed=SEED)
-    name, shape = "manifest/tensor-name", "manifest/tensor-shape"
-
-    def shaped(slug: str, dims: list[int], what: str) -> Case:
-        return object_case(
-            f"tensor-shape-{slug}",
-            f"a shape {what} is rejected",
-            "5.4.3",
-            shape,
-            {"/model/tensors/shape": np.array([dims], "<i8")},
-        )
+    name = "manifest/tensor-name"
 
     def rows(slug: str, what: str, code: str | tuple[str, ...], path: str, array: Array) -> Case:
         return object_case(slug, f"{what} is rejected", "5.4.3", code, {path: array}, base=pair_of)
 
-    names, firsts = "/model/tensors/name", "/model/tensors/first_frame"
+    def second(
+        slug: str, what: str, code: str | tuple[str, ...], row: Row, *, present: bool = True
+    ) -> Case:
+        """Return the case of another second row; the states are those of a reader who takes it."""
+        (key,) = two.frames
+        cells = (key.cells[0], key.cells[1] if present else None)
+        chain = Chain((two.rows[0], row), (replace(key, cells=cells),))
+        return pair_of.reject(
+            f"05-package/{slug}", f"{what} is rejected", "5.4.3", code, chain=chain
+        )
+
+    def named(slug: str, what: str, value: str, *codes: str, present: bool = True) -> Case:
+        row = Row(value, "U8", (4,))
+        return second(slug, what, codes or name, row, present=present)
+
+    untext = (name, VALUE, TYPE)
     return [
         pair_of,
-        rows("tensor-name-empty", "an empty name", name, names, text("a", "")),
-        rows("tensor-name-long", "a name of 1025 bytes", name, names, text("a", "n" * 1025)),
-        rows(
-            "tensor-name-metadata", "the name __metadata__", name, names, text("a", "__metadata__")
+        named("tensor-name-empty", "an empty name", ""),
+        named("tensor-name-long", "a name of 1025 bytes", "n" * 1025),
+        named("tensor-name-metadata", "the name __metadata__", "__metadata__"),
+        named("tensor-name-zero", "a name with a zero byte in it", "b\0c", *untext),
+        named("tensor-name-utf-8", "a name that is not UTF-8", "\udcff\udcfe", *untext),
+        named(
+            "tensor-name-surrogate", "a name with a surrogate in it", "\udced\udca0\udc80", *untext
         ),
-        rows(
-            "tensor-name-zero",
-            "a name with a zero byte in it",
-            (name, VALUE, TYPE),
-            names,
-            text(b"a", b"b\0c"),
-        ),
-        rows(
-            "tensor-name-utf-8",
-            "a name that is not UTF-8",
-            (name, VALUE, TYPE),
-            names,
-            text(b"a", b"\xff\xfe"),
-        ),
-        rows(
-            "tensor-name-surrogate",
-            "a name with a surrogate in it",
-            (name, VALUE, TYPE),
-            names,
-            text(b"a", b"\xed\xa0\x80"),
-        ),
-        rows(
+        named(
             "tensor-duplicate",
             "a name that occurs twice with one type",
+            "a",
             "manifest/tensor-duplicate",
-            names,
-            text("a", "a"),
+            present=False,
         ),
-        rows(
-            "tensor-dtype",
-            "an unknown type",
-            "manifest/tensor-dtype",
-            "/model/tensors/dtype",
-            text("U8", "F128"),
-        ),
-        rows(
+        second("tensor-dtype", "an unknown type", "manifest/tensor-dtype", Row("b", "F128", (4,))),
+        second(
             "tensor-dtype-case",
             "a type in lower case",
             "manifest/tensor-dtype",
-            "/model/tensors/dtype",
-            text("U8", "u8"),
+            Row("b", "u8", (4,)),
         ),
         rows(
             "tensor-role",
@@ -97,35 +79,68 @@ def _tensor_table() -> list[Case]:
             "/model/tensors/layer",
             np.array([-1, -2], "<i4"),
         ),
-        rows(
-            "tensor-first-frame-falls",
-            "a first frame that falls from row to row",
-            VALUE,
-            firsts,
-            np.array([1, 0], "<u4"),
+        _first_frame("beyond", "beyond the last one", (0, 1), ((0,),)),
+        _first_frame("falls", "that falls from row to row", (1, 0), ((0,), (0, 1))),
+        *_shaped(),
+    ]
+
+
+def _first_frame(
+    slug: str, what: str, firsts: tuple[int, ...], present: tuple[tuple[int, ...], ...]
+) -> Case:
+    """Return the case of two rows whose modes are in the segments from other frames on."""
+    data = [random_bytes(4, 60 + i) for i in range(2)]
+    rows = tuple(Row("ab"[i], "U8", (4,), first_frame=first) for i, first in enumerate(firsts))
+    frames = tuple(
+        Frame(
+            DELTA if t else KEY, tuple(Cell(SKIP if t and not i else RAW, data[i]) for i in there)
+        )
+        for t, there in enumerate(present)
+    )
+    base = Case("05-package/two-rows", "", (), Chain(rows, frames), seed=SEED)
+    summary = f"a first frame {what} is rejected"
+    return base.reject(f"05-package/tensor-first-frame-{slug}", summary, "5.4.3", VALUE)
+
+
+def _shaped() -> list[Case]:
+    """Return shapes that are none; a reader who takes them gets states that fit."""
+    code = "manifest/tensor-shape"
+
+    def shaped(slug: str, dims: list[int], what: str, read: tuple[int, ...], size: int) -> Case:
+        cell = Cell(RAW, random_bytes(size))
+        base = Case(
+            "05-package/one-frame",
+            "",
+            (),
+            Chain((Row("a", "U8", read),), (Frame(KEY, (cell,)),)),
+            seed=SEED,
+        )
+        edits = put_all({"/model/tensors/shape": np.array([dims], "<i8")})
+        summary = f"a shape {what} is rejected"
+        return base.reject(f"05-package/tensor-shape-{slug}", summary, "5.4.3", code, edits)
+
+    many, wide = 1 << 24, 1 << 32
+    packed = Chain((Row("a", "F6_E2M3", (3, 1)),), (Frame(KEY, (Cell(RAW, random_bytes(3)),)),))
+    return [
+        shaped("negative", [-2, 2], "with a dimension of -2", (2,), 2),
+        shaped("filler-inside", [-1, 4], "with filler before a dimension", (4,), 4),
+        shaped("filler-other", [4, -3], "with filler other than -1", (4,), 4),
+        # 0 bytes in 32 bits, in 64 bits, and in truth
+        shaped("product", [many, many], "of 2^48 elements", (many, many), 0),
+        shaped(
+            "product-wraps",
+            [wide, wide],
+            "whose product wraps around in 64 bits",
+            (wide, wide),
+            0,
         ),
-        rows(
-            "tensor-first-frame-beyond",
-            "a first frame beyond the last one",
-            VALUE,
-            firsts,
-            np.array([0, 1], "<u4"),
-        ),
-        shaped("negative", [-2, 2], "with a dimension of -2"),
-        shaped("filler-inside", [-1, 4], "with filler before a dimension"),
-        shaped("filler-other", [4, -3], "with filler other than -1"),
-        shaped("product", [1 << 24, 1 << 24], "of 2^48 elements"),
-        shaped("product-wraps", [1 << 32, 1 << 32], "whose product wraps around in 64 bits"),
-        shaped("product-zero", [0, 1 << 48], "of 2^48 elements but for a zero"),
-        object_case(
-            "tensor-shape-bits",
+        shaped("product-zero", [0, 1 << 48], "of 2^48 elements but for a zero", (0, 1 << 48), 0),
+        ONE.reject(
+            "05-package/tensor-shape-bits",
             "a packed tensor that does not fill its bytes is rejected",
             ("5.4.3", "4.3.2"),
-            shape,
-            {
-                "/model/tensors/dtype": text("F6_E2M3"),
-                "/model/tensors/shape": np.array([[3, 1]], "<i8"),
-            },
+            code,
+            chain=packed,
         ),
     ]
 

@@ -1,18 +1,18 @@
-"""Vectors of clause 6.2: streams, modes and shapes."""
+"""Vectors of clauses 6.2.1 and 6.2.2: streams and modes."""
 
 from __future__ import annotations
 
-import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bases import PAIR
+from bases import GROUPS, PAIR
 from cases import Case
 from chain import (
     ABSENT,
     DELTA,
     INTEGER,
     KEY,
+    NO_EDITS,
     RAW,
     SKIP,
     Cell,
@@ -20,14 +20,13 @@ from chain import (
     Edits,
     Frame,
     Row,
-    shape_record,
 )
 from model.model_cases import SEED, random_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chain import Streams
+    from chain import Objects, Streams
 
 MISSING, SURPLUS = "segment/stream-missing", "segment/stream-surplus"
 LENGTH, SHAPES = "segment/stream-length", "segment/shapes"
@@ -117,14 +116,21 @@ def _streams() -> list[Case]:
         ),
         segment_case(
             "stream-modes-coded",
-            "modes in a coding",
+            "modes in a coding, too,",
             table,
-            ("segment/stream-unknown", MISSING),
-            streams(lambda s: {"modes.zstd" if n == "modes" else n: d for n, d in s.items()}),
+            "segment/stream-unknown",
+            streams(lambda s: {**s, "modes.zstd": s["modes"]}),
         ),
-        segment_case("modes-missing", "a segment without modes", table, MISSING, drop("modes")),
         segment_case(
-            "raw-missing", "a segment whose raw stream is missing", table, MISSING, drop("raw")
+            "modes-missing", "a segment without modes", table, MISSING, drop("modes"), still
+        ),
+        segment_case(
+            "raw-missing",
+            "a segment whose raw stream is missing",
+            table,
+            MISSING,
+            drop("raw"),
+            chain=zeros(RAW),
         ),
         segment_case(
             "integer-missing",
@@ -132,6 +138,7 @@ def _streams() -> list[Case]:
             table,
             MISSING,
             drop("integer"),
+            chain=zeros(INTEGER),
         ),
         segment_case(
             "raw-surplus",
@@ -161,7 +168,8 @@ def _streams() -> list[Case]:
             "modes with a row too few",
             ("6.2.2", "7.1.2"),
             LENGTH,
-            modes(INTEGER, SKIP, RAW),
+            streams(lambda made: {**made, "modes": made["modes"][:-1]}),
+            chain=without(PAIR.chain, 1, 3),
         ),
         segment_case(
             "modes-long",
@@ -173,7 +181,19 @@ def _streams() -> list[Case]:
     ]
 
 
-def _without(chain: Chain, t: int, row: int) -> Chain:
+def zeros(mode: int) -> Chain:
+    """Return a pair whose second frame is the same to one who takes a missing stream for zeros."""
+    first, second = PAIR.chain.frames
+    cells = []
+    for before, cell in zip(first.cells, second.cells, strict=True):
+        assert before is not None
+        assert cell is not None
+        same = bytes(len(cell.data)) if mode == RAW else before.data
+        cells.append(replace(cell, data=same) if cell.mode == mode else cell)
+    return replace(PAIR.chain, frames=(first, replace(second, cells=tuple(cells))))
+
+
+def without(chain: Chain, t: int, row: int) -> Chain:
     """Return a chain without a tensor in a frame and after it."""
     frames = tuple(
         replace(f, cells=tuple(None if i == row else c for i, c in enumerate(f.cells)))
@@ -187,7 +207,7 @@ def _without(chain: Chain, t: int, row: int) -> Chain:
 def _modes() -> list[Case]:
     """Return faults of modes; the other streams fit the modes that are there."""
     clause = ("6.2.2", "7.1.2")
-    key = _without(PAIR.chain, 0, 1)
+    key = without(PAIR.chain, 0, 1)
     absent = Case(
         "06-segment/absent-row",
         "a row can be absent from the key frame on",
@@ -202,10 +222,27 @@ def _modes() -> list[Case]:
     types = Case(
         "06-segment/two-types", "of two rows of one name one is present", ("6.2.2",), two, seed=SEED
     )
-    first = bytes(c.mode for c in PAIR.chain.frames[0].cells if c is not None)
     reference = "segment/mode-reference"
     keyed = "segment/mode-key-frame"
-    size = 12
+
+    def kept(mode: int) -> Chain:
+        """Return two groups with this mode in the second key frame, as if it were a delta frame."""
+        frames = list(GROUPS.chain.frames)
+        before, cells = frames[2].cells[1], list(frames[3].cells)
+        assert before is not None
+        cells[1] = Cell(mode, before.data)
+        frames[3] = replace(frames[3], cells=tuple(cells))
+        return replace(GROUPS.chain, frames=tuple(frames))
+
+    def appearing() -> Chain:
+        """Return the pair with a row that has a difference, to nothing, in its second frame."""
+        cell = absent.chain.frames[0]
+        second = PAIR.chain.frames[1]
+        cells = list(second.cells)
+        cells[1] = Cell(INTEGER, random_bytes(12))
+        return replace(PAIR.chain, frames=(cell, replace(second, cells=tuple(cells))))
+
+    both = replace(two, frames=(Frame(KEY, (two.frames[0].cells[0], Cell(RAW, bytes(4)))),))
     return [
         absent,
         types,
@@ -220,29 +257,20 @@ def _modes() -> list[Case]:
             "a skipped tensor in a key frame",
             clause,
             keyed,
-            streams(
-                lambda s: {
-                    "modes": bytes((RAW, SKIP)) + first[2:],
-                    "raw": s["raw"][:24] + s["raw"][36:],
-                },
-                0,
-            ),
-            frame=0,
+            NO_EDITS,
+            GROUPS,
+            3,
+            chain=kept(SKIP),
         ),
         segment_case(
             "mode-integer-in-key",
             "a difference in a key frame",
             clause,
             keyed,
-            streams(
-                lambda s: {
-                    "modes": bytes((RAW, INTEGER)) + first[2:],
-                    "integer": s["raw"][24:36],
-                    "raw": s["raw"][:24] + s["raw"][36:],
-                },
-                0,
-            ),
-            frame=0,
+            NO_EDITS,
+            GROUPS,
+            3,
+            chain=kept(INTEGER),
         ),
         segment_case(
             "mode-skip-absent",
@@ -257,131 +285,38 @@ def _modes() -> list[Case]:
             "a difference to a tensor that was absent before",
             clause,
             reference,
-            streams(
-                lambda s: {
-                    **s,
-                    "modes": bytes((INTEGER, INTEGER, RAW, INTEGER)),
-                    "integer": s["integer"][:24] + bytes(size) + s["integer"][24:],
-                }
-            ),
+            NO_EDITS,
             absent,
+            chain=appearing(),
         ),
         segment_case(
             "name-twice",
             "a state with a name twice",
             clause,
             "segment/name-twice",
-            streams(lambda s: {"modes": bytes((RAW, RAW)), "raw": s["raw"] + bytes(4)}, 0),
+            NO_EDITS,
             types,
             frame=0,
+            chain=both,
         ),
         segment_case(
             "state-bytes",
             "a state of other bytes than the manifest says",
             ("6.2.3", "7.1.2"),
             "segment/state-bytes",
-            modes(INTEGER, ABSENT, RAW, INTEGER),
+            Edits(objects=_more_bytes),
+            frame=1,
         ),
     ]
 
 
-_SHAPED = Case(
-    "06-segment/shapes",
-    "two tensors have other shapes than the table",
-    ("6.2.3",),
-    Chain(
-        (Row("a", "U8", (6,)), Row("b", "U8", (4,)), Row("c", "F4", (8,))),
-        (
-            Frame(
-                KEY,
-                (
-                    Cell(RAW, random_bytes(6), (2, 3)),
-                    Cell(RAW, random_bytes(4)),
-                    Cell(RAW, random_bytes(4), (4, 2)),
-                ),
-            ),
-        ),
-    ),
-    seed=SEED,
-)
-
-
-def _shapes() -> list[Case]:
-    clause = ("6.2.3", "7.1.2")
-    a, b, c = shape_record(0, (2, 3)), shape_record(1, (2, 2)), shape_record(2, (4, 2))
-
-    def bad(name: str, what: str, data: bytes, codes: str | tuple[str, ...] = SHAPES) -> Case:
-        return segment_case(
-            f"shapes-{name}",
-            f"in the stream of shapes, {what}",
-            clause,
-            codes,
-            put("shapes", data, 0),
-            _SHAPED,
-            0,
-        )
-
-    later = Case(
-        "06-segment/absent-later",
-        "a row can be absent from frame 1 on",
-        ("6.2.2",),
-        _without(PAIR.chain, 1, 1),
-        seed=SEED,
-    )
-    return [
-        _SHAPED,
-        later,
-        bad("empty", "a stream of shapes without records", b"", (SURPLUS, SHAPES)),
-        bad("cut", "a record that ends too early", a + c[:-8]),
-        bad("odd-length", "a length that is no multiple of 8", a + c + b"\0"),
-        bad("head-only", "a record without its rank", a + c[:8]),
-        bad("rank-33", "a rank of 33", a + shape_record(2, (8, *(1,) * 31, 1))),
-        bad("rank-huge", "a rank beyond the stream", a + struct.pack("<QQ", 2, 1 << 61)),
-        bad("descending", "rows that do not ascend", c + a),
-        bad("row-twice", "a row that has two records", a + a + c),
-        bad("row-beyond", "a row beyond the table", a + c + shape_record(3, (1,))),
-        bad(
-            "repeats", "a record that repeats the shape of the table", a + shape_record(1, (4,)) + c
-        ),
-        bad("product", "a shape of 2^48 elements", shape_record(0, (1 << 24, 1 << 24)) + c),
-        bad(
-            "product-wraps",
-            "a shape whose product wraps around in 64 bits",
-            shape_record(0, (1 << 32, 1 << 32, 6)) + c,
-        ),
-        bad("bits", "a packed shape that does not fill its bytes", a + shape_record(2, (7,))),
-        bad(
-            "other-size",
-            "a shape with other bytes than the state has",
-            a + b + shape_record(2, (10,)),
-            ("segment/state-bytes", LENGTH),
-        ),
-        segment_case(
-            "shapes-not-raw",
-            "a shape for a tensor that is skipped",
-            clause,
-            SHAPES,
-            put("shapes", shape_record(1, (1, 3))),
-            PAIR,
-        ),
-        segment_case(
-            "shapes-integer",
-            "a shape for a difference",
-            clause,
-            SHAPES,
-            put("shapes", shape_record(0, (3, 2))),
-        ),
-        segment_case(
-            "shapes-absent",
-            "a shape for an absent tensor",
-            clause,
-            SHAPES,
-            put("shapes", shape_record(1, (1, 3))),
-            later,
-        ),
-    ]
+def _more_bytes(objects: Objects) -> Objects:
+    """Have the manifest say a byte more of the last state than it has."""
+    column = objects["/frames/state_bytes"].copy()
+    column[-1] += 1
+    return {**objects, "/frames/state_bytes": column}
 
 
 def cases() -> list[Case]:
     """Return the cases of these clauses."""
-    return [*_streams(), *_modes(), *_shapes()]
+    return [*_streams(), *_modes()]

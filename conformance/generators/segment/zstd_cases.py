@@ -40,15 +40,26 @@ def _with_size(content: bytes, size: bytes, descriptor: int) -> bytes:
     return head + (len(content) << 3 | 1).to_bytes(3, "little") + content
 
 
+def _ending_in_zero(chain: Chain) -> Chain:
+    """Return a chain whose raw planes end in a zero, which a reader has who fills up with zeros."""
+    step = (1024).to_bytes(8, "little")
+    key, *others = chain.frames
+    first = replace(key, cells=(*key.cells[:-1], Cell(RAW, step)))
+    return replace(chain, frames=(first, *others))
+
+
 def _zstd() -> list[Case]:
     clause = "6.3.2"
     both = _zstd_case("zstd", "raw bytes and differences in the coding zstd", "zstd", "zstd")
 
-    def bad(name: str, what: str, change: Callable[[bytes], bytes]) -> Case:
+    def bad(
+        name: str, what: str, change: Callable[[bytes], bytes], chain: Chain = both.chain
+    ) -> Case:
         def edit(made: Streams) -> Streams:
             return {**made, "raw.zstd": change(made["raw.zstd"])}
 
-        return segment_case(f"zstd-{name}", what, clause, ZSTD, streams(edit, 0), both, 0)
+        edits = streams(edit, 0)
+        return segment_case(f"zstd-{name}", what, clause, ZSTD, edits, both, 0, chain=chain)
 
     cells = both.chain.frames[0].cells
     pairs = zip(ROWS, cells, strict=True)
@@ -104,7 +115,8 @@ def _zstd() -> list[Case]:
         bad(
             "makes-fewer",
             "a frame that makes fewer bytes than it says",
-            lambda _: _with_size(whole[:-1], bytes([size]), 0x20),
+            lambda data: _with_size(data[16:-1], bytes([size]), 0x20),
+            _ending_in_zero(both.chain),
         ),
         bad(
             "makes-more",
@@ -124,7 +136,12 @@ def _zstd() -> list[Case]:
         bad("skippable", "a skippable frame before the frame", lambda data: skippable + data),
         bad("skippable-after", "a skippable frame after the frame", lambda data: data + skippable),
         bad("byte-after", "a byte after the frame", lambda data: data + b"\0"),
-        bad("cut", "a frame that is cut off", lambda data: data[:-1]),
+        bad(
+            "cut",
+            "a frame that is cut off",
+            lambda data: data[:-1],
+            _ending_in_zero(both.chain),
+        ),
         bad(
             "window-28",
             "a window of 2^28 bytes",
@@ -137,7 +154,7 @@ def _zstd() -> list[Case]:
             "a block of the reserved type",
             lambda data: data[:13] + bytes([data[13] | 6]) + data[14:],
         ),
-        bad("no-frame", "bytes that are no frame", lambda data: bytes(len(data))),
+        bad("no-frame", "bytes that are no frame", lambda data: data[16:]),
         both.reject(
             "06-segment/zstd-not-planes",
             "a frame of plain bytes, not byte planes, makes another state",

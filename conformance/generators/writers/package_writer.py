@@ -40,7 +40,7 @@ def tensor_preimage(dtype: str, shape: tuple[int, ...], data: bytes) -> bytes:
 
 def state_preimage(tensors: dict[str, bytes]) -> bytes:
     """Return the bytes whose SHA-256 is the digest of a state, given name → tensor digest."""
-    entries = sorted((name.encode(), digest) for name, digest in tensors.items())
+    entries = sorted((n.encode(errors="surrogateescape"), d) for n, d in tensors.items())
     body = b"".join(framed(name) + digest for name, digest in entries)
     return b"nmc state 1\0" + le32(len(entries)) + body
 
@@ -82,7 +82,7 @@ def type_name(array: Array) -> str:
 
 def manifest_entry(path: str, array: Array) -> bytes:
     """Return what one object adds to the bytes of the manifest digest (clause 5.3.4)."""
-    head = framed(path.encode()) + framed(type_name(array).encode())
+    head = framed(path.encode(errors="surrogateescape")) + framed(type_name(array).encode())
     head += le32(array.ndim) + b"".join(map(le64, array.shape))
     if array.dtype.kind == "S":
         return head + b"".join(framed(text) for text in array.reshape(-1).tolist())
@@ -91,7 +91,8 @@ def manifest_entry(path: str, array: Array) -> bytes:
 
 def manifest_preimage(made: dict[str, Array]) -> bytes:
     """Return the bytes whose SHA-256 is the manifest digest (clause 5.3.4)."""
-    paths = sorted(made.keys() - {"/@manifest_digest"}, key=str.encode)
+    named = made.keys() - {"/@manifest_digest"}
+    paths = sorted(named, key=lambda path: path.encode(errors="surrogateescape"))
     return b"nmc manifest 1\0" + b"".join(manifest_entry(path, made[path]) for path in paths)
 
 
