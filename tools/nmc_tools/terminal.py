@@ -12,6 +12,7 @@ from rich.console import Console
 
 import nmc_spec
 from nmc_format.issues import finding
+from nmc_framework.counting import counted
 from nmc_tools.progress import err, printable, progress_bar
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Exit",
+    "counted",
     "err",
     "note",
     "out",

@@ -237,12 +237,12 @@ def test_evaluate_and_render_what_was_trained(run, frames, tmp_path):
         assert [row["frame"] for row in csv.DictReader(file)] == ["0", "1", "2"]
     assert plot.stat().st_size > 5000
     # The same cameras on the scene itself: the truth without video coding.
-    assert "1 frames, 1 held-out views" in run("evaluate", package, "--scene", "--frames", 1).out
+    assert "1 frame, 1 held-out view:" in run("evaluate", package, "--scene", "--frames", 1).out
     assert "dB PSNR" in run("evaluate", package, frames, "--held-out", "train_00").out
 
     every = [camera.name for camera in RIG.cameras]
     named = [part for name in every for part in ("--held-out", name)]
-    assert "3 frames, 1 held-out views" in run("evaluate", package, frames, *named).out
+    assert "3 frames, 1 held-out view:" in run("evaluate", package, frames, *named).out
     told = run("evaluate", package, frames, "--held-out", "nobody", code=2).err
     assert "no camera nobody" in " ".join(told.split())
 

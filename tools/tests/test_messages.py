@@ -8,6 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
+import typer
 
 import nmc
 import nmc_spec
@@ -109,7 +110,10 @@ def test_a_package_is_no_checkpoint(run, chain, tmp_path) -> None:
 def test_a_complete_package_needs_no_recovery(run, chain) -> None:
     done = run("recover", chain)
     assert done.code == 1
-    assert "it is a complete package" in done.err
+    said = (
+        "host/not-found at {}: it is a complete package: there is nothing to recover ('nmc check'"
+    )
+    assert said.format(chain) in done.err
 
 
 @pytest.mark.parametrize(
@@ -190,8 +194,8 @@ def test_diff_by_tensor(run, chain, other) -> None:
     assert done.code == 1
     lines = done.out.splitlines()
     assert lines[-1] == "2 of 4 frames differ, in 2 tensors"
-    assert "b: 1 frames, the first is 3; 10 % of their words, by 0.5 at most" in lines
-    assert "new: 1 frames, the first is 2; only in the second" in lines
+    assert "b: 1 frame, the first is 3; 10 % of their words, by 0.5 at most" in lines
+    assert "new: 1 frame, the first is 2; only in the second" in lines
     facts = json.loads(run("diff", chain, other, "--json").out)
     assert (facts["frames_different"], facts["tensors_different"], facts["same"]) == (2, 2, False)
     assert run("diff", chain, chain, "--stat").code == 0
@@ -200,3 +204,62 @@ def test_diff_by_tensor(run, chain, other) -> None:
 def test_usage_errors_are_found_without_a_name() -> None:
     """typer gives no public name to the class of all usage errors; this is the one we take."""
     assert cli._USAGE.__name__ == "ClickException"
+
+
+def test_scalars_that_are_kept_are_not_said_to_be_left_out(run, tmp_path) -> None:
+    torch = pytest.importorskip("torch")
+    for t in range(2):
+        model = {"w": torch.full((3,), float(t))}
+        held = {"model": model, "epoch": t, "tag": "x", "optimizer": {"state": {}}}
+        torch.save(held, tmp_path / f"{t}.pt")
+    done = run("pack", tmp_path / "0.pt", tmp_path / "1.pt", "-o", tmp_path / "x.nmc")
+    assert "kept beside the tensors, as extras of each frame: epoch, tag\n" in done.out
+    left_out = [line for line in done.out.splitlines() if line.startswith("left out")]
+    assert left_out and not any("epoch" in line or "tag" in line for line in left_out)
+    told = json.loads(run("pack", tmp_path / "0.pt", "-o", tmp_path / "y.nmc", "--json").out)
+    assert told["skipped"] == [line.partition(": ")[2] for line in left_out]
+
+
+def test_how_nesting_changes_is_not_shown(run, tmp_path) -> None:
+    torch = pytest.importorskip("torch")
+    for t in range(2):
+        torch.save({"model": {"w": torch.ones(3)}, "epoch": t, "list": [t]}, tmp_path / f"{t}.pt")
+    run("pack", tmp_path / "0.pt", tmp_path / "1.pt", "-o", tmp_path / "x.nmc", "--keep", "all")
+    shown = run("inspect", tmp_path / "x.nmc").out
+    assert "tree_ch" not in shown and shown.count('{"epoch":') == 2
+    with nmc.open(tmp_path / "x.nmc") as sequence:
+        assert "tree_changes" in sequence.frames[1].extras_text
+
+
+def test_one_thing_is_one_thing(run, tmp_path) -> None:
+    np.savez(tmp_path / "a.npz", w=np.ones(1))
+    path = tmp_path / "x.nmc"
+    assert "x.nmc: 1 frame (1 key), " in run("pack", tmp_path / "a.npz", "-o", path).out
+    assert "1 tensor, 1 weight " in run("inspect", path).out
+    assert run("trim", path, "-o", tmp_path / "y.nmc").out.startswith(
+        f"{tmp_path / 'y.nmc'}: 1 frame, "
+    )
+    assert run("unpack", path, "-o", tmp_path / "u").out == f"{tmp_path / 'u'}: 1 file\n"
+
+
+def _commands(command, before=()):
+    """Return the words of every command of the command line."""
+    for name, each in sorted(getattr(command, "commands", {}).items()):
+        yield from _commands(each, (*before, name))
+    if not hasattr(command, "commands"):
+        yield before, command
+
+
+COMMANDS = list(_commands(typer.main.get_command(cli.app)))
+
+
+@pytest.mark.parametrize(("words", "command"), COMMANDS, ids=[" ".join(w) for w, _ in COMMANDS])
+def test_every_help_page_has_one_layout(run, words, command) -> None:
+    text = run(*words, "--help").out
+    lines = [line.strip() for line in text.splitlines()]
+    head = lines.index("Examples")
+    assert lines[head + 1] == "--------"
+    assert lines[head + 2].startswith(f"nmc {' '.join(words)}"), lines[head + 2]
+    assert "``" not in text and "Examples:" not in text
+    for parameter in command.params:
+        assert getattr(parameter, "help", None), f"{parameter.name} has no help"

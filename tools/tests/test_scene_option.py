@@ -55,7 +55,7 @@ def test_a_scene_is_trained_and_judged(command_line, tmp_path):
     package = tmp_path / "dome.nmc"
     train = ("train", "--frames", 1, "--size", "32x18", "-o", package, *TINY)
     told = command_line(*train, "--scene", "dome")
-    assert told.code == 0 and "1 frames" in told.out and "on held-out views" in told.out
+    assert told.code == 0 and ": 1 frame, " in told.out and "on held-out views" in told.out
     record = json.loads(command_line("evaluate", package, "--scene", "dome", "--json").out)
     assert record["views"] == list(scenes()["dome"].held_out)
     refused = command_line(*train, "--scene", "castle")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nmc_framework.capture.source import CaptureError
+from nmc_framework.counting import counted
 
 #: Rates that differ by a larger share are other rates, not other clocks.
 _OTHER_RATE = 0.01
@@ -57,10 +58,11 @@ class Synchrony:
 
     def lines(self) -> list[str]:
         """Return the report, one line a camera."""
-        head = f"{len(self.instants)} frames, {len(self.dropped)} dropped"
+        head = f"{counted(len(self.instants), 'frame')}, {len(self.dropped)} dropped"
         return [head] + [
-            f"{c.name}: {c.pictures} pictures, skew {1e3 * c.mean_skew:.1f} ms "
-            f"(worst {1e3 * c.worst_skew:.1f}), {c.unused} unused, {c.missed} frames missed"
+            f"{c.name}: {counted(c.pictures, 'picture')}, skew {1e3 * c.mean_skew:.1f} ms "
+            f"(worst {1e3 * c.worst_skew:.1f}), {c.unused} unused, "
+            f"{counted(c.missed, 'frame')} missed"
             for c in self.cameras
         ]
 

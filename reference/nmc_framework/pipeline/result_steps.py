@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from nmc_framework.counting import counted
 from nmc_framework.device import usable_device
 from nmc_framework.pipeline.chain_steps import PACKAGE, open_frames
 from nmc_framework.pipeline.footage_steps import parse_size
@@ -101,7 +102,7 @@ def evaluate(task: Task) -> Mapping[str, Any]:
     gallery.contact_sheet()
     write_scores(task.folder / "scores.csv", quality.scores)
     plot_scores(task.folder / "scores.png", quality.scores, "held-out views")
-    plot_chain(task.folder / "chain.png", scoring.points, f"{count} frames")
+    plot_chain(task.folder / "chain.png", scoring.points, counted(count, "frame"))
     tested = frames.held_out or views
     means = {name: round(value, 6) for name, value in quality.means(tested).items()}
     shown = {

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from nmc_tools.commands.framework import SizeOption, framework, parse_size, require_new
 from nmc_tools.commands.shared_options import ForceOption
-from nmc_tools.terminal import out, print_json, printable, say
+from nmc_tools.terminal import counted, out, print_json, printable, say
 
 if TYPE_CHECKING:
     from nmc_framework.cameras.formats import RigDocument
@@ -67,7 +67,7 @@ def convert(
         require_new(output, force=force)
         document = _read(source, source_format, size)
         written = camera_files.write(output, document, target_format)
-        say(f"{output}: {len(document.cameras)} cameras, {written}")
+        say(f"{output}: {counted(len(document.cameras), 'camera')}, {written}")
 
 
 @app.command("inspect")
@@ -122,7 +122,7 @@ def plot(
         require_new(output, force=force)
         document = _read(source, source_format, size)
         output.parent.mkdir(parents=True, exist_ok=True)
-        title = f"{printable(source.name)}: {len(document.cameras)} cameras"
+        title = f"{printable(source.name)}: {counted(len(document.cameras), 'camera')}"
         plot_rig(output, document.cameras, title, marked=frozenset(mark or ()))
         say(str(output))
 
@@ -145,7 +145,7 @@ def _show(document: RigDocument) -> None:
     if len(document.cameras) > _ROWS_SHOWN:
         say(f"… and {len(document.cameras) - _ROWS_SHOWN} more; --json lists them")
     applied = document.normalisation
-    say(f"{len(document.cameras)} cameras; normalisation: {_normalisation(applied)}")
+    say(f"{counted(len(document.cameras), 'camera')}; normalisation: {_normalisation(applied)}")
 
 
 def _normalisation(applied: Any) -> str:

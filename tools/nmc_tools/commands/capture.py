@@ -9,7 +9,7 @@ import typer
 
 from nmc_tools.commands.framework import SizeOption, framework, parse_size, require_new
 from nmc_tools.commands.shared_options import ForceOption
-from nmc_tools.terminal import print_json, progress_bar, say, warn
+from nmc_tools.terminal import counted, print_json, progress_bar, say, warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +92,7 @@ def capture(
             return
         for line in synchrony.lines():
             say(line)
-        say(f"{output}: {len(written)} frames of {len(names)} cameras")
+        say(f"{output}: {counted(len(written), 'frame')} of {counted(len(names), 'camera')}")
 
 
 def _rig(cameras: Path, sources: Sequence[Source], size: tuple[int, int] | None) -> RigDocument:

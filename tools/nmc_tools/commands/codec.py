@@ -139,7 +139,12 @@ def run_encode(folder: Path, package: Path, options: dict[str, Any]) -> None:
 
 
 def describe() -> None:
-    """Print what this implementation can do, as JSON (conformance protocol)."""
+    """Print what this implementation can do, as JSON (conformance protocol).
+
+    Examples
+    --------
+      nmc describe
+    """
     _print(description())
 
 
@@ -192,7 +197,12 @@ def encode(
 
 
 def serve() -> None:
-    """Answer requests, one JSON object a line, until the input ends (conformance protocol)."""
+    """Answer requests, one JSON object a line, until the input ends (conformance protocol).
+
+    Examples
+    --------
+      nmc serve < requests.ndjson
+    """
     for line in sys.stdin:
         if not line.strip():
             continue

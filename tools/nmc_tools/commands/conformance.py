@@ -67,7 +67,9 @@ def run(
             help="Seal inputs anew with this text, not one by chance; '' leaves them.",
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print nothing: the exit code tells.")
+    ] = False,
 ) -> None:
     """Run a program over the conformance vectors.
 
@@ -106,7 +108,9 @@ def run(
 
 @app.command("report")
 def report(
-    results: Annotated[list[Path], typer.Argument(help="NDJSON files of runs.")],
+    results: Annotated[
+        list[Path], typer.Argument(metavar="RESULTS…", help="NDJSON files of runs.")
+    ],
     html: Annotated[Path | None, typer.Option(help="Matrix of all runs, one HTML page.")] = None,
     junit: Annotated[Path | None, typer.Option(help="JUnit XML of the first run.")] = None,
     badge: Annotated[Path | None, typer.Option(help="SVG badge of the first run.")] = None,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import nmc
 from nmc.writing.recovery import recovered
+from nmc_format.issues import FormatError, finding
 from nmc_tools.commands.shared_options import (
     DirectoryOption,
     EffortOption,
@@ -17,7 +19,10 @@ from nmc_tools.commands.shared_options import (
     PackagePath,
 )
 from nmc_tools.frame_selection import parse_frames
-from nmc_tools.terminal import Exit, print_finding, progress_bar, say, size_text
+from nmc_tools.terminal import Exit, counted, print_finding, progress_bar, say, size_text
+
+if TYPE_CHECKING:
+    from nmc_format.issues import Finding
 
 
 def extract(
@@ -112,13 +117,27 @@ def recover(package: PackagePath) -> None:
     --------
       nmc recover scene.nmc
     """
-    found = recovered(package)
+    try:
+        found = recovered(package)
+    except FormatError as error:
+        if error.finding.code == "host/not-found" and package.exists():
+            raise FormatError(_finished(package)) from None
+        raise
     say(f"{found.path}: {found.frames} of {found.listed} frames recovered")
     if found.fault is not None:
         print_finding(found.fault)
         raise typer.Exit(Exit.REFUSED)
 
 
+def _finished(package: Path) -> Finding:
+    """Return what is said of a complete package: there is no journal in it."""
+    return replace(
+        finding("host/not-found", file=str(package)),
+        message="it is a complete package: there is nothing to recover",
+        hint="'nmc check' tells whether it is sound",
+    )
+
+
 def _summary(output: Path) -> None:
     with nmc.open(output, max_level=4) as sequence:
-        say(f"{output}: {len(sequence)} frames, {size_text(sequence.size)}")
+        say(f"{output}: {counted(len(sequence), 'frame')}, {size_text(sequence.size)}")

@@ -12,7 +12,15 @@ import nmc
 from nmc_format.dtypes import PackedArray, dtype_of, to_words
 from nmc_format.issues import FormatError
 from nmc_tools.commands.shared_options import JsonOption
-from nmc_tools.terminal import Exit, print_finding, print_json, printable, progress_bar, say
+from nmc_tools.terminal import (
+    Exit,
+    counted,
+    print_finding,
+    print_json,
+    printable,
+    progress_bar,
+    say,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -152,7 +160,8 @@ def _print_stat(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         by_tensor.setdefault(row["tensor"], []).append(row)
     for name, found in by_tensor.items():
-        text = f"{printable(name)}: {len(found)} frames, the first is {found[0]['frames'][0]}"
+        frames = counted(len(found), "frame")
+        text = f"{printable(name)}: {frames}, the first is {found[0]['frames'][0]}"
         changed, words = (sum(row.get(key, 0) for row in found) for key in ("changed", "of"))
         if words:
             text += f"; {100 * changed / words:.3g} % of their words"
@@ -165,10 +174,10 @@ def _print_stat(rows: list[dict[str, Any]]) -> None:
 
 def _print_summary(counts: dict[str, int], lengths: tuple[int, int]) -> None:
     if lengths[0] != lengths[1]:
-        say(f"the first has {lengths[0]} frames, the second {lengths[1]}")
+        say(f"the first has {counted(lengths[0], 'frame')}, the second {lengths[1]}")
     if not counts["frames_different"]:
         return
     say(
         f"{counts['frames_different']} of {counts['frames_compared']} frames differ, "
-        f"in {counts['tensors_different']} tensors"
+        f"in {counted(counts['tensors_different'], 'tensor')}"
     )

@@ -14,7 +14,7 @@ from nmc_tools.commands.footage import Footage, HeldOutOption, SceneName, SceneO
 from nmc_tools.commands.framework import cameras_in, framework, parse_device
 from nmc_tools.commands.shared_options import FramesOption, PackagePath
 from nmc_tools.frame_selection import parse_frames
-from nmc_tools.terminal import print_json, progress_bar, refuse_input, say
+from nmc_tools.terminal import counted, print_json, progress_bar, refuse_input, say
 
 if TYPE_CHECKING:
     from nmc_framework.evaluation import HeldOut, Scoring
@@ -264,7 +264,7 @@ def _plot(path: Path, sequence: Any, scoring: Scoring) -> None:
     from nmc_framework.evaluation import plot_chain
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    plot_chain(path, scoring.points, f"{sequence.path.name}: {len(sequence)} frames")
+    plot_chain(path, scoring.points, f"{sequence.path.name}: {counted(len(sequence), 'frame')}")
 
 
 def _page(
@@ -308,11 +308,14 @@ def _report(
             whole["mean_trained"] = {m: trained.get(m) for m in METRICS}
         print_json(whole | {"scores": scores})
         return
-    count = len(views.held_out or views.names)
-    kind = "held-out views" if views.held_out else "views that were trained with"
-    say(f"{package}: {len(chosen)} frames, {count} {kind}: {_told(means)}")
+    scored = views.held_out or views.names
+    kind = "held-out view" if views.held_out else "view that was trained with"
+    kinds = "held-out views" if views.held_out else "views that were trained with"
+    told = f"{counted(len(chosen), 'frame')}, {counted(len(scored), kind, kinds)}"
+    say(f"{package}: {told}: {_told(means)}")
     if trained:
-        say(f"{package}: {len(views.trained)} views that were trained with: {_told(trained)}")
+        told = counted(len(views.trained), "view that was", "views that were")
+        say(f"{package}: {told} trained with: {_told(trained)}")
 
 
 def _told(means: dict[str, float]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from math import prod
 from typing import Annotated
 
@@ -11,9 +12,10 @@ from rich.text import Text
 
 import nmc
 from nmc_format.json_view import json_view
+from nmc_format.manifest.frame_table import FrameRecord
 from nmc_format.manifest.tensor_table import PARAMETER
 from nmc_tools.commands.shared_options import JsonOption, PackagePath
-from nmc_tools.terminal import out, print_json, printable, size_text
+from nmc_tools.terminal import counted, out, print_json, printable, size_text
 
 _ROWS_SHOWN = 40
 _TEXT_SHOWN = 60
@@ -53,6 +55,7 @@ def _print_summary(sequence: nmc.ChainSequence) -> None:
     raw = sum(frame.state_bytes for frame in sequence.frames)
     segments = int(manifest.frames.segment_length.sum())
     weights = sum(prod(row.shape) for row in manifest.tensors if row.role == PARAMETER)
+    tensors_in = counted(len(manifest.tensors), "tensor")
     table = Table.grid(padding=(0, 2))
     for name, value in (
         ("package", sequence.path),
@@ -61,7 +64,10 @@ def _print_summary(sequence: nmc.ChainSequence) -> None:
             (f"{manifest.root.format_version}, {manifest.profile} profile, level {manifest.level}"),
         ),
         ("sequence", manifest.root.sequence_id),
-        ("model", f"{sequence.family}: {len(manifest.tensors)} tensors, {weights} weights"),
+        (
+            "model",
+            f"{sequence.family}: {tensors_in}, {counted(weights, 'weight')}",
+        ),
         ("frames", f"{len(sequence)}, {manifest.timescale} ticks per second"),
         ("models", f"{size_text(raw)} ({raw} bytes)"),
         (
@@ -94,6 +100,14 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _TEXT_SHOWN else text[: _TEXT_SHOWN - 1] + "…"
 
 
+def _shown_extras(frame: FrameRecord) -> str:
+    """Return the extras without the record of how nesting changes: it is for unpacking alone."""
+    if "tree_changes" not in frame.extras_text:
+        return frame.extras_text
+    shown = {name: value for name, value in frame.extras.items() if name != "tree_changes"}
+    return json.dumps(shown, ensure_ascii=False, separators=(",", ":")) if shown else ""
+
+
 def _print_frames(sequence: nmc.ChainSequence, shown: int) -> None:
     names = ["frame", "coding", "time", "bytes", "ratio", "frozen", "steps", "s"]
     columns = sequence.manifest.frames
@@ -101,7 +115,7 @@ def _print_frames(sequence: nmc.ChainSequence, shown: int) -> None:
     further += ["extras"] if columns.extras is not None else []
     table = Table(*names, *further, box=None)
     for frame in sequence.frames[:shown]:
-        texts = {"source": frame.source_name, "extras": frame.extras_text}
+        texts = {"source": frame.source_name, "extras": _shown_extras(frame)}
         frozen = frame.exclude_layers
         table.add_row(
             str(frame.index),

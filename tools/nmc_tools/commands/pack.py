@@ -23,23 +23,9 @@ from nmc_tools.commands.shared_options import (
     JsonOption,
     OutputPath,
 )
-from nmc_tools.terminal import note, print_json, progress_bar, say, size_text
+from nmc_tools.terminal import counted, note, print_json, progress_bar, say, size_text
 
 Shapes: TypeAlias = dict[str, tuple[str, tuple[int, ...]]]
-
-EXAMPLES = """
-Examples:
-
-  nmc pack run/ -o scene.nmc
-
-  nmc pack 'run/frame_*.pth' -o scene.nmc --key model.state_dict --effort max
-
-  nmc pack run/ -o scene.nmc --key-every 16 --layers '0=pts_linears.0,1=pts_linears.1'
-
-  nmc pack last.pt best.pt first.pt -o scene.nmc --order given
-
-  nmc pack run/ -o scene.nmc --keep all    (optimizer, epochs and nesting too, to resume from)
-"""
 
 
 def pack(
@@ -103,6 +89,18 @@ def pack(
 
     A folder is taken in natural order of its names, a model in several files as one frame. What is
     left out, and what looks wrong, is said.
+
+    Examples
+    --------
+      nmc pack run/ -o scene.nmc
+
+      nmc pack 'run/frame_*.pth' -o scene.nmc --key model.state_dict --effort max
+
+      nmc pack run/ -o scene.nmc --key-every 16 --layers '0=pts_linears.0,1=pts_linears.1'
+
+      nmc pack last.pt best.pt first.pt -o scene.nmc --order given
+
+      nmc pack run/ -o scene.nmc --keep all    (optimizer, epochs and nesting too, to resume from)
     """
     selection = checkpoints.select(inputs, order)
     sources = selection.sources
@@ -149,9 +147,6 @@ def pack(
                 )
             progress(t + 1, len(sources))
     _summary(output, sources, first, _asked(key_every, key_frame), as_json=as_json)
-
-
-pack.__doc__ = f"{pack.__doc__}\n{EXAMPLES}"
 
 
 def _load(source: checkpoints.FrameSource, keys: list[str], keep: Keep) -> checkpoints.Checkpoint:
@@ -215,6 +210,8 @@ def _summary(
         raw = sum(frame.state_bytes for frame in sequence.frames)
         size, frames = sequence.size, len(sequence)
         keys = [t for t, frame in enumerate(sequence.frames) if frame.coding == "key"]
+        kept = [name for name in first.scalars if name in sequence.frames[0].extras]
+    skipped = [text for text in first.skipped if not _is_of(text, kept)]
     for t in keys:
         if not asked(t) and t < len(sources):
             note(
@@ -230,13 +227,20 @@ def _summary(
                 "raw_bytes": raw,
                 "bytes": size,
                 "weights": first.key,
-                "skipped": list(first.skipped),
+                "skipped": skipped,
             }
         )
         return
-    for text in first.skipped:
+    for text in skipped:
         say(f"left out of {first.key or 'the file'}: {text}")
+    if kept:
+        say(f"kept beside the tensors, as extras of each frame: {', '.join(kept)}")
     say(
-        f"{output}: {frames} frames ({len(keys)} key), {size_text(raw)} of models in "
+        f"{output}: {counted(frames, 'frame')} ({len(keys)} key), {size_text(raw)} of models in "
         f"{size_text(size)}, ratio {raw / size:.3f}"
     )
+
+
+def _is_of(note_: str, names: list[str]) -> bool:
+    """Whether a note of what is no tensor is of one of these names."""
+    return note_.endswith("not a tensor") and any(note_.startswith(f"{name}: ") for name in names)

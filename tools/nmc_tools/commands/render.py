@@ -18,7 +18,7 @@ from nmc_tools.commands.framework import (
 )
 from nmc_tools.commands.shared_options import ForceOption, PackagePath
 from nmc_tools.frame_selection import parse_frames
-from nmc_tools.terminal import progress_bar, say, size_text
+from nmc_tools.terminal import counted, progress_bar, say, size_text
 
 if TYPE_CHECKING:
     from nmc_framework.cameras import Camera
@@ -128,8 +128,8 @@ def render(
             write_track(save_track, viewpoints)
         seconds = len(shown) / rate
         say(
-            f"{output}: {len(shown)} images of {camera.width}x{camera.height}, {seconds:.1f} s, "
-            f"{size_text(output.stat().st_size)}"
+            f"{output}: {counted(len(shown), 'image')} of {camera.width}x{camera.height}, "
+            f"{seconds:.1f} s, {size_text(output.stat().st_size)}"
         )
 
 

@@ -35,7 +35,7 @@ def run(
         bool, typer.Option("--json", help="Print what was done or kept, and why, as JSON.")
     ] = False,
 ) -> None:
-    """Go the whole way: capture, cameras, train, package, check, render, evaluate.
+    """Go the whole way: capture, cameras, train, package, check, render, evaluate, report.
 
     Each step leaves its results in a folder of its own in the work folder. A step is done again
     only when its options, its version or the content of what it takes has changed; after an

@@ -16,6 +16,7 @@ from nmc_tools.commands.shared_options import ForceOption
 from nmc_tools.progress import stages
 from nmc_tools.terminal import (
     Exit,
+    counted,
     note,
     out,
     print_json,
@@ -189,7 +190,7 @@ def sfm(
         if taken and written is not None:
             camera_files.write(output / written, _with_depths(solved), target_format)
         solved.points.write_ply(output / _POINTS)
-        title = f"{len(names)} cameras, {len(solved.points)} points"
+        title = f"{counted(len(names), 'camera')}, {counted(len(solved.points), 'point')}"
         points = (solved.points.positions, solved.points.colours)
         plot_rig(output / _PICTURE, solved.rig.cameras, title, points=points)
         _write_report(output / _REPORT, report)
@@ -303,7 +304,7 @@ def _show(solved: RigSolution, compared: Alignment | None) -> None:
         table.add_row(Text(printable(fit.name)), *row)
     out.print(table)
     say(
-        f"{len(solved.errors)} cameras, {len(solved.points)} points, "
+        f"{counted(len(solved.errors), 'camera')}, {counted(len(solved.points), 'point')}, "
         f"mean reprojection error {solved.error:.2f} px"
     )
     verdict = solved.verdict

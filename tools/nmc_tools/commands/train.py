@@ -21,7 +21,7 @@ from nmc_tools.commands.framework import (
     parse_size,
 )
 from nmc_tools.commands.shared_options import EffortOption, ForceOption
-from nmc_tools.terminal import print_json, refuse_input, say, size_text
+from nmc_tools.terminal import counted, print_json, refuse_input, say, size_text
 
 if TYPE_CHECKING:
     from nmc_framework.models import ChainModel
@@ -304,4 +304,4 @@ def _summary(
     quality = f", {sum(scored) / len(scored):.2f} dB on held-out views" if scored else ""
     went_on = f" ({done} of them before)" if done else ""
     told = f"{size_text(sizes['raw_bytes'])} of models in {size_text(sizes['bytes'])}"
-    say(f"{output}: {sizes['frames']} frames{went_on}, {told}{quality}")
+    say(f"{output}: {counted(sizes['frames'], 'frame')}{went_on}, {told}{quality}")

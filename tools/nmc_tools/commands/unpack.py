@@ -18,7 +18,7 @@ from nmc_tools.checkpoints.naming import Names, file_names
 from nmc_tools.checkpoints.writing import write_objects
 from nmc_tools.commands.shared_options import ForceOption, FramesOption, MaxLevelOption, PackagePath
 from nmc_tools.frame_selection import parse_frames
-from nmc_tools.terminal import progress_bar, say
+from nmc_tools.terminal import counted, progress_bar, say
 
 SUFFIXES = {"safetensors": ".safetensors", "pt": ".pt", "npz": ".npz", "ply": ".ply"}
 
@@ -49,7 +49,7 @@ def unpack(
     """Write each frame of a package as a checkpoint: frame_00000000.safetensors and so on.
 
     Every state is compared with its digest before anything of it is written. Of a package that was
-    made with ``pack --keep all``, --to pt makes whole training checkpoints again: optimizer,
+    made with nmc pack --keep all, --to pt makes whole training checkpoints again: optimizer,
     nesting and scalars, for the script that wrote them to go on from.
 
     Examples
@@ -87,7 +87,7 @@ def unpack(
                 progress(done, len(chosen))
     for note in dict.fromkeys(notes):
         say(f"not as it was: {note}")
-    say(f"{output}: {len(chosen)} files")
+    say(f"{output}: {counted(len(chosen), 'file')}")
 
 
 def _write(

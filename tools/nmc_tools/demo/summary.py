@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from nmc_framework.counting import counted
 from nmc_tools.demo.solved_rig import SolvedRig, TrueRig
 
 
@@ -87,4 +88,4 @@ def _table(frames: Sequence[FrameRow]) -> Table:
 
 
 def _count(findings: Sequence[str]) -> str:
-    return f"{len(findings)} faults" if findings else "nothing"
+    return counted(len(findings), "fault") if findings else "nothing"

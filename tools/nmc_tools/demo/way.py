@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import nmc
 from nmc_framework.cameras.extent import scene_extent
+from nmc_framework.counting import counted
 from nmc_framework.evaluation import (
     ChainPoint,
     HeldOut,
@@ -290,6 +291,6 @@ def _unpack(sequence: nmc.ChainSequence, chain: _Chain, progress: Progress) -> l
 
 def _title(size: Size) -> str:
     return (
-        f"A chain of {size.frames} models: {size.schedule.first} iterations for frame 0, "
-        f"{size.schedule.later} for each later one"
+        f"A chain of {counted(size.frames, 'model')}: {size.schedule.first} iterations for "
+        f"frame 0, {size.schedule.later} for each later one"
     )
