@@ -33,11 +33,17 @@ SOURCES = [
 
 
 def paths_in(source: str) -> list[str]:
-    """Return the texts of a module that begin with a path of the manifest; docstrings aside."""
+    """Return the texts of a module that name an object of the manifest; docstrings aside."""
     tree = ast.parse(source)
     said = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
     texts = [n for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in said]
-    return [n.value for n in texts if isinstance(n.value, str) and PATH.match(n.value)]
+    return [n.value for n in texts if isinstance(n.value, str) and _is_path(n.value)]
+
+
+def _is_path(text: str) -> bool:
+    """Whether a text begins with a path, or is one as h5py takes it, without its first stroke."""
+    layout = nmc_spec.manifest_layout()
+    return bool(PATH.match(text)) or (f"/{text}" in layout and not text.startswith("@"))
 
 
 def test_paths_are_found() -> None:
@@ -45,6 +51,7 @@ def test_paths_are_found() -> None:
         '"/frames/docstring"\nplace = f"/frames/{t}/coding"\nx["/@level"], "/cameras", "/framesets"'
     )
     assert sorted(paths_in(source)) == ["/@level", "/cameras", "/frames/"]
+    assert paths_in('file["frames/coding"], file["frames"], "@level"') == ["frames/coding"]
     assert len(paths_in(HOME.read_text("utf-8"))) > 40
     assert len(SOURCES) > 100
 
