@@ -8,7 +8,6 @@ import numpy as np
 
 from nmc_format.issues import Finding, finding
 from nmc_format.manifest import columns
-from nmc_format.manifest.check.first import first_true
 from nmc_format.manifest.record import CAMERA_CONVENTION
 
 if TYPE_CHECKING:
@@ -90,9 +89,9 @@ def _distortion_findings(
 def _rotation_findings(rotations: np.ndarray[Any, Any]) -> Iterator[Finding]:
     gram = np.matmul(rotations.transpose(0, 2, 1), rotations)
     wrong = np.abs(gram - np.eye(3)).max(axis=(1, 2), initial=0) > ROTATION_TOLERANCE
-    for camera in first_true(wrong):
+    if wrong.any():
         yield finding(
             "manifest/cameras",
-            pointer=f"{columns.CAMERA_TO_WORLD}/{camera}",
+            pointer=f"{columns.CAMERA_TO_WORLD}/{wrong.argmax()}",
             reason="its first three columns are no rotation; scale belongs into the normalisation",
         )

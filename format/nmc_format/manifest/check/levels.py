@@ -9,7 +9,6 @@ import numpy as np
 import nmc_spec
 from nmc_format.issues import Finding, finding
 from nmc_format.manifest import columns
-from nmc_format.manifest.check.first import first_true
 from nmc_format.manifest.columns import frame_pointer
 from nmc_format.manifest.frame_table import KEY_FRAME
 
@@ -77,6 +76,8 @@ def level_findings(manifest: Manifest) -> Iterator[Finding]:
     first = np.array([row.first_frame for row in manifest.tensors], np.int64)
     rows = np.searchsorted(first, np.arange(len(coding)), side="right").astype(np.uint64)
     allowed = state + state // 64 + SEGMENT_SLACK + SHAPE_RECORD_BYTES * rows
-    for t in first_true(length > allowed):
+    over = length > allowed
+    if over.any():
+        t = int(over.argmax())
         place, what = frame_pointer(t, columns.SEGMENT_LENGTH), "the size of the segment"
         yield _exceeded(place, what, int(length[t]), int(allowed[t]), level)

@@ -10,7 +10,6 @@ import numpy as np
 
 from nmc_format.issues import Finding, finding
 from nmc_format.manifest import columns
-from nmc_format.manifest.check.first import first_true
 from nmc_format.manifest.columns import frame_pointer
 from nmc_format.manifest.tensor_table import BUFFER, layers_of
 
@@ -54,7 +53,9 @@ def _lineage_findings(training: Training) -> Iterator[Finding]:
         return
     actual = training.trained_from
     previous = np.arange(-1, len(actual) - 1)
-    for t in first_true((actual != -1) & (actual != previous)):
+    other = (actual != -1) & (actual != previous)
+    if other.any():
+        t = int(other.argmax())
         place = frame_pointer(t, columns.TRAINED_FROM)
         yield finding("freezing/trained-from", pointer=place, actual=int(actual[t]), expected=t - 1)
 
@@ -75,8 +76,8 @@ def _bitmap_findings(
     allowed = np.packbits(parameters, bitorder="little")
     unknown = known == 0
     wrong = (flags & ~allowed).any(axis=1) | (flags.any(axis=1) & unknown) | _early(manifest, flags)
-    for t in first_true(wrong):
-        place = frame_pointer(t, columns.REQUIRES_GRAD)
+    if wrong.any():
+        place = frame_pointer(int(wrong.argmax()), columns.REQUIRES_GRAD)
         yield finding("freezing/requires-grad-bits", pointer=place)
 
 
@@ -166,21 +167,22 @@ class _LayerComparison:
         trained[self._layer_of[bits[self._rows] != 0]] = True
         frozen = np.zeros(len(self._layers), bool)
         frozen[[self._index[layer] for layer in excluded]] = True
-        for wrong in first_true(present & (trained == frozen)):
-            yield "freezing/exclude-layers-disagree", self._layers[wrong]
+        wrong = present & (trained == frozen)
+        if wrong.any():
+            yield "freezing/exclude-layers-disagree", self._layers[wrong.argmax()]
 
 
 def _range_findings(training: Training) -> Iterator[Finding]:
     """Yield values that a column does not have: -1 says that nothing was recorded (clause 5.5)."""
-    checks: tuple[tuple[str, NDArray[Any] | None, Callable[[NDArray[Any]], Any]], ...] = (
+    rules: tuple[tuple[str, NDArray[Any] | None, Callable[[NDArray[Any]], NDArray[Any]]], ...] = (
         (columns.ITERATIONS, training.iterations, lambda v: v < -1),
         (columns.EXCLUDE_LAYERS_COUNT, training.exclude_layers_count, lambda v: v < -1),
         (columns.SECONDS, training.seconds, lambda v: (v < 0) & (v != -1)),
         (columns.REQUIRES_GRAD_KNOWN, training.requires_grad_known, lambda v: v > 1),
     )
-    for path, values, wrong in checks:
-        if values is None:
+    for path, values, out_of_range in rules:
+        if values is None or not (wrong := out_of_range(values)).any():
             continue
-        for t in first_true(wrong(values)):
-            reason = f"{values[t].item()} is out of range"
-            yield finding("manifest/value", pointer=f"{path}/{t}", reason=reason)
+        t = int(wrong.argmax())
+        reason = f"{values[t].item()} is out of range"
+        yield finding("manifest/value", pointer=f"{path}/{t}", reason=reason)

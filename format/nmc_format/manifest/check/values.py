@@ -9,7 +9,6 @@ from nmc_format.dtypes import DTYPES
 from nmc_format.issues import Finding, finding
 from nmc_format.manifest import columns
 from nmc_format.manifest.check.cameras import camera_findings
-from nmc_format.manifest.check.first import first_true
 from nmc_format.manifest.check.levels import level_findings
 from nmc_format.manifest.check.sources import source_findings
 from nmc_format.manifest.check.training import training_findings
@@ -137,13 +136,17 @@ def _shape_findings(dims: list[int], row: TensorRow, index: int) -> Iterator[Fin
 
 def _frame_findings(manifest: Manifest) -> Iterator[Finding]:
     coding = manifest.frames.coding
-    for t in first_true(coding > DELTA_FRAME):
+    unknown = coding > DELTA_FRAME
+    if unknown.any():
+        t = int(unknown.argmax())
         place = frame_pointer(t, columns.CODING)
         yield finding("manifest/frame-coding", pointer=place, coding=int(coding[t]))
     if coding[0] == DELTA_FRAME:
         yield finding("manifest/first-frame-key", pointer=frame_pointer(0, columns.CODING))
     time = manifest.frames.presentation_time
-    for t in first_true(time[1:] <= time[:-1]):
+    late = time[1:] <= time[:-1]
+    if late.any():
+        t = int(late.argmax())
         yield finding(
             "manifest/time-order",
             pointer=frame_pointer(t + 1, columns.PRESENTATION_TIME),
