@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup  ## Train, pack, check, unpack and render a small scene; results in out/demo
 	$(BIN)/nmc demo -o out/demo
 
-test: setup  ## Run the tests but for the long sweeps
+test: setup  ## Run the tests except for the long sweeps
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-all: setup  ## Run all tests, as CI does

@@ -65,6 +65,6 @@ html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {"footer_icons": []}
 
-# Where a file that is no page can be looked at, such as https://host/project/blob/main; without it
+# Where a file that is not a page can be seen, such as https://host/project/blob/main; without it
 # such files are copied into the site.
 source_url = os.environ.get("NMC_SOURCE_URL", "")

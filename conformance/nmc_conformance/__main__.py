@@ -54,7 +54,7 @@ def _add_run(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--seal",
         metavar="TEXT",
-        help="seal inputs anew with this text in place of one by chance; '' leaves them",
+        help="seal inputs again with this text in place of one by chance; '' leaves them",
     )
     made.add_argument("--quiet", "-q", action="store_true")
 

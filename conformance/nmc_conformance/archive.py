@@ -49,7 +49,7 @@ def unpack(path: Path, folder: Path) -> Path:
     Raises
     ------
     SuiteError
-        If it is no archive, is damaged, too large, or a member leads out of the folder.
+        If it is not an archive, is damaged, too large, or a member leads out of the folder.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -76,14 +76,14 @@ def _check(path: Path, members: list[zipfile.ZipInfo]) -> None:
     for member in members:
         name = member.filename
         if not _NAME.fullmatch(name) or {".", ".."} & set(name.split("/")):
-            raise SuiteError(f"{path}: member {name!a} is no path within a suite")
+            raise SuiteError(f"{path}: member {name!a} is not a path within a suite")
         if name in seen:
             raise SuiteError(f"{path}: member {name} occurs twice")
         seen.add(name)
         if stat.S_IFMT(member.external_attr >> 16) not in {0, stat.S_IFREG}:
             raise SuiteError(f"{path}: member {name} is not a regular file")
     if len({name.partition("/")[0] for name in seen}) > 1:
-        raise SuiteError(f"{path}: its members are not in one folder; it is no suite")
+        raise SuiteError(f"{path}: its members are not in one folder; it is not a suite")
 
 
 def vectors_of(folder: Path) -> Path:

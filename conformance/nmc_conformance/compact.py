@@ -1,6 +1,6 @@
 """Reads manifests in the compact form of annex D, for the suite's own purposes.
 
-It is no checker: whatever it does not expect it gives up on, and the suite leaves the input as it
+It is not a checker: it gives up on what it does not expect, and the suite leaves the input as it
 is. What it reads it reads by the text, without an HDF5 library.
 """
 

@@ -77,7 +77,7 @@ def wrong_frames(vector: Vector, output: Path, *, complete: bool) -> str:
     for name in listed(output):
         t = wanted.get(name)
         if t is None:
-            return f"{name} is no file that was asked for"
+            return f"{name} is not a file that was asked for"
         expected = digests[t] if t < len(digests) else None
         if expected is None:
             return f"{name} was written, though frame {t} shall not be returned"

@@ -57,7 +57,7 @@ class Plan:
     expected_failures : mapping of str to str
         By vector id, the reason why it is known to fail.
     seal : str
-        Text that inputs are sealed anew with, which decides their order too; where it is empty,
+        Text that inputs are sealed again with, which decides their order too; where it is empty,
         they stay as they are.
     """
 

@@ -104,9 +104,9 @@ def _header(text: bytes, name: str) -> dict[str, Any]:
     try:
         header = json.loads(text.decode("utf-8"), object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
-        raise OutputError(f"{name}: the header is no JSON: {error}") from None
+        raise OutputError(f"{name}: the header is not JSON: {error}") from None
     if not isinstance(header, dict):
-        raise OutputError(f"{name}: the header is no JSON object")
+        raise OutputError(f"{name}: the header is not a JSON object")
     header.pop("__metadata__", None)
     return header
 

@@ -1,8 +1,8 @@
-"""Seals inputs anew: another creator in each run, so that a list of inputs is no decoder.
+"""Seals inputs again: another creator in each run, so that a list of inputs is not a decoder.
 
 The text of ``/@creator``, and where a manifest has none that of ``/@sequence_id``, has no influence
 on decoding (clause 5.4.1). It is replaced by a text of the same length, and what depends on it is
-computed anew: the manifest digest, the checksum of the object header, the CRC-32 of the manifest.
+computed again: the manifest digest, the checksum of the object header, the CRC-32 of the manifest.
 The fault of a vector stays what it is. What cannot be read so is left as it is.
 """
 
@@ -34,7 +34,7 @@ def new_seal() -> str:
 
 
 def reseal(package: Path, seal: str) -> bool:
-    """Seal a copy of a package anew.
+    """Seal a copy of a package again.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def reseal(package: Path, seal: str) -> bool:
 
 
 def resealed(data: bytes, seal: str) -> bytes | None:
-    """Return the bytes of a manifest, or of a package in the file form, sealed anew."""
+    """Return the bytes of a manifest, or of a package in the file form, sealed again."""
     start = data.find(SIGNATURE)
     if start < 0:
         return None

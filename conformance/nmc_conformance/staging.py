@@ -35,7 +35,7 @@ class Stage:
     parent : Path or None
         Folder for the directory; None takes the one for temporary files.
     seal : str
-        Text that inputs are sealed anew with; with an empty one they stay as they are.
+        Text that inputs are sealed again with; with an empty one they stay as they are.
     """
 
     def __init__(self, parent: Path | None = None, seal: str = "") -> None:
@@ -68,7 +68,7 @@ class Stage:
         return self.work / SCRATCH
 
     def put(self, vector: Vector) -> None:
-        """Copy the input of a vector, seal the copy anew, and carry out the vector's steps."""
+        """Copy the input of a vector, seal the copy again, and carry out the vector's steps."""
         if vector.input.is_dir():
             shutil.copytree(vector.input, self.input)
         else:

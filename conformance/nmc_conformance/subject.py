@@ -120,7 +120,7 @@ def parse_description(value: Any) -> Description:
     Raises
     ------
     SubjectError
-        If it is no description, or one of no class of clause 11.1.2.
+        If it is not a description, or one of no class of clause 11.1.2.
     """
     if wrong := fault(value, "description"):
         raise SubjectError(f"'describe' printed no description of the protocol: {wrong}")

@@ -232,7 +232,7 @@ def altered(root: Path) -> dict[str, str]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         digest, gap, name = line.partition("  ")
         if not gap or len(digest) != hashlib.sha256().digest_size * 2:
-            raise SuiteError(f"{path}, line {number}: is no digest and file; unpack it again")
+            raise SuiteError(f"{path}, line {number}: is not a digest and a file; unpack it again")
         if name.startswith(prefix) and name.endswith(f"/{VECTOR_FILE}"):
             listed[name.removeprefix(prefix).removesuffix(f"/{VECTOR_FILE}")] = digest
     made = {}

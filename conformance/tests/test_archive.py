@@ -117,7 +117,7 @@ def test_a_changed_file_is_broken_and_the_run_goes_on(unpacked: Path, tmp_path: 
 
 def test_a_list_of_digests_that_is_none(unpacked: Path) -> None:
     (unpacked / "SHA256SUMS").write_text("nothing\n")
-    with pytest.raises(SuiteError, match="line 1: is no digest"):
+    with pytest.raises(SuiteError, match="line 1: is not a digest"):
         load_suite(unpacked / "vectors")
 
 
@@ -141,14 +141,14 @@ def hostile(path: Path, *members: tuple[str, bytes], mode: int = 0o100644) -> Pa
 @pytest.mark.parametrize(
     ("member", "why"),
     [
-        ("../outside", "no path within a suite"),
-        ("top/../../outside", "no path within a suite"),
-        ("/top/outside", "no path within a suite"),
-        ("top\\..\\outside", "no path within a suite"),
-        ("top/a\nb", "no path within a suite"),
-        ("C:/outside", "no path within a suite"),
-        ("top/folder/", "no path within a suite"),
-        ("top/link", "no regular file"),
+        ("../outside", "not a path within a suite"),
+        ("top/../../outside", "not a path within a suite"),
+        ("/top/outside", "not a path within a suite"),
+        ("top\\..\\outside", "not a path within a suite"),
+        ("top/a\nb", "not a path within a suite"),
+        ("C:/outside", "not a path within a suite"),
+        ("top/folder/", "not a path within a suite"),
+        ("top/link", "not a regular file"),
         ("other/vectors/suite.json", "not in one folder"),
     ],
 )
@@ -181,7 +181,7 @@ def test_what_is_too_large_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.M
 def test_a_damaged_archive(suite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = bytearray(suite.read_bytes())
     data[len(data) // 2] ^= 1
-    for name, content in (("bit", data), ("cut", data[:1000]), ("text", b"no archive")):
+    for name, content in (("bit", data), ("cut", data[:1000]), ("text", b"not an archive")):
         path = tmp_path / f"{name}.zip"
         path.write_bytes(content)
         assert judged("--suite", str(path), GOOD) == 2

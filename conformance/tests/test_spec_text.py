@@ -28,7 +28,7 @@ def test_every_anchor_is_unique() -> None:
 
 
 def test_the_source_is_plain_markdown() -> None:
-    """Anchors are derived: a page holds no HTML but for comments and line breaks."""
+    """Anchors are derived: a page holds no HTML except for comments and line breaks."""
     for name, page in PAGES.items():
         assert set(re.findall(r"<[a-z/][^>\n]*>", re.sub(r"`[^`\n]+`", "", page))) <= {"<br>"}, name
 

@@ -1,4 +1,4 @@
-"""The suite itself: ids, hashes, clauses, codes, size, and that it is made anew the same."""
+"""The suite itself: ids, hashes, clauses, codes, size, and that it is made again the same."""
 
 from __future__ import annotations
 

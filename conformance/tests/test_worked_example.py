@@ -1,4 +1,4 @@
-"""The worked example of annex E: made anew it is the same, and the reference accepts it."""
+"""The worked example of annex E: made again it is the same, and the reference accepts it."""
 
 from __future__ import annotations
 

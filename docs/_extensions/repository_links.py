@@ -1,4 +1,4 @@
-"""Links of the documents to what is no page: folders and files of the repository."""
+"""Links of the documents to what is not a page: folders and files of the repository."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Dtype:
     word_bytes : int
         Bytes of one word, the unit of modular differences.
     exponent_bits, mantissa_bits : int
-        Bits of both fields of a floating-point word; 0 where it is no floating-point number.
+        Bits of both fields of a floating-point word; 0 where it is not a floating-point number.
     numpy_name : str
         numpy (or ml_dtypes) dtype of an element; empty where numpy has none of that size.
     """
@@ -92,7 +92,7 @@ class PackedArray:
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES or DTYPES[self.dtype].numpy_name:
-            raise ValueError(f"{self.dtype} is no packed dtype; use a numpy array")
+            raise ValueError(f"{self.dtype} is not a packed dtype; use a numpy array")
         size = byte_size(DTYPES[self.dtype], self.shape)
         if self.data.dtype != np.uint8 or self.data.shape != (size,):
             raise ValueError(

@@ -204,9 +204,9 @@ def _header(view: memoryview, file: str) -> tuple[dict[str, Any], int]:
     try:
         header = json.loads(bytes(view[8 : 8 + size]))
     except (ValueError, RecursionError):
-        raise refuse("segment/header", file=file, offset=8, reason="it is no JSON") from None
+        raise refuse("segment/header", file=file, offset=8, reason="it is not JSON") from None
     if not isinstance(header, dict):
-        raise refuse("segment/header", file=file, offset=8, reason="it is no JSON object")
+        raise refuse("segment/header", file=file, offset=8, reason="it is not a JSON object")
     return header, 8 + size
 
 
@@ -218,7 +218,11 @@ def _digest(metadata: Mapping[str, Any], key: str, file: str) -> bytes:
         digest = b""
     if len(digest) != DIGEST_BYTES:
         raise refuse(
-            "segment/metadata", file=file, offset=8, key=key, reason="is no digest of 64 hex digits"
+            "segment/metadata",
+            file=file,
+            offset=8,
+            key=key,
+            reason="is not a digest of 64 hex digits",
         )
     return digest
 

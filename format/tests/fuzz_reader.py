@@ -206,7 +206,7 @@ def damage_object(rng: random.Random, objects: dict[str, np.ndarray]) -> None:
 
 
 def damage_segment(rng: random.Random, data: bytes) -> bytes:
-    """Change one part of a segment and serialise it anew, so that its header is right."""
+    """Change one part of a segment and serialise it again, so that its header is right."""
     found = segment.parse(data, "x")
     streams = [s for s in (found.raw, found.integer) if s is not None]
     payloads = {s.name: bytes(s.data) for s in streams}

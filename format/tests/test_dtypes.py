@@ -145,9 +145,9 @@ def test_packed_bytes_must_fit_the_shape() -> None:
         PackedArray("F4", (4,), np.zeros(3, np.uint8))
     with pytest.raises(ValueError, match="does not fill whole bytes"):
         PackedArray("F4", (3,), np.zeros(2, np.uint8))
-    with pytest.raises(ValueError, match="no packed dtype"):
+    with pytest.raises(ValueError, match="not a packed dtype"):
         PackedArray("F32", (1,), np.zeros(4, np.uint8))
-    with pytest.raises(ValueError, match="no packed dtype"):
+    with pytest.raises(ValueError, match="not a packed dtype"):
         PackedArray("F5", (1,), np.zeros(4, np.uint8))
     with pytest.raises(ValueError, match="uint8, flat"):
         PackedArray("F4", (4,), np.zeros(2, np.int8))

@@ -135,7 +135,7 @@ BAD = {
     ),
     "state is a number": (metadata(state=5), "segment/metadata"),
     "state is short": (metadata(state="00"), "segment/metadata"),
-    "state is no hex": (metadata(state="g" * 64), "segment/metadata"),
+    "state is not hex": (metadata(state="g" * 64), "segment/metadata"),
     "parent is null": (metadata(parent=None), "segment/metadata"),
     "upper-case digest": (metadata(state="AB" * 32), "segment/not-canonical"),
     "spaces in a digest": (metadata(state=" ".join(["01"] * 32)), "segment/not-canonical"),

@@ -4,7 +4,7 @@ numba's own cache is an index and data files of pickles. It trusts them: a damag
 process or every later run, and one that somebody else may write runs that person's code. So a
 kernel has one file here, named by all that its machine code depends on. It is used only if it
 belongs to this user (or the system), nobody else may write it, and its SHA-256 is right. All else
-counts as missing: the kernel is compiled, and the file is written anew if it can be.
+counts as missing: the kernel is compiled, and the file is written again if it can be.
 """
 
 from __future__ import annotations

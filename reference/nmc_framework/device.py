@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class DeviceError(ValueError):
-    """A name that is no device, or one that this machine has not got."""
+    """A name that is not a device, or one that this machine does not have."""
 
 
 def usable_device(text: str) -> str:
@@ -13,14 +13,14 @@ def usable_device(text: str) -> str:
     Raises
     ------
     DeviceError
-        When it is none, or this machine has not got it.
+        When it is none, or this machine does not have it.
     """
     import torch
 
     try:
         device = torch.device(text)
     except RuntimeError:
-        raise DeviceError(f"{text!r} is no device; write such as cpu or cuda:0") from None
+        raise DeviceError(f"{text!r} is not a device; write such as cpu or cuda:0") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise DeviceError(f"{text}: there are {torch.cuda.device_count()} CUDA devices")
     try:

@@ -165,7 +165,7 @@ def seal(package: Path) -> None:
 
 
 def rebuild(package: Path, t: int, **changes: Any) -> None:
-    """Serialise one segment anew with some parts replaced, and seal the package."""
+    """Serialise one segment again with some parts replaced, and seal the package."""
     found = segment.parse(segment_path(package, t).read_bytes(), "x")
     streams = [s for s in (found.raw, found.integer) if s is not None]
     parts = {

@@ -195,7 +195,7 @@ SEEN_IN_HOST_TESTS = {"host/denied", "host/device", "host/changed", "host/failed
 
 
 def test_every_code_has_a_case() -> None:
-    """A code of the catalogue that no damage gives is no code."""
+    """A code of the catalogue that no damage gives is not a code."""
     chapters = {"package", "manifest", "profile", "segment", "decoding", "freezing", "host"}
     codes = {code for code in nmc_spec.issues() if code.partition("/")[0] in chapters}
     seen = (

@@ -60,7 +60,7 @@ def test_a_format_of_another_package_is_one_value(tmp_path, monkeypatch):
     installed(monkeypatch, replace(mine, name="nmc"))
     assert camera_files.formats()["nmc"].files == "*.json", "a package takes no name that is taken"
     installed(monkeypatch, OneLine)
-    with pytest.raises(CameraError, match=r"entry point nmc.cameras:mine is no Format"):
+    with pytest.raises(CameraError, match=r"entry point nmc.cameras:mine is not a Format"):
         camera_files.formats()
 
 
@@ -76,10 +76,10 @@ def test_every_format_tells_its_own_files_and_no_others(tmp_path):
     unknown = tmp_path / "folder"
     unknown.mkdir()
     (unknown / "notes.json").write_text('{"a": 1}')
-    with pytest.raises(CameraError, match="folder is no camera file that is known"):
+    with pytest.raises(CameraError, match="folder is not a camera file that is known"):
         camera_files.detect(unknown)
     (unknown / "notes.json").write_text("[" * 100_000)
-    with pytest.raises(CameraError, match="folder is no camera file that is known"):
+    with pytest.raises(CameraError, match="folder is not a camera file that is known"):
         camera_files.detect(unknown)
 
 

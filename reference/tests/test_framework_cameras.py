@@ -94,8 +94,8 @@ def test_rig_of_another_convention_is_refused(tmp_path):
     [
         ({"width": 0}, "empty"),
         ({"fx": -1.0}, "focal lengths"),
-        ({"camera_to_world": np.diag([1.0, 1, -1, 1])}, "no rotation"),
-        ({"camera_to_world": np.diag([2.0, 2, 2, 1])}, "no rotation"),
+        ({"camera_to_world": np.diag([1.0, 1, -1, 1])}, "not a rotation"),
+        ({"camera_to_world": np.diag([2.0, 2, 2, 1])}, "not a rotation"),
         ({"camera_to_world": np.full((4, 4), np.nan)}, "finite"),
     ],
 )

@@ -123,7 +123,7 @@ def test_another_package_can_add_a_family(monkeypatch):
     )
     monkeypatch.setattr(registry, "entry_points", points.select)
     assert "mine" in families() and family("mine") is HashGrid
-    with pytest.raises(ModelError, match="is no ChainModel"):
+    with pytest.raises(ModelError, match="is not a ChainModel"):
         family("wrong")
 
 

@@ -146,7 +146,7 @@ def features(keypoints, seed: int = 7) -> Features:
 
 def test_what_stands_still_is_pooled_once():
     first = features([(10, 10), (20, 30), (40, 15)])
-    # The first stays but for noise, the second has moved, where the third was is something else.
+    # The first stays except for noise, the second has moved, where the third was is something else.
     second = features([(10.3, 9.8), (26, 30), (40, 15)])
     second.descriptors[2] = 255 - first.descriptors[2]
     pooled = pool(CameraFeatures("a", (64, 64), (first, second, first), ("x", "y", "x")))

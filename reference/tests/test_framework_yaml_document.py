@@ -24,13 +24,13 @@ def test_plain_values_and_their_lines():
         ("a: !mine 3\n", "line 1: '3' is taken for a !mine; write a text in quotes"),
         ("a: 2024-01-01\n", "line 1: '2024-01-01' is taken for a timestamp"),
         ("a: 1\nb: 2\na: 3\n", "line 3: 'a' is there twice"),
-        ("a: .nan\n", "no finite number"),
-        ("a: [1\nb: 2\n", "line 2: no YAML"),
+        ("a: .nan\n", "not a finite number"),
+        ("a: [1\nb: 2\n", "line 2: not YAML"),
         ("[" * 30, "nested deeper than 20"),
         ("a: 1\n---\nb: 2\n", "one document"),
         ("? [1]\n: 2\n", "line 1: a key is a text"),
         ("", "is empty"),
-        ("a: \x07\n", "no YAML"),
+        ("a: \x07\n", "not YAML"),
     ],
 )
 def test_documents_that_are_refused(text, told):
@@ -41,7 +41,7 @@ def test_documents_that_are_refused(text, told):
 def test_documents_are_bounded():
     with pytest.raises(ConfigurationError, match="at most 131072 are read"):
         read_document(b"a" * (MAX_BYTES + 1), "x.yaml")
-    with pytest.raises(ConfigurationError, match="no UTF-8"):
+    with pytest.raises(ConfigurationError, match="not UTF-8"):
         read_document(b"a: \xff\n", "x.yaml")
     lines = [b"a0: &a0 [x]"]
     lines += [b"a%d: &a%d [%s]" % (k, k, b", ".join([b"*a%d" % (k - 1)] * 9)) for k in range(1, 9)]

@@ -42,7 +42,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 def run(module: Path) -> bool:
-    """Load the kernel anew and call it; return whether its machine code was at hand."""
+    """Load the kernel again and call it; return whether its machine code was at hand."""
     spec = importlib.util.spec_from_file_location(module.stem, module)
     loaded = importlib.util.module_from_spec(spec)
     sys.modules[module.stem] = loaded  # machine code is kept with the name of its module

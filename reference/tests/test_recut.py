@@ -1,4 +1,4 @@
-"""Cutting and joining: the states are those of packing anew, whole groups are copied."""
+"""Cutting and joining: the states are those of packing again, whole groups are copied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One open package in many threads and processes: forked, started anew, or in a DataLoader."""
+"""One open package in many threads and processes: forked, started again, or in a DataLoader."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_threads_that_read_segments(package) -> None:
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
 @pytest.mark.parametrize(
     "start",
-    [  # started anew, each worker imports torch
+    [  # started again, each worker imports torch
         pytest.param(start, marks=pytest.mark.slow) if start == "spawn" else start
         for start in multiprocessing.get_all_start_methods()
     ],

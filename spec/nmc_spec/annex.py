@@ -1,6 +1,6 @@
 """Writes the generated parts of the standard's text: annex A, and the tables of clauses 5.3 and 10.
 
-Run as ``python -m nmc_spec.annex --check`` or ``--write`` in a checkout; the text is no part of an
+Run as ``python -m nmc_spec.annex --check`` or ``--write`` in a checkout; the text is not part of an
 installed distribution.
 """
 
@@ -43,7 +43,7 @@ one place (clause {checking}). An *error* refuses the package; a *warning* does
 not. Codes are permanent: a code is never renamed and never takes another meaning. Messages and
 hints are informative, and a program may translate them.
 
-Codes without a clause are about the host or about an input that is no package. They say nothing
+Codes without a clause are about the host or about an input that is not a package. They say nothing
 about conformance.
 """
 

@@ -79,7 +79,7 @@ class _Block:
 
 
 def _blocks(text: str) -> Iterator[_Block]:
-    """Yield the prose of a file; code is no prose."""
+    """Yield the prose of a file; code is not prose."""
     anchor = clause = title = kind = ""
     lines: list[str] = []
     fenced = False

@@ -34,7 +34,7 @@ _SECONDS = 120
 
 
 def load_shim() -> None:
-    """Compile the shim, and start this program anew with it loaded before the C library."""
+    """Compile the shim, and start this program again with it loaded before the C library."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None or not sys.platform.startswith("linux"):
         print("the sweep needs Linux and a C compiler", file=sys.stderr)

@@ -27,7 +27,7 @@ def parse_frames(text: str, count: int) -> list[int]:
     for part in text.split(","):
         match = _PART.fullmatch(part.strip())
         if match is None:
-            raise ValueError(f"{part.strip()!r} is no frame or range; write such as 0,3-5,8-,-1")
+            raise ValueError(f"{part.strip()!r} is not a frame or range; write such as 0,3-5,8-,-1")
         first = int(match["first"])
         first += count if first < 0 else 0
         last = first

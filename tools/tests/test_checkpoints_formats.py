@@ -268,7 +268,7 @@ def test_hdf5_that_reaches_outside_itself(tmp_path):
         ({}, "npz", "no tensors"),
         ({"w": np.array(["a"])}, "npz", "'w': dtype"),
         ({"w": np.ones(1)}, "onnx", "unknown format 'onnx', expected safetensors, pt"),
-        ({"\ud800": np.ones(1)}, "pt", "no valid text"),
+        ({"\ud800": np.ones(1)}, "pt", "not valid text"),
     ],
 )
 def test_states_that_cannot_be_written(tmp_path, state, to, match):

@@ -45,7 +45,7 @@ REFUSED = {
     "splat_minimal/*.ksplat": "is a .ksplat file.*convert it to .ply",
     "srcnn_tf_ckpt/**/*.data-*": "part of a TensorFlow checkpoint.*name the .index file",
     "srcnn_tf_ckpt/**/*.meta": "part of a TensorFlow checkpoint",
-    "srcnn_tf_ckpt/**/read": "is no checkpoint",
+    "srcnn_tf_ckpt/**/read": "is not a checkpoint",
     "tf_pinn/**/cp.ckpt.data-*": "part of a TensorFlow checkpoint",
     "tf_pinn/saved_model.pb": "weights are in variables/variables.index beside it, which is not",
 }
@@ -149,7 +149,7 @@ def test_one_network_in_two_formats():
     script = checkpoints.read(found("silero_multi_format/silero_vad.jit"))
     tensors = checkpoints.read(found("silero_multi_format/silero_vad_16k.safetensors"))
     assert script.buffers == {n for n in script.state if n.endswith("_buffer")}
-    # The two were trained apart, but for the window of the Fourier transform.
+    # The two were trained apart, except for the window of the Fourier transform.
     pairs = list(zip(script.state.values(), tensors.state.values(), strict=False))
     assert all(a.shape == b.shape for a, b in pairs)
     assert np.array_equal(*pairs[0])

@@ -180,9 +180,9 @@ def test_an_index_that_lies(tmp_path):
         read_source(source, read)
     for text, match in (
         ('{"weight_map": {"w": "../../etc/passwd"}}', "not beside it"),
-        ('{"weight_map": {"w": 3}}', "no text"),
-        ("{}", "no index"),
-        ("[" * 100_000, "no JSON"),
+        ('{"weight_map": {"w": 3}}', "not text"),
+        ("{}", "not an index"),
+        ("[" * 100_000, "not JSON"),
     ):
         index.write_text(text)
         with pytest.raises(CheckpointError, match=match):
@@ -213,7 +213,7 @@ def test_nothing_found(run):
     for given, what in (
         ([run / "empty"], r"no checkpoint in this directory; looked for \.safetensors \.pt"),
         ([run / "*.txt"], "among the 1 matches of this glob"),
-        ([run / "frame7.pt"], "is no file"),
+        ([run / "frame7.pt"], "is not a file"),
         ([], "names no files"),
     ):
         with pytest.raises(CheckpointError, match=what):

@@ -120,9 +120,9 @@ def test_a_complete_package_needs_no_recovery(run, chain) -> None:
     ("text", "words"),
     [
         (None, "cannot be read: No such file"),
-        ("{", "is no JSON"),
-        ("[" * 9000, "is no JSON"),
-        ("[1]", "is no JSON object"),
+        ("{", "is not JSON"),
+        ("[" * 9000, "is not JSON"),
+        ("[1]", "is not a JSON object"),
     ],
 )
 def test_a_configuration_that_is_none(run, tmp_path, text, words) -> None:

@@ -234,6 +234,6 @@ def test_no_code_of_a_package_runs(command_line, tmp_path) -> None:
         writer.append({"w": np.ones(2)})
     done = command_line("unpack", tmp_path / "x.nmc", "-o", tmp_path / "o", "--to", "pt")
     assert done.code == 0
-    assert "os.system is no object of that class" in done.out
+    assert "os.system is not an object of that class" in done.out
     made = torch.load(tmp_path / "o" / "frame_00000000.pt", weights_only=True)
     assert made["b"] == "torch.load"

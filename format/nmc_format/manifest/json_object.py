@@ -23,13 +23,13 @@ class _Members(list[tuple[str, Any]]):
 
 
 def object_fault(text: str) -> str:
-    """Say why a text is no JSON object of the clause; empty where it is one."""
+    """Say why a text is not a JSON object of the clause; empty where it is one."""
     try:
         value = _parsed(text, _Members)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, _Members):
-        return "it is no JSON object"
+        return "it is not a JSON object"
     level: list[list[Any]] = [value]
     for _ in range(MAX_NESTING):
         objects = [node for node in level if isinstance(node, _Members)]
@@ -46,7 +46,7 @@ def object_fault(text: str) -> str:
 
 
 def configuration_fault(text: str) -> str:
-    """Say why a text is no model configuration (clause 5.4.2); empty where it is one."""
+    """Say why a text is not a model configuration (clause 5.4.2); empty where it is one."""
     if len(text) > MAX_CONFIGURATION:
         return f"it has {len(text)} characters, more than {MAX_CONFIGURATION}"
     return object_fault(text)
@@ -62,13 +62,13 @@ def parse_object(text: str) -> dict[str, Any]:
     """
     value = _parsed(text)
     if not isinstance(value, dict):
-        raise TypeError("it is no JSON object")
+        raise TypeError("it is not a JSON object")
     return value
 
 
 def _parsed(text: str, members: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
     def refuse_constant(name: str) -> None:
-        raise ValueError(f"{name} is no JSON")
+        raise ValueError(f"{name} is not JSON")
 
     return json.loads(
         text, parse_constant=refuse_constant, parse_int=_integer, object_pairs_hook=members

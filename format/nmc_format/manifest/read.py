@@ -39,7 +39,7 @@ def read_objects(data: bytes, path: Path | None = None) -> RawObjects:
     Raises
     ------
     FormatError
-        If it is no HDF5 file, or uses what a manifest may not.
+        If it is not an HDF5 file, or uses what a manifest may not.
     """
     try:
         return read_compact(data)

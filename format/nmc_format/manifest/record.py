@@ -69,7 +69,7 @@ class Model:
     Attributes
     ----------
     family : str
-        Name of the model family; ``"unknown"`` where nobody said.
+        Name of the model family; ``"unknown"`` where it is not known.
     configuration : str
         The text of a JSON object.
     """

@@ -1,4 +1,4 @@
-"""Says what a file or directory is that is no package (clause 5.1.1), and what to do with it."""
+"""Says what a file or directory is that is not a package (clause 5.1.1), and what to do with it."""
 
 from __future__ import annotations
 

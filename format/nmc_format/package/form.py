@@ -23,7 +23,7 @@ def open_package(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> P
     Raises
     ------
     FormatError
-        If there is nothing, it cannot be read, or it is no package.
+        If there is nothing, it cannot be read, or it is not a package.
     """
     path = Path(os.fsdecode(path))
     try:

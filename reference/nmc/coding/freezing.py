@@ -82,7 +82,7 @@ def declared(
     Raises
     ------
     FormatError
-        If a layer is unknown, a name is no parameter, or the two disagree.
+        If a layer is unknown, a name is not a parameter, or the two disagree.
     """
     if requires_grad is None and exclude_layers is None:
         return None

@@ -74,7 +74,7 @@ def compress(tensors: Sequence[tuple[Dtype, Words]], level: int, *, differences:
 def _plane(
     words: Words, dtype: Dtype, k: int, *, differences: bool
 ) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    """Return one byte of each folded word; folded anew for each, so that no copy of all is kept."""
+    """Return one byte of each folded word; folded each time, so that no copy of all is kept."""
     folded = _fold(words, dtype, differences=differences)
     return np.ascontiguousarray(folded.view(np.uint8).reshape(-1, words.itemsize)[:, k])
 

@@ -46,7 +46,7 @@ class Seeker:
             The frame.
         lend : bool
             The caller can write to the memory of the state. It is compared with its digest again
-            before anything builds on it; what was written to is decoded anew.
+            before anything builds on it; what was written to is decoded again.
         """
         with self._lock:
             start = self._manifest.frames.key_frame_before(index)

@@ -1,4 +1,4 @@
-"""Errors of the host as findings: a full disk is no traceback."""
+"""Errors of the host as findings: a full disk is not a traceback."""
 
 from __future__ import annotations
 

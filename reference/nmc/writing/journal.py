@@ -147,7 +147,7 @@ class Journal:
         Raises
         ------
         OSError
-            If it cannot take it; it is written anew the next time.
+            If it cannot take it; it is written again the next time.
         """
         if self._handle is None:
             self.rewrite()

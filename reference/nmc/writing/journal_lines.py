@@ -203,7 +203,7 @@ def frame(line: dict[str, Any], before: Sequence[FrameEntry], rows: Rows) -> Fra
     Raises
     ------
     Unsound
-        If it is no frame, or does not follow the one before.
+        If it is not a frame, or does not follow the one before.
     """
     if not _fits(line, _FRAME):
         raise Unsound

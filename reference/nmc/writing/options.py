@@ -31,7 +31,7 @@ def configuration_text(value: Mapping[str, Any] | str | None) -> str:
     Raises
     ------
     ValueError
-        If it is no JSON object of the clause.
+        If it is not a JSON object of the clause.
     """
     try:
         text = value if isinstance(value, str) else json.dumps(value or {}, sort_keys=True)

@@ -82,7 +82,7 @@ def recovered(path: str | Path) -> Recovery:
 
 
 def _nothing_unfinished(path: Path) -> FormatError:
-    """Return why there is nothing to recover; raise what is known of a thing that is no package."""
+    """Return why there is nothing to recover; raise where the path is not a package at all."""
     if not path.exists():
         return refuse("host/not-found", file=str(path))
     open_package(path).close()

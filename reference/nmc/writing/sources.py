@@ -40,7 +40,7 @@ def source_name_text(name: str | None, t: int) -> str:
     Raises
     ------
     FormatError
-        If no manifest may hold it: it is no name of a file alone, too long, or no Unicode text.
+        If no manifest may hold it: it is not a name of a file alone, too long, or no Unicode text.
     """
     text = name or ""
     fault = source_name_fault(text)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _HINTS = {
     "c": "store complex64, or its .real and .imag as two tensors",
     "O": "make it an array of numbers, or leave it out",
-    "U": "text is no tensor; put it into the configuration, or leave it out",
-    "S": "text is no tensor; put it into the configuration, or leave it out",
+    "U": "text is not a tensor; put it into the configuration, or leave it out",
+    "S": "text is not a tensor; put it into the configuration, or leave it out",
     "M": "view it as int64",
     "m": "view it as int64",
     "V": "store each of its fields as a tensor",
@@ -29,7 +29,7 @@ _HINTS = {
 
 
 def check_state_type(state: object) -> None:
-    """Refuse what is no mapping of names to tensors.
+    """Refuse what is not a mapping of names to tensors.
 
     Raises
     ------

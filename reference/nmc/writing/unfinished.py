@@ -127,7 +127,7 @@ class Unfinished:
         Raises
         ------
         OSError
-            If it cannot take them. They are written anew the next time: the system forgets what it
+            If it cannot take them. They are written again the next time: the system forgets what it
             could not write, and says so once.
         """
         try:

@@ -88,7 +88,7 @@ class Camera:
             or np.linalg.det(rotation) < 0
         ):
             raise CameraError(
-                f"{label}: the upper left 3x3 of camera_to_world is no rotation; "
+                f"{label}: the upper left 3x3 of camera_to_world is not a rotation; "
                 "take scale and mirroring out first and record them as a normalisation"
             )
         matrix.setflags(write=False)

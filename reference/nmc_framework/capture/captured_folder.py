@@ -68,7 +68,7 @@ def read_capture(folder: Path) -> CapturedFrames:
     """
     path = folder / RECORD
     if not path.is_file():
-        raise CaptureError(f"{folder}: no {RECORD}; it is no folder of captured frames")
+        raise CaptureError(f"{folder}: no {RECORD}; it is not a folder of captured frames")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         names = tuple(str(name) for name in record["cameras"])

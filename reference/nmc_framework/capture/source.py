@@ -59,7 +59,7 @@ class VideoSource:
                 ]
         except (av.FFmpegError, IndexError) as error:
             raise CaptureError(
-                f"camera {self.name!r}: {self.path.name} is no video: {error}"
+                f"camera {self.name!r}: {self.path.name} is not a video: {error}"
             ) from error
         if base is None or not stamps:
             raise CaptureError(f"camera {self.name!r}: {self.path.name} has no time stamps")
@@ -122,7 +122,7 @@ def read_stamps(
     Raises
     ------
     CaptureError
-        When a column is missing or a time is no number; the line is named.
+        When a column is missing or a time is not a number; the line is named.
     """
     found: dict[str, list[float]] = {}
     with path.open(newline="", encoding="utf-8") as file:
@@ -143,7 +143,7 @@ def read_stamps(
 def _ascending(name: str, times: Sequence[float]) -> tuple[float, ...]:
     values = np.asarray(times, dtype=np.float64)
     if not np.isfinite(values).all():
-        raise CaptureError(f"camera {name!r}: a time stamp is no finite number")
+        raise CaptureError(f"camera {name!r}: a time stamp is not a finite number")
     early = np.flatnonzero(np.diff(values) <= 0)
     if len(early):
         index = int(early[0]) + 1

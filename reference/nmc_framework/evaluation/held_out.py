@@ -138,7 +138,7 @@ class HeldOut:
     def record(
         self, frames: Sequence[int], count: int, views: Sequence[str] | None = None
     ) -> nmc.Quality:
-        """Return the manifest's record of a chain of ``count`` frames, NaN but for ``frames``.
+        """Return the manifest's record of a chain of ``count`` frames, NaN except for ``frames``.
 
         ``frames`` are those that were scored, in their order; ``views`` those to record, all unless
         named.

@@ -49,7 +49,7 @@ def family(name: str) -> type[ChainModel]:
         except (ImportError, AttributeError, SyntaxError) as error:
             raise ModelError(f"the entry point {GROUP}:{name} cannot be loaded: {error}") from error
     if not (isinstance(found, type) and issubclass(found, ChainModel)):
-        raise ModelError(f"the entry point {GROUP}:{name} is no ChainModel: {found!r}")
+        raise ModelError(f"the entry point {GROUP}:{name} is not a ChainModel: {found!r}")
     return found
 
 

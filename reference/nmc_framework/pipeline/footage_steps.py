@@ -172,7 +172,7 @@ def _estimated(
     }
     known = task.configuration.file("cameras.sfm.intrinsics")
     placed = task.configuration.file("cameras.sfm.poses")
-    # Beside the results: its database is no result, and it goes on where it stopped by itself.
+    # Beside the results: its database is not a result, and it goes on where it stopped by itself.
     folder = task.configuration.work / "sfm"
     if task.forced:
         shutil.rmtree(folder, ignore_errors=True)

@@ -65,7 +65,7 @@ def read_document(data: bytes, label: str) -> Document:
     Raises
     ------
     ConfigurationError
-        When it is too large or too deep, is no YAML, has aliases, tags or repeated keys, or holds
+        When it is too large or too deep, is not YAML, has aliases, tags or repeated keys, or holds
         something that JSON has not; the line is named.
     """
     if len(data) > MAX_BYTES:
@@ -75,13 +75,13 @@ def read_document(data: bytes, label: str) -> Document:
         _refuse_unbounded(text, label)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{label} is no UTF-8 text: {error}") from None
+        raise ConfigurationError(f"{label} is not UTF-8 text: {error}") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise ConfigurationError(f"{label}, line {line}: no YAML: {error.problem}") from None
+        raise ConfigurationError(f"{label}, line {line}: not YAML: {error.problem}") from None
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"{label} is no YAML: {error}") from None
+        raise ConfigurationError(f"{label} is not YAML: {error}") from None
     if node is None:
         raise ConfigurationError(f"{label} is empty; nmc run --example prints one to start from")
     lines: dict[Place, int] = {}
@@ -146,5 +146,5 @@ def _plain(
     except (ValueError, yaml.YAMLError):
         raise ConfigurationError(f"{label}, line {line}: {node.value!r} is no {kind}") from None
     if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigurationError(f"{label}, line {line}: {node.value!r} is no finite number")
+        raise ConfigurationError(f"{label}, line {line}: {node.value!r} is not a finite number")
     return value

@@ -107,7 +107,7 @@ def read_keys(path: Path) -> KeyPoses:
     Raises
     ------
     TrackError
-        When a column is missing, a value is no finite number, there are fewer than two poses, or
+        When a column is missing, a value is not a finite number, there are fewer than two poses, or
         the times do not ascend; the line is named.
     """
     with path.open(newline="", encoding="utf-8-sig") as file:

@@ -84,7 +84,7 @@ def read_track(path: Path, *, frames: int | None = None) -> list[Viewpoint]:
     Raises
     ------
     TrackError
-        When a column is missing, a value is no finite number, or the length is not ``frames``.
+        When a column is missing, a value is not a finite number, or the length is not ``frames``.
     """
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)

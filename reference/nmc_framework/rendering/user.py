@@ -73,7 +73,7 @@ def user_track(
     Raises
     ------
     TrackError
-        When a file is missing, is no track, or has another length; when a trace is too short, no
+        When a file is missing, is not a track, or has another length; when a trace is too short, no
         camera has the anchor's name, or there are none to orbit among.
     """
     if source.keys is not None:
@@ -87,7 +87,7 @@ def user_track(
         if not recorded:
             return read_track(path, frames=count)
     except UnicodeDecodeError as error:
-        raise TrackError(f"{path.name} is no CSV file: {error}") from error
+        raise TrackError(f"{path.name} is not a CSV file: {error}") from error
     trace = read_eyenavgs(path, eye=source.eye, scale=source.scale)
     try:
         track = trace.at(np.arange(count) / rate)

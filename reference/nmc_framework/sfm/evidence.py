@@ -266,7 +266,7 @@ def _joint(
 
 
 def _error(part: pycolmap.Reconstruction) -> float:
-    """Return the mean over points of their errors in pixels, but for the worst hundredth.
+    """Return the mean over points of their errors in pixels, except for the worst hundredth.
 
     Of a few points that end behind a camera the error has no bounds.
     """

@@ -121,7 +121,7 @@ def _load(path: Path) -> Features | None:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             return Features(kept["keypoints"], kept["descriptors"], kept["colours"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None  # damaged: extracted anew
+        return None  # damaged: extracted again
 
 
 def _save(path: Path, found: Features) -> None:

@@ -63,7 +63,7 @@ def views(images: Images) -> Iterator[View]:
     Raises
     ------
     SfmError
-        When a file is no image, or the pictures of one camera differ in size.
+        When a file is not an image, or the pictures of one camera differ in size.
     """
     for name, pictures in images.items():
         size: tuple[int, ...] | None = None

@@ -159,7 +159,7 @@ def _verdict(
             if kept["of"] == judged:
                 return Verdict.from_json(kept)
         except (ValueError, KeyError, TypeError):
-            pass  # damaged: judged anew
+            pass  # damaged: judged again
     reasons = gather(part, database, [camera.name for camera in cameras])
     reasons += compare_rivals(part, database, usable, options, verified(database), known=known)
     verdict = Verdict(()).and_(reasons)
@@ -296,4 +296,4 @@ def _kept(folder: Path) -> pycolmap.Reconstruction | None:
     try:
         return pycolmap.Reconstruction(folder)
     except (ValueError, RuntimeError, OSError):
-        return None  # damaged or gone: mapped anew
+        return None  # damaged or gone: mapped again

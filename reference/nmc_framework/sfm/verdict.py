@@ -36,7 +36,7 @@ class Limit:
     low: bool = False
 
     def kind(self, figure: float) -> Kind:
-        """Return what a figure says; one that is no number is doubtful."""
+        """Return what a figure says; one that is not a number is doubtful."""
         if figure != figure:  # noqa: PLR0124  # NaN
             return "doubtful"
         if self.wrong is not None and self._beyond(figure, self.wrong):
@@ -148,7 +148,7 @@ class Reason:
         return told
 
     def as_json(self) -> dict[str, Any]:
-        """Return the reason as JSON values; a figure that is no number as null."""
+        """Return the reason as JSON values; a figure that is not a number as null."""
         limit = LIMITS[self.name]
         figure = float(self.figure) if math.isfinite(self.figure) else None
         return {

@@ -103,7 +103,7 @@ _TINY = _tiny_chain()
 def measure(method: Method, chain: Chain) -> dict[str, float]:
     """Code and decode every delta frame of a chain; the first round checks and finds the peak."""
     deltas = range(1, len(chain.frames))
-    _round_trip(method, _TINY)  # what is compiled or loaded at first use is no part of the figures
+    _round_trip(method, _TINY)  # what is compiled or loaded at first use is not part of the figures
     resident = restart_peak()
     coded = _round_trip(method, chain)
     memory = peak_memory() - resident

@@ -225,7 +225,7 @@ def memory(stage: Stage) -> Figures:
         with nmc.Writer(path, **model.in_package()) as writer:
             store = PackageStore(writer)
             plan = Schedule(first=2, later=2, rays=family.schedule.rays)
-            # Two instants by turns: what the scene itself keeps in memory is no part of the run.
+            # Two instants by turns: what the scene itself keeps in memory is not part of the run.
             frames = (replace(stage.views(t % 2), index=t) for t in range(count))
             for done in train_chain(model, stage.rig.training, frames, plan):
                 store.append(done)

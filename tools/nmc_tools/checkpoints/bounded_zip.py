@@ -71,7 +71,7 @@ def open_archive(file: BinaryIO) -> Archive:
     Raises
     ------
     Refusal
-        If it is no zip, names a member twice, uses encryption or a compression other than
+        If it is not a zip, names a member twice, uses encryption or a compression other than
         deflate, or claims more bytes than the bounds allow.
     """
     file_size = file.seek(0, 2)

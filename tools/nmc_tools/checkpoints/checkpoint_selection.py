@@ -159,7 +159,9 @@ def _expand_one(path: Path) -> Selection:
         matches = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207
         where = f"among the {len(matches)} matches of this glob"
         return _known(matches, path, where, strict=False)
-    raise CheckpointError(path, "is no file, directory or glob that matches", "check the spelling")
+    raise CheckpointError(
+        path, "is not a file, directory or glob that matches", "check the spelling"
+    )
 
 
 def _directory(folder: Path) -> Selection:

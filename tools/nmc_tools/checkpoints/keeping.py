@@ -94,7 +94,7 @@ class _Keeper:
             try:
                 value.encode("utf-8")
             except UnicodeEncodeError:
-                return self.gone(path, "it is no valid text")
+                return self.gone(path, "it is not valid text")
         if isinstance(value, int) and value.bit_length() > 4096:
             return self.gone(path, "it is a number of over 4096 bits")
         if isinstance(value, str | bytes | bytearray):

@@ -143,7 +143,7 @@ def _read(file: Any, budget: int) -> tuple[dict[str, np.ndarray[Any, Any]], list
     state: dict[str, np.ndarray[Any, Any]] = {}
     for path, dataset in _listed(root) if listed else _walked(root, notes):
         if path in state or not isinstance(dataset, h5py.Dataset):
-            raise Refusal(f"weight {plain(path)!r} stands twice, or is no dataset")
+            raise Refusal(f"weight {plain(path)!r} occurs twice, or is not a dataset")
         budget -= _check(dataset, path, budget)
         array = _array(dataset, path) if dataset.shape is not None else None
         if array is None:

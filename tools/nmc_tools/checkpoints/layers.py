@@ -85,7 +85,7 @@ def parse_layers(spec: str | Path) -> dict[str, int]:
     Raises
     ------
     CheckpointError
-        If a rule is malformed or stands twice, or the file cannot be read.
+        If a rule is malformed or occurs twice, or the file cannot be read.
     """
     if isinstance(spec, Path) or spec.endswith(".json"):
         return _from_json(Path(spec))
@@ -93,7 +93,7 @@ def parse_layers(spec: str | Path) -> dict[str, int]:
     for part in filter(None, (p.strip() for p in spec.split(","))):
         number, equals, pattern = (p.strip() for p in part.partition("="))
         if not equals or not pattern or not (number.isascii() and number.isdigit()):
-            raise _malformed("layers", f"{plain(part)!r} is no rule")
+            raise _malformed("layers", f"{plain(part)!r} is not a rule")
         _add(rules, "layers", pattern, int(number[:12]))
     if not rules:
         raise _malformed("layers", "there is no rule")
@@ -111,10 +111,10 @@ def _from_json(path: Path) -> dict[str, int]:
     try:
         pairs: Any = json.loads(text, object_pairs_hook=list)
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(path, f"is no JSON: {plain(error)}") from None
+        raise CheckpointError(path, f"is not JSON: {plain(error)}") from None
     rules: dict[str, int] = {}
     if not isinstance(pairs, list) or not pairs:
-        raise _malformed(path, "is no JSON object with rules")
+        raise _malformed(path, "is not a JSON object with rules")
     for pair in pairs:
         if not isinstance(pair, tuple):
             raise _malformed(path, "is a JSON list")
@@ -124,9 +124,9 @@ def _from_json(path: Path) -> dict[str, int]:
 
 def _add(rules: dict[str, int], source: str | Path, pattern: str, layer: Any) -> None:
     if not isinstance(layer, int) or isinstance(layer, bool) or not 0 <= layer <= MAX_LAYER:
-        raise _malformed(source, f"layer {plain(layer)} of {plain(pattern)!r} is no index")
+        raise _malformed(source, f"layer {plain(layer)} of {plain(pattern)!r} is not an index")
     if pattern in rules:
-        raise _malformed(source, f"{plain(pattern)!r} stands twice")
+        raise _malformed(source, f"{plain(pattern)!r} occurs twice")
     rules[pattern] = layer
 
 

@@ -61,7 +61,7 @@ def read_snapshot(file: BinaryIO, *, whole: bool) -> Checkpoint:
     Raises
     ------
     Refusal
-        If it is malformed, exceeds the bounds, or is no snapshot.
+        If it is malformed, exceeds the bounds, or is not a snapshot.
     """
     file_size = file.seek(0, 2)
     file.seek(0)
@@ -110,7 +110,7 @@ def _decompressed(data: bytes, file_size: int) -> bytes:
 
 
 def _parted(node: Any, path: str, snapshot: Mapping[str, Any], state: dict[str, Array]) -> Any:
-    """Return what is no binary part, as JSON; the binary parts go into the state."""
+    """Return what is not a binary part, as JSON; the binary parts go into the state."""
     prefix = f"{path}." if path else ""
     if isinstance(node, dict):
         rest = {}
@@ -218,7 +218,7 @@ class _Reader:
             try:
                 return str(self.take(count), "utf-8")
             except UnicodeDecodeError:
-                raise Refusal("a text of its msgpack is no UTF-8") from None
+                raise Refusal("a text of its msgpack is not UTF-8") from None
         # Nothing is allocated for what is only claimed: an element takes a byte at least.
         if count * (2 if kind == "map" else 1) > len(self.data) - self.at:
             raise Refusal(f"its msgpack claims {count} entries, more than bytes are left")
@@ -229,6 +229,6 @@ class _Reader:
         for _ in range(count):
             name = self.value(depth + 1)
             if not isinstance(name, str) or name in entries:
-                raise Refusal("a map of its msgpack has a name twice, or one that is no text")
+                raise Refusal("a map of its msgpack has a name twice, or one that is not text")
             entries[name] = self.value(depth + 1)
         return entries

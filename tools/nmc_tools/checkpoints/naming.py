@@ -29,7 +29,7 @@ def file_names(sources: Iterable[tuple[int, str]], names: Names, suffix: str) ->
     ----------
     sources : iterable of (int, str)
         Frames, and the names of the files they came from, or the empty text. These are a
-        stranger's words: what leads out of a folder, or is no name everywhere, is replaced.
+        stranger's words: what leads out of a folder, or is not a name everywhere, is replaced.
     names : {"frame", "source"}
         ``frame_00000003``, or the name of the source where it is known.
     suffix : str

@@ -166,7 +166,7 @@ class _Builder:
             parts = {k: self.build(entry[k]) for k in ("args", "state", "elements") if k in entry}
             items = {"items": self.pairs(entry["items"])} if "items" in entry else {}
             return self.make_other({kind: value} | parts | items)
-        raise ValueError(f"the tree holds {sorted(entry)[:3]}, which is no known kind of node")
+        raise ValueError(f"the tree holds {sorted(entry)[:3]}, which is not a known kind of node")
 
     def leaf(self, kind: str, name: Any, entry: dict[str, Any]) -> Any:
         if name not in self.tensors:

@@ -98,7 +98,7 @@ def _parts(node: NumpyArray) -> _Parts | None:
 
 
 def _dtype(node: Any) -> np.dtype[Any] | None:
-    """Return an element type, or None for what is no plain number."""
+    """Return an element type, or None for what is not a plain number."""
     if not isinstance(node, Object) or node.kind != "numpy.dtype" or not node.args:
         return None
     kind, state = node.args[0], node.state

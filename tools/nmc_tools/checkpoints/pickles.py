@@ -131,7 +131,7 @@ def _set_items(machine: _Machine, pairs: list[Any]) -> None:
     target = machine.stack[-1]
     items = target.items if isinstance(target, Object) else target
     if not isinstance(items, dict) or len(pairs) % 2:
-        raise Refusal("its pickle sets items of something that is no dict")
+        raise Refusal("its pickle sets items of something that is not a dict")
     for key, value in zip(pairs[::2], pairs[1::2], strict=True):
         items[as_key(key, machine.budget)] = value
 
@@ -140,7 +140,7 @@ def _append(machine: _Machine, values: list[Any]) -> None:
     target = machine.stack[-1]
     elements = target.elements if isinstance(target, Object) else target
     if not isinstance(elements, list):
-        raise Refusal("its pickle appends to something that is no list")
+        raise Refusal("its pickle appends to something that is not a list")
     machine.budget.spend(_POINTER * len(values))
     elements.extend(values)
 
@@ -178,7 +178,7 @@ def _instance(machine: _Machine, arg: Any) -> None:
 def _stack_global(machine: _Machine, _: Any) -> None:
     attribute, module = machine.stack.pop(), machine.stack.pop()
     if not isinstance(attribute, str) or not isinstance(module, str):
-        raise Refusal("its pickle names a global by something that is no text")
+        raise Refusal("its pickle names a global by something that is not text")
     if max(len(module), len(attribute)) > MAX_NAME:
         raise Refusal(f"its pickle names a class by more than {MAX_NAME} characters")
     machine.stack.append(global_of(f"{module}.{attribute}"))
@@ -210,7 +210,7 @@ def _set_of_mark(machine: _Machine, _: Any) -> None:
 def _add_items(machine: _Machine, _: Any) -> None:
     values = machine.pop_mark()
     if not isinstance(machine.stack[-1], set):
-        raise Refusal("its pickle adds elements to something that is no set")
+        raise Refusal("its pickle adds elements to something that is not a set")
     machine.stack[-1].update(as_key(value, machine.budget) for value in values)
 
 

@@ -88,7 +88,7 @@ def text(value: Value) -> str:
     try:
         return str(value, "utf-8")
     except UnicodeDecodeError:
-        raise Refusal("a text of its protobuf is no UTF-8") from None
+        raise Refusal("a text of its protobuf is not UTF-8") from None
 
 
 def inner(value: Value) -> memoryview:

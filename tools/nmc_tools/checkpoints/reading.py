@@ -109,7 +109,7 @@ def _check_names(checkpoint: Checkpoint) -> None:
         try:
             name.encode("utf-8")
         except UnicodeEncodeError:
-            raise Refusal(f"the name {plain(name)} of a tensor is no valid text") from None
+            raise Refusal(f"the name {plain(name)} of a tensor is not valid text") from None
     if not checkpoint.state:
         notes = "; ".join(checkpoint.skipped[:3])
         raise Refusal("holds no tensors" + (f", only {notes}" if notes else ""))
@@ -161,7 +161,7 @@ def _kind(path: Path, head: bytes, tail: bytes, size: int) -> str:
         raise refuse_foreign(foreign)
     if kind is None:
         raise Refusal(
-            f"is no checkpoint that can be read; it begins with {plain(head[:8])}",
+            f"is not a checkpoint that can be read; it begins with {plain(head[:8])}",
             f"readable are {' '.join(READABLE_SUFFIXES)}",
         )
     return kind

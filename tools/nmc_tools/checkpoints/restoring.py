@@ -106,7 +106,7 @@ def _other(node: dict[str, Any], notes: list[str]) -> Any:
         from collections import Counter
 
         return Counter(arguments[0])
-    notes.append(f"{plain(kind)} is no object of that class, but what it held")
+    notes.append(f"{plain(kind)} is not an object of that class, but what it held")
     held = {k: v for k, v in node.items() if k != "object"}
     return next(iter(held.values()), None) if len(held) == 1 else held
 

@@ -85,9 +85,9 @@ def _header(file: BinaryIO) -> dict[str, Any]:
     try:
         header = json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
-        raise Refusal(f"its header is no JSON: {plain(error)}", "copy the file again") from None
+        raise Refusal(f"its header is not JSON: {plain(error)}", "copy the file again") from None
     if not isinstance(header, dict):
-        raise Refusal("its header is no JSON object", "the file is no safetensors file")
+        raise Refusal("its header is not a JSON object", "the file is not a safetensors file")
     return header
 
 

@@ -33,7 +33,7 @@ class FrameSource:
     name : str
         Name of the file; of several, the part they share.
     paths : tuple of Path
-        The files, one but for shards.
+        The files, one except for shards.
     """
 
     name: str
@@ -153,10 +153,10 @@ def _weight_map(index: Path) -> dict[str, str]:
     except OSError as error:
         raise CheckpointError(index, f"cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(index, f"is no JSON: {plain(error)}") from None
+        raise CheckpointError(index, f"is not JSON: {plain(error)}") from None
     names = found.get("weight_map") if isinstance(found, dict) else None
     if not isinstance(names, dict) or not names:
-        raise CheckpointError(index, "is no index of a model in several files")
+        raise CheckpointError(index, "is not an index of a model in several files")
     if not all(isinstance(name, str) for name in names.values()):
-        raise CheckpointError(index, "names a file by something that is no text")
+        raise CheckpointError(index, "names a file by something that is not text")
     return names

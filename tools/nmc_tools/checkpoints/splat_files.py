@@ -67,7 +67,7 @@ def read_spz(file: BinaryIO) -> Checkpoint:
         if not stream.eof:
             raise Refusal("its gzip data ends too early, or holds more than its bounds allow")
     if len(data) < 16 or not data.startswith(_SPZ_MAGIC):
-        raise Refusal("is no .spz file of version 2 or 3", "convert it to .ply")
+        raise Refusal("is not an .spz file of version 2 or 3", "convert it to .ply")
     version, count, degree, bits, flags = struct.unpack("<IIBBB", data[4:15])
     if version not in (2, 3) or degree >= len(_COEFFICIENTS):
         raise Refusal(

@@ -39,7 +39,7 @@ def entries(data: memoryview, budget: Budget) -> Iterator[tuple[bytes, memoryvie
         If it is damaged, compressed, or exceeds the budget.
     """
     if len(data) < _FOOTER_BYTES or bytes(data[-8:]) != MAGIC:
-        raise Refusal("is no TensorFlow table", "the file is truncated; copy it again")
+        raise Refusal("is not a TensorFlow table", "the file is truncated; copy it again")
     footer = data[-_FOOTER_BYTES:]
     at = varint(footer, varint(footer, 0)[1])[1]  # behind the handle of the block of metadata
     index = _block(data, footer[at:], budget)

@@ -362,7 +362,7 @@ def _check_budget(tensors: Mapping[str, Tensor | NumpyArray | Numbers], file_siz
 
 
 def _figure(tensor: Tensor, source: _Source) -> float | None:
-    """Return the one number of a tensor, or None where it cannot be read: it is no weight."""
+    """Return the one number of a tensor, or None where it cannot be read: it is not a weight."""
     if tensor.storage.count * storage_itemsize(tensor.storage) > _MAX_FIGURE_BYTES:
         return None
     try:

@@ -75,7 +75,7 @@ class Storage:
     count : int
         Elements.
     first : int
-        Element of the run ``key`` at which it begins; 0 but for views in old files.
+        Element of the run ``key`` at which it begins; 0 except for views in old files.
     """
 
     key: str
@@ -191,7 +191,7 @@ def storage_of(identifier: Any) -> Storage | Global | Object:
     if kind == "module":  # source text of a module class, in files before PyTorch 1.6
         return identifier[1] if isinstance(identifier[1], Global) else Object("module", ())
     if kind != "storage" or len(identifier) not in (5, 6):
-        raise Refusal("its pickle refers to something outside that is no tensor storage")
+        raise Refusal("its pickle refers to something outside that is not a tensor storage")
     _, class_, key, _, count, *view = identifier
     if not isinstance(class_, Global) or not isinstance(key, str) or len(key) > _MAX_STORAGE_NAME:
         raise Refusal("its pickle names a storage without a known type or key")
@@ -217,7 +217,7 @@ def _naturals(values: Any) -> tuple[int, ...]:
 def _tensor(storage: Any, dtype: str, offset: Any, shape: Any, strides: Any) -> Tensor:
     sizes, steps = _naturals(shape), _naturals(strides)
     if not isinstance(storage, Storage) or len(sizes) != len(steps):
-        raise Refusal("a tensor is built from something that is no storage, shape and strides")
+        raise Refusal("a tensor is built from something that is not a storage, shape and strides")
     return Tensor(storage, dtype, _natural(offset), sizes, steps)
 
 

@@ -101,7 +101,7 @@ def _check(state: Mapping[str, Array]) -> None:
             name.encode("utf-8")
             dtype_of(array)
         except UnicodeEncodeError:
-            raise Refusal(f"the name {plain(name)} of a tensor is no valid text") from None
+            raise Refusal(f"the name {plain(name)} of a tensor is not valid text") from None
         except TypeError as error:
             raise Refusal(f"{plain(name)!r}: {error}", "convert the tensor first") from None
 

@@ -78,7 +78,7 @@ def capture(
         rig = _rig(cameras, sources, wanted) if cameras else None
         frames = read_frames(sources, synchrony, size=wanted)
         total = len(synchrony.instants)
-        kept = f"{output} is not finished, and is no folder of captured frames yet"
+        kept = f"{output} is not finished, and is not a folder of captured frames yet"
         with progress_bar(f"capturing to {output.name}", kept=kept) as progress:
             report = lambda done: progress(done, total)  # noqa: E731
             written = write_capture(output, names, frames, synchrony, rig, report=report)

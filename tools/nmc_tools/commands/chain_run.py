@@ -39,7 +39,7 @@ class ChainRun:
         self.quality = HeldOut(self.footage.cameras(self.held_out))
 
     def into(self, store: Store) -> list[dict[str, Any]]:
-        """Train what the store has not got, and return a record of each new frame."""
+        """Train what the store does not have, and return a record of each new frame."""
         from nmc_framework.training import train_into
 
         views = self.footage.views

@@ -64,7 +64,7 @@ def run(
         str | None,
         typer.Option(
             metavar="TEXT",
-            help="Seal inputs anew with this text, not one by chance; '' leaves them.",
+            help="Seal inputs again with this text, not one by chance; '' leaves them.",
         ),
     ] = None,
     quiet: Annotated[

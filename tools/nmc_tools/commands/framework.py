@@ -53,7 +53,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
         return None
     parts = text.lower().split("x")
     if len(parts) != 2 or not all(part.isdecimal() and int(part) for part in parts):
-        raise typer.BadParameter(f"{text!r} is no size; write such as 320x180")
+        raise typer.BadParameter(f"{text!r} is not a size; write such as 320x180")
     return int(parts[0]), int(parts[1])
 
 

@@ -186,9 +186,9 @@ def _configuration(path: Path | None, first: checkpoints.Checkpoint) -> Any:
             why = f"cannot be read: {error.strerror or error}"
             raise checkpoints.CheckpointError(path, why, hint) from None
         except (ValueError, RecursionError) as error:
-            raise checkpoints.CheckpointError(path, f"is no JSON: {error}", hint) from None
+            raise checkpoints.CheckpointError(path, f"is not JSON: {error}", hint) from None
         if not isinstance(given, dict):
-            raise checkpoints.CheckpointError(path, "is no JSON object", hint)
+            raise checkpoints.CheckpointError(path, "is not a JSON object", hint)
     return configuration_of(first, given)
 
 

@@ -116,7 +116,7 @@ def render(
             package, viewpoints, camera, shown, workers=workers, devices=devices
         )
         output.parent.mkdir(parents=True, exist_ok=True)
-        # Under another name first: an interrupted video is no video.
+        # Under another name first: an interrupted video is not a video.
         partial = output.with_name(f".partial-{output.name}")
         try:
             with progress_bar(f"rendering {output.name}", "images") as progress:

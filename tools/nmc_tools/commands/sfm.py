@@ -107,7 +107,7 @@ def sfm(
         typer.Option("--allow-partial", help="Leave out cameras that cannot be registered."),
     ] = False,
     rivals: Annotated[
-        int, typer.Option(min=0, max=16, help="Times to map anew from elsewhere, to compare.")
+        int, typer.Option(min=0, max=16, help="Times to map again from elsewhere, to compare.")
     ] = 2,
     accept: Annotated[
         bool, typer.Option("--accept", help="Take the cameras although the verdict is not sound.")

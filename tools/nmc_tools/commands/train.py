@@ -230,7 +230,7 @@ def _model(
         try:
             chosen |= dict(json.loads(path.read_bytes()))
         except (ValueError, TypeError) as error:
-            raise typer.BadParameter(f"{path} is no JSON object: {error}") from None
+            raise typer.BadParameter(f"{path} is not a JSON object: {error}") from None
     for setting in settings or ():
         name, equals, text = setting.partition("=")
         try:

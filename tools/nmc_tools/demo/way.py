@@ -77,7 +77,7 @@ def run(
         Which of the embedded scenes.
     console
         Where the table and the summary go; standard output by default, without the table if that
-        is no terminal. Progress goes to standard error, if that is a terminal.
+        is not a terminal. Progress goes to standard error, if that is a terminal.
 
     Raises
     ------

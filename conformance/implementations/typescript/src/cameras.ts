@@ -61,7 +61,7 @@ export function checkCameras(objects: Objects): void {
   if (name !== "camera-to-world opencv corner") wrong(`convention ${harmless(name)} is unknown`, "/cameras@convention");
   const m = Array.from({ length: 16 }, (_, k) => normalisation.number(k));
   if (m[12] !== 0 || m[13] !== 0 || m[14] !== 0 || m[15] !== 1) wrong("the last row is not 0 0 0 1", "/cameras@normalisation");
-  if (!isSimilarity(m)) wrong("the normalisation is no similarity", "/cameras@normalisation");
+  if (!isSimilarity(m)) wrong("the normalisation is not a similarity", "/cameras@normalisation");
   const cameras = Number(sizes.dims[0]);
   for (let i = 0; i < cameras; i++) {
     if (sizes.number(2 * i) < 1 || sizes.number(2 * i + 1) < 1) wrong("an image without pixels", `/cameras/${i}/size`);

@@ -32,15 +32,15 @@ function hasLoneSurrogate(json: string): boolean {
   return high;
 }
 
-/** Says why a text is no JSON object of clause 5.4.2; empty where it is one. */
+/** Says why a text is not a JSON object of clause 5.4.2; empty where it is one. */
 export function objectFault(text: string): string {
   if (nesting(text) > nestingLimit) return `is nested more than ${nestingLimit} deep`;
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
   } catch {
-    return "is no JSON";
+    return "is not JSON";
   }
-  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return "is no JSON object";
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return "is not a JSON object";
   return hasLoneSurrogate(text) ? "holds a surrogate that is not one of a pair" : "";
 }

@@ -56,9 +56,9 @@ function scalarText(objects: Objects, path: string): string {
   const o = objects.get(path);
   if (o === undefined) return refuse("manifest/object-missing", "a required object is missing", at(path));
   if (o.kind !== "str") return refuse("manifest/object-type", `type is ${o.type}, expected str`, at(path));
-  if (o.dims.length !== 0) return refuse("manifest/object-shape", "shape is no scalar", at(path));
+  if (o.dims.length !== 0) return refuse("manifest/object-shape", "shape is not a scalar", at(path));
   const value = o.text(0);
-  return value ?? refuse("manifest/value", "the text is no UTF-8 or holds a zero byte", at(path));
+  return value ?? refuse("manifest/value", "the text is not UTF-8 or holds a zero byte", at(path));
 }
 
 function checkVersion(objects: Objects): void {
@@ -73,7 +73,7 @@ function checkVersion(objects: Objects): void {
 
 function checkLayout(objects: Objects): void {
   for (const o of objects.values()) {
-    if (o.kind === "other") refuse("manifest/object-type", "the type is no integer, binary floating-point number or text", at(o.path));
+    if (o.kind === "other") refuse("manifest/object-type", "the type is not an integer, binary floating-point number or text", at(o.path));
   }
   const letters = new Map<string, bigint>();
   for (const e of layout) {

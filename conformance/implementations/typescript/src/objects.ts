@@ -36,7 +36,7 @@ export class H5Object {
     return this.data.subarray(start, end);
   }
 
-  /** Text i, or null where it is no UTF-8 or holds a zero byte. */
+  /** Text i, or null where it is not UTF-8 or holds a zero byte. */
   text(i: number): string | null {
     const bytes = this.textBytes(i);
     return bytes.includes(0) ? null : text(bytes);

@@ -23,7 +23,7 @@ function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Clause 6.1.3: the header leaves no choice, so it is written anew and compared. */
+/** Clause 6.1.3: the header leaves no choice, so it is written again and compared. */
 export function buildHeader(parent: string | null, state: string, streams: readonly StreamEntry[]): string {
   let header = `{"__metadata__":{"nmc":"1.0"${parent === null ? "" : `,"parent":"${parent}"`},"state":"${state}"}`;
   let start = 0;
@@ -43,7 +43,7 @@ function checkMetadata(metadata: unknown, file: string): { parent: string | null
   const digest = (key: string): string | null => {
     if (!Object.hasOwn(metadata, key)) return null;
     const value = metadata[key];
-    return typeof value === "string" && digestForm.test(value) && value.length === 64 ? value : wrong(key, "is no digest");
+    return typeof value === "string" && digestForm.test(value) && value.length === 64 ? value : wrong(key, "is not a digest");
   };
   const state = digest("state");
   const parent = digest("parent");
@@ -54,10 +54,10 @@ function checkMetadata(metadata: unknown, file: string): { parent: string | null
 function checkStream(name: string, value: unknown, file: string, data: number): StreamEntry {
   const shown = harmless(name);
   const whole = (n: unknown): n is number => typeof n === "number" && Number.isInteger(n) && n >= 0 && n <= data;
-  if (!isObject(value)) return refuse("segment/header", `stream ${shown} is no object`, inFile(file, 8));
+  if (!isObject(value)) return refuse("segment/header", `stream ${shown} is not an object`, inFile(file, 8));
   const { dtype, shape, data_offsets: offsets } = value;
   if (dtype !== "U8" || !Array.isArray(shape) || shape.length !== 1) {
-    return refuse("segment/stream-type", `stream ${shown} is no U8 of rank 1`, inFile(file, 8));
+    return refuse("segment/stream-type", `stream ${shown} is not U8 of rank 1`, inFile(file, 8));
   }
   if (!whole(shape[0]) || !Array.isArray(offsets) || offsets.length !== 2 || !whole(offsets[0]) || !whole(offsets[1])) {
     return refuse("segment/header", `the offsets of stream ${shown} are not within the data`, inFile(file, 8));
@@ -79,9 +79,9 @@ export function readSegment(bytes: Bytes, file: string): Segment {
   try {
     parsed = JSON.parse(Buffer.from(raw).toString("latin1"));
   } catch {
-    malformed("the header is no JSON", 8);
+    malformed("the header is not JSON", 8);
   }
-  if (!isObject(parsed)) return malformed("the header is no JSON object", 8);
+  if (!isObject(parsed)) return malformed("the header is not a JSON object", 8);
   const { parent, state } = checkMetadata(parsed["__metadata__"], file);
   const data = bytes.length - 8 - n;
   const entries: StreamEntry[] = [];

@@ -43,7 +43,7 @@ export class DirectorySource implements Source {
       if (stat === undefined) return null;
       const last = i === parts.length;
       if (last ? !stat.isFile() : !stat.isDirectory()) {
-        refuse("package/not-a-file", `${name} is no regular ${last ? "file" : "directory"}`, inFile(name));
+        refuse("package/not-a-file", `${name} is not a regular ${last ? "file" : "directory"}`, inFile(name));
       }
       if (last) return { size: stat.size, file: true };
     }

@@ -47,7 +47,7 @@ function checkBits(objects: Objects, frames: number, table: readonly Row[]): voi
       if (!bit(bits, i)) continue;
       const row = i < table.length ? table[i] : undefined;
       if (known.data[t] === 0 || row === undefined || row.role !== 0 || row.firstFrame > t) {
-        refuse("freezing/requires-grad-bits", `bit ${i} is set for what is no parameter of the frame`, at(`/frames/${t}/requires_grad`));
+        refuse("freezing/requires-grad-bits", `bit ${i} is set for what is not a parameter of the frame`, at(`/frames/${t}/requires_grad`));
       }
     }
   }

@@ -24,7 +24,7 @@ function checkTexts(objects: Objects): void {
     const o = objects.get(e.path);
     if (o === undefined || o.kind !== "str" || e.path === "/model/tensors/name") continue;
     for (let i = 0, n = o.count; i < n; i++) {
-      if (o.text(i) === null) value("the text is no UTF-8 or holds a zero byte", e.path);
+      if (o.text(i) === null) value("the text is not UTF-8 or holds a zero byte", e.path);
     }
   }
 }
@@ -95,7 +95,7 @@ function checkTable(objects: Objects, rows: number, frames: number): Row[] {
     const name = names.text(i);
     const reason =
       name === null
-        ? "it is no UTF-8 or holds a zero byte"
+        ? "it is not UTF-8 or holds a zero byte"
         : nameBytes.length < 1 || nameBytes.length > 1024
           ? `it has ${nameBytes.length} bytes`
           : name === "__metadata__"
@@ -123,7 +123,7 @@ function checkTable(objects: Objects, rows: number, frames: number): Row[] {
     const bytes = tensorBytes(dtype, shape);
     if (typeof bytes === "string") refuse("manifest/tensor-shape", bytes, at(place("shape")));
     const firstFrame = firsts === undefined ? 0 : firsts.number(i);
-    if (firstFrame >= frames) value(`first_frame ${firstFrame} is no frame`, place("first_frame"));
+    if (firstFrame >= frames) value(`first_frame ${firstFrame} is not a frame`, place("first_frame"));
     if (i > 0 && firstFrame < table[i - 1].firstFrame) value("first_frame falls", place("first_frame"));
     table.push({ name, nameBytes, dtype, role, layer, shape, firstFrame });
   }
@@ -162,7 +162,7 @@ function checkSources(objects: Objects, frames: number): void {
   for (let t = 0; t < frames; t++) {
     const name = names?.text(t) ?? "";
     if (/[/\\]/.test(name) || name === "." || name === ".." || (names?.textBytes(t).length ?? 0) > sourceNameLimit) {
-      value("the source name is no name of a file alone, or too long", `/frames/${t}/source_name`);
+      value("the source name is not a name of a file alone, or too long", `/frames/${t}/source_name`);
     }
     const size = extras?.textBytes(t).length ?? 0;
     sum += size;

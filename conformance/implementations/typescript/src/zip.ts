@@ -1,4 +1,4 @@
-// The file form (clause 5.2): every header has exactly one form, so each is built anew and compared.
+// The file form (clause 5.2): every header has exactly one form, so each is built again and compared.
 import { closeSync } from "node:fs";
 import { type Bytes, equalBytes, safe, u16, u32, u64, utf8, view } from "./bytes.js";
 import { harmless, inFile, refuse, Unsupported } from "./errors.js";

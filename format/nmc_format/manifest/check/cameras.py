@@ -43,7 +43,7 @@ def camera_findings(manifest: Manifest) -> Iterator[Finding]:
     if normalisation[3].tolist() != [0, 0, 0, 1]:
         reason = "the last row of a similarity is 0 0 0 1"
     elif not _is_similarity(normalisation[:3, :3]):
-        reason = "it is no similarity: columns of one length, at right angles"
+        reason = "it is not a similarity: columns of one length, at right angles"
     if reason:
         yield finding("manifest/cameras", pointer=columns.NORMALISATION, reason=reason)
     if (cameras.intrinsics[:, :2] <= 0).any():

@@ -52,19 +52,19 @@ def _first_fault(
 
 
 def source_name_fault(text: str) -> str:
-    """Say why a text is no source name; empty where it is one."""
+    """Say why a text is not a source name; empty where it is one."""
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_SOURCE_NAME:
         return f"the source name has {size} bytes, more than {MAX_SOURCE_NAME}"
     if "/" in text or "\\" in text or text in {".", ".."}:
-        return f"the source name {text!r} is no name of a file alone"
+        return f"the source name {text!r} is not a name of a file alone"
     if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text):
         return "the source name is Unicode text without NUL"
     return ""
 
 
 def extras_fault(text: str) -> str:
-    """Say why a text is no record of extras; empty where it is one."""
+    """Say why a text is not a record of extras; empty where it is one."""
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_EXTRAS:
         return f"the extras have {size} bytes, more than {MAX_EXTRAS}"

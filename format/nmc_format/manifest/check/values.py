@@ -103,7 +103,7 @@ def _tensor_findings(manifest: Manifest) -> Iterator[Finding]:
 
 
 def name_fault(name: str) -> str:
-    """Say why a text is no name of a tensor (clause 5.4.3); empty where it is one."""
+    """Say why a text is not a name of a tensor (clause 5.4.3); empty where it is one."""
     size = len(name.encode("utf-8", "surrogatepass"))
     if not 0 < size <= MAX_NAME_BYTES:
         return f"it has {size} bytes; 1 to {MAX_NAME_BYTES} are allowed"

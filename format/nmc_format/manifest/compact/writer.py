@@ -170,6 +170,6 @@ def _datatype(dtype: np.dtype[Any]) -> bytes:
     if dtype.kind == "f" and size == 8:
         return struct.pack("<BBBBI", 0x11, 0x20, 0x3F, 0, size) + _BINARY64
     if dtype.kind not in "iu":
-        raise ValueError(f"{dtype} is no type of a manifest")
+        raise ValueError(f"{dtype} is not a type of a manifest")
     signed = 0x08 if dtype.kind == "i" else 0
     return struct.pack("<BBBBIHH", 0x10, signed, 0, 0, size, 0, 8 * size)

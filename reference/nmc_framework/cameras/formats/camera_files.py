@@ -47,7 +47,7 @@ def formats() -> dict[str, Format]:
                 f"the entry point {GROUP}:{point.name} cannot be loaded: {error}"
             ) from error
         if not isinstance(found, Format):
-            raise CameraError(f"the entry point {GROUP}:{point.name} is no Format: {found!r}")
+            raise CameraError(f"the entry point {GROUP}:{point.name} is not a Format: {found!r}")
         known.setdefault(found.name, found)
     return known
 
@@ -67,7 +67,7 @@ def detect(path: Path) -> str:
         (each.name for each in formats().values() if each.detect(found)), None
     )
     if name is None:
-        raise CameraError(f"{path.name} is no camera file that is known; {_listed()}")
+        raise CameraError(f"{path.name} is not a camera file that is known; {_listed()}")
     return name
 
 

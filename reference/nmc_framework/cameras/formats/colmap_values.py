@@ -18,7 +18,7 @@ def rotation_from_quaternion(quaternion: Sequence[float]) -> FloatArray:
     values = np.asarray(quaternion, dtype=np.float64)
     norm = np.linalg.norm(values)
     if not np.isfinite(norm) or norm == 0:
-        raise ConversionError(f"the quaternion {tuple(quaternion)} is no rotation")
+        raise ConversionError(f"the quaternion {tuple(quaternion)} is not a rotation")
     w, x, y, z = values / norm
     return np.array(
         [

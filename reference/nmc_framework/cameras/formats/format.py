@@ -52,7 +52,7 @@ class Found:
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
         except (ValueError, RecursionError) as error:
-            raise CameraError(f"{path.name} is no JSON: {error}") from error
+            raise CameraError(f"{path.name} is not JSON: {error}") from error
         return cls(path, members=document if isinstance(document, dict) else {})
 
     @property

@@ -3,7 +3,7 @@
 Metashape: camera-to-world with OpenCV axes; the principal point counts from the image centre; its
 P1 and P2 are OpenCV's p2 and p1 (Metashape manual, appendix "Camera models"). RealityCapture: focal
 length for a 36 mm wide frame; heading turns clockwise; as nerfstudio's ``realitycapture_utils.py``
-reads it, but for the principal point, which scales with the longer side like the focal length.
+reads it, except for the principal point, which scales with the longer side like the focal length.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class Lens:
     def straight(self) -> bool:
         """Whether the lens does not distort: the perspective model with all coefficients 0.
 
-        A fisheye lens with all coefficients 0 still is no perspective one.
+        A fisheye lens with all coefficients 0 still is not a perspective one.
         """
         return self.model != "opencv_fisheye" and not any(self.coefficients.values())
 

@@ -242,7 +242,9 @@ def _pose(frame: Mapping[str, Any], path: Path) -> FloatArray:
     # Files hold rounded numbers; the nearest rotation is what was meant.
     left, singular, right = np.linalg.svd(matrix[:3, :3])
     if np.abs(singular - 1).max() > 1e-3:
-        raise ConversionError(f"{path.name}: {frame.get('file_path')}: the matrix is no rotation")
+        raise ConversionError(
+            f"{path.name}: {frame.get('file_path')}: the matrix is not a rotation"
+        )
     if np.abs(singular - 1).max() > 1e-9:
         matrix[:3, :3] = left @ right
     return np.asarray(matrix @ OPENGL, dtype=np.float64)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-#: What a picture shows where nothing is and nobody said what is behind.
+#: What a picture shows where nothing is and it is not known what is behind.
 _UNKNOWN = 0.5
 
 

@@ -192,7 +192,7 @@ class MarchedField(RadianceModel):
         rendering only those that contribute.
         """
         if self.training:
-            return ~(weights + left <= _INVISIBLE)  # what is no number is not hidden, either
+            return ~(weights + left <= _INVISIBLE)  # what is not a number is not hidden, either
         return weights > _INVISIBLE
 
     def _samples(self, origins: Tensor, directions: Tensor) -> Samples:

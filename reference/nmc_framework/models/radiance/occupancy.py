@@ -82,7 +82,7 @@ class Occupancy(nn.Module):
         changes: Sequence[tuple[Camera, Mask]],
         space: Space,
     ) -> None:
-        """Estimate the densities anew, and open cells that matter may have moved to.
+        """Estimate the densities again, and open cells that matter may have moved to.
 
         ``density`` is as in :meth:`update`. ``changes`` are the cameras, each with the pixels that
         differ from the frame before: a cell near matter stays closed that fewer than two of them
