@@ -24,16 +24,16 @@ from arithmetic.arithmetic_cases import (
     coded,
 )
 from arithmetic.coder_adaptive import (
-    Model,
-    PlaneEncoder,
+    Predictor,
     RangeCoder,
+    TensorEncoder,
     _first_trend,
     lg,
     squash,
     stretch,
 )
 from arithmetic.coder_static import _code, frequencies, token_of
-from arithmetic.coder_words import Bits, Memory, Plane, change_of, past_of, plane
+from arithmetic.coder_words import Bits, CodedTensor, History, change_of, coded_tensor, past_of
 from chain import DELTA, INTEGER, KEY, RAW, Cell, Chain, Frame, Row
 from writers.listing import dump
 
@@ -75,11 +75,11 @@ def cases() -> list[Case]:
     ]
 
 
-def _plane() -> Plane:
-    return plane(0, ROW.dtype, ROW.shape, OLD.tobytes(), NEW.tobytes())
+def _tensor() -> CodedTensor:
+    return coded_tensor(0, ROW.dtype, ROW.shape, OLD.tobytes(), NEW.tobytes())
 
 
-class _Traced(PlaneEncoder):
+class _Traced(TensorEncoder):
     """Notes the slot of every decision."""
 
     def note(self) -> list[str]:
@@ -113,9 +113,9 @@ class _Noted(RangeCoder):
 
 def _decisions(variant: int) -> tuple[list[int], list[tuple[str, ...]]]:
     """Return the code words of a payload, and a line for each decision of clause 8.5.2."""
-    p, code = _plane(), _Noted()
-    encoder = _Traced(p, variant, Model(), _first_trend(p, None), code, Bits())
-    encoder.run(Memory().entries_of(p))
+    p, code = _tensor(), _Noted()
+    encoder = _Traced(p, variant, Predictor(), _first_trend(p, None), code, Bits())
+    encoder.run(History().entries_of(p))
     words = code.words()
     span, low, place = (1 << 32) - 1, words[0] << 16 | words[1], 2
     lines = []
@@ -132,14 +132,14 @@ def _decisions(variant: int) -> tuple[list[int], list[tuple[str, ...]]]:
 
 def _tokens() -> list[tuple[str, ...]]:
     """Return a line for each token of the static payload (clause 8.6.4)."""
-    p, raw = _plane(), Bits()
+    p, raw = _tensor(), Bits()
     changes = [change_of(p, i) for i in range(len(p.old))]
     sizes = [c.size for c in changes if not c.equal]
     scale = sum(sizes) // len(sizes)
     tokens = []
     for x, z, change in zip(p.old, p.new, changes, strict=True):
-        level = max(0, min(63, (scale >> 3) - p.exponent(x)))
-        tokens.append((64 + level, token_of(p, x, z, change, past_of(1), raw)))
+        depth = max(0, min(63, (scale >> 3) - p.exponent(x)))
+        tokens.append((64 + depth, token_of(p, x, z, change, past_of(1), raw)))
     counted: dict[int, Counter[int]] = {}
     for context, token in tokens:
         counted.setdefault(context, Counter())[token] += 1

@@ -129,10 +129,10 @@ def test_the_table_of_element_types() -> None:
     assert sorted(name.strip("`") for name, *_ in rows) == sorted(chain.BITS)
     for name, bits, word, exponent, mantissa, _ in rows:
         dtype = name.strip("`")
-        layout = (int(word), int(exponent), int(mantissa))
+        word_format = (int(word), int(exponent), int(mantissa))
         assert int(bits) == chain.BITS[dtype]
-        assert layout[0] == 8 * chain.WORD_BYTES[dtype]
-        assert layout == coder_words.LAYOUTS.get(dtype, (layout[0], 0, 0))
+        assert word_format[0] == 8 * chain.WORD_BYTES[dtype]
+        assert word_format == coder_words.WORD_FORMATS.get(dtype, (word_format[0], 0, 0))
 
 
 def test_tags_and_signatures() -> None:

@@ -151,7 +151,7 @@ def words_of(w: int) -> list[int]:
 @pytest.mark.parametrize("form", FORMATS, ids=str)
 def test_words_and_changes(form: tuple[int, int, int], coder: dict[str, Any]) -> None:
     w, e, m = form
-    p = coder_words.Plane(0, w, e, m, (), (), ())
+    p = coder_words.CodedTensor(0, w, e, m, (), (), ())
     coder["use"](p)
     for x, z in itertools.product(words_of(w), repeat=2):
         found = (coder["sign"](x), coder["magnitude"](x), coder["exponent"](x))

@@ -11,7 +11,7 @@ from chain import BITS, DELTA, INTEGER, KEY, RAW, SKIP, WORD_BYTES, Cell, Chain,
 from model.model_cases import SEED, random_bytes, size_of
 
 from arithmetic import coder_adaptive, coder_static
-from arithmetic.coder_words import Memory, Plane, compare, plane
+from arithmetic.coder_words import CodedTensor, History, coded_tensor, compare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,35 +21,35 @@ NAMES = ("stored", "static", "adaptive", "mixed")
 STREAM = "integer.nmc"
 
 
-def payload(planes: list[Plane], memory: Memory, variant: int, fill: int = 0) -> bytes:
-    """Return a payload (clause 8.3.2), bits without meaning as given; the memory goes on."""
+def payload(tensors: list[CodedTensor], history: History, variant: int, fill: int = 0) -> bytes:
+    """Return a payload (clause 8.3.2), bits without meaning as given; the history goes on."""
     if variant == STORED:
-        body = b"".join(z.to_bytes(p.w // 8, "little") for p in planes for z in p.new)
-        for p in planes:
+        body = b"".join(z.to_bytes(p.w // 8, "little") for p in tensors for z in p.new)
+        for p in tensors:
             changes = [compare(p, x, z) for x, z in zip(p.old, p.new, strict=True)]
-            memory.entries_of(p)[:] = [change.entry for change in changes]
+            history.entries_of(p)[:] = [change.entry for change in changes]
     elif variant == STATIC:
-        body = coder_static.encode(planes, memory, fill)
+        body = coder_static.encode(tensors, history, fill)
     else:
-        body = coder_adaptive.encode(planes, memory, variant, fill)
+        body = coder_adaptive.encode(tensors, history, variant, fill)
     return bytes([variant]) + body
 
 
 def coded(chain: Chain, variants: Sequence[int | None], fill: int = 0) -> Chain:
     """Return a chain whose differences are in the coding nmc, a variant for each delta frame.
 
-    A frame without a variant is in the coding zstd, which leaves the memory as it is.
+    A frame without a variant is in the coding zstd, which leaves the history as it is.
     """
-    memory = Memory()
+    history = History()
     frames: list[Frame] = []
     shapes: dict[int, tuple[int, ...]] = {}
     for t, frame in enumerate(chain.frames):
         if frame.coding == KEY:
-            memory, shapes = Memory(), {}
-        planes = []
+            history, shapes = History(), {}
+        tensors = []
         for i, cell in enumerate(frame.cells):
             if cell is None or cell.mode == RAW:
-                memory.forget(i)
+                history.forget(i)
             if cell is None:
                 continue
             if cell.mode == RAW:
@@ -57,13 +57,13 @@ def coded(chain: Chain, variants: Sequence[int | None], fill: int = 0) -> Chain:
             before = chain.frames[t - 1].cells[i] if cell.mode == INTEGER else None
             if before is not None:
                 row = chain.rows[i]
-                planes.append(plane(i, row.dtype, shapes[i], before.data, cell.data))
+                tensors.append(coded_tensor(i, row.dtype, shapes[i], before.data, cell.data))
         made, variant = frame, variants[t]
-        if sum(len(p.old) for p in planes) and variant is None:
+        if sum(len(p.old) for p in tensors) and variant is None:
             made = replace(frame, integer="zstd")
-        elif sum(len(p.old) for p in planes):
+        elif sum(len(p.old) for p in tensors):
             assert variant is not None
-            data = payload(planes, memory, variant, fill)
+            data = payload(tensors, history, variant, fill)
             made = replace(frame, integer="nmc", payloads={STREAM: data})
         frames.append(made)
     return replace(chain, frames=tuple(frames), profile="main")
@@ -229,7 +229,7 @@ def _memory() -> list[Case]:
     return [
         arithmetic_case(
             "variants-in-turn",
-            "each frame can have another variant, with one memory",
+            "each frame can have another variant, with one history",
             ("8.3.3",),
             mixed,
         ),
@@ -247,7 +247,7 @@ def _memory() -> list[Case]:
         ),
         arithmetic_case(
             "other-coding-between",
-            "a frame in another coding leaves the memory as it is",
+            "a frame in another coding leaves the history as it is",
             ("6.3.3", "8.3.3"),
             _without_memory_of(plain, 3),
         ),
@@ -256,18 +256,18 @@ def _memory() -> list[Case]:
 
 def _without_memory_of(chain: Chain, t: int) -> Chain:
     """Return a chain in which frame t is in the coding zstd, and not remembered."""
-    memory, frames = Memory(), [chain.frames[0]]
+    history, frames = History(), [chain.frames[0]]
     for s in range(1, len(chain.frames)):
         frame = chain.frames[s]
         if s == t:
             frames.append(replace(frame, integer="zstd"))
             continue
-        planes = [
-            plane(i, chain.rows[i].dtype, chain.rows[i].shape, b.data, c.data)
+        tensors = [
+            coded_tensor(i, chain.rows[i].dtype, chain.rows[i].shape, b.data, c.data)
             for i, (c, b) in enumerate(zip(frame.cells, chain.frames[s - 1].cells, strict=True))
             if c is not None and b is not None and c.mode == INTEGER
         ]
-        data = payload(planes, memory, MIXED)
+        data = payload(tensors, history, MIXED)
         frames.append(replace(frame, integer="nmc", payloads={STREAM: data}))
     return replace(chain, frames=tuple(frames), profile="main")
 

@@ -161,7 +161,7 @@ def _lines() -> list[Case]:
 
 
 def _empty() -> list[Case]:
-    """Return layouts of which no plane has any words: groups that the static variant leaves out."""
+    """Return word formats whose tensors have no words: they have no section in a static payload."""
     rows = (
         Row("a", "F16", (0,)),
         Row("b", "F32", (9,)),
@@ -172,7 +172,7 @@ def _empty() -> list[Case]:
     )
     return _in_each(
         "empty-layouts",
-        "no plane of a layout has any words",
+        "no tensor of a word format has any words",
         ("8.6.1", "8.5.1", "8.5.4"),
         training_chain(rows, 3, 31),
         (STATIC, ADAPTIVE, MIXED),
@@ -207,7 +207,7 @@ def _rare_words() -> list[Case]:
 
 
 def _trends() -> list[Case]:
-    """Return rows that get a trend late: a copy of the last one of their layout, as it is then."""
+    """Return rows that get a trend late: a copy of the last one of their word format."""
     rows = (
         Row("a", "F32", (6,)),
         Row("b", "F32", (5,)),
@@ -246,7 +246,7 @@ def _tables() -> list[Case]:
     )
     stream = base.chain.frames[1].payloads["integer.nmc"]
     size = stream[1]
-    start = 4 + 2 + 16  # variant and three counts, the scale of one plane, the states
+    start = 4 + 2 + 16  # variant and three counts, the scale of one tensor, the states
     table = stream[start : start + size]
     assert max(stream[1:4]) < 128
 

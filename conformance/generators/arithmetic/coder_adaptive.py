@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from arithmetic.coder_words import (
     Bits,
     Change,
-    Memory,
+    CodedTensor,
+    History,
     Past,
-    Plane,
     change_of,
     clip,
     count,
@@ -64,8 +64,8 @@ class RangeCoder:
 
 
 @dataclass
-class Model:
-    """Slots of one layout, and tables and weights of mixing (clauses 8.5.3 and 8.5.8)."""
+class Predictor:
+    """Slots of one word format, and tables and weights of mixing (clauses 8.5.3 and 8.5.8)."""
 
     slots: dict[tuple[object, ...], Slot] = field(default_factory=lambda: defaultdict(_slot))
     tables: dict[tuple[int, int, int], Slot] = field(default_factory=lambda: defaultdict(_slot))
@@ -160,17 +160,23 @@ class _Word:
     past: Past
     features: list[int]
     forecast: int
-    level: int
+    depth: int
     contexts: tuple[int, ...]
 
 
-class PlaneEncoder:
-    """Encodes the words of one plane."""
+class TensorEncoder:
+    """Encodes the words of one tensor."""
 
     def __init__(
-        self, p: Plane, variant: int, model: Model, trend: Trend, code: RangeCoder, raw: Bits
+        self,
+        p: CodedTensor,
+        variant: int,
+        predictor: Predictor,
+        trend: Trend,
+        code: RangeCoder,
+        raw: Bits,
     ) -> None:
-        self._p, self._mixed, self._model, self._trend = p, variant == MIXED, model, trend
+        self._p, self._mixed, self._predictor, self._trend = p, variant == MIXED, predictor, trend
         self._code, self._raw = code, raw
         self._columns = [_Column() for _ in range(p.columns)]
 
@@ -200,7 +206,7 @@ class PlaneEncoder:
         total = sum(w * f for w, f in zip(trend.weights, near, strict=True))
         forecast = clip(here + (total >> 24), 0, 32767)
         exponent = p.exponent(x)
-        level = clip((forecast - 8 * exponent) >> 1, 0, 255)
+        depth = clip((forecast - 8 * exponent) >> 1, 0, 255)
 
         def rel(a: int, s: int, h: int) -> int:
             return clip(((a - 8 * exponent) >> s) + 1, 1, h) if a > 0 else 0
@@ -212,19 +218,19 @@ class PlaneEncoder:
             rel(average, 1, 255) * 4 + c.run,
             (exponent & 127) * 4 + (p.row & 3),
         )
-        return _Word(x, past, near, forecast, level, contexts)
+        return _Word(x, past, near, forecast, depth, contexts)
 
     def _decide(self, bit: int, name: tuple[object, ...]) -> None:
-        slot = self._model.slots[name]
+        slot = self._predictor.slots[name]
         self._code.encode(bit, (slot[0] >> 6) | 1)
         learn(slot, bit)
 
     def _mix(
         self, bit: int, name: tuple[object, ...], others: Sequence[Slot], coarse: int, fine: int
     ) -> None:
-        slots = [self._model.slots[name], *others]
+        slots = [self._predictor.slots[name], *others]
         inputs = [*(stretch(s[0] >> 10) for s in slots), 256]
-        sets = self._model.coarse[coarse], self._model.fine[fine]
+        sets = self._predictor.coarse[coarse], self._predictor.fine[fine]
         a, b = (
             clip((sum(w * v for w, v in zip(ws, inputs, strict=False)) + 32768) >> 16, -4095, 4095)
             for ws in sets
@@ -244,7 +250,7 @@ class PlaneEncoder:
         if not self._mixed:
             self._decide(bit, name)
             return
-        tables = [self._model.tables[k, c, node] for k, c in enumerate(word.contexts)]
+        tables = [self._predictor.tables[k, c, node] for k, c in enumerate(word.contexts)]
         self._mix(bit, name, tables, coarse + word.past.past, fine)
 
     def _number(
@@ -276,13 +282,13 @@ class PlaneEncoder:
             v, step = v - 1, min(step + 1, 15)
 
     def _encode(self, word: _Word, z: int, change: Change, c: _Column, line: _Line) -> None:
-        p, past, level = self._p, word.past, word.level
-        name: tuple[object, ...] = ("ZERO", past.past, line.left_zero, c.run, level >> 3)
-        self._size(int(change.equal), name, word, 0, 0, 200 + (level >> 3))
+        p, past, depth = self._p, word.past, word.depth
+        name: tuple[object, ...] = ("ZERO", past.past, line.left_zero, c.run, depth >> 3)
+        self._size(int(change.equal), name, word, 0, 0, 200 + (depth >> 3))
         if change.equal:
             return
         if p.e:
-            self._size(int(change.flip), ("FLIP", level), word, 1, 3, 232 + (level >> 3))
+            self._size(int(change.flip), ("FLIP", depth), word, 1, 3, 232 + (depth >> 3))
         if change.flip:
             self._flip(word, z, change)
         else:
@@ -309,16 +315,16 @@ class PlaneEncoder:
         self._raw.put(z & ((1 << p.m) - 1), p.m)
 
     def _moved(self, word: _Word, change: Change, c: _Column, line: _Line) -> None:
-        p, level, length = self._p, word.level, change.d.bit_length()
+        p, depth, length = self._p, word.depth, change.d.bit_length()
 
         def decide(bit: int, step: int, v: int) -> None:
             first = 2 if step == 0 else 67 if step < 8 else 131
             coarse = 6 if step == 0 else 9 if step < 8 else 12
-            self._size(bit, ("LENGTH", level, step), word, first + v, coarse, first + v)
+            self._size(bit, ("LENGTH", depth, step), word, first + v, coarse, first + v)
 
-        self._number(length, clip(level >> 2, 1, p.top), 1, p.top, decide)
+        self._number(length, clip(depth >> 2, 1, p.top), 1, p.top, decide)
         self._sign(word, change, length, c, line)
-        surplus = clip(level - 4 * length + 16, 0, 31)
+        surplus = clip(depth - 4 * length + 16, 0, 31)
         n, node = length - 1, 0
         for _ in range(2):
             if n > 0:
@@ -339,7 +345,7 @@ class PlaneEncoder:
         if not self._mixed:
             self._decide(change.down, name)
             return
-        surprise = clip(word.level - 4 * length + 8, 0, 15)
+        surprise = clip(word.depth - 4 * length + 8, 0, 15)
         turn = ((line.turn + 256) >> 4) * 32 + ((c.turn + 256) >> 4) if heading > 0 else 0
         contexts = (
             heading * 64 + ((line.drift + 256) >> 3),
@@ -348,7 +354,7 @@ class PlaneEncoder:
             turn,
             heading * 256 + (nearness * 16 + surprise) * 2 + p.sign(word.x),
         )
-        tables = [self._model.tables[4 + k, value, 0] for k, value in enumerate(contexts)]
+        tables = [self._predictor.tables[4 + k, value, 0] for k, value in enumerate(contexts)]
         self._mix(change.down, name, tables, 15 + heading, 264 + surprise)
 
     def _after(self, word: _Word, change: Change, c: _Column, line: _Line) -> None:
@@ -376,8 +382,8 @@ class PlaneEncoder:
 
 
 def encode(
-    planes: Sequence[Plane],
-    memory: Memory,
+    tensors: Sequence[CodedTensor],
+    history: History,
     variant: int,
     fill: int = 0,
     *,
@@ -386,24 +392,24 @@ def encode(
     """Return the body of variant 2 or 3 (clause 8.5.1), bits without meaning as given."""
     code, raw = RangeCoder(), Bits()
     latest: dict[tuple[int, int, int], Trend] = {}
-    for p in planes:
-        entries = memory.entries_of(p)
+    for p in tensors:
+        entries = history.entries_of(p)
         if not p.old:
             continue
-        model = memory.models.setdefault((variant, p.layout), Model())
-        assert isinstance(model, Model)
-        trend = memory.trends.get(p.row)
+        predictor = history.predictors.setdefault((variant, p.word_format), Predictor())
+        assert isinstance(predictor, Predictor)
+        trend = history.trends.get(p.row)
         if trend is None:
-            trend = memory.trends[p.row] = _first_trend(p, latest.get(p.layout))
+            trend = history.trends[p.row] = _first_trend(p, latest.get(p.word_format))
         assert isinstance(trend, Trend)
-        PlaneEncoder(p, variant, model, trend, code, raw).run(entries)
-        latest[p.layout] = trend
+        TensorEncoder(p, variant, predictor, trend, code, raw).run(entries)
+        latest[p.word_format] = trend
     words, bits = code.words(rounded=rounded), raw.bytes(fill)
     body = count(len(words)) + count(len(bits))
     return body + b"".join(word.to_bytes(2, "little") for word in words) + bits
 
 
-def _first_trend(p: Plane, latest: Trend | None) -> Trend:
+def _first_trend(p: CodedTensor, latest: Trend | None) -> Trend:
     if latest is not None:
         return latest.copy()
     octave = (p.w >> 1) + p.exponent(p.old[0])

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from arithmetic.coder_words import (
     Bits,
     Change,
-    Memory,
+    CodedTensor,
+    History,
     Past,
-    Plane,
     change_of,
     clip,
     count,
@@ -24,7 +24,7 @@ TOTAL = 4096
 CONTEXTS = 192
 
 
-def token_of(p: Plane, x: int, z: int, change: Change, past: Past, raw: Bits) -> int:
+def token_of(p: CodedTensor, x: int, z: int, change: Change, past: Past, raw: Bits) -> int:
     """Return the token of a change, and put its raw bits into the field (clause 8.6.5)."""
     if change.equal:
         return 0
@@ -81,22 +81,22 @@ def put_tables(tables: dict[int, dict[int, int]], fill: int = 0, end: int = CONT
 def _code(
     tokens: list[tuple[int, int]], tables: dict[int, dict[int, int]], state: int = 65536
 ) -> tuple[list[int], list[int]]:
-    """Return the states and the code words of tokens given with their contexts (8.6.4)."""
+    """Return the lanes and the code words of tokens given with their contexts (8.6.4)."""
     starts: dict[int, dict[int, int]] = {}
     for context, table in tables.items():
         at, starts[context] = 0, {}
         for token, f in table.items():
             starts[context][token] = at
             at += f
-    states, words = [state, 65536, 65536, 65536], []
+    lanes, words = [state, 65536, 65536, 65536], []
     for i in reversed(range(len(tokens))):
         context, token = tokens[i]
-        s, f = states[i % 4], tables[context][token]
+        s, f = lanes[i % 4], tables[context][token]
         if s >= f << 20:
             words.append(s & 0xFFFF)
             s >>= 16
-        states[i % 4] = ((s // f) << 12) + s % f + starts[context][token]
-    return states, words[::-1]
+        lanes[i % 4] = ((s // f) << 12) + s % f + starts[context][token]
+    return lanes, words[::-1]
 
 
 def _with_token(table: dict[int, int], token: int) -> dict[int, int]:
@@ -105,13 +105,18 @@ def _with_token(table: dict[int, int], token: int) -> dict[int, int]:
     return dict(sorted({**table, largest: table[largest] - 1, token: 1}.items()))
 
 
-def _group(
-    planes: Sequence[Plane], memory: Memory, fill: int, end: int, surplus: int | None, state: int
+def _section(
+    tensors: Sequence[CodedTensor],
+    history: History,
+    fill: int,
+    end: int,
+    surplus: int | None,
+    state: int,
 ) -> bytes:
     raw, scales = Bits(), b""
     tokens: list[tuple[int, int]] = []
-    for p in planes:
-        entries = memory.entries_of(p)
+    for p in tensors:
+        entries = history.entries_of(p)
         changes = [change_of(p, i) for i in range(len(p.old))]
         moved = [c.size for c in changes if not c.equal]
         scale = sum(moved) // len(moved) if moved else 0
@@ -129,16 +134,16 @@ def _group(
     if surplus is not None:
         first = min(tables)
         tables[first] = _with_token(tables[first], surplus)
-    states, words = _code(tokens, tables, state)
+    lanes, words = _code(tokens, tables, state)
     table_bytes, raw_bytes = put_tables(tables, fill, end), raw.bytes(fill)
     head = count(len(table_bytes)) + count(len(words)) + count(len(raw_bytes)) + scales
-    head += b"".join(s.to_bytes(4, "little") for s in states)
+    head += b"".join(s.to_bytes(4, "little") for s in lanes)
     return head + table_bytes + b"".join(w.to_bytes(2, "little") for w in words) + raw_bytes
 
 
 def encode(
-    planes: Sequence[Plane],
-    memory: Memory,
+    tensors: Sequence[CodedTensor],
+    history: History,
     fill: int = 0,
     end: int = CONTEXTS,
     surplus: int | None = None,
@@ -149,11 +154,11 @@ def encode(
     An end of the tables other than that of clause 8.6.3 is a fault, and so can be a surplus token;
     so is another first state of the encoder, which is the last one of a decoder.
     """
-    groups: dict[tuple[int, int, int], list[Plane]] = {}
-    for p in planes:
-        groups.setdefault(p.layout, []).append(p)
+    sections: dict[tuple[int, int, int], list[CodedTensor]] = {}
+    for p in tensors:
+        sections.setdefault(p.word_format, []).append(p)
     return b"".join(
-        _group(group, memory, fill, end, surplus, state)
-        for group in groups.values()
-        if any(p.old for p in group)
+        _section(section, history, fill, end, surplus, state)
+        for section in sections.values()
+        if any(p.old for p in section)
     )

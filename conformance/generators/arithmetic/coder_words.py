@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LAYOUTS = {
+WORD_FORMATS = {
     "F8_E5M2": (8, 5, 2),
     "F8_E4M3": (8, 4, 3),
     "F8_E4M3FNUZ": (8, 4, 3),
@@ -32,7 +32,7 @@ def clip(a: int, low: int, high: int) -> int:
 
 
 @dataclass(frozen=True)
-class Plane:
+class CodedTensor:
     """One tensor of a payload, with its words before and after, and faults on request.
 
     ``forced`` has, by the index of a word, a change to code in place of the right one.
@@ -48,7 +48,7 @@ class Plane:
     forced: Mapping[int, Change] = field(default_factory=dict)
 
     @property
-    def layout(self) -> tuple[int, int, int]:
+    def word_format(self) -> tuple[int, int, int]:
         """The triple that tables are kept for."""
         return self.w, self.e, self.m
 
@@ -80,10 +80,12 @@ class Plane:
         return min(columns, 65536)
 
 
-def plane(row: int, dtype: str, shape: tuple[int, ...], old: bytes, new: bytes) -> Plane:
-    """Return the plane of a tensor (clause 8.3.1)."""
+def coded_tensor(
+    row: int, dtype: str, shape: tuple[int, ...], old: bytes, new: bytes
+) -> CodedTensor:
+    """Return a tensor as the coder sees it (clause 8.3.1)."""
     integer = {"8": 8, "16": 16, "32": 32, "64": 64}
-    w, e, m = LAYOUTS.get(dtype) or (integer.get(dtype.lstrip("UI"), 8), 0, 0)
+    w, e, m = WORD_FORMATS.get(dtype) or (integer.get(dtype.lstrip("UI"), 8), 0, 0)
     size = w // 8
     before, after = (
         tuple(int.from_bytes(d[i : i + size], "little") for i in range(0, len(d), size))
@@ -91,7 +93,7 @@ def plane(row: int, dtype: str, shape: tuple[int, ...], old: bytes, new: bytes) 
     )
     walked = (*shape, 2) if dtype == "C64" else (len(old),) if dtype in PACKED else shape
     assert prod(walked) == len(before)
-    return Plane(row, w, e, m, walked, before, after)
+    return CodedTensor(row, w, e, m, walked, before, after)
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class Change:
 
     @property
     def entry(self) -> int:
-        """What the memory keeps of it."""
+        """What the history keeps of it."""
         return 0 if self.equal else 2 * self.size + self.down
 
 
@@ -122,12 +124,12 @@ def _fraction(a: int, n: int) -> int:
     return (a >> (n - 4)) & 7 if n >= 4 else (a << (4 - n)) & 7
 
 
-def change_of(p: Plane, i: int) -> Change:
+def change_of(p: CodedTensor, i: int) -> Change:
     """Return the change of a word that is coded."""
     return p.forced[i] if i in p.forced else compare(p, p.old[i], p.new[i])
 
 
-def compare(p: Plane, x: int, z: int) -> Change:
+def compare(p: CodedTensor, x: int, z: int) -> Change:
     """Return the change between two words (clauses 8.4.1 and 8.4.2)."""
     if x == z:
         return Change(True)
@@ -197,19 +199,19 @@ def count(value: int) -> bytes:
 
 
 @dataclass
-class Memory:
+class History:
     """What the coder remembers in a group (clause 8.3.3)."""
 
     entries: dict[int, list[int]] = field(default_factory=dict)
     trends: dict[int, object] = field(default_factory=dict)
-    models: dict[tuple[int, tuple[int, int, int]], object] = field(default_factory=dict)
+    predictors: dict[tuple[int, tuple[int, int, int]], object] = field(default_factory=dict)
 
     def forget(self, row: int) -> None:
         """Forget a row that is absent or raw in a frame."""
         self.entries.pop(row, None)
         self.trends.pop(row, None)
 
-    def entries_of(self, p: Plane) -> list[int]:
+    def entries_of(self, p: CodedTensor) -> list[int]:
         """Return the entries of a row, those at first where its number of words is another."""
         known = self.entries.get(p.row)
         if known is None or len(known) != len(p.old):

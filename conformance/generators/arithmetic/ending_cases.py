@@ -19,7 +19,7 @@ from arithmetic.arithmetic_cases import (
     trained,
     training_chain,
 )
-from arithmetic.coder_words import Memory, Plane, plane
+from arithmetic.coder_words import CodedTensor, History, coded_tensor
 from arithmetic.payload_cases import CODER, counts, static_section, with_counts
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 SMALL = Row("a", "F32", (3, 8))
 
 
-def _pair(row: Row, old: bytes, new: bytes, encode: Callable[[list[Plane]], bytes]) -> Chain:
+def _pair(row: Row, old: bytes, new: bytes, encode: Callable[[list[CodedTensor]], bytes]) -> Chain:
     """Return two frames, the second one with a payload made on purpose."""
-    data = encode([plane(0, row.dtype, row.shape, old, new)])
+    data = encode([coded_tensor(0, row.dtype, row.shape, old, new)])
     return Chain(
         (row,),
         (
@@ -53,11 +53,11 @@ def _small() -> tuple[bytes, bytes]:
     return cell.data, new.tobytes()
 
 
-def _coder(variant: int, *, rounded: bool = False) -> Callable[[list[Plane]], bytes]:
-    def encode(planes: list[Plane]) -> bytes:
+def _coder(variant: int, *, rounded: bool = False) -> Callable[[list[CodedTensor]], bytes]:
+    def encode(tensors: list[CodedTensor]) -> bytes:
         if variant == STATIC:
-            return bytes([variant]) + coder_static.encode(planes, Memory())
-        body = coder_adaptive.encode(planes, Memory(), variant, rounded=rounded)
+            return bytes([variant]) + coder_static.encode(tensors, History())
+        body = coder_adaptive.encode(tensors, History(), variant, rounded=rounded)
         return bytes([variant]) + body
 
     return encode
@@ -145,9 +145,9 @@ def _alphabets() -> list[Case]:
         cells = (frame.cells[0] for frame in training_chain((row,), 2, 29).frames)
         old, new = (cell.data for cell in cells if cell is not None)
 
-        def static(token: int) -> Callable[[list[Plane]], bytes]:
-            return lambda planes: (
-                bytes([STATIC]) + coder_static.encode(planes, Memory(), surplus=token)
+        def static(token: int) -> Callable[[list[CodedTensor]], bytes]:
+            return lambda tensors: (
+                bytes([STATIC]) + coder_static.encode(tensors, History(), surplus=token)
             )
 
         kind = dtype.lower()
@@ -165,7 +165,7 @@ def _alphabets() -> list[Case]:
 
 
 def _first_words() -> list[Case]:
-    """Return planes that begin with zero and with a subnormal number: the trend starts there."""
+    """Return tensors that begin with zero and with a subnormal number: the trend starts there."""
     rows = (Row("a", "F32", (12,)), Row("b", "F16", (12,)), Row("c", "BF16", (12,)))
     chain = training_chain(rows, 3, 43)
     frames = []
@@ -264,9 +264,9 @@ def _counts() -> list[Case]:
         "adaptive-count-nine",
         "a count can have nine bytes",
         ("8.3.2",),
-        _pair(SMALL, old, new, lambda planes: _lengthened(_coder(ADAPTIVE)(planes), 9)),
+        _pair(SMALL, old, new, lambda tensors: _lengthened(_coder(ADAPTIVE)(tensors), 9)),
     )
-    data = _lengthened(_coder(ADAPTIVE)([plane(0, "F32", SMALL.shape, old, new)]), 10)
+    data = _lengthened(_coder(ADAPTIVE)([coded_tensor(0, "F32", SMALL.shape, old, new)]), 10)
     name = "08-arithmetic/adaptive-count-ten"
     what = "a count of ten bytes, of a small number,"
     made = [base, _without_last(base, name, what, "8.3.2", data)]

@@ -20,7 +20,7 @@ from arithmetic.arithmetic_cases import (
     coded,
     training_chain,
 )
-from arithmetic.coder_words import Memory, count, plane
+from arithmetic.coder_words import History, coded_tensor, count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -263,7 +263,7 @@ def with_counts(variant: int, values: list[int], rest: bytes) -> bytes:
 
 
 def static_section(data: bytes, which: int, more: bytes) -> bytes:
-    """Return a static payload of one plane with more in a section, or its last unit left out."""
+    """Return a static payload of one tensor with more in a section, or its last unit left out."""
     sizes, at = counts(data, 3)
     fixed = data[at : at + 18]  # the scale, and four states
     at += 18
@@ -283,8 +283,8 @@ def _static(**faults: int) -> bytes:
     before, after = (frame.cells[0] for frame in training_chain((row,), 2, 29).frames)
     assert before is not None
     assert after is not None
-    planes = [plane(0, row.dtype, row.shape, before.data, after.data)]
-    return bytes([STATIC]) + coder_static.encode(planes, Memory(), **faults)
+    tensors = [coded_tensor(0, row.dtype, row.shape, before.data, after.data)]
+    return bytes([STATIC]) + coder_static.encode(tensors, History(), **faults)
 
 
 def _static_tables(data: bytes) -> bytes:

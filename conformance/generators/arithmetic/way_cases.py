@@ -9,7 +9,7 @@ from chain import DELTA, INTEGER, KEY, RAW, WORD_BYTES, Cell, Chain, Frame, Row
 
 from arithmetic import coder_adaptive, coder_static
 from arithmetic.arithmetic_cases import ADAPTIVE, MIXED, NAMES, STATIC, STREAM, arithmetic_case
-from arithmetic.coder_words import Change, Memory, compare, plane
+from arithmetic.coder_words import Change, History, coded_tensor, compare
 from arithmetic.payload_cases import CODER, counts
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ def _chain(dtype: str, x: int, z: int, variant: int, change: Change | None = Non
     """Return two frames of one word; as a fault, with another change in the payload."""
     width = WORD_BYTES[dtype]
     old, new = x.to_bytes(width, "little"), z.to_bytes(width, "little")
-    planes = [plane(0, dtype, (1,), old, new)]
+    tensors = [coded_tensor(0, dtype, (1,), old, new)]
     if change is not None:
-        planes = [replace(planes[0], forced={0: change})]
+        tensors = [replace(tensors[0], forced={0: change})]
     if variant == STATIC:
-        body = coder_static.encode(planes, Memory())
+        body = coder_static.encode(tensors, History())
     else:
-        body = coder_adaptive.encode(planes, Memory(), variant)
+        body = coder_adaptive.encode(tensors, History(), variant)
     payloads = {STREAM: bytes([variant]) + body}
     second = Frame(DELTA, (Cell(INTEGER, new),), integer="nmc", payloads=payloads)
     return Chain((Row("a", dtype, (1,)),), (Frame(KEY, (Cell(RAW, old),)), second), profile="main")
@@ -109,11 +109,11 @@ def _moves(v: int) -> list[Case]:
 
 
 def _flip(x: int, z: int, *, far: int = 0, turns: int = 0) -> Change:
-    return replace(compare(_plane(x, z), x, z), far=far, turns=turns)
+    return replace(compare(_tensor(x, z), x, z), far=far, turns=turns)
 
 
-def _plane(x: int, z: int) -> coder_adaptive.Plane:
-    return plane(0, "F32", (1,), x.to_bytes(4, "little"), z.to_bytes(4, "little"))
+def _tensor(x: int, z: int) -> coder_adaptive.CodedTensor:
+    return coded_tensor(0, "F32", (1,), x.to_bytes(4, "little"), z.to_bytes(4, "little"))
 
 
 def _flips() -> list[Case]:

@@ -135,11 +135,11 @@ export class Decoder {
   }
 
   private words(plan: Plan, stream: Stream, before: State, file: string): Queue {
-    const planes = this.steps(plan, integer).map(({ row }) => {
+    const inputs = this.steps(plan, integer).map(({ row }) => {
       const { dtype, shape, data } = this.old(before, row);
       return { row, dtype, shape, old: data };
     });
-    return new Queue(this.coder.decode(stream.bytes, planes, stream.name, file));
+    return new Queue(this.coder.decode(stream.bytes, inputs, stream.name, file));
   }
 
   private verify(t: number): void {

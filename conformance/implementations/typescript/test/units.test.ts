@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Malformed, Payload, RawBits } from "../src/arithmetic/bits.js";
 import { lg } from "../src/arithmetic/decisions.js";
-import { columnsOf, NarrowPlane, WidePlane } from "../src/arithmetic/plane.js";
+import { columnsOf, NarrowTensor, WideTensor } from "../src/arithmetic/tensor.js";
 import { hex, utf8 } from "../src/bytes.js";
 import { stateDigest, tensorDigest } from "../src/digest.js";
 import { dtypes, tensorBytes, type DType } from "../src/dtypes.js";
@@ -66,11 +66,11 @@ test("addition wraps in every width", () => {
 });
 
 test("entries of stored words, narrow and wide", () => {
-  const narrow = new NarrowPlane(0, dtype("I8"), [3], Uint8Array.of(5, 255, 0), new Uint16Array(3));
+  const narrow = new NarrowTensor(0, dtype("I8"), [3], Uint8Array.of(5, 255, 0), new Uint16Array(3));
   narrow.store(Uint8Array.of(5, 0, 128));
   assert.deepEqual([...narrow.entries], [0, 2 * 8, 2 * 64]);
   const old = new Uint8Array(new BigUint64Array([5n, 2n ** 64n - 1n, 0n]).buffer);
-  const wide = new WidePlane(0, dtype("I64"), [3], old, new Uint16Array(3));
+  const wide = new WideTensor(0, dtype("I64"), [3], old, new Uint16Array(3));
   wide.store(new Uint8Array(new BigUint64Array([4n, 0n, 2n ** 63n]).buffer));
   assert.deepEqual([...wide.entries], [2 * 8 + 1, 2 * 8, 2 * 512]);
 });

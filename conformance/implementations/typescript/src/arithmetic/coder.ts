@@ -1,13 +1,13 @@
-// The lossless coder of differences (clause 8.3): its payloads and its memory.
+// The lossless coder of differences (clause 8.3): its payloads and its history.
 import type { Bytes } from "../bytes.js";
 import type { DType } from "../dtypes.js";
 import { inFile, refuse, Unsupported } from "../errors.js";
 import { Adaptive } from "./adaptive.js";
 import { Malformed, malformed, Payload } from "./bits.js";
-import { NarrowPlane, type Plane, WidePlane } from "./plane.js";
+import { NarrowTensor, type CodedTensor, WideTensor } from "./tensor.js";
 import { decodeStatic } from "./static.js";
 
-export interface PlaneInput {
+export interface CoderInput {
   readonly row: number;
   readonly dtype: DType;
   readonly shape: readonly number[];
@@ -15,7 +15,7 @@ export interface PlaneInput {
 }
 
 /** What this program remembers of rows, in bytes; the text sets no bound (see the README). */
-const memoryLimit = 2 ** 32;
+const historyLimit = 2 ** 32;
 
 export class Coder {
   private readonly entries = new Map<number, Uint16Array>();
@@ -43,39 +43,39 @@ export class Coder {
     const old = this.entries.get(row);
     if (old !== undefined && old.length === count) return old;
     this.entryBytes += 2 * (count - (old?.length ?? 0));
-    if (this.entryBytes > memoryLimit) throw new Unsupported("the memory of the coder exceeds what this program can hold");
+    if (this.entryBytes > historyLimit) throw new Unsupported("the history of the coder exceeds what this program can hold");
     const fresh = new Uint16Array(count).fill(1);
     this.entries.set(row, fresh);
     return fresh;
   }
 
-  decode(bytes: Bytes, inputs: readonly PlaneInput[], stream: string, file: string): Bytes[] {
-    const planes = inputs.map(({ row, dtype, shape, old }): Plane => {
+  decode(bytes: Bytes, inputs: readonly CoderInput[], stream: string, file: string): Bytes[] {
+    const tensors = inputs.map(({ row, dtype, shape, old }): CodedTensor => {
       const entries = this.entriesOf(row, old.length / (dtype.word / 8));
-      const kind = dtype.word === 64 ? WidePlane : NarrowPlane;
+      const kind = dtype.word === 64 ? WideTensor : NarrowTensor;
       return new kind(row, dtype, shape, old, entries);
     });
     try {
-      this.decodePayload(new Payload(bytes), planes);
+      this.decodePayload(new Payload(bytes), tensors);
     } catch (error) {
       if (!(error instanceof Malformed)) throw error;
       return refuse("segment/coder", `stream ${stream} is malformed: ${error.message}`, inFile(file));
     }
-    return planes.map((p) => p.result());
+    return tensors.map((p) => p.result());
   }
 
-  private decodePayload(payload: Payload, planes: readonly Plane[]): void {
+  private decodePayload(payload: Payload, tensors: readonly CodedTensor[]): void {
     const variant = payload.byte();
     switch (variant) {
       case 0:
-        for (const plane of planes) plane.store(payload.take(plane.count * (plane.dtype.word / 8)));
+        for (const tensor of tensors) tensor.store(payload.take(tensor.count * (tensor.dtype.word / 8)));
         break;
       case 1:
-        decodeStatic(payload, planes);
+        decodeStatic(payload, tensors);
         break;
       case 2:
       case 3:
-        this.adaptive.decode(payload, planes, variant);
+        this.adaptive.decode(payload, tensors, variant);
         break;
       default:
         malformed(`variant ${variant} is unknown`);

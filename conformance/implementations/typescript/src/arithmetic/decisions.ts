@@ -104,7 +104,7 @@ function clip(a: number, low: number, high: number): number {
   return a < low ? low : a > high ? high : a;
 }
 
-/** The tables and weights of one layout. */
+/** The tables and weights of one predictor. */
 export class Mixer {
   readonly tables: readonly Slots[];
   private readonly coarse = new Int32Array(18 * inputLimit).fill(20000);

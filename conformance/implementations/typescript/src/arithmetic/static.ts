@@ -1,6 +1,6 @@
 // The static variant (clause 8.6).
 import { malformed, type Payload, RawBits } from "./bits.js";
-import type { Plane } from "./plane.js";
+import type { CodedTensor } from "./tensor.js";
 
 const contexts = 192;
 const points = 4096;
@@ -60,23 +60,23 @@ function readTables(bytes: Uint8Array, tokens: number): (Table | null)[] {
   return tables;
 }
 
-/** Decodes the tokens of all words of a group. */
-function decodeTokens(planes: readonly Plane[], scales: readonly number[], states: Uint32Array, tables: readonly (Table | null)[], code: Uint16Array): Uint8Array {
-  const total = planes.reduce((n, p) => n + p.count, 0);
+/** Decodes the tokens of all words of a section. */
+function decodeTokens(tensors: readonly CodedTensor[], scales: readonly number[], lanes: Uint32Array, tables: readonly (Table | null)[], code: Uint16Array): Uint8Array {
+  const total = tensors.reduce((n, p) => n + p.count, 0);
   const out = new Uint8Array(total);
   let place = 0;
   let word = 0;
-  planes.forEach((plane, p) => {
+  tensors.forEach((tensor, p) => {
     const scale = scales[p];
-    const { entries, count } = plane;
+    const { entries, count } = tensor;
     for (let i = 0; i < count; i++, word++) {
       const h = entries[i];
       const past = h === 0 ? 0 : h === 1 ? 1 : 2;
       const expected = past === 2 ? ((h >> 1) + 7 * scale) >> 3 : scale;
-      const distance = (expected >> 3) - plane.exponent(i);
+      const distance = (expected >> 3) - tensor.exponent(i);
       const table = tables[64 * past + (distance < 0 ? 0 : distance > 63 ? 63 : distance)];
       const lane = word & 3;
-      let s = states[lane];
+      let s = lanes[lane];
       const q = s & 4095;
       if (table === null) {
         s >>>= 12;
@@ -89,67 +89,67 @@ function decodeTokens(planes: readonly Plane[], scales: readonly number[], state
         if (place >= code.length) malformed("the code words run out");
         s = s * 65536 + code[place++];
       }
-      states[lane] = s;
+      lanes[lane] = s;
     }
   });
   if (place !== code.length) malformed("code words are left over");
-  if (states.some((s) => s !== 65536)) malformed("a lane does not end in its first state");
+  if (lanes.some((s) => s !== 65536)) malformed("a lane does not end in its first state");
   return out;
 }
 
-function makeWords(plane: Plane, tokens: Uint8Array, raw: RawBits): void {
-  const w = plane.dtype.word;
-  const { entries, count } = plane;
+function makeWords(tensor: CodedTensor, tokens: Uint8Array, raw: RawBits): void {
+  const w = tensor.dtype.word;
+  const { entries, count } = tensor;
   for (let i = 0; i < count; i++) {
     const token = tokens[i];
     if (token === 0) {
-      plane.equal(i);
+      tensor.equal(i);
       entries[i] = 0;
       continue;
     }
-    const sign = plane.sign(i);
-    let size: number;
+    const sign = tensor.sign(i);
+    let extent: number;
     let down: number;
     if (token <= 2 * w) {
       const h = entries[i];
       const guess = h > 1 ? (h & 1) ^ sign : 0;
       const shrunk = ((token + 1) & 1) ^ guess;
-      size = plane.move(i, 1, ((token + 1) >> 1) - 1, shrunk, raw);
+      extent = tensor.move(i, 1, ((token + 1) >> 1) - 1, shrunk, raw);
       down = shrunk ^ sign;
     } else {
-      size = token === 2 * w + 17 ? plane.flipWhole(i, raw) : plane.flipNear(i, token - 2 * w - 9, raw);
+      extent = token === 2 * w + 17 ? tensor.flipWhole(i, raw) : tensor.flipNear(i, token - 2 * w - 9, raw);
       down = 1 - sign;
     }
-    entries[i] = 2 * size + down;
+    entries[i] = 2 * extent + down;
   }
 }
 
-export function decodeStatic(payload: Payload, planes: readonly Plane[]): void {
-  const groups = new Map<string, Plane[]>();
-  for (const plane of planes) {
-    const group = groups.get(plane.layout);
-    if (group === undefined) groups.set(plane.layout, [plane]);
-    else group.push(plane);
+export function decodeStatic(payload: Payload, tensors: readonly CodedTensor[]): void {
+  const sections = new Map<string, CodedTensor[]>();
+  for (const tensor of tensors) {
+    const section = sections.get(tensor.wordFormat);
+    if (section === undefined) sections.set(tensor.wordFormat, [tensor]);
+    else section.push(tensor);
   }
-  for (const group of groups.values()) {
-    if (group.every((p) => p.count === 0)) continue;
+  for (const section of sections.values()) {
+    if (section.every((p) => p.count === 0)) continue;
     const tableBytes = payload.count();
     const codeWords = payload.count();
     const rawBytes = payload.count();
-    const scales = [...payload.words(group.length)];
-    const states = Uint32Array.from({ length: 4 }, () => {
+    const scales = [...payload.words(section.length)];
+    const lanes = Uint32Array.from({ length: 4 }, () => {
       const [low, high] = payload.words(2);
       return high * 65536 + low;
     });
-    const { word, exponent } = group[0].dtype;
+    const { word, exponent } = section[0].dtype;
     const tables = readTables(payload.take(tableBytes), exponent > 0 ? 2 * word + 18 : 2 * word + 1);
     const code = payload.words(codeWords);
     const raw = new RawBits(payload.take(rawBytes));
-    const tokens = decodeTokens(group, scales, states, tables, code);
+    const tokens = decodeTokens(section, scales, lanes, tables, code);
     let start = 0;
-    for (const plane of group) {
-      makeWords(plane, tokens.subarray(start, start + plane.count), raw);
-      start += plane.count;
+    for (const tensor of section) {
+      makeWords(tensor, tokens.subarray(start, start + tensor.count), raw);
+      start += tensor.count;
     }
     raw.end();
   }

@@ -1,9 +1,9 @@
 // What the adaptive and mixed variants know of a word before it is decoded, and learn from it
 // (clauses 8.5.3, 8.5.4, 8.5.7 and 8.5.9).
 import { type Decisions, Mixer, Slots } from "./decisions.js";
-import type { Plane } from "./plane.js";
+import type { CodedTensor } from "./tensor.js";
 
-/** Places of the slots of a layout in one run. */
+/** Places of the slots of a predictor in one run. */
 export const ZERO = 0;
 export const FLIP = ZERO + 3 * 2 * 4 * 32;
 export const LENGTH = FLIP + 256;
@@ -15,7 +15,7 @@ export const slotCount = EXPONENT + 4 * 16;
 const nodes = 200;
 const tableSizes = [768 * nodes, 1024 * nodes, 1024 * nodes, 512 * nodes, 192, 192, 81, 1024, 768];
 
-export class Layout {
+export class Predictor {
   readonly slots = new Slots(slotCount);
   readonly mixer: Mixer | null;
 
@@ -25,18 +25,18 @@ export class Layout {
 }
 
 export interface Trend {
-  readonly weights: Int32Array;
+  readonly coefficients: Int32Array;
   mean: number;
   slow: number;
 }
 
-export function firstTrend(plane: Plane): Trend {
-  const octave = (plane.dtype.word >> 1) + plane.exponent(0);
-  return { weights: Int32Array.of(250 << 14, 0, 94 << 14, 0, 0, 0), mean: octave << 7, slow: octave << 7 };
+export function firstTrend(tensor: CodedTensor): Trend {
+  const octave = (tensor.dtype.word >> 1) + tensor.exponent(0);
+  return { coefficients: Int32Array.of(250 << 14, 0, 94 << 14, 0, 0, 0), mean: octave << 7, slow: octave << 7 };
 }
 
 export function copyTrend(trend: Trend): Trend {
-  return { weights: trend.weights.slice(), mean: trend.mean, slow: trend.slow };
+  return { coefficients: trend.coefficients.slice(), mean: trend.mean, slow: trend.slow };
 }
 
 function clip(a: number, low: number, high: number): number {
@@ -45,8 +45,8 @@ function clip(a: number, low: number, high: number): number {
 
 const weightLimit = 2 ** 28;
 
-/** The state of one plane while it is decoded. */
-export class Model {
+/** The state of one tensor while it is decoded. */
+export class Forecaster {
   // of the word at hand
   j = 0;
   past = 0;
@@ -55,7 +55,7 @@ export class Model {
   sign = 0;
   exponent = 0;
   forecast = 0;
-  level = 0;
+  depth = 0;
   nearness = 0;
   // of the line
   private left = 0;
@@ -68,73 +68,73 @@ export class Model {
   private readonly average: Int32Array;
   readonly run: Uint8Array;
   readonly direction: Uint8Array;
-  private readonly up: Int32Array;
+  private readonly above: Int32Array;
   private readonly drifts: Int32Array;
   private readonly turns: Int32Array;
 
-  private readonly features = new Int32Array(6);
-  private readonly sizePlaces = new Int32Array(4);
+  private readonly cues = new Int32Array(6);
+  private readonly extentPlaces = new Int32Array(4);
   private readonly nodePlaces = new Int32Array(4);
   private readonly signPlaces = new Int32Array(5);
   private readonly slots: Slots;
   private readonly mixer: Mixer | null;
 
   constructor(
-    private readonly plane: Plane,
+    private readonly tensor: CodedTensor,
     private readonly trend: Trend,
-    layout: Layout,
+    predictor: Predictor,
     private readonly decisions: Decisions,
   ) {
-    this.slots = layout.slots;
-    this.mixer = layout.mixer;
-    const n = Math.min(plane.columns, plane.count);
+    this.slots = predictor.slots;
+    this.mixer = predictor.mixer;
+    const n = Math.min(tensor.columns, tensor.count);
     this.average = new Int32Array(n).fill(-1);
     this.run = new Uint8Array(n);
     this.direction = new Uint8Array(n);
-    this.up = new Int32Array(n);
+    this.above = new Int32Array(n);
     this.drifts = new Int32Array(n);
     this.turns = new Int32Array(n);
   }
 
-  /** Goes to word i: its memory, its forecast and its contexts. */
+  /** Goes to word i: its history, its forecast and its contexts. */
   begin(i: number): void {
-    const { plane, trend, features } = this;
-    const j = i % plane.columns;
+    const { tensor, trend, cues } = this;
+    const j = i % tensor.columns;
     this.j = j;
     if (j === 0) {
       this.left = this.leftZero = this.leftDirection = this.corner = this.drift = this.turn = 0;
     }
-    const h = plane.entries[i];
+    const h = tensor.entries[i];
     this.past = h > 1 ? 2 : h;
     this.previous = h > 1 ? h >> 1 : 0;
     this.heading = h > 1 ? 1 + (h & 1) : 0;
-    this.sign = plane.sign(i);
-    this.exponent = plane.exponent(i);
+    this.sign = tensor.sign(i);
+    this.exponent = tensor.exponent(i);
     const here = trend.mean >> 4;
     const average = this.average[j];
-    features[0] = average >= 0 ? clip((average >> 4) - here, -64, 64) : 0;
-    features[1] = this.left !== 0 ? clip(this.left - here, -64, 64) : 0;
-    features[2] = this.previous !== 0 ? clip(this.previous - here, -64, 64) : 0;
-    features[3] = this.up[j] !== 0 ? clip(this.up[j] - here, -64, 64) : 0;
-    features[4] = clip((trend.slow >> 4) - here, -64, 64);
-    features[5] = 32;
+    cues[0] = average >= 0 ? clip((average >> 4) - here, -64, 64) : 0;
+    cues[1] = this.left !== 0 ? clip(this.left - here, -64, 64) : 0;
+    cues[2] = this.previous !== 0 ? clip(this.previous - here, -64, 64) : 0;
+    cues[3] = this.above[j] !== 0 ? clip(this.above[j] - here, -64, 64) : 0;
+    cues[4] = clip((trend.slow >> 4) - here, -64, 64);
+    cues[5] = 32;
     let sum = 0;
-    for (let k = 0; k < 6; k++) sum += trend.weights[k] * features[k];
+    for (let k = 0; k < 6; k++) sum += trend.coefficients[k] * cues[k];
     this.forecast = clip(here + Math.floor(sum / 16777216), 0, 32767);
-    this.level = clip((this.forecast - 8 * this.exponent) >> 1, 0, 255);
-    if (this.mixer !== null) this.sizeContexts();
+    this.depth = clip((this.forecast - 8 * this.exponent) >> 1, 0, 255);
+    if (this.mixer !== null) this.extentContexts();
   }
 
   private relative(a: number, shift: number, high: number): number {
     return a > 0 ? clip(((a - 8 * this.exponent) >> shift) + 1, 1, high) : 0;
   }
 
-  private sizeContexts(): void {
-    const { sizePlaces: places, j } = this;
+  private extentContexts(): void {
+    const { extentPlaces: places, j } = this;
     places[0] = ((this.past * 2 + this.leftZero) * 128 + this.relative(this.previous, 2, 127)) * nodes;
-    places[1] = (this.relative(this.up[j], 3, 31) * 32 + this.relative(this.left, 3, 31)) * nodes;
+    places[1] = (this.relative(this.above[j], 3, 31) * 32 + this.relative(this.left, 3, 31)) * nodes;
     places[2] = (this.relative(this.average[j] >> 4, 1, 255) * 4 + this.run[j]) * nodes;
-    places[3] = ((this.exponent & 127) * 4 + (this.plane.row & 3)) * nodes;
+    places[3] = ((this.exponent & 127) * 4 + (this.tensor.row & 3)) * nodes;
   }
 
   /** A decision of a slot alone. */
@@ -142,11 +142,11 @@ export class Model {
     return this.slots.decide(slot, this.decisions);
   }
 
-  /** A decision about size. */
-  size(slot: number, node: number, coarse: number, fine: number): number {
+  /** A decision about the extent. */
+  aboutExtent(slot: number, node: number, coarse: number, fine: number): number {
     if (this.mixer === null) return this.slots.decide(slot, this.decisions);
-    const { nodePlaces, sizePlaces } = this;
-    for (let k = 0; k < 4; k++) nodePlaces[k] = sizePlaces[k] + node;
+    const { nodePlaces, extentPlaces } = this;
+    for (let k = 0; k < 4; k++) nodePlaces[k] = extentPlaces[k] + node;
     return this.mixer.mix(this.slots, slot, 0, nodePlaces, coarse, fine, this.decisions);
   }
 
@@ -156,7 +156,7 @@ export class Model {
     const nearness = previous > 0 ? clip(((previous - 8 * (length + this.exponent)) >> 3) + 4, 0, 7) : 0;
     const slot = SIGN + ((heading * 3 + direction[j]) * 8 + ((drift + 256) >> 6)) * 8 + nearness;
     if (this.mixer === null) return this.slots.decide(slot, this.decisions);
-    const surprise = clip(this.level - 4 * length + 8, 0, 15);
+    const surprise = clip(this.depth - 4 * length + 8, 0, 15);
     const places = this.signPlaces;
     places[0] = heading * 64 + ((drift + 256) >> 3);
     places[1] = heading * 64 + ((this.drifts[j] + 256) >> 3);
@@ -174,19 +174,19 @@ export class Model {
     this.corner = direction[j];
     direction[j] = 0;
     if (run[j] < 3) run[j] += 1;
-    this.up[j] = 0;
+    this.above[j] = 0;
   }
 
-  learnChange(size: number, down: number): void {
-    const { j, trend, features, average } = this;
-    const error = clip(size - this.forecast, -32, 32) * 16;
+  learnChange(extent: number, down: number): void {
+    const { j, trend, cues, average } = this;
+    const error = clip(extent - this.forecast, -32, 32) * 16;
     for (let k = 0; k < 6; k++) {
-      trend.weights[k] = clip(trend.weights[k] + error * features[k], -weightLimit, weightLimit);
+      trend.coefficients[k] = clip(trend.coefficients[k] + error * cues[k], -weightLimit, weightLimit);
     }
     const a = average[j] >= 0 ? average[j] : this.forecast << 4;
-    average[j] = a + (((size << 4) - a) >> 4);
-    trend.mean += ((size << 4) - trend.mean) >> 4;
-    trend.slow += ((size << 4) - trend.slow) >> 10;
+    average[j] = a + (((extent << 4) - a) >> 4);
+    trend.mean += ((extent << 4) - trend.mean) >> 4;
+    trend.slow += ((extent << 4) - trend.slow) >> 10;
     const toward = down === 1 ? 256 : -256;
     this.drift += (toward - this.drift) >> 3;
     this.drifts[j] += (toward - this.drifts[j]) >> 3;
@@ -195,12 +195,12 @@ export class Model {
       this.turn += (kept - this.turn) >> 3;
       this.turns[j] += (kept - this.turns[j]) >> 3;
     }
-    this.left = size;
+    this.left = extent;
     this.leftZero = 0;
     this.leftDirection = 1 + down;
     this.corner = this.direction[j];
     this.direction[j] = 1 + down;
     this.run[j] = 0;
-    this.up[j] = size;
+    this.above[j] = extent;
   }
 }

@@ -1,4 +1,4 @@
-// Planes: the words of a tensor before and after, and the changes between them (clauses 8.1 and 8.4).
+// Coded tensors: the words of a tensor before and after, and the changes between them (clauses 8.1 and 8.4).
 import type { DType } from "../dtypes.js";
 import { malformed, type RawBits } from "./bits.js";
 
@@ -26,20 +26,20 @@ function bitsOf(a: number): number {
   return 32 - Math.clz32(a);
 }
 
-export interface Plane {
+export interface CodedTensor {
   readonly row: number;
   readonly dtype: DType;
-  /** Of the layout (w, e, m). */
-  readonly layout: string;
+  /** The word format (w, e, m). */
+  readonly wordFormat: string;
   readonly count: number;
   readonly columns: number;
   /** Bits of a magnitude. */
   readonly top: number;
-  /** The memory: one entry for each word. */
+  /** The history: one entry for each word. */
   readonly entries: Uint16Array;
   sign(i: number): number;
   exponent(i: number): number;
-  /** Each of these makes new word i and gives the size of the change. */
+  /** Each of these makes new word i and gives the extent of the change. */
   move(i: number, prefix: number, n: number, shrunk: number, raw: RawBits): number;
   flip(i: number, exponent: number, raw: RawBits): number;
   flipNear(i: number, step: number, raw: RawBits): number;
@@ -60,12 +60,12 @@ function narrow(bytes: Uint8Array, width: number): Narrow {
   return new Uint32Array(even.buffer, even.byteOffset, n);
 }
 
-function layoutName({ word, exponent, mantissa }: DType): string {
+function wordFormatOf({ word, exponent, mantissa }: DType): string {
   return `${word} ${exponent} ${mantissa}`;
 }
 
-export class NarrowPlane implements Plane {
-  readonly layout: string;
+export class NarrowTensor implements CodedTensor {
+  readonly wordFormat: string;
   readonly count: number;
   readonly columns: number;
   readonly top: number;
@@ -83,7 +83,7 @@ export class NarrowPlane implements Plane {
     old: Uint8Array,
     readonly entries: Uint16Array,
   ) {
-    this.layout = layoutName(dtype);
+    this.wordFormat = wordFormatOf(dtype);
     this.columns = columnsOf(shape, dtype);
     this.e = dtype.exponent;
     this.m = dtype.mantissa;
@@ -165,24 +165,24 @@ export class NarrowPlane implements Plane {
         entries[i] = 0;
         continue;
       }
-      let size: number;
+      let extent: number;
       let down: number;
       if (e > 0) {
         const sign = x >>> top;
         if (sign !== z >>> top) {
-          size = this.flipSize((x & this.mask) >>> 0, (z & this.mask) >>> 0);
+          extent = this.flipSize((x & this.mask) >>> 0, (z & this.mask) >>> 0);
           down = 1 - sign;
         } else {
-          size = this.moveSize(Math.abs(z - x), this.exponent(i));
+          extent = this.moveSize(Math.abs(z - x), this.exponent(i));
           down = (z > x ? 0 : 1) ^ sign;
         }
       } else {
         const forward = z > x ? z - x : z - x + modulus;
         const backward = modulus - forward;
         down = backward < forward ? 1 : 0;
-        size = this.moveSize(Math.min(forward, backward), 0);
+        extent = this.moveSize(Math.min(forward, backward), 0);
       }
-      entries[i] = 2 * size + down;
+      entries[i] = 2 * extent + down;
     }
   }
 
@@ -201,8 +201,8 @@ function bigFraction(a: bigint, n: number): number {
 }
 
 /** Words of 64 bits. */
-export class WidePlane implements Plane {
-  readonly layout: string;
+export class WideTensor implements CodedTensor {
+  readonly wordFormat: string;
   readonly count: number;
   readonly columns: number;
   readonly top: number;
@@ -222,7 +222,7 @@ export class WidePlane implements Plane {
     old: Uint8Array,
     readonly entries: Uint16Array,
   ) {
-    this.layout = layoutName(dtype);
+    this.wordFormat = wordFormatOf(dtype);
     this.columns = columnsOf(shape, dtype);
     this.e = dtype.exponent;
     this.m = dtype.mantissa;
@@ -304,21 +304,21 @@ export class WidePlane implements Plane {
         continue;
       }
       const sign = this.sign(i);
-      let size: number;
+      let extent: number;
       let down: number;
       if (this.e > 0 && sign !== Number(z >> 63n)) {
-        size = this.flipSize(x & this.mask, z & this.mask);
+        extent = this.flipSize(x & this.mask, z & this.mask);
         down = 1 - sign;
       } else if (this.e > 0) {
-        size = this.moveSize(z > x ? z - x : x - z, this.exponent(i));
+        extent = this.moveSize(z > x ? z - x : x - z, this.exponent(i));
         down = (z > x ? 0 : 1) ^ sign;
       } else {
         const forward = BigInt.asUintN(64, z - x);
         const backward = BigInt.asUintN(64, x - z);
         down = backward < forward ? 1 : 0;
-        size = this.moveSize(down === 1 ? backward : forward, 0);
+        extent = this.moveSize(down === 1 ? backward : forward, 0);
       }
-      this.entries[i] = 2 * size + down;
+      this.entries[i] = 2 * extent + down;
     }
   }
 
