@@ -198,7 +198,7 @@ def _again(
         return []  # its input is another one now
     code = quiet(lambda: command.again(root))
     if complete and code == 1:
-        code = 0  # "it exists already": nothing is left to do
+        code = 0  # "it already exists": nothing is left to do
     if code:
         return [(UNRECOVERED, f"the command ends with {code} when it is repeated")]
     if accepted(root / PACKAGE) != wanted.states:

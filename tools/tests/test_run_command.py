@@ -251,7 +251,7 @@ def test_a_folder_of_checkpoints_is_gone_on_with(nmc_, trained, tmp_path):
     arguments += ["--held-out", "test_00"]
     record = json.loads(nmc_(*arguments, "--frames", 1, "--json"))
     assert record["frames"] == 1 and record["raw_bytes"] < record["bytes"]
-    assert "exists already" in nmc_(*arguments, code=1)
+    assert "already exists" in nmc_(*arguments, code=1)
     assert "2 frames (1 of them before)" in nmc_(*arguments, "--resume")
     with nmc.open(trained / "x.nmc") as sequence:
         for t in range(2):  # what a package holds that was trained at one go
