@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -52,6 +53,8 @@ class Case:
         Steps on the copy that a program gets, for what a repository cannot hold.
     raw_input : bytes or None
         The input as it is, in place of a package.
+    inflate : bool
+        Whether the input is stored compressed, since it is large.
     library : str
         A library whose version decides some bytes of the input; empty where none does.
     """
@@ -73,6 +76,7 @@ class Case:
     max_level: int | None = None
     prepare: tuple[Mapping[str, Any], ...] = ()
     raw_input: bytes | None = None
+    inflate: bool = False
     library: str = ""
     seed: int | None = None
     extra_files: Mapping[str, bytes] = field(default_factory=dict)
@@ -129,6 +133,39 @@ def _tuple(value: Sequence[str] | str) -> tuple[str, ...]:
 
 def input_files(case: Case) -> dict[str, bytes]:
     """Return the files of the input: one at ``""`` for the file form, or members by name."""
+    if case.inflate:
+        return {"": _compressed(_plain_files(case)[""])}
+    return _plain_files(case)
+
+
+def _compressed(data: bytes) -> bytes:
+    """Return bytes as a gzip file, a large one as that of a gzip file.
+
+    What is the same over and over is so in its compressed form too, and gets smaller once more.
+    """
+    for _ in range(2):
+        gzip = zlib.compressobj(9, wbits=_GZIP)
+        data = gzip.compress(data) + gzip.flush()
+        if len(data) <= _STORED:
+            break
+    return data
+
+
+def _inflated_sizes(data: bytes) -> list[int]:
+    """Return the bytes that each step of inflating gives."""
+    sizes = []
+    while data.startswith(b"\x1f\x8b"):
+        data = zlib.decompress(data, _GZIP)
+        sizes.append(len(data))
+    return sizes
+
+
+_GZIP = zlib.MAX_WBITS | 16
+_STORED = 1 << 16
+"""Bytes of an input beyond which it is worth compressing twice."""
+
+
+def _plain_files(case: Case) -> dict[str, bytes]:
     if case.raw_input is not None:
         return {"": case.raw_input}
     members = members_of(case.chain, case.edits)
@@ -172,6 +209,9 @@ def vector(case: Case, generator: str, files: Mapping[str, bytes]) -> dict[str, 
     source: dict[str, Any] = {"path": PACKAGE, "sha256": hashes.get("", hashes)}
     if case.prepare:
         source["prepare"] = [dict(step) for step in case.prepare]
+    if case.inflate:
+        sizes = _inflated_sizes(files[""])
+        source["prepare"] = [{"do": "inflate", "path": "", "size": size} for size in sizes]
     made: dict[str, Any] = {
         "id": case.id,
         "summary": case.summary,

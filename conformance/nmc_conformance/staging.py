@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import tempfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -153,6 +154,17 @@ def _prepare(package: Path, step: Mapping[str, Any]) -> None:
         case "grow":
             with path.open("r+b") as file:
                 file.truncate(step["size"])
+        case "inflate":
+            path.write_bytes(_inflated(path.read_bytes(), step["size"]))
+
+
+def _inflated(data: bytes, size: int) -> bytes:
+    """Return what a gzip file holds, of which the size is known before."""
+    inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    made = inflater.decompress(data, size)
+    if len(made) != size or inflater.decompress(inflater.unconsumed_tail, 1) or not inflater.eof:
+        raise OSError(f"the input inflates to other than {size} bytes")
+    return made
 
 
 def listed(folder: Path) -> Iterable[str]:

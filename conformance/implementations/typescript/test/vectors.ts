@@ -1,6 +1,7 @@
 // Runs the conformance vectors in this process. Used by vectors.test.ts and as a program.
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { execFileSync } from "node:child_process";
+import { gunzipSync } from "node:zlib";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,7 +9,7 @@ import { decode } from "../src/main.js";
 import { exitCode } from "../src/report.js";
 
 interface Step {
-  do: "symlink" | "fifo" | "grow" | "directory" | "remove";
+  do: "symlink" | "fifo" | "grow" | "directory" | "remove" | "inflate";
   path: string;
   target?: string;
   size?: number;
@@ -50,6 +51,7 @@ function prepare(root: string, steps: readonly Step[]): void {
     else if (step.do === "symlink") symlinkSync(step.target ?? "", path);
     else if (step.do === "fifo") execFileSync("mkfifo", [path]);
     else if (step.do === "directory") mkdirSync(path);
+    else if (step.do === "inflate") writeFileSync(path, gunzipSync(readFileSync(path)));
     else truncateSync(path, step.size ?? 0);
   }
 }
