@@ -47,8 +47,8 @@ def judged(how: str, *select: str, role: str = "decoder", **options: object) -> 
         ("strange-level", "the levels"),
         ("high-level-alone", "each lower one"),
         ("main-alone", "not baseline"),
-        ("truth-for-a-level", "not a description"),
-        ("other-protocol", "not a description"),
+        ("truth-for-a-level", "no description"),
+        ("other-protocol", "no description"),
     ],
 )
 def test_what_is_claimed_is_a_class_of_the_standard(how: str, why: str) -> None:
