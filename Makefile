@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.up-to-date
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint types contracts generated docs format check bench bench-framework conformance mutation soundness suite-archive dist fuzz faults clean
+.PHONY: help setup demo test test-all lint types contracts generated docs format check bench bench-framework conformance report power power-sample mutation mutation-typescript soundness suite-archive dist fuzz faults clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -74,6 +74,17 @@ conformance: setup $(TYPESCRIPT)/dist/src/cli.js  ## Judge both decoders (needs 
 
 $(TYPESCRIPT)/dist/src/cli.js: $(wildcard $(TYPESCRIPT)/src/*.ts $(TYPESCRIPT)/src/*/*.ts) $(TYPESCRIPT)/package-lock.json
 	cd $(TYPESCRIPT) && npm ci --silent && npm run build --silent
+
+report: conformance  ## The implementation report of both decoders, a folder of pages; out/conformance/site
+	$(BIN)/nmc conformance run --checker $(BIN)/nmc -o out/conformance/checker.ndjson
+	$(BIN)/nmc conformance report out/conformance/reference.ndjson out/conformance/checker.ndjson \
+	  out/conformance/typescript.ndjson --site out/conformance/site
+
+power: setup $(TYPESCRIPT)/dist/src/cli.js  ## How many wrong programs the suite fails (needs Node 20); out/power
+	$(BIN)/python conformance/selftest/power.py -o out/power
+
+power-sample: setup $(TYPESCRIPT)/dist/src/cli.js  ## The same for a sample by chance, as CI does
+	$(BIN)/python conformance/selftest/power.py --sample 24
 
 mutation: setup  ## How many changed decoders the suite finds out; hours, goes on where it stopped
 	$(BIN)/python conformance/mutation/mutate.py -o out/mutation

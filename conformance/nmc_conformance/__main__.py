@@ -64,6 +64,12 @@ def _add_report(made: argparse.ArgumentParser) -> None:
     made.add_argument("--html", type=Path, help="matrix of all runs")
     made.add_argument("--junit", type=Path, help="JUnit XML of the first run")
     made.add_argument("--badge", type=Path, help="SVG badge of the first run")
+    made.add_argument(
+        "--site",
+        type=Path,
+        metavar="DIR",
+        help="implementation report of all runs, a folder of pages",
+    )
     _add_suite(made)
 
 
@@ -116,6 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     html=options.html,
                     junit_xml=options.junit,
                     badge_svg=options.badge,
+                    site_folder=options.site,
                     vectors=root,
                 )
             return PASSED if passed else FAILED

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 
-from nmc_conformance import badge, junit, matrix, results, runner, sealing
+from nmc_conformance import badge, junit, matrix, results, runner, sealing, site
 from nmc_conformance.coverage import coverage
 from nmc_conformance.encoder import EncoderTrial, is_for_encoders
 from nmc_conformance.judge import FAIL, GOOD, PASS, VERDICTS
@@ -223,6 +223,7 @@ def report(
     html: Path | None = None,
     junit_xml: Path | None = None,
     badge_svg: Path | None = None,
+    site_folder: Path | None = None,
     vectors: Path | None = None,
 ) -> bool:
     """Make reports of results; return whether every run passed.
@@ -242,6 +243,8 @@ def report(
         junit_xml.write_text(junit.junit(runs[0]), encoding="utf-8")
     if badge_svg is not None:
         badge_svg.write_text(badge.badge(runs[0]), encoding="utf-8")
+    if site_folder is not None:
+        site.write(site_folder, list(zip(paths, runs, strict=True)), summaries)
     console = Console(highlight=False, soft_wrap=True, emoji=False)
     for made in runs:
         _summary(console, made)

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 TYPESCRIPT = HERE.parent / "implementations" / "typescript"
-PYTHON_SOURCES = (ROOT / "format" / "nmc_format", ROOT / "reference" / "nmc")
+PYTHON_SOURCES = tuple(
+    ROOT / name for name in ("format/nmc_format", "reference/nmc", "tools/nmc_tools/commands")
+)
 DECODER, CHECKER, ENCODER = "decoder", "checker", "encoder"
 
 

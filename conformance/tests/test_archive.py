@@ -58,6 +58,43 @@ def test_made_twice_it_is_the_same(suite: Path, tmp_path: Path) -> None:
     assert again.stat().st_size <= 8 << 20
 
 
+@pytest.mark.parametrize(
+    "surroundings",
+    [
+        {"umask": 0o077, "TZ": "Pacific/Kiritimati", "LC_ALL": "C", "PYTHONHASHSEED": "1"},
+        {"umask": 0o000, "TZ": "America/Anchorage", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "2"},
+    ],
+    ids=["narrow", "wide"],
+)
+def test_its_bytes_do_not_depend_on_where_it_is_made(
+    suite: Path, tmp_path: Path, surroundings: dict[str, object]
+) -> None:
+    umask = surroundings.pop("umask")
+    code = f"import os, runpy, sys; os.umask({umask}); sys.argv[1:] = ['-o', {str(tmp_path)!r}]\n"
+    code += f"runpy.run_path({make_archive.__file__!r}, run_name='__main__')"
+    environment = {**os.environ, **{k: str(v) for k, v in surroundings.items()}}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 or "SystemExit" in done.stderr, done.stderr
+    assert (tmp_path / suite.name).read_bytes() == suite.read_bytes()
+
+
+def test_a_copy_of_an_editor_is_no_part_of_it(suite: Path) -> None:
+    stray = VECTORS / "07-decoding" / "all-key" / "vector.json~"
+    stray.write_text("{}")
+    try:
+        assert f"vectors/{stray.relative_to(VECTORS)}" not in make_archive.files()
+    finally:
+        stray.unlink()
+
+
+def test_each_version_is_in_the_changelog() -> None:
+    text = (CONFORMANCE / "CHANGELOG.md").read_text(encoding="utf-8")
+    make_archive.check_changelog(text, suite_version(VECTORS))
+    with pytest.raises(make_archive.UnreleasedError, match=r"the suite is 9\.9\.9"):
+        make_archive.check_changelog(text, "9.9.9")
+
+
 def test_it_holds_what_an_implementer_needs(suite: Path) -> None:
     with zipfile.ZipFile(suite) as file:
         members = file.infolist()
@@ -65,6 +102,7 @@ def test_it_holds_what_an_implementer_needs(suite: Path) -> None:
     assert {m.date_time for m in members} == {(1980, 1, 1, 0, 0, 0)}
     assert [m.filename for m in members] == sorted(m.filename for m in members)
     wanted = {"README.md", "PROTOCOL.md", "LICENSE", "clauses.json", "issues.toml", "SHA256SUMS"}
+    wanted |= {"CHANGELOG.md", "schemas/description.schema.json"}
     wanted |= {"vectors/suite.json", "schemas/vector.schema.json", "schemas/clauses.schema.json"}
     assert wanted <= content.keys()
     assert len([n for n in content if n.endswith("/vector.json")]) == len(

@@ -79,7 +79,7 @@ def run(
     --------
       nmc conformance run --decoder 'node decoder.js' -o results.ndjson
 
-      nmc conformance run --decoder ./decoder --suite nmc-conformance-1.1.0.zip
+      nmc conformance run --decoder ./decoder --suite nmc-conformance-2.0.0.zip
 
       nmc conformance run --package scene.nmc
     """
@@ -114,6 +114,10 @@ def report(
     html: Annotated[Path | None, typer.Option(help="Matrix of all runs, one HTML page.")] = None,
     junit: Annotated[Path | None, typer.Option(help="JUnit XML of the first run.")] = None,
     badge: Annotated[Path | None, typer.Option(help="SVG badge of the first run.")] = None,
+    site: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Implementation report of all runs, a folder of pages."),
+    ] = None,
     suite: SuiteOption = None,
     vectors: VectorsOption = None,
 ) -> None:
@@ -122,12 +126,15 @@ def report(
     Examples
     --------
       nmc conformance report results.ndjson --html matrix.html --junit junit.xml
+
+      nmc conformance report ours.ndjson theirs.ndjson before.ndjson --site report/
     """
     arguments = ["report", *map(str, results)]
     for name, value in {
         "--html": html,
         "--junit": junit,
         "--badge": badge,
+        "--site": site,
         "--suite": suite,
         "--vectors": vectors,
     }.items():
