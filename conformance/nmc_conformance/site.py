@@ -49,7 +49,8 @@ h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .3rem; } h2 { font-size: 1
 table { border-collapse: collapse; min-width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .6rem;
   border-bottom: 1px solid var(--line); } thead th { border-bottom: 2px solid var(--line);
-  white-space: nowrap; } td.n { white-space: nowrap; text-align: right; }
+  min-width: 4.5rem; overflow-wrap: anywhere; } tbody th { white-space: nowrap; }
+td.n { white-space: nowrap; text-align: right; }
 .good { background: var(--good-back); color: var(--good); }
 .bad { background: var(--bad-back); color: var(--bad); font-weight: 600; }
 code { font-size: .92em; overflow-wrap: anywhere; } img { vertical-align: middle; }
