@@ -91,6 +91,7 @@ mutation: setup  ## How many changed decoders the suite finds out; hours, goes o
 
 soundness: setup  ## Each negative vector is accepted once the check that is meant is off
 	$(BIN)/python conformance/soundness/soundness.py
+
 mutation-typescript: setup $(TYPESCRIPT)/dist/src/cli.js  ## The same of the TypeScript decoder (needs Node 20), a sample
 	$(BIN)/python conformance/mutation/typescript/mutate_typescript.py -o out/mutation-typescript
 
