@@ -153,6 +153,45 @@ def test_a_metric_that_no_manifest_has_is_refused_not_lost(complete) -> None:
     assert error.value.finding.code == "manifest/value"
 
 
+@pytest.mark.parametrize(
+    ("change", "code", "place"),
+    [
+        ({"size": [[-4, 4], [4, 4]]}, "manifest/value", columns.CAMERA_SIZE),
+        ({"size": [[4.5, 4], [4, 4]]}, "manifest/value", columns.CAMERA_SIZE),
+        ({"size": [[2**32 + 5, 4], [4, 4]]}, "manifest/value", columns.CAMERA_SIZE),
+        ({"size": [[np.nan, 4], [4, 4]]}, "manifest/value", columns.CAMERA_SIZE),
+        ({"size": [["4", "x"]]}, "manifest/object-type", columns.CAMERA_SIZE),
+        ({"intrinsics": [["fx"]]}, "manifest/object-type", columns.INTRINSICS),
+        ({"names": ["left", "right\0"]}, "manifest/value", f"{columns.CAMERA_NAME}/1"),
+        ({"names": ["\udc80", "right"]}, "manifest/value", f"{columns.CAMERA_NAME}/0"),
+        (
+            {"distortion_model": ["none\0", "none"]},
+            "manifest/value",
+            f"{columns.DISTORTION_MODEL}/0",
+        ),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
+)
+def test_cameras_that_would_change_on_the_way_are_refused(complete, change, code, place) -> None:
+    cameras = replace(manifest_of(complete).cameras, **change)
+    with pytest.raises(FormatError) as error:
+        columns.camera_objects(cameras)
+    assert (error.value.finding.code, str(error.value.finding.place)) == (code, place)
+
+
+def test_cameras_of_other_types_with_the_same_numbers_are_taken(complete) -> None:
+    cameras = manifest_of(complete).cameras
+    other = replace(
+        cameras, size=cameras.size.astype("f8").tolist(), intrinsics=cameras.intrinsics.astype("f4")
+    )
+    same(columns.camera_objects(other), columns.camera_objects(cameras))
+
+
+def test_a_view_whose_name_would_change_is_refused() -> None:
+    with pytest.raises(FormatError, match="without NUL"):
+        columns.quality_objects(Quality(["left\0"], {}))
+
+
 @pytest.mark.slow
 def test_the_records_of_every_sound_vector_say_what_its_manifest_says() -> None:
     """Whoever wrote it, in whatever form of HDF5; objects that this version ignores aside."""

@@ -172,6 +172,30 @@ def test_a_quality_record_of_another_length_is_refused_and_can_be_mended(tmp_pat
     assert_states(tmp_path / "a.nmc", states)
 
 
+def test_records_that_a_manifest_would_change_are_refused_at_once(tmp_path) -> None:
+    """An unknown metric, a size with a sign, a name with a NUL behind: nothing gets lost."""
+    given = {
+        "names": ["a"],
+        "size": np.array([[8, 8]]),
+        "intrinsics": np.ones((1, 4)),
+        "camera_to_world": np.eye(3, 4)[None],
+        "normalisation": np.eye(4),
+    }
+    states = chain(2)
+    with nmc.Writer(tmp_path / "a.nmc") as writer:
+        for state in states:
+            writer.append(state)
+        for change in ({"size": -given["size"]}, {"size": given["size"] + 0.5}, {"names": ["a\0"]}):
+            cameras = nmc.Cameras(**given | change)
+            refused("manifest/value", lambda cameras=cameras: writer.set_cameras(cameras))
+        for views, name in ((["v"], "vmaf"), (["v\0"], "psnr")):
+            quality = nmc.Quality(views, {name: np.zeros((2, 1))})
+            refused("manifest/value", lambda quality=quality: writer.set_quality(quality))
+    assert_states(tmp_path / "a.nmc", states)
+    with nmc.open(tmp_path / "a.nmc") as sequence:
+        assert (sequence.cameras, sequence.quality) == (None, None)
+
+
 def test_a_large_configuration(tmp_path) -> None:
     configuration = {"names": [f"layer {i}" for i in range(20_000)]}
     path = write(tmp_path / "a.nmc", chain(1), configuration=configuration)

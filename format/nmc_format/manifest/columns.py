@@ -18,7 +18,7 @@ from nmc_format.manifest.record import Cameras, Manifest, Model, Quality, Root
 from nmc_format.manifest.tensor_table import TensorTable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from nmc_format.manifest.objects import RawObjects
 
@@ -286,21 +286,27 @@ def _training_objects(training: Training) -> RawObjects:
 
 
 def camera_objects(cameras: Cameras) -> RawObjects:
-    """Return the objects of cameras, of the types of the layout (clause 5.6)."""
+    """Return the objects of cameras, of the types of the layout (clause 5.6).
+
+    Raises
+    ------
+    FormatError
+        If a manifest cannot hold a number or a name as it is.
+    """
     objects: RawObjects = {}
     if cameras.distortion_model is not None:
         objects = {
-            DISTORTION_MODEL: text_array(cameras.distortion_model),
-            DISTORTION: np.asarray(cameras.distortion, "<f8"),
+            DISTORTION_MODEL: _given_texts(cameras.distortion_model, DISTORTION_MODEL),
+            DISTORTION: _given_numbers(cameras.distortion, "<f8", DISTORTION),
         }
     return {
         **objects,
-        CAMERA_NAME: text_array(cameras.names),
-        CAMERA_SIZE: np.asarray(cameras.size, "<u4"),
-        INTRINSICS: np.asarray(cameras.intrinsics, "<f8"),
-        CAMERA_TO_WORLD: np.asarray(cameras.camera_to_world, "<f8"),
+        CAMERA_NAME: _given_texts(cameras.names, CAMERA_NAME),
+        CAMERA_SIZE: _given_numbers(cameras.size, "<u4", CAMERA_SIZE),
+        INTRINSICS: _given_numbers(cameras.intrinsics, "<f8", INTRINSICS),
+        CAMERA_TO_WORLD: _given_numbers(cameras.camera_to_world, "<f8", CAMERA_TO_WORLD),
         CONVENTION: text_scalar(cameras.convention),
-        NORMALISATION: np.asarray(cameras.normalisation, "<f8"),
+        NORMALISATION: _given_numbers(cameras.normalisation, "<f8", NORMALISATION),
     }
 
 
@@ -310,9 +316,36 @@ def quality_objects(quality: Quality) -> RawObjects:
     Raises
     ------
     FormatError
-        If it has a metric that the layout does not have: a manifest would lose it.
+        If it has a metric that the layout does not have, or a manifest cannot hold a number or a
+        name as it is.
     """
-    metrics = {
-        metric_path(name): np.asarray(values, "<f8") for name, values in quality.metrics.items()
+    columns = {metric_path(name): values for name, values in quality.metrics.items()}
+    return {
+        QUALITY_VIEW: _given_texts(quality.views, QUALITY_VIEW),
+        **{path: _given_numbers(values, "<f8", path) for path, values in columns.items()},
     }
-    return {QUALITY_VIEW: text_array(quality.views), **metrics}
+
+
+def _given_texts(texts: Sequence[str], path: str) -> np.ndarray[Any, Any]:
+    """Return texts of a caller; a NUL would end one early, and half a pair has no UTF-8."""
+    for i, text in enumerate(texts):
+        if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text):
+            reason = f"{text!a} is no Unicode text without NUL"
+            raise refuse("manifest/value", pointer=f"{path}/{i}", reason=reason)
+    return text_array(texts)
+
+
+def _given_numbers(values: Any, kind: str, path: str) -> np.ndarray[Any, Any]:
+    """Return numbers of a caller as the layout has them, where that changes none of them."""
+    given = np.asarray(values)
+    try:
+        with np.errstate(invalid="ignore"):
+            made: np.ndarray[Any, Any] = given.astype(kind)
+    except (TypeError, ValueError, OverflowError):
+        raise refuse(
+            "manifest/object-type", pointer=path, actual=given.dtype, expected=kind
+        ) from None
+    if made.dtype.kind == "u" and not np.array_equal(made, given):
+        reason = f"a number is no whole one of {8 * made.itemsize} bits without a sign"
+        raise refuse("manifest/value", pointer=path, reason=reason)
+    return made

@@ -411,12 +411,24 @@ class Writer:
         return encode_frame(tensors, self._cursor, rows, parent, self._entropy, self._effort)
 
     def set_cameras(self, cameras: Cameras) -> None:
-        """Put the cameras into the manifest (clause 5.6); an interruption does not lose them."""
+        """Put the cameras into the manifest (clause 5.6); an interruption does not lose them.
+
+        Raises
+        ------
+        FormatError
+            If a manifest cannot hold a number or a name as it is.
+        """
         self._check_open()
         self._record("cameras", columns.camera_objects(cameras))
 
     def set_quality(self, quality: Quality) -> None:
-        """Put the quality record into the manifest (clause 5.7); one row for each frame."""
+        """Put the quality record into the manifest (clause 5.7); one row for each frame.
+
+        Raises
+        ------
+        FormatError
+            If a manifest has no such metric, or cannot hold a number or a name as it is.
+        """
         self._check_open()
         self._record("quality", columns.quality_objects(quality))
 
