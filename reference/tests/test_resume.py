@@ -193,7 +193,8 @@ def test_a_segment_that_does_not_decode_ends_the_intact_part(tmp_path, states) -
     segment_path(path, 3).write_bytes(bytes(data))
     content = journal.read(Folder(path))
     entry = content.entries[3]
-    content.entries[3] = dataclasses.replace(entry, segment_sha256=hashlib.sha256(data).hexdigest())
+    record = dataclasses.replace(entry.record, segment_sha256=hashlib.sha256(data).digest())
+    content.entries[3] = dataclasses.replace(entry, record=record)
     journal.Journal(Folder(path), content)
     assert nmc.recover(path) == 3
     assert_states(path, states[:3])

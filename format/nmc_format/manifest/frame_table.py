@@ -6,6 +6,7 @@ N is the number of frames, T of tensor rows, P of training views.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,8 +22,17 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float64]
     Texts: TypeAlias = NDArray[np.bytes_]
 
-KEY_FRAME = 0
-DELTA_FRAME = 1
+
+class Coding(StrEnum):
+    """How a frame is coded (clause 5.4.4): alone, or by its differences from the frame before."""
+
+    KEY = "key"
+    DELTA = "delta"
+
+    @property
+    def number(self) -> int:
+        """Its number in the column ``coding``."""
+        return 0 if self is Coding.KEY else 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +44,7 @@ class Frames:
     timescale : int
         Ticks of the presentation time in a second.
     coding : numpy.ndarray of uint8, shape (N,)
-        ``KEY_FRAME`` or ``DELTA_FRAME``.
+        The number of each :class:`Coding`.
     presentation_time : numpy.ndarray of int64, shape (N,)
         In ticks.
     segment_length : numpy.ndarray of uint64, shape (N,)
@@ -62,11 +72,11 @@ class Frames:
 
     @cached_property
     def _key_frames(self) -> NDArray[np.intp]:
-        return np.flatnonzero(self.coding == KEY_FRAME)
+        return np.flatnonzero(self.coding == Coding.KEY.number)
 
     def is_key(self, index: int) -> bool:
         """Whether a frame is a key frame."""
-        return bool(self.coding[index] == KEY_FRAME)
+        return bool(self.coding[index] == Coding.KEY.number)
 
     def key_frame_before(self, index: int) -> int:
         """Return the last key frame at or before a frame."""
@@ -158,7 +168,7 @@ class FrameRecord:
     ----------
     index : int
         Position in the sequence.
-    coding : str
+    coding : Coding
         ``"key"`` or ``"delta"``.
     presentation_time : int
         In ticks of the timescale.
@@ -185,7 +195,7 @@ class FrameRecord:
     """
 
     index: int
-    coding: str
+    coding: Coding
     presentation_time: int
     segment_length: int
     segment_sha256: bytes
@@ -209,7 +219,7 @@ def record_of(frames: Frames, training: Training, index: int, rows: int) -> Fram
     """Return the record of one frame, 0 ≤ index < N, of a table of so many rows."""
     return FrameRecord(
         index=index,
-        coding="delta" if frames.coding[index] == DELTA_FRAME else "key",
+        coding=Coding.KEY if frames.coding[index] == Coding.KEY.number else Coding.DELTA,
         presentation_time=int(frames.presentation_time[index]),
         segment_length=int(frames.segment_length[index]),
         segment_sha256=frames.segment_sha256[index].tobytes(),

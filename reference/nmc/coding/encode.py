@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from nmc.coding import arithmetic, streams
-from nmc.coding.arithmetic import History
+from nmc.coding.arithmetic import Effort, History
 from nmc.coding.decode import coded_tensor
 from nmc.coding.state import digest_of
+from nmc_format.manifest.frame_table import Coding
 from nmc_format.segment import ABSENT, INTEGER, RAW, SKIP, serialize
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from nmc_format.dtypes import Words
     from nmc_format.manifest.tensor_table import TensorRow
 
-Effort: TypeAlias = Literal["fast", "strong", "max"]
 EFFORTS: tuple[Effort, ...] = ("fast", "strong", "max")
 
 Entropy: TypeAlias = Literal["none", "zstd", "nmc"]
@@ -44,8 +44,8 @@ class CodedFrame:
 
     Attributes
     ----------
-    delta : bool
-        Whether it is a delta frame.
+    coding : Coding
+        Whether it is a key or a delta frame.
     pieces : list of bytes-like
         The bytes of the segment, in order.
     state_digest : bytes
@@ -54,7 +54,7 @@ class CodedFrame:
         What the lossless coder remembers after it.
     """
 
-    delta: bool
+    coding: Coding
     pieces: list[Buffer]
     state_digest: bytes
     history: History
@@ -168,7 +168,8 @@ def _serialize(
     }
     digest = digest_of(state, rows)
     pieces = serialize(parent=parent, state=digest, modes=modes, shapes=shapes, payloads=payloads)
-    return CodedFrame(parent is not None, pieces, digest, history)
+    coding = Coding.KEY if parent is None else Coding.DELTA
+    return CodedFrame(coding, pieces, digest, history)
 
 
 def _raw(state: State, raw: Sequence[int], entropy: Entropy, effort: Effort) -> dict[str, Buffer]:

@@ -14,6 +14,7 @@ from nmc_format.manifest.tensor_table import BUFFER, PARAMETER, layers_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from nmc.coding.cursor import Cursor
     from nmc.coding.state import State
     from nmc_format.manifest.record import Manifest
     from nmc_format.manifest.tensor_table import TensorRow
@@ -118,6 +119,46 @@ def declared(
         raise refuse(
             "freezing/exclude-layers-disagree", pointer=f"{place}/exclude_layers", layer=layer
         )
+    return record
+
+
+def recorded(
+    state: State,
+    before: Cursor,
+    rows: Sequence[TensorRow],
+    declaration: tuple[Mapping[str, bool] | None, Sequence[int] | None],
+    t: int,
+    *,
+    lineage: int | None,
+    detect: bool,
+) -> Freezing | None:
+    """Return the record of frame t: as declared, or where nobody declares it, by comparison.
+
+    Parameters
+    ----------
+    state : mapping of int to Tensor
+        Its state.
+    before : Cursor
+        The frame before.
+    declaration : (requires_grad, exclude_layers)
+        As in :func:`declared`.
+    t : int
+        The frame.
+    lineage : int or None
+        The frame that it was trained from; what was frozen equals that one.
+    detect : bool
+        Whether to compare where nothing is declared.
+
+    Raises
+    ------
+    FormatError
+        If the declaration is wrong, or a frozen parameter changed.
+    """
+    record = declared(state, rows, *declaration, frame_pointer(t))
+    if record is None:
+        return detected(state, before.state, rows) if detect else None
+    if lineage is not None and before.known:
+        check_frozen(record, state, before.state, rows, t)
     return record
 
 

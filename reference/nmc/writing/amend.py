@@ -138,7 +138,7 @@ def _replace_manifest(place: Place, data: bytes) -> None:
 def _rewrite(package: Package, manifest: Manifest, data: bytes, place: Place) -> None:
     """Write a package file beside its place, read it back, then put it there."""
     lengths = manifest.frames.segment_length.tolist()
-    digests = [row.tobytes().hex() for row in manifest.frames.segment_sha256]
+    digests = [row.tobytes() for row in manifest.frames.segment_sha256]
     members: list[tuple[str, Callable[[], BinaryIO]]] = [(MANIFEST_NAME, partial(io.BytesIO, data))]
     for t, length in enumerate(lengths):
         members.append((segment_name(t), partial(_segment, package, t, length)))

@@ -50,25 +50,25 @@ def finish(made: Unfinished, log: Journal, manifest: bytes) -> None:
         If any step fails. The frames and the journal are kept then.
     """
     settings, entries = log.content.settings, log.content.entries
-    digests = [entry.segment_sha256 for entry in entries]
+    digests = [entry.record.segment_sha256 for entry in entries]
     try:
-        if settings["directory"]:
+        if settings.directory:
             made.sync(log)  # the segments of a file are copied, and synchronised there
         log.closing(hashlib.sha256(manifest).hexdigest())
-        if settings["directory"]:
-            _finish_folder(made, manifest, digests, replaces=settings["replaces"])
+        if settings.directory:
+            _finish_folder(made, manifest, digests, replaces=settings.replaces)
         else:
-            _finish_file(made, manifest, digests, replaces=settings["replaces"])
+            _finish_file(made, manifest, digests, replaces=settings.replaces)
         log.close()
-        tidy(made.place, directory=settings["directory"], replaces=settings["replaces"])
+        tidy(made.place, directory=settings.directory, replaces=settings.replaces)
     except KeyboardInterrupt:
         if unfinished.is_leftover(made.place, log.content):  # too late to stop: it is all there
-            tidy(made.place, directory=settings["directory"], replaces=settings["replaces"])
+            tidy(made.place, directory=settings.directory, replaces=settings.replaces)
         raise
 
 
 def _finish_file(
-    made: Unfinished, manifest: bytes, digests: Sequence[str], *, replaces: bool
+    made: Unfinished, manifest: bytes, digests: Sequence[bytes], *, replaces: bool
 ) -> None:
     members: list[tuple[str, Callable[[], BinaryIO]]] = [
         (MANIFEST_NAME, partial(io.BytesIO, manifest))
@@ -83,7 +83,7 @@ def _finish_file(
     made.place.parent.sync()
 
 
-def compare_file(path: Path, manifest: bytes, digests: Sequence[str]) -> None:
+def compare_file(path: Path, manifest: bytes, digests: Sequence[bytes]) -> None:
     """Read a package file back, and compare it with what was written.
 
     Parameters
@@ -92,8 +92,8 @@ def compare_file(path: Path, manifest: bytes, digests: Sequence[str]) -> None:
         The file.
     manifest : bytes
         The manifest.
-    digests : sequence of str
-        SHA-256 of each segment, in hex.
+    digests : sequence of bytes
+        SHA-256 of each segment.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def compare_file(path: Path, manifest: bytes, digests: Sequence[str]) -> None:
         if len(lengths) != len(digests):
             raise _differs(path, "the list of members")
         for t, (length, digest) in enumerate(zip(lengths, digests, strict=True)):
-            if hashlib.sha256(package.segment(t, length)).hexdigest() != digest:
+            if hashlib.sha256(package.segment(t, length)).digest() != digest:
                 raise _differs(path, segment_name(t))
         for found in package.findings(len(digests)):
             raise FormatError(found)
@@ -119,7 +119,7 @@ def _differs(path: Path, what: str) -> FormatError:
 
 
 def _finish_folder(
-    made: Unfinished, manifest: bytes, digests: Sequence[str], *, replaces: bool
+    made: Unfinished, manifest: bytes, digests: Sequence[bytes], *, replaces: bool
 ) -> None:
     for t, digest in enumerate(digests):
         if made.sha256(t) != digest:
@@ -234,6 +234,6 @@ def abandon(made: Unfinished, log: Journal) -> None:
     complete = unfinished.is_leftover(made.place, log.content)
     log.close()
     if complete:
-        tidy(made.place, directory=settings["directory"], replaces=settings["replaces"])
+        tidy(made.place, directory=settings.directory, replaces=settings.replaces)
     else:
         unfinished.clear(made.place.parent, made.name)

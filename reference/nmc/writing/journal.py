@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nmc.writing import journal_lines
 from nmc.writing.folder import write_all
-from nmc.writing.journal_lines import FrameEntry, RowEntry, Unsound
+from nmc.writing.journal_lines import FrameEntry, Settings, Unsound
 from nmc_format.package.members import JOURNAL_NAME
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nmc.writing.folder import Folder
     from nmc_format.manifest.objects import RawObjects
 
-__all__ = ["JOURNAL_VERSION", "Content", "FrameEntry", "Journal", "RowEntry", "read"]
+__all__ = ["JOURNAL_VERSION", "Content", "FrameEntry", "Journal", "Settings", "read"]
 
 JOURNAL_VERSION = 2
 
@@ -47,7 +47,7 @@ class Content:
 
     Attributes
     ----------
-    settings : dict
+    settings : Settings
         What the package as a whole says.
     entries : list of FrameEntry
         The finished frames.
@@ -57,7 +57,7 @@ class Content:
         SHA-256 of the manifest that was made when the package was closed, in hex; else empty.
     """
 
-    settings: dict[str, Any]
+    settings: Settings
     entries: list[FrameEntry] = field(default_factory=list)
     records: dict[str, RawObjects] = field(default_factory=dict)
     manifest: str = ""
@@ -107,13 +107,13 @@ class Journal:
     def _pieces(self) -> Iterator[bytes]:
         """Yield all lines, some at a time: a long chain has a hundred thousand."""
         content = self.content
-        lines = [_line({"nmc_journal": JOURNAL_VERSION, **content.settings})]
+        lines = [_line({"nmc_journal": JOURNAL_VERSION, **asdict(content.settings)})]
         for name, objects in content.records.items():
             line = _line(journal_lines.record_fields(name, objects))
             lines += [line] * (len(line) <= MAX_LINE)
         size = 0
         for entry in content.entries:
-            lines.append(_line(asdict(entry)))
+            lines.append(_line(journal_lines.frame_fields(entry)))
             size += len(lines[-1])
             if size >= _PIECE:
                 yield b"".join(lines)
@@ -122,7 +122,7 @@ class Journal:
 
     def append(self, entry: FrameEntry) -> None:
         """Add one finished frame; its segment is on disk already."""
-        self._add(_line(asdict(entry)))
+        self._add(_line(journal_lines.frame_fields(entry)))
         self.content.entries.append(entry)
 
     def record(self, name: str, objects: RawObjects) -> None:
@@ -130,6 +130,9 @@ class Journal:
 
         One that is too long for a line, of millions of measurements, is kept in memory only.
         """
+        known = self.content.records.get(name)
+        if known is not None and _same(known, objects):
+            return
         line = _line(journal_lines.record_fields(name, objects))
         if len(line) <= MAX_LINE:
             self._add(line)
@@ -183,6 +186,13 @@ class Journal:
 
     def __del__(self) -> None:
         self.close()
+
+
+def _same(a: RawObjects, b: RawObjects) -> bool:
+    return a.keys() == b.keys() and all(
+        (x.dtype, x.shape, x.tobytes()) == (b[path].dtype, b[path].shape, b[path].tobytes())
+        for path, x in a.items()
+    )
 
 
 def _line(content: dict[str, Any]) -> bytes:
@@ -249,5 +259,5 @@ def _take(line: dict[str, Any], content: Content, rows: journal_lines.Rows) -> N
     elif "manifest" in line:
         content.manifest = journal_lines.closing(line)
     else:
-        content.entries.append(journal_lines.frame(line, content.entries[-1:], rows))
+        content.entries.append(journal_lines.frame(line, content.entries, rows))
         content.manifest = ""

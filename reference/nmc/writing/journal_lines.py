@@ -11,7 +11,7 @@ import base64
 import binascii
 import math
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +21,9 @@ from nmc_format.dtypes import DTYPES
 from nmc_format.manifest.check.sources import extras_fault, source_name_fault
 from nmc_format.manifest.check.values import MAX_RANK
 from nmc_format.manifest.columns import group_of
+from nmc_format.manifest.frame_table import Coding, FrameRecord
 from nmc_format.manifest.json_object import configuration_fault
-from nmc_format.manifest.tensor_table import BUFFER, NO_LAYER, PARAMETER
+from nmc_format.manifest.tensor_table import BUFFER, NO_LAYER, PARAMETER, TensorRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,34 +42,47 @@ class Unsound(Exception):  # noqa: N818 - the journal ends there, which is no er
 
 
 @dataclass(frozen=True)
-class RowEntry:
-    """A tensor row that a frame adds to the table."""
+class Settings:
+    """What the package as a whole says, as the writer was told (clauses 5.4.1 and 5.4.2).
 
-    name: str
-    dtype: str
-    role: int
-    layer: int
-    shape: tuple[int, ...]
+    Attributes
+    ----------
+    profile, entropy, effort, key_every, family, timescale, sequence_id, directory
+        As in :class:`nmc.Writer`.
+    configuration : str
+        JSON.
+    replaces : bool
+        Whether it takes the place of what was there when it was begun.
+    """
+
+    profile: str
+    entropy: str
+    effort: str
+    key_every: int
+    family: str
+    configuration: str
+    timescale: int
+    sequence_id: str | None
+    directory: bool
+    replaces: bool = False
 
 
 @dataclass(frozen=True)
 class FrameEntry:
-    """What the manifest will say of one finished frame (clauses 5.4.4 and 5.5)."""
+    """One finished frame.
 
-    delta: bool
-    presentation_time: int
-    segment_length: int
-    segment_sha256: str
-    state_digest: str
-    state_bytes: int
-    trained_from: int
-    iterations: int
-    seconds: float
-    requires_grad: tuple[int, ...] | None
-    exclude_layers: tuple[int, ...] | None
-    rows: tuple[RowEntry, ...]
-    source_name: str = ""
-    extras: str = ""
+    Attributes
+    ----------
+    record : FrameRecord
+        What the manifest will say of it (clauses 5.4.4, 5.4.5 and 5.5).
+    rows : tuple of TensorRow
+        The rows that it adds to the tensor table.
+    colour : tuple of (str, 12 numbers), or None
+        Names of views, and their affine maps row by row.
+    """
+
+    record: FrameRecord
+    rows: tuple[TensorRow, ...]
     colour: tuple[tuple[str, tuple[float, ...]], ...] | None = None
 
 
@@ -174,7 +188,7 @@ def _fits(value: Any, checks: dict[str, Callable[[Any], bool]]) -> bool:
     )
 
 
-def settings(line: dict[str, Any], version: int) -> dict[str, Any]:
+def settings(line: dict[str, Any], version: int) -> Settings:
     """Return the settings of a first line.
 
     Raises
@@ -185,7 +199,38 @@ def settings(line: dict[str, Any], version: int) -> dict[str, Any]:
     given = dict(line)
     if given.pop("nmc_journal", None) != version or not _fits(given, _SETTINGS):
         raise Unsound
-    return given
+    return Settings(**given)
+
+
+def frame_fields(entry: FrameEntry) -> dict[str, Any]:
+    """Return a finished frame as a line: digests in hex, -1 for what was not recorded."""
+    record, flags = entry.record, entry.record.requires_grad
+    return {
+        "delta": record.coding is Coding.DELTA,
+        "presentation_time": record.presentation_time,
+        "segment_length": record.segment_length,
+        "segment_sha256": record.segment_sha256.hex(),
+        "state_digest": record.state_digest.hex(),
+        "state_bytes": record.state_bytes,
+        "trained_from": -1 if record.trained_from is None else record.trained_from,
+        "iterations": -1 if record.iterations is None else record.iterations,
+        "seconds": -1.0 if record.seconds is None else record.seconds,
+        "requires_grad": None if flags is None else [int(flag) for flag in flags],
+        "exclude_layers": record.exclude_layers,
+        "rows": [
+            {
+                "name": row.name,
+                "dtype": row.dtype.name,
+                "role": row.role,
+                "layer": row.layer,
+                "shape": row.shape,
+            }
+            for row in entry.rows
+        ],
+        "source_name": record.source_name,
+        "extras": record.extras_text,
+        "colour": entry.colour,
+    }
 
 
 def frame(line: dict[str, Any], before: Sequence[FrameEntry], rows: Rows) -> FrameEntry:
@@ -196,7 +241,7 @@ def frame(line: dict[str, Any], before: Sequence[FrameEntry], rows: Rows) -> Fra
     line : dict
         The line.
     before : sequence of FrameEntry
-        The frame before, or none.
+        The frames before.
     rows : Rows
         The tensor table so far.
 
@@ -209,26 +254,46 @@ def frame(line: dict[str, Any], before: Sequence[FrameEntry], rows: Rows) -> Fra
         raise Unsound
     if not before and line["delta"]:
         raise Unsound
-    if before and line["presentation_time"] <= before[0].presentation_time:
+    if before and line["presentation_time"] <= before[-1].record.presentation_time:
         raise Unsound
-    new = tuple(RowEntry(**{**row, "shape": tuple(row["shape"])}) for row in line["rows"])
-    names = [(row.name, row.dtype) for row in new]
+    names = [(row["name"], row["dtype"]) for row in line["rows"]]
     if len(set(names)) < len(names) or not rows.seen.isdisjoint(names):
         raise Unsound
-    flags = line["requires_grad"]
+    flags, layers, colour = line["requires_grad"], line["exclude_layers"], line["colour"]
     if flags is not None and len(flags) > len(rows.seen) + len(names):
         raise Unsound
     rows.seen.update(names)
-    lists = {
-        name: None if line[name] is None else tuple(line[name])
-        for name in ("requires_grad", "exclude_layers")
-    }
-    colour = line["colour"]
     if colour is not None:
         colour = tuple((view, tuple(numbers)) for view, numbers in colour)
         if len({view for view, _ in colour}) < len(colour):
             raise Unsound
-    return FrameEntry(**{**line, **lists, "rows": new, "colour": colour})
+    t = len(before)
+    record = FrameRecord(
+        index=t,
+        coding=Coding.DELTA if line["delta"] else Coding.KEY,
+        presentation_time=line["presentation_time"],
+        segment_length=line["segment_length"],
+        segment_sha256=bytes.fromhex(line["segment_sha256"]),
+        state_digest=bytes.fromhex(line["state_digest"]),
+        state_bytes=line["state_bytes"],
+        trained_from=_recorded(line["trained_from"]),
+        iterations=_recorded(line["iterations"]),
+        seconds=_recorded(line["seconds"]),
+        requires_grad=None if flags is None else tuple(map(bool, flags)),
+        exclude_layers=None if layers is None else tuple(layers),
+        source_name=line["source_name"],
+        extras_text=line["extras"],
+    )
+    return FrameEntry(record, tuple(_row(row, t) for row in line["rows"]), colour)
+
+
+def _recorded(value: Any) -> Any:
+    return None if value < 0 else value
+
+
+def _row(row: dict[str, Any], t: int) -> TensorRow:
+    shape = tuple(row["shape"])
+    return TensorRow(row["name"], DTYPES[row["dtype"]], row["role"], row["layer"], shape, t)
 
 
 def record_fields(name: str, objects: RawObjects) -> dict[str, Any]:
@@ -288,6 +353,3 @@ def closing(line: dict[str, Any]) -> str:
     if line.keys() != {"manifest"} or not _digest(line["manifest"]):
         raise Unsound
     return str(line["manifest"])
-
-
-assert _FRAME.keys() == {field.name for field in fields(FrameEntry)}

@@ -1,11 +1,14 @@
-"""Options of a writer, refused at the start and not after the last frame."""
+"""Options of a writer and of its frames, refused before anything is written."""
 
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from nmc.coding.encode import EFFORTS, ENTROPIES
+from nmc_format.issues import refuse
+from nmc_format.manifest import columns
 from nmc_format.manifest.json_object import configuration_fault
 
 if TYPE_CHECKING:
@@ -51,3 +54,31 @@ def check_model(family: str, sequence_id: str | None, layers: Mapping[str, int] 
     for name, layer in (layers or {}).items():
         if isinstance(layer, bool) or not -1 <= layer < 2**31:
             raise ValueError(f"layer of {name!r} is {layer!r}; it is an index from 0, or -1")
+
+
+def presentation_time(given: int | None, last: int | None, t: int) -> int:
+    """Return the presentation time of frame t in ticks: as given, or one after the last frame's.
+
+    Raises
+    ------
+    FormatError
+        If it is not after the last one, or beyond 64 bits.
+    """
+    time = (-1 if last is None else last) + 1 if given is None else int(given)
+    place = columns.frame_pointer(t, columns.PRESENTATION_TIME)
+    if not -(2**63) <= time < 2**63:
+        raise refuse("manifest/value", pointer=place, reason=f"time {time} is beyond 64 bits")
+    if last is not None and time <= last:
+        raise refuse("manifest/time-order", pointer=place, time=time, before=last)
+    return time
+
+
+def check_effort(iterations: int | None, seconds: float | None, t: int) -> None:
+    """Refuse a training effort that is no number of iterations or of seconds (clause 5.5)."""
+    if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
+        place = columns.frame_pointer(t, columns.SECONDS)
+        raise refuse("manifest/not-a-number", pointer=place, count=1)
+    if iterations is not None and not 0 <= iterations < 2**63:
+        reason = f"iterations is {iterations}; it is a count"
+        place = columns.frame_pointer(t, columns.ITERATIONS)
+        raise refuse("manifest/value", pointer=place, reason=reason)

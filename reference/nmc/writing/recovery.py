@@ -107,16 +107,14 @@ def _recover(place: Place, name: str) -> Recovery:
             report = check(place.parent.path / place.name, max_level=_ANY_LEVEL)
             if report.accepted:  # complete already; only the removing was interrupted
                 settings = known.settings
-                tidy(place, directory=settings["directory"], replaces=settings["replaces"])
+                tidy(place, directory=settings.directory, replaces=settings.replaces)
                 return Recovery(place.path, report.frames, report.frames, None)
         part = resume.finished_part(made, thorough=True)
         content = part.content
         if content is None or not content.entries:
             reason = "no frame of it was finished"
             raise refuse("package/not-a-package", file=str(made.path), reason=reason)
-        manifest = describe.described(
-            content.settings, part.rows, content.entries, content.records.values()
-        )
+        manifest = describe.described(content, part.rows)
         made.expect(len(content.entries))
         log = journal.Journal(made.folder, content)
         finish(made, log, manifest_bytes(objects_of(manifest)))

@@ -9,6 +9,7 @@ from nmc.reading.sequence import ChainSequence, open_sequence
 from nmc.writing.writer import DEFAULT_KEY_EVERY, Writer
 from nmc_format.issues import refuse
 from nmc_format.manifest import columns
+from nmc_format.manifest.frame_table import Coding
 from nmc_format.manifest.record import Quality
 from nmc_format.package.members import segment_name
 from nmc_format.segment import parse
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from nmc.coding.encode import Effort
+    from nmc.coding.arithmetic import Effort
     from nmc_format.manifest.frame_table import FrameRecord
     from nmc_format.manifest.tensor_table import TensorRow
 
@@ -145,7 +146,8 @@ def _join(
             table = _active_rows(sequence, t, segment)
             lineage = follows and frame.trained_from is not None
             time = clock.time(sequence, frame)
-            if (frame.coding == "key" or (follows and copied == i - 1)) and _fits(writer, table):
+            whole = frame.coding is Coding.KEY or (follows and copied == i - 1)
+            if whole and _fits(writer, table):
                 writer.append_coded(
                     segment,
                     frame,
@@ -225,7 +227,7 @@ def _append_decoded(
         }
     writer.append(
         state,
-        key=frame.coding == "key",
+        key=frame.coding is Coding.KEY,
         presentation_time=time,
         requires_grad=requires_grad,
         exclude_layers=None if requires_grad else frame.exclude_layers,

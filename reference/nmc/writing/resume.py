@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nmc.coding.cursor import Cursor
 from nmc.coding.freezing import freezing_findings
-from nmc.writing import describe, journal, unfinished
+from nmc.writing import describe, journal
 from nmc.writing.unfinished import Unfinished
 from nmc_format.issues import Finding, FormatError, refuse
 from nmc_format.manifest.record import Manifest
@@ -94,7 +94,7 @@ def finished_part(made: Unfinished, *, thorough: bool) -> FinishedPart:
             empty = journal.Content(content.settings, [], content.records)
             return FinishedPart(empty, [], Cursor(), listed, fault)
         rows = rows_of(content)
-        manifest = _described(content, rows)
+        manifest = describe.described(content, rows)
         cursor = Cursor()
         broken = _first_broken(made, manifest, cursor, thorough=thorough)
         if broken is None:
@@ -105,20 +105,14 @@ def finished_part(made: Unfinished, *, thorough: bool) -> FinishedPart:
 
 def rows_of(content: journal.Content) -> list[TensorRow]:
     """Return the tensor table of a journal."""
-    return [
-        describe.row_of(row, t) for t, entry in enumerate(content.entries) for row in entry.rows
-    ]
-
-
-def _described(content: journal.Content, rows: list[TensorRow]) -> Manifest:
-    return describe.described(content.settings, rows, content.entries, content.records.values())
+    return [row for entry in content.entries for row in entry.rows]
 
 
 def _keep_intact(made: Unfinished, content: journal.Content) -> Finding | None:
     """Forget the frames from the first on whose segment is not the one of the journal."""
     for t, entry in enumerate(content.entries):
         try:
-            if made.sha256(t) == entry.segment_sha256:
+            if made.sha256(t) == entry.record.segment_sha256:
                 continue
             reason = "it is not the segment that the journal has"
             fault = refuse("host/failed", file=segment_name(t), reason=reason).finding
@@ -167,7 +161,7 @@ def _is_allowed(content: journal.Content, count: int) -> bool:
         return True
     first = journal.Content(content.settings, content.entries[:count], content.records)
     try:
-        _described(first, rows_of(first))
+        describe.described(first, rows_of(first))
     except (FormatError, ValueError, OverflowError):
         return False
     return True
@@ -189,30 +183,3 @@ def _first_broken(
             for found in freezing_findings(manifest, t, before, cursor.state):
                 return t, found
     return None
-
-
-def resumed(place: Place, *, directory: bool) -> tuple[Unfinished, FinishedPart] | None:
-    """Return an unfinished package to go on with, or None.
-
-    Raises
-    ------
-    FormatError
-        If the one that is there was begun in another form.
-    """
-    name = find(place, directory=directory)
-    if name is None:
-        return None
-    made = open_unfinished(place, name)
-    part = finished_part(made, thorough=False)
-    if part.content is not None:
-        settings = part.content.settings
-        if settings["directory"] != directory:
-            raise refuse(
-                "input/unsupported",
-                file=str(made.path),
-                reason=f"the package was begun as a {'directory' if not directory else 'file'}",
-                hint="go on with the options it was begun with, or begin again",
-            )
-        if unfinished.is_leftover(place, part.content):
-            settings["replaces"] = True  # what is there is this very package
-    return made, part

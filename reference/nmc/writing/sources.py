@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from nmc.writing.journal import FrameEntry
-    from nmc_format.manifest.frame_table import Texts
+    from nmc_format.manifest.frame_table import FrameRecord, Texts
 
 ColourEntry: TypeAlias = "tuple[tuple[str, tuple[float, ...]], ...]"
 """Colour of one frame: name of a view, and the 12 numbers of its 3 x 4 matrix, row by row."""
@@ -161,7 +161,26 @@ class Room:
         self._extras = 0
         self._views: set[str] = set()
 
-    def check(self, source_name: str, extras: str, colour: ColourEntry | None) -> None:
+    def checked(
+        self,
+        source_name: str | None,
+        extras: Mapping[str, Any] | str | None,
+        colour: Mapping[str, Any] | None,
+    ) -> tuple[str, str, ColourEntry | None]:
+        """Return name, extras and colour of the next frame as the journal has them.
+
+        Raises
+        ------
+        FormatError
+            If no manifest may hold one of them, or there is no room for it.
+        """
+        t = self._frames
+        name, text = source_name_text(source_name, t), extras_text(extras, t)
+        maps = colour_entry(colour, t)
+        self._check(name, text, maps)
+        return name, text, maps
+
+    def _check(self, source_name: str, extras: str, colour: ColourEntry | None) -> None:
         """Refuse what there is no room for.
 
         Raises
@@ -187,17 +206,17 @@ class Room:
         """Count frames that are there."""
         for entry in entries:
             self._frames += 1
-            size = len(entry.extras.encode())
+            size = len(entry.record.extras_text.encode())
             self._extras += size
             self._longest["extras"] = max(self._longest["extras"], size)
-            name = len(entry.source_name.encode())
+            name = len(entry.record.source_name.encode())
             self._longest["source_name"] = max(self._longest["source_name"], name)
             self._views.update(view for view, _ in entry.colour or ())
 
 
-def source_columns(entries: Sequence[FrameEntry]) -> tuple[Texts | None, Texts | None]:
+def source_columns(records: Sequence[FrameRecord]) -> tuple[Texts | None, Texts | None]:
     """Return source names and extras (clause 5.4.5), shape (N,) each; None if nobody gave any."""
-    names, extras = [e.source_name for e in entries], [e.extras for e in entries]
+    names, extras = [r.source_name for r in records], [r.extras_text for r in records]
     return (
         text_array(names) if any(names) else None,
         text_array(extras) if any(extras) else None,

@@ -99,8 +99,8 @@ class Unfinished:
         """The folder, for messages."""
         return self.place.path.with_name(self.name)
 
-    def store(self, t: int, pieces: Sequence[Buffer]) -> str:
-        """Write the segment of frame t; return its SHA-256 in hex."""
+    def store(self, t: int, pieces: Sequence[Buffer]) -> bytes:
+        """Write the segment of frame t; return its SHA-256."""
         digest = hashlib.sha256()
         self._pending.pop(t, None)
 
@@ -111,7 +111,7 @@ class Unfinished:
 
         self.segments.write(Path(segment_name(t)).name, read_once(), sync=False)
         self._pending[t] = False
-        return digest.hexdigest()
+        return digest.digest()
 
     def expect(self, frames: int) -> None:
         """Take up frames of an earlier attempt, which may not have waited for the disk."""
@@ -146,8 +146,8 @@ class Unfinished:
         self._pending.clear()
         self._synced = time.monotonic()
 
-    def sha256(self, t: int) -> str:
-        """Return the SHA-256 of the segment of frame t as it is on the disk, in hex.
+    def sha256(self, t: int) -> bytes:
+        """Return the SHA-256 of the segment of frame t as it is on the disk.
 
         Raises
         ------
@@ -157,7 +157,7 @@ class Unfinished:
             If it is not there, or cannot be read.
         """
         with self.segments.open(Path(segment_name(t)).name) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            return hashlib.file_digest(file, "sha256").digest()
 
     def segment(self, t: int, length: int) -> bytes:
         """Return the segment of frame t, which has so many bytes."""

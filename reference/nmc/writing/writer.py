@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from nmc.coding.cursor import Cursor
 from nmc.coding.encode import encode_frame
-from nmc.coding.freezing import Freezing, check_frozen, declared, detected
+from nmc.coding.freezing import recorded
 from nmc.coding.state import arrays_of, owned
-from nmc.writing import describe, journal, options, sources, unfinished
-from nmc.writing.finish import abandon, finish
-from nmc.writing.host import host_errors
-from nmc.writing.resume import resumed
+from nmc.writing import options, sources
+from nmc.writing.draft import Draft
+from nmc.writing.journal import Settings
+from nmc.writing.start import Existing
 from nmc.writing.table import GrowingTable
 from nmc_format.issues import refuse
 from nmc_format.manifest import columns
-from nmc_format.manifest.write import manifest_bytes
-from nmc_format.package.members import MANIFEST_NAME
+from nmc_format.manifest.frame_table import FrameRecord
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from types import TracebackType
 
-    from typing_extensions import Buffer
-
-    from nmc.coding.encode import CodedFrame, Effort, Entropy
-    from nmc.coding.state import State
-    from nmc.writing.resume import FinishedPart
+    from nmc.coding.arithmetic import Effort
+    from nmc.coding.encode import Entropy
     from nmc_format.dtypes import Array
-    from nmc_format.manifest.frame_table import FrameRecord
-    from nmc_format.manifest.objects import RawObjects
     from nmc_format.manifest.record import Cameras, Quality
     from nmc_format.manifest.tensor_table import TensorRow
 
@@ -115,74 +107,30 @@ class Writer:
         self._entropy: Entropy = entropy or ("none" if profile == "baseline" else "nmc")
         options.check_coding(profile, self._entropy, effort, key_every, timescale)
         options.check_model(family, sequence_id, layers)
-        self._settings = {
-            "profile": profile,
-            "entropy": self._entropy,
-            "effort": effort,
-            "key_every": key_every,
-            "family": family,
-            "configuration": options.configuration_text(configuration),
-            "timescale": timescale,
-            "sequence_id": sequence_id,
-            "directory": directory,
-            "replaces": False,
-        }
+        settings = Settings(
+            profile=profile,
+            entropy=self._entropy,
+            effort=effort,
+            key_every=key_every,
+            family=family,
+            configuration=options.configuration_text(configuration),
+            timescale=timescale,
+            sequence_id=sequence_id,
+            directory=directory,
+        )
+        self._effort: Effort = effort
         self._key_every = key_every
         self._key_frames = frozenset(key_frames)
         self._detect_frozen = detect_frozen
-        self._directory = directory
-        self._room = sources.Room()
-        self._table = GrowingTable(layers or {}, buffers)
-        self._effort: Effort = effort
-        self._cursor = Cursor()
         self._closed = False
-        with host_errors(self.path):
-            self._begin(resume=resume, overwrite=overwrite)
-
-    def _begin(self, *, resume: bool, overwrite: bool) -> None:
-        place = unfinished.place_of(self.path, make=True)
-        found = resumed(place, directory=self._directory) if resume else None
-        if found is not None:
-            self._resume(*found)
-            return
-        self._settings["replaces"] = place.parent.kind(place.name) != 0
-        self._made = unfinished.begin(place, directory=self._directory, overwrite=overwrite)
-        if self._made.name == place.name:
-            self._settings["replaces"] = False
-        try:
-            self._journal = journal.Journal(self._made.folder, journal.Content(self._settings))
-        except BaseException:
-            unfinished.clear(place.parent, self._made.name)
-            raise
-
-    def _resume(self, made: unfinished.Unfinished, part: FinishedPart) -> None:
-        content = part.content or journal.Content(self._settings)
-        for key in ("profile", "timescale"):
-            if content.settings[key] != self._settings[key]:
-                raise refuse(
-                    "input/unsupported",
-                    file=str(made.path),
-                    reason=f"{key} was {content.settings[key]!r} when the package was begun, "
-                    f"and is {self._settings[key]!r} now",
-                    hint="go on with the options it was begun with, or begin again",
-                )
-        self._settings["replaces"] = content.settings["replaces"]
-        content.settings = self._settings
-        self._made = made
-        self._room.add(content.entries)
-        self._table.extend(part.rows)
-        self._cursor = part.cursor
-        made.expect(len(content.entries))
-        self._journal = journal.Journal(made.folder, content)
-        made.folder.remove(MANIFEST_NAME)
-
-    @property
-    def _entries(self) -> list[journal.FrameEntry]:
-        return self._journal.content.entries
+        self._table = GrowingTable(layers or {}, buffers)
+        existing = Existing.of(resume=resume, overwrite=overwrite)
+        self._draft = Draft(self.path, settings, existing, self._table)
+        self._cursor = self._draft.cursor
 
     def __len__(self) -> int:
         """Return the number of finished frames; where a resumed caller goes on."""
-        return len(self._entries)
+        return len(self._draft.entries)
 
     @property
     def rows(self) -> tuple[TensorRow, ...]:
@@ -192,7 +140,7 @@ class Writer:
     @property
     def bytes_written(self) -> int:
         """Bytes of all finished segments."""
-        return sum(entry.segment_length for entry in self._entries)
+        return sum(entry.record.segment_length for entry in self._draft.entries)
 
     @property
     def last_state(self) -> dict[str, Array]:
@@ -252,42 +200,38 @@ class Writer:
             writer is as before then.
         """
         self._check_open()
-        t = len(self._entries)
         time = self._time(presentation_time)
-        if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
-            place = columns.frame_pointer(t, columns.SECONDS)
-            raise refuse("manifest/not-a-number", pointer=place, count=1)
-        if iterations is not None and not 0 <= iterations < 2**63:
-            reason = f"iterations is {iterations}; it is a count"
-            place = columns.frame_pointer(t, columns.ITERATIONS)
-            raise refuse("manifest/value", pointer=place, reason=reason)
-        kept = self._source(t, source_name, extras, colour)
-        known_rows = len(self._table)
-        lineage = t - 1 if t and trained_from_previous else -1
-        try:
-            tensors = self._table.tensors(state, self._cursor.state, t)
-            freezing = self._freezing(tensors, requires_grad, exclude_layers, t, lineage)
-            coded = self._encode(tensors, forced_key=key)
-            entry = journal.FrameEntry(
-                delta=coded.delta,
+        options.check_effort(iterations, seconds, len(self))
+        name, text, maps = self._draft.room.checked(source_name, extras, colour)
+        declaration = (requires_grad, exclude_layers)
+        cursor, rows = self._cursor, self._table.rows
+        with self._draft.frame() as t:
+            lineage = t - 1 if t and trained_from_previous else None
+            tensors = self._table.tensors(state, cursor.state, t)
+            freezing = recorded(
+                tensors, cursor, rows, declaration, t, lineage=lineage, detect=self._detect_frozen
+            )
+            coded = encode_frame(
+                tensors, cursor, rows, self._parent(t, forced_key=key), self._entropy, self._effort
+            )
+            record = FrameRecord(
+                index=t,
+                coding=coded.coding,
                 presentation_time=time,
                 segment_length=coded.size,
-                segment_sha256=self._store(t, coded.pieces),
-                state_digest=coded.state_digest.hex(),
+                segment_sha256=self._draft.store(t, coded.pieces),
+                state_digest=coded.state_digest,
                 state_bytes=sum(tensor.words.nbytes for tensor in tensors.values()),
                 trained_from=lineage,
-                iterations=-1 if iterations is None else int(iterations),
-                seconds=-1.0 if seconds is None else float(seconds),
-                requires_grad=None if freezing is None else tuple(map(int, freezing.requires_grad)),
+                iterations=None if iterations is None else int(iterations),
+                seconds=None if seconds is None else float(seconds),
+                requires_grad=None if freezing is None else freezing.requires_grad,
                 exclude_layers=None if freezing is None else freezing.exclude_layers,
-                rows=tuple(map(describe.row_entry, self._table.rows[known_rows:])),
-                **kept,
+                source_name=name,
+                extras_text=text,
             )
-            self._enter(entry)
-            self._cursor.follow(owned(tensors, self._cursor.state), coded.history)
-        except BaseException:
-            self._forget(t, known_rows)
-            raise
+            self._draft.enter(record, maps)
+            cursor.follow(owned(tensors, cursor.state), coded.history)
         return coded.size
 
     def append_coded(
@@ -317,98 +261,35 @@ class Writer:
         colour : mapping of str to array of shape (3, 4), or None
             As in :meth:`append`; source name and extras are those of ``record``.
         """
-        t = len(self._entries)
-        kept = self._source(t, record.source_name, record.extras_text, colour)
-        known_rows = len(self._table)
+        time = self._time(presentation_time)
+        name, text, maps = self._draft.room.checked(record.source_name, record.extras_text, colour)
         flags = record.requires_grad
-        try:
-            self._table.extend(replace(row, first_frame=t) for row in rows[known_rows:])
-            entry = journal.FrameEntry(
-                delta=record.coding == "delta",
-                presentation_time=self._time(presentation_time),
+        with self._draft.frame() as t:
+            self._table.extend(replace(row, first_frame=t) for row in rows[len(self._table) :])
+            kept = replace(
+                record,
+                index=t,
+                presentation_time=time,
                 segment_length=len(segment),
-                segment_sha256=self._store(t, [segment]),
-                state_digest=record.state_digest.hex(),
-                state_bytes=record.state_bytes,
-                trained_from=t - 1 if lineage else -1,
-                iterations=-1 if record.iterations is None else record.iterations,
-                seconds=-1.0 if record.seconds is None else record.seconds,
-                requires_grad=None if flags is None else tuple(map(int, flags[: len(rows)])),
-                exclude_layers=record.exclude_layers,
-                rows=tuple(map(describe.row_entry, self._table.rows[known_rows:])),
-                **kept,
+                segment_sha256=self._draft.store(t, [segment]),
+                trained_from=t - 1 if lineage else None,
+                requires_grad=None if flags is None else flags[: len(rows)],
+                source_name=name,
+                extras_text=text,
             )
-            self._enter(entry)
-        except BaseException:
-            self._forget(t, known_rows)
-            raise
+            self._draft.enter(kept, maps)
         self._cursor.forget()
 
-    def _store(self, t: int, pieces: Sequence[Buffer]) -> str:
-        with host_errors(self.path):
-            if self._made.is_due():
-                self._made.sync(self._journal)
-            return self._made.store(t, pieces)
-
-    def _enter(self, entry: journal.FrameEntry) -> None:
-        with host_errors(self.path):
-            self._journal.append(entry)
-        self._room.add([entry])
-
-    def _forget(self, t: int, known_rows: int) -> None:
-        """Make the writer as it was before frame t; one that is in the journal stays there."""
-        if len(self._entries) == t:
-            self._table.truncate(known_rows)
-        else:  # interrupted just after it: what follows begins with a key frame
-            self._cursor.forget()
-
-    def _source(
-        self,
-        t: int,
-        source_name: str | None,
-        extras: Mapping[str, Any] | str | None,
-        colour: Mapping[str, Any] | None,
-    ) -> dict[str, Any]:
-        """Return what a frame keeps of its source, as fields of its entry in the journal."""
-        name, text = sources.source_name_text(source_name, t), sources.extras_text(extras, t)
-        maps = sources.colour_entry(colour, t)
-        self._room.check(name, text, maps)
-        return {"source_name": name, "extras": text, "colour": maps}
-
     def _time(self, given: int | None) -> int:
-        last = self._entries[-1].presentation_time if self._entries else -1
-        time = last + 1 if given is None else int(given)
-        place = columns.frame_pointer(len(self._entries), columns.PRESENTATION_TIME)
-        if not -(2**63) <= time < 2**63:
-            raise refuse("manifest/value", pointer=place, reason=f"time {time} is beyond 64 bits")
-        if self._entries and time <= last:
-            raise refuse("manifest/time-order", pointer=place, time=time, before=last)
-        return time
+        last = self._draft.entries[-1].record.presentation_time if self._draft.entries else None
+        return options.presentation_time(given, last, len(self._draft.entries))
 
-    def _freezing(
-        self,
-        tensors: State,
-        requires_grad: Mapping[str, bool] | None,
-        exclude_layers: Sequence[int] | None,
-        t: int,
-        lineage: int,
-    ) -> Freezing | None:
-        place = columns.frame_pointer(t)
-        record = declared(tensors, self._table.rows, requires_grad, exclude_layers, place)
-        if record is None:
-            if not self._detect_frozen:
-                return None
-            return detected(tensors, self._cursor.state, self._table.rows)
-        if lineage >= 0 and self._cursor.known:
-            check_frozen(record, tensors, self._cursor.state, self._table.rows, t)
-        return record
-
-    def _encode(self, tensors: State, *, forced_key: bool) -> CodedFrame:
-        t, every = len(self._entries), self._key_every
-        key = forced_key or t == 0 or t in self._key_frames or (every > 0 and t % every == 0)
-        parent = None if key else bytes.fromhex(self._entries[-1].state_digest)
-        rows = self._table.rows
-        return encode_frame(tensors, self._cursor, rows, parent, self._entropy, self._effort)
+    def _parent(self, t: int, *, forced_key: bool) -> bytes | None:
+        """Return the state digest that frame t builds on; None where it is to be a key frame."""
+        every = self._key_every
+        if forced_key or t == 0 or t in self._key_frames or (every > 0 and t % every == 0):
+            return None
+        return self._draft.entries[-1].record.state_digest
 
     def set_cameras(self, cameras: Cameras) -> None:
         """Put the cameras into the manifest (clause 5.6); an interruption does not lose them.
@@ -419,7 +300,7 @@ class Writer:
             If a manifest cannot hold a number or a name as it is.
         """
         self._check_open()
-        self._record("cameras", columns.camera_objects(cameras))
+        self._draft.record("cameras", columns.camera_objects(cameras))
 
     def set_quality(self, quality: Quality) -> None:
         """Put the quality record into the manifest (clause 5.7); one row for each frame.
@@ -430,19 +311,12 @@ class Writer:
             If a manifest has no such metric, or cannot hold a number or a name as it is.
         """
         self._check_open()
-        self._record("quality", columns.quality_objects(quality))
-
-    def _record(self, name: str, objects: RawObjects) -> None:
-        known = self._journal.content.records.get(name)
-        if known is not None and _same(known, objects):
-            return
-        with host_errors(self.path):
-            self._journal.record(name, objects)
+        self._draft.record("quality", columns.quality_objects(quality))
 
     @property
     def last_colour(self) -> dict[str, Any] | None:
         """The colour maps (3, 4) float64 of the last frame by view, if it was given any."""
-        maps = self._entries[-1].colour if self._entries else None
+        maps = self._draft.entries[-1].colour if self._draft.entries else None
         return sources.colour_maps(maps)
 
     def set_colour(self, views: Sequence[str], colour: Any) -> None:
@@ -461,12 +335,8 @@ class Writer:
         FormatError
             If the shape is another one, a name is there twice, or a number is not finite.
         """
-        if self._closed:
-            raise ValueError("the writer is closed")
-        entries = sources.with_colour(self._entries, views, colour)
-        with host_errors(self.path):
-            self._journal.content.entries = entries
-            self._journal.rewrite()
+        self._check_open()
+        self._draft.colour(views, colour)
 
     def close(self) -> None:
         """Write the manifest, read everything back, and put the package in its place.
@@ -479,27 +349,18 @@ class Writer:
         """
         if self._closed:
             return
-        if not self._entries:
+        if not self._draft.entries:
             self.abandon()
             raise refuse("manifest/value", pointer=columns.FRAMES, reason="no frame was written")
-        manifest = describe.described(
-            self._settings, self._table.rows, self._entries, self._journal.content.records.values()
-        )
-        with host_errors(self.path):
-            finish(self._made, self._journal, manifest_bytes(columns.objects_of(manifest)))
-        self._release()
+        self._draft.finish()
+        self._closed = True
 
     def abandon(self) -> None:
         """Remove what was written so far, unless the package is complete."""
         if self._closed:
             return
-        self._release()
-        with host_errors(self.path):
-            abandon(self._made, self._journal)
-
-    def _release(self) -> None:
         self._closed = True
-        self._journal.close()
+        self._draft.abandon()
 
     def _check_open(self) -> None:
         if self._closed:
@@ -517,14 +378,7 @@ class Writer:
     ) -> None:
         if error is None:
             self.close()
-        elif not self._entries:
+        elif not self._draft.entries:
             self.abandon()
         else:
-            self._journal.close()  # what is there can be resumed, by another writer too
-
-
-def _same(a: RawObjects, b: RawObjects) -> bool:
-    return a.keys() == b.keys() and all(
-        (x.dtype, x.shape, x.tobytes()) == (b[path].dtype, b[path].shape, b[path].tobytes())
-        for path, x in a.items()
-    )
+            self._draft.close()  # what is there can be resumed, by another writer too

@@ -13,7 +13,7 @@ import nmc
 from nmc_tools.bench.worker import best_seconds
 
 if TYPE_CHECKING:
-    from nmc.coding.encode import Effort
+    from nmc.coding.arithmetic import Effort
     from nmc_tools.bench.peers import Chain
 
 LONG_SEQUENCE = 10_000

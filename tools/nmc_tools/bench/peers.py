@@ -14,8 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from nmc.coding.arithmetic import CodedTensor
-    from nmc.coding.encode import Effort
+    from nmc.coding.arithmetic import CodedTensor, Effort
 
 Words: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.uint32]]"
 

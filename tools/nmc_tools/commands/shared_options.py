@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nmc.coding.encode import Effort
+from nmc.coding.arithmetic import Effort
 
 PackagePath = Annotated[Path, typer.Argument(metavar="PKG", help="A .nmc file or directory.")]
 OutputPath = Annotated[Path, typer.Option("--output", "-o", help="The package to write.")]

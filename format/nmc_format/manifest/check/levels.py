@@ -10,7 +10,7 @@ import nmc_spec
 from nmc_format.issues import Finding, finding
 from nmc_format.manifest import columns
 from nmc_format.manifest.columns import frame_pointer
-from nmc_format.manifest.frame_table import KEY_FRAME
+from nmc_format.manifest.frame_table import Coding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,7 @@ def level_findings(manifest: Manifest) -> Iterator[Finding]:
     """Yield groups, states and segments that are larger than the level allows."""
     level = next(level for level in nmc_spec.levels() if level.level == manifest.level)
     coding, state = manifest.frames.coding, manifest.frames.state_bytes
-    keys = np.append(np.flatnonzero(coding == KEY_FRAME), len(coding))
+    keys = np.append(np.flatnonzero(coding == Coding.KEY.number), len(coding))
     longest = int(np.diff(keys, prepend=0).max(initial=0))
     if longest > level.max_group_frames:
         what = "the longest group of frames"

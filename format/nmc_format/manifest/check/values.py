@@ -13,7 +13,7 @@ from nmc_format.manifest.check.levels import level_findings
 from nmc_format.manifest.check.sources import source_findings
 from nmc_format.manifest.check.training import training_findings
 from nmc_format.manifest.columns import frame_pointer, tensor_pointer
-from nmc_format.manifest.frame_table import DELTA_FRAME
+from nmc_format.manifest.frame_table import Coding
 from nmc_format.manifest.json_object import configuration_fault
 from nmc_format.manifest.objects import texts_of
 from nmc_format.manifest.tensor_table import BUFFER, NO_LAYER, PARAMETER
@@ -136,12 +136,12 @@ def _shape_findings(dims: list[int], row: TensorRow, index: int) -> Iterator[Fin
 
 def _frame_findings(manifest: Manifest) -> Iterator[Finding]:
     coding = manifest.frames.coding
-    unknown = coding > DELTA_FRAME
+    unknown = coding > Coding.DELTA.number
     if unknown.any():
         t = int(unknown.argmax())
         place = frame_pointer(t, columns.CODING)
         yield finding("manifest/frame-coding", pointer=place, coding=int(coding[t]))
-    if coding[0] == DELTA_FRAME:
+    if coding[0] == Coding.DELTA.number:
         yield finding("manifest/first-frame-key", pointer=frame_pointer(0, columns.CODING))
     time = manifest.frames.presentation_time
     late = time[1:] <= time[:-1]

@@ -12,7 +12,8 @@ from nmc.coding.arithmetic import mixing_kernel
 from nmc.coding.arithmetic.history import History, Model, WordFormat
 from nmc.coding.arithmetic.payload import SPARE, Reader, check_rest, count_bytes
 from nmc.coding.arithmetic.range_kernel import EVEN, FULL_SPAN, finish
-from nmc.coding.arithmetic.tensors import CodedTensor, CoderError, Words, widths_of
+from nmc.coding.arithmetic.tensors import CodedTensor, CoderError, widths_of
+from nmc_format.dtypes import Words
 
 
 def first_model(mixing: bool) -> Model:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -12,15 +12,15 @@ from nmc.coding.arithmetic.payload import Reader
 from nmc.coding.arithmetic.tensors import (
     CodedTensor,
     CoderError,
-    Words,
     check_current,
     check_tensors,
     settle,
     settled,
     widths_of,
 )
+from nmc_format.dtypes import Words
 
-Effort = Literal["fast", "strong", "max"]
+Effort: TypeAlias = Literal["fast", "strong", "max"]
 
 STORED, STATIC, ADAPTIVE, MIXED = 0, 1, 2, 3
 _VARIANTS: dict[str, int] = {"fast": STATIC, "strong": ADAPTIVE, "max": MIXED}

@@ -11,8 +11,9 @@ from nmc.coding.arithmetic import static_kernel as kernels
 from nmc.coding.arithmetic import tables
 from nmc.coding.arithmetic.history import History
 from nmc.coding.arithmetic.payload import SPARE, Reader, check_rest, count_bytes, join
-from nmc.coding.arithmetic.tensors import CodedTensor, CoderError, Words, sections_of, widths_of
+from nmc.coding.arithmetic.tensors import CodedTensor, CoderError, sections_of, widths_of
 from nmc.coding.arithmetic.words import remember
+from nmc_format.dtypes import Words
 
 _SPARE_WORDS = 2 * kernels.LANES
 

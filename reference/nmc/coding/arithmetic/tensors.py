@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-Words = NDArray[np.unsignedinteger]
+from nmc_format.dtypes import Words
 
 WORD_DTYPES: dict[int, type[np.unsignedinteger]] = {
     8: np.uint8,

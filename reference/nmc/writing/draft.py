@@ -1,0 +1,128 @@
+"""A package as far as it is written: its segments, its journal, its tensor table (clause 5.1.5)."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from nmc.writing import describe, journal
+from nmc.writing.finish import abandon, finish
+from nmc.writing.host import host_errors
+from nmc.writing.sources import Room, with_colour
+from nmc.writing.start import Existing, start
+from nmc_format.manifest import columns
+from nmc_format.manifest.write import manifest_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from typing_extensions import Buffer
+
+    from nmc.writing.sources import ColourEntry
+    from nmc.writing.table import GrowingTable
+    from nmc_format.manifest.frame_table import FrameRecord
+    from nmc_format.manifest.objects import RawObjects
+
+
+class Draft:
+    """What of a package is on the disk; every error of the host is a finding.
+
+    Parameters
+    ----------
+    path : Path
+        The package.
+    settings : Settings
+        What it says as a whole.
+    existing : Existing
+        What becomes of what is there.
+    table : GrowingTable
+        The tensor table; the rows of frames that are resumed are added.
+
+    Attributes
+    ----------
+    cursor : Cursor
+        The last frame that is there at the start.
+    room : Room
+        What the columns of the manifest have room for.
+    """
+
+    def __init__(
+        self, path: Path, settings: journal.Settings, existing: Existing, table: GrowingTable
+    ) -> None:
+        self._path = path
+        self._table = table
+        with host_errors(path):
+            self._made, self._journal, part = start(path, settings, existing)
+        table.extend(part.rows)
+        self.cursor = part.cursor
+        self.room = Room()
+        self.room.add(self.entries)
+
+    @property
+    def entries(self) -> list[journal.FrameEntry]:
+        """The finished frames."""
+        return self._journal.content.entries
+
+    @contextmanager
+    def frame(self) -> Iterator[int]:
+        """Give the index of the next frame; where the block fails, the table is as it was.
+
+        A frame that is in the journal by then stays there, and nothing may be coded against the
+        one before it: the cursor forgets it.
+        """
+        t, known_rows = len(self.entries), len(self._table)
+        try:
+            yield t
+        except BaseException:
+            if len(self.entries) == t:
+                self._table.truncate(known_rows)
+            else:
+                self.cursor.forget()
+            raise
+
+    def store(self, t: int, pieces: Sequence[Buffer]) -> bytes:
+        """Put a segment on the disk; return its SHA-256."""
+        with host_errors(self._path):
+            if self._made.is_due():
+                self._made.sync(self._journal)
+            return self._made.store(t, pieces)
+
+    def enter(self, record: FrameRecord, colour: ColourEntry | None) -> None:
+        """Put a frame into the journal, with the rows that the table has since the one before."""
+        rows = [row for row in self._table.rows if row.first_frame == record.index]
+        entry = journal.FrameEntry(record, tuple(rows), colour)
+        with host_errors(self._path):
+            self._journal.append(entry)
+        self.room.add([entry])
+
+    def record(self, name: str, objects: RawObjects) -> None:
+        """Put a record of the manifest into the journal."""
+        with host_errors(self._path):
+            self._journal.record(name, objects)
+
+    def colour(self, views: Sequence[str], colour: Any) -> None:
+        """Give every frame that is there its colour."""
+        entries = with_colour(self.entries, views, colour)
+        with host_errors(self._path):
+            self._journal.content.entries = entries
+            self._journal.rewrite()
+
+    def finish(self) -> None:
+        """Write the manifest, and put the package in its place."""
+        manifest = describe.described(self._journal.content, self._table.rows)
+        data = manifest_bytes(columns.objects_of(manifest))
+        with host_errors(self._path):
+            finish(self._made, self._journal, data)
+        self.close()
+
+    def abandon(self) -> None:
+        """Remove what was written, unless the package is complete."""
+        self.close()
+        with host_errors(self._path):
+            abandon(self._made, self._journal)
+
+    def close(self) -> None:
+        """Give the journal back; what is there can be resumed, by another writer too."""
+        self._journal.close()
