@@ -35,6 +35,6 @@ def test_every_public_name_has_an_example_and_its_entry(page):
     shown, text = "\n".join(examples(page)), page.read_text(encoding="utf-8")
     lacking = [name for name in public if not re.search(rf"\b{name}\b", shown)]
     assert lacking == []
-    entries = set(re.findall(r"^\.\. auto\w+:: (\S+)", text, re.MULTILINE))
+    entries = set(re.findall(r"^\.\. (?:auto\w+|py:data):: (\S+)", text, re.MULTILINE))
     objects = {f"{page.stem}.{name}" for name in public if name != "FORMAT_VERSION"}
     assert objects <= entries
