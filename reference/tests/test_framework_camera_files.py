@@ -76,10 +76,10 @@ def test_every_format_tells_its_own_files_and_no_others(tmp_path):
     unknown = tmp_path / "folder"
     unknown.mkdir()
     (unknown / "notes.json").write_text('{"a": 1}')
-    with pytest.raises(CameraError, match="folder is not a camera file that is known"):
+    with pytest.raises(CameraError, match="folder is not a camera file of a known format"):
         camera_files.detect(unknown)
     (unknown / "notes.json").write_text("[" * 100_000)
-    with pytest.raises(CameraError, match="folder is not a camera file that is known"):
+    with pytest.raises(CameraError, match="folder is not a camera file of a known format"):
         camera_files.detect(unknown)
 
 

@@ -117,7 +117,7 @@ def test_folders_of_videos_are_recognised_and_empty_ones_named(tmp_path):
 
 def test_faults_of_sources_are_named(tmp_path):
     (tmp_path / "x.mp4").write_bytes(b"no video at all")
-    with pytest.raises(CaptureError, match=r"camera 'x': x\.mp4 is not a video"):
+    with pytest.raises(CaptureError, match=r"^x\.mp4 is not a video that can be read$"):
         VideoSource("x", tmp_path / "x.mp4").times()
     a = video(tmp_path / "a.mp4", [0, 1, 2])
     late = VideoSource("a", a.path, (0.0, 0.1, 0.1))

@@ -130,7 +130,7 @@ def test_help_has_examples(nmc_):
 def test_refusals_are_one_line(nmc_, write, tmp_path):
     told = nmc_("run", write(**TINY, packaging={}), code=1)
     assert "packaging is unknown; allowed are cameras, check, evaluate" in told
-    assert "run.yaml, line" in told
+    assert "run.yaml: line" in told
     assert "no such file" in nmc_("run", tmp_path / "none.yaml", code=1)
     training = {"training": TINY["training"] | {"exclude_layers": [7]}}
     told = nmc_("run", write(**TINY | training), code=1)

@@ -120,9 +120,8 @@ def test_a_camera_that_cannot_be_placed_is_named_or_left_out(run, stills, tmp_pa
 def test_what_is_wrong_is_said_in_one_line(run, stills, footage, tmp_path):
     out = ("-o", tmp_path / "rig")
     assert "no such file" in run("sfm", tmp_path / "none", *out, code=1).err
-    assert (
-        "no camera model 'lens'" in run("sfm", stills, *out, "--camera-model", "lens", code=1).err
-    )
+    told = run("sfm", stills, *out, "--camera-model", "lens", code=2).err
+    assert "--camera-model: no camera model 'lens'" in " ".join(told.split())
     assert "cannot be written as obj" in run("sfm", stills, *out, "--to", "obj", code=2).err
     one = run("sfm", footage / "cam_0.mp4", *out, code=1)
     assert "two cameras at least; given: cam_0" in one.err

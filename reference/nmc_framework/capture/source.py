@@ -58,9 +58,7 @@ class VideoSource:
                     packet.pts for packet in container.demux(stream) if packet.pts is not None
                 ]
         except (av.FFmpegError, IndexError) as error:
-            raise CaptureError(
-                f"camera {self.name!r}: {self.path.name} is not a video: {error}"
-            ) from error
+            raise CaptureError(f"{self.path.name} is not a video that can be read") from error
         if base is None or not stamps:
             raise CaptureError(f"camera {self.name!r}: {self.path.name} has no time stamps")
         return _ascending(self.name, [float(stamp * base) for stamp in sorted(stamps)])

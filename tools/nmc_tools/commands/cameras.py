@@ -9,9 +9,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from nmc_tools.commands.framework import SizeOption, framework, parse_size, require_new
+from nmc_tools.commands.framework import SizeOption, framework, option, parse_size, require_new
 from nmc_tools.commands.shared_options import ForceOption
-from nmc_tools.terminal import counted, out, print_json, printable, say
+from nmc_tools.terminal import counted, out, print_json, printable, refuse_input, say
 
 if TYPE_CHECKING:
     from nmc_framework.cameras.formats import RigDocument
@@ -64,9 +64,15 @@ def convert(
     with framework(source):
         from nmc_framework.cameras.formats import camera_files
 
+        with option("--to" if target_format else "--output"):
+            target = camera_files.named(target_format or camera_files.guess(output))
+            if target.write is None:
+                raise typer.BadParameter(f"{target.name} is only read", param_hint="--to")
+        if output.is_dir() and not target.several_files:
+            refuse_input("host/exists", str(output), "", f"{target.name} is one file; name it")
         require_new(output, force=force)
         document = _read(source, source_format, size)
-        written = camera_files.write(output, document, target_format)
+        written = camera_files.write(output, document, target.name)
         say(f"{output}: {counted(len(document.cameras), 'camera')}, {written}")
 
 
@@ -121,6 +127,11 @@ def plot(
 
         require_new(output, force=force)
         document = _read(source, source_format, size)
+        names = [camera.name for camera in document.cameras]
+        unknown = [name for name in mark or () if name not in names]
+        if unknown:
+            reason = f"no camera {', '.join(unknown)}; there are {', '.join(names)}"
+            raise typer.BadParameter(reason, param_hint="--mark")
         output.parent.mkdir(parents=True, exist_ok=True)
         title = f"{printable(source.name)}: {counted(len(document.cameras), 'camera')}"
         plot_rig(output, document.cameras, title, marked=frozenset(mark or ()))
@@ -130,6 +141,9 @@ def plot(
 def _read(source: Path, source_format: str | None, size: str | None) -> RigDocument:
     from nmc_framework.cameras.formats import camera_files
 
+    if source_format is not None:
+        with option("--from"):
+            camera_files.named(source_format)
     return camera_files.read(source, source_format, parse_size(size))
 
 

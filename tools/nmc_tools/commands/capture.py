@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nmc_tools.commands.framework import SizeOption, framework, parse_size, require_new
+from nmc_tools.commands.framework import (
+    SizeOption,
+    framework,
+    parse_size,
+    require_folder,
+    require_new,
+    require_there,
+)
 from nmc_tools.commands.shared_options import ForceOption
 from nmc_tools.terminal import counted, print_json, progress_bar, say, warn
 
@@ -67,10 +74,16 @@ def capture(
         from nmc_framework.capture import open_sources, read_frames, synchronise
         from nmc_framework.capture.captured_folder import RECORD, synchrony_record, write_capture
 
+        require_there(videos)
+        require_folder(output)
         require_new(output / RECORD, force=force)
-        sources = open_sources(videos, rate=rate, stamps=stamps)
+        with framework(stamps or videos[0]):
+            sources = open_sources(videos, rate=rate, stamps=stamps)
         names = [source.name for source in sources]
         limit_s = None if tolerance is None else tolerance / 1000
+        if reference is not None and reference not in names:
+            reason = f"no camera {reference!r}; there are {', '.join(names)}"
+            raise typer.BadParameter(reason, param_hint="--reference")
         synchrony = synchronise(
             sources, by=by, reference=reference, tolerance=limit_s, every=every, limit=limit
         )
@@ -101,4 +114,5 @@ def _rig(cameras: Path, sources: Sequence[Source], size: tuple[int, int] | None)
     from nmc_framework.capture.captured_folder import matched
 
     sizes = picture_sizes(sources)
-    return matched(camera_files.read(cameras, None, next(iter(sizes.values()))), sizes, size)
+    with framework(cameras):
+        return matched(camera_files.read(cameras, None, next(iter(sizes.values()))), sizes, size)

@@ -83,6 +83,10 @@ def run(
 
       nmc conformance run --package scene.nmc
     """
+    if sum(given is not None for given in (decoder, checker, encoder, package)) != 1:
+        raise typer.BadParameter("give one of --decoder, --checker, --encoder and --package")
+    if xfail is not None and not xfail.is_file():
+        raise typer.BadParameter(f"{xfail}: there is no such file", param_hint="--xfail")
     arguments = ["run", *(select or [])]
     values = {
         "--decoder": decoder,

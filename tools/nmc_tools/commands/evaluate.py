@@ -147,6 +147,10 @@ def evaluate(
         _report(package, quality, views, chosen, as_json=as_json)
 
 
+#: Bytes 4 to 7 of an MP4 file (ISO/IEC 14496-12, 4.3).
+_MP4 = b"ftyp"
+
+
 def _check_files(pictures: dict[str, Path | None], html: Path | None, films: list[Path]) -> None:
     """Refuse now what would fail after everything was rendered."""
     wanted = {hint: (path, ".png") for hint, path in pictures.items()} | {"--html": (html, ".html")}
@@ -158,6 +162,9 @@ def _check_files(pictures: dict[str, Path | None], html: Path | None, films: lis
     for film in films:
         if not film.is_file():
             refuse_input("host/not-found", str(film), "")
+        with film.open("rb") as file:
+            if file.read(8)[4:] != _MP4:
+                refuse_input("input/unreadable", str(film), "it is not an MP4 video")
 
 
 @dataclass(frozen=True)
@@ -242,8 +249,11 @@ def _truth(
         found = open_footage(folder, scene=None, cameras=given)
         missing = sorted({c.name for c in cameras} - {c.name for c in found.rig.cameras})
         if missing:
-            raise CameraError(f"{folder} has no pictures of camera {', '.join(missing)}")
-        return replace(found, rig=rig)
+            reason = f"it has no pictures of camera {', '.join(missing)}"
+            refuse_input("input/unreadable", str(folder), reason)
+        # A chain that was trained on reduced pictures is scored against such.
+        sizes = {camera.name: (camera.width, camera.height) for camera in cameras}
+        return replace(found.reduced(sizes), rig=rig)
     assert scene is not None
     return film_scene(scene, rig=rig, frames=len(sequence), rate=sequence.manifest.timescale)
 

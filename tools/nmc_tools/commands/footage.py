@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
-from nmc_tools.terminal import note
+from nmc_tools.commands.framework import framework, require_there
+from nmc_tools.terminal import note, refuse_input
 
 if TYPE_CHECKING:
     from nmc_framework.cameras import Camera
@@ -87,6 +88,27 @@ class Footage:
         extent = scene_extent(cameras, self.points)
         return fit(known, cameras, extent, bounds=self.bounds, background=self.background)
 
+    def reduced(self, sizes: Mapping[str, tuple[int, int]]) -> Footage:
+        """Return the same views at the sizes (width, height) of their cameras, averaged."""
+        from nmc_framework.capture.frames import reduced
+
+        cameras = tuple(
+            camera.resized(*sizes.get(camera.name, (camera.width, camera.height)))
+            for camera in self.rig.cameras
+        )
+        rig = replace(self.rig, cameras=cameras)
+        known = {camera.name: (camera.width, camera.height) for camera in cameras}
+
+        def read(names: Sequence[str], start: int, stop: int) -> Iterator[FrameViews]:
+            for views in self.read(names, start, stop):
+                images = [
+                    image if image.shape[1::-1] == known[name] else reduced(image, known[name])
+                    for name, image in zip(names, views.images, strict=True)
+                ]
+                yield replace(views, images=images)
+
+        return replace(self, rig=rig, read=read)
+
     def split(self, held_out: Sequence[str] | None) -> tuple[list[str], list[str]]:
         """Return the names to train on and those held out; refuse unknown ones."""
         names = [camera.name for camera in self.rig.cameras]
@@ -122,9 +144,14 @@ def open_footage(
             raise typer.BadParameter("an embedded scene has its own", param_hint="--cameras")
         return film_scene(scene, size, frames=frames, rate=rate)
     assert folder is not None
+    require_there([folder, *([] if cameras is None else [cameras])])
+    if not folder.is_dir():
+        hint = "'nmc capture' makes one of videos"
+        refuse_input("input/unreadable", str(folder), "it is not a folder of pictures", hint)
+    with framework(folder):
+        footage = _captured(folder, cameras, float(rate or _PICTURES_RATE))
     if size is not None:
-        raise typer.BadParameter("nmc capture --size reduces frames", param_hint="--size")
-    footage = _captured(folder, cameras, float(rate or _PICTURES_RATE))
+        footage = footage.reduced({camera.name: size for camera in footage.rig.cameras})
     count = footage.count if frames is None else min(frames, footage.count)
     return replace(footage, count=count, rate=rate or footage.rate)
 
@@ -187,11 +214,12 @@ def _captured(folder: Path, cameras: Path | None, rate: float) -> Footage:
     capture = read_capture(folder)
     path = cameras or folder / CAMERAS
     if not path.exists():
-        raise CameraError(f"no {path.name}: give --cameras, to nmc capture or here")
+        raise CameraError(f"no {path.name} in it: give --cameras, to nmc capture or here")
     first = {name: capture.picture(name, 0) for name in capture.names}
     sizes = {name: (image.shape[1], image.shape[0]) for name, image in first.items()}
-    rig = matched(camera_files.read(path, None, next(iter(sizes.values()))), sizes)
-    require_straight(rig, "training (give the camera file to nmc capture: it straightens)")
+    with framework(path):
+        rig = matched(camera_files.read(path, None, next(iter(sizes.values()))), sizes)
+        require_straight(rig, "training (give the camera file to nmc capture: it straightens)")
     return Footage(rig, len(capture), capture.rate, capture.views, points=points_beside(path))
 
 
@@ -214,8 +242,12 @@ def points_beside(cameras: Path) -> FloatArray | None:
 
 def _dataset(folder: Path, cameras: Path | None, rate: float) -> Footage:
     """Open pictures where they lie: of one instant, by camera or by frame."""
+    from nmc_framework.cameras.formats import camera_files
     from nmc_framework.capture.dataset import open_dataset
 
+    if cameras is not None:
+        with framework(cameras):
+            camera_files.detect(cameras)
     found = open_dataset(folder, cameras, rate=rate)
     if found.left_out:
         more = f" and {len(found.left_out) - 5} more" if len(found.left_out) > 5 else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,7 +44,29 @@ def framework(place: str | Path) -> Iterator[None]:
     except (ValueError, RuntimeError) as error:
         if not type(error).__module__.startswith("nmc_framework."):
             raise
-        refuse_input("input/unreadable", str(place), " ".join(str(error).split()))
+        refuse_input("input/unreadable", str(place), _said_of(str(place), error))
+
+
+@contextmanager
+def option(name: str) -> Iterator[None]:
+    """Take an error of the framework for a wrong value of an option: wrong usage."""
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        if not type(error).__module__.startswith("nmc_framework."):
+            raise
+        raise typer.BadParameter(" ".join(str(error).split()), param_hint=name) from None
+
+
+def _said_of(place: str, error: Exception) -> str:
+    """Return an error's text without the name of the file that is named before it."""
+    text = " ".join(str(error).split())
+    for name in dict.fromkeys((place, Path(place).name)):
+        for sign in (": ", ", "):
+            text = text.removeprefix(f"{name}{sign}")
+        if text.startswith(f"{name} is "):
+            text = f"it{text.removeprefix(name)}"
+    return text
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
@@ -53,7 +75,9 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
         return None
     parts = text.lower().split("x")
     if len(parts) != 2 or not all(part.isdecimal() and int(part) for part in parts):
-        raise typer.BadParameter(f"{text!r} is not a size; write such as 320x180")
+        raise typer.BadParameter(
+            f"{text!r} is not a size; write such as 320x180", param_hint="--size"
+        )
     return int(parts[0]), int(parts[1])
 
 
@@ -65,6 +89,19 @@ def parse_device(text: str) -> str:
         return usable_device(text)
     except DeviceError as error:
         raise typer.BadParameter(str(error), param_hint="--device") from None
+
+
+def require_there(paths: Iterable[Path]) -> None:
+    """Refuse paths at which there is nothing."""
+    for path in paths:
+        if not path.exists():
+            refuse_input("host/not-found", str(path), "")
+
+
+def require_folder(path: Path) -> None:
+    """Refuse a file where results go into a folder."""
+    if path.exists() and not path.is_dir():
+        refuse_input("host/exists", str(path), "", "the results go into a folder; name one with -o")
 
 
 def require_new(path: Path, *, force: bool) -> None:

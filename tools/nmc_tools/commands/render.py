@@ -109,8 +109,9 @@ def render(
             rate = fps or max(1, sequence.manifest.timescale)
             once = _frames(frames, len(sequence))
         source = _source(track, keys, known, anchor, eye, trace_scale)
-        shown = played(once, length or source.images(rate))
-        viewpoints = user_track(source, len(shown), known, rate)
+        with framework(source.keys or source.file or package):
+            shown = played(once, length or source.images(rate))
+            viewpoints = user_track(source, len(shown), known, rate)
         camera = user_camera(known, parse_size(size), field_of_view)
         images = render_package(
             package, viewpoints, camera, shown, workers=workers, devices=devices

@@ -11,7 +11,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from nmc_tools.commands.framework import framework, require_new
+from nmc_tools.commands.framework import (
+    framework,
+    option,
+    require_folder,
+    require_new,
+    require_there,
+)
 from nmc_tools.commands.shared_options import ForceOption
 from nmc_tools.progress import stages
 from nmc_tools.terminal import (
@@ -22,7 +28,6 @@ from nmc_tools.terminal import (
     print_json,
     printable,
     progress_bar,
-    refuse_input,
     say,
 )
 
@@ -149,20 +154,21 @@ def sfm(
         from nmc_framework.cameras.rig_plot import plot_rig
         from nmc_framework.sfm import SfmOptions, against_known, solve_rig
 
+        require_there([*footage, *(p for p in (intrinsics, known, poses) if p is not None)])
+        require_folder(output)
         require_new(output / _CAMERAS, force=force)
-        options = SfmOptions(
-            camera_model=camera_model,
-            shared_intrinsics=shared_intrinsics,
-            refine=refine,
-            allow_partial=allow_partial,
-            seed=seed,
-            pairs=pairs,
-            rivals=rivals,
-        )
+        with option("--camera-model"):
+            options = SfmOptions(
+                camera_model=camera_model,
+                shared_intrinsics=shared_intrinsics,
+                refine=refine,
+                allow_partial=allow_partial,
+                seed=seed,
+                pairs=pairs,
+                rivals=rivals,
+            )
         written = _file_of(target_format)
-        given = None if intrinsics is None else camera_files.read(intrinsics)
-        truth = None if known is None else camera_files.read(known)
-        placed = None if poses is None else camera_files.read(poses)
+        given, truth, placed = map(_read, (intrinsics, known, poses))
         images = _images(footage, frames)
         kept = f"features and matches that were found are kept in {output / _WORK}"
         again = None if force else ""
@@ -218,14 +224,21 @@ def _file_of(target_format: str | None) -> str | None:
     return _WRITTEN_AS[target_format]
 
 
+def _read(path: Path | None) -> RigDocument | None:
+    """Return the rig of a camera file, where one is given."""
+    from nmc_framework.cameras.formats import camera_files
+
+    if path is None:
+        return None
+    with framework(path):
+        return camera_files.read(path)
+
+
 def _images(footage: Sequence[Path], frames: int) -> Images:
     """Return the pictures of evenly spread frames, by camera."""
     from nmc_framework.capture import ImageSource, open_sources, read_frames, synchronise
     from nmc_framework.capture.captured_folder import RECORD, read_capture
 
-    for path in footage:
-        if not path.exists():
-            refuse_input("input/unreadable", str(path), "there is no such file or directory")
     first = footage[0]
     if len(footage) == 1 and (first / RECORD).is_file():
         captured = read_capture(first)

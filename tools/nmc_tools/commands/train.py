@@ -16,6 +16,7 @@ from nmc_tools.commands.footage import Footage, HeldOutOption, SceneOption, open
 from nmc_tools.commands.framework import (
     SizeOption,
     framework,
+    option,
     package_cameras,
     parse_device,
     parse_size,
@@ -151,9 +152,10 @@ def train(
             reading=reading,
             seed=seed,
         )
-        auto = None if exclude_auto is None else AutoFreezing(exclude_auto)
-        schedule = replace(schedule, exclude_layers=LayerChoice(*choices).of(model), auto=auto)
-        _check_freezing(model, schedule)
+        with option(_exclude_option(*choices)):
+            auto = None if exclude_auto is None else AutoFreezing(exclude_auto)
+            schedule = replace(schedule, exclude_layers=LayerChoice(*choices).of(model), auto=auto)
+            _check_freezing(model, schedule)
         with ExitStack() as stack:
             between = max(1, footage.count // 8)
             board = (
@@ -224,13 +226,16 @@ def _model(
     from nmc_framework.models.views import shown
 
     chosen: dict[str, Any] = {}
-    known = family_of(family).defaults()
+    with option("--family"):
+        known = family_of(family).defaults()
     chosen |= footage.options(known, training)
     if path is not None:
         try:
             chosen |= dict(json.loads(path.read_bytes()))
         except (ValueError, TypeError) as error:
-            raise typer.BadParameter(f"{path} is not a JSON object: {error}") from None
+            raise typer.BadParameter(
+                f"{path} is not a JSON object: {error}", param_hint="--configuration"
+            ) from None
     for setting in settings or ():
         name, equals, text = setting.partition("=")
         try:
@@ -239,7 +244,10 @@ def _model(
             equals = ""
         if not equals:
             raise typer.BadParameter(f"{setting!r}; write such as levels=4", param_hint="--set")
-    return shown(build(family, chosen, seed=seed))
+    with option("--set" if settings else "--configuration" if path else "--family"):
+        model = build(family, chosen, seed=seed)
+    with option("--family"):
+        return shown(model)
 
 
 def _seconds(text: str | None, option: str) -> float | None:
@@ -263,6 +271,13 @@ def _numbers(text: str | None) -> tuple[int, ...] | None:
         raise typer.BadParameter(
             f"{text!r}: write such as 0,1,-1", param_hint="--exclude-layers"
         ) from None
+
+
+def _exclude_option(*choices: object) -> str:
+    """Return the name of the option that says what is frozen."""
+    names = ("--exclude-layers", "--exclude-front", "--exclude-back", "--exclude-like")
+    given = (name for name, choice in zip(names, choices, strict=True) if choice is not None)
+    return next(given, "--exclude-auto")
 
 
 def _check_freezing(model: ChainModel, schedule: Schedule) -> None:

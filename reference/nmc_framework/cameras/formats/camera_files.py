@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import zipfile
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -57,9 +59,12 @@ def detect(path: Path) -> str:
 
     Raises
     ------
+    FileNotFoundError
+        When there is nothing.
     CameraError
-        When it looks like none of them; the formats are listed.
+        When it looks like none of them.
     """
+    _require_there(path)
     found = Found.at(path)
     # Packages are asked last: one that is broken does not keep anybody from reading known files.
     own = (each.name for each in OWN.values() if each.detect(found))
@@ -67,7 +72,10 @@ def detect(path: Path) -> str:
         (each.name for each in formats().values() if each.detect(found)), None
     )
     if name is None:
-        raise CameraError(f"{path.name} is not a camera file that is known; {_listed()}")
+        raise CameraError(
+            f"{path.name} is not a camera file of a known format; nmc cameras --help lists "
+            "them, and --from names one"
+        )
     return name
 
 
@@ -92,10 +100,13 @@ def read(path: Path, name: str | None = None, size: Size | None = None) -> RigDo
 
     Raises
     ------
+    FileNotFoundError
+        When there is nothing.
     CameraError
         When no format has that name, or the file is not of it.
     """
-    chosen = _named(name or detect(path))
+    chosen = named(name or detect(path))
+    _require_there(path)
     try:
         return chosen.read(path, size)
     except CameraError:
@@ -105,6 +116,11 @@ def read(path: Path, name: str | None = None, size: Size | None = None) -> RigDo
         raise ConversionError(f"{path.name} is no {chosen.name} file: {reason}") from error
     except (ValueError, TypeError, AttributeError, LookupError, SyntaxError) as error:
         raise ConversionError(f"{path.name} is no {chosen.name} file: {error}") from error
+    except (NotADirectoryError, IsADirectoryError) as error:
+        kinds = ("a folder", "a file") if path.is_dir() else ("a file", "a folder")
+        raise ConversionError(
+            f"{path.name} is {kinds[0]}; {chosen.name} cameras are in {kinds[1]}"
+        ) from error
     except (ParseError, zipfile.BadZipFile, EOFError, ArithmeticError, RecursionError) as error:
         raise ConversionError(f"{path.name} is no {chosen.name} file: {error}") from error
 
@@ -117,7 +133,7 @@ def write(path: Path, document: RigDocument, name: str | None = None) -> str:
     CameraError
         When no format has that name, it is only read, or it cannot say what the cameras are.
     """
-    chosen = _named(name or guess(path))
+    chosen = named(name or guess(path))
     if chosen.write is None:
         raise CameraError(f"cameras cannot be written as {chosen.name}; {_listed(written=True)}")
     if chosen.several_files:
@@ -134,11 +150,23 @@ def write(path: Path, document: RigDocument, name: str | None = None) -> str:
     return chosen.name
 
 
-def _named(name: str) -> Format:
+def named(name: str) -> Format:
+    """Return a format by its name.
+
+    Raises
+    ------
+    CameraError
+        When no format has that name; all are listed.
+    """
     known = OWN if name in OWN else formats()
     if name not in known:
         raise CameraError(f"no camera format {name!r}; {_listed()}")
     return known[name]
+
+
+def _require_there(path: Path) -> None:
+    if not path.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
 
 
 def _listed(*, written: bool = False) -> str:
