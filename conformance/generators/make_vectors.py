@@ -38,6 +38,8 @@ MODULES = (
     "package.number_cases",
     "package.link_cases",
     "package.misread_cases",
+    "package.compact_cases",
+    "package.similarity_cases",
     "segment.segment_cases",
     "segment.shape_cases",
     "segment.zstd_cases",

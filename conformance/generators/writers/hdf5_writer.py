@@ -74,15 +74,19 @@ class Options:
         Store the data of small datasets in their object headers (layout class 0).
     continuation : bool
         Put the attributes of the root group into a continuation block.
-    times, phase, order, narrow : bool
+    times, phase, order, narrow, wide : bool
         Object headers with times, with a phase, with a creation order of their messages, and with a
-        size field that is as narrow as it can be.
+        size field that is as narrow as it can be, or of eight bytes.
     link_form : str
-        Fields of links: ``least``, ``full`` or ``wide``; else a character set alone.
+        Fields of links: ``least``, ``full``, ``four`` or ``wide``; else a character set alone.
     tracked : bool
         Link and attribute infos with the highest creation index.
     null_ended : bool
         Texts that end with a zero byte, one byte wider, in place of padded ones.
+    type_version : int
+        Of datatypes: 1, 2 or 3.
+    blocks : int
+        With a continuation: blocks of the object header of the root group, the first one counted.
     largest : bool
         Dataspaces with the largest dimensions.
     gap : bytes
@@ -97,8 +101,9 @@ class Options:
         Bodies of further link messages in the root group, by name.
     fault : str
         One damage: ``superblock-checksum``, ``header-checksum``, ``continuation-checksum``,
-        ``continuation-loop``, ``root-outside``, ``data-outside``, ``data-shared``, ``data-longer``,
-        ``link-twice``, ``no-link-info``, ``end-of-file``, ``signature``, or none.
+        ``continuation-loop``, ``continuation-empty`` (which is none), ``root-outside``,
+        ``data-outside``, ``data-shared``, ``data-longer``, ``link-twice``, ``no-link-info``,
+        ``end-of-file``, ``signature``, or none.
     """
 
     superblock_version: int = 2
@@ -109,9 +114,12 @@ class Options:
     phase: bool = False
     order: bool = False
     narrow: bool = False
+    wide: bool = False
     link_form: str = ""
     tracked: bool = False
     null_ended: bool = False
+    type_version: int = 1
+    blocks: int = 2
     largest: bool = False
     gap: bytes = b""
     header_flags: int = 0
@@ -140,8 +148,13 @@ NULL_SPACE = bytes((2, 0, 0, 2))
 """Body of a dataspace without any element."""
 
 
-def datatype(dtype: np.dtype[Any], *, null_ended: bool = False) -> bytes:
+def datatype(dtype: np.dtype[Any], *, null_ended: bool = False, version: int = 1) -> bytes:
     """Return a datatype message body (clause D.5)."""
+    body = _datatype(dtype, null_ended=null_ended)
+    return bytes([body[0] & 0x0F | version << 4]) + body[1:]
+
+
+def _datatype(dtype: np.dtype[Any], *, null_ended: bool) -> bytes:
     size = dtype.itemsize
     if dtype.kind == "S":
         return struct.pack("<BBBBI", 0x13, 0x10 if null_ended else 0x11, 0, 0, size)
@@ -160,6 +173,7 @@ def link(name: str, address: int, form: str = "") -> bytes:
         "": struct.pack("<BBBB", 1, 0x10, 1, len(raw)),
         "least": struct.pack("<BBB", 1, 0, len(raw)),
         "full": struct.pack("<BBBQBH", 1, 0x1D, 0, 3, 1, len(raw)),
+        "four": struct.pack("<BBI", 1, 0x02, len(raw)),
         "wide": struct.pack("<BBBQ", 1, 0x0B, 0, len(raw)),
     }
     return heads[form] + raw + struct.pack("<Q", address)
@@ -173,11 +187,16 @@ def soft_link(name: str, target: str) -> bytes:
 
 
 def attribute(
-    name: str | bytes, array: Array, *, null_ended: bool = False, space: bytes | None = None
+    name: str | bytes,
+    array: Array,
+    *,
+    null_ended: bool = False,
+    space: bytes | None = None,
+    version: int = 1,
 ) -> bytes:
     """Return the body of an attribute message, version 3 (clause D.4)."""
     raw = (name if isinstance(name, bytes) else name.encode()) + b"\0"
-    kind = datatype(array.dtype, null_ended=null_ended)
+    kind = datatype(array.dtype, null_ended=null_ended, version=version)
     space = dataspace(array.shape, scalar=array.ndim == 0) if space is None else space
     head = struct.pack("<BBHHHB", 3, 0, len(raw), len(kind), len(space), 1)
     return head + raw + kind + space + array.tobytes()
@@ -244,6 +263,7 @@ class _File:
         if options.order:
             messages = _ordered(messages)
         s = 2 if not options.narrow else 0 if len(messages) < 256 else 1
+        s = 3 if options.wide else s
         flags = s | options.order << 2 | options.phase << 4 | options.times << 5
         flags |= options.header_flags
         head = b"OHDR" + bytes([2, flags]) + b"\x11" * (16 * options.times)
@@ -268,7 +288,7 @@ class _File:
             layout = struct.pack("<BB", version, 1) + address + struct.pack("<Q", len(data))
         largest = options.largest and array.ndim > 0
         space = dataspace(array.shape, scalar=array.ndim == 0, largest=largest)
-        kind = datatype(array.dtype, null_ended=options.null_ended)
+        kind = datatype(array.dtype, null_ended=options.null_ended, version=options.type_version)
         return self.header(
             message(_DATASPACE, space + options.space_tail, options.message_flags)
             + message(_DATATYPE, kind + options.type_tail, 1)
@@ -291,7 +311,10 @@ class _File:
         if options.fault == "link-twice" and root:
             links += message(_LINK, link("model", self.group(_Group())))
         attributes = b"".join(
-            message(_ATTRIBUTE, attribute(name, array, null_ended=options.null_ended))
+            message(
+                _ATTRIBUTE,
+                attribute(name, array, null_ended=options.null_ended, version=options.type_version),
+            )
             for name, array in sorted(node.attributes.items())
         )
         index = b"\1" + bytes(8) if options.tracked else b"\0"
@@ -316,6 +339,13 @@ class _File:
                     assert len(block) == size
                 if options.fault == "continuation-checksum":
                     block = block[:-1] + bytes([block[-1] ^ 1])
+                for _ in range(options.blocks - 2):
+                    place = struct.pack("<QQ", self.put(block), len(block))
+                    block = _summed(b"OCHK" + message(_CONTINUATION, place))
+                if options.fault == "continuation-empty":
+                    empty = _summed(b"OCHK")
+                    place = struct.pack("<QQ", self.put(empty), len(empty))
+                    messages += message(_CONTINUATION, place)
                 place = struct.pack("<QQ", self.put(block), len(block))
                 return self.header(messages + message(_CONTINUATION, place))
         return self.header(messages + attributes, root=root)
