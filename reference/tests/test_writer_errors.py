@@ -196,6 +196,20 @@ def test_records_that_a_manifest_would_change_are_refused_at_once(tmp_path) -> N
         assert (sequence.cameras, sequence.quality) == (None, None)
 
 
+@pytest.mark.parametrize(
+    "number", [1.5, float("nan"), float("inf"), "7", np.float32(0.25)], ids=repr
+)
+def test_times_and_counts_are_whole_or_refused(tmp_path, number) -> None:
+    states = chain(1)
+    with nmc.Writer(tmp_path / "a.nmc") as writer:
+        for name in ("presentation_time", "iterations"):
+            refused("manifest/value", lambda name=name: writer.append(states[0], **{name: number}))
+        writer.append(states[0], presentation_time=2.0, iterations=np.float64(3))
+    with nmc.open(tmp_path / "a.nmc") as sequence:
+        frame = sequence.frames[0]
+        assert (frame.presentation_time, frame.iterations) == (2, 3)
+
+
 def test_a_large_configuration(tmp_path) -> None:
     configuration = {"names": [f"layer {i}" for i in range(20_000)]}
     path = write(tmp_path / "a.nmc", chain(1), configuration=configuration)

@@ -62,10 +62,10 @@ def presentation_time(given: int | None, last: int | None, t: int) -> int:
     Raises
     ------
     FormatError
-        If it is not after the last one, or beyond 64 bits.
+        If it is not after the last one, beyond 64 bits, or not a whole number.
     """
-    time = (-1 if last is None else last) + 1 if given is None else int(given)
     place = columns.frame_pointer(t, columns.PRESENTATION_TIME)
+    time = (-1 if last is None else last) + 1 if given is None else _whole(given, place)
     if not -(2**63) <= time < 2**63:
         raise refuse("manifest/value", pointer=place, reason=f"time {time} is beyond 64 bits")
     if last is not None and time <= last:
@@ -78,7 +78,20 @@ def check_effort(iterations: int | None, seconds: float | None, t: int) -> None:
     if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
         place = columns.frame_pointer(t, columns.SECONDS)
         raise refuse("manifest/not-a-number", pointer=place, count=1)
-    if iterations is not None and not 0 <= iterations < 2**63:
+    if iterations is None:
+        return
+    place = columns.frame_pointer(t, columns.ITERATIONS)
+    if not 0 <= _whole(iterations, place) < 2**63:
         reason = f"iterations is {iterations}; it is a count"
-        place = columns.frame_pointer(t, columns.ITERATIONS)
         raise refuse("manifest/value", pointer=place, reason=reason)
+
+
+def _whole(given: float, place: str) -> int:
+    """Return a number that is whole; another one is refused, since cutting it would lose a part."""
+    try:
+        whole = int(given)
+    except (ValueError, OverflowError):
+        whole = None
+    if whole is None or whole != given:
+        raise refuse("manifest/value", pointer=place, reason=f"{given!r} is not a whole number")
+    return whole
