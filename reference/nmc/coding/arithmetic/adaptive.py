@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 
 from nmc.coding.arithmetic import adaptive_kernel as kernels
 from nmc.coding.arithmetic import mixing_kernel
-from nmc.coding.arithmetic.history import History, Model, WordFormat
+from nmc.coding.arithmetic.history import History, Predictor, WordFormat
 from nmc.coding.arithmetic.payload import SPARE, Reader, check_rest, count_bytes
 from nmc.coding.arithmetic.range_kernel import EVEN, FULL_SPAN, finish
 from nmc.coding.arithmetic.tensors import CodedTensor, CoderError, widths_of
 from nmc_format.dtypes import Words
 
 
-def first_model(mixing: bool) -> Model:
-    """Return a model that has seen nothing; tables and weights only where they are mixed."""
-    return Model(
-        kernels.first_model(),
+def first_predictor(mixing: bool) -> Predictor:
+    """Return a predictor that has seen nothing; tables and weights only where they are mixed."""
+    return Predictor(
+        kernels.first_slots(),
         np.full(mixing_kernel.TABLE_SLOTS if mixing else 0, EVEN, np.uint32),
         np.full(mixing_kernel.WEIGHT_COUNT if mixing else 0, mixing_kernel.FIRST_WEIGHT, np.int64),
     )
@@ -107,9 +107,9 @@ def _walk(
             continue
         widths = widths_of(tensor)
         key = (tensor.bits, tensor.exponent_bits, tensor.mantissa_bits)
-        model = history.models.get((mixing, key))
-        if model is None:
-            model = history.models[mixing, key] = first_model(mixing)
+        predictor = history.predictors.get((mixing, key))
+        if predictor is None:
+            predictor = history.predictors[mixing, key] = first_predictor(mixing)
         trend = history.trends.get(tensor.row)
         if trend is None:
             trend = latest[key].copy() if key in latest else first_trend(tensor)
@@ -129,8 +129,8 @@ def _walk(
             entries,
             trend,
             columns,
-            model.slots,
-            (model.tables, places, model.weights, inputs, slots),
+            predictor.slots,
+            (predictor.tables, places, predictor.weights, inputs, slots),
             words16,
             octets,
             registers,

@@ -1,6 +1,6 @@
 """One tensor through the adaptive coder, in either direction (clause 8.5).
 
-The same function encodes and decodes: the model evolves in one place, so that the two cannot part.
+The same function encodes and decodes: the slots change in one place, so that the two cannot part.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from nmc.coding.arithmetic.mixing_kernel import extent_contexts, mix, sign_conte
 from nmc.coding.arithmetic.range_kernel import EVEN, decide
 from nmc.coding.arithmetic.words import clip, compare, extent_of, raw_bits, way_is_right
 
-# Slots of the model, one adaptive probability each (clause 8.5.3).
+# Slots of a predictor, one adaptive probability each (clause 8.5.3).
 ZERO = 0
 FLIP = ZERO + 24 * 32
 LENGTH = FLIP + 256
@@ -36,7 +36,7 @@ WORK_ROWS = 7
 OK, FULL, WRONG_WAY = 0, 1, 2
 
 
-def first_model() -> Array:
+def first_slots() -> Array:
     """Return uint32[SLOTS] of even probabilities that have seen nothing."""
     return np.full(SLOTS, EVEN, np.uint32)
 

@@ -18,7 +18,7 @@ WordFormat = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Model:
+class Predictor:
     """Adaptive probabilities of one word format and variant (clauses 8.5.3 and 8.5.8).
 
     Attributes
@@ -33,9 +33,9 @@ class Model:
     tables: NDArray[np.uint32]
     weights: NDArray[np.int64]
 
-    def copy(self) -> Model:
-        """Return a model that learns alone."""
-        return Model(self.slots.copy(), self.tables.copy(), self.weights.copy())
+    def copy(self) -> Predictor:
+        """Return a predictor that learns alone."""
+        return Predictor(self.slots.copy(), self.tables.copy(), self.weights.copy())
 
 
 @dataclass
@@ -48,12 +48,12 @@ class History:
         For each row of the tensor table, the last change of each word (clause 8.4.2).
     trends : dict of int to int64[8]
         For each row, the forecast the adaptive coder has learnt (clause 8.5.4).
-    models : dict of (mixing, word format) to Model
+    predictors : dict of (mixing, word format) to Predictor
     """
 
     entries: dict[int, NDArray[np.uint16]] = field(default_factory=dict)
     trends: dict[int, NDArray[np.int64]] = field(default_factory=dict)
-    models: dict[tuple[bool, WordFormat], Model] = field(default_factory=dict)
+    predictors: dict[tuple[bool, WordFormat], Predictor] = field(default_factory=dict)
 
     def entries_of(self, tensor: CodedTensor) -> NDArray[np.uint16]:
         """Return the last entries of a tensor's words."""
@@ -73,9 +73,9 @@ class History:
         return History(
             dict(self.entries),
             {row: trend.copy() for row, trend in self.trends.items()},
-            {key: model.copy() for key, model in self.models.items()},
+            {key: predictor.copy() for key, predictor in self.predictors.items()},
         )
 
     def adopt(self, other: History) -> None:
         """Become what another history is."""
-        self.entries, self.trends, self.models = other.entries, other.trends, other.models
+        self.entries, self.trends, self.predictors = other.entries, other.trends, other.predictors
