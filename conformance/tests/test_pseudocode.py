@@ -35,6 +35,7 @@ JUDGED = {
     "segment/state-bytes",
     "segment/stream-length",
     "segment/stream-surplus",
+    "segment/stream-unknown",
 }
 """Codes of what the pseudo-code refuses; the rest of a refusal is in sentences."""
 
@@ -47,7 +48,9 @@ ACCEPTED = [
 REFUSED = [
     v.id
     for v in VECTORS_BY_ID.values()
-    if v.expected.stage == "frame" and v.expected.codes[0] in JUDGED
+    if v.expected.stage == "frame" and v.expected.codes[0] in JUDGED and not v.prepare
+    # elsewhere than in chapter 8 a payload with a wrong bit can decode to another state
+    if v.id.startswith("08") or "decoding/state-digest-mismatch" not in v.expected.codes
 ]
 
 
@@ -88,7 +91,17 @@ def test_frames_are_sought_as_the_text_says() -> None:
 @pytest.mark.parametrize("subjects", [("frames", "coder", "freezing"), ("coder",)])
 def test_every_name_has_a_meaning(subjects: tuple[str, ...]) -> None:
     """The coder of clause 8 stands alone; other clauses name what clause 3.2.1 and tables give."""
-    given = {"T", "has_stream", "state", "stream", "table", "coding", "codings", "state_bytes"}
+    given = {
+        "T",
+        "has_stream",
+        "state",
+        "stream",
+        "streams",
+        "table",
+        "coding",
+        "codings",
+        "state_bytes",
+    }
     names = {*text_decoder.ELSEWHERE, *RECORD, *given} if len(subjects) > 1 else set()
     code = "".join(map(pseudocode.code_of, subjects))
     assert pseudocode.undefined(code, **dict.fromkeys(names)) == set()

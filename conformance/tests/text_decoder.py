@@ -142,6 +142,7 @@ class TextDecoder:
             "state": functools.cache(self.decode_to),
             "state_bytes": self._objects["/frames/state_bytes"],
             "stream": lambda t, name: self._streams(t)[name],
+            "streams": lambda t: list(self._streams(t)),
             "table": self.table,
             **{name: self._objects.get(f"/training/{name}") for name in RECORD},
         }
