@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmc_format.issues import refuse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nmc_format.issues import FormatError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -54,3 +57,18 @@ def absent(place: str) -> FormatError:
     except OSError:
         pass
     return refuse("host/not-found", file=place)
+
+
+@contextmanager
+def host_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError of the block into a FormatError that names the path.
+
+    Raises
+    ------
+    FormatError
+        With a code of the chapter ``host``, by the number of the error.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise host_refusal(error, path) from None

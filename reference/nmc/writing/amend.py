@@ -14,8 +14,8 @@ import numpy as np
 
 from nmc.reading.sequence import checked_manifest
 from nmc.writing.finish import compare_file, put_manifest
-from nmc.writing.host import host_errors
 from nmc.writing.unfinished import place_of
+from nmc_format.host import host_errors
 from nmc_format.issues import FormatError, first_error, refuse
 from nmc_format.manifest.columns import metric_path, objects_of
 from nmc_format.manifest.read import parse_manifest

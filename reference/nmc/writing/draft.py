@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from nmc.writing import describe, journal
 from nmc.writing.finish import abandon, finish
-from nmc.writing.host import host_errors
 from nmc.writing.sources import Room, with_colour
 from nmc.writing.start import Existing, start
+from nmc_format.host import host_errors
 from nmc_format.manifest import columns
 from nmc_format.manifest.write import manifest_bytes
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nmc.reading.check import check
 from nmc.writing import describe, journal, resume, unfinished
 from nmc.writing.finish import finish, tidy
-from nmc.writing.host import host_errors
+from nmc_format.host import host_errors
 from nmc_format.issues import refuse, refuse_with
 from nmc_format.manifest.columns import objects_of
 from nmc_format.manifest.write import manifest_bytes
