@@ -1,5 +1,6 @@
 """Mistaken commands of the framework: one line says what is wrong, where, and what to do."""
 
+import errno
 import json
 import re
 
@@ -13,6 +14,7 @@ pytest.importorskip("matplotlib")
 import nmc
 from nmc_framework.cameras.packaged import cameras_in
 from nmc_framework.scene import arc_rig, film
+from nmc_tools import demo
 
 RIG = arc_rig(4, 1, (24, 20))
 TINY = [
@@ -137,3 +139,38 @@ def test_a_film_that_is_none_is_refused_before_anything_is_rendered(run, frames,
     assert not (place / "r.html").exists()
     done = run("render", "f.nmc", "-o", "v.mp4", "--track", "text.txt")
     assert done.code == 1 and "at text.txt: the header lacks x, y, z" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "output"),
+    [
+        (("capture", "footage", "-o", "c1"), "c1"),
+        (("cameras", "plot", "footage/cameras.json", "-o", "full.png"), "full.png"),
+        (("cameras", "convert", "footage/cameras.json", "-o", "full.json"), "full.json"),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else "",
+)
+def test_a_full_disk_is_said_of_what_was_to_be_written(
+    run, frames, place, words, output, monkeypatch
+) -> None:
+    def full(*_args, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("PIL.Image.Image.save", full)
+    monkeypatch.setattr("pathlib.Path.write_text", full)
+    done = run(*words)
+    assert done.code == 1, done
+    assert f"host/no-space at {output}: the disk is full" in done.err
+    assert "(free some space and give the same command again)" in done.err
+    assert not (place / output).is_file()
+
+
+def test_a_demo_that_fails_is_one_line(run, place, monkeypatch) -> None:
+    def fail(*_args, **_options):
+        raise demo.DemoError("frame 0 does not decode to the state that was trained")
+
+    monkeypatch.setattr(demo, "run", fail)
+    done = run("demo", "-o", "d")
+    assert done.code == 1 and "at d: frame 0 does not decode" in done.err
+    done = run("demo", "-o", "text.txt")
+    assert done.code == 1 and "at text.txt: it already exists (the results go" in done.err

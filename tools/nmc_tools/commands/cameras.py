@@ -61,7 +61,7 @@ def convert(
 
       nmc cameras convert transforms_train.json -o colmap/ --size 800x800
     """
-    with framework(source):
+    with framework(source, output):
         from nmc_framework.cameras.formats import camera_files
 
         with option("--to" if target_format else "--output"):
@@ -122,7 +122,7 @@ def plot(
     """
     if output.suffix.lower() not in {".png", ".svg", ".pdf"}:
         raise typer.BadParameter("the picture is .png, .svg or .pdf", param_hint="--output")
-    with framework(source):
+    with framework(source, output):
         from nmc_framework.cameras.rig_plot import plot_rig
 
         require_new(output, force=force)

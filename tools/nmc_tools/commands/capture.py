@@ -70,7 +70,7 @@ def capture(
 
       nmc capture footage/ -o frames --by index --every 2 --json
     """
-    with framework(videos[0]):
+    with framework(videos[0], output):
         from nmc_framework.capture import open_sources, read_frames, synchronise
         from nmc_framework.capture.captured_folder import RECORD, synchrony_record, write_capture
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nmc_tools.commands.footage import SceneName
+from nmc_tools.commands.framework import framework, require_folder
 from nmc_tools.terminal import refuse_input
 
 
@@ -40,4 +41,9 @@ def demo(
             f"it needs {error.name}",
             "pip install 'neural-model-chain[framework]'",
         )
-    way.run(output, quick=quick, frames=frames, scene=scene)
+    require_folder(output)
+    with framework(output, output):
+        try:
+            way.run(output, quick=quick, frames=frames, scene=scene)
+        except way.DemoError as error:
+            refuse_input("input/unreadable", str(output), str(error))

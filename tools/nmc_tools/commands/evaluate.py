@@ -103,7 +103,7 @@ def evaluate(
         raise typer.BadParameter("say which network: --lpips-net", param_hint="--lpips-backbone")
     if all_cameras and held_out:
         raise typer.BadParameter("give one of --held-out and --all-cameras")
-    with framework(package), ExitStack() as stack:
+    with framework(package, images or html or scores or package), ExitStack() as stack:
         import nmc
         from nmc_framework.evaluation import Gallery, HeldOut, Scoring, plot_scores, write_scores
 

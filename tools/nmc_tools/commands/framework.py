@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nmc_format.host import host_refusal
+from nmc_format.issues import FormatError
 from nmc_tools.terminal import refuse_input
 
 if TYPE_CHECKING:
@@ -26,8 +29,12 @@ SizeOption = Annotated[
 
 
 @contextmanager
-def framework(place: str | Path) -> Iterator[None]:
-    """Run what needs the framework: its errors become one line, and so does its absence."""
+def framework(place: str | Path, output: Path | None = None) -> Iterator[None]:
+    """Run what needs the framework: its errors become one line, and so does its absence.
+
+    ``place`` is what an error is of that does not say so itself. ``output`` is what is written by a
+    command that cannot go on where it stopped: what the system refuses is told of it.
+    """
     # Read by the OpenMP runtime when torch is loaded: threads that wait sleep.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
@@ -45,6 +52,13 @@ def framework(place: str | Path) -> Iterator[None]:
         if not type(error).__module__.startswith("nmc_framework."):
             raise
         refuse_input("input/unreadable", str(place), _said_of(str(place), error))
+    except OSError as error:
+        if output is None:
+            raise
+        refused = host_refusal(error, str(output)).finding
+        if refused.code == "host/no-space":
+            refused = replace(refused, hint="free some space and give the same command again")
+        raise FormatError(refused) from None
 
 
 @contextmanager

@@ -89,7 +89,7 @@ def render(
 
       nmc render scene.nmc --track user10_room.csv --anchor train_03 -o video.mp4
     """
-    with framework(package):
+    with framework(package, output):
         import nmc
         from nmc_framework.rendering import (
             played,

@@ -146,7 +146,7 @@ def sfm(
 
       nmc sfm frames/ -o rig/ --poses calibration.json
     """
-    with framework(footage[0]):
+    with framework(footage[0], output):
         import pycolmap  # noqa: F401 - says at once what is missing
 
         from nmc_framework.cameras.alignment import align
