@@ -266,6 +266,7 @@ def _tables() -> list[Case]:
         base,
         refused("over", "of frequencies that add up to 4097", _one_more(table)),
         refused("cut", "that end too soon", table[:-1]),
+        refused("cut-inside", "that end within a frequency", table[: len(table) // 2]),
         refused("none", "of no bytes", b""),
     ]
 
