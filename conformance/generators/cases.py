@@ -41,6 +41,9 @@ class Case:
         may return the states.
     codes : tuple of str
         Codes that a refusal may name, the best one first.
+    place : dict or None
+        Where the fault is, as a report has it, where that does not follow from the rest; empty
+        where it is a matter of choice.
     or_unsupported : bool
         Whether an answer of *unsupported* is as good as a refusal.
     warnings : tuple of str
@@ -69,6 +72,7 @@ class Case:
     stage: str | None = None
     frame: int = 0
     codes: tuple[str, ...] = ()
+    place: Mapping[str, Any] | None = None
     or_unsupported: bool = False
     warnings: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
@@ -93,6 +97,7 @@ class Case:
         **changes: Any,
     ) -> Case:
         """Return the case of this one with one fault."""
+        made = {"place": None, **changes}
         return replace(
             self,
             id=name,
@@ -103,7 +108,7 @@ class Case:
             stage=stage,
             base=self.id,
             warnings=(),
-            **changes,
+            **made,
         )
 
     def vary(
@@ -188,7 +193,7 @@ def digests(case: Case) -> list[str | None]:
     return known
 
 
-def expected(case: Case) -> dict[str, Any]:
+def expected(case: Case, findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what the vector expects."""
     if case.stage is None:
         made: dict[str, Any] = {"outcome": "accept", "state_digests": digests(case)}
@@ -196,6 +201,8 @@ def expected(case: Case) -> dict[str, Any]:
             made["warnings"] = list(case.warnings)
         return made
     made = {"outcome": "reject", "stage": case.stage, "codes": list(case.codes)}
+    if findings:
+        made["findings"] = [dict(finding) for finding in findings]
     if case.stage != "open":
         made["state_digests"] = digests(case)
     if case.or_unsupported:
@@ -203,7 +210,12 @@ def expected(case: Case) -> dict[str, Any]:
     return made
 
 
-def vector(case: Case, generator: str, files: Mapping[str, bytes]) -> dict[str, Any]:
+def vector(
+    case: Case,
+    generator: str,
+    files: Mapping[str, bytes],
+    findings: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
     """Return the content of ``vector.json``."""
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
     source: dict[str, Any] = {"path": PACKAGE, "sha256": hashes.get("", hashes)}
@@ -232,7 +244,7 @@ def vector(case: Case, generator: str, files: Mapping[str, bytes]) -> dict[str, 
     if case.library:
         made["generator"]["library"] = case.library
     made["derived_from"] = case.base
-    made["expected"] = expected(case)
+    made["expected"] = expected(case, findings)
     return made
 
 

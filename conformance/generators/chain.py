@@ -310,8 +310,8 @@ def sealed(objects: Objects, seen: Mapping[str, Array] | None = None) -> Objects
     return {**objects, "/@manifest_digest": np.frombuffer(digest, "u1")}
 
 
-def members_of(chain: Chain, edits: Edits = NO_EDITS) -> dict[str, bytes]:
-    """Return the members of the package, by name, in the order of the file form."""
+def content_of(chain: Chain, edits: Edits = NO_EDITS) -> tuple[Objects, list[bytes]]:
+    """Return the objects of the manifest, with their digest, and the segments."""
     digests = [state_digest(chain, t) for t in range(len(chain.frames))]
     if edits.digests:
         digests = edits.digests(digests)
@@ -329,6 +329,12 @@ def members_of(chain: Chain, edits: Edits = NO_EDITS) -> dict[str, bytes]:
     objects = sealed(objects, edits.seen)
     if edits.sealed:
         objects = edits.sealed(objects)
+    return objects, segments
+
+
+def members_of(chain: Chain, edits: Edits = NO_EDITS) -> dict[str, bytes]:
+    """Return the members of the package, by name, in the order of the file form."""
+    objects, segments = content_of(chain, edits)
     lay_out = edits.writer or (lambda made: hdf5_writer.write(made, edits.options))
     manifest = lay_out(objects)
     if edits.manifest:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cases import PACKAGE, Case, input_files, vector, vector_text
+from findings import expected_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -77,10 +78,11 @@ def all_cases() -> Iterator[tuple[str, Case]]:
             yield name.rpartition(".")[2], case
 
 
-def made(name: str, case: Case) -> dict[str, bytes]:
-    """Return the files of a vector by their paths in its folder."""
+def made(name: str, case: Case, bases: Mapping[str, Case] | None = None) -> dict[str, bytes]:
+    """Return the files of a vector by their paths in its folder; ``bases`` has cases by id."""
     files = input_files(case)
-    content = vector(case, name, files)
+    findings = expected_findings(case, bases or {}) if case.stage else []
+    content = vector(case, name, files, findings)
     named = {f"{PACKAGE}/{path}" if path else PACKAGE: data for path, data in files.items()}
     return {"vector.json": vector_text(content).encode(), **named}
 
@@ -133,11 +135,13 @@ def run(root: Path, *, writing: bool) -> list[str]:
     """Return the ids that are stale; write them if asked to."""
     stale = []
     wanted = set(OWN)
-    for generator, case in all_cases():
+    cases = list(all_cases())
+    bases = {case.id: case for _, case in cases}
+    for generator, case in cases:
         if case.id in wanted:
             raise ValueError(f"two cases have the id {case.id}")
         wanted.add(case.id)
-        files = made(generator, case)
+        files = made(generator, case, bases)
         if not is_current(root / case.id, files, library=bool(case.library)):
             stale.append(case.id)
             if writing:

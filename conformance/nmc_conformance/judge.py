@@ -13,7 +13,9 @@ from nmc_conformance.subject import DONE, REJECTED, UNSUPPORTED, USAGE
 from nmc_spec import profiles
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+    from typing import Any
 
     from nmc_conformance.subject import Answer, Description
     from nmc_conformance.vectors import Vector
@@ -26,7 +28,8 @@ VERDICTS = (PASS, FAIL, CRASH, TIMEOUT, NOT_SUPPORTED, XFAIL, XPASS, BROKEN)
 GOOD = frozenset({PASS, NOT_SUPPORTED, XFAIL})
 """Verdicts with which a run passes."""
 
-MATCH, MISMATCH, NO_CODE = "match", "mismatch", "none"
+MATCH, MISMATCH, ELSEWHERE, NO_CODE = "match", "mismatch", "elsewhere", "none"
+"""Diagnostics: code and place of a finding agree; no code does; the place does not; no report."""
 
 _ENDINGS = {
     "signal": "it ended before it answered, by signal or without an answer ({code})",
@@ -47,7 +50,8 @@ class Judgement:
     detail : str
         Why, for people.
     diagnostics : str or None
-        Of a refusal: whether the program named a code that the vector names. None of others.
+        Of a refusal: whether the program named a code that the vector names, at its place. None of
+        others.
     """
 
     verdict: str
@@ -192,7 +196,42 @@ def _by_frames(wrong: str) -> Judgement:
 def _diagnostics(vector: Vector, answer: Answer) -> str:
     if not answer.codes:
         return NO_CODE
-    return MATCH if set(answer.codes) & set(vector.expected.codes) else MISMATCH
+    named = set(answer.codes) & set(vector.expected.codes)
+    if not named:
+        return MISMATCH
+    found = [(f["code"], f["place"]) for f in (answer.report or {}).get("findings", ())]
+    for code, place in vector.expected.findings:
+        places = [where for name, where in found if name == code]
+        if places and not any(places_agree(place, where) for where in places):
+            return ELSEWHERE
+    return MATCH
+
+
+def places_agree(expected: Mapping[str, Any], reported: Mapping[str, Any]) -> bool:
+    """Whether two places are the same object, and the same row of it where both name one.
+
+    What follows from clauses 5.8 and 11.2: an object can be named as a whole or by row, in the view
+    of the frames or by its path in table 5-6. The file ``""`` is the package itself, by whatever
+    path it was asked for, or the member that is wrong or missing; offsets are not compared.
+    """
+    if "file" in expected or "file" in reported:
+        wanted, actual = expected.get("file"), reported.get("file")
+        return wanted is not None and actual is not None and wanted in {"", actual}
+    return _same_object(_object(expected["pointer"]), _object(reported["pointer"]))
+
+
+def _object(pointer: str) -> tuple[list[str], list[str]]:
+    """Return the names of a pointer, and its rows."""
+    parts = pointer.replace("/training/", "/frames/", 1).strip("/").split("/")
+    return [p for p in parts if not p.isdecimal()], [p for p in parts if p.isdecimal()]
+
+
+def _same_object(
+    expected: tuple[list[str], list[str]], reported: tuple[list[str], list[str]]
+) -> bool:
+    (names, rows), (others, more) = expected, reported
+    whole_row = bool(more) and names[: len(others)] == others
+    return (names == others or whole_row) and not (rows and more and rows[0] != more[0])
 
 
 def _last_line(answer: Answer) -> str:

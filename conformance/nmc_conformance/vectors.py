@@ -35,6 +35,8 @@ class Expected:
         Of a refusal: ``"open"``, ``"frame"`` or ``"check"``; else empty.
     codes : tuple of str
         Codes that a refusal may name.
+    findings : tuple of (str, mapping)
+        Code and place that a report should name; empty where the place is a matter of choice.
     state_digests : tuple of str or None
         By frame; None where a program shall not return the frame.
     or_unsupported : bool
@@ -46,6 +48,7 @@ class Expected:
     outcome: str
     stage: str
     codes: tuple[str, ...]
+    findings: tuple[tuple[str, Mapping[str, str]], ...]
     state_digests: tuple[str | None, ...]
     or_unsupported: bool
     warnings: tuple[str, ...]
@@ -145,6 +148,7 @@ def parse(content: Any, folder: Path) -> Vector:
             outcome=want["outcome"],
             stage=want.get("stage", ""),
             codes=tuple(want.get("codes", ())),
+            findings=tuple((f["code"], f["place"]) for f in want.get("findings", ())),
             state_digests=digests,
             or_unsupported=want.get("or_unsupported", False),
             warnings=tuple(want.get("warnings", ())),

@@ -46,8 +46,10 @@ def _camera(name: str, what: str, path: str, array: Array, code: str = "manifest
         clause = "5.6.1"
     if code == "manifest/not-a-number":
         clause = ("5.4", "5.6.1")
+    # where a model and its coefficients disagree, either is as good a place as the other
+    place: dict[str, str] | None = {} if "coefficient" in name else None
     return WITH_CAMERAS.reject(
-        f"05-package/camera-{name}", f"{what} is rejected", clause, code, put_all(made)
+        f"05-package/camera-{name}", f"{what} is rejected", clause, code, put_all(made), place=place
     )
 
 

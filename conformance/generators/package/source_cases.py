@@ -32,7 +32,12 @@ def _names() -> list[Case]:
     def refused(name: str, value: str | bytes, what: str) -> Case:
         edits = put_all({NAME: text("a.pth", value)})
         return SOURCES.reject(
-            f"05-package/source-name-{name}", f"{what} is rejected", CLAUSE, VALUE, edits
+            f"05-package/source-name-{name}",
+            f"{what} is rejected",
+            CLAUSE,
+            VALUE,
+            edits,
+            place={"pointer": "/frames/1/source_name"},
         )
 
     def allowed(name: str, first: str, second: str, what: str) -> Case:
@@ -62,6 +67,7 @@ def _extras() -> list[Case]:
             CLAUSE,
             VALUE,
             edits,
+            place={"pointer": "/frames/1/extras"},
         )
 
     def allowed(name: str, value: str, what: str) -> Case:

@@ -99,12 +99,14 @@ def _first_frame(
     )
     base = Case("05-package/two-rows", "", (), Chain(rows, frames), seed=SEED)
     summary = f"a first frame {what} is rejected"
-    return base.reject(f"05-package/tensor-first-frame-{slug}", summary, "5.4.3", VALUE)
+    name = f"05-package/tensor-first-frame-{slug}"
+    place = {"pointer": "/model/tensors/1/first_frame"}
+    return base.reject(name, summary, "5.4.3", VALUE, place=place)
 
 
 def _shaped() -> list[Case]:
     """Return shapes that are none; a reader who takes them gets states that fit."""
-    code = "manifest/tensor-shape"
+    code, place = "manifest/tensor-shape", {"pointer": "/model/tensors/0/shape"}
 
     def shaped(slug: str, dims: list[int], what: str, read: tuple[int, ...], size: int) -> Case:
         cell = Cell(RAW, random_bytes(size))
@@ -117,7 +119,8 @@ def _shaped() -> list[Case]:
         )
         edits = put_all({"/model/tensors/shape": np.array([dims], "<i8")})
         summary = f"a shape {what} is rejected"
-        return base.reject(f"05-package/tensor-shape-{slug}", summary, "5.4.3", code, edits)
+        name = f"05-package/tensor-shape-{slug}"
+        return base.reject(name, summary, "5.4.3", code, edits, place=place)
 
     many, wide = 1 << 24, 1 << 32
     packed = Chain((Row("a", "F6_E2M3", (3, 1)),), (Frame(KEY, (Cell(RAW, random_bytes(3)),)),))
@@ -141,6 +144,7 @@ def _shaped() -> list[Case]:
             ("5.4.3", "4.3.2"),
             code,
             chain=packed,
+            place=place,
         ),
     ]
 

@@ -1,0 +1,86 @@
+"""Findings that vectors expect, and how a report is compared with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import make_vectors
+import pytest
+from findings import expected_findings
+from programs import VECTORS
+
+from nmc_conformance.judge import ELSEWHERE, MATCH, MISMATCH, NO_CODE, judge_checker, places_agree
+from nmc_conformance.process import Ending
+from nmc_conformance.subject import Answer, Description
+from nmc_conformance.vectors import load_suite
+
+WHOLE = Description("x", "1", frozenset({"baseline", "main"}), frozenset({1, 2, 3, 4}), frozenset())
+
+
+def pointer(text: str) -> dict[str, str]:
+    return {"pointer": text}
+
+
+def file(name: str) -> dict[str, str]:
+    return {"file": name}
+
+
+@pytest.mark.parametrize(
+    ("expected", "reported", "same"),
+    [
+        ("/frames/1/coding", "/frames/1/coding", True),
+        ("/frames/1/coding", "/frames/coding", True),
+        ("/frames/1/coding", "/frames/coding/1", True),
+        ("/frames/coding", "/frames/7/coding", True),
+        ("/training/seconds", "/frames/1/seconds", True),
+        ("/model/tensors/1/name", "/model/tensors/1", True),
+        ("/frames/1/coding", "/frames/2/coding", False),
+        ("/frames/1/coding", "/frames/1/state_bytes", False),
+        ("/model/tensors/1/name", "/model/tensors", False),
+        ("/frames/1/coding", "/", False),
+        ("/@level", "/@profile", False),
+        ("/", "/", True),
+    ],
+)
+def test_pointers(expected: str, reported: str, same: bool) -> None:
+    assert places_agree(pointer(expected), pointer(reported)) is same
+
+
+def test_files() -> None:
+    member = "segments/00000001.safetensors"
+    assert places_agree(file(member), file(member))
+    assert not places_agree(file(member), file("segments/00000002.safetensors"))
+    assert not places_agree(file(member), pointer("/frames/1/coding"))
+    assert not places_agree(pointer("/frames/1/coding"), file(member))
+    assert places_agree(file(""), file("/anywhere/input.nmc"))
+    assert places_agree(file(""), file(member))
+    assert not places_agree(file(""), pointer("/"))
+
+
+def report(*found: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    findings = [{"code": code, "severity": "error", "place": place} for code, place in found]
+    return {"accepted": not found, "findings": findings}
+
+
+@pytest.mark.parametrize(
+    ("code", "place", "grade"),
+    [
+        ("manifest/frame-coding", pointer("/frames/1/coding"), MATCH),
+        ("manifest/frame-coding", pointer("/frames/0/coding"), ELSEWHERE),
+        ("manifest/frame-coding", file("input.nmc"), ELSEWHERE),
+        ("manifest/value", pointer("/frames/1/coding"), MISMATCH),
+    ],
+)
+def test_grades(code: str, place: dict[str, Any], grade: str) -> None:
+    (vector,) = load_suite(VECTORS, ["05-package/coding-unknown"]).vectors
+    answer = Answer(Ending("exit", 1), report((code, place)))
+    assert judge_checker(vector, WHOLE, answer).diagnostics == grade
+    assert grade != NO_CODE
+
+
+def test_nearly_every_negative_vector_says_where_its_fault_is() -> None:
+    """The rest has faults of which several places are as good."""
+    cases = {case.id: case for _, case in make_vectors.all_cases()}
+    negative = [case for case in cases.values() if case.stage]
+    placed = [case for case in negative if expected_findings(case, cases)]
+    assert len(placed) > 0.9 * len(negative)
