@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +33,16 @@ def _carry_out(arguments: list[str]) -> None:
     status = conformance_main.main(arguments)
     if status:
         raise typer.Exit(Exit(status))
+
+
+def _require_words(name: str, program: str | None) -> None:
+    """Refuse a command that no shell takes, such as one with an open quotation."""
+    try:
+        words = ["?"] if program is None else shlex.split(program)
+    except ValueError as error:
+        raise typer.BadParameter(f"{program!r}: {error}", param_hint=name) from None
+    if not words:
+        raise typer.BadParameter("it is empty; give a command", param_hint=name)
 
 
 @app.command("run")
@@ -87,6 +98,8 @@ def run(
         raise typer.BadParameter("give one of --decoder, --checker, --encoder and --package")
     if xfail is not None and not xfail.is_file():
         raise typer.BadParameter(f"{xfail}: there is no such file", param_hint="--xfail")
+    for name, program in (("decoder", decoder), ("checker", checker), ("encoder", encoder)):
+        _require_words(f"--{name}", program)
     arguments = ["run", *(select or [])]
     values = {
         "--decoder": decoder,
@@ -133,6 +146,9 @@ def report(
 
       nmc conformance report ours.ndjson theirs.ndjson before.ndjson --site report/
     """
+    for path in results:
+        if not path.is_file():
+            raise typer.BadParameter(f"{path}: there is no such file", param_hint="RESULTS")
     arguments = ["report", *map(str, results)]
     for name, value in {
         "--html": html,
