@@ -140,7 +140,7 @@ class Edits:
 NO_EDITS = Edits()
 
 UNTEXT = "surrogateescape"
-"""How a name that is no UTF-8 is held as text: a lone surrogate for each byte that is none."""
+"""How a name that is not UTF-8 is held as text: a lone surrogate for each byte that is none."""
 
 
 def text(*values: str | bytes) -> Array:

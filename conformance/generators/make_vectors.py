@@ -1,6 +1,6 @@
 """Makes the conformance vectors. Run with ``--write``, or with ``--check`` to name what is stale.
 
-Every byte is the same on each run, but for manifests that the HDF5 library lays out: of those
+Every byte is the same on each run, except for manifests that the HDF5 library lays out: of those
 vectors the expectations are compared, and the values of the manifest.
 """
 
@@ -123,7 +123,7 @@ def is_current(folder: Path, files: Mapping[str, bytes], *, library: bool) -> bo
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write one vector anew."""
+    """Write one vector again."""
     shutil.rmtree(folder, ignore_errors=True)
     for name, data in files.items():
         path = folder / name

@@ -227,7 +227,7 @@ def _trends() -> list[Case]:
         frames.append(Frame(DELTA, tuple(cells)))
     return _in_each(
         "late-trends",
-        "rows get a trend in a later frame, as a copy or anew",
+        "rows get a trend in a later frame, as a copy or a fresh one",
         ("8.5.4", "8.3.3"),
         Chain(rows, tuple(frames)),
         (ADAPTIVE, MIXED),

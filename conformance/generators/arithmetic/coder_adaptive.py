@@ -246,7 +246,7 @@ class TensorEncoder:
     def _size(
         self, bit: int, name: tuple[object, ...], word: _Word, node: int, coarse: int, fine: int
     ) -> None:
-        """Decide about the size of a change: mixed with four tables, or not."""
+        """Decide about the extent of a change: mixed with four tables, or not."""
         if not self._mixed:
             self._decide(bit, name)
             return

@@ -124,7 +124,7 @@ def _accepted() -> list[Case]:
         _good("not-recorded", "frames of which one or both is not recorded", "9.3.2", unknown),
         _good(
             "no-lineage",
-            "a frozen parameter can change where training began anew",
+            "a frozen parameter can change where training began from other weights",
             "9.2.2",
             restarted,
         ),

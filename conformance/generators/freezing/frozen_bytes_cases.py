@@ -146,7 +146,7 @@ def _kept() -> list[Case]:
         return Case(f"09-freezing/bytes-kept-{name}", what, ("9.2.2",), chain, seed=SEED)
 
     return [
-        kept("raw", "a frozen parameter with NaNs, coded anew", DELTA, RAW),
+        kept("raw", "a frozen parameter with NaNs, coded again", DELTA, RAW),
         kept("skip", "a frozen parameter with NaNs, skipped", DELTA, SKIP),
         kept("integer", "a frozen parameter with NaNs, by differences of 0", DELTA, INTEGER),
         kept("key-frame", "a frozen parameter with NaNs across a key frame", KEY, RAW),

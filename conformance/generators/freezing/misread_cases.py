@@ -31,7 +31,7 @@ def _buffer_layer() -> Case:
     chain = replace(FROZEN.chain, rows=(*rows[:3], replace(rows[3], layer=7)))
     return FROZEN.vary(
         "09-freezing/buffer-layer",
-        "the layer of a buffer is no layer, and is not listed where everything else is frozen",
+        "the layer of a buffer is not a layer, and is not listed where everything else is frozen",
         ("4.2", "9.3.2"),
         chain=objects_of(chain, record_of()),
     )

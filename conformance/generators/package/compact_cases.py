@@ -100,7 +100,7 @@ def cases() -> list[Case]:
         ),
         PAIR.vary(
             "05-package/hdf5-big-endian-compact",
-            "big-endian numbers in a file that is compact but for them",
+            "big-endian numbers in a file that is compact except for them",
             ("D.5", "5.3.1"),
             Edits(writer=_big_endian),
             requires=("hdf5",),

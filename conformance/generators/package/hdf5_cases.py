@@ -242,7 +242,7 @@ def _never() -> list[Case]:
         ),
         messages_of(
             "attribute-utf-8",
-            "a name that is no UTF-8",
+            "an attribute whose name is not UTF-8",
             (value, digest),
             noted(b"no\xff"),
             "no\udcff",

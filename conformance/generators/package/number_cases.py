@@ -233,7 +233,7 @@ def _columns() -> list[Case]:
         *made,
         PAIR.vary(
             "05-package/timescale-2-31",
-            "a timescale can be 2^31, of which the upper bit is no sign",
+            "a timescale can be 2^31, of which the upper bit is not a sign",
             "5.4.4",
             put_all({"/frames@timescale": np.array(1 << 31, "<u4")}),
         ),

@@ -147,8 +147,8 @@ def _whole_files() -> list[Case]:
     byte = Edits(packed=lambda data: data[:-1])
     before = Edits(packed=lambda data: b"\0" + data)
     return [
-        _no_package("no-bytes", "an empty file is no package", b"", nothing),
-        _no_package("text-file", "a text file is no package", b"this is no package\n", nothing),
+        _no_package("no-bytes", "an empty file is not a package", b"", nothing),
+        _no_package("text-file", "a text file is not a package", b"this is no package\n", nothing),
         _no_package(
             "signature-only",
             "a file of the four bytes of a ZIP member is rejected",
@@ -226,7 +226,7 @@ def _folders() -> list[Case]:
         ),
         _folder(
             "no-manifest",
-            "a directory without manifest and journal is no package",
+            "a directory without manifest and journal is not a package",
             ("5.1.1",),
             "package/not-a-package",
             (),

@@ -190,7 +190,9 @@ def _cameras() -> list[Case]:
             "/cameras/distortion_model",
             text("none", "fisheye"),
         ),
-        _camera("nan", "a pose that is no number", pose, _changed(pose, (1, 2, 3), np.nan), number),
+        _camera(
+            "nan", "a pose that is not a number", pose, _changed(pose, (1, 2, 3), np.nan), number
+        ),
         _camera(
             "infinite", "an infinite focal length", focal, _changed(focal, (0, 0), np.inf), number
         ),
@@ -339,7 +341,7 @@ def cases() -> list[Case]:
         _training("seconds", "a negative time other than -1", "/training/seconds", [-1.0, -0.5]),
         _training(
             "seconds-nan",
-            "a time that is no number",
+            "a time that is not a number",
             "/training/seconds",
             [-1.0, float("nan")],
             "manifest/not-a-number",

@@ -137,7 +137,7 @@ def _shaped() -> list[Case]:
             (wide, wide),
             0,
         ),
-        shaped("product-zero", [0, 1 << 48], "of 2^48 elements but for a zero", (0, 1 << 48), 0),
+        shaped("product-zero", [0, 1 << 48], "of 2^48 elements apart from a zero", (0, 1 << 48), 0),
         ONE.reject(
             "05-package/tensor-shape-bits",
             "a packed tensor that does not fill its bytes is rejected",

@@ -103,7 +103,7 @@ def _not_json() -> list[Case]:
 
     deep = "[" * 2000 + "]" * 2000
     return [
-        bad("no-json", "a header that is no JSON", "{"),
+        bad("no-json", "a header that is not JSON", "{"),
         bad("list", "a header that is a list", "[]"),
         bad("deep", "a header of 2000 lists within each other", deep),
         bad("empty-object", "a header without anything in it", "{}", (METADATA, CANONICAL, HEADER)),

@@ -87,7 +87,7 @@ def cases() -> list[Case]:
             0,
         ),
         bad("cut", "a record that ends too early", a + shape_record(2, (2, 4, 1))[:-8], ends),
-        bad("odd-length", "a length that is no multiple of 8", a + c + b"\0"),
+        bad("odd-length", "a length that is not a multiple of 8", a + c + b"\0"),
         bad("head-only", "a record without its rank", a + c[:8], _chain(_A23, _B, _C)),
         bad("rank-33", "a rank of 33", None, shaped(2, (8, *(1,) * 32), 4)),
         bad(
@@ -110,7 +110,7 @@ def cases() -> list[Case]:
         ),
         bad(
             "product-zero",
-            "a shape of 2^48 elements but for a zero",
+            "a shape of 2^48 elements apart from a zero",
             None,
             shaped(0, (many, 0, many), 0),
         ),
