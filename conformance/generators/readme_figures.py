@@ -102,6 +102,17 @@ def mutation_headline(text: str) -> str:
     )
 
 
+def power_headline(text: str) -> str:
+    """Return how many wrong programs the suite fails; nothing where BENCHMARKS.md has no figure."""
+    if "| **all** | " not in text.partition("<!-- power -->")[2]:
+        return ""
+    row = rows(text, "wrong programs")[-1]
+    return _filled(
+        f"Of {row['number']} wrong programs (decoders, checkers and encoders with the errors that "
+        f"people make) the suite fails {row['failed']}."
+    )
+
+
 def _coder(row: Mapping[str, str]) -> str:
     return f"{row['ratio']} ({row['encode MB/s']} / {row['decode MB/s']})"
 
@@ -126,6 +137,7 @@ PARTS: dict[str, Callable[[str], str]] = {
     "coders": coder_headlines,
     "training": training_headlines,
     "mutation": mutation_headline,
+    "power": power_headline,
 }
 """The generated parts of the README, and what makes each of BENCHMARKS.md."""
 

@@ -158,6 +158,11 @@ def test_the_headlines_are_read_off_the_tables() -> None:
 """
     told = readme_figures.training_headlines(scenes).replace("\n", " ")
     assert "16 to 70 s for frame 0, 2.6 to 9.4 s" in told and "at most 1.0 dB" in told
+    wrong = "<!-- power -->\n| wrong programs | number | failed |\n|---|---|---|\n"
+    wrong += "| decoders, Python | 60 | 59 |\n| **all** | 108 | 107 (99.1 %) |\n<!-- /power -->"
+    told = readme_figures.power_headline(wrong).replace("\n", " ")
+    assert "Of 108 wrong programs" in told and "fails 107 (99.1 %)" in told
+    assert readme_figures.power_headline(scenes) == ""
     with pytest.raises(ValueError, match="no table that begins with"):
         readme_figures.training_headlines(coders)
 
