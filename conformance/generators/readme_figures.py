@@ -104,9 +104,10 @@ def mutation_headline(text: str) -> str:
 
 def power_headline(text: str) -> str:
     """Return how many wrong programs the suite fails; nothing where BENCHMARKS.md has no figure."""
-    if "| **all** | " not in text.partition("<!-- power -->")[2]:
+    part = text.partition("<!-- power -->")[2].partition("<!-- /power -->")[0]
+    if "| wrong programs |" not in part:
         return ""
-    row = rows(text, "wrong programs")[-1]
+    row = rows(part, "wrong programs")[-1]
     return _filled(
         f"Of {row['number']} wrong programs (decoders, checkers and encoders with the errors that "
         f"people make) the suite fails {row['failed']}."
