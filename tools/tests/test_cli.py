@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -189,6 +190,20 @@ def test_diff(run, package, tmp_path) -> None:
     assert (shorter.code, shorter.out) == (1, "the first has 5 frames, the second 2\n")
     assert run("diff", package, f"{package}@1").code == 2
     assert run("diff", f"{package}@0", f"{package}@9").code == 2
+
+
+def test_diff_says_nothing_of_what_it_cannot_read(run, package, tmp_path) -> None:
+    whole, damaged = tmp_path / "whole.nmc", tmp_path / "damaged.nmc"
+    assert run("trim", package, "-o", whole, "--directory").code == 0
+    shutil.copytree(whole, damaged)
+    segment = sorted(damaged.rglob("*.safetensors"))[2]
+    content = bytearray(segment.read_bytes())
+    content[-1] ^= 1
+    segment.write_bytes(content)
+    assert run("diff", package, whole).code == 0
+    refused = run("diff", whole, damaged)
+    assert refused.code == 2 and "the same" not in refused.out
+    assert segment.name in refused.err
 
 
 def test_cutting_and_joining(run, package, tmp_path) -> None:

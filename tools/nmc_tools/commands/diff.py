@@ -68,8 +68,10 @@ def _compare(first: str, second: str, *, stat: bool, as_json: bool) -> bool:
         rows: list[dict[str, Any]] = []
         with progress_bar("comparing") as progress:
             for done, (s, t) in enumerate(pairs, 1):
+                # Both are decoded and verified: equal digests are only what two manifests say.
+                states = a[s], b[t]
                 if a.frames[s].state_digest != b.frames[t].state_digest:
-                    rows += _differences(a[s], b[t], s, t)
+                    rows += _differences(*states, s, t)
                 progress(done, len(pairs))
         lengths = (len(a), len(b)) if frame_a is None else (1, 1)
     same = not rows and lengths[0] == lengths[1]
