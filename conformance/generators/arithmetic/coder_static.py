@@ -78,6 +78,10 @@ def put_tables(tables: dict[int, dict[int, int]], fill: int = 0, end: int = CONT
     return bits.bytes(fill)
 
 
+_ANY_POINT = 1234
+"""Code point of a word in a context without a table: any will do (clause 8.6.4)."""
+
+
 def _code(
     tokens: list[tuple[int, int]], tables: dict[int, dict[int, int]], state: int = 65536
 ) -> tuple[list[int], list[int]]:
@@ -91,11 +95,12 @@ def _code(
     lanes, words = [state, 65536, 65536, 65536], []
     for i in reversed(range(len(tokens))):
         context, token = tokens[i]
-        s, f = lanes[i % 4], tables[context][token]
+        s, f = lanes[i % 4], tables[context][token] if context in tables else 1
         if s >= f << 20:
             words.append(s & 0xFFFF)
             s >>= 16
-        lanes[i % 4] = ((s // f) << 12) + s % f + starts[context][token]
+        start = starts[context][token] if context in tables else _ANY_POINT
+        lanes[i % 4] = ((s // f) << 12) + s % f + start
     return lanes, words[::-1]
 
 
@@ -112,6 +117,8 @@ def _section(
     end: int,
     surplus: int | None,
     state: int,
+    *,
+    tableless: bool,
 ) -> bytes:
     raw, scales = Bits(), b""
     tokens: list[tuple[int, int]] = []
@@ -131,6 +138,8 @@ def _section(
     for context, token in tokens:
         seen[context][token] += 1
     tables = {context: frequencies(counted) for context, counted in seen.items()}
+    if tableless:
+        tables = {context: table for context, table in tables.items() if table.keys() - {0}}
     if surplus is not None:
         first = min(tables)
         tables[first] = _with_token(tables[first], surplus)
@@ -148,17 +157,20 @@ def encode(
     end: int = CONTEXTS,
     surplus: int | None = None,
     state: int = 65536,
+    *,
+    tableless: bool = False,
 ) -> bytes:
     """Return the body of variant 1 (clause 8.6.1), bits without meaning as given.
 
     An end of the tables other than that of clause 8.6.3 is a fault, and so can be a surplus token;
-    so is another first state of the encoder, which is the last one of a decoder.
+    so is another first state of the encoder, which is the last one of a decoder. On request the
+    contexts in which all words are equal have no table.
     """
     sections: dict[tuple[int, int, int], list[CodedTensor]] = {}
     for p in tensors:
         sections.setdefault(p.word_format, []).append(p)
     return b"".join(
-        _section(section, history, fill, end, surplus, state)
+        _section(section, history, fill, end, surplus, state, tableless=tableless)
         for section in sections.values()
         if any(p.old for p in section)
     )

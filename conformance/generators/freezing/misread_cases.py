@@ -25,6 +25,12 @@ def _listed(frame: int, layers: list[int] | None) -> list[list[int] | None]:
     return [layers if t == frame else kept for t, kept in enumerate(LISTED)]
 
 
+def _unreached() -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+    made = record_of()
+    more = np.concatenate([made["/training/exclude_layers"], np.array([2], "<i4")])
+    return {**made, "/training/exclude_layers": more.astype("<i4")}
+
+
 def _buffer_layer() -> Case:
     """Return FROZEN with its buffer in a layer that no parameter has."""
     rows = FROZEN.chain.rows
@@ -102,6 +108,13 @@ def cases() -> list[Case]:
             "9.2.1",
             BITS,
             chain=replace(_ten_rows(), objects=_bits([0, 0x81])),
+        ),
+        freezing_case(
+            "exclude-layers-unreached",
+            "an entry behind the lists of all frames",
+            "9.3.1",
+            "freezing/exclude-layers-count",
+            _unreached(),
         ),
         freezing_case(
             "exclude-layers-empty-list",

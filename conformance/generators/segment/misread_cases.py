@@ -52,6 +52,14 @@ _CHAIN = Chain(
     ),
     profile="main",
 )
+_ABSENT = Case(
+    "06-segment/absent-and-raw",
+    "of two rows one is absent",
+    ("6.2.2",),
+    Chain((_LATE[0], Row("b", "U8", (2,))), (Frame(KEY, (Cell(RAW, _DATA), None)),)),
+    seed=SEED,
+)
+
 BOUND = 100 + 100 // 64 + 65_536 + 273
 """Of the first segment, which has a mode for one row of the four."""
 
@@ -116,6 +124,38 @@ def cases() -> list[Case]:
             stage="frame",
             frame=frame,
         ),
+        shaped.reject(
+            "06-segment/shapes-dimension-wraps",
+            "a record whose dimension is right in 32 bits only is rejected",
+            "6.2.3",
+            ("segment/shapes", "segment/state-bytes"),
+            Edits(
+                streams={
+                    frame: lambda s: {**s, "shapes": s["shapes"][:16] + _wrapped(s["shapes"][16:])}
+                }
+            ),
+            stage="frame",
+            frame=frame,
+        ),
+        PAIR.reject(
+            "06-segment/mode-raw-and-more",
+            "a mode whose low bits are those of raw is rejected",
+            "6.2.2",
+            "segment/mode",
+            Edits(streams={1: lambda s: {**s, "modes": s["modes"].replace(b"\x02", b"\x06")}}),
+            stage="frame",
+            frame=1,
+        ),
+        _ABSENT.reject(
+            "06-segment/mode-of-absent",
+            "an unknown mode of a row that is absent is rejected",
+            "6.2.2",
+            "segment/mode",
+            Edits(streams={0: lambda s: {**s, "modes": s["modes"].replace(b"\x00", b"\x04")}}),
+            stage="frame",
+            frame=0,
+        ),
+        _ABSENT,
         largest,
         largest.reject(
             "10-profiles/segment-length-one-more",
