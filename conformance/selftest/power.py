@@ -150,7 +150,7 @@ def face(
     try:
         description = runner.describe(runner.Plan(command, limits), home)
     except SubjectError as error:
-        return Fate(program, "describe", str(error), 0)
+        return Fate(program, "", f"it cannot be started: {error}", 0)  # the table is wrong
     persistent = runner.SERVE in description.features
     subject = PersistentSubject(command, limits, home) if persistent else Subject(command, limits)
     arbiter: Subject | None = None
@@ -273,7 +273,8 @@ def main() -> int:
     print(score(fates))
     for fate in fates:
         if not fate.failed:
-            print(f"not failed: {fate.program.name} ({fate.program.clause}): {fate.program.says}")
+            p = fate.program
+            print(f"not failed: {p.name} ({p.clause}): {p.says} {fate.detail}".rstrip())
     print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
     if arguments.output is not None:
         arguments.output.mkdir(parents=True, exist_ok=True)
