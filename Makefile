@@ -46,6 +46,7 @@ generated: setup  ## Generated files are up to date
 	$(BIN)/python conformance/generators/make_vectors.py --check
 	$(BIN)/python conformance/generators/readme_figures.py --check
 	$(BIN)/python docs/architecture_map.py --check
+	$(BIN)/python docs/decision_index.py --check
 
 docs: setup  ## The site: standard, tutorials, commands, API; a warning or a broken link fails; out/site
 	rm -rf out/site

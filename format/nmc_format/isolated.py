@@ -3,7 +3,7 @@
 A library that reads a stranger's file is started where that file may lie: in a folder full of the
 stranger's other files. So the process takes no module from its working directory, no environment,
 no site configuration. Where our own packages and what they need lie is told to it as an argument,
-from where they were found here; decision 0032.
+from where they were found here; decision 0025.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Files read at given places: threads and forked processes share no position (decision 0040)."""
+"""Files read at given places: threads and forked processes share no position (decision 0033)."""
 
 from __future__ import annotations
 

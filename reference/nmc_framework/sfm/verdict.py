@@ -3,7 +3,7 @@
 A small reprojection error says that what was used fits, not that it was right to use it: pictures
 of a symmetric scene fit a wrong rig as well as the right one. The figures here say how much there
 was to go by, whether everything that was matched agrees with the result, and whether other ways to
-the result lead elsewhere. See decision 0043.
+the result lead elsewhere. See decision 0036.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Limit:
         return figure < limit if self.low else figure > limit
 
 
-#: The figures in the order in which they are told. What led to the numbers is in decision 0043.
+#: The figures in the order in which they are told. What led to the numbers is in decision 0036.
 LIMITS: Mapping[str, Limit] = {
     "known_centres": Limit(0.05, 0.15),
     "known_rotations": Limit(3.0, 15.0),

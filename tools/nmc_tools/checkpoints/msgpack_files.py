@@ -1,7 +1,7 @@
 """Reads the snapshots of instant-ngp: a msgpack document, by itself or in gzip (.msgpack, .ingp).
 
 Format: https://github.com/msgpack/msgpack/blob/master/spec.md. Layout: instant-ngp src/testbed.cu
-(`save_snapshot`) and tiny-cuda-nn trainer.h and optimizers (`serialize`). Decision 0033 says why
+(`save_snapshot`) and tiny-cuda-nn trainer.h and optimizers (`serialize`). Decision 0026 says why
 this does not use a library.
 """
 

@@ -2,7 +2,7 @@
 
 Layouts: tensorflow/core/protobuf/tensor_bundle.proto (version 2: an index and data files),
 saved_tensor_slice.proto (version 1: one file), framework/tensor.proto, tensor_shape.proto and
-types.proto. Decision 0033 says why this does not use TensorFlow. No graph is read, nothing is run.
+types.proto. Decision 0026 says why this does not use TensorFlow. No graph is read, nothing is run.
 """
 
 from __future__ import annotations
