@@ -32,6 +32,7 @@ def told(root: Path, case: Case) -> subprocess.CompletedProcess[str]:
     return soundness("--vectors", root)
 
 
+@pytest.mark.slow
 def test_a_sample_of_the_suite_is_sound() -> None:
     done = soundness("--every", "30")
     assert done.returncode == 0, done.stdout + done.stderr

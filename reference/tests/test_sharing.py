@@ -119,7 +119,7 @@ def test_threads_that_read_segments(package) -> None:
 @pytest.mark.parametrize(
     "start",
     [  # started again, each worker imports torch
-        pytest.param(start, marks=pytest.mark.slow) if start == "spawn" else start
+        pytest.param(start, marks=pytest.mark.slow) if start != "fork" else start
         for start in multiprocessing.get_all_start_methods()
     ],
 )
