@@ -17,9 +17,11 @@ Image = npt.NDArray[Any]
 _FloatImage = npt.NDArray[np.float64]
 
 #: Side of SSIM's Gaussian window of sigma 1.5.
-_WINDOW = 11
+SSIM_SIDE = 11
 #: Scales of MS-SSIM, each half the size of the one before.
 _SCALES = 5
+#: The shortest side on which the window fits at every scale.
+MS_SSIM_SIDE = SSIM_SIDE << (_SCALES - 1)
 #: Largest change of a channel, 0..1, of a pixel that stands still: what video coding leaves there.
 _STILL = 3 / 255
 
@@ -60,7 +62,7 @@ def ssim(image: Image, truth: Image) -> float:
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     a, b = _comparable(image, truth)
-    if a.ndim != 3 or min(a.shape[:2]) < _WINDOW:
+    if a.ndim != 3 or min(a.shape[:2]) < SSIM_SIDE:
         raise MetricError(
             f"SSIM needs (height, width, channels) of at least 11 x 11, got {a.shape}"
         )
@@ -68,7 +70,7 @@ def ssim(image: Image, truth: Image) -> float:
         _batch(a), _batch(b), sigma=1.5, data_range=1.0, return_full_image=True
     )
     # torchmetrics averages its reflected border too, which the authors' program leaves out.
-    border = _WINDOW // 2
+    border = SSIM_SIDE // 2
     return float(everywhere[..., border:-border, border:-border].double().mean())
 
 
@@ -90,9 +92,8 @@ def ms_ssim(image: Image, truth: Image) -> float:
     from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
     a, b = _comparable(image, truth)
-    least = _WINDOW << (_SCALES - 1)
-    if a.ndim != 3 or min(a.shape[:2]) < least:
-        raise MetricError(f"MS-SSIM needs sides of at least {least} pixels, got {a.shape}")
+    if a.ndim != 3 or min(a.shape[:2]) < MS_SSIM_SIDE:
+        raise MetricError(f"MS-SSIM needs sides of at least {MS_SSIM_SIDE} pixels, got {a.shape}")
     # A negative mean has no real power; "relu" counts it as no similarity.
     return float(
         multiscale_structural_similarity_index_measure(

@@ -177,3 +177,28 @@ def test_a_demo_that_fails_is_one_line(run, place, monkeypatch) -> None:
     assert done.code == 1 and "at d: frame 0 does not decode" in done.err
     done = run("demo", "-o", "text.txt")
     assert done.code == 1 and "at text.txt: it already exists (the results go" in done.err
+
+
+def test_pictures_too_small_for_ssim_are_scored_by_psnr(run, frames, tmp_path) -> None:
+    package, held = tmp_path / "small.nmc", ("--held-out", RIG.cameras[0].name)
+    done = run("train", frames, "-o", package, "--size", "10x8", "--json", *TINY, *held)
+    assert done.code == 0, done.err
+    scored = run("evaluate", package, frames, "--json")
+    assert scored.code == 0, scored.err
+    mean = json.loads(scored.out)["mean"]
+    assert mean["psnr"] > 0 and mean["ssim"] is None
+
+
+def test_outputs_are_refused_before_anything_is_rendered(
+    run, frames, tmp_path, monkeypatch
+) -> None:
+    from nmc_framework.evaluation import HeldOut
+
+    package = tmp_path / "p.nmc"
+    assert run("train", frames, "-o", package, *TINY).code == 0
+    (tmp_path / "file").write_text("")
+    monkeypatch.delattr(HeldOut, "score")
+    for option, name in (("--csv", "s.csv"), ("--plot", "p.png"), ("--html", "h.html")):
+        refused = run("evaluate", package, frames, option, tmp_path / "file" / name)
+        assert refused.code == 1, refused.err
+        assert len(refused.err.splitlines()) == 1

@@ -14,6 +14,8 @@ import numpy.typing as npt
 import nmc
 from nmc_framework.cameras import Camera
 from nmc_framework.metrics import (
+    MS_SSIM_SIDE,
+    SSIM_SIDE,
     MetricError,
     colour_aligned,
     flicker,
@@ -42,8 +44,8 @@ class ViewScore:
 
     ``psnr_aligned`` is the PSNR after the colours were aligned, ``static_flicker`` the change where
     the truth stands still; see :mod:`nmc_framework.metrics`. NaN where a metric does not apply:
-    MS-SSIM of small images, LPIPS without its weights, flicker of the first frame and of one whose
-    predecessor was not scored, PSNR of aligned colours unless it is asked for.
+    SSIM and MS-SSIM of small images, LPIPS without its weights, flicker of the first frame and of
+    one whose predecessor was not scored, PSNR of aligned colours unless it is asked for.
     """
 
     frame: int
@@ -163,14 +165,14 @@ def score_view(
     align: bool = False,
 ) -> ViewScore:
     """Score one rendered image; ``before`` is the last frame's (image, truth) of the view."""
-    large = min(image.shape[:2]) >= 176
+    shortest = min(image.shape[:2])
     changes = (image, before[0], truth, before[1]) if before else None
     return ViewScore(
         frame=frame,
         view=view,
         psnr=psnr(image, truth),
-        ssim=ssim(image, truth),
-        ms_ssim=ms_ssim(image, truth) if large else float("nan"),
+        ssim=ssim(image, truth) if shortest >= SSIM_SIDE else float("nan"),
+        ms_ssim=ms_ssim(image, truth) if shortest >= MS_SSIM_SIDE else float("nan"),
         lpips=lpips(image, truth) if lpips else float("nan"),
         flicker=flicker(*changes) if changes else float("nan"),
         static_flicker=static_flicker(*changes) if changes else float("nan"),

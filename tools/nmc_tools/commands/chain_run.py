@@ -101,7 +101,8 @@ class ChainRun:
             truths = next(islice(self.footage.views(self.held_out, frame.index), 1)).images
             images = self.quality.score(self.model, frame.index, truths)
             views = dict(zip(self.held_out, images, strict=True))
-            scores = {m: self.quality.mean(frame.index, m) for m in ("psnr", "ssim")}
+            means = {m: self.quality.mean(frame.index, m) for m in ("psnr", "ssim")}
+            scores = {m: value for m, value in means.items() if math.isfinite(value)}
         if self.board:
             self.board.frame(frame.index, scores, views)
         return record | scores

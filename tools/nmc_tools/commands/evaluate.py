@@ -17,6 +17,8 @@ from nmc_tools.frame_selection import parse_frames
 from nmc_tools.terminal import counted, print_json, progress_bar, refuse_input, say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from nmc_framework.evaluation import HeldOut, Scoring
     from nmc_framework.evaluation.lpips import Lpips
 
@@ -104,6 +106,7 @@ def evaluate(
     if all_cameras and held_out:
         raise typer.BadParameter("give one of --held-out and --all-cameras")
     with framework(package, images or html or scores or package), ExitStack() as stack:
+        _refuse_unwritable([path for path in (scores, plot, metrics_plot, html) if path])
         import nmc
         from nmc_framework.evaluation import Gallery, HeldOut, Scoring, plot_scores, write_scores
 
@@ -135,16 +138,25 @@ def evaluate(
                 _plot(plot, sequence, scoring)
         sheet = gallery.contact_sheet() if gallery else None
         if metrics_plot is not None:
-            metrics_plot.parent.mkdir(parents=True, exist_ok=True)
             plot_scores(metrics_plot, quality.scores, f"{package.name}: {views.title}")
         if scores is not None:
-            scores.parent.mkdir(parents=True, exist_ok=True)
             write_scores(scores, quality.scores)
         if html is not None:
             _page(html, package, scoring, views, sheet, film or [])
         if write:
             _write(package, quality, views, chosen, count)
         _report(package, quality, views, chosen, as_json=as_json)
+
+
+def _refuse_unwritable(paths: Iterable[Path]) -> None:
+    """Make the folders of what is to be written, and refuse now what could not be at the end."""
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        was_there = path.exists()
+        with path.open("ab"):
+            pass
+        if not was_there:
+            path.unlink()
 
 
 #: Bytes 4 to 7 of an MP4 file (ISO/IEC 14496-12, 4.3).
