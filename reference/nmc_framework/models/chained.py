@@ -30,6 +30,9 @@ class ChainModel(nn.Module, ABC):
     family: ClassVar[str]
     #: Peak learning rates that serve the family: from random weights, and fine-tuning.
     learning_rates: ClassVar[tuple[float, float]] = (1e-2, 5e-3)
+    #: What later frames damp the moves of weights by, see
+    #: :class:`~nmc_framework.training.fine_tuning.DampedAdam`.
+    damping: ClassVar[float] = 2.0
     #: Share 0..1 of a frame's iterations that are done, while it is trained.
     progress: float = 1.0
 

@@ -57,7 +57,8 @@ class Schedule:
         Share of a later frame's rays that go to pixels which changed since the frame before, as
         they are drawn in DyNeRF (Li et al. 2022, section 4.3): at first, and in the last iteration.
     betas, damping
-        Later frames' optimiser; see :class:`~nmc_framework.training.fine_tuning.DampedAdam`.
+        Later frames' optimiser, the family's own damping where None; see
+        :class:`~nmc_framework.training.fine_tuning.DampedAdam`.
     first_seconds, later_seconds
         How long frame 0 and later frames may take, in place of ``first`` and ``later``.
     colour
@@ -82,7 +83,7 @@ class Schedule:
     focus: float = 0.7
     last_focus: float = 0.1
     betas: tuple[float, float] = (0.2, 0.95)
-    damping: float = 4.0
+    damping: float | None = None
     first_seconds: float | None = None
     later_seconds: float | None = None
     colour: Colour = "off"
@@ -245,7 +246,7 @@ def _excluded(
     generator = torch.Generator().manual_seed(seed)
     rate = _rate(model, schedule, frame)
     rays = schedule.rays_of(frame)
-    return schedule.auto.choose(model, examples, rays, rate, schedule.damping, generator)
+    return schedule.auto.choose(model, examples, rays, rate, _damping(model, schedule), generator)
 
 
 def _rate(model: ChainModel, schedule: Schedule, frame: int) -> float:
@@ -253,11 +254,15 @@ def _rate(model: ChainModel, schedule: Schedule, frame: int) -> float:
     return model.learning_rates[1 if frame else 0] if asked is None else asked
 
 
+def _damping(model: ChainModel, schedule: Schedule) -> float:
+    return model.damping if schedule.damping is None else schedule.damping
+
+
 def _optimiser(model: ChainModel, schedule: Schedule, frame: int) -> torch.optim.Optimizer:
     """Return the optimiser of a frame: built after freezing, as a frozen parameter needs none."""
     groups = model.parameter_groups(_rate(model, schedule, frame), later=frame > 0)
     if frame:
-        return DampedAdam(groups, betas=schedule.betas, damping=schedule.damping)
+        return DampedAdam(groups, betas=schedule.betas, damping=_damping(model, schedule))
     return torch.optim.Adam(groups, betas=_FIRST_BETAS, eps=1e-15)
 
 

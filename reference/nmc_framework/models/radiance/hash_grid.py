@@ -27,6 +27,7 @@ class HashGrid(MarchedField):
 
     family: ClassVar[str] = "hash_grid"
     learning_rates: ClassVar[tuple[float, float]] = (3e-2, 1e-1)
+    damping: ClassVar[float] = 4.0
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
