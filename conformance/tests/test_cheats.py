@@ -94,6 +94,7 @@ def test_inputs_and_their_order_follow_from_the_seal(tmp_path: Path) -> None:
     assert orders[3] == [v.id for v in vectors]
 
 
+@pytest.mark.slow
 def test_most_inputs_are_sealed_anew_and_keep_what_is_wrong_with_them(tmp_path: Path) -> None:
     count = 0
     for vector in load_suite(VECTORS).vectors:
@@ -147,9 +148,14 @@ def test_a_checker_gives_a_report_and_keeps_to_it(how: str, vector: str, why: st
     ("how", "why"),
     [
         ("encode-unsupported", "'unsupported'"),
-        ("encode-frame-more", "3 frames, it was given 2"),
-        ("encode-frame-fewer", "1 frames, it was given 2"),
-        ("encode-main-always", "of profile main, not baseline"),
+        *(
+            pytest.param(how, why, marks=pytest.mark.slow)
+            for how, why in (
+                ("encode-frame-more", "3 frames, it was given 2"),
+                ("encode-frame-fewer", "1 frames, it was given 2"),
+                ("encode-main-always", "of profile main, not baseline"),
+            )
+        ),
     ],
 )
 def test_an_encoder_makes_what_it_was_asked_for(how: str, why: str) -> None:

@@ -179,6 +179,10 @@ def _soft(file: h5py.File) -> None:
     file["alias"] = h5py.SoftLink("/model")
 
 
+def _hard(file: h5py.File) -> None:
+    file["alias"] = file["/model"]
+
+
 def _at_sign(file: h5py.File) -> None:
     file.create_group("ex@tra")
 
@@ -239,6 +243,7 @@ def _forbidden() -> list[Case]:
         return write
 
     coding, kind = "/frames/coding", "manifest/object-type"
+    notes = {f"/@note{i:03d}": np.array(i, "u1") for i in range(240)}
     storage = "manifest/external-storage"
     return [
         refused(
@@ -247,6 +252,20 @@ def _forbidden() -> list[Case]:
             "manifest/link",
             then(_soft),
             again("alias"),
+        ),
+        refused(
+            "library-second-link",
+            "a second hard link in a manifest of the library",
+            "manifest/link",
+            then(_hard),
+            again("alias"),
+        ),
+        replace(ONE, **LIBRARY).reject(
+            "05-package/hdf5-library-objects",
+            "a manifest of the library with more than 256 objects is rejected",
+            "5.3.2",
+            "manifest/object-count",
+            replace(put_all(notes), writer=_library(_plain).writer),
         ),
         refused(
             "name-at",

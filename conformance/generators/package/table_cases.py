@@ -66,6 +66,13 @@ def _tensor_table() -> list[Case]:
             Row("b", "u8", (4,)),
         ),
         rows(
+            "tensor-dtype-lower",
+            "a type in lower case, with the states of the one in upper case,",
+            "manifest/tensor-dtype",
+            "/model/tensors/dtype",
+            np.array([b"U8", b"u8"]),
+        ),
+        rows(
             "tensor-role",
             "a role of 2",
             "manifest/tensor-role",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from bases import PAIR
@@ -69,6 +70,11 @@ def _same_header(made: Archive) -> None:
 
 def _swap_bytes(made: Archive) -> None:
     made.records[1], made.records[2] = made.records[2], made.records[1]
+
+
+def _twice(made: Archive) -> None:
+    """Put the first segment in a second time, so that either copy is right."""
+    made.records.insert(1, deepcopy(made.records[1]))
 
 
 def _damage_data(made: Archive) -> None:
@@ -232,6 +238,13 @@ def _structure() -> list[Case]:
             "two members of the same bytes are rejected",
             ("package/zip-overlap", STRUCTURE),
             _same_header,
+        ),
+        zip_case(
+            "twice",
+            "a segment that is there twice, with the same bytes, is rejected",
+            ("package/member-duplicate", STRUCTURE),
+            _twice,
+            ("5.1.3", "5.2.1"),
         ),
         zip_case(
             "order",

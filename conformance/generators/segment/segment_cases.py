@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from chain import (
     Row,
 )
 from model.model_cases import SEED, random_bytes
+from writers.package_writer import framed, le32, tensor_preimage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +75,17 @@ def segment_case(
         frame=frame,
         **more,
     )
+
+
+def _digest_of_all(chain: Chain) -> bytes:
+    """Return the state digest of a key frame with an entry for each row, of one name or not."""
+    entries = []
+    for row, cell in zip(chain.rows, chain.frames[0].cells, strict=True):
+        assert cell is not None
+        preimage = tensor_preimage(row.dtype, row.shape, cell.data)
+        entries.append(framed(row.name.encode()) + hashlib.sha256(preimage).digest())
+    assert entries == sorted(entries)  # so that readers who sort by name alone agree
+    return hashlib.sha256(b"nmc state 1\0" + le32(len(entries)) + b"".join(entries)).digest()
 
 
 def _streams() -> list[Case]:
@@ -295,6 +308,16 @@ def _modes() -> list[Case]:
             clause,
             "segment/name-twice",
             NO_EDITS,
+            types,
+            frame=0,
+            chain=both,
+        ),
+        segment_case(
+            "name-twice-counted",
+            "a state with a name twice, whose digest has both tensors,",
+            clause,
+            "segment/name-twice",
+            Edits(digests=lambda _: [_digest_of_all(both)]),
             types,
             frame=0,
             chain=both,

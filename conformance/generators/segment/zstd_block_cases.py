@@ -224,6 +224,9 @@ def _frames() -> list[Case]:
     for i in range(3):
         least.raw(text[:424] + bytes([i]) * 600)
     edge.raw(text[:512]).raw(text[:512]).packed(Literals(b"ab"), [Copy(1, 1024 + 3, 3)])
+    far = Blocks().raw(text[:90]).run(7, 1 << 17).run(8, 1 << 17)
+    steps = [Copy(2, (1 << 18) + 60 + 3, 40), Copy(0, (3 << 16) + 10 + 3, 30)]
+    far.packed(Literals(b"ab"), steps)
     fill = Blocks().run(1, 1 << 17).packed(Literals(b"x" * (1 << 17), RLE)).run(2, 1)
     full = Blocks().raw((text + text)[:1024])
     few, some = Blocks().raw(text[:90]), Blocks().raw(text[:300])
@@ -243,6 +246,7 @@ def _frames() -> list[Case]:
         header("window-full", "a block as long as the window", full, window=KILO),
         header("window-reach", "a copy from as far as the window reaches", edge, window=KILO),
         header("window-eighths", "a window of 15 eighths of 1 KiB", small, window=KILO + 7),
+        header("copy-far", "copies from further back than 192 KiB and 256 KiB", far),
         header("block-largest", "blocks of 128 KiB", fill, checksum=True),
         header("size-2", "a content size of two bytes", some, window=None, size_field=2),
         header("size-4", "a content size of four bytes", few, window=None, size_field=4),
