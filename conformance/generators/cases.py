@@ -166,7 +166,7 @@ def _inflated_sizes(data: bytes) -> list[int]:
 
 
 _GZIP = zlib.MAX_WBITS | 16
-_STORED = 1 << 16
+_STORED = 1 << 14
 """Bytes of an input beyond which it is worth compressing twice."""
 
 

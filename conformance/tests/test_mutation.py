@@ -112,10 +112,6 @@ def _run(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    reason="the strict compact form has checks that no vector tells apart: 84 %, 90 % is wanted",
-    strict=False,
-)
 def test_the_suite_kills_a_sample(tmp_path: Path) -> None:
     """The checks of the format, without the vectors of the coder; ``make mutation`` takes all.
 

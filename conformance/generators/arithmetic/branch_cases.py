@@ -11,6 +11,7 @@ from model.model_cases import random_bytes, size_of
 from segment.segment_cases import put
 from writers.zstd_writer import Blocks, Copy, Literals, frame
 
+from arithmetic import coder_static
 from arithmetic.arithmetic_cases import (
     ADAPTIVE,
     MIXED,
@@ -21,7 +22,7 @@ from arithmetic.arithmetic_cases import (
     trained,
     training_chain,
 )
-from arithmetic.coder_words import Bits
+from arithmetic.coder_words import History, coded_tensor
 
 WINDOW = 0x50
 """Byte of a window of 1 MiB."""
@@ -250,8 +251,7 @@ def _tables() -> list[Case]:
     table = stream[start : start + size]
     assert max(stream[1:4]) < 128
 
-    def refused(name: str, what: str, tables: bytes) -> Case:
-        made = bytes([stream[0], len(tables), *stream[2:start]]) + tables + stream[start + size :]
+    def refused(name: str, what: str, made: bytes) -> Case:
         return base.reject(
             f"08-arithmetic/static-tables-{name}",
             f"tables {what} are rejected",
@@ -262,46 +262,18 @@ def _tables() -> list[Case]:
             frame=1,
         )
 
+    def other(tables: bytes) -> bytes:
+        return bytes([stream[0], len(tables), *stream[2:start]]) + tables + stream[start + size :]
+
+    tensor = coded_tensor(0, "U16", (16,), old.tobytes(), new.tobytes())
+    over = bytes([STATIC]) + coder_static.encode([tensor], History(), overfull=True)
     return [
         base,
-        refused("over", "of frequencies that add up to 4097", _one_more(table)),
-        refused("cut", "that end too soon", table[:-1]),
-        refused("cut-inside", "that end within a frequency", table[: len(table) // 2]),
-        refused("none", "of no bytes", b""),
+        refused("over", "of frequencies that add up to 4097", over),
+        refused("cut", "that end too soon", other(table[:-1])),
+        refused("cut-inside", "that end within a frequency", other(table[: len(table) // 2])),
+        refused("none", "of no bytes", other(b"")),
     ]
-
-
-def _one_more(table: bytes) -> bytes:
-    """Return a single table whose last frequency is one more."""
-    bits = int.from_bytes(table, "little")
-    at = 0
-
-    def take(n: int) -> int:
-        nonlocal at
-        value = bits >> at & ((1 << n) - 1)
-        at += n
-        return value
-
-    def gamma() -> int:
-        k = 0
-        while take(1) == 0:
-            k += 1
-        return 1 << k | take(k)
-
-    made, left = Bits(), 4096
-    made.gamma(gamma())
-    while left > 0:
-        step, n = gamma(), take(4)
-        f = 1 if n == 0 else 1 + (1 << (n - 1) | take(n - 1))
-        left -= f
-        f += left == 0
-        made.gamma(step)
-        width = (f - 1).bit_length()
-        made.put(width, 4)
-        if width:
-            made.put(f - 1 - (1 << (width - 1)), width - 1)
-    made.gamma(gamma())
-    return made.bytes(0)
 
 
 def cases() -> list[Case]:

@@ -100,6 +100,7 @@ def _code(
             words.append(s & 0xFFFF)
             s >>= 16
         start = starts[context][token] if context in tables else _ANY_POINT
+        assert s % f + start < TOTAL, "an overfull table has no code point for it"
         lanes[i % 4] = ((s // f) << 12) + s % f + start
     return lanes, words[::-1]
 
@@ -108,6 +109,12 @@ def _with_token(table: dict[int, int], token: int) -> dict[int, int]:
     """Return a table in which one more token, that never occurs, has a frequency of 1."""
     largest = max(table, key=lambda t: table[t])
     return dict(sorted({**table, largest: table[largest] - 1, token: 1}.items()))
+
+
+def _overfull(table: dict[int, int]) -> dict[int, int]:
+    """Return a table whose last token has a frequency of one more than there is room for."""
+    last = max(table)
+    return {**table, last: table[last] + 1}
 
 
 def _section(
@@ -119,6 +126,7 @@ def _section(
     state: int,
     *,
     tableless: bool,
+    overfull: bool,
 ) -> bytes:
     raw, scales = Bits(), b""
     tokens: list[tuple[int, int]] = []
@@ -143,6 +151,9 @@ def _section(
     if surplus is not None:
         first = min(tables)
         tables[first] = _with_token(tables[first], surplus)
+    if overfull:
+        first = min(tables)
+        tables[first] = _overfull(tables[first])
     lanes, words = _code(tokens, tables, state)
     table_bytes, raw_bytes = put_tables(tables, fill, end), raw.bytes(fill)
     head = count(len(table_bytes)) + count(len(words)) + count(len(raw_bytes)) + scales
@@ -159,18 +170,22 @@ def encode(
     state: int = 65536,
     *,
     tableless: bool = False,
+    overfull: bool = False,
 ) -> bytes:
     """Return the body of variant 1 (clause 8.6.1), bits without meaning as given.
 
     An end of the tables other than that of clause 8.6.3 is a fault, and so can be a surplus token;
-    so is another first state of the encoder, which is the last one of a decoder. On request the
+    so is another first state of the encoder, which is the last one of a decoder, and a first table
+    whose frequencies add up to 4097, with which the words can be coded all the same. On request the
     contexts in which all words are equal have no table.
     """
     sections: dict[tuple[int, int, int], list[CodedTensor]] = {}
     for p in tensors:
         sections.setdefault(p.word_format, []).append(p)
     return b"".join(
-        _section(section, history, fill, end, surplus, state, tableless=tableless)
+        _section(
+            section, history, fill, end, surplus, state, tableless=tableless, overfull=overfull
+        )
         for section in sections.values()
         if any(p.old for p in section)
     )

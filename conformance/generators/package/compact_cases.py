@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
+import numpy as np
 from bases import ONE, PAIR
 from chain import Edits
 from writers import hdf5_writer
 from writers.hdf5_writer import Options
 
 from package.library_cases import LIBRARY
+from package.manifest_cases import put_all
 
 if TYPE_CHECKING:
     from cases import Case
@@ -97,6 +99,13 @@ def cases() -> list[Case]:
         _chosen("blocks-3", "an object header of three blocks", "D.3", continuation=True, blocks=3),
         _chosen(
             "blocks-256", "an object header of 256 blocks", "D.3", continuation=True, blocks=256
+        ),
+        PAIR.vary(
+            "05-package/hdf5-text-1m",
+            "texts of 2^20 bytes each, nearly all of them padding",
+            ("D.5", "5.3.1"),
+            put_all({"/frames/source_name": np.array([b"a", b"b"], f"S{1 << 20}")}),
+            inflate=True,
         ),
         PAIR.vary(
             "05-package/hdf5-big-endian-compact",

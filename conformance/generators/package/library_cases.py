@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 from bases import ONE, PAIR
-from chain import Edits
+from chain import Edits, scalar_text
 
 from package.manifest_cases import put_all
 from package.object_cases import again
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from cases import Case
     from chain import Objects
+
+CONFIGURATION = "/model@configuration"
 
 LIBRARY: dict[str, Any] = {"library": "hdf5", "requires": ("hdf5",)}
 """What a vector says whose manifest is in another form than the compact one."""
@@ -337,6 +339,35 @@ def _forbidden() -> list[Case]:
     ]
 
 
+def _longest() -> list[Case]:
+    """Return configurations of 2^24 characters, one of which has two UTF-16 units, and of more."""
+
+    def of(characters: int) -> Edits:
+        value = '{"x":"' + "\U0001f600" + "y" * (characters - 9) + '"}'
+        assert len(value) == characters
+        return replace(
+            _library(_variable_texts), objects=put_all({CONFIGURATION: scalar_text(value)}).objects
+        )
+
+    full = replace(ONE, **LIBRARY).vary(
+        "05-package/configuration-16m",
+        "a configuration can have 2^24 characters",
+        "5.4.2",
+        of(1 << 24),
+        inflate=True,
+    )
+    return [
+        full,
+        full.reject(
+            "05-package/configuration-16m-more",
+            "a configuration of more than 2^24 characters is rejected",
+            "5.4.2",
+            "manifest/value",
+            of((1 << 24) + 1),
+        ),
+    ]
+
+
 def cases() -> list[Case]:
     """Return the cases of these clauses."""
-    return [*_forms(), *_forbidden()]
+    return [*_forms(), *_forbidden(), *_longest()]

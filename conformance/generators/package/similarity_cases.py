@@ -147,7 +147,9 @@ def _rotations() -> list[Case]:
                 f"rotation-{name}-more", f"a rotation where {what} by too much", POSE, posed(beyond)
             ),
         ]
-    return made
+    at = CAMERAS[POSE].copy()
+    at[1, :, :3] = [[1, 1e-6, 0], [0, 1, 0], [0, 0, 1]]  # no order of operations rounds the product
+    return [*made, _allowed("rotation-lean-at", "a rotation whose columns lean by 1e-6", POSE, at)]
 
 
 def _allowed(name: str, what: str, path: str, array: Array) -> Case:

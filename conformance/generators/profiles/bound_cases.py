@@ -173,34 +173,34 @@ def _claimed(size: int) -> Edits:
     return Edits(objects=change)
 
 
-def _segments() -> list[Case]:
+def _segments(size: int, name: str) -> list[Case]:
     """Return segments as long as they may be: a zstd frame of many blocks without bytes."""
-    content = bytes(range(70))
+    content = bytes(range(size))
     chain = Chain(
-        (Row("a", "U8", (70,)),), (Frame(KEY, (Cell(RAW, content),), raw="zstd"),), profile="main"
+        (Row("a", "U8", (size,)),), (Frame(KEY, (Cell(RAW, content),), raw="zstd"),), profile="main"
     )
-    bound = 70 + 70 // 64 + 65_536 + 273
+    bound = size + size // 64 + 65_536 + 273
     digest = state_digest(chain, 0)
 
     def stream(length: int) -> bytes:
         """Return a frame with which the segment has so many bytes."""
         modes = {"modes": bytes([RAW])}
-        for size, dictionary in ((4, 0), (4, 1), (4, 2), (8, 0), (8, 1)):
+        for field, dictionary in ((4, 0), (4, 1), (4, 2), (8, 0), (8, 1)):
             made = frame(
-                _blocks(content, 1), window=0, size_field=size, dictionary=bytes(dictionary)
+                _blocks(content, 1), window=0, size_field=field, dictionary=bytes(dictionary)
             )
             room = length - len(segment(None, digest, {**modes, "raw.zstd": bytes(60_000)}))
             blocks = (60_000 + room - len(made)) // 3 + 1
             made = frame(
-                _blocks(content, blocks), window=0, size_field=size, dictionary=bytes(dictionary)
+                _blocks(content, blocks), window=0, size_field=field, dictionary=bytes(dictionary)
             )
             if len(segment(None, digest, {**modes, "raw.zstd": made})) == length:
                 return made
         raise ValueError(f"no frame makes a segment of {length} bytes")
 
     full = Case(
-        "10-profiles/bound-segment",
-        "a segment as long as its state allows",
+        f"10-profiles/{name}",
+        f"a segment as long as its state of {size} bytes allows",
         ("10.2",),
         chain,
         put("raw.zstd", stream(bound), 0),
@@ -210,8 +210,8 @@ def _segments() -> list[Case]:
     return [
         full,
         full.reject(
-            "10-profiles/bound-segment-more",
-            "a segment of a byte more than its state allows is rejected",
+            f"10-profiles/{name}-more",
+            f"a segment of a byte more than its state of {size} bytes allows is rejected",
             "10.2",
             EXCEEDED,
             put("raw.zstd", stream(bound + 1), 0),
@@ -256,4 +256,9 @@ def _wrapping() -> list[Case]:
 
 def cases() -> list[Case]:
     """Return the cases of this clause."""
-    return [*_counted(), *_tables(), *_claims(), *_segments(), *_wrapping()]
+    segments = [
+        *_segments(70, "bound-segment"),
+        *_segments(64, "bound-segment-64"),
+        *_segments(63, "bound-segment-63"),
+    ]
+    return [*_counted(), *_tables(), *_claims(), *segments, *_wrapping()]

@@ -76,6 +76,11 @@ def _length() -> list[Case]:
     def bare(name: str, what: str, data: bytes) -> Case:
         return segment_case(f"header-{name}", what, "6.1.2", HEADER, bytes_edit(lambda _: data))
 
+    def cut(data: bytes) -> bytes:
+        size = int.from_bytes(data[:8], "little")
+        assert data[7 + size : 8 + size] == b" ", "the header ends with padding"
+        return data[: 7 + size]
+
     long = rewritten(lambda text: text + " " * 4096)
     return [
         field("length-beyond", "a header that ends behind the segment", None),
@@ -88,6 +93,13 @@ def _length() -> list[Case]:
             "6.1.2",
             (HEADER, CANONICAL),
             long,
+        ),
+        segment_case(
+            "header-padding-cut",
+            "a segment that ends before the last space of its header",
+            "6.1.2",
+            HEADER,
+            bytes_edit(cut),
         ),
         bare("only-length", "a segment of a length field alone", (8).to_bytes(8, "little")),
         bare("no-length", "a segment of seven bytes", bytes(7)),
