@@ -55,7 +55,7 @@ def cases() -> list[Case]:
     made = [
         arithmetic_case(
             f"{NAMES[variant]}-raw-alone",
-            "rows that are raw are forgotten in a frame without a stream of the coder too",
+            f"rows that are raw are forgotten without a stream of the {NAMES[variant]} coder too",
             ("8.3.3", "6.3.3"),
             _raw_alone(variant),
         )
