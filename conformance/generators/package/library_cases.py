@@ -223,10 +223,18 @@ def _forbidden() -> list[Case]:
         code: str | tuple[str, ...],
         change: Callable[[h5py.File, Objects], None],
         seen: Objects | None = None,
+        place: str = "",
     ) -> Case:
         more = replace(ONE, **LIBRARY)
         edits = replace(_library(change), seen=seen or {})
-        return more.reject(f"05-package/hdf5-{name}", f"{what} is rejected", "5.3.2", code, edits)
+        return more.reject(
+            f"05-package/hdf5-{name}",
+            f"{what} is rejected",
+            "5.3.2",
+            code,
+            edits,
+            place={"pointer": place} if place else None,
+        )
 
     def then(change: Callable[[h5py.File], None]) -> Callable[[h5py.File, Objects], None]:
         def write(file: h5py.File, objects: Objects) -> None:
@@ -303,11 +311,18 @@ def _forbidden() -> list[Case]:
             "a dataset whose data is in another file",
             storage,
             swap(coding, _external),
+            place=coding,
         ),
-        refused("virtual", "a virtual dataset", storage, swap(coding, _virtual)),
-        refused("filter", "another filter", "manifest/filter", swap(coding, _other_filter)),
+        refused("virtual", "a virtual dataset", storage, swap(coding, _virtual), place=coding),
         refused(
-            "enumeration", "an enumeration in place of an integer", kind, swap(coding, _enumeration)
+            "filter", "another filter", "manifest/filter", swap(coding, _other_filter), place=coding
+        ),
+        refused(
+            "enumeration",
+            "an enumeration in place of an integer",
+            kind,
+            swap(coding, _enumeration),
+            place=coding,
         ),
         refused(
             "boolean",
@@ -316,12 +331,13 @@ def _forbidden() -> list[Case]:
             swap(coding, _boolean),
             {coding: np.zeros(1, bool)},
         ),
-        refused("compound", "a compound type", kind, swap(coding, _compound)),
+        refused("compound", "a compound type", kind, swap(coding, _compound), place=coding),
         refused(
             "no-values",
             "a dataset without a dataspace of values",
             "manifest/object-shape",
             swap(coding, _nothing),
+            place=coding,
         ),
         refused(
             "unknown-type",
