@@ -35,6 +35,7 @@ include_patterns = [
     "spec/decisions/*",
     "conformance/*.md",
     "conformance/implementations/*/README.md",
+    "conformance/selftest/programs/*.md",
 ]
 exclude_patterns = ["**/node_modules", "out", "docs/_*"]
 source_suffix = {".md": "markdown"}
