@@ -100,7 +100,7 @@ def markdown(
     survivors = [s for s in known if verdicts[s.name].fate == "survived"]
     full += ["## Survivors", ""]
     full += [f"- `{s.name}`" for s in survivors if s.name not in explained]
-    full += ["", "## Told by the reported code or place only", ""]
+    full += ["", "## Told by the reported code only", ""]
     full += [
         f"- `{s.name}` by {verdicts[s.name].vector}"
         for s in known

@@ -26,7 +26,7 @@ import interpreted
 import numpy as np
 from processes import Recorder
 
-from nmc_conformance.judge import ELSEWHERE, GOOD, MISMATCH, PASS, Judgement
+from nmc_conformance.judge import GOOD, MISMATCH, PASS, Judgement
 from nmc_conformance.process import Ending
 from nmc_conformance.runner import Trial, checker_trial, decoder_trial
 from nmc_conformance.staging import Stage
@@ -238,9 +238,8 @@ class Outcome:
 
     @property
     def notices(self) -> bool:
-        """Whether it shows the mutant by the code or the place that it reports."""
-        shown = self.judgement.diagnostics in {MISMATCH, ELSEWHERE}
-        return self.judgement.verdict == PASS and shown
+        """Whether it shows the mutant by the code that it reports."""
+        return self.judgement.verdict == PASS and self.judgement.diagnostics == MISMATCH
 
 
 def judged(
@@ -263,7 +262,7 @@ class Verdict:
     Attributes
     ----------
     fate : str
-        ``"killed"``, ``"noticed"`` (only the reported code or place differs) or ``"survived"``.
+        ``"killed"``, ``"noticed"`` (only the reported code differs) or ``"survived"``.
     role, vector, detail : str
         By which test, and what was wrong.
     tests : int
