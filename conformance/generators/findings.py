@@ -41,6 +41,18 @@ _FIXED = {
 _BETWEEN_ROWS = frozenset({"manifest/time-order", "manifest/tensor-duplicate"})
 """Codes of what is wrong between two rows: which of them is named is a matter of choice."""
 
+_OBJECTS = {
+    "freezing/exclude-layers-disagree": "/training/exclude_layers",
+    "freezing/frozen-changed": "/training/requires_grad",
+    "freezing/requires-grad-bits": "/training/requires_grad",
+    "manifest/tensor-duplicate": "/model/tensors/name",
+    "manifest/tensor-shape": "/model/tensors/shape",
+}
+"""Codes of one object, for cases that change more than that."""
+
+_EITHER = frozenset({"freezing/exclude-layers-count"})
+"""Codes of two objects that disagree: either is as good a place as the other."""
+
 _ROWS = ("/model/tensors/", "/frames/", "/cameras/")
 """Tables whose columns the JSON view has by row (clause 5.8)."""
 
@@ -63,6 +75,8 @@ def _place(case: Case, base: Case | None) -> dict[str, Any] | None:
         return PACKAGE
     if case.stage == "frame":
         return {"file": segment_name(frame)}
+    if code in _EITHER:
+        return None
     surplus = _surplus(case.edits)
     if surplus:
         return {"pointer": surplus} if surplus.isprintable() else None
@@ -70,7 +84,8 @@ def _place(case: Case, base: Case | None) -> dict[str, Any] | None:
         return None
     before = content_of(base.chain, base.edits)[0]
     after = content_of(case.chain, case.edits)[0]
-    return _pointer(before, after, code)
+    found = _pointer(before, after, code)
+    return found or ({"pointer": _OBJECTS[code]} if code in _OBJECTS else None)
 
 
 def _surplus(edits: Edits) -> str:

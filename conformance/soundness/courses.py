@@ -27,7 +27,7 @@ CRASHED = "crash"
 _MAX_LEVEL = 4
 _MOST_STEPS = 8
 _MEMORY = 3 << 30
-_SECONDS = 40
+_SECONDS = 180
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,9 @@ from plain_decoder import ABSENT, BITS, INTEGER, RAW, SKIP, Tensor
 
 _ENTRY = re.compile(rb'"([^"]*)"\s*:\s*\{[^{}]*"data_offsets"\s*:\s*\[([^\]]*)\]')
 _UNTEXT = "surrogateescape"
+_WIDE = 64
+_NARROW = 3
+"""Bits of a mode that a reader looks at who expects four of them."""
 _MAGIC = b"\x28\xb5\x2f\xfd"
 
 
@@ -40,7 +43,7 @@ def decode(path: Path, frames: tuple[int, ...]) -> str:
         Empty where one way makes the states that the manifest names; else what came of the last.
     """
     wrong = ""
-    for found, bits in itertools.product(_readings(path), (64, 32)):
+    for found, bits in itertools.product(_readings(path), (_WIDE, 32)):
         try:
             package = _Package(found, bits)
             states = [package.state(t) for t in frames]
@@ -66,7 +69,7 @@ def _digest(state: dict[str, Tensor]) -> str:
 
 
 class _Package:
-    """The members of a package; ``bits`` is the width in which it counts bytes."""
+    """The members of a package; ``bits`` is the width of the numbers of its reader."""
 
     def __init__(self, members: dict[str, bytes], bits: int) -> None:
         manifest = next((m for n, m in members.items() if n.casefold().endswith(".h5")), None)
@@ -96,13 +99,14 @@ class _Package:
 
     def _step(self, t: int, before: dict[int, Tensor]) -> dict[int, Tensor]:
         streams = _streams(self.segments[t])
-        shapes = _shapes(streams.get("shapes", b""))
+        shapes = _shapes(streams.get("shapes", b""), self.bits)
         made: dict[int, Tensor] = {}
         raw: dict[int, Tensor] = {}
         integer: dict[int, Tensor] = {}
         for i, mode in enumerate(streams.get("modes", bytes([SKIP]) * len(self.names))):
             if i >= len(self.names):
                 break
+            mode &= _NARROW if self.bits < _WIDE else 0xFF  # noqa: PLW2901 - as it is read
             shape = shapes.get(i, self.shapes[i])
             zeros = Tensor(self.dtypes[i], shape, b"")
             if mode == RAW:
@@ -189,8 +193,10 @@ def _streams(data: bytes) -> dict[str, bytes]:
     return {name: data[body + start : body + end] for name, (start, end) in entries.items()}
 
 
-def _shapes(data: bytes) -> dict[int, tuple[int, ...]]:
-    words = np.frombuffer(data[: len(data) // 8 * 8], "<u8").tolist()
+def _shapes(data: bytes, bits: int) -> dict[int, tuple[int, ...]]:
+    """Return the shapes by row, each number as a reader of so many bits has it."""
+    whole = np.frombuffer(data[: len(data) // 8 * 8], "<u8").tolist()
+    words = [number % (1 << bits) for number in whole]
     shapes = {}
     while len(words) > 1:
         row, rank = words[:2]
