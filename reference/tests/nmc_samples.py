@@ -6,10 +6,11 @@ import hashlib
 import io
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
 import numpy as np
+import pytest
 
 import nmc
 from nmc_format import segment
@@ -19,10 +20,20 @@ from nmc_format.manifest.write import write_manifest
 from nmc_format.package import zip64
 from nmc_format.package.members import segment_name
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 State = dict[str, Any]
 
 LAYERS = {"body.weight": 0, "body.bias": 0, "head.weight": 1, "frozen": 2}
 FROZEN = {"body.weight": True, "body.bias": True, "head.weight": True, "frozen": False}
+CAMERAS = nmc.Cameras(
+    ["left", "right"],
+    np.full((2, 2), 64),
+    np.full((2, 4), 32.0),
+    np.tile(np.eye(3, 4), (2, 1, 1)),
+    np.eye(4),
+)
 
 
 def chain(frames: int = 6, seed: int = 0) -> list[State]:
@@ -83,6 +94,14 @@ def write_trained(path: Path, states: list[State], **options: Any) -> Path:
     return path
 
 
+def begun(path: Path, states: list[State], **options: Any) -> None:
+    """Leave an unfinished package, as a writer that was killed leaves it."""
+    writer = nmc.Writer(path, key_every=3, layers=LAYERS, **options)
+    writer.set_cameras(CAMERAS)
+    for t, state in enumerate(states):
+        writer.append(state, iterations=10 + t, seconds=0.5 * t, exclude_layers=[2])
+
+
 def bits(array: Any) -> tuple[str, tuple[int, ...], bytes]:
     """Return all that makes a tensor what it is."""
     return dtype_of(array).name, tuple(array.shape), to_words(array).tobytes()
@@ -101,6 +120,13 @@ def assert_states(path: Path, states: list[State]) -> None:
         assert len(sequence) == len(states)
         for t, (found, expected) in enumerate(zip(sequence, states, strict=True)):
             assert same_state(found, expected), f"frame {t}"
+
+
+def code(action: Callable[[], object]) -> str:
+    """Return the code of the catalogue with which an action is refused."""
+    with pytest.raises(nmc.FormatError) as caught:
+        action()
+    return caught.value.finding.code
 
 
 def members(path: Path) -> dict[str, bytes]:

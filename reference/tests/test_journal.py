@@ -11,39 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nmc_samples import (
-    LAYERS,
-    assert_states,
-    chain,
-    members,
-    segment_path,
-)
+from nmc_samples import CAMERAS, LAYERS, assert_states, begun, chain, code, members, segment_path
 
 import nmc
 from nmc.writing import recovery
 from nmc_format.package.members import JOURNAL_NAME
-
-CAMERAS = nmc.Cameras(
-    ["left", "right"],
-    np.full((2, 2), 64),
-    np.full((2, 4), 32.0),
-    np.tile(np.eye(3, 4), (2, 1, 1)),
-    np.eye(4),
-)
-
-
-def begun(path: Path, states, **options) -> None:
-    """Leave an unfinished package."""
-    writer = nmc.Writer(path, key_every=3, layers=LAYERS, **options)
-    writer.set_cameras(CAMERAS)
-    for t, state in enumerate(states):
-        writer.append(state, iterations=10 + t, seconds=0.5 * t, exclude_layers=[2])
-
-
-def code(action) -> str:
-    with pytest.raises(nmc.FormatError) as caught:
-        action()
-    return caught.value.finding.code
 
 
 @pytest.mark.parametrize("directory", [False, True])
