@@ -1,8 +1,19 @@
-"""What all tests share: no test of hypothesis asserts on time."""
+"""What all tests share: no test of hypothesis asserts on time, and one thread for torch."""
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("nmc", deadline=None)
 settings.load_profile("nmc")
+
+
+@pytest.fixture
+def one_thread():
+    """Have torch use one thread: sums come in one order, and tests beside it are not slowed."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

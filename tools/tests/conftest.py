@@ -1,13 +1,19 @@
-"""What the tests of the tools share: the command line in this process, and one thread for torch."""
+"""What the tests of the tools share: the command line in this process, and a small chain."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+from safetensors.numpy import save_file
 
+import nmc
 from nmc_tools import cli
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from command_samples import FRAMES, state
 
 
 @dataclass
@@ -42,10 +48,26 @@ def command_line(monkeypatch, capfd):
 
 
 @pytest.fixture
-def one_thread():
-    """Have torch use one thread: sums come in one order, and tests beside it are not slowed."""
-    torch = pytest.importorskip("torch")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def run(command_line):
+    """The command line, for the files in which commands are all that is run."""
+    return command_line
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory) -> Path:
+    """A folder of checkpoints, one for each frame."""
+    folder = tmp_path_factory.mktemp("run")
+    for t in range(FRAMES):
+        save_file(state(t), folder / f"frame_{t}.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory) -> Path:
+    """The same frames as a package."""
+    path = tmp_path_factory.mktemp("p") / "scene.nmc"
+    layers = {"fc1.weight": 0, "fc2.weight": 1}
+    with nmc.Writer(path, key_every=2, layers=layers, family="mlp", detect_frozen=True) as writer:
+        for t in range(FRAMES):
+            writer.append(state(t), iterations=100, seconds=1.5)
+    return path

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_samples import FRAMES, refused, state
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 import nmc
 import nmc_spec
 
-FRAMES = 5
 COMMANDS = ["pack", "unpack", "check", "inspect", "diff", "extract", "trim", "concat", "recover"]
 REGISTRY = Registry().with_resources(
     [
@@ -25,46 +24,6 @@ REGISTRY = Registry().with_resources(
         for name in nmc_spec.schema_names()
     ]
 )
-
-
-@pytest.fixture
-def run(command_line):
-    """Run the command line in this process."""
-    return command_line
-
-
-def refused(outcome, code: str) -> str:
-    """Check that a command ended with one line that has a code of the catalogue."""
-    assert outcome.code == 1, outcome
-    assert outcome.out == ""
-    assert re.fullmatch(rf"error {code} at .+\n", outcome.err), outcome.err
-    return outcome.err
-
-
-def state(t: int) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(0)
-    return {
-        "fc1.weight": rng.normal(size=(40, 30)).astype("f4") + np.float32(1e-4 * t),
-        "fc2.weight": rng.normal(size=(30, 10)).astype("f4"),
-    }
-
-
-@pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("run")
-    for t in range(FRAMES):
-        save_file(state(t), folder / f"frame_{t}.safetensors")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def package(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("p") / "scene.nmc"
-    layers = {"fc1.weight": 0, "fc2.weight": 1}
-    with nmc.Writer(path, key_every=2, layers=layers, family="mlp", detect_frozen=True) as writer:
-        for t in range(FRAMES):
-            writer.append(state(t), iterations=100, seconds=1.5)
-    return path
 
 
 def validated(text: str, schema: str):

@@ -15,11 +15,6 @@ import nmc_spec
 from nmc_tools import cli
 
 
-@pytest.fixture
-def run(command_line):
-    return command_line
-
-
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory):
     path = tmp_path_factory.mktemp("p") / "x.nmc"
