@@ -6,12 +6,13 @@ decoder in TypeScript; the map is read off these sentences. ``--check`` says whe
 
 from __future__ import annotations
 
-import argparse
 import ast
 import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from nmc_spec.generated import between, command, settled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,25 +101,8 @@ def table() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check or write the map; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--check", action="store_true", help="say whether it is stale")
-    action.add_argument("--write", action="store_true", help="write it")
-    options = parser.parse_args(arguments)
-    old = PAGE.read_text(encoding="utf-8")
-    before, start, rest = old.partition(OPEN)
-    _, end, after = rest.partition(CLOSE)
-    if not start or not end:
-        print(f"{PAGE.name}: there is no part {OPEN.strip()} … {CLOSE.strip()}")
-        return 1
-    new = f"{before}{start}{table()}{end}{after}"
-    if old == new:
-        return 0
-    if options.write:
-        PAGE.write_text(new, encoding="utf-8")
-    hint = "written" if options.write else "stale; run python docs/architecture_map.py --write"
-    print(f"{PAGE.name}: {hint}")
-    return 0 if options.write else 1
+    options = command(__doc__).parse_args(arguments)
+    return settled(PAGE, lambda page: between(page, OPEN, CLOSE, table()), writing=options.write)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ context, choice, perhaps what was considered, and what was given up. Numbers hav
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from nmc_spec.generated import between, command, settled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,7 @@ class Decision:
     line: str
 
 
-class RecordError(Exception):
+class RecordError(ValueError):
     """A record is not by the template; says why."""
 
 
@@ -81,28 +82,22 @@ def index(decisions: Sequence[Decision]) -> str:
     return "\n".join(lines)
 
 
+def page(old: str) -> str:
+    """Return the page of the index with the table of the records.
+
+    Raises
+    ------
+    ValueError
+        If a record is not by the template, numbers have a gap, or the page has no place for it.
+    """
+    table = index([read(path) for path in sorted(FOLDER.glob("[0-9]*.md"))])
+    return between(old, OPEN, CLOSE, table)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check the records, and check or write the index; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--check", action="store_true", help="say whether it is stale")
-    action.add_argument("--write", action="store_true", help="write it")
-    options = parser.parse_args(arguments)
-    try:
-        table = index([read(path) for path in sorted(FOLDER.glob("[0-9]*.md"))])
-    except RecordError as error:
-        print(error)
-        return 1
-    old = INDEX.read_text(encoding="utf-8")
-    before, _, rest = old.partition(OPEN)
-    new = f"{before}{OPEN}{table}{CLOSE}{rest.partition(CLOSE)[2]}"
-    if old == new:
-        return 0
-    if options.write:
-        INDEX.write_text(new, encoding="utf-8")
-    hint = "written" if options.write else "stale; run python docs/decision_index.py --write"
-    print(f"{INDEX.relative_to(FOLDER.parent)}: {hint}")
-    return 0 if options.write else 1
+    options = command(__doc__).parse_args(arguments)
+    return settled(INDEX, page, writing=options.write)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ vectors the expectations are compared, and the values of the manifest.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import json
 import shutil
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from cases import PACKAGE, Case, input_files, vector, vector_text
 from findings import expected_findings
+
+from nmc_spec.generated import command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -160,11 +161,7 @@ def run(root: Path, *, writing: bool) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check or write the vectors; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--check", action="store_true", help="name what is stale")
-    action.add_argument("--write", action="store_true", help="write what is stale")
-    options = parser.parse_args(arguments)
+    options = command(__doc__).parse_args(arguments)
     stale = run(VECTORS, writing=options.write)
     for name in stale:
         print(f"{'written' if options.write else 'stale'}: {name}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import textwrap
 from collections import Counter
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from nmc_conformance.coverage import coverage
 from nmc_conformance.vectors import default_root, load_suite
 from nmc_spec import requirements
+from nmc_spec.generated import between, command, settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -152,29 +152,16 @@ def replaced(text: str, benchmarks: str) -> str:
         If the README has no place for one, or the benchmarks lack a table.
     """
     for mark, figures in PARTS.items():
-        before, start, rest = text.partition(f"<!-- {mark} -->\n")
-        _, end, after = rest.partition(f"\n<!-- /{mark} -->")
-        if not start or not end:
-            raise ValueError(f"{README.name}: there is no part <!-- {mark} --> … <!-- /{mark} -->")
-        text = f"{before}{start}{figures(benchmarks)}{end}{after}"
+        opening, closing = f"<!-- {mark} -->\n", f"\n<!-- /{mark} -->"
+        text = between(text, opening, closing, figures(benchmarks))
     return text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check or write the figures; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--check", action="store_true", help="say whether they are stale")
-    action.add_argument("--write", action="store_true", help="write them")
-    options = parser.parse_args(arguments)
-    old = README.read_text(encoding="utf-8")
-    new = replaced(old, BENCHMARKS.read_text(encoding="utf-8"))
-    if old == new:
-        return 0
-    if options.write:
-        README.write_text(new, encoding="utf-8")
-    print(f"{'written' if options.write else 'stale'}: {README.name}")
-    return 0 if options.write else 1
+    options = command(__doc__).parse_args(arguments)
+    benchmarks = BENCHMARKS.read_text(encoding="utf-8")
+    return settled(README, lambda page: replaced(page, benchmarks), writing=options.write)
 
 
 if __name__ == "__main__":

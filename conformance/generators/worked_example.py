@@ -7,7 +7,6 @@ Every byte but those of ``manifest.h5``, which the HDF5 library lays out, is the
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import shutil
@@ -31,6 +30,7 @@ from writers.package_writer import (
 )
 
 from nmc_spec.annex import replaced
+from nmc_spec.generated import command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -360,11 +360,7 @@ def write() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check or write the example; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--check", action="store_true", help="name what is stale")
-    action.add_argument("--write", action="store_true", help="write what is stale")
-    options = parser.parse_args(arguments)
+    options = command(__doc__).parse_args(arguments)
     files = stale()
     if files and options.write:
         write()

@@ -7,7 +7,6 @@ from the encoder in plain integers, and the decisions are decoded again by the t
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import Counter
 from pathlib import Path
@@ -38,6 +37,7 @@ from chain import DELTA, INTEGER, KEY, RAW, Cell, Chain, Frame, Row
 from writers.listing import dump
 
 from nmc_spec.annex import replaced
+from nmc_spec.generated import command, settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -222,19 +222,8 @@ def listing() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check or write the trace; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--check", action="store_true", help="say whether it is stale")
-    action.add_argument("--write", action="store_true", help="write it")
-    options = parser.parse_args(arguments)
-    old = ANNEX.read_text(encoding="utf-8")
-    new = replaced(old, PART, listing())
-    if old == new:
-        return 0
-    if options.write:
-        ANNEX.write_text(new, encoding="utf-8")
-    print(f"{'written' if options.write else 'stale'}: {ANNEX.name}")
-    return 0 if options.write else 1
+    options = command(__doc__).parse_args(arguments)
+    return settled(ANNEX, lambda page: replaced(page, PART, listing()), writing=options.write)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,13 @@ installed distribution.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmc_spec.anchors import headings
+from nmc_spec.generated import between, command
 from nmc_spec.loader import FORMAT_VERSION, issues, levels, manifest_layout, profiles
 
 if TYPE_CHECKING:
@@ -48,11 +48,6 @@ about conformance.
 """
 
 
-def open_marker(name: str) -> str:
-    """Return the line that opens a generated part."""
-    return f"<!-- generated: {name} -->"
-
-
 def replaced(text: str, name: str, content: str) -> str:
     """Return a text with one generated part replaced.
 
@@ -70,12 +65,7 @@ def replaced(text: str, name: str, content: str) -> str:
     ValueError
         If the markers are not there, exactly once.
     """
-    start = open_marker(name)
-    if text.count(start) != 1 or _CLOSE not in text.partition(start)[2]:
-        raise ValueError(f"there is no part {start} … {_CLOSE}, or more than one")
-    before, _, rest = text.partition(start)
-    after = rest.partition(_CLOSE)[2]
-    return f"{before}{start}\n\n{content.strip()}\n\n{_CLOSE}{after}"
+    return between(text, f"<!-- generated: {name} -->", _CLOSE, f"\n\n{content.strip()}\n\n")
 
 
 def _cell(text: str) -> str:
@@ -211,10 +201,7 @@ def stale(folder: Path = TEXT) -> list[Path]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check or write the generated parts; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m nmc_spec.annex", description=__doc__)
-    action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--check", action="store_true", help="name the files that are stale")
-    action.add_argument("--write", action="store_true", help="write them")
+    parser = command(__doc__, "python -m nmc_spec.annex")
     options = parser.parse_args(arguments)
     if not TEXT.is_dir():
         parser.error(f"{TEXT} is missing; run this in a checkout")

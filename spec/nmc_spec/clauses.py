@@ -7,7 +7,6 @@ A *shall* of a normative chapter bears a letter, right behind the word: ``shall[
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nmc_spec.anchors import MARK, heading
+from nmc_spec.generated import command, settled
 from nmc_spec.loader import FORMAT_VERSION
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _SENTENCE = re.compile(r"(?<=[.?])\s+(?=[A-Z`/*])")
 _NOTE = re.compile(r"(?:NOTE|EXAMPLE) ")
 
 
-class ClauseError(Exception):
+class ClauseError(ValueError):
     """The text and the assignment cannot be made into a clause list; says why, line by line."""
 
 
@@ -228,25 +228,12 @@ def text_of(content: Mapping[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check or write the clause list; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m nmc_spec.clauses", description=__doc__)
-    action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--check", action="store_true", help="say what is wrong or stale")
-    action.add_argument("--write", action="store_true", help="write the list")
+    parser = command(__doc__, "python -m nmc_spec.clauses")
     parser.add_argument("--text", type=Path, default=TEXT, help="folder of the text")
     options = parser.parse_args(arguments)
     if not options.text.is_dir():
         parser.error(f"{options.text} is missing; run this in a checkout")
-    try:
-        wanted = text_of(clause_list(options.text))
-    except ClauseError as error:
-        print(error)
-        return 1
-    if LIST.is_file() and LIST.read_text(encoding="utf-8") == wanted:
-        return 0
-    if options.write:
-        LIST.write_text(wanted, encoding="utf-8")
-    print(f"{'written' if options.write else 'stale'}: {LIST.name}")
-    return 0 if options.write else 1
+    return settled(LIST, lambda _: text_of(clause_list(options.text)), writing=options.write)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ import architecture_map
 import check_site
 import decision_index
 
+from nmc_spec import generated
+
 GOOD = '<a href="b.html#there">b</a><img src="a.svg"><a href="https://example.org/x">out</a>'
 
 
@@ -91,3 +93,19 @@ def test_a_record_by_another_template_is_told(lost, told, tmp_path):
     path.write_text(RECORD.replace(lost, ""))
     with pytest.raises(decision_index.RecordError, match=told):
         decision_index.read(path)
+
+
+def test_a_page_is_checked_written_and_told(tmp_path, capsys):
+    page = tmp_path / "page.md"
+    page.write_text("before <a>old</a> after", encoding="utf-8")
+    made = lambda text: generated.between(text, "<a>", "</a>", "new")  # noqa: E731
+    assert generated.settled(page, made, writing=False) == 1
+    assert capsys.readouterr().out == "stale: page.md\n"
+    assert generated.settled(page, made, writing=True) == 0
+    assert page.read_text(encoding="utf-8") == "before <a>new</a> after"
+    assert generated.settled(page, made, writing=False) == 0
+    for without in ("before", "</a> <a>", "<a> <a> </a>"):
+        page.write_text(without, encoding="utf-8")
+        assert generated.settled(page, made, writing=True) == 1
+        assert "there is no part <a> … </a>" in capsys.readouterr().out
+        assert page.read_text(encoding="utf-8") == without
