@@ -22,15 +22,8 @@ from arithmetic.arithmetic_cases import (
     arithmetic_case,
     coded,
 )
-from arithmetic.coder_adaptive import (
-    Predictor,
-    RangeCoder,
-    TensorEncoder,
-    _first_trend,
-    lg,
-    squash,
-    stretch,
-)
+from arithmetic.coder_adaptive import TensorEncoder, _first_trend
+from arithmetic.coder_chances import Predictor, RangeCoder, lg, squash, stretch
 from arithmetic.coder_static import _code, frequencies, token_of
 from arithmetic.coder_words import Bits, CodedTensor, History, change_of, coded_tensor, past_of
 from chain import DELTA, INTEGER, KEY, RAW, Cell, Chain, Frame, Row

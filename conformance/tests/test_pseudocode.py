@@ -10,7 +10,7 @@ import chain
 import pseudocode
 import pytest
 import text_decoder
-from arithmetic import coder_adaptive, coder_words
+from arithmetic import coder_chances, coder_words
 from programs import VECTORS
 from text_decoder import RECORD, TextDecoder
 
@@ -210,11 +210,11 @@ def test_numbers() -> None:
 
 def test_logarithms(coder: dict[str, Any]) -> None:
     for a in [*range(1, 300), *range(300, 65536, 997), 65535]:
-        assert coder["lg"](a) == coder_adaptive.lg(a)
+        assert coder["lg"](a) == coder_chances.lg(a)
     for a in range(4096):
-        assert coder["stretch"](a) == coder_adaptive.stretch(a)
+        assert coder["stretch"](a) == coder_chances.stretch(a)
     for a in range(-4095, 4096, 63):
-        assert coder["squash"](a) == coder_adaptive.squash(a)
+        assert coder["squash"](a) == coder_chances.squash(a)
 
 
 def test_the_logarithm_of_odds_never_falls(coder: dict[str, Any]) -> None:

@@ -1,6 +1,9 @@
-"""A valid manifest, made without the writer, for the tests of the syntax."""
+"""A valid manifest, made without the writer; the tests may import what stands beside them."""
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +12,8 @@ from nmc_format.dtypes import DTYPES
 from nmc_format.manifest.columns import tensor_objects
 from nmc_format.manifest.objects import text_array, text_scalar
 from nmc_format.manifest.tensor_table import BUFFER, TensorRow, TensorTable
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 ROWS = (
     TensorRow("fc.weight", DTYPES["F32"], layer=0, shape=(2, 3)),
