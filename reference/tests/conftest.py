@@ -1,4 +1,4 @@
-"""Lets the tests import what they share, ``nmc_samples``."""
+"""Lets the tests import what stands beside them, such as ``nmc_samples``."""
 
 from __future__ import annotations
 

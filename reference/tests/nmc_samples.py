@@ -129,6 +129,14 @@ def code(action: Callable[[], object]) -> str:
     return caught.value.finding.code
 
 
+def refused(expected: str, action: Callable[[], object]) -> nmc.Finding:
+    """Check that an action is refused with a code of the catalogue; return the finding."""
+    with pytest.raises(nmc.FormatError) as caught:
+        action()
+    assert caught.value.finding.code == expected, caught.value
+    return caught.value.finding
+
+
 def members(path: Path) -> dict[str, bytes]:
     """Return the members of a package of either form."""
     if path.is_dir():

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import bad_hdf5
@@ -20,7 +19,7 @@ import bad_streams
 import numpy as np
 import pytest
 from bad_cases import CASES, FRAMES
-from nmc_samples import chain, edit, put_objects, rebuild, same_state, write, write_trained
+from nmc_samples import chain, edit, put_objects, rebuild, refused, same_state, write, write_trained
 
 import nmc
 import nmc_spec
@@ -131,13 +130,6 @@ def test_the_sources_are_valid(more_sources) -> None:
 
 
 # --- codes that come from writing and from the host ---
-
-
-def refused(code: str, action: Callable[[], object]) -> nmc.Finding:
-    with pytest.raises(nmc.FormatError) as caught:
-        action()
-    assert caught.value.finding.code == code, caught.value
-    return caught.value.finding
 
 
 def test_writing_over_something(tmp_path, states) -> None:

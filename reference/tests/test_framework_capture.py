@@ -1,12 +1,11 @@
 """Capture: recognising footage, matching by time and index, reports and named faults."""
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from shared_data import SHARED
 
 from nmc_framework.cameras import Camera, CameraError
 from nmc_framework.cameras.distortion import distort, straightened, undistorted
@@ -25,8 +24,6 @@ from nmc_framework.capture import (
 )
 from nmc_framework.capture.captured_folder import read_capture, write_capture
 from nmc_framework.rendering import write_video
-
-SHARED = Path(os.environ.get("NMC_SHARED_DATA", "../shared/data"))
 
 
 def grey(value, size=(16, 16)):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from shared_data import shared
 
 from nmc_framework.cameras import Camera, look_at
 from nmc_framework.cameras.camera import CameraError
@@ -17,15 +16,7 @@ from nmc_framework.cameras.extent import scene_extent
 from nmc_framework.cameras.formats import Lens, RigDocument, camera_files
 from nmc_framework.cameras.formats.rig_document import brown
 
-SHARED = Path(os.environ.get("NMC_SHARED_DATA", "../shared/data"))
 BENT = {"k1": -0.21, "k2": 0.07, "p1": 1e-3, "p2": -2e-3, "k3": 0.013, "k4": 0.05}
-
-
-def shared(*parts: str) -> Path:
-    path = SHARED.joinpath(*parts)
-    if not path.exists():
-        pytest.skip(f"the shared {path.name} is not here")
-    return path
 
 
 def rig(lens: Lens | None = None) -> RigDocument:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from grid_samples import CONFIGURATION
 from PIL import Image
 
 import nmc
@@ -21,15 +22,10 @@ from nmc_framework.metrics import (
     unit,
 )
 from nmc_framework.models import build
-from nmc_framework.scene import BACKGROUND, BOUNDS, arc_rig, view_all
+from nmc_framework.scene import arc_rig, view_all
 from nmc_framework.training import FrameViews, Schedule, back, front
 
 RIG = arc_rig(4, 2, (20, 20))
-CONFIGURATION = {
-    "bounds": [list(corner) for corner in BOUNDS], "background": list(BACKGROUND), "levels": 3,
-    "features": 2, "log2_entries": 10, "coarsest": 4, "finest": 24, "hidden": 16, "geometry": 7,
-    "samples": 32, "occupancy": 12, "warm_up": 8,
-}  # fmt: skip
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
+from shared_data import shared
 
 from nmc_framework.cameras import Camera, CameraError, look_at
 from nmc_framework.cameras.extent import scene_extent
 from nmc_framework.cameras.formats import camera_files
 from nmc_framework.scene import BOUNDS, TARGET, arc_rig
 
-SHARED = Path(os.environ.get("NMC_SHARED_DATA", "../shared/data"))
 RNG = np.random.default_rng(5)
 
 
@@ -163,13 +161,6 @@ def test_the_embedded_room():
     found = scene_extent(cameras, room)
     assert not found.unbounded and contains(found, room, 0.98)
     assert (found.upper - found.lower).max() < 1.5 * (high - low).max()
-
-
-def shared(*parts: str) -> Path:
-    path = SHARED.joinpath(*parts)
-    if not path.exists():
-        pytest.skip(f"the shared {path.name} is not here")
-    return path
 
 
 def test_the_fox():

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from shared_data import SHARED
 
 from nmc_framework.cameras.formats import Lens, RigDocument, camera_files
 from nmc_framework.capture import CaptureError, find_sources, synchronise
 from nmc_framework.capture.dataset import open_dataset
 from nmc_framework.scene import render
 from nmc_framework.scene.rig import orbit_camera
-
-SHARED = Path(os.environ.get("NMC_SHARED_DATA", "../shared/data"))
 
 
 def place(folder: Path, *names: str) -> Path:

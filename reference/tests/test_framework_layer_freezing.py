@@ -1,10 +1,9 @@
 """Freezing layers: both readings of clause 5.3, layers by name, and what a policy picks."""
 
 import pytest
+from grid_samples import grid
 from torch import nn
 
-from nmc_framework.models import build
-from nmc_framework.scene import BACKGROUND, BOUNDS
 from nmc_framework.training import (
     FreezingError,
     LayerChoice,
@@ -14,16 +13,6 @@ from nmc_framework.training import (
     matching,
 )
 from nmc_framework.training.auto import LayerWorth, least_missed
-
-CONFIGURATION = {
-    "bounds": [list(corner) for corner in BOUNDS], "background": list(BACKGROUND), "levels": 3,
-    "features": 2, "log2_entries": 10, "coarsest": 4, "finest": 24, "hidden": 16, "geometry": 7,
-    "samples": 32, "occupancy": 12, "warm_up": 8,
-}  # fmt: skip
-
-
-def grid(seed=0):
-    return build("hash_grid", CONFIGURATION, seed=seed)
 
 
 def stack():

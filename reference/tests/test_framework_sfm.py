@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from shared_data import SHARED
 
 from nmc_framework.cameras import Camera
 from nmc_framework.cameras.alignment import align
@@ -25,7 +25,6 @@ from nmc_framework.sfm.pooling import pool
 
 pycolmap = pytest.importorskip("pycolmap")
 
-SHARED = Path(os.environ.get("NMC_SHARED_DATA", "../shared/data"))
 EXTENT = float(np.ptp(np.array(BOUNDS), axis=0).max())
 OPTIONS = SfmOptions(camera_model="simple_pinhole", shared_intrinsics=True)
 PIXELS = 192

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from grid_samples import CONFIGURATION, grid
 from torch import nn
 
 import nmc
@@ -14,7 +15,7 @@ from nmc_framework.cameras import Camera
 from nmc_framework.evaluation.footprint import live_bytes
 from nmc_framework.metrics import MetricError, psnr, ssim
 from nmc_framework.models import ModelError, build
-from nmc_framework.scene import BACKGROUND, BOUNDS, arc_rig, view_all
+from nmc_framework.scene import arc_rig, view_all
 from nmc_framework.training import (
     AutoFreezing,
     CheckpointFolder,
@@ -32,11 +33,6 @@ from nmc_framework.training import (
 )
 
 RIG = arc_rig(4, 1, (24, 24))
-CONFIGURATION = {
-    "bounds": [list(corner) for corner in BOUNDS], "background": list(BACKGROUND), "levels": 3,
-    "features": 2, "log2_entries": 10, "coarsest": 4, "finest": 24, "hidden": 16, "geometry": 7,
-    "samples": 32, "occupancy": 12, "warm_up": 8,
-}  # fmt: skip
 PLAN = Schedule(first=24, later=8, rays=256, seed=7)
 
 
@@ -46,10 +42,6 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def frames(count=3, start=0):
     for index in range(start, count):
         yield FrameViews(index, index * 0.1, view_all(RIG.training, index * 0.1))
-
-
-def grid(seed=0):
-    return build("hash_grid", CONFIGURATION, seed=seed)
 
 
 def test_frozen_layers_stay_bit_identical_and_the_rest_learns():

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from nmc_samples import FROZEN, LAYERS, assert_states, chain
+from nmc_samples import FROZEN, LAYERS, assert_states, chain, refused
 
 import nmc
 
 ALL_TRAINED = dict.fromkeys(FROZEN, True)
-
-
-def refused(code: str, action) -> nmc.Finding:
-    with pytest.raises(nmc.FormatError) as caught:
-        action()
-    assert caught.value.finding.code == code, caught.value
-    return caught.value.finding
 
 
 @pytest.fixture

@@ -9,19 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nmc_samples import assert_states, chain, members, segment_path, write
+from nmc_samples import assert_states, chain, members, refused, segment_path, write
 
 import nmc
 from nmc.writing import journal, unfinished
 from nmc.writing.folder import Folder
-
-
-def refused(code: str, action) -> nmc.Finding:
-    with pytest.raises(nmc.FormatError) as caught:
-        action()
-    assert caught.value.finding.code == code, caught.value
-    return caught.value.finding
-
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from nmc_samples import assert_states, chain, members, write
+from nmc_samples import assert_states, chain, members, refused, write
 
 import nmc
-
-
-def refused(code: str, action) -> nmc.Finding:
-    with pytest.raises(nmc.FormatError) as caught:
-        action()
-    assert caught.value.finding.code == code, caught.value
-    return caught.value.finding
 
 
 def test_without_a_frame_nothing_is_left(tmp_path) -> None:

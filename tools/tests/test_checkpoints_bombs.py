@@ -13,6 +13,7 @@ import zlib
 import h5py
 import numpy as np
 import pytest
+from checkpoint_samples import field, varint
 
 MEMORY = 1_200 * 2**20
 SECONDS = 60
@@ -267,17 +268,6 @@ def test_hdf5(tmp_path):
             file["l"][f"w{i}"] = np.empty(0)
     outcomes = survive(*sorted(tmp_path.iterdir()))
     assert all(line.startswith("refused") for line in outcomes), outcomes
-
-
-def varint(value):
-    data = b""
-    while value > 127:
-        data, value = data + bytes([value & 127 | 128]), value >> 7
-    return data + bytes([value])
-
-
-def field(number, data):
-    return varint(number << 3 | 2) + varint(len(data)) + data
 
 
 def test_protobuf(tmp_path):

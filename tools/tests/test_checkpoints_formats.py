@@ -9,22 +9,14 @@ import ml_dtypes
 import numpy as np
 import pytest
 import safetensors
+from checkpoint_samples import assert_same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nmc_format.dtypes import DTYPES, PackedArray, dtype_of, numpy_dtype, to_words
+from nmc_format.dtypes import DTYPES, PackedArray, numpy_dtype
 from nmc_tools import checkpoints
 from nmc_tools.checkpoints import CheckpointError
-
-
-def assert_same(state, expected):
-    assert list(state) == list(expected)
-    for name, array in expected.items():
-        assert dtype_of(state[name]) == dtype_of(array), name
-        assert state[name].shape == array.shape, name
-        assert np.array_equal(to_words(state[name]), to_words(array)), name
-
 
 NUMBERS = [numpy_dtype(d) for d in DTYPES.values() if d.numpy_name]
 NUMPY_ONLY = [dtype for dtype in NUMBERS if dtype.type.__module__ == "numpy"]

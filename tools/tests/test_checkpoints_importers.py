@@ -14,17 +14,11 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
+from checkpoint_samples import assert_same, field, varint
 
 from nmc_tools import checkpoints
 from nmc_tools.checkpoints import CheckpointError
 from nmc_tools.checkpoints.nesting import changes, restore, tree_of
-
-
-def assert_same(state, expected):
-    assert list(state) == list(expected)
-    for name, array in expected.items():
-        assert (state[name].dtype, state[name].shape) == (array.dtype, array.shape), name
-        assert state[name].tobytes() == array.tobytes(), name
 
 
 def pack(value):
@@ -113,19 +107,6 @@ def test_msgpack_that_is_no_snapshot(tmp_path):
         (tmp_path / "a.msgpack").write_bytes(data[:end])
         with pytest.raises(CheckpointError, match=r"claims|more than bytes are left"):
             checkpoints.read(tmp_path / "a.msgpack")
-
-
-def varint(value):
-    data = b""
-    while value > 127:
-        data, value = data + bytes([value & 127 | 128]), value >> 7
-    return data + bytes([value])
-
-
-def field(number, data):
-    if isinstance(data, int):
-        return varint(number << 3) + varint(data)
-    return varint(number << 3 | 2) + varint(len(data)) + data
 
 
 def onnx_tensor(name, array, *, raw=True):

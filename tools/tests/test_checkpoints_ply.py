@@ -6,21 +6,12 @@ import json
 
 import numpy as np
 import pytest
+from checkpoint_samples import assert_same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmc_format.dtypes import dtype_of, to_words
 from nmc_tools import checkpoints
 from nmc_tools.checkpoints import CheckpointError
-
-
-def assert_same(state, expected):
-    assert list(state) == list(expected)
-    for name, array in expected.items():
-        assert dtype_of(state[name]) == dtype_of(array), name
-        assert state[name].shape == array.shape, name
-        assert np.array_equal(to_words(state[name]), to_words(array)), name
-
 
 INRIA = [
     *("x", "y", "z", "nx", "ny", "nz"),

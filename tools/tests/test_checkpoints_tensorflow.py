@@ -7,29 +7,10 @@ import struct
 import ml_dtypes
 import numpy as np
 import pytest
+from checkpoint_samples import assert_same, field, varint
 
 from nmc_tools import checkpoints
 from nmc_tools.checkpoints import CheckpointError
-
-
-def assert_same(state, expected):
-    assert list(state) == list(expected)
-    for name, array in expected.items():
-        assert (state[name].dtype, state[name].shape) == (array.dtype, array.shape), name
-        assert state[name].tobytes() == array.tobytes(), name
-
-
-def varint(value):
-    data = b""
-    while value > 127:
-        data, value = data + bytes([value & 127 | 128]), value >> 7
-    return data + bytes([value])
-
-
-def field(number, data):
-    if isinstance(data, int):
-        return varint(number << 3) + varint(data)
-    return varint(number << 3 | 2) + varint(len(data)) + data
 
 
 def masked_crc(data):

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from page_samples import BLOCK, wanted
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(p for p in (ROOT / "docs" / "recipes").glob("*.md") if p.stem != "index")
-BLOCK = re.compile(r"(?:^<!-- file: (\S+) -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ROOTS = ("spec", "format", "reference", "conformance", "tools")
 
 pytestmark = pytest.mark.slow
@@ -44,12 +44,6 @@ def started(folder, words, text=None):
     )
     assert done.returncode == 0, (words, done.stdout, done.stderr)
     return done.stdout
-
-
-def wanted(shown):
-    """Return a pattern of an output in which … stands for anything, and spaces for some."""
-    parts = (r"\s+".join(map(re.escape, part.split())) for part in shown.split("…"))
-    return r"\s*" + r"\s*.*?\s*".join(parts) + r"\s*"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)

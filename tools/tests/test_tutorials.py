@@ -8,16 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from page_samples import BLOCK, wanted
 
 FOLDER = Path(__file__).parents[2] / "docs" / "tutorials"
 PAGES = sorted(FOLDER.glob("*.md"))
-BLOCK = re.compile(r"(?:^<!-- file: (\S+) -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def wanted(shown):
-    """Return a pattern of an output in which … stands for anything, and spaces for some."""
-    parts = (r"\s+".join(map(re.escape, part.split())) for part in shown.split("…"))
-    return r"\s*" + r"\s*.*?\s*".join(parts) + r"\s*"
 
 
 class Reader:
