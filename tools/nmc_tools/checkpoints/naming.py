@@ -6,6 +6,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from nmc_tools.checkpoints.reading import READABLE_SUFFIXES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -16,8 +18,7 @@ _LONGEST = 200
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _ENDINGS = re.compile(
-    r"\.(safetensors|ptw?|pth|th|ckpt|tar|bin|jit|npz|h5|hdf5|keras|ply|splat|spz|msgpack|ingp"
-    r"|zip|onnx|pkl)$",
+    rf"({'|'.join(map(re.escape, {*READABLE_SUFFIXES, '.ptw', '.pkl'} - {'.index'}))})$",
     re.IGNORECASE,
 )
 

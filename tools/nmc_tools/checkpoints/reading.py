@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -14,45 +15,42 @@ if TYPE_CHECKING:
 
     from nmc_tools.checkpoints.torch_files import Keep
 
-READABLE_SUFFIXES = (
-    ".safetensors",
-    ".pt",
-    ".pth",
-    ".ckpt",
-    ".tar",
-    ".bin",
-    ".jit",
-    ".th",
-    ".npz",
-    ".h5",
-    ".hdf5",
-    ".keras",
-    ".ply",
-    ".msgpack",
-    ".ingp",
-    ".index",
-    ".onnx",
-    ".splat",
-    ".spz",
-    ".zip",
-)
-"""File endings under which checkpoints are looked for; what is in a file is told by its content."""
-
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 _BY_SUFFIX = {
     ".safetensors": "safetensors",
+    ".pt": "",
+    ".pth": "",
+    ".ckpt": "",
+    ".tar": "",
+    ".bin": "",
+    ".jit": "",
+    ".th": "",
     ".npz": "zip",
-    ".keras": "zip",
     ".h5": "keras",
     ".hdf5": "keras",
+    ".keras": "zip",
     ".ply": "ply",
     ".msgpack": "snapshot",
     ".ingp": "snapshot",
+    ".index": "tensorflow",
     ".onnx": "onnx",
     ".splat": "splat",
     ".spz": "spz",
-    ".index": "tensorflow",
+    ".zip": "",
 }
+"""How to read a file whose content does not tell, by its ending; empty where it has to tell."""
+
+READABLE_SUFFIXES = tuple(_BY_SUFFIX)
+"""File endings under which checkpoints are looked for; what is in a file is told by its content."""
+
+_OF_FILE_ALONE = {
+    "onnx": "onnx_files.read_onnx",
+    "ply": "ply_files.read_ply",
+    "splat": "splat_files.read_splat",
+    "spz": "splat_files.read_spz",
+}
+"""Readers that ask for nothing but the open file, by what they read."""
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _GZIP = b"\x1f\x8b"
 
 
@@ -151,7 +149,7 @@ def _kind(path: Path, head: bytes, tail: bytes, size: int) -> str:
         return "safetensors"
     if head.startswith(b"\x80") and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return "torch-legacy"
-    kind = _BY_SUFFIX.get(path.suffix.lower())
+    kind = _BY_SUFFIX.get(path.suffix.lower(), "")
     if tail == TABLE_MAGIC:
         return "tensorflow" if kind == "tensorflow" else "tensorflow-1"
     if head.startswith(_GZIP) and kind in ("snapshot", "spz"):
@@ -159,7 +157,7 @@ def _kind(path: Path, head: bytes, tail: bytes, size: int) -> str:
     foreign = foreign_kind(path, head)
     if foreign is not None:
         raise refuse_foreign(foreign)
-    if kind is None:
+    if not kind:
         raise Refusal(
             f"is not a checkpoint that can be read; it begins with {plain(head[:8])}",
             f"readable are {' '.join(READABLE_SUFFIXES)}",
@@ -191,25 +189,13 @@ def _read_kind(
         if kind == "tensorflow":
             return narrow(tensorflow_files.read_index(path, file, whole=whole), keys)
         return narrow(tensorflow_files.read_version_1(file, whole=whole), keys)
-    return narrow(_read_other(kind, file, keep), keys)
-
-
-def _read_other(kind: str, file: BinaryIO, keep: Keep) -> Checkpoint:
     if kind == "snapshot":
         from nmc_tools.checkpoints.msgpack_files import read_snapshot
 
-        return read_snapshot(file, whole=keep == "all")
-    if kind == "onnx":
-        from nmc_tools.checkpoints.onnx_files import read_onnx
-
-        return read_onnx(file)
-    if kind in ("splat", "spz"):
-        from nmc_tools.checkpoints.splat_files import read_splat, read_spz
-
-        return read_splat(file) if kind == "splat" else read_spz(file)
-    from nmc_tools.checkpoints.ply_files import read_ply
-
-    return read_ply(file)
+        return narrow(read_snapshot(file, whole=keep == "all"), keys)
+    module, _, name = _OF_FILE_ALONE[kind].partition(".")
+    reader = getattr(import_module(f"nmc_tools.checkpoints.{module}"), name)
+    return narrow(reader(file), keys)
 
 
 def _read_zip(file: BinaryIO, keys: Sequence[str], keep: Keep) -> Checkpoint:
