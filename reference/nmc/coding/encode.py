@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from nmc_format.dtypes import Words
     from nmc_format.manifest.tensor_table import TensorRow
 
-EFFORTS: tuple[Effort, ...] = ("fast", "strong", "max")
+EFFORTS: tuple[Effort, ...] = get_args(Effort)
 
 Entropy: TypeAlias = Literal["none", "zstd", "nmc"]
-ENTROPIES: tuple[Entropy, ...] = ("none", "zstd", "nmc")
+ENTROPIES: tuple[Entropy, ...] = get_args(Entropy)
 
 _SAMPLES = 4096
 _FEWEST = 64
