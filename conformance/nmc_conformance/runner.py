@@ -42,7 +42,7 @@ SERVE = "serve"
 
 @dataclass(frozen=True)
 class Plan:
-    """How a run is made.
+    """How a run is setting.
 
     Attributes
     ----------
@@ -67,6 +67,29 @@ class Plan:
     persistent: bool | None = None
     expected_failures: Mapping[str, str] = field(default_factory=dict)
     seal: str = ""
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What is the same for every vector of a run; see :func:`run`."""
+
+    plan: Plan
+    description: Description
+    trial: Trial
+    parent: Path
+    warm_up: Sequence[Vector]
+
+    @property
+    def persistent(self) -> bool:
+        """Whether one process is put all vectors."""
+        wanted = self.plan.persistent
+        return SERVE in self.description.features if wanted is None else wanted
+
+    def subject(self) -> Subject:
+        """Return the program, not started yet."""
+        if not self.persistent:
+            return Subject(self.plan.command, self.plan.limits)
+        return PersistentSubject(self.plan.command, self.plan.limits, self.parent)
 
 
 @contextmanager
@@ -152,18 +175,17 @@ def run(
     warm_up : sequence of Vector
         Put to the program first, with a longer limit; what comes of it is not judged.
     """
+    setting = _Setting(plan, description, trial, parent, warm_up)
     for name, reason in suite.broken.items():
         yield Result(name, BROKEN, reason, None, (), (), 0.0)
     todo: queue.SimpleQueue[Vector] = queue.SimpleQueue()
     for vector in _shuffled(suite.vectors, plan.seal):
         todo.put(vector)
     done: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
-    if not _persistent(plan, description):
-        _warm(Subject(plan.command, plan.limits), plan, description, trial, warm_up, parent)
+    if not setting.persistent:
+        _warm(setting.subject(), setting)
     workers = [
-        threading.Thread(
-            target=_work, args=(todo, done, plan, description, trial, warm_up, parent), daemon=True
-        )
+        threading.Thread(target=_work, args=(todo, done, setting), daemon=True)
         for _ in range(max(1, min(plan.jobs, len(suite.vectors))))
     ]
     for worker in workers:
@@ -182,24 +204,20 @@ def run(
 def _work(
     todo: queue.SimpleQueue[Vector],
     done: queue.SimpleQueue[Result | None],
-    plan: Plan,
-    description: Description,
-    trial: Trial,
-    warm_up: Sequence[Vector],
-    parent: Path,
+    setting: _Setting,
 ) -> None:
     """Take vectors until there are none; the last answer waits for the end of the program."""
-    subject = _subject(plan, description, parent)
+    subject = setting.subject()
     last: Result | None = None
     try:
         if isinstance(subject, PersistentSubject):
-            _warm(subject, plan, description, trial, warm_up, parent)
+            _warm(subject, setting)
         while True:
             try:
                 vector = todo.get_nowait()
             except queue.Empty:
                 break
-            result = _one(subject, plan, description, trial, vector, parent)
+            result = _one(subject, setting, vector)
             if last is not None:
                 done.put(last)
             last = result
@@ -215,59 +233,36 @@ def _work(
 
 def _shuffled(vectors: Sequence[Vector], seal: str) -> list[Vector]:
     """Return vectors in an order that follows from the seal, so that none is known by its turn."""
-    made = list(vectors)
+    order = list(vectors)
     if seal:
-        random.Random(seal).shuffle(made)  # noqa: S311 - no secret
-    return made
-
-
-def _persistent(plan: Plan, description: Description) -> bool:
-    return SERVE in description.features if plan.persistent is None else plan.persistent
-
-
-def _subject(plan: Plan, description: Description, parent: Path) -> Subject:
-    if not _persistent(plan, description):
-        return Subject(plan.command, plan.limits)
-    return PersistentSubject(plan.command, plan.limits, parent)
+        random.Random(seal).shuffle(order)  # noqa: S311 - no secret
+    return order
 
 
 _WARMING = threading.Lock()
 """One process warms up at a time: what it leaves on the disk serves the next one."""
 
 
-def _warm(
-    subject: Subject,
-    plan: Plan,
-    description: Description,
-    trial: Trial,
-    warm_up: Sequence[Vector],
-    parent: Path,
-) -> None:
+def _warm(subject: Subject, setting: _Setting) -> None:
     """Put packages to a program that nobody judges, so that its caches are warm for the vectors."""
-    subject.limits = replace(plan.limits, seconds=WARM_UP * plan.limits.seconds)
+    limits = setting.plan.limits
+    subject.limits = replace(limits, seconds=WARM_UP * limits.seconds)
     with _WARMING:
-        for vector in warm_up:
-            with suppress(OSError, SubjectError), Stage(parent, plan.seal) as stage:
-                trial(subject, description, vector, stage)
-    subject.limits = plan.limits
+        for vector in setting.warm_up:
+            with suppress(OSError, SubjectError), Stage(setting.parent, setting.plan.seal) as stage:
+                setting.trial(subject, setting.description, vector, stage)
+    subject.limits = limits
 
 
-def _one(
-    subject: Subject,
-    plan: Plan,
-    description: Description,
-    trial: Trial,
-    vector: Vector,
-    parent: Path,
-) -> Result:
+def _one(subject: Subject, setting: _Setting, vector: Vector) -> Result:
     started = time.monotonic()
     answer: Answer | None = None
     try:
-        with Stage(parent, plan.seal) as stage:
-            judgement, answer = trial(subject, description, vector, stage)
+        with Stage(setting.parent, setting.plan.seal) as stage:
+            judgement, answer = setting.trial(subject, setting.description, vector, stage)
     except (OSError, SubjectError) as error:
         judgement = Judgement(BROKEN, f"{type(error).__name__}: {error}")
-    reason = plan.expected_failures.get(vector.id)
+    reason = setting.plan.expected_failures.get(vector.id)
     if reason is not None:
         judgement = _expected_to_fail(judgement, reason)
     return Result(
