@@ -16,7 +16,7 @@ from chain import DELTA, KEY, RAW, SKIP, Cell, Chain, Frame, Row, scalar_text, t
 from model.model_cases import SEED, random_bytes
 
 from package.manifest_cases import VALUE, put_all
-from package.record_cases import CAMERAS, LENSES, WITH_CAMERAS
+from package.record_cases import CAMERAS, LENSES, WITH_CAMERAS, changed
 
 if TYPE_CHECKING:
     from chain import Array
@@ -182,12 +182,6 @@ def _record() -> list[Case]:
     ]
 
 
-def _changed(path: str, index: tuple[int, ...], value: float) -> Array:
-    array = {**CAMERAS, **LENSES}[path].copy()
-    array[index] = value
-    return array
-
-
 def _with(**changes: Array) -> dict[str, Array]:
     return {**CAMERAS, **LENSES, **changes}
 
@@ -225,7 +219,7 @@ def _cameras() -> list[Case]:
             "rotation-near",
             "a second camera whose rotation is off by 1e-5",
             "5.6.1",
-            **{POSE: _changed(POSE, (1, 2, 2), 1 + 1e-5)},
+            **{POSE: changed(POSE, (1, 2, 2), 1 + 1e-5)},
         ),
         wrong(
             "rotation-leaning",
@@ -248,7 +242,7 @@ def _cameras() -> list[Case]:
             "focal-length-first",
             "a second camera with an fx of 0",
             "5.6.2",
-            **{"/cameras/intrinsics": _changed("/cameras/intrinsics", (1, 0), 0.0)},
+            **{"/cameras/intrinsics": changed("/cameras/intrinsics", (1, 0), 0.0)},
         ),
         right(
             "principal-point-outside",

@@ -53,7 +53,8 @@ def _camera(name: str, what: str, path: str, array: Array, code: str = "manifest
     )
 
 
-def _changed(path: str, index: tuple[int, ...], value: float) -> Array:
+def changed(path: str, index: tuple[int, ...], value: float) -> Array:
+    """Return an object of the cameras with one value changed."""
     array = {**CAMERAS, **LENSES}[path].copy()
     array[index] = value
     return array
@@ -89,7 +90,7 @@ def _cameras() -> list[Case]:
     singular = np.diag([0.5, 0.5, 0.0, 1.0]).astype("<f8")
     flat = np.array([[1, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1e-8, 0], [0, 0, 0, 1]], "<f8")
     models, lenses = "/cameras/distortion_model", "/cameras/distortion"
-    mirrored = _changed(pose, (0, 0, 0), -1.0)
+    mirrored = changed(pose, (0, 0, 0), -1.0)
     return [
         WITH_CAMERAS,
         ONE.vary(
@@ -113,16 +114,16 @@ def _cameras() -> list[Case]:
         _camera(
             "size", "an image without columns", "/cameras/size", np.array([[0, 48], [1, 1]], "<u4")
         ),
-        _camera("focal-length", "a focal length of 0", focal, _changed(focal, (1, 1), 0.0)),
-        _camera("focal-negative", "a negative focal length", focal, _changed(focal, (0, 0), -50.0)),
+        _camera("focal-length", "a focal length of 0", focal, changed(focal, (1, 1), 0.0)),
+        _camera("focal-negative", "a negative focal length", focal, changed(focal, (0, 0), -50.0)),
         _camera(
             "scaled",
             "a camera whose first columns are scaled",
             pose,
-            _changed(pose, (0, 0, 0), 1.001),
+            changed(pose, (0, 0, 0), 1.001),
         ),
         _camera(
-            "last-row", "a normalisation with another last row", norm, _changed(norm, (3, 3), 2.0)
+            "last-row", "a normalisation with another last row", norm, changed(norm, (3, 3), 2.0)
         ),
         _camera("singular", "a normalisation without an inverse", norm, singular),
         _camera("flat", "a normalisation whose columns are almost in one plane", norm, flat),
@@ -170,7 +171,7 @@ def _cameras() -> list[Case]:
             "coefficient-of-none",
             "a coefficient of a camera without distortion",
             lenses,
-            _changed(lenses, (0, 4), 0.25),
+            changed(lenses, (0, 4), 0.25),
         ),
         WITH_CAMERAS.vary(
             "05-package/camera-coefficients-eight",
@@ -191,10 +192,10 @@ def _cameras() -> list[Case]:
             text("none", "fisheye"),
         ),
         _camera(
-            "nan", "a pose that is not a number", pose, _changed(pose, (1, 2, 3), np.nan), number
+            "nan", "a pose that is not a number", pose, changed(pose, (1, 2, 3), np.nan), number
         ),
         _camera(
-            "infinite", "an infinite focal length", focal, _changed(focal, (0, 0), np.inf), number
+            "infinite", "an infinite focal length", focal, changed(focal, (0, 0), np.inf), number
         ),
         ONE.reject(
             "05-package/cameras-no-size",
