@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nmc_format.dtypes import dtype_of, to_words
 from nmc_tools.checkpoints.checkpoint import Refusal, plain
 from nmc_tools.checkpoints.nesting import restore, tree_of
+from nmc_tools.checkpoints.writing import torch_tensor, torch_to_write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,13 +41,7 @@ def restored(
         If what the package says does not fit its tensors.
     """
     notes: list[str] = []
-    try:
-        import torch  # noqa: F401 - the objects are those of torch
-    except ImportError:
-        raise Refusal(
-            "writing .pt needs PyTorch, which is not installed",
-            "pip install 'neural-model-chain[framework]', or write safetensors",
-        ) from None
+    torch_to_write()  # the objects are those of torch
     try:
         tree = tree_of(configuration, extras)
         made = restore(
@@ -64,16 +58,7 @@ def restored(
 def _tensor(array: Array, parameter: bool, requires_grad: bool) -> Any:
     import torch
 
-    dtype = dtype_of(array)
-    torch_dtype = getattr(torch, dtype.numpy_name, None) if dtype.numpy_name else None
-    if not isinstance(torch_dtype, torch.dtype):
-        raise Refusal(
-            f"a tensor is {dtype.name}, which PyTorch {torch.__version__} cannot hold",
-            "write safetensors instead",
-        )
-    words = bytearray(to_words(array).view("u1"))
-    tensor = torch.frombuffer(words, dtype=torch_dtype) if words else torch.empty(0)
-    tensor = tensor.to(torch_dtype).reshape(array.shape)
+    tensor = torch_tensor(array, "a tensor")
     if parameter:
         return torch.nn.Parameter(tensor, requires_grad=requires_grad)
     return tensor.requires_grad_() if requires_grad else tensor

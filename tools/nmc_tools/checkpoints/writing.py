@@ -7,8 +7,6 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
 
-import numpy as np
-
 from nmc_format.dtypes import dtype_of, to_words
 from nmc_tools.checkpoints.checkpoint import CheckpointError, Refusal, plain
 from nmc_tools.checkpoints.npz_files import write_npz
@@ -17,6 +15,8 @@ from nmc_tools.checkpoints.safetensors_files import write_safetensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    import torch
 
     from nmc_format.dtypes import Array
 
@@ -120,6 +120,23 @@ def _write(
 
 
 def _write_torch(file: BinaryIO, state: Mapping[str, Array]) -> None:
+    torch = torch_to_write()
+    torch.save(
+        OrderedDict(
+            (name, torch_tensor(array, repr(plain(name)))) for name, array in state.items()
+        ),
+        file,
+    )
+
+
+def torch_to_write() -> Any:
+    """Return the module ``torch``.
+
+    Raises
+    ------
+    Refusal
+        If it is not installed.
+    """
     try:
         import torch
     except ImportError:
@@ -127,18 +144,28 @@ def _write_torch(file: BinaryIO, state: Mapping[str, Array]) -> None:
             "writing .pt needs PyTorch, which is not installed",
             "pip install 'neural-model-chain[framework]', or write safetensors",
         ) from None
-    tensors: OrderedDict[str, torch.Tensor] = OrderedDict()
-    for name, array in state.items():
-        dtype = dtype_of(array)
-        torch_dtype = getattr(torch, dtype.numpy_name, None) if dtype.numpy_name else None
-        if not isinstance(array, np.ndarray) or not isinstance(torch_dtype, torch.dtype):
-            raise Refusal(
-                f"{plain(name)!r} is {dtype.name}, which PyTorch {torch.__version__} cannot hold",
-                "write safetensors instead",
-            )
-        if array.size:
-            data = bytearray(to_words(array).view("u1"))
-            tensors[name] = torch.frombuffer(data, dtype=torch_dtype).reshape(array.shape)
-        else:
-            tensors[name] = torch.empty(array.shape, dtype=torch_dtype)
-    torch.save(tensors, file)
+    return torch
+
+
+def torch_tensor(array: Array, name: str) -> torch.Tensor:
+    """Return a tensor of the same bits, in memory of its own.
+
+    Raises
+    ------
+    Refusal
+        If PyTorch has no such type; says what ``name`` is.
+    """
+    import torch
+
+    dtype = dtype_of(array)
+    torch_dtype = getattr(torch, dtype.numpy_name, None) if dtype.numpy_name else None
+    if not isinstance(torch_dtype, torch.dtype):
+        raise Refusal(
+            f"{name} is {dtype.name}, which PyTorch {torch.__version__} cannot hold",
+            "write safetensors instead",
+        )
+    data = bytearray(to_words(array).view("u1"))
+    tensor = (
+        torch.frombuffer(data, dtype=torch_dtype) if data else torch.empty(0, dtype=torch_dtype)
+    )
+    return tensor.reshape(array.shape)
