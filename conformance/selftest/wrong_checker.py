@@ -9,8 +9,10 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from wrong_requests import carry_out
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     Report = dict[str, Any]
     Finding = dict[str, Any]
@@ -107,28 +109,20 @@ def check(fault: str, path: str) -> tuple[int, Report]:
     return EXITS.get(fault, int(not report["accepted"])), report
 
 
+def _once(fault: str, options: Sequence[str]) -> int:
+    status, report = check(fault, options[-1])
+    print(json.dumps(report))
+    return status
+
+
+def _each(fault: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    status, report = check(fault, asked["input"])
+    return {"exit": status, "report": report}
+
+
 def main(arguments: list[str]) -> int:
     """Carry out one request, or those of the persistent mode."""
-    fault, request, *rest = arguments
-    description = {
-        "protocol": 1,
-        "name": fault,
-        "version": "1",
-        "profiles": ["baseline", "main"],
-        "levels": [1, 2, 3, 4],
-        "features": ["check", "hdf5", "serve"],
-    }
-    if request == "describe":
-        print(json.dumps(description))
-    elif request == "check":
-        status, report = check(fault, rest[-1])
-        print(json.dumps(report))
-        return status
-    elif request == "serve":
-        for line in sys.stdin:
-            status, report = check(fault, json.loads(line)["input"])
-            print(json.dumps({"exit": status, "report": report}), flush=True)
-    return 0
+    return carry_out(arguments, ["check", "hdf5"], _once, _each)
 
 
 if __name__ == "__main__":

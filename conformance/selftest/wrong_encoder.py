@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from wrong_requests import carry_out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
 _FLOATS = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "C64": "<f4"}
 _INTEGERS = {"I64": "<i8", "U64": "<u8"}
@@ -337,31 +338,20 @@ def encode(fault: str, source: Path, output: Path, wishes: dict[str, Any]) -> in
     return 0
 
 
+def _once(fault: str, options: Sequence[str]) -> int:
+    values = dict(zip(options[::2], options[1::2], strict=True))
+    wishes = json.loads(Path(values["--options"]).read_bytes())
+    return encode(fault, Path(values["--input"]), Path(values["--output"]), wishes)
+
+
+def _each(fault: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    wishes = asked.get("options") or {}
+    return {"exit": encode(fault, Path(asked["input"]), Path(asked["output"]), wishes)}
+
+
 def main(arguments: list[str]) -> int:
     """Carry out one request, or those of the persistent mode."""
-    fault, request, *rest = arguments
-    description = {
-        "protocol": 1,
-        "name": fault,
-        "version": "1",
-        "profiles": ["baseline", "main"],
-        "levels": [1, 2, 3, 4],
-        "features": ["encode", "serve"],
-    }
-    if request == "describe":
-        print(json.dumps(description))
-    elif request == "encode":
-        values = dict(zip(rest[::2], rest[1::2], strict=True))
-        wishes = json.loads(Path(values["--options"]).read_bytes())
-        return encode(fault, Path(values["--input"]), Path(values["--output"]), wishes)
-    elif request == "serve":
-        for line in sys.stdin:
-            asked = json.loads(line)
-            status = encode(
-                fault, Path(asked["input"]), Path(asked["output"]), asked.get("options") or {}
-            )
-            print(json.dumps({"exit": status}), flush=True)
-    return 0
+    return carry_out(arguments, ["encode"], _once, _each)
 
 
 if __name__ == "__main__":
