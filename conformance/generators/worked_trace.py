@@ -22,9 +22,9 @@ from arithmetic.arithmetic_cases import (
     arithmetic_case,
     coded,
 )
-from arithmetic.coder_adaptive import TensorEncoder, _first_trend
+from arithmetic.coder_adaptive import TensorEncoder, first_trend
 from arithmetic.coder_chances import Predictor, RangeCoder, lg, squash, stretch
-from arithmetic.coder_static import _code, frequencies, token_of
+from arithmetic.coder_static import code_tokens, frequencies, token_of
 from arithmetic.coder_words import Bits, CodedTensor, History, change_of, coded_tensor, past_of
 from chain import DELTA, INTEGER, KEY, RAW, Cell, Chain, Frame, Row
 from writers.listing import dump
@@ -107,7 +107,7 @@ class _Noted(RangeCoder):
 def _decisions(variant: int) -> tuple[list[int], list[tuple[str, ...]]]:
     """Return the code words of a payload, and a line for each decision of clause 8.5.2."""
     p, code = _tensor(), _Noted()
-    encoder = _Traced(p, variant, Predictor(), _first_trend(p, None), code, Bits())
+    encoder = _Traced(p, variant, Predictor(), first_trend(p, None), code, Bits())
     encoder.run(History().entries_of(p))
     words = code.words()
     span, low, place = (1 << 32) - 1, words[0] << 16 | words[1], 2
@@ -137,7 +137,7 @@ def _tokens() -> list[tuple[str, ...]]:
     for context, token in tokens:
         counted.setdefault(context, Counter())[token] += 1
     tables = {context: frequencies(counter) for context, counter in counted.items()}
-    states, words = _code(tokens, tables)
+    states, words = code_tokens(tokens, tables)
     lines, place = [], 0
     for i, (context, token) in enumerate(tokens):
         s = states[i % 4]

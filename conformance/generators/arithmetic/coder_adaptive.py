@@ -314,7 +314,7 @@ def encode(
         assert isinstance(predictor, Predictor)
         trend = history.trends.get(p.row)
         if trend is None:
-            trend = history.trends[p.row] = _first_trend(p, latest.get(p.word_format))
+            trend = history.trends[p.row] = first_trend(p, latest.get(p.word_format))
         assert isinstance(trend, Trend)
         TensorEncoder(p, variant, predictor, trend, code, raw).run(entries)
         latest[p.word_format] = trend
@@ -323,7 +323,8 @@ def encode(
     return body + b"".join(word.to_bytes(2, "little") for word in words) + bits
 
 
-def _first_trend(p: CodedTensor, latest: Trend | None) -> Trend:
+def first_trend(p: CodedTensor, latest: Trend | None) -> Trend:
+    """Return the trend of a row before its first word (clause 8.5.4)."""
     if latest is not None:
         return latest.copy()
     octave = (p.w >> 1) + p.exponent(p.old[0])

@@ -82,7 +82,7 @@ _ANY_POINT = 1234
 """Code point of a word in a context without a table: any will do (clause 8.6.4)."""
 
 
-def _code(
+def code_tokens(
     tokens: list[tuple[int, int]], tables: dict[int, dict[int, int]], state: int = 65536
 ) -> tuple[list[int], list[int]]:
     """Return the lanes and the code words of tokens given with their contexts (8.6.4)."""
@@ -154,7 +154,7 @@ def _section(
     if overfull:
         first = min(tables)
         tables[first] = _overfull(tables[first])
-    lanes, words = _code(tokens, tables, state)
+    lanes, words = code_tokens(tokens, tables, state)
     table_bytes, raw_bytes = put_tables(tables, fill, end), raw.bytes(fill)
     head = count(len(table_bytes)) + count(len(words)) + count(len(raw_bytes)) + scales
     head += b"".join(s.to_bytes(4, "little") for s in lanes)

@@ -14,7 +14,7 @@ from chain import Edits
 from writers import hdf5_writer
 from writers.hdf5_writer import Options
 
-from package.library_cases import LIBRARY
+from package.library_cases import LIBRARY, write_plain
 from package.manifest_cases import put_all
 
 if TYPE_CHECKING:
@@ -49,15 +49,7 @@ def _sized(size: int) -> Edits:
             path = Path(folder) / "manifest.h5"
             made = h5py.h5f.create(str(path).encode(), h5py.h5f.ACC_TRUNC, creation, access)
             with h5py.File(made) as file:
-                for name, array in sorted(objects.items()):
-                    group, _, attribute = name.partition("@")
-                    data = array
-                    if array.dtype.kind == "S":
-                        data = array.astype(h5py.string_dtype("utf-8", array.dtype.itemsize))
-                    if attribute:
-                        file.require_group(group).attrs.create(attribute, data, dtype=data.dtype)
-                    else:
-                        file.create_dataset(name, data=data, track_times=False)
+                write_plain(file, objects)
             return path.read_bytes()
 
     return Edits(writer=writer)

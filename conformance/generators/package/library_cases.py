@@ -40,7 +40,7 @@ def _library(write: Callable[[h5py.File, Objects], None], **options: Any) -> Edi
     return Edits(writer=writer)
 
 
-def _plain(file: h5py.File, objects: Objects, **layout: Any) -> None:
+def write_plain(file: h5py.File, objects: Objects, **layout: Any) -> None:
     """Write objects as a program does that uses h5py without further thought."""
     for path, array in sorted(objects.items()):
         group, _, attribute = path.partition("@")
@@ -58,7 +58,7 @@ def _variable_texts(file: h5py.File, objects: Objects) -> None:
     for path, array in sorted(objects.items()):
         group, _, attribute = path.partition("@")
         if array.dtype.kind != "S":
-            _plain(file, {path: array})
+            write_plain(file, {path: array})
         elif attribute:
             file.require_group(group).attrs[attribute] = array.item().decode()
         else:
@@ -71,7 +71,7 @@ def _big_endian(file: h5py.File, objects: Objects) -> None:
         path: array if array.dtype.kind == "S" else array.astype(array.dtype.newbyteorder(">"))
         for path, array in objects.items()
     }
-    _plain(file, swapped)
+    write_plain(file, swapped)
 
 
 def _null_padded_with_spaces(file: h5py.File, objects: Objects) -> None:
@@ -79,11 +79,11 @@ def _null_padded_with_spaces(file: h5py.File, objects: Objects) -> None:
         path: array.astype(f"S{array.dtype.itemsize + 9}") if array.dtype.kind == "S" else array
         for path, array in objects.items()
     }
-    _plain(file, wider)
+    write_plain(file, wider)
 
 
 def _chunked(**layout: Any) -> Callable[[h5py.File, Objects], None]:
-    return lambda file, objects: _plain(file, objects, **layout)
+    return lambda file, objects: write_plain(file, objects, **layout)
 
 
 def compressed(change: Callable[[Objects], Objects]) -> Edits:
@@ -96,11 +96,11 @@ def _forms() -> list[Case]:
     """Return manifests that the library writes in other forms, all of them allowed."""
     clause = ("5.3.1", "5.3.2")
     writers: list[tuple[str, str, Callable[[h5py.File, Objects], None], dict[str, Any]]] = [
-        ("plain", "a manifest that h5py writes by default is read", _plain, {}),
+        ("plain", "a manifest that h5py writes by default is read", write_plain, {}),
         (
             "latest",
             "a manifest of the latest version of the library is read",
-            _plain,
+            write_plain,
             {"libver": "latest"},
         ),
         ("variable-texts", "texts of variable length are read", _variable_texts, {}),
@@ -141,9 +141,9 @@ def _forms() -> list[Case]:
 def _extendable(file: h5py.File, objects: Objects) -> None:
     for path, array in sorted(objects.items()):
         if "@" in path or not array.ndim:
-            _plain(file, {path: array})
+            write_plain(file, {path: array})
         else:
-            _plain(file, {path: array}, maxshape=(None,) * array.ndim, chunks=True)
+            write_plain(file, {path: array}, maxshape=(None,) * array.ndim, chunks=True)
 
 
 def _external(file: h5py.File, path: str) -> None:
@@ -238,7 +238,7 @@ def _forbidden() -> list[Case]:
 
     def then(change: Callable[[h5py.File], None]) -> Callable[[h5py.File, Objects], None]:
         def write(file: h5py.File, objects: Objects) -> None:
-            _plain(file, objects)
+            write_plain(file, objects)
             change(file)
 
         return write
@@ -247,7 +247,7 @@ def _forbidden() -> list[Case]:
         path: str, make: Callable[[h5py.File, str], None]
     ) -> Callable[[h5py.File, Objects], None]:
         def write(file: h5py.File, objects: Objects) -> None:
-            _plain(file, {name: array for name, array in objects.items() if name != path})
+            write_plain(file, {name: array for name, array in objects.items() if name != path})
             make(file, path)
 
         return write
@@ -275,7 +275,7 @@ def _forbidden() -> list[Case]:
             "a manifest of the library with more than 256 objects is rejected",
             "5.3.2",
             "manifest/object-count",
-            replace(put_all(notes), writer=_library(_plain).writer),
+            replace(put_all(notes), writer=_library(write_plain).writer),
         ),
         refused(
             "name-at",
@@ -302,7 +302,7 @@ def _forbidden() -> list[Case]:
             "a manifest behind a user block is rejected",
             "5.3.1",
             "manifest/unreadable",
-            _library(_plain, userblock_size=512),
+            _library(write_plain, userblock_size=512),
         ),
         refused("cycle", "a group that contains itself", "manifest/link", then(_cycle)),
         refused("named-type", "a link to a named type", kind, then(_named)),

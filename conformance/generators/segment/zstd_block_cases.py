@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cases import Case
 from chain import DELTA, INTEGER, KEY, RAW, Cell, Chain, Frame, Row, planes
@@ -25,9 +25,6 @@ from writers.zstd_writer import (
 )
 
 from segment.segment_cases import put
-
-if TYPE_CHECKING:
-    pass
 
 CLAUSE = "6.3.2"
 ZSTD = "segment/zstd"
