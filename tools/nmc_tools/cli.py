@@ -22,6 +22,7 @@ from nmc_format.host import host_refusal
 from nmc_format.issues import FormatError, finding
 from nmc_tools.checkpoints import CheckpointError
 from nmc_tools.commands import (
+    bench,
     cameras,
     capture,
     check,
@@ -94,6 +95,7 @@ app.command("models", rich_help_panel=PANEL)(models.models)
 app.command("render", rich_help_panel=PANEL)(render.render)
 app.command("evaluate", cls=SceneCommand, rich_help_panel=PANEL)(evaluate.evaluate)
 app.command("run", rich_help_panel=PANEL)(run.run)
+app.add_typer(bench.app, name="bench", rich_help_panel=PANEL)
 app.add_typer(conformance.app, name="conformance", rich_help_panel=_PROTOCOL)
 app.command("describe", rich_help_panel=_PROTOCOL)(codec.describe)
 app.command("decode", rich_help_panel=_PROTOCOL)(codec.decode)

@@ -1,0 +1,170 @@
+"""The points as Markdown tables and as a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nmc_tools.bench.published import machine
+from nmc_tools.bench_rd.coded import KEY_EVERY
+from nmc_tools.bench_rd.curves import Rate, bd_rate, by_codec, curve
+
+if TYPE_CHECKING:
+    from nmc_tools.bench_rd.chains import BenchChain
+    from nmc_tools.bench_rd.points import Point
+
+ANCHOR = "NNCodec differential"
+#: Fidelities, in dB, at which bytes are compared.
+_AT = (60.0, 50.0, 42.0)
+_VERSIONS = ("numpy", "numba", "torch", "zstandard", "bjontegaard")
+
+_INTRODUCTION = (
+    f"Bytes on disk a frame, of a group of {KEY_EVERY}: a key frame, {KEY_EVERY - 1} delta\n"
+    "frames, manifest and all. *Fidelity* is the PSNR between what is seen of the decoded and\n"
+    "of the original model; *held-out* the change of the PSNR against the truth; MB/s of raw\n"
+    "model on one core. BD-rate is over the range of fidelity that both curves share, the\n"
+    "second one of the delta frames alone. *Estimates* are no files: tables are not counted."
+)
+
+Chains = Sequence[tuple["BenchChain", Sequence["Point"]]]
+
+
+def _rate(point: Point) -> float:
+    return point.rate
+
+
+def _delta(point: Point) -> float:
+    return point.delta
+
+
+def markdown(chains: Chains, notes: Sequence[str]) -> str:
+    """Return the tables of all chains, what was left out, and what it ran on."""
+    parts = [
+        _INTRODUCTION,
+        *(_chain(chain, points) for chain, points in chains),
+        *notes,
+        f"Measured on {machine(_VERSIONS, 'one thread used to code')}.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _chain(chain: BenchChain, points: Sequence[Point]) -> str:
+    if not points:
+        return f"Chain `{chain.name}`: nothing measured yet."
+    raw = f"{points[0].frames} frames of {points[0].raw:,.0f} bytes, judged by {chain.seen}"
+    return f"Chain `{chain.name}`: {raw}.\n\n{summary(points)}\n\n{table(points)}"
+
+
+def summary(points: Sequence[Point]) -> str:
+    """Return each codec's BD-rate against the anchor, and its bytes at a few fidelities."""
+    codecs = by_codec(points)
+    lines = [
+        "| codec | BD-rate | delta frames | over dB | "
+        + " | ".join(f"delta at {at:.0f} dB" for at in _AT)
+        + " |",
+        "|---|---:|---:|---:|" + "---:|" * len(_AT),
+    ]
+    for name, measured in codecs.items():
+        deltas = curve(measured, _delta)
+        if not deltas.is_one:
+            continue
+        cells = [_difference(codecs, name, rate) for rate in (_rate, _delta)]
+        sizes = [deltas.rate_at(at) for at in _AT]
+        shown = ["" if size is None else f"{size:,.0f}" for size in sizes]
+        lines.append(
+            f"| {_name(measured[0])} | {cells[0][0]} | {cells[1][0]} | {cells[1][1]} | "
+            + " | ".join(shown)
+            + " |"
+        )
+    return "\n".join(lines)
+
+
+def _difference(codecs: Mapping[str, Sequence[Point]], name: str, rate: Rate) -> tuple[str, str]:
+    if name == ANCHOR or ANCHOR not in codecs:
+        return "", ""
+    found = bd_rate(curve(codecs[ANCHOR], rate), curve(codecs[name], rate))
+    if found is None:
+        return "", ""
+    return f"{found.percent:+.1f} %", f"{found.lower:.0f} to {found.upper:.0f}"
+
+
+def table(points: Sequence[Point]) -> str:
+    """Return every point as a row."""
+    lines = [
+        "| codec, setting | bytes/frame | key | delta | fidelity | held-out | encode | decode |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {_name(p)}, {p.setting} | {p.rate:,.0f} | {p.key:,.0f} | {p.delta:,.0f} | "
+        f"{'exact' if p.fidelity is None else f'{p.fidelity:.2f}'} | "
+        f"{'' if p.held_out is None else f'{p.held_out:+.3f}'} | "
+        f"{speed(p.encode)} | {speed(p.decode)} |"
+        for p in points
+    ]
+    return "\n".join(lines)
+
+
+def speed(value: float | None) -> str:
+    """Return MB/s for a cell: three digits are enough."""
+    if value is None:
+        return ""
+    return f"{value:.1f}" if value < 10 else f"{value:.0f}"
+
+
+def _name(point: Point) -> str:
+    if point.kind == "ours":
+        return f"**{point.codec}**"
+    return f"*{point.codec}*" if point.kind == "estimate" else point.codec
+
+
+_INK = "#2b3440"
+_OURS = ("#c1272d", "#e8743b", "#8e1b4f", "#d4a017")
+_OTHERS = ("#1f6f78", "#6aa6ad", "#5b6b8c", "#8a8f98", "#a68a64", "#3f7f4c")
+
+
+def plot(chains: Chains, path: Path) -> None:
+    """Draw fidelity over bytes a frame, and over bytes of a delta frame, a row for each chain."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    shown = [(chain, points) for chain, points in chains if points]
+    if not shown:
+        return
+    with mpl.rc_context({"text.color": _INK, "axes.labelcolor": _INK, "font.size": 9}):
+        figure = Figure(figsize=(13, 4.4 * len(shown)), layout="constrained", dpi=110)
+        axes = figure.subplots(len(shown), 2, squeeze=False)
+        for row, (chain, points) in zip(axes, shown, strict=True):
+            _panel(row[0], points, _rate, f"{chain.name}: bytes a frame on disk")
+            _panel(row[1], points, _delta, f"{chain.name}: bytes of a delta frame")
+            row[0].legend(frameon=False, fontsize=7, loc="lower right")
+        figure.savefig(path)
+
+
+def _panel(axes: Any, points: Sequence[Point], rate: Rate, title: str) -> None:
+    colours = {"ours": iter(_OURS * 3), "others": iter(_OTHERS * 3)}
+    for name, measured in by_codec(points).items():
+        own = measured[0].kind == "ours"
+        lossy = sorted((rate(p), p.fidelity) for p in measured if p.fidelity is not None)
+        colour = next(colours["ours" if own else "others"])
+        if not lossy:
+            for point in measured[:1]:
+                axes.axvline(rate(point), color=colour, lw=0.8, ls=":", label=f"{name} (exact)")
+            continue
+        axes.plot(
+            [size for size, _ in lossy],
+            [quality for _, quality in lossy],
+            {"ours": "o-", "estimate": "x:", "peer": "s--", "baseline": "^-"}[measured[0].kind],
+            color=colour,
+            lw=2.2 if own else 1.2,
+            ms=5 if own else 4,
+            label=name,
+            zorder=3 if own else 2,
+        )
+    axes.set_xscale("log")
+    axes.set_xlabel("bytes (log)")
+    axes.set_ylabel("fidelity (dB)")
+    axes.set_title(title, loc="left", fontweight="bold")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(which="both", color="#e6eaee")
+    axes.set_axisbelow(True)

@@ -1,0 +1,177 @@
+"""Measures every codec on every chain, goes on where it stopped, and leaves tables and a plot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nmc_tools.bench_rd import baselines, chains, nncodec_peer, ours
+from nmc_tools.bench_rd.page import write_page
+from nmc_tools.bench_rd.points import PointFile, measure, missing, remembering
+from nmc_tools.bench_rd.presentation import markdown, plot
+
+if TYPE_CHECKING:
+    from nmc_tools.bench_rd.chains import BenchChain
+    from nmc_tools.bench_rd.coded import Codec
+    from nmc_tools.bench_rd.points import Point
+
+#: Told what is measured, how many points are done, and of how many.
+Progress = Callable[[str, int, int], None]
+
+_TRAINED = {"nerf_all": 12, "hash_all": 4}
+_EMBEDDED = {"demo": "room", "dome": "dome"}
+FRAMES = 10
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be measured.
+
+    Attributes
+    ----------
+    output : Path
+        Folder of all results, and of what was trained.
+    shared : Path
+        Folder whose ``chains`` hold the trained chains ``nerf_all`` and ``hash_all``.
+    names : sequence of str
+        Chains; all where empty.
+    codecs : sequence of str
+        Codecs; all where empty.
+    again : bool
+        Whether points that are there are measured again.
+    quick : bool
+        A chain of a few numbers in place of all chains: tries the code only.
+    nncodec : bool
+        Whether NNCodec is measured.
+    """
+
+    output: Path
+    shared: Path
+    names: Sequence[str] = ()
+    codecs: Sequence[str] = ()
+    again: bool = False
+    quick: bool = False
+    nncodec: bool = True
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was measured, and what was left out."""
+
+    text: str
+    chains: Sequence[tuple[BenchChain, Sequence[Point]]]
+    notes: Sequence[str]
+    files: Sequence[Path] = field(default=())
+
+
+CHAINS = (*_TRAINED, *_EMBEDDED, "splats")
+
+
+def run(request: Request, report: Progress = lambda *_: None) -> Report:
+    """Measure what is asked for; points that are there already are kept.
+
+    Raises
+    ------
+    ValueError
+        If a chain or a codec is asked for that there is not.
+    """
+    request.output.mkdir(parents=True, exist_ok=True)
+    notes: list[str] = []
+    peers = _peers(request, notes)
+    found = []
+    for chain in _chains(request, notes):
+        codecs = _chosen([ours.lossless(), *peers, *baselines.codecs(chain.exponents)], request)
+        found.append((chain, _measured(chain, codecs, request, report, notes)))
+    text = markdown(found, notes)
+    folder = request.output
+    files = [folder / f"bench-rd.{kind}" for kind in ("md", "png", "html", "json")]
+    files[0].write_text(text, encoding="utf-8")
+    plot(found, files[1])
+    write_page(files[2], found, notes, files[1])
+    done = Report(text, found, notes, files)
+    files[3].write_text(json.dumps(figures(done), indent=1) + "\n", encoding="utf-8")
+    return done
+
+
+def figures(report: Report) -> dict[str, object]:
+    """Return every point, by chain, and what was left out, as JSON has it."""
+    points = {
+        chain.name: [asdict(point) | {"rate": point.rate} for point in measured]
+        for chain, measured in report.chains
+    }
+    return {"chains": points, "notes": list(report.notes)}
+
+
+def _measured(
+    chain: BenchChain,
+    codecs: Sequence[Codec],
+    request: Request,
+    report: Progress,
+    notes: list[str],
+) -> list[Point]:
+    file = PointFile(request.output / f"points-{chain.name}.json", f"{len(chain.states)} frames")
+    kept = file.read()
+    judge = remembering(chain)
+    todo = list(missing(codecs, kept, again=request.again))
+    for done, (codec, setting) in enumerate(todo):
+        report(f"{chain.name}: {codec.name}, {setting}", done, len(todo))
+        try:
+            file.add(measure(chain, codec, setting, judge))
+        except nncodec_peer.PeerError as error:
+            notes.append(f"{chain.name}: {codec.name}, {setting} is left out: {error}.")
+    # What was measured before of codecs that are not asked for now stays in the tables.
+    return sorted(file.read().values(), key=partial(_place, [codec.name for codec in codecs]))
+
+
+def _place(order: Sequence[str], point: Point) -> int:
+    return order.index(point.codec) if point.codec in order else len(order)
+
+
+def _chosen(codecs: Sequence[Codec], request: Request) -> list[Codec]:
+    if not request.codecs:
+        return list(codecs)
+    known = {codec.name for codec in codecs} | set(nncodec_peer.NAMES)
+    unknown = [name for name in request.codecs if name not in known]
+    if unknown:
+        raise ValueError(f"no codec {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+    return [codec for codec in codecs if codec.name in request.codecs]
+
+
+def _peers(request: Request, notes: list[str]) -> list[Codec]:
+    if not request.nncodec:
+        return []
+    if request.codecs and not any(name.startswith("NNCodec") for name in request.codecs):
+        return []
+    try:
+        python = nncodec_peer.environment(request.output / "nncodec-environment")
+    except nncodec_peer.PeerError as error:
+        notes.append(f"NNCodec is left out: {error}.")
+        return []
+    return nncodec_peer.codecs(python)
+
+
+def _chains(request: Request, notes: list[str]) -> Iterator[BenchChain]:
+    if request.quick:
+        yield chains.toy_chain()
+        return
+    unknown = [name for name in request.names if name not in CHAINS]
+    if unknown:
+        raise ValueError(f"no chain {', '.join(unknown)}; there are {', '.join(CHAINS)}")
+    for name in request.names or CHAINS:
+        if name in _TRAINED:
+            folder = request.shared / "chains" / name
+            if not folder.is_dir():
+                notes.append(
+                    f"Chain `{name}` is left out: it is not there (NMC_SHARED_DATA says where)."
+                )
+                continue
+            yield chains.trained_chain(folder, every=_TRAINED[name])
+        elif name in _EMBEDDED:
+            folder = request.output / _EMBEDDED[name]
+            yield chains.embedded_chain(name, folder, _EMBEDDED[name], FRAMES)
+        else:
+            yield chains.splat_chain()

@@ -1,0 +1,114 @@
+"""``nmc bench``: what is measured of this program, beside its peers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmc_tools.commands.framework import framework, require_folder
+from nmc_tools.terminal import out, print_json, progress_bar, refuse_input, say, warn
+
+app = typer.Typer(help="Measure rate, distortion and speed beside the peers.", no_args_is_help=True)
+
+#: Codecs are measured on one core; libraries read these when they are loaded.
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+@app.callback()
+def _group() -> None:
+    """Measure rate, distortion and speed beside the peers."""
+
+
+@app.command("rd")
+def rate_distortion(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the results; what is there is kept.")
+    ] = Path("out/bench-rd"),
+    chain: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="nerf_all, hash_all, demo, dome or splats; repeatable. All if not given."
+        ),
+    ] = None,
+    codec: Annotated[
+        list[str] | None,
+        typer.Option(help="A codec by the name of its row; repeatable. All if not given."),
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Measure what is there already, too.")
+    ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A chain of a few numbers: tries the code only.")
+    ] = False,
+    nncodec: Annotated[
+        bool,
+        typer.Option(
+            "--nncodec/--no-nncodec",
+            help="Whether NNCodec is measured; it gets an environment of its own, of 6 GB.",
+        ),
+    ] = True,
+    into: Annotated[
+        Path | None, typer.Option(help="Put the tables between the marks of a Markdown file.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all points as JSON.")] = False,
+) -> None:
+    """Measure bytes on disk against what is seen: ours, NNCodec, uniform quantisers, half floats.
+
+    Leaves tables (.md), a plot (.png), a page with every point (.html) and the figures (.json).
+    Points are kept as they are measured: an interrupted run goes on with the same command. The
+    trained chains are looked for in ../shared/data, or where NMC_SHARED_DATA says; the others are
+    made. What is absent or cannot be built is left out, and said.
+
+    Examples
+    --------
+      nmc bench rd -o out/bench-rd
+
+      nmc bench rd --chain demo --codec 'nmc lossless' --codec 'NNCodec differential'
+
+      nmc bench rd --no-nncodec --into BENCHMARKS.md
+    """
+    for name in _ONE_THREAD:
+        os.environ.setdefault(name, "1")
+    require_folder(output)
+    with framework(output, output):
+        try:
+            import bjontegaard  # noqa: F401 - what the extra brings, asked for before the work
+        except ModuleNotFoundError as error:
+            refuse_input(
+                "input/unsupported",
+                "bench",
+                f"it needs {error.name}",
+                "pip install 'neural-model-chain[framework,bench]'",
+            )
+        from nmc_tools.bench.published import put_into
+        from nmc_tools.bench_rd.run import Request, run
+
+        beside = Path(__file__).parents[3].parent / "shared" / "data"
+        request = Request(
+            output=output,
+            shared=Path(os.environ.get("NMC_SHARED_DATA") or beside),
+            names=chain or (),
+            codecs=codec or (),
+            again=again,
+            quick=quick,
+            nncodec=nncodec,
+        )
+        with progress_bar("measuring", unit="points", kept=f"points in {output}", resume="") as bar:
+            try:
+                report = run(request, lambda words, done, total: bar(done, total, words))
+            except ValueError as error:
+                raise typer.BadParameter(str(error)) from error
+        if into:
+            put_into(into, "bench-rd", report.text)
+        for note in report.notes:
+            warn(note)
+        if as_json:
+            from nmc_tools.bench_rd.run import figures
+
+            print_json(figures(report))
+            return
+        out.print(report.text, markup=False)
+        say(f"{output}: {', '.join(path.name for path in report.files)}")
