@@ -16,8 +16,6 @@ import nmc
 from nmc_format.package.form import open_package
 
 PACKAGE, PARTIAL, JOURNAL = "x.nmc", "x.nmc.partial", "journal.ndjson"
-OUTSIDE = "outside"
-"""A folder that a link leads to; nothing in it may change."""
 
 Digests = list[bytes]
 

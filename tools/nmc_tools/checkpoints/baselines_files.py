@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from nmc_tools.checkpoints.bounded_zip import Archive
 
 POLICY = "policy.pth"
-_VARIABLES = "pytorch_variables.pth"
 _MAX_DATA_BYTES = 16 * 2**20
 
 
