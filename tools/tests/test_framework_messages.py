@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 pytest.importorskip("torch")
 pytest.importorskip("av")
@@ -101,6 +102,9 @@ def test_what_is_wrong_is_named_once_with_its_place(run, frames, words, said) ->
         ((*TRAIN, "--exclude-front", "9"), "--exclude-front: cannot take 9 of 1 layers"),
         ((*TRAIN, "--exclude-like", "z*"), "--exclude-like: no layer is named like 'z*'"),
         ((*TRAIN, "--exclude-auto", "3"), "--exclude-auto: a policy gives up a share"),
+        ((*TRAIN, "--rate", "-1"), "--rate: the price of a kilobyte is a finite number of dec"),
+        ((*TRAIN, "--rate", "nan"), "from 0 on, such as 0.03; it cannot be nan"),
+        ((*TRAIN, "--rate", "inf"), "from 0 on, such as 0.03; it cannot be inf"),
         ((*TRAIN, "--size", "big"), "--size: 'big' is not a size; write such as 320x180"),
         (("capture", "footage", "-o", "c", "--reference", "z"), "--reference: no camera 'z'"),
         (("sfm", "frames", "-o", "s", "--camera-model", "z"), "--camera-model: no camera model"),
@@ -133,6 +137,24 @@ def test_training_on_reduced_pictures_is_scored_on_reduced_pictures(run, frames,
         stored = sequence.quality.metrics["psnr"]
     scored = json.loads(run("evaluate", "small.nmc", "frames", "--json").out)
     np.testing.assert_allclose(scored["scores"]["psnr"], stored)
+
+
+def test_training_for_rate_goes_on_where_it_stopped(run, frames, place) -> None:
+    words = ("train", "frames", *TINY, "--as", "checkpoints", "--rate", "0.5", "--json")
+    whole = json.loads(run(*words, "-o", "dear").out)
+    assert all(record["estimated_bytes"] > 0 for record in whole["trained"])
+    run(*words, "-o", "halted", "--frames", 1)
+    again = json.loads(run(*words, "-o", "halted", "--resume").out)
+    assert again["resumed_at"] == 1
+    last = max(path.name for path in (place / "dear").glob("frame_*"))
+    states = [load_file(place / name / last) for name in ("dear", "halted")]
+    for name, array in states[0].items():
+        assert np.array_equal(array, states[1][name]), name
+    refused = run("train", "frames", *TINY, "-o", "plain", "--as", "checkpoints", "--frames", 1)
+    assert refused.code == 0
+    mixed = run(*words, "-o", "plain", "--resume")
+    assert mixed.code == 1
+    assert "trained for rate, but the frame before it was not" in mixed.err
 
 
 def test_a_film_that_is_none_is_refused_before_anything_is_rendered(run, frames, place) -> None:

@@ -116,6 +116,13 @@ class ChainModel(nn.Module, ABC):
     def after_step(self, iteration: int) -> None:
         """Keep house after iteration ``iteration`` of a frame, counted from 0."""
 
+    def settle(self, before: Mapping[str, Tensor]) -> None:
+        """Take back what the frame changed in buffers and is not worth its bytes.
+
+        Called after a frame that was trained for rate, unless a key frame sends all buffers anew.
+        ``before`` has the buffers, by name, as they were before the frame.
+        """
+
     def layer_of(self) -> dict[str, int]:
         """Return the layer index of every parameter that belongs to a layer, by its name."""
         names = {id(p): name for name, p in self.named_parameters()}

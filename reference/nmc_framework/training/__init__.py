@@ -1,7 +1,7 @@
 """Training chains of models: weight sharing and freezing (clauses 5.2 and 5.3)."""
 
 from nmc_framework.training.auto import AutoFreezing
-from nmc_framework.training.chain import Schedule, train_chain, train_frame, train_on
+from nmc_framework.training.chain import train_chain, train_frame, train_on
 from nmc_framework.training.examples import Examples
 from nmc_framework.training.fine_tuning import DampedAdam
 from nmc_framework.training.finished import Progress, TrainedFrame, TrainingError
@@ -15,6 +15,8 @@ from nmc_framework.training.layer_freezing import (
     matching,
 )
 from nmc_framework.training.pixels import FrameViews, PixelPool, ViewsError
+from nmc_framework.training.rate import Rate, RateError, Steps
+from nmc_framework.training.schedule import Schedule
 from nmc_framework.training.store import CheckpointFolder, PackageStore, Store, train_into
 
 __all__ = [
@@ -29,7 +31,10 @@ __all__ = [
     "PackageStore",
     "PixelPool",
     "Progress",
+    "Rate",
+    "RateError",
     "Schedule",
+    "Steps",
     "Store",
     "TrainedFrame",
     "TrainingError",

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from nmc_framework.allocation import keep_freed_memory
 from nmc_framework.cameras import Camera
 from nmc_framework.models import ChainModel
-from nmc_framework.training.auto import AutoFreezing
 from nmc_framework.training.clock import Clock
-from nmc_framework.training.colour import Colour, ColourMaps, Matrices
+from nmc_framework.training.colour import ColourMaps, Matrices
 from nmc_framework.training.examples import Examples
-from nmc_framework.training.fine_tuning import DampedAdam
 from nmc_framework.training.finished import Progress, TrainedFrame, TrainingError
-from nmc_framework.training.layer_freezing import FreezingError, Reading, freeze
+from nmc_framework.training.layer_freezing import Reading, freeze
+from nmc_framework.training.optimisers import damping, optimiser, peak_rate
 from nmc_framework.training.pixels import FrameViews, PixelPool
+from nmc_framework.training.rate import SparseAdam, SteppedAdam, Steps
+from nmc_framework.training.schedule import Schedule
 
-#: Share of the iterations after which the learning rate begins to fall.
-_PLATEAU = 0.3
 #: A weight as large as this has diverged: what the families make of theirs saturates below 10, and
 #: a step of Adam is about the rate at most (Kingma and Ba 2015, section 2.1): at 0.1, the largest
 #: usual rate, it took a million of them in one direction.
@@ -36,76 +36,6 @@ _DECIDED = 0.6
 _ANTICIPATED = 256
 #: Iterations between two looks at the pixels kept back.
 _JUDGED_EVERY = 25
-#: Adam's in frame 0: those of Instant-NGP (Müller et al. 2022, section 4).
-_FIRST_BETAS = (0.9, 0.99)
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast each frame learns.
-
-    Parameters
-    ----------
-    first, later
-        Iterations of frame 0 and of every later frame.
-    rays, later_rays
-        Rays a batch: in frame 0, and in later frames where that is given.
-    learning_rate, later_learning_rate
-        Peak rates, the family's own where None; each frame decays to ``final_share`` of it along a
-        cosine.
-    focus, last_focus
-        Share of a later frame's rays that go to pixels which changed since the frame before, as
-        they are drawn in DyNeRF (Li et al. 2022, section 4.3): at first, and in the last iteration.
-    betas, damping
-        Later frames' optimiser, the family's own damping where None; see
-        :class:`~nmc_framework.training.fine_tuning.DampedAdam`.
-    first_seconds, later_seconds
-        How long frame 0 and later frames may take, in place of ``first`` and ``later``.
-    colour
-        Whether each view's exposure and white balance are learned beside the scene, see
-        :class:`~nmc_framework.training.colour.ColourMaps`. With ``auto`` frame 0 decides it for
-        all of the chain.
-    exclude_layers, reading
-        What later frames freeze; see :func:`~nmc_framework.training.layer_freezing.freeze`.
-    auto
-        Picks what each later frame freezes, in place of ``exclude_layers``.
-    seed
-        Everything random in frame t follows from (seed, t) alone.
-    """
-
-    first: int = 400
-    later: int = 70
-    rays: int = 2048
-    later_rays: int | None = None
-    learning_rate: float | None = None
-    later_learning_rate: float | None = None
-    final_share: float = 0.1
-    focus: float = 0.7
-    last_focus: float = 0.1
-    betas: tuple[float, float] = (0.2, 0.95)
-    damping: float | None = None
-    first_seconds: float | None = None
-    later_seconds: float | None = None
-    colour: Colour = "off"
-    exclude_layers: tuple[int, ...] = ()
-    reading: Reading = "table"
-    auto: AutoFreezing | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.auto and (self.exclude_layers or self.reading != "table"):
-            raise FreezingError(
-                "a policy picks what is frozen: exclude_layers and the code's reading do not apply"
-            )
-
-    def rays_of(self, frame: int) -> int:
-        """Return the rays a batch of a frame."""
-        return self.later_rays or self.rays if frame else self.rays
-
-    def focus_at(self, progress: float) -> float:
-        """Return the share of changed pixels at a share 0..1 of a later frame's iterations."""
-        falling = min(max((progress - _PLATEAU) / (1 - _PLATEAU), 0.0), 1.0)
-        return self.focus + (self.last_focus - self.focus) * falling
 
 
 def train_chain(
@@ -116,6 +46,7 @@ def train_chain(
     *,
     before: FrameViews | None = None,
     colour: Matrices | None = None,
+    steps: Steps | None = None,
     report: Callable[[Progress], None] | None = None,
 ) -> Iterator[TrainedFrame]:
     """Train frame after frame, each from the weights of the one before; yield each when done.
@@ -135,6 +66,8 @@ def train_chain(
         The views of the frame whose weights the model has, when a chain is taken up again.
     colour
         Its colour maps, by view, where it has any.
+    steps
+        The grids that its weights lie on, where it was trained for rate.
     report
         Called after every iteration.
 
@@ -145,9 +78,18 @@ def train_chain(
     """
     plan = schedule or Schedule()
     for views in frames:
-        done = train_frame(model, cameras, views, plan, before=before, colour=colour, report=report)
+        done = train_frame(
+            model,
+            cameras,
+            views,
+            plan,
+            before=before,
+            colour=colour,
+            steps=steps,
+            report=report,
+        )
         yield done
-        before, colour = views, done.colour
+        before, colour, steps = views, done.colour, done.steps
 
 
 def train_frame(
@@ -158,6 +100,7 @@ def train_frame(
     *,
     before: FrameViews | None = None,
     colour: Matrices | None = None,
+    steps: Steps | None = None,
     report: Callable[[Progress], None] | None = None,
 ) -> TrainedFrame:
     """Train ``model`` on one frame, from the weights it has; see :func:`train_chain`."""
@@ -167,7 +110,7 @@ def train_frame(
     maps = None
     if schedule.colour == "on" or (schedule.colour == "auto" and (colour or not views.index)):
         maps = ColourMaps([camera.name for camera in cameras], colour).to(device)
-    done = _trained(model, pool, schedule, views.index, views.time, maps, report)
+    done = _trained(model, pool, schedule, views.index, views.time, maps, steps, report)
     return replace(done, seconds=time.perf_counter() - began)
 
 
@@ -178,6 +121,7 @@ def train_on(
     *,
     frame: int,
     time: float = 0.0,
+    steps: Steps | None = None,
     report: Callable[[Progress], None] | None = None,
 ) -> TrainedFrame:
     """Train ``model`` on one frame of anything, from the weights it has.
@@ -192,6 +136,8 @@ def train_on(
         Its ``rays`` are examples a batch; ``colour`` does not apply.
     frame, time
         The frame's number from 0, and its time in seconds.
+    steps
+        The grids that the weights lie on, where the frame before was trained for rate.
     report
         Called after every iteration.
 
@@ -200,7 +146,7 @@ def train_on(
     TrainingError
         When a loss is not finite, or weights run away.
     """
-    return _trained(model, examples, schedule, frame, time, None, report)
+    return _trained(model, examples, schedule, frame, time, None, steps, report)
 
 
 def _trained(
@@ -210,6 +156,7 @@ def _trained(
     frame: int,
     at: float,
     maps: ColourMaps | None,
+    steps: Steps | None,
     report: Callable[[Progress], None] | None,
 ) -> TrainedFrame:
     began = time.perf_counter()
@@ -222,8 +169,11 @@ def _trained(
         excluded = _excluded(model, examples, schedule, frame, seed)
         reading: Reading = schedule.reading if frame and not schedule.auto else "table"
         freezing = freeze(model, model.layers(), excluded, reading)
+        learner = optimiser(model, schedule, frame, steps)
+        buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
         torch.manual_seed(seed)
-        loss, iterations, maps = _optimise(model, examples, schedule, frame, maps, report)
+        loss, iterations, maps = _optimise(model, examples, schedule, frame, learner, maps, report)
+        found, bits = _finished(model, learner, schedule, frame, buffers)
     return TrainedFrame(
         index=frame,
         time=at,
@@ -233,7 +183,27 @@ def _trained(
         seconds=time.perf_counter() - began,
         loss=loss,
         colour=None if maps is None else maps.matrices(),
+        steps=found,
+        bits=bits,
     )
+
+
+def _finished(
+    model: ChainModel,
+    learner: torch.optim.Optimizer,
+    schedule: Schedule,
+    frame: int,
+    buffers: Mapping[str, Tensor],
+) -> tuple[Steps | None, float]:
+    """Return the grids of a frame's weights and the estimated bits of its change, if for rate."""
+    _refuse_diverged(model, frame)
+    if not isinstance(learner, SteppedAdam | SparseAdam) or schedule.rate is None:
+        return None, math.nan
+    steps = learner.finish()
+    if not schedule.rate.is_key(frame):
+        with torch.no_grad():
+            model.settle(buffers)
+    return steps, learner.bits
 
 
 def _excluded(
@@ -244,26 +214,9 @@ def _excluded(
     if schedule.auto is None:
         return schedule.exclude_layers
     generator = torch.Generator().manual_seed(seed)
-    rate = _rate(model, schedule, frame)
+    rate = peak_rate(model, schedule, frame)
     rays = schedule.rays_of(frame)
-    return schedule.auto.choose(model, examples, rays, rate, _damping(model, schedule), generator)
-
-
-def _rate(model: ChainModel, schedule: Schedule, frame: int) -> float:
-    asked = schedule.later_learning_rate if frame else schedule.learning_rate
-    return model.learning_rates[1 if frame else 0] if asked is None else asked
-
-
-def _damping(model: ChainModel, schedule: Schedule) -> float:
-    return model.damping if schedule.damping is None else schedule.damping
-
-
-def _optimiser(model: ChainModel, schedule: Schedule, frame: int) -> torch.optim.Optimizer:
-    """Return the optimiser of a frame: built after freezing, as a frozen parameter needs none."""
-    groups = model.parameter_groups(_rate(model, schedule, frame), later=frame > 0)
-    if frame:
-        return DampedAdam(groups, betas=schedule.betas, damping=_damping(model, schedule))
-    return torch.optim.Adam(groups, betas=_FIRST_BETAS, eps=1e-15)
+    return schedule.auto.choose(model, examples, rays, rate, damping(model, schedule), generator)
 
 
 def _optimise(
@@ -271,6 +224,7 @@ def _optimise(
     examples: Examples,
     schedule: Schedule,
     frame: int,
+    learner: torch.optim.Optimizer,
     colour: ColourMaps | None,
     report: Callable[[Progress], None] | None,
 ) -> tuple[float, int, ColourMaps | None]:
@@ -281,10 +235,10 @@ def _optimise(
     """
     seconds = schedule.later_seconds if frame else schedule.first_seconds
     clock = Clock(schedule.later if frame else schedule.first, seconds)
-    optimisers = [_optimiser(model, schedule, frame)]
+    optimisers = [learner]
     if colour is not None:
         optimisers.append(colour.optimiser())
-    rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
+    rates = [[group["lr"] for group in each.param_groups] for each in optimisers]
     generator = torch.Generator().manual_seed(_frame_seed(schedule.seed, frame))
     judge = examples.kept_back(_frame_seed(schedule.seed, frame))
     judged = report is not None or seconds is not None
@@ -306,11 +260,7 @@ def _optimise(
             decided = True
             if colour.alike():
                 colour, optimisers = None, optimisers[:1]
-        share = _share_of_rate(progress, schedule.final_share)
-        for optimiser, peaks in zip(optimisers, rates, strict=False):
-            optimiser.zero_grad(set_to_none=True)
-            for group, peak in zip(optimiser.param_groups, peaks, strict=True):
-                group["lr"] = peak * share
+        _begin_iteration(optimisers, rates, schedule.share_of_rate(progress))
         batch = examples.draw(schedule.rays_of(frame), generator, schedule.focus_at(progress))
         loss = model.loss(batch if colour is None else colour.developing(batch))
         value = float(loss.detach())
@@ -321,8 +271,10 @@ def _optimise(
                 "frames before it are kept. A lower learning rate usually helps"
             )
         (loss if colour is None else loss + colour.penalty()).backward()  # type: ignore[no-untyped-call]
-        for optimiser in optimisers:
-            optimiser.step()
+        if isinstance(learner, SteppedAdam | SparseAdam):
+            learner.heard(value, progress)
+        for each in optimisers:
+            each.step()
         if colour is not None:
             colour.settle()
         model.after_step(iteration)
@@ -337,8 +289,17 @@ def _optimise(
             report(Progress(frame, iteration, clock.total(iteration), value, rate, held_out))
     model.progress = 1.0
     model.eval()
-    _refuse_diverged(model, frame)
     return sum(last) / max(len(last), 1), iteration, colour
+
+
+def _begin_iteration(
+    optimisers: Sequence[torch.optim.Optimizer], rates: Sequence[Sequence[float]], share: float
+) -> None:
+    """Forget the gradients, and set all learning rates to a share of their peaks."""
+    for each, peaks in zip(optimisers, rates, strict=False):
+        each.zero_grad(set_to_none=True)
+        for group, peak in zip(each.param_groups, peaks, strict=True):
+            group["lr"] = peak * share
 
 
 @torch.no_grad()
@@ -364,13 +325,6 @@ def _refuse_diverged(model: ChainModel, frame: int) -> None:
                 f"frame {frame}: training diverged, {name} reached {largest:.3g}; "
                 "frames before it are kept. A lower learning rate usually helps"
             )
-
-
-def _share_of_rate(progress: float, final: float) -> float:
-    if progress <= _PLATEAU:
-        return 1.0
-    falling = min((progress - _PLATEAU) / (1 - _PLATEAU), 1.0)
-    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * falling))
 
 
 def _frame_seed(seed: int, frame: int) -> int:

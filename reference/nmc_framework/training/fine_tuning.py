@@ -47,6 +47,10 @@ class DampedAdam(torch.optim.Optimizer):
                     self._move(parameter, parameter.grad, group)
 
     def _move(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        self._advance(parameter, gradient, group)
+
+    def _advance(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
+        """Move a parameter; return the step size of each weight, what a unit of gradient moves."""
         state = self.state[parameter]
         if not state:
             state |= {
@@ -63,3 +67,5 @@ class DampedAdam(torch.optim.Optimizer):
         divisor = expected.mean().sqrt().mul_(group["damping"]).add_(_TINY) + expected.sqrt_()
         rate = group["lr"] / (1 - first ** state["step"])
         parameter.addcdiv_(mean, divisor, value=-rate)
+        speed: Tensor = group["lr"] / divisor
+        return speed

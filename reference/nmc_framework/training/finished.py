@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nmc_framework.models import State
 from nmc_framework.training.colour import Matrices
 from nmc_framework.training.layer_freezing import Freezing
+from nmc_framework.training.rate import Steps
 
 
 class TrainingError(RuntimeError):
@@ -39,7 +40,9 @@ class TrainedFrame:
     """One finished frame: its state, and how it came about.
 
     ``seconds`` is wall time of training; ``loss`` the mean of the last tenth of the batches;
-    ``colour`` the affine map (3, 4) of each training view, where these were learned.
+    ``colour`` the affine map (3, 4) of each training view, where these were learned. ``steps`` are
+    the grids that the weights lie on exactly, where the frame was trained for rate, and ``bits``
+    what its weights take by the estimate that training had: in frame 0 all, later their moves.
     """
 
     index: int
@@ -50,3 +53,5 @@ class TrainedFrame:
     seconds: float
     loss: float
     colour: Matrices | None = None
+    steps: Steps | None = None
+    bits: float = math.nan

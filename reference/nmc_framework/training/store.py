@@ -18,10 +18,12 @@ from safetensors.numpy import load_file, save_file
 import nmc
 from nmc_framework.cameras import Camera
 from nmc_framework.models import ChainModel, ModelError
-from nmc_framework.training.chain import Schedule, train_chain
+from nmc_framework.training.chain import train_chain
 from nmc_framework.training.colour import Matrices
 from nmc_framework.training.finished import Progress, TrainedFrame, TrainingError
 from nmc_framework.training.pixels import FrameViews
+from nmc_framework.training.rate import Steps
+from nmc_framework.training.schedule import Schedule
 
 FrameSource = Callable[[int], Iterable[FrameViews]]
 
@@ -37,6 +39,9 @@ class Store(Protocol):
     def last_colour(self) -> Matrices | None:
         """Return the colour maps (3, 4) of the last finished frame by view, if it has any."""
 
+    def last_steps(self) -> Steps | None:
+        """Return the steps of the last finished frame, where it was trained for rate."""
+
     def append(self, frame: TrainedFrame) -> None:
         """Put a finished frame on disk."""
 
@@ -46,6 +51,7 @@ class PackageStore:
 
     def __init__(self, writer: nmc.Writer) -> None:
         self._writer = writer
+        self._steps: Steps | None = None
 
     def __len__(self) -> int:
         return len(self._writer)
@@ -57,6 +63,10 @@ class PackageStore:
     def last_colour(self) -> Matrices | None:
         """Return the maps that the journal has of the last frame."""
         return self._writer.last_colour
+
+    def last_steps(self) -> Steps | None:
+        """Return the steps of the last frame that was appended here."""
+        return self._steps
 
     def append(self, frame: TrainedFrame) -> None:
         """Code the frame."""
@@ -70,6 +80,7 @@ class PackageStore:
             trained_from_previous=frame.index > 0,
             colour=frame.colour,
         )
+        self._steps = frame.steps
 
 
 class CheckpointFolder:
@@ -128,6 +139,11 @@ class CheckpointFolder:
         found = self.record(len(self) - 1).get("colour")
         return found and {view: np.array(rows, np.float64) for view, rows in found.items()}
 
+    def last_steps(self) -> Steps | None:
+        """Return the steps in the record of the last finished frame."""
+        found = self.record(len(self) - 1).get("steps")
+        return Steps(found) if found else None
+
     def append(self, frame: TrainedFrame) -> None:
         """Write the frame under another name first, so that a half-written one never counts."""
         if frame.index != len(self):
@@ -140,6 +156,7 @@ class CheckpointFolder:
             "exclude_layers": list(frame.freezing.exclude_layers),
             "requires_grad": frame.freezing.requires_grad,
             "colour": _plain(frame.colour),
+            "steps": dict(frame.steps.of) if frame.steps else None,
         }
         partial = self._path(frame.index).with_suffix(".partial")
         save_file(frame.state, partial, metadata={"frame": json.dumps(record)})
@@ -181,15 +198,15 @@ def train_into(
     """
     done = len(store)
     views = iter(frames(max(done - 1, 0)))
-    before = colour = None
+    before = colour = steps = None
     if done:
-        colour = store.last_colour()
+        colour, steps = store.last_colour(), store.last_steps()
         model.load(store.last_state())
         before = next(views, None)
         if before is None or before.index != done - 1:
             raise TrainingError(f"the frames were to begin with frame {done - 1}, to go on from it")
     for frame in train_chain(
-        model, cameras, views, schedule, before=before, colour=colour, report=report
+        model, cameras, views, schedule, before=before, colour=colour, steps=steps, report=report
     ):
         store.append(frame)
         yield frame

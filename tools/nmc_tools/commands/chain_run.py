@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nmc_tools.commands.footage import Footage
-from nmc_tools.terminal import progress_bar
+from nmc_tools.terminal import progress_bar, size_text
 
 if TYPE_CHECKING:
     from nmc_framework.evaluation import HeldOut
@@ -72,9 +72,11 @@ class ChainRun:
     def _told(self, record: dict[str, Any]) -> str:
         """Return the line of a finished frame."""
         quality = f", held out {record['psnr']:.2f} dB" if "psnr" in record else ""
+        size = record.get("estimated_bytes")
+        weights = "" if size is None else f", weights about {size_text(size)}"
         return (
             f"frame {record['frame'] + 1} of {self.footage.count}, loss {record['loss']:.5f}, "
-            f"{record['seconds']:.1f} s{quality}"
+            f"{record['seconds']:.1f} s{weights}{quality}"
         )
 
     def _report(self, shown: Report) -> Callable[[Progress], None]:
@@ -96,6 +98,8 @@ class ChainRun:
             "loss": frame.loss,
             "frozen_layers": list(frame.freezing.exclude_layers),
         }
+        if math.isfinite(frame.bits):
+            record["estimated_bytes"] = math.ceil(frame.bits / 8)
         scores, views = {}, {}
         if self.held_out:
             truths = next(islice(self.footage.views(self.held_out, frame.index), 1)).images

@@ -88,6 +88,13 @@ def train(
         Literal["table", "code"],
         typer.Option(help="Excluded layers are frozen (table 5-1), or alone learn (table 5-2)."),
     ] = "table",
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            metavar="PRICE",
+            help="Train for few bytes: the dB of PSNR that a kilobyte has to bring, such as 0.03.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="All that is random follows from it.")] = 0,
     as_: Annotated[
         Literal["package", "checkpoints"],
@@ -124,6 +131,8 @@ def train(
 
       nmc train --scene dome -o dome.nmc --frames 5 --exclude-auto 0.1
 
+      nmc train --scene -o small.nmc --frames 20 --rate 0.03
+
       nmc train photographs/ -o object.nmc --budget 90s --colour on
     """
     choices = (_numbers(exclude_layers), exclude_front, exclude_back, exclude_like)
@@ -133,7 +142,8 @@ def train(
         from nmc_framework.evaluation.board import Board
         from nmc_framework.models.radiance.fitting import LATER_RAYS
         from nmc_framework.models.radiance.fitting import iterations as fitted
-        from nmc_framework.training import AutoFreezing, LayerChoice, Schedule
+        from nmc_framework.training import AutoFreezing, LayerChoice, Rate, Schedule
+        from nmc_framework.training.rate import FIRST_TIMES
 
         footage = open_footage(
             folder, scene=scene, cameras=cameras, size=parse_size(size), frames=frames, rate=fps
@@ -141,8 +151,11 @@ def train(
         rig = footage.split(held_out)
         model = _model(family, configuration, set_, footage, rig[0], seed)
         model = model.to(parse_device(device))
+        with option("--rate"):
+            price = None if rate is None else Rate(rate, key_every=key_every)
+        usual = fitted(footage.cameras(rig[0])) * (FIRST_TIMES if price else 1)
         schedule = Schedule(
-            first=fitted(footage.cameras(rig[0])) if iterations is None else iterations,
+            first=usual if iterations is None else iterations,
             later=later,
             rays=rays,
             later_rays=later_rays or round(LATER_RAYS * rays),
@@ -150,6 +163,7 @@ def train(
             later_seconds=_seconds(later_budget, "--later-budget"),
             colour=colour,
             reading=reading,
+            rate=price,
             seed=seed,
         )
         with option(_exclude_option(*choices)):

@@ -118,6 +118,10 @@ class MarchedField(RadianceModel):
             share = 2.0 if self.occupancy.warm else _UPDATE_SHARE
             self.occupancy.update(self.density, share)
 
+    def settle(self, before: Mapping[str, Tensor]) -> None:
+        """Open the cells that matter came to, and let the others be as they were."""
+        self.occupancy.settle(before["occupancy.cells"], self.density)
+
     def _warming(self, iteration: int) -> bool:
         """Return whether it is too early to rule anything out.
 

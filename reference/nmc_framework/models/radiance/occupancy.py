@@ -26,6 +26,8 @@ _DECAY = 0.5
 _REACH = 2
 #: Points of an open cell that a new frame's estimates begin with.
 _RECALLED = 2
+#: Points of a newly opened cell that tell whether it holds matter.
+_SETTLED = 8
 #: Share of the closed cells that every update probes.
 _CLOSED_SHARE = 0.03
 
@@ -119,6 +121,18 @@ class Occupancy(nn.Module):
         self.seen *= _DECAY**share
         self._probe(chosen, density)
         self.cells = _dilate(self.seen > self.threshold, 1) & self.inside
+
+    def settle(self, before: Tensor, density: Callable[[Tensor], Tensor]) -> None:
+        """Go back to the bitmap ``before``, but for the cells that were opened and hold matter.
+
+        A cell that is open for nothing costs time, and no picture: which cells random probes found
+        empty in this frame is not worth its bits. ``density`` is as in :meth:`update`.
+        """
+        opened = (self.cells & ~before).view(-1).nonzero()[:, 0]
+        self.seen = torch.zeros_like(self.seen)
+        for _ in range(_SETTLED):
+            self._probe(opened, density)
+        self.cells = before | (self.cells & (self.seen > self.threshold))
 
     def _probe(self, chosen: Tensor, density: Callable[[Tensor], Tensor]) -> None:
         """Raise the estimates of cells (N,) to the density at a random point of each."""

@@ -1,0 +1,59 @@
+"""Which optimiser a frame learns by, from where it stands in the chain and what bytes cost."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+
+from nmc_framework.models import ChainModel
+from nmc_framework.training.fine_tuning import DampedAdam
+from nmc_framework.training.rate import RateError, SparseAdam, SteppedAdam, Steps
+from nmc_framework.training.schedule import Schedule
+
+#: Adam's in frame 0: those of Instant-NGP (Müller et al. 2022, section 4).
+_FIRST_BETAS: Final = (0.9, 0.99)
+_FIRST_EPS: Final = 1e-15
+
+
+def optimiser(
+    model: ChainModel, schedule: Schedule, frame: int, steps: Steps | None = None
+) -> torch.optim.Optimizer:
+    """Return the optimiser of a frame: built after freezing, as a frozen parameter needs none.
+
+    ``steps`` are the grids that the weights lie on, where the frame before was trained for rate.
+
+    Raises
+    ------
+    RateError
+        If a later frame is to be trained for rate and its weights lie on no grid.
+    """
+    groups = model.parameter_groups(peak_rate(model, schedule, frame), later=frame > 0)
+    if schedule.rate is None:
+        if frame:
+            return DampedAdam(groups, betas=schedule.betas, damping=damping(model, schedule))
+        return torch.optim.Adam(groups, betas=_FIRST_BETAS, eps=_FIRST_EPS)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    if not frame:
+        return SteppedAdam(groups, names, schedule.rate, betas=_FIRST_BETAS, eps=_FIRST_EPS)
+    if steps is None:
+        raise RateError(f"frame {frame} is trained for rate, but the frame before it was not")
+    return SparseAdam(
+        groups,
+        names,
+        schedule.rate,
+        steps,
+        betas=schedule.betas,
+        damping=damping(model, schedule),
+    )
+
+
+def peak_rate(model: ChainModel, schedule: Schedule, frame: int) -> float:
+    """Return the peak learning rate of a frame: the schedule's, else the family's own."""
+    asked = schedule.later_learning_rate if frame else schedule.learning_rate
+    return model.learning_rates[1 if frame else 0] if asked is None else asked
+
+
+def damping(model: ChainModel, schedule: Schedule) -> float:
+    """Return what later frames damp moves by: the schedule's, else the family's own."""
+    return model.damping if schedule.damping is None else schedule.damping

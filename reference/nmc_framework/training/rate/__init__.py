@@ -1,0 +1,8 @@
+"""Training for rate: chains whose frames are few bytes, and lie on a grid exactly (clause 5.2)."""
+
+from nmc_framework.training.rate.first import SteppedAdam
+from nmc_framework.training.rate.later import SparseAdam
+from nmc_framework.training.rate.price import FIRST_TIMES, Rate, RateError
+from nmc_framework.training.rate.steps import Steps
+
+__all__ = ["FIRST_TIMES", "Rate", "RateError", "SparseAdam", "SteppedAdam", "Steps"]

@@ -1,0 +1,69 @@
+"""What a byte is worth while a chain is trained for rate."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+#: Frame 0 learns so many times as long as without a price: its steps have to be learned as well.
+FIRST_TIMES: Final = 2
+#: Bits in a kilobyte of 1000 bytes.
+_KILOBYTE = 8000
+
+
+class RateError(ValueError):
+    """A price that is none, or a state that lies on no grid."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """The price of bytes: lambda of the loss that training for rate minimises.
+
+    That loss is 10·log10(L) + price·(kilobytes), L being the family's own: for a family whose loss
+    is a squared error this is the price in dB of PSNR, whatever the scene and its brightness.
+
+    Parameters
+    ----------
+    price
+        Decibels that each kilobyte (1000 bytes) of a delta frame has to bring; 0 leaves only the
+        steps to be learned.
+    first_share
+        Frame 0 pays this share of it: what it learns serves all frames after it.
+    key_every
+        Every so many frames the chain has a key frame, which sends all buffers anew; 0: only the
+        first is one. Buffers that a model may choose change freely there alone.
+
+    Raises
+    ------
+    RateError
+        If the price is negative or no finite number, the share is not above 0 and finite, or the
+        distance of key frames is negative.
+    """
+
+    price: float
+    first_share: float = 0.6
+    key_every: int = 10
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.price) and self.price >= 0):
+            raise RateError(
+                f"the price of a kilobyte is a finite number of decibels from 0 on, such as 0.03; "
+                f"it cannot be {self.price}"
+            )
+        if not (math.isfinite(self.first_share) and self.first_share > 0):
+            raise RateError(f"frame 0 pays a share above 0, not {self.first_share}")
+        if self.key_every < 0:
+            raise RateError(f"key frames come every so many frames, 0 or more: {self.key_every}")
+
+    def of_bit(self, loss: float, frame: int) -> float:
+        """Return what a bit of a frame costs, in units of a loss that is ``loss`` at the time.
+
+        It is the price times the derivative of the loss by its decibels.
+        """
+        share = 1.0 if frame else self.first_share
+        return share * self.price / _KILOBYTE * max(loss, 0.0) * math.log(10) / 10
+
+    def is_key(self, frame: int) -> bool:
+        """Return whether a frame will be a key frame."""
+        return frame == 0 or (self.key_every > 0 and frame % self.key_every == 0)

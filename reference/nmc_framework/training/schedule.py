@@ -1,0 +1,94 @@
+"""How long, how fast and under which conditions each frame of a chain learns (clause 5.2)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from nmc_framework.training.auto import AutoFreezing
+from nmc_framework.training.colour import Colour
+from nmc_framework.training.layer_freezing import FreezingError, Reading
+from nmc_framework.training.rate import Rate
+
+#: Share of the iterations after which the learning rate begins to fall.
+PLATEAU: Final = 0.3
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast each frame learns.
+
+    Parameters
+    ----------
+    first, later
+        Iterations of frame 0 and of every later frame.
+    rays, later_rays
+        Rays a batch: in frame 0, and in later frames where that is given.
+    learning_rate, later_learning_rate
+        Peak rates, the family's own where None; each frame decays to ``final_share`` of it along a
+        cosine.
+    focus, last_focus
+        Share of a later frame's rays that go to pixels which changed since the frame before, as
+        they are drawn in DyNeRF (Li et al. 2022, section 4.3): at first, and in the last iteration.
+    betas, damping
+        Later frames' optimiser, the family's own damping where None; see
+        :class:`~nmc_framework.training.fine_tuning.DampedAdam`.
+    first_seconds, later_seconds
+        How long frame 0 and later frames may take, in place of ``first`` and ``later``.
+    colour
+        Whether each view's exposure and white balance are learned beside the scene, see
+        :class:`~nmc_framework.training.colour.ColourMaps`. With ``auto`` frame 0 decides it for
+        all of the chain.
+    exclude_layers, reading
+        What later frames freeze; see :func:`~nmc_framework.training.layer_freezing.freeze`.
+    auto
+        Picks what each later frame freezes, in place of ``exclude_layers``.
+    rate
+        The price of bytes, where the chain is trained for rate: every weight then lies on a grid.
+    seed
+        Everything random in frame t follows from (seed, t) alone.
+    """
+
+    first: int = 400
+    later: int = 70
+    rays: int = 2048
+    later_rays: int | None = None
+    learning_rate: float | None = None
+    later_learning_rate: float | None = None
+    final_share: float = 0.1
+    focus: float = 0.7
+    last_focus: float = 0.1
+    betas: tuple[float, float] = (0.2, 0.95)
+    damping: float | None = None
+    first_seconds: float | None = None
+    later_seconds: float | None = None
+    colour: Colour = "off"
+    exclude_layers: tuple[int, ...] = ()
+    reading: Reading = "table"
+    auto: AutoFreezing | None = None
+    rate: Rate | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.auto and (self.exclude_layers or self.reading != "table"):
+            raise FreezingError(
+                "a policy picks what is frozen: exclude_layers and the code's reading do not apply"
+            )
+
+    def rays_of(self, frame: int) -> int:
+        """Return the rays a batch of a frame."""
+        return self.later_rays or self.rays if frame else self.rays
+
+    def share_of_rate(self, progress: float) -> float:
+        """Return the share of the peak learning rate at a share 0..1 of a frame's iterations."""
+        if progress <= PLATEAU:
+            return 1.0
+        falling = min((progress - PLATEAU) / (1 - PLATEAU), 1.0)
+        final = self.final_share
+        return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * falling))
+
+    def focus_at(self, progress: float) -> float:
+        """Return the share of changed pixels at a share 0..1 of a later frame's iterations."""
+        falling = min(max((progress - PLATEAU) / (1 - PLATEAU), 0.0), 1.0)
+        return self.focus + (self.last_focus - self.focus) * falling
