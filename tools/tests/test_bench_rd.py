@@ -198,3 +198,37 @@ def test_the_script_of_nncodec_is_not_for_us():
     assert "nmc" not in text.replace("nncodec", "").replace("nnc", "")
     compile(text, "script", "exec")
     assert "nncodec" not in sys.modules
+
+
+def test_steps_from_sensitivity_give_the_fidelity_that_is_aimed_at(tmp_path):
+    from nmc_tools.bench_rd import baselines, sensitivity
+    from nmc_tools.bench_rd.chains import toy_chain
+    from nmc_tools.bench_rd.points import measure
+
+    # Nobody sees the bias; of the weight the first 8 rows and the others are apart.
+    chain = replace(toy_chain(), parts={"layer.weight": [8, 40]})
+    path = tmp_path / "sensitivity.json"
+    found = sensitivity.measured(chain, path)
+    assert [(p.name, p.rows, p.count) for p in found.parts] == [
+        ("layer.weight", 8, 256), ("layer.weight", 40, 1280), ("layer.bias", 32, 32)
+    ]  # fmt: skip
+    assert found == sensitivity.measured(chain, path)
+    weight, bias = found.steps(45)["layer.weight"], found.steps(45)["layer.bias"]
+    assert weight[0][1] == pytest.approx(weight[1][1], rel=0.1)
+    assert bias[0][1] > 10 * weight[0][1]
+    rows = sensitivity.by_row(found.steps(45))
+    assert rows["layer.weight"].shape == (48,) and rows["layer.bias"].shape == (32,)
+    point = measure(chain, baselines.by_sensitivity({"aim": rows}), "aim")
+    assert point.fidelity == pytest.approx(45, abs=1)
+
+
+def test_rows_and_tensors_have_steps_of_their_own(tmp_path):
+    from nmc_tools.bench_rd.baselines import uniform
+
+    array = np.linspace(0, 1, 12, dtype=np.float32).reshape(4, 3)
+    state = {"a": array, "b": array[0], "kept": array[1]}
+    steps = {"a": np.array([1, 1, 2**-9, 2**-9]), "b": 0.25}
+    found = uniform([state, state], lambda name, _: steps.get(name), tmp_path).states[1]
+    assert found["kept"].tobytes() == array[1].tobytes()
+    assert set(found["b"].tolist()) <= {0, 0.25} and set(found["a"][:2].ravel().tolist()) <= {0, 1}
+    assert 0 < np.abs(found["a"][2:] - array[2:]).max() <= 2**-10

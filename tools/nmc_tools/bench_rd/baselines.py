@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Array = np.ndarray[Any, Any]
-#: The step of one tensor, by its name and its values in a key frame.
-Steps = Callable[[str, Array], float]
+#: The step of one tensor, or of each of its rows, by its name and its values in a key frame; None
+#: where it is to stay as it is.
+Steps = Callable[[str, Array], "float | Array | None"]
+Grid = Mapping[str, "float | Array"]
 _LEVEL = 19
 #: Bytes of a tensor's step in the file.
 _GRID = 8
@@ -34,27 +36,41 @@ def is_quantised(array: Array) -> bool:
     return array.dtype.kind == "f" and array.size > 0 and bool(np.isfinite(array).all())
 
 
-def levels_of(state: State, steps: Mapping[str, float]) -> dict[str, Array]:
+def levels_of(state: State, steps: Grid) -> dict[str, Array]:
     """Return the levels, int64, of the tensors that have a step, and the others as they are."""
     return {
-        name: np.rint(array.astype(np.float64) / steps[name]).astype(np.int64)
+        name: np.rint(array.astype(np.float64) / _along(steps[name], array)).astype(np.int64)
         if name in steps
         else array
         for name, array in state.items()
     }
 
 
-def restored(levels: Mapping[str, Array], steps: Mapping[str, float], like: State) -> State:
+def restored(levels: Mapping[str, Array], steps: Grid, like: State) -> State:
     """Return the state of some levels, of the dtypes of another state."""
     return {
-        name: (array * steps[name]).astype(like[name].dtype) if name in steps else array
+        name: (array * _along(steps[name], array)).astype(like[name].dtype)
+        if name in steps
+        else array
         for name, array in levels.items()
     }
 
 
-def chosen_steps(state: State, steps: Steps) -> dict[str, float]:
+def _times(array: Array, step: float | Array) -> Array:
+    return np.asarray(array * _along(step, array))
+
+
+def _along(step: float | Array, array: Array) -> float | Array:
+    """Return the steps of rows in a form that goes with the array."""
+    if isinstance(step, float):
+        return step
+    return step.reshape(array.shape if not array.ndim else (-1, *[1] * (array.ndim - 1)))
+
+
+def chosen_steps(state: State, steps: Steps) -> dict[str, float | Array]:
     """Return the step of each tensor that is quantised."""
-    return {name: steps(name, array) for name, array in state.items() if is_quantised(array)}
+    found = {name: steps(name, array) for name, array in state.items() if is_quantised(array)}
+    return {name: step for name, step in found.items() if step is not None}
 
 
 @dataclass(frozen=True)
@@ -65,7 +81,7 @@ class Sent:
     """
 
     key: bool
-    steps: Mapping[str, float]
+    steps: Grid
     levels: Mapping[str, Array]
     integers: Mapping[str, Array]
 
@@ -73,7 +89,7 @@ class Sent:
 def sent_frames(states: Sequence[State], steps: Steps) -> Iterator[Sent]:
     """Yield what is sent of each frame; a frame with other tensors than the last is a key frame."""
     before: Mapping[str, Array] = {}
-    grid: dict[str, float] = {}
+    grid: Grid = {}
     for t, state in enumerate(states):
         key = is_key(t) or not _alike(state, states[t - 1])
         grid = chosen_steps(state, steps) if key else grid
@@ -111,10 +127,15 @@ def uniform(states: Sequence[State], steps: Steps, _: Path) -> Coded:
         found.append(restored(levels, sent.steps, state))
     decode = time.perf_counter() - began
     sizes = tuple(
-        float(sum(map(len, data)) + (_GRID * len(sent.steps) if sent.key else 0))
+        float(sum(map(len, data)) + (_GRID * _grids(sent.steps) if sent.key else 0))
         for sent, data in coded
     )
     return Coded(sizes, 0.0, found, encode, decode)
+
+
+def _grids(steps: Grid) -> int:
+    """Return how many different steps a key frame has to send."""
+    return sum(1 if isinstance(step, float) else len(np.unique(step)) for step in steps.values())
 
 
 def order_0(states: Sequence[State], steps: Steps, _: Path) -> Coded:
@@ -243,6 +264,16 @@ def of_range(bits: int, _: str, array: Array) -> float:
     """Return the step that divides a tensor's own range into 2^bits - 1 parts."""
     width = float(array.max()) - float(array.min())
     return width / (2**bits - 1) if width else 1.0
+
+
+def _given(steps: Mapping[str, Array], name: str, _: Array) -> Array | None:
+    return steps.get(name)
+
+
+def by_sensitivity(settings: Mapping[str, Mapping[str, Array]]) -> Codec:
+    """Return the estimate of order 0 with steps of rows by tensor, for each setting."""
+    steps = {label: partial(_given, rows) for label, rows in settings.items()}
+    return Codec("uniform by sensitivity, order-0 entropy", steps, order_0, kind="estimate")
 
 
 def codecs(exponents: Sequence[int]) -> list[Codec]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +52,10 @@ class BenchChain:
         By what it is judged, for the reader of a table.
     exponents : sequence of int
         Powers of two that are tried as steps of a uniform quantiser.
+    parts : mapping of str to sequence of int
+        Rows of the parts of a tensor that matter differently, such as the levels of a hash grid.
+    aims : sequence of float
+        Fidelities in dB that steps from measured sensitivity are to give.
     """
 
     name: str
@@ -59,12 +63,15 @@ class BenchChain:
     judge: Callable[[int, State], Judged]
     seen: str
     exponents: Sequence[int]
+    parts: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    aims: Sequence[float] = (62.0, 56.0, 51.0, 46.0, 41.0, 36.0, 32.0)
 
 
 def trained_chain(folder: Path, *, every: int) -> BenchChain:
     """Return a chain of safetensors files that :mod:`nmc_tools.bench_rd.distortion` can render."""
     from nmc_tools.bench.worker import load_chain
     from nmc_tools.bench_rd.distortion import Distortion, fidelity
+    from nmc_tools.bench_rd.hash_chain import TABLE, level_rows
 
     states = load_chain(folder).frames
 
@@ -75,8 +82,10 @@ def trained_chain(folder: Path, *, every: int) -> BenchChain:
     def judge(t: int, state: State) -> Judged:
         return Judged(against(t)(state))
 
+    levels = [last - first for first, last in level_rows()]
+    parts = {TABLE: levels} if TABLE in states[0] else {}
     return BenchChain(
-        folder.name, states, judge, "renderings of 4 cameras", (-6, -7, -8, -9, -10, -11, -12)
+        folder.name, states, judge, "renderings of 4 cameras", range(-6, -13, -1), parts
     )
 
 
@@ -125,10 +134,8 @@ def embedded_chain(name: str, folder: Path, scene: str, frames: int) -> BenchCha
         views = zip(found, truth, strict=True)
         return Judged(psnr(found, seen), float(np.mean([psnr(a, b) for a, b in views])))
 
-    return BenchChain(
-        name, states, judge, f"renderings of {len(held_out)} held-out cameras",
-        (-3, -4, -5, -6, -7, -8, -9),
-    )  # fmt: skip
+    judged_by = f"renderings of {len(held_out)} held-out cameras"
+    return BenchChain(name, states, judge, judged_by, range(-3, -10, -1))
 
 
 def _true_rig(name: str, scene: Any, size: tuple[int, int], cameras: int) -> Any:

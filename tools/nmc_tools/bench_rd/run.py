@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nmc_tools.bench_rd import baselines, chains, nncodec_peer, ours
+from nmc_tools.bench_rd import baselines, chains, nncodec_peer, ours, sensitivity
 from nmc_tools.bench_rd.page import write_page
 from nmc_tools.bench_rd.points import PointFile, measure, missing, remembering
 from nmc_tools.bench_rd.presentation import markdown, plot
@@ -68,6 +68,7 @@ class Report:
     files: Sequence[Path] = field(default=())
 
 
+_SENSITIVE = ("uniform by sensitivity, order-0 entropy",)
 CHAINS = (*_TRAINED, *_EMBEDDED, "splats")
 
 
@@ -85,6 +86,7 @@ def run(request: Request, report: Progress = lambda *_: None) -> Report:
     found = []
     for chain in _chains(request, notes):
         codecs = _chosen([ours.lossless(), *peers, *baselines.codecs(chain.exponents)], request)
+        codecs += _by_sensitivity(chain, request)
         found.append((chain, _measured(chain, codecs, request, report, notes)))
     text = markdown(found, notes)
     folder = request.output
@@ -131,10 +133,21 @@ def _place(order: Sequence[str], point: Point) -> int:
     return order.index(point.codec) if point.codec in order else len(order)
 
 
+def _by_sensitivity(chain: BenchChain, request: Request) -> list[Codec]:
+    """Return the codecs that take steps from measured sensitivity; it is measured if need be."""
+    if request.codecs and not set(request.codecs) & set(_SENSITIVE):
+        return []
+    found = sensitivity.measured(chain, request.output / f"sensitivity-{chain.name}.json")
+    steps = {f"aim {aim:.0f} dB": found.steps(aim) for aim in chain.aims}
+    rows = {label: sensitivity.by_row(parts) for label, parts in steps.items()}
+    codecs = [baselines.by_sensitivity(rows)]
+    return [codec for codec in codecs if not request.codecs or codec.name in request.codecs]
+
+
 def _chosen(codecs: Sequence[Codec], request: Request) -> list[Codec]:
     if not request.codecs:
         return list(codecs)
-    known = {codec.name for codec in codecs} | set(nncodec_peer.NAMES)
+    known = {codec.name for codec in codecs} | set(nncodec_peer.NAMES) | set(_SENSITIVE)
     unknown = [name for name in request.codecs if name not in known]
     if unknown:
         raise ValueError(f"no codec {', '.join(unknown)}; there are {', '.join(sorted(known))}")
