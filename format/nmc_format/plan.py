@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import nmc_spec
 from nmc_format.issues import refuse
-from nmc_format.segment import ABSENT, INTEGER, MODE_NAMES, RAW
+from nmc_format.segment import ABSENT, INTEGER, MODE_NAMES, QUANTISED, RAW, SKIP, UPDATE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from nmc_format.manifest.record import Manifest
     from nmc_format.segment import Segment, Stream
 
     Shapes = Mapping[int, tuple[int, ...]]
     """The shape of every tensor that is present in a state, by row of the tensor table."""
+
+
+QUANTISABLE: Final = ("F64", "F32", "F16", "BF16")
+"""Element types that can be quantised (clause 12.1.1)."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class PlannedTensor:
     row : int
         Row of the tensor table.
     mode : int
-        ``SKIP``, ``RAW`` or ``INTEGER``.
+        ``SKIP``, ``RAW``, ``INTEGER``, ``QUANTISED`` or ``UPDATE``.
     shape : tuple of int
         Its shape.
     size : int
@@ -51,17 +55,26 @@ class FramePlan:
         The frame.
     tensors : tuple of PlannedTensor
         The present tensors, in the order of the tensor table.
+    quantised : tuple of int
+        Rows that are quantised in the state of this frame, ascending (clause 12.1.3).
     """
 
     index: int
     tensors: tuple[PlannedTensor, ...]
+    quantised: tuple[int, ...] = ()
 
-    def of_mode(self, mode: int) -> tuple[PlannedTensor, ...]:
-        """Return the tensors of one mode."""
-        return tuple(t for t in self.tensors if t.mode == mode)
+    def of_mode(self, *modes: int) -> tuple[PlannedTensor, ...]:
+        """Return the tensors of these modes."""
+        return tuple(t for t in self.tensors if t.mode in modes)
 
 
-def plan_frame(manifest: Manifest, index: int, before: Shapes, segment: Segment) -> FramePlan:
+def plan_frame(
+    manifest: Manifest,
+    index: int,
+    before: Shapes,
+    segment: Segment,
+    grids: Collection[int] = (),
+) -> FramePlan:
     """Plan one frame; all bounds are checked here, before anything of that size is allocated.
 
     Parameters
@@ -74,6 +87,8 @@ def plan_frame(manifest: Manifest, index: int, before: Shapes, segment: Segment)
         Shapes of the state of the frame before; ignored for a key frame.
     segment : Segment
         The parsed segment.
+    grids : collection of int
+        Rows that are quantised in the state of the frame before; ignored for a key frame.
 
     Raises
     ------
@@ -97,14 +112,55 @@ def plan_frame(manifest: Manifest, index: int, before: Shapes, segment: Segment)
             continue
         shape = _shape(manifest, i, mode, before if not key else {}, segment, key=key)
         unused.discard(i)
-        tensors.append(PlannedTensor(i, mode, shape, _size(manifest, i, shape, segment)))
+        planned = PlannedTensor(i, mode, shape, _size(manifest, i, shape, segment))
+        _check_quantised(manifest, planned, segment, () if key else grids)
+        tensors.append(planned)
     if unused:
         raise refuse(
             "segment/shapes", file=segment.file, reason=f"row {min(unused)} needs no shape"
         )
-    plan = FramePlan(index, tuple(tensors))
+    plan = FramePlan(index, tuple(tensors), _quantised(tensors, () if key else grids))
     _check_plan(manifest, plan, segment)
     return plan
+
+
+def _quantised(tensors: list[PlannedTensor], grids: Collection[int]) -> tuple[int, ...]:
+    return tuple(
+        t.row
+        for t in tensors
+        if t.mode in (QUANTISED, UPDATE) or (t.mode == SKIP and t.row in grids)
+    )
+
+
+def _check_quantised(
+    manifest: Manifest, tensor: PlannedTensor, segment: Segment, grids: Collection[int]
+) -> None:
+    """Check that a tensor can have its mode, if that is of chapter 12 (clause 12.1.3)."""
+    if MODE_NAMES[tensor.mode] not in nmc_spec.profiles()[manifest.profile].modes:
+        raise refuse(
+            "profile/mode-refused",
+            file=segment.file,
+            mode=MODE_NAMES[tensor.mode],
+            profile=manifest.profile,
+        )
+    if tensor.mode not in (QUANTISED, UPDATE):
+        return
+    row = manifest.tensors[tensor.row]
+    reason = None
+    if row.dtype.name not in QUANTISABLE:
+        reason = f"the element type {row.dtype.name} has no grid"
+    elif not tensor.size:
+        reason = "it has no elements"
+    elif tensor.mode == UPDATE and tensor.row not in grids:
+        reason = "it is not quantised in the frame before"
+    if reason is not None:
+        raise refuse(
+            "segment/mode-quantised",
+            file=segment.file,
+            name=row.name,
+            mode=MODE_NAMES[tensor.mode],
+            reason=reason,
+        )
 
 
 def _shape(
@@ -114,7 +170,7 @@ def _shape(
     if mode >= len(MODE_NAMES):
         raise refuse("segment/mode", file=segment.file, mode=mode, name=name)
     usual = manifest.tensors[row].shape
-    if mode == RAW:
+    if mode in (RAW, QUANTISED):
         if segment.shapes.get(row) == usual:
             raise refuse(
                 "segment/shapes", file=segment.file, reason=f"row {row} has its usual shape"
@@ -148,8 +204,12 @@ def _check_plan(manifest: Manifest, plan: FramePlan, segment: Segment) -> None:
     if total != expected:
         raise refuse("segment/state-bytes", file=segment.file, actual=total, expected=expected)
     codings = nmc_spec.profiles()[manifest.profile].codings
-    for name, mode, stream in (("raw", RAW, segment.raw), ("integer", INTEGER, segment.integer)):
-        size = sum(t.size for t in plan.of_mode(mode))
+    for name, modes, stream in (
+        ("raw", (RAW,), segment.raw),
+        ("integer", (INTEGER,), segment.integer),
+        ("bins", (QUANTISED, UPDATE), segment.bins),
+    ):
+        size = sum(t.size for t in plan.of_mode(*modes))
         _check_stream(name, size, stream, segment)
         if stream is not None and stream.coding not in codings:
             raise refuse(
@@ -159,6 +219,13 @@ def _check_plan(manifest: Manifest, plan: FramePlan, segment: Segment) -> None:
                 coding=stream.coding,
                 profile=manifest.profile,
             )
+    bounds = 0 if segment.bounds is None else len(segment.bounds)
+    if bounds != len(plan.quantised):
+        raise refuse(
+            "segment/bounds",
+            file=segment.file,
+            reason=f"{bounds} declared errors for {len(plan.quantised)} quantised tensors",
+        )
 
 
 def _check_stream(name: str, size: int, stream: Stream | None, segment: Segment) -> None:

@@ -20,20 +20,32 @@ ABSENT: Final = 0
 SKIP: Final = 1
 RAW: Final = 2
 INTEGER: Final = 3
-MODE_NAMES: Final = ("absent", "skip", "raw", "integer")
+QUANTISED: Final = 4
+UPDATE: Final = 5
+MODE_NAMES: Final = ("absent", "skip", "raw", "integer", "quantised", "update")
 """Coding modes by number (clause 6.2.2)."""
 
 CODINGS: Final = ("none", "zstd", "nmc")
 """Entropy codings; the stream ``integer`` coded with zstd is named ``integer.zstd`` (6.3)."""
 
 MAX_HEADER_BYTES: Final = 4096
-"""A header names at most four streams and two digests, under 600 bytes (clause 6.1.2)."""
+"""A header names at most six streams and two digests, under 800 bytes (clause 6.1.2)."""
 
 SEGMENT_VERSION: Final = "1.0"
 
 _ALIGNMENT = 64
 _STREAMS = frozenset(
-    {"modes", "shapes", "raw", "raw.zstd", "integer", "integer.zstd", "integer.nmc"}
+    {
+        "modes",
+        "shapes",
+        "raw",
+        "raw.zstd",
+        "integer",
+        "integer.zstd",
+        "integer.nmc",
+        "bins.nmc",
+        "bounds",
+    }
 )
 """Every stream that a segment of this version may have (clause 6.2.1)."""
 
@@ -76,8 +88,10 @@ class Segment:
         Mode of each tensor row.
     shapes : mapping of int to tuple of int
         Shape by row, where it is not the one of the table.
-    raw, integer : Stream or None
+    raw, integer, bins : Stream or None
         The payloads.
+    bounds : numpy.ndarray of float32 or None
+        Declared errors of the quantised tensors (clause 12.6); None where there is no such stream.
     """
 
     file: str
@@ -87,6 +101,8 @@ class Segment:
     shapes: Mapping[int, tuple[int, ...]]
     raw: Stream | None
     integer: Stream | None
+    bins: Stream | None = None
+    bounds: np.ndarray[tuple[int], np.dtype[np.float32]] | None = None
 
 
 def _canonical_header(sizes: Mapping[str, int], parent: bytes | None, state: bytes) -> bytes:
@@ -184,6 +200,8 @@ def parse(data: Buffer, file: str) -> Segment:
         shapes=_shapes(shapes, file, offsets.get("shapes", 0)),
         raw=_stream("raw", streams, offsets, file),
         integer=_stream("integer", streams, offsets, file),
+        bins=_stream("bins", streams, offsets, file),
+        bounds=_bounds(streams, offsets, file),
     )
 
 
@@ -286,6 +304,25 @@ def _shapes(data: memoryview, file: str, offset: int) -> dict[int, tuple[int, ..
         shapes[row] = tuple(words[at + 2 : at + 2 + rank])
         at, last = at + 2 + rank, row
     return shapes
+
+
+def _bounds(
+    streams: Mapping[str, memoryview], offsets: Mapping[str, int], file: str
+) -> np.ndarray[tuple[int], np.dtype[np.float32]] | None:
+    """Return the declared errors, each a finite number of at least 0 (clause 12.6.1)."""
+    data = streams.get("bounds")
+    if data is None:
+        return None
+
+    def bad(reason: str) -> Exception:
+        return refuse("segment/bounds", file=file, offset=offsets["bounds"], reason=reason)
+
+    if not data or len(data) % 4:
+        raise bad(f"it has {len(data)} bytes, expected four for each quantised tensor")
+    bounds = np.frombuffer(data, "<f4").astype(np.float32)
+    if not np.isfinite(bounds).all() or np.signbit(bounds).any():
+        raise bad("a declared error is negative, infinite or NaN")
+    return bounds
 
 
 def _stream(

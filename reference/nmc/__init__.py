@@ -11,6 +11,7 @@
 from nmc.reading.check import check
 from nmc.reading.sequence import ChainSequence
 from nmc.reading.sequence import open_sequence as open  # noqa: A004 - nmc.open, as in gzip.open
+from nmc.writing.quantisation import Quantisation
 from nmc.writing.recovery import recover
 from nmc.writing.recut import concat, extract
 from nmc.writing.writer import Writer
@@ -29,6 +30,7 @@ __all__ = [
     "FormatError",
     "PackedArray",
     "Quality",
+    "Quantisation",
     "Writer",
     "check",
     "concat",

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nmc.coding import arithmetic, streams
+from nmc.coding.quantised.reconstruct import decode_quantised, with_bounds
 from nmc.coding.state import Tensor, digest_of
 from nmc_format.dtypes import word_dtype
 from nmc_format.issues import refuse
 from nmc_format.manifest.columns import STATE_DIGEST, frame_pointer
 from nmc_format.package.members import segment_name
 from nmc_format.plan import plan_frame
-from nmc_format.segment import INTEGER, RAW, SKIP
+from nmc_format.segment import INTEGER, QUANTISED, RAW, SKIP, UPDATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,10 +71,12 @@ def decode_frame(
         If the segment does not fit the manifest or the frame before, or a stream is malformed.
     """
     layout = {row: tensor.shape for row, tensor in before.items()}
-    plan = plan_frame(manifest, index, layout, segment)
+    grids = {row for row, tensor in before.items() if tensor.quantised}
+    plan = plan_frame(manifest, index, layout, segment, grids)
     table = manifest.tensors
     made: dict[int, Tensor] = {t.row: before[t.row] for t in plan.of_mode(SKIP)}
-    history.keep({t.row for t in plan.tensors if t.mode != RAW})
+    history.keep({t.row for t in plan.of_mode(SKIP, INTEGER)})
+    history.quantised.keep(set(plan.quantised) - {t.row for t in plan.of_mode(QUANTISED)})
     raw = plan.of_mode(RAW)
     for tensor, words in zip(raw, _raw(raw, table, segment), strict=True):
         made[tensor.row] = Tensor(table[tensor.row].dtype, tensor.shape, words)
@@ -81,7 +84,8 @@ def decode_frame(
     words_after = _integer(changed, table, segment, before, history)
     for tensor, words in zip(changed, words_after, strict=True):
         made[tensor.row] = Tensor(table[tensor.row].dtype, tensor.shape, words)
-    return {t.row: made[t.row] for t in plan.tensors}
+    made |= decode_quantised(plan.of_mode(QUANTISED, UPDATE), table, segment, before, history)
+    return with_bounds({t.row: made[t.row] for t in plan.tensors}, plan.quantised, segment.bounds)
 
 
 def _like(tensors: Sequence[PlannedTensor], table: Sequence[TensorRow]) -> list[tuple[Dtype, int]]:

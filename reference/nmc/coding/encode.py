@@ -10,9 +10,10 @@ import numpy as np
 from nmc.coding import arithmetic, streams
 from nmc.coding.arithmetic import Effort, History
 from nmc.coding.decode import coded_tensor
+from nmc.coding.quantised import produce
 from nmc.coding.state import digest_of
 from nmc_format.manifest.frame_table import Coding
-from nmc_format.segment import ABSENT, INTEGER, RAW, SKIP, serialize
+from nmc_format.segment import ABSENT, INTEGER, QUANTISED, RAW, SKIP, serialize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,12 +102,29 @@ def encode_frame(
 
 
 def _key(state: State, rows: Sequence[TensorRow], entropy: Entropy, effort: Effort) -> CodedFrame:
-    """Encode a key frame: every tensor raw (clause 6.2.2)."""
+    """Encode a key frame: every tensor raw or quantised (clause 6.2.2)."""
     modes = np.full(len(rows), ABSENT, np.uint8)
-    for row in state:
-        modes[row] = RAW
-    payloads = _raw(state, list(state), entropy, effort)
-    return _serialize(state, rows, modes, payloads, None, History())
+    for row, tensor in state.items():
+        modes[row] = RAW if tensor.quantised is None else QUANTISED
+    history = History()
+    payloads = _raw(state, [row for row in state if modes[row] == RAW], entropy, effort)
+    payloads |= _quantised(state, {}, modes, history, effort)
+    return _serialize(state, rows, modes, payloads, None, history)
+
+
+def _quantised(
+    state: State,
+    before: State,
+    modes: np.ndarray[tuple[int], np.dtype[np.uint8]],
+    history: History,
+    effort: Effort,
+) -> dict[str, Buffer]:
+    """Return the streams of the quantised tensors (chapter 12); history moves on."""
+    by_row = {row: int(modes[row]) for row in state}
+    history.quantised.keep(
+        {row for row, t in state.items() if t.quantised is not None and by_row[row] != QUANTISED}
+    )
+    return produce.streams_of(state, before, by_row, history, mixing=effort != "fast")
 
 
 def _delta(
@@ -122,17 +140,20 @@ def _delta(
     for row, tensor in state.items():
         modes[row] = _mode(tensor, before.state.get(row), entropy)
     history = before.history.copy()
-    history.keep({row for row in state if modes[row] != RAW})
+    history.keep({row for row in state if modes[row] in (SKIP, INTEGER)})
     changed = [row for row in state if modes[row] == INTEGER]
     payloads = _raw(state, [row for row in state if modes[row] == RAW], entropy, effort)
     if any(state[row].words.size for row in changed):
         payloads |= _integer(state, before.state, rows, changed, entropy, effort, history)
+    payloads |= _quantised(state, before.state, modes, history, effort)
     return _serialize(state, rows, modes, payloads, parent, history)
 
 
 def _mode(tensor: Tensor, reference: Tensor | None, entropy: Entropy) -> int:
     if reference is tensor:
         return SKIP
+    if tensor.quantised is not None:
+        return produce.mode_of(tensor.quantised, reference, tensor.shape)
     if reference is None or reference.shape != tensor.shape:
         return RAW
     if entropy != "none" and _is_unrelated(tensor.words, reference.words):
@@ -164,7 +185,7 @@ def _serialize(
     shapes = {
         row: tensor.shape
         for row, tensor in state.items()
-        if modes[row] == RAW and tensor.shape != rows[row].shape
+        if modes[row] in (RAW, QUANTISED) and tensor.shape != rows[row].shape
     }
     digest = digest_of(state, rows)
     pieces = serialize(parent=parent, state=digest, modes=modes, shapes=shapes, payloads=payloads)

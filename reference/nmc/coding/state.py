@@ -13,6 +13,7 @@ from nmc_format.state_digest import state_digest, tensor_digest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nmc.coding.quantised.grid import Quantised
     from nmc_format.dtypes import Array
     from nmc_format.manifest.tensor_table import TensorRow
 
@@ -31,12 +32,15 @@ class Tensor:
         The bit patterns.
     known_digest : bytes or None
         Its digest, where that was computed before.
+    quantised : Quantised or None
+        Grid and bins, where it is quantised (clause 12.1.3).
     """
 
     dtype: Dtype
     shape: tuple[int, ...]
     words: Words
     known_digest: bytes | None = None
+    quantised: Quantised | None = None
 
     @cached_property
     def digest(self) -> bytes:

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+PROFILES = ("main", "baseline", "lossy")
+
+
 def check_coding(profile: str, entropy: str, effort: str, key_every: int, timescale: int) -> None:
     """Refuse options of coding that do not exist, or that the profile does not allow."""
     for name, value, allowed in (
-        ("profile", profile, ("main", "baseline")),
-        ("entropy", entropy, ENTROPIES if profile == "main" else ("none",)),
+        ("profile", profile, PROFILES),
+        ("entropy", entropy, ENTROPIES if profile != "baseline" else ("none",)),
         ("effort", effort, EFFORTS),
     ):
         if value not in allowed:

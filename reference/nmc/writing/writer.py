@@ -12,6 +12,7 @@ from nmc.coding.state import arrays_of, owned
 from nmc.writing import options, sources
 from nmc.writing.draft import Draft
 from nmc.writing.journal import Settings
+from nmc.writing.quantisation import Quantiser
 from nmc.writing.start import Existing
 from nmc.writing.table import GrowingTable
 from nmc_format.issues import refuse
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from nmc.coding.arithmetic import Effort
     from nmc.coding.encode import Entropy
+    from nmc.writing.quantisation import Quantisation
     from nmc_format.dtypes import Array
     from nmc_format.manifest.record import Cameras, Quality
     from nmc_format.manifest.tensor_table import TensorRow
@@ -46,7 +48,7 @@ class Writer:
     directory : bool
         Make a directory instead of one file (clause 5.1.1).
     profile : str
-        ``"main"``, or ``"baseline"``: no entropy coding.
+        ``"main"``, ``"baseline"``: no entropy coding, or ``"lossy"``: tensors may be quantised.
     entropy : str or None
         ``"none"``, ``"zstd"`` or ``"nmc"``, the lossless coder of chapter 8. None: what the profile
         allows best.
@@ -70,6 +72,8 @@ class Writer:
         Name of the sequence; None takes 32 hex digits of the first state digest.
     detect_frozen : bool
         Where nobody declares what was frozen, compare with the frame before.
+    quantisation : Quantisation or None
+        How tensors are quantised (profile ``"lossy"``); None keeps every bit.
     resume : bool
         Go on with an unfinished package; without one, begin.
     overwrite : bool
@@ -100,6 +104,7 @@ class Writer:
         timescale: int = 30,
         sequence_id: str | None = None,
         detect_frozen: bool = False,
+        quantisation: Quantisation | None = None,
         resume: bool = False,
         overwrite: bool = False,
     ) -> None:
@@ -122,6 +127,7 @@ class Writer:
         self._key_every = key_every
         self._key_frames = frozenset(key_frames)
         self._detect_frozen = detect_frozen
+        self._quantiser = Quantiser.of(quantisation, profile)
         self._closed = False
         self._table = GrowingTable(layers or {}, buffers)
         existing = Existing.of(resume=resume, overwrite=overwrite)
@@ -208,11 +214,13 @@ class Writer:
         with self._draft.frame() as t:
             lineage = t - 1 if t and trained_from_previous else None
             tensors = self._table.tensors(state, cursor.state, t)
+            parent = self._parent(t, forced_key=key)
+            tensors = self._quantiser.quantised(tensors, cursor, rows, key=parent is None)
             freezing = recorded(
                 tensors, cursor, rows, declaration, t, lineage=lineage, detect=self._detect_frozen
             )
             coded = encode_frame(
-                tensors, cursor, rows, self._parent(t, forced_key=key), self._entropy, self._effort
+                tensors, cursor, rows, parent, self._entropy, self._effort
             )
             record = FrameRecord(
                 index=t,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmc.coding.arithmetic.tensors import CodedTensor
+from nmc.coding.quantised.memory import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -49,11 +50,14 @@ class History:
     trends : dict of int to int64[8]
         For each row, the forecast the adaptive coder has learnt (clause 8.5.4).
     predictors : dict of (mixing, word format) to Predictor
+    quantised : Memory
+        What the coder of quantised tensors remembers (clause 12.4.1).
     """
 
     entries: dict[int, NDArray[np.uint16]] = field(default_factory=dict)
     trends: dict[int, NDArray[np.int64]] = field(default_factory=dict)
     predictors: dict[tuple[bool, WordFormat], Predictor] = field(default_factory=dict)
+    quantised: Memory = field(default_factory=Memory)
 
     def entries_of(self, tensor: CodedTensor) -> NDArray[np.uint16]:
         """Return the last entries of a tensor's words."""
@@ -74,8 +78,10 @@ class History:
             dict(self.entries),
             {row: trend.copy() for row, trend in self.trends.items()},
             {key: predictor.copy() for key, predictor in self.predictors.items()},
+            self.quantised.copy(),
         )
 
     def adopt(self, other: History) -> None:
         """Become what another history is."""
         self.entries, self.trends, self.predictors = other.entries, other.trends, other.predictors
+        self.quantised = other.quantised

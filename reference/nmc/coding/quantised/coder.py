@@ -1,0 +1,305 @@
+"""Encoder and decoder of the stream `bins.nmc` (clauses 12.3 and 12.4)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmc.coding.arithmetic.payload import SPARE, Reader, check_rest, count_bytes
+from nmc.coding.arithmetic.range_kernel import FULL_SPAN, finish
+from nmc.coding.arithmetic.tensors import CoderError
+from nmc.coding.quantised import symbol_kernel as kernels
+from nmc.coding.quantised.basis import Bases
+from nmc.coding.quantised.grid import Grid, Integers, Quantised, slices_of
+from nmc.coding.quantised.memory import Memory, Predictor
+from nmc.coding.quantised.payload import LANES, Entry, Target, read_entries, write_entry
+from nmc.coding.quantised.symbols import CodedSymbols, SymbolError, added, changes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+ADAPTIVE: Final = 1
+MIXED: Final = 2
+
+_FEW = 1 << 16
+"""Symbols below which threads cost more than they save."""
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """One part in its lane: views of the arrays of its tensor."""
+
+    symbols: Integers
+    before: Integers
+    bins: Integers
+    dependent: bool
+
+
+@dataclass(frozen=True, eq=False)
+class _Tensor:
+    """One coded tensor with all that its blocks need."""
+
+    target: Target
+    entry: Entry
+    symbols: Integers
+    before: Integers
+    bins: Integers
+
+
+def first_predictor() -> Predictor:
+    """Return a predictor that has seen nothing."""
+    return Predictor(kernels.first_slots(), kernels.first_weights())
+
+
+def encode(
+    targets: Sequence[Target],
+    coded: Sequence[CodedSymbols],
+    grids: Sequence[Grid],
+    memory: Memory,
+    *,
+    mixing: bool,
+) -> bytes:
+    """Encode the symbols of one frame; memory moves on to it.
+
+    Parameters
+    ----------
+    targets : sequence of Target
+        The tensors, in the order of their rows.
+    coded : sequence of CodedSymbols
+        Their symbols.
+    grids : sequence of tuple of Part
+        Their grids.
+    memory : Memory
+        Of the group.
+    mixing : bool
+        Whether probabilities are mixed: smaller, at half the speed.
+    """
+    entries = [
+        Entry(grid, c.shifts, c.lanes, c.dependent, c.transformed, c.learning)
+        for grid, c in zip(grids, coded, strict=True)
+    ]
+    tensors = [
+        _tensor(target, entry, c.symbols, memory, c.base)
+        for target, entry, c in zip(targets, entries, coded, strict=True)
+    ]
+    lanes = _lanes(tensors)
+    _ready(lanes, memory)
+    bodies = _on_each(lambda lane: _encode_lane(lane, lanes[lane], memory, mixing=mixing), lanes)
+    out = bytearray([MIXED if mixing else ADAPTIVE]) + count_bytes(len(lanes))
+    for target, entry in zip(targets, entries, strict=True):
+        out += write_entry(entry, with_grid=target.grid is None)
+    for code, raw in bodies:
+        out += count_bytes(len(code) // 2) + count_bytes(len(raw))
+    for code, raw in bodies:
+        out += code + raw
+    return bytes(out)
+
+
+def decode(
+    payload: bytes | memoryview,
+    targets: Sequence[Target],
+    bases: Mapping[int, Quantised],
+    memory: Memory,
+) -> list[tuple[Grid, Integers]]:
+    """Decode one frame: the grid and the bins of each tensor; memory moves on to it.
+
+    Parameters
+    ----------
+    payload : bytes or memoryview
+        The stream.
+    targets : sequence of Target
+        The tensors, in the order of their rows.
+    bases : mapping of int to Quantised
+        What is updated, by row; a row that brings a grid has none.
+    memory : Memory
+        Of the group; undefined where an error is raised.
+
+    Raises
+    ------
+    CoderError
+        If the payload is malformed.
+    """
+    reader = Reader(memoryview(payload).cast("B"))
+    variant = reader.byte()
+    if variant not in (ADAPTIVE, MIXED):
+        raise CoderError(f"byte 0: variant {variant}; this decoder knows 1 and 2")
+    count = reader.count()
+    if not 1 <= count <= LANES:
+        raise CoderError(f"{count} lanes; 1 to {LANES} allowed")
+    entries = read_entries(reader, targets, count)
+    sizes = [(reader.count(), reader.count()) for _ in range(count)]
+    bodies = [(reader.words(words), reader.octets(octets)) for words, octets in sizes]
+    reader.end()
+    tensors = [
+        _tensor(t, e, np.zeros(t.shape, np.int32), memory, bases.get(t.row))
+        for t, e in zip(targets, entries, strict=True)
+    ]
+    lanes = _lanes(tensors)
+    _ready(lanes, memory)
+    _on_each(
+        lambda lane: _decode_lane(lane, lanes[lane], memory, bodies[lane], mixing=variant == MIXED),
+        lanes,
+    )
+    made = []
+    for tensor in tensors:
+        coded = CodedSymbols(
+            tensor.symbols,
+            tensor.entry.shifts,
+            tensor.entry.lanes,
+            tensor.entry.dependent,
+            tensor.entry.transformed,
+            tensor.entry.learning,
+            bases.get(tensor.target.row),
+        )
+        try:
+            made.append((tensor.entry.grid, settle(tensor.target.row, coded, tensor.entry.grid, memory)))
+        except SymbolError as error:
+            raise CoderError(f"row {tensor.target.row}: {error}") from None
+    return made
+
+
+def settle(row: int, coded: CodedSymbols, grid: Grid, memory: Memory) -> Integers:
+    """Return the bins that symbols make, and remember what the next frame needs (clause 12.3.3).
+
+    Raises
+    ------
+    SymbolError
+        If a bin or a coefficient is out of range.
+    """
+    bases = None
+    if coded.transformed or coded.learning:
+        bases = memory.bases.get(row) or Bases.first(*coded.symbols.shape)
+    changes = changes_of(coded, grid, bases)
+    after = added(coded.base.bins if coded.base else None, changes)
+    if bases is not None and coded.learning:
+        memory.bases[row] = bases.learned(changes)
+    memory.symbols[row] = coded.symbols
+    return after
+
+
+def _tensor(
+    target: Target, entry: Entry, symbols: Integers, memory: Memory, base: Quantised | None
+) -> _Tensor:
+    nothing = np.zeros(target.shape, np.int32)
+    before = memory.symbols.get(target.row, nothing) if base else nothing
+    bins = base.bins if base and not entry.transformed else nothing
+    return _Tensor(target, entry, symbols, before, bins)
+
+
+def _lanes(tensors: Sequence[_Tensor]) -> dict[int, list[tuple[bool, _Block]]]:
+    """Return the blocks of each lane, in order, each with whether bins are updated."""
+    used = [lane for tensor in tensors for lane in tensor.entry.lanes]
+    lanes: dict[int, list[tuple[bool, _Block]]] = {lane: [] for lane in range(max(used) + 1)}
+    for tensor in tensors:
+        for (_, rows), lane in zip(slices_of(tensor.entry.grid), tensor.entry.lanes, strict=True):
+            block = _Block(
+                tensor.symbols[rows],
+                tensor.before[rows],
+                tensor.bins[rows],
+                tensor.entry.dependent,
+            )
+            lanes[lane].append((tensor.target.grid is not None, block))
+    return lanes
+
+
+def _ready(lanes: dict[int, list[tuple[bool, _Block]]], memory: Memory) -> None:
+    """Make the predictors that the lanes need and the group does not have yet."""
+    for lane, blocks in lanes.items():
+        for updating, _ in blocks:
+            if (updating, lane) not in memory.predictors:
+                memory.predictors[updating, lane] = first_predictor()
+
+
+def _on_each(work: Callable[[int], _Result], lanes: dict[int, list[tuple[bool, _Block]]]) -> list[_Result]:
+    """Return the results of all lanes in ascending order; large ones are worked on in parallel."""
+    order = sorted(lanes)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    size = sum(block.symbols.size for blocks in lanes.values() for _, block in blocks)
+    if cores == 1 or len(order) == 1 or size < _FEW:
+        return [work(lane) for lane in order]
+    with ThreadPoolExecutor(min(cores, len(order))) as pool:
+        return list(pool.map(work, order))
+
+
+def _net(predictor: Predictor) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    return np.zeros(kernels.TABLES, np.int64), np.zeros(kernels.INPUTS, np.int64), predictor.weights
+
+
+def _run(
+    lane: int,
+    blocks: Sequence[tuple[bool, _Block]],
+    memory: Memory,
+    streams: tuple[NDArray[np.uint16], NDArray[np.uint8], NDArray[np.int64]],
+    *,
+    encoding: bool,
+    mixing: bool,
+) -> bool:
+    """Code the blocks of one lane; False where its streams are too short."""
+    for updating, block in blocks:
+        predictor = memory.predictors[updating, lane]
+        done = kernels.code_block(
+            encoding,
+            mixing,
+            block.dependent,
+            block.symbols,
+            block.before,
+            block.bins,
+            np.zeros(block.symbols.shape[1], np.int64),
+            predictor.slots,
+            _net(predictor),
+            *streams,
+        )
+        if done != kernels.OK:
+            return False
+    return True
+
+
+def _encode_lane(
+    lane: int, blocks: Sequence[tuple[bool, _Block]], memory: Memory, *, mixing: bool
+) -> tuple[bytes, bytes]:
+    count = sum(block.symbols.size for _, block in blocks)
+    known = {key: p.copy() for key, p in memory.predictors.items() if key[1] == lane}
+    for room in (2, kernels.MOST_WORDS):  # words for each symbol: enough, and enough for the worst
+        words = np.zeros(count * room + 4 * SPARE, np.uint16)
+        octets = np.zeros(count * 4 + 2 * SPARE, np.uint8)
+        registers = np.array([FULL_SPAN, 0, 0, 0], np.int64)
+        streams = words, octets, registers
+        if _run(lane, blocks, memory, streams, encoding=True, mixing=mixing):
+            break
+        memory.predictors.update(known)
+    finish(words, registers)
+    code = words[: int(registers[2]) + 2].astype("<u2").tobytes()
+    return code, octets[: (int(registers[3]) + 7) // 8].tobytes()
+
+
+def _decode_lane(
+    lane: int,
+    blocks: Sequence[tuple[bool, _Block]],
+    memory: Memory,
+    body: tuple[NDArray[np.uint16], NDArray[np.uint8]],
+    *,
+    mixing: bool,
+) -> None:
+    words, octets = body
+    if not blocks:
+        if words.size or octets.size > SPARE:
+            raise CoderError(f"lane {lane} has bytes, and no part")
+        return
+    if words.size < 2:
+        raise CoderError(f"lane {lane}: {words.size} code words, expected 2 or more")
+    low = int(words[0]) << 16 | int(words[1])
+    if low >= FULL_SPAN:
+        raise CoderError(f"lane {lane}: the code begins with FFFF FFFF")
+    registers = np.array([FULL_SPAN, low, 2, 0], np.int64)
+    whole = _run(lane, blocks, memory, (words, octets, registers), encoding=False, mixing=mixing)
+    raw_size = (int(registers[3]) + 7) // 8
+    if not whole or registers[2] != words.size or raw_size != octets.size - SPARE:
+        raise CoderError(f"lane {lane}: the code words or raw bits do not end where the symbols do")
+    check_rest(octets, int(registers[3]))

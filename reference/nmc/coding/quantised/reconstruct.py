@@ -1,0 +1,103 @@
+"""Quantised tensors of one frame: from the stream to tensors (clauses 7.2.2 and 12.3)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from nmc.coding.arithmetic.tensors import CoderError
+from nmc.coding.quantised.grid import GridError, Quantised, matrix_shape, words_of
+from nmc.coding.quantised.payload import Target
+from nmc.coding.state import Tensor
+from nmc_format.issues import refuse
+from nmc_format.segment import UPDATE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+    from nmc.coding.arithmetic import History
+    from nmc.coding.quantised.grid import Grid, Integers
+    from nmc.coding.state import State
+    from nmc_format.manifest.tensor_table import TensorRow
+    from nmc_format.plan import PlannedTensor
+    from nmc_format.segment import Segment
+
+
+def decode_quantised(
+    tensors: Sequence[PlannedTensor],
+    table: Sequence[TensorRow],
+    segment: Segment,
+    before: State,
+    history: History,
+) -> dict[int, Tensor]:
+    """Decode the tensors of the modes `quantised` and `update`; history moves on.
+
+    Raises
+    ------
+    FormatError
+        If the stream is malformed.
+    """
+    stream = segment.bins
+    if stream is None:
+        return {}
+    from nmc.coding.quantised import coder
+
+    bases = {t.row: _quantised(before[t.row]) for t in tensors if t.mode == UPDATE}
+    targets = [
+        Target(t.row, matrix_shape(t.shape), bases[t.row].grid if t.row in bases else None)
+        for t in tensors
+    ]
+    try:
+        decoded = coder.decode(stream.data, targets, bases, history.quantised)
+        return {
+            t.row: _tensor(t, table[t.row], grid, bins, before)
+            for t, (grid, bins) in zip(tensors, decoded, strict=True)
+        }
+    except (CoderError, GridError) as error:
+        raise refuse(
+            "segment/bins",
+            file=segment.file,
+            offset=stream.offset,
+            stream=stream.name,
+            reason=str(error),
+        ) from None
+
+
+def _quantised(tensor: Tensor) -> Quantised:
+    assert tensor.quantised is not None  # noqa: S101 - the plan is for such rows alone
+    return tensor.quantised
+
+
+def _tensor(
+    planned: PlannedTensor, row: TensorRow, grid: Grid, bins: Integers, before: State
+) -> Tensor:
+    del before
+    words = words_of(bins, grid, row.dtype)
+    return Tensor(row.dtype, planned.shape, words, None, Quantised(grid, bins, 0.0))
+
+
+def with_bounds(
+    state: dict[int, Tensor],
+    rows: Sequence[int],
+    bounds: np.ndarray[tuple[int], np.dtype[np.float32]] | None,
+) -> dict[int, Tensor]:
+    """Return a state whose quantised tensors have their declared errors (clause 12.6.1)."""
+    if bounds is None:
+        return state
+    return state | {
+        row: with_bound(state[row], float(bound))
+        for row, bound in zip(rows, bounds.tolist(), strict=True)
+    }
+
+
+def with_bound(tensor: Tensor, bound: float) -> Tensor:
+    """Return a quantised tensor with a declared error; the very object if it has that one."""
+    quantised = _quantised(tensor)
+    if quantised.bound == bound:
+        return tensor
+    known = tensor.__dict__.get("digest", tensor.known_digest)
+    return replace(
+        tensor, known_digest=known, quantised=replace(quantised, bound=bound, coded=None)
+    )
