@@ -50,6 +50,14 @@ CODINGS = {
 }
 """Codings of each profile, by clause 10.1."""
 
+PROFILE_MODES = {
+    profile.strip("`"): [mode.strip(" `") for mode in modes.split(",")]
+    for profile, modes, _ in prose.table(
+        "spec/text/10-profiles.md", "| Profile | Modes | Entropy codings |"
+    )
+}
+"""Modes of each profile, by clause 10.1."""
+
 SUBJECTS = ("frames", "coder", "freezing")
 """Marks of the blocks that are the program."""
 
@@ -138,6 +146,7 @@ class TextDecoder:
             "T": lambda t: sum(f <= t for f in first),
             "coding": self._objects["/frames/coding"],
             "codings": CODINGS[self._text("/@profile")],
+            "profile_modes": PROFILE_MODES[self._text("/@profile")],
             "has_stream": lambda t, name: name in self._streams(t),
             "state": functools.cache(self.decode_to),
             "state_bytes": self._objects["/frames/state_bytes"],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nmc.coding.cursor import Cursor
-    from nmc.coding.state import State
+    from nmc.coding.state import Tensor
     from nmc_format.manifest.tensor_table import TensorRow
 
 Step = float | Sequence[tuple[int, float]]
@@ -91,8 +91,8 @@ class Quantiser:
         return Quantiser(quantisation)
 
     def quantised(
-        self, tensors: State, before: Cursor, rows: Sequence[TensorRow], *, key: bool
-    ) -> State:
+        self, tensors: dict[int, Tensor], before: Cursor, rows: Sequence[TensorRow], *, key: bool
+    ) -> dict[int, Tensor]:
         """Return the state that a decoder will have."""
         asked = self.quantisation
         if asked is None:
@@ -106,4 +106,4 @@ class Quantiser:
         }
         steps = {row: parts for row, parts in found.items() if parts is not None}
         tools = Tools(asked.dependent, asked.transform, asked.rate)
-        return quantised_state(tensors, before, rows, steps, tools, key=key)
+        return quantised_state(tensors, before, steps, tools, key=key)

@@ -219,9 +219,7 @@ class Writer:
             freezing = recorded(
                 tensors, cursor, rows, declaration, t, lineage=lineage, detect=self._detect_frozen
             )
-            coded = encode_frame(
-                tensors, cursor, rows, parent, self._entropy, self._effort
-            )
+            coded = encode_frame(tensors, cursor, rows, parent, self._entropy, self._effort)
             record = FrameRecord(
                 index=t,
                 coding=coded.coding,

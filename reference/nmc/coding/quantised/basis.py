@@ -49,7 +49,7 @@ class Side:
 
 
 def _gram(changes: _Exact) -> _Exact | None:
-    n, other = changes.shape
+    other = changes.shape[1]
     largest = int(np.abs(changes).max(initial=0.0))
     if not largest:
         return None
@@ -60,7 +60,8 @@ def _gram(changes: _Exact) -> _Exact | None:
     trace = int(np.trace(gram))
     if not trace:
         return None
-    return np.floor(gram * 2.0 ** (26 - trace.bit_length()))
+    scaled: _Exact = np.floor(gram * 2.0 ** (26 - trace.bit_length()))
+    return scaled
 
 
 def has_basis(n: int, other: int) -> bool:

@@ -18,14 +18,14 @@ from nmc.coding.quantised import symbol_kernel as kernels
 from nmc.coding.quantised.basis import Bases
 from nmc.coding.quantised.grid import Grid, Integers, Quantised, slices_of
 from nmc.coding.quantised.memory import Memory, Predictor
-from nmc.coding.quantised.payload import LANES, Entry, Target, read_entries, write_entry
+from nmc.coding.quantised.payload import SUBSTREAMS, Entry, Target, read_entries, write_entry
 from nmc.coding.quantised.symbols import CodedSymbols, SymbolError, added, changes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-ADAPTIVE: Final = 1
-MIXED: Final = 2
+ADAPTIVE: Final = 2
+MIXED: Final = 3
 
 _FEW = 1 << 16
 """Symbols below which threads cost more than they save."""
@@ -34,7 +34,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """One part in its lane: views of the arrays of its tensor."""
+    """One part in its substream: views of the arrays of its tensor."""
 
     symbols: Integers
     before: Integers
@@ -82,17 +82,22 @@ def encode(
         Whether probabilities are mixed: smaller, at half the speed.
     """
     entries = [
-        Entry(grid, c.shifts, c.lanes, c.dependent, c.transformed, c.learning)
+        Entry(grid, c.shifts, c.substreams, c.dependent, c.transformed, c.learning)
         for grid, c in zip(grids, coded, strict=True)
     ]
     tensors = [
         _tensor(target, entry, c.symbols, memory, c.base)
         for target, entry, c in zip(targets, entries, coded, strict=True)
     ]
-    lanes = _lanes(tensors)
-    _ready(lanes, memory)
-    bodies = _on_each(lambda lane: _encode_lane(lane, lanes[lane], memory, mixing=mixing), lanes)
-    out = bytearray([MIXED if mixing else ADAPTIVE]) + count_bytes(len(lanes))
+    substreams = _substreams(tensors)
+    _ready(substreams, memory)
+    bodies = _on_each(
+        lambda substream: _encode_substream(
+            substream, substreams[substream], memory, mixing=mixing
+        ),
+        substreams,
+    )
+    out = bytearray([MIXED if mixing else ADAPTIVE]) + count_bytes(len(substreams))
     for target, entry in zip(targets, entries, strict=True):
         out += write_entry(entry, with_grid=target.grid is None)
     for code, raw in bodies:
@@ -129,10 +134,10 @@ def decode(
     reader = Reader(memoryview(payload).cast("B"))
     variant = reader.byte()
     if variant not in (ADAPTIVE, MIXED):
-        raise CoderError(f"byte 0: variant {variant}; this decoder knows 1 and 2")
+        raise CoderError(f"byte 0: variant {variant}; this decoder knows 2 and 3")
     count = reader.count()
-    if not 1 <= count <= LANES:
-        raise CoderError(f"{count} lanes; 1 to {LANES} allowed")
+    if not 1 <= count <= SUBSTREAMS:
+        raise CoderError(f"{count} substreams; 1 to {SUBSTREAMS} allowed")
     entries = read_entries(reader, targets, count)
     sizes = [(reader.count(), reader.count()) for _ in range(count)]
     bodies = [(reader.words(words), reader.octets(octets)) for words, octets in sizes]
@@ -141,25 +146,29 @@ def decode(
         _tensor(t, e, np.zeros(t.shape, np.int32), memory, bases.get(t.row))
         for t, e in zip(targets, entries, strict=True)
     ]
-    lanes = _lanes(tensors)
-    _ready(lanes, memory)
+    substreams = _substreams(tensors)
+    _ready(substreams, memory)
     _on_each(
-        lambda lane: _decode_lane(lane, lanes[lane], memory, bodies[lane], mixing=variant == MIXED),
-        lanes,
+        lambda substream: _decode_substream(
+            substream, substreams[substream], memory, bodies[substream], mixing=variant == MIXED
+        ),
+        substreams,
     )
     made = []
     for tensor in tensors:
         coded = CodedSymbols(
             tensor.symbols,
             tensor.entry.shifts,
-            tensor.entry.lanes,
+            tensor.entry.substreams,
             tensor.entry.dependent,
             tensor.entry.transformed,
             tensor.entry.learning,
             bases.get(tensor.target.row),
         )
         try:
-            made.append((tensor.entry.grid, settle(tensor.target.row, coded, tensor.entry.grid, memory)))
+            made.append(
+                (tensor.entry.grid, settle(tensor.target.row, coded, tensor.entry.grid, memory))
+            )
         except SymbolError as error:
             raise CoderError(f"row {tensor.target.row}: {error}") from None
     return made
@@ -193,37 +202,45 @@ def _tensor(
     return _Tensor(target, entry, symbols, before, bins)
 
 
-def _lanes(tensors: Sequence[_Tensor]) -> dict[int, list[tuple[bool, _Block]]]:
-    """Return the blocks of each lane, in order, each with whether bins are updated."""
-    used = [lane for tensor in tensors for lane in tensor.entry.lanes]
-    lanes: dict[int, list[tuple[bool, _Block]]] = {lane: [] for lane in range(max(used) + 1)}
+def _substreams(tensors: Sequence[_Tensor]) -> dict[int, list[tuple[bool, _Block]]]:
+    """Return the blocks of each substream, in order, each with whether bins are updated."""
+    used = [substream for tensor in tensors for substream in tensor.entry.substreams]
+    substreams: dict[int, list[tuple[bool, _Block]]] = {
+        substream: [] for substream in range(max(used) + 1)
+    }
     for tensor in tensors:
-        for (_, rows), lane in zip(slices_of(tensor.entry.grid), tensor.entry.lanes, strict=True):
+        for (_, rows), substream in zip(
+            slices_of(tensor.entry.grid), tensor.entry.substreams, strict=True
+        ):
             block = _Block(
                 tensor.symbols[rows],
                 tensor.before[rows],
                 tensor.bins[rows],
                 tensor.entry.dependent,
             )
-            lanes[lane].append((tensor.target.grid is not None, block))
-    return lanes
+            substreams[substream].append((tensor.target.grid is not None, block))
+    return substreams
 
 
-def _ready(lanes: dict[int, list[tuple[bool, _Block]]], memory: Memory) -> None:
-    """Make the predictors that the lanes need and the group does not have yet."""
-    for lane, blocks in lanes.items():
+def _ready(substreams: dict[int, list[tuple[bool, _Block]]], memory: Memory) -> None:
+    """Make the predictors that the substreams need and the group does not have yet."""
+    for substream, blocks in substreams.items():
         for updating, _ in blocks:
-            if (updating, lane) not in memory.predictors:
-                memory.predictors[updating, lane] = first_predictor()
+            if (updating, substream) not in memory.predictors:
+                memory.predictors[updating, substream] = first_predictor()
 
 
-def _on_each(work: Callable[[int], _Result], lanes: dict[int, list[tuple[bool, _Block]]]) -> list[_Result]:
-    """Return the results of all lanes in ascending order; large ones are worked on in parallel."""
-    order = sorted(lanes)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    size = sum(block.symbols.size for blocks in lanes.values() for _, block in blocks)
+def _on_each(
+    work: Callable[[int], _Result], substreams: dict[int, list[tuple[bool, _Block]]]
+) -> list[_Result]:
+    """Return the results of all substreams, ascending; large ones are worked on in parallel."""
+    order = sorted(substreams)
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    size = sum(block.symbols.size for blocks in substreams.values() for _, block in blocks)
     if cores == 1 or len(order) == 1 or size < _FEW:
-        return [work(lane) for lane in order]
+        return [work(substream) for substream in order]
     with ThreadPoolExecutor(min(cores, len(order))) as pool:
         return list(pool.map(work, order))
 
@@ -233,7 +250,7 @@ def _net(predictor: Predictor) -> tuple[NDArray[np.int64], NDArray[np.int64], ND
 
 
 def _run(
-    lane: int,
+    substream: int,
     blocks: Sequence[tuple[bool, _Block]],
     memory: Memory,
     streams: tuple[NDArray[np.uint16], NDArray[np.uint8], NDArray[np.int64]],
@@ -241,9 +258,9 @@ def _run(
     encoding: bool,
     mixing: bool,
 ) -> bool:
-    """Code the blocks of one lane; False where its streams are too short."""
+    """Code the blocks of one substream; False where its streams are too short."""
     for updating, block in blocks:
-        predictor = memory.predictors[updating, lane]
+        predictor = memory.predictors[updating, substream]
         done = kernels.code_block(
             encoding,
             mixing,
@@ -261,17 +278,17 @@ def _run(
     return True
 
 
-def _encode_lane(
-    lane: int, blocks: Sequence[tuple[bool, _Block]], memory: Memory, *, mixing: bool
+def _encode_substream(
+    substream: int, blocks: Sequence[tuple[bool, _Block]], memory: Memory, *, mixing: bool
 ) -> tuple[bytes, bytes]:
     count = sum(block.symbols.size for _, block in blocks)
-    known = {key: p.copy() for key, p in memory.predictors.items() if key[1] == lane}
+    known = {key: p.copy() for key, p in memory.predictors.items() if key[1] == substream}
     for room in (2, kernels.MOST_WORDS):  # words for each symbol: enough, and enough for the worst
         words = np.zeros(count * room + 4 * SPARE, np.uint16)
         octets = np.zeros(count * 4 + 2 * SPARE, np.uint8)
         registers = np.array([FULL_SPAN, 0, 0, 0], np.int64)
         streams = words, octets, registers
-        if _run(lane, blocks, memory, streams, encoding=True, mixing=mixing):
+        if _run(substream, blocks, memory, streams, encoding=True, mixing=mixing):
             break
         memory.predictors.update(known)
     finish(words, registers)
@@ -279,8 +296,8 @@ def _encode_lane(
     return code, octets[: (int(registers[3]) + 7) // 8].tobytes()
 
 
-def _decode_lane(
-    lane: int,
+def _decode_substream(
+    substream: int,
     blocks: Sequence[tuple[bool, _Block]],
     memory: Memory,
     body: tuple[NDArray[np.uint16], NDArray[np.uint8]],
@@ -290,16 +307,20 @@ def _decode_lane(
     words, octets = body
     if not blocks:
         if words.size or octets.size > SPARE:
-            raise CoderError(f"lane {lane} has bytes, and no part")
+            raise CoderError(f"substream {substream} has bytes, and no part")
         return
     if words.size < 2:
-        raise CoderError(f"lane {lane}: {words.size} code words, expected 2 or more")
+        raise CoderError(f"substream {substream}: {words.size} code words, expected 2 or more")
     low = int(words[0]) << 16 | int(words[1])
     if low >= FULL_SPAN:
-        raise CoderError(f"lane {lane}: the code begins with FFFF FFFF")
+        raise CoderError(f"substream {substream}: the code begins with FFFF FFFF")
     registers = np.array([FULL_SPAN, low, 2, 0], np.int64)
-    whole = _run(lane, blocks, memory, (words, octets, registers), encoding=False, mixing=mixing)
+    whole = _run(
+        substream, blocks, memory, (words, octets, registers), encoding=False, mixing=mixing
+    )
     raw_size = (int(registers[3]) + 7) // 8
     if not whole or registers[2] != words.size or raw_size != octets.size - SPARE:
-        raise CoderError(f"lane {lane}: the code words or raw bits do not end where the symbols do")
+        raise CoderError(
+            f"substream {substream}: the code words or raw bits do not end where the symbols do"
+        )
     check_rest(octets, int(registers[3]))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Adaptive probabilities of one lane (clause 12.4.2).
+    """Adaptive probabilities of one substream (clause 12.4.2).
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Memory:
     bases : dict of int to Bases
         For each row, what the transform has learnt.
     predictors : dict of (bool, int) to Predictor
-        By whether bins are updated, and lane.
+        By whether bins are updated, and substream.
     """
 
     symbols: dict[int, Integers] = field(default_factory=dict)

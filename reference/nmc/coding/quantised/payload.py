@@ -1,4 +1,4 @@
-"""Fields of the stream `bins.nmc` before its lanes (clause 12.3.1)."""
+"""Fields of the stream `bins.nmc` before its substreams (clause 12.3.1)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from nmc.coding.arithmetic.payload import Reader, count_bytes
 from nmc.coding.arithmetic.tensors import CoderError
-from nmc.coding.quantised.grid import EXPONENT_RANGE, MANTISSA_LIMIT, Grid, Part
+from nmc.coding.quantised.grid import EXPONENT_RANGE, Grid, Part
 from nmc.coding.quantised.symbols import SHIFT_LIMIT, TRANSFORM_SHIFT_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LANES: Final = 64
+SUBSTREAMS: Final = 64
 DEPENDENT, TRANSFORMED, LEARNING, APART = 1, 2, 4, 8
 _FLAGS = DEPENDENT | TRANSFORMED | LEARNING | APART
 
@@ -42,13 +42,13 @@ class Entry:
 
     grid: Grid
     shifts: tuple[int, ...]
-    lanes: tuple[int, ...]
+    substreams: tuple[int, ...]
     dependent: bool
     transformed: bool
     learning: bool
 
 
-def read_entries(reader: Reader, targets: Sequence[Target], lanes: int) -> list[Entry]:
+def read_entries(reader: Reader, targets: Sequence[Target], substreams: int) -> list[Entry]:
     """Read one entry for each coded tensor.
 
     Raises
@@ -56,14 +56,14 @@ def read_entries(reader: Reader, targets: Sequence[Target], lanes: int) -> list[
     CoderError
         If a field is out of its range.
     """
-    entries = [_read_entry(reader, target, lanes) for target in targets]
-    used = 1 + max(lane for entry in entries for lane in entry.lanes)
-    if used != lanes:
-        raise CoderError(f"{lanes} lanes, of which {used} are used")
+    entries = [_read_entry(reader, target, substreams) for target in targets]
+    used = 1 + max(substream for entry in entries for substream in entry.substreams)
+    if used != substreams:
+        raise CoderError(f"{substreams} substreams, of which {used} are used")
     return entries
 
 
-def _read_entry(reader: Reader, target: Target, lanes: int) -> Entry:
+def _read_entry(reader: Reader, target: Target, substreams: int) -> Entry:
     flags = reader.byte()
     if flags & ~_FLAGS:
         raise CoderError(f"row {target.row}: flags {flags:#x}; this decoder knows {_FLAGS:#x}")
@@ -74,14 +74,14 @@ def _read_entry(reader: Reader, target: Target, lanes: int) -> Entry:
     pairs = len(grid) if flags & APART else 1
     shifts, places = [], []
     for _ in range(pairs):
-        shift, lane = reader.byte(), reader.byte()
+        shift, substream = reader.byte(), reader.byte()
         limit = TRANSFORM_SHIFT_LIMIT if transformed else SHIFT_LIMIT
         if shift > limit:
             raise CoderError(f"row {target.row}: a shift of {shift}; at most {limit} allowed")
-        if lane >= lanes:
-            raise CoderError(f"row {target.row}: lane {lane} of {lanes}")
+        if substream >= substreams:
+            raise CoderError(f"row {target.row}: substream {substream} of {substreams}")
         shifts.append(shift)
-        places.append(lane)
+        places.append(substream)
     if pairs == 1:
         shifts, places = shifts * len(grid), places * len(grid)
     return Entry(
@@ -118,7 +118,7 @@ def _read_grid(reader: Reader, target: Target) -> Grid:
 
 def write_entry(entry: Entry, *, with_grid: bool) -> bytes:
     """Return the bytes of one entry."""
-    apart = len(set(zip(entry.shifts, entry.lanes, strict=True))) > 1
+    apart = len(set(zip(entry.shifts, entry.substreams, strict=True))) > 1
     flags = (
         DEPENDENT * entry.dependent
         | TRANSFORMED * entry.transformed
@@ -132,11 +132,11 @@ def write_entry(entry: Entry, *, with_grid: bool) -> bytes:
             out += count_bytes(part.rows)
             out += part.mantissa.to_bytes(3, "little")
             out += part.exponent.to_bytes(2, "little", signed=True)
-    for shift, lane in zip(entry.shifts, entry.lanes, strict=True):
-        out += bytes([shift, lane])
+    for shift, substream in zip(entry.shifts, entry.substreams, strict=True):
+        out += bytes([shift, substream])
         if not apart:
             break
     return bytes(out)
 
 
-__all__ = ["LANES", "Entry", "Target", "read_entries", "write_entry"]
+__all__ = ["SUBSTREAMS", "Entry", "Target", "read_entries", "write_entry"]

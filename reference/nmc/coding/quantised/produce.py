@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nmc.coding.quantised.grid import Grid, Integers, Quantised, matrix_shape
-from nmc.coding.quantised.payload import LANES, Target
+from nmc.coding.quantised.payload import SUBSTREAMS, Target
 from nmc.coding.quantised.symbols import SHIFT_LIMIT, CodedSymbols
 from nmc_format.segment import QUANTISED, SKIP, UPDATE
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nmc.coding.state import State, Tensor
 
 _LARGE = 1 << 14
-"""Symbols from which on a part has a lane of its own."""
+"""Symbols from which on a part has a substream of its own."""
 
 
 def mode_of(quantised: Quantised, reference: Tensor | None, shape: tuple[int, ...]) -> int:
@@ -32,16 +32,16 @@ def mode_of(quantised: Quantised, reference: Tensor | None, shape: tuple[int, ..
     return SKIP if np.array_equal(reference.quantised.bins, quantised.bins) else UPDATE
 
 
-def lanes_of(grids: Mapping[int, tuple[Grid, int]]) -> dict[int, tuple[int, ...]]:
-    """Return the lane of each part: large parts have lanes of their own, small ones share lane 0.
+def substreams_of(grids: Mapping[int, tuple[Grid, int]]) -> dict[int, tuple[int, ...]]:
+    """Return the substream of each part: its own for a large one, the first for all small ones.
 
     Parameters
     ----------
     grids : mapping of int to (tuple of Part, int)
         By row, the grid and the number of columns; of all quantised tensors of a state, so that a
-        part keeps its lane from frame to frame.
+        part keeps its substream from frame to frame.
     """
-    lanes: dict[int, tuple[int, ...]] = {}
+    substreams: dict[int, tuple[int, ...]] = {}
     large = 0
     for row, (grid, columns) in grids.items():
         found = []
@@ -49,10 +49,10 @@ def lanes_of(grids: Mapping[int, tuple[Grid, int]]) -> dict[int, tuple[int, ...]
             if part.rows * columns < _LARGE:
                 found.append(0)
             else:
-                found.append(1 + large % (LANES - 1))
+                found.append(1 + large % (SUBSTREAMS - 1))
                 large += 1
-        lanes[row] = tuple(found)
-    return lanes
+        substreams[row] = tuple(found)
+    return substreams
 
 
 def streams_of(
@@ -86,7 +86,7 @@ def streams_of(
         return streams
     from nmc.coding.quantised import coder
 
-    lanes = lanes_of({row: (q.grid, q.bins.shape[1]) for row, q in quantised.items()})
+    substreams = substreams_of({row: (q.grid, q.bins.shape[1]) for row, q in quantised.items()})
     targets, coded, grids = [], [], []
     for row in rows:
         q = quantised[row]
@@ -95,24 +95,27 @@ def streams_of(
         grids.append(q.grid)
         meant = q.coded
         if meant is None or meant.base is not base:
-            meant = plain_symbols(q, base, lanes[row])
+            meant = plain_symbols(q, base, substreams[row])
         coded.append(meant)
     streams["bins.nmc"] = coder.encode(targets, coded, grids, history.quantised, mixing=mixing)
     for row, symbols, grid in zip(rows, coded, grids, strict=True):
         after = coder.settle(row, symbols, grid, history.quantised)
-        assert np.array_equal(after, quantised[row].bins)  # noqa: S101 - what was promised
+        assert np.array_equal(after, quantised[row].bins)
     return streams
 
 
-def plain_symbols(after: Quantised, base: Quantised | None, lanes: tuple[int, ...]) -> CodedSymbols:
+def plain_symbols(
+    after: Quantised, base: Quantised | None, substreams: tuple[int, ...]
+) -> CodedSymbols:
     """Return symbols that make these bins, whatever made the bins."""
     changes = after.bins.astype(np.int64) - (base.bins if base else 0)
     symbols: Integers = np.zeros(changes.shape, np.int32)
     shifts = []
     for _, rows in after.slices():
-        some = int(np.bitwise_or.reduce(np.abs(changes[rows]), axis=None)) if changes[rows].size else 0
+        some = (
+            int(np.bitwise_or.reduce(np.abs(changes[rows]), axis=None)) if changes[rows].size else 0
+        )
         shift = min((some & -some).bit_length() - 1, SHIFT_LIMIT) if some else 0
         symbols[rows] = changes[rows] >> shift
         shifts.append(shift)
-    return CodedSymbols(symbols, tuple(shifts), lanes, base=base)
-
+    return CodedSymbols(symbols, tuple(shifts), substreams, base=base)

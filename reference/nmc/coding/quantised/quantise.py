@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nmc.coding.quantised.basis import Bases, has_basis
+from nmc.coding.quantised.basis import has_basis
 from nmc.coding.quantised.choose import Choice, chosen
 from nmc.coding.quantised.grid import (
     BIN_LIMIT,
@@ -25,7 +25,7 @@ from nmc.coding.quantised.grid import (
     slices_of,
     words_of,
 )
-from nmc.coding.quantised.produce import lanes_of
+from nmc.coding.quantised.produce import substreams_of
 from nmc.coding.quantised.symbols import (
     COEFFICIENT_LIMIT,
     SHIFT_LIMIT,
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
     from nmc.coding.cursor import Cursor
     from nmc.coding.state import State
-    from nmc_format.manifest.tensor_table import TensorRow
 
     Steps = Sequence[tuple[int, float]]
     """Rows and step of each part of a tensor, in order."""
@@ -81,7 +80,6 @@ class Tools:
 def quantised_state(
     tensors: State,
     before: Cursor,
-    rows: Sequence[TensorRow],
     steps: Mapping[int, Steps],
     tools: Tools,
     *,
@@ -95,8 +93,6 @@ def quantised_state(
         The original state, by row.
     before : Cursor
         The frame before, as it is decoded.
-    rows : sequence of TensorRow
-        The tensor table.
     steps : mapping of int to sequence of (int, float)
         By row, rows and step of each part. A row without steps, or one that cannot be quantised,
         stays as it is.
@@ -116,10 +112,10 @@ def quantised_state(
         if row in steps and can_be_quantised(tensor)
     }
     shapes = {row: matrix_shape(tensors[row].shape) for row in grids}
-    lanes = lanes_of({row: (grid, shapes[row][1]) for row, grid in grids.items()})
+    substreams = substreams_of({row: (grid, shapes[row][1]) for row, grid in grids.items()})
     made = dict(tensors)
     for row, grid in grids.items():
-        task = _Task(tensors[row], grid, tuple(s for _, s in steps[row]), lanes[row], tools)
+        task = _Task(tensors[row], grid, tuple(s for _, s in steps[row]), substreams[row], tools)
         made[row] = _quantised(task, row, earlier.get(row), before)
     return made
 
@@ -152,7 +148,7 @@ class _Task:
     original: Tensor
     grid: Grid
     steps: tuple[float, ...]
-    lanes: tuple[int, ...]
+    substreams: tuple[int, ...]
     tools: Tools
 
 
@@ -177,9 +173,9 @@ def _has_transform(tensor: Tensor, tools: Tools) -> bool:
 
 
 def _quantised(task: _Task, row: int, earlier: Tensor | None, before: Cursor) -> Tensor:
-    base = earlier.quantised if earlier is not None else None
-    if base is not None and (base.grid != task.grid or earlier.shape != task.original.shape):
-        base = None
+    base = None
+    if earlier is not None and earlier.shape == task.original.shape and earlier.quantised:
+        base = earlier.quantised if earlier.quantised.grid == task.grid else None
     values = real(task.original)
     try:
         exact = _on_grid(values, task)
@@ -203,9 +199,7 @@ def _on_grid(values: Reals, task: _Task) -> Integers | None:
     return bins.astype(np.int32)
 
 
-def _coded(
-    task: _Task, row: int, values: Reals, base: Quantised | None, before: Cursor
-) -> Tensor:
+def _coded(task: _Task, row: int, values: Reals, base: Quantised | None, before: Cursor) -> Tensor:
     memory = before.history.quantised
     single = len(task.grid) == 1
     learning = base is not None and single and _has_transform(task.original, task.tools)
@@ -228,7 +222,7 @@ def _coded(
     coded = CodedSymbols(
         symbols,
         tuple(shifts),
-        task.lanes,
+        task.substreams,
         dependent=task.tools.dependent,
         transformed=bases is not None,
         learning=learning,

@@ -66,7 +66,7 @@ def decode_quantised(
 
 
 def _quantised(tensor: Tensor) -> Quantised:
-    assert tensor.quantised is not None  # noqa: S101 - the plan is for such rows alone
+    assert tensor.quantised is not None
     return tensor.quantised
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nmc.coding.quantised.grid import BIN_LIMIT, Integers
 from nmc.coding.quantised.symbol_kernel import TRELLIS
@@ -13,6 +14,9 @@ from nmc.coding.quantised.symbol_kernel import TRELLIS
 if TYPE_CHECKING:
     from nmc.coding.quantised.basis import Bases
     from nmc.coding.quantised.grid import Grid, Quantised
+
+Changes = NDArray[np.int64]
+"""What is added to the bins of a tensor or a part: int64[R, C]."""
 
 SHIFT_LIMIT: Final = 24
 TRANSFORM_SHIFT_LIMIT: Final = 17
@@ -33,7 +37,7 @@ class CodedSymbols:
     symbols : int32[R, C]
     shifts : tuple of int
         One for each part.
-    lanes : tuple of int
+    substreams : tuple of int
         One for each part.
     dependent, transformed, learning : bool
         The flags.
@@ -43,20 +47,21 @@ class CodedSymbols:
 
     symbols: Integers
     shifts: tuple[int, ...]
-    lanes: tuple[int, ...]
+    substreams: tuple[int, ...]
     dependent: bool = False
     transformed: bool = False
     learning: bool = False
     base: Quantised | None = None
 
 
-def reconstructed(symbols: Integers, *, dependent: bool) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+def reconstructed(symbols: Integers, *, dependent: bool) -> Changes:
     """Return the integers that the symbols of one part stand for (clause 12.4.5), int64[R, C]."""
     values = symbols.astype(np.int64)
     if not dependent:
         return values
     odd = _odd_states(np.ascontiguousarray(symbols).reshape(-1)).reshape(symbols.shape)
-    return 2 * values - np.sign(values) * odd
+    signed: Changes = 2 * values - np.sign(values) * odd
+    return signed
 
 
 def _odd_states(symbols: Integers) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -67,9 +72,7 @@ def _odd_states(symbols: Integers) -> np.ndarray[tuple[int], np.dtype[np.int64]]
     return out
 
 
-def changes_of(
-    coded: CodedSymbols, grid: Grid, bases: Bases | None
-) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+def changes_of(coded: CodedSymbols, grid: Grid, bases: Bases | None) -> Changes:
     """Return what is added to the bins (clause 12.3.3), int64[R, C].
 
     Raises
@@ -86,7 +89,7 @@ def changes_of(
         if coded.transformed:
             if largest >= COEFFICIENT_LIMIT:
                 raise SymbolError(f"a coefficient of {largest}; below {COEFFICIENT_LIMIT} allowed")
-            assert bases is not None  # noqa: S101 - the caller has them where there is this flag
+            assert bases is not None
             values = bases.inverse(values, shift)
         else:
             if largest > (CHANGE_LIMIT - 1) >> shift:
@@ -96,7 +99,7 @@ def changes_of(
     return changes
 
 
-def added(bins: Integers | None, changes: np.ndarray[tuple[int, int], np.dtype[np.int64]]) -> Integers:
+def added(bins: Integers | None, changes: Changes) -> Integers:
     """Return the bins after an update.
 
     Raises
