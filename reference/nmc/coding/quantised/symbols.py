@@ -60,8 +60,8 @@ def reconstructed(symbols: Integers, *, dependent: bool) -> Changes:
     if not dependent:
         return values
     odd = _odd_states(np.ascontiguousarray(symbols).reshape(-1)).reshape(symbols.shape)
-    signed: Changes = 2 * values - np.sign(values) * odd
-    return signed
+    signs: Changes = np.sign(values)
+    return 2 * values - signs * odd
 
 
 def _odd_states(symbols: Integers) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
