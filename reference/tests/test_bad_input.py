@@ -14,6 +14,7 @@ from pathlib import Path
 import bad_hdf5
 import bad_manifests
 import bad_packages
+import bad_quantised
 import bad_segments
 import bad_streams
 import numpy as np
@@ -25,7 +26,7 @@ import nmc
 import nmc_spec
 from nmc.writing import folder
 
-TABLES = (bad_segments, bad_streams, bad_packages, bad_hdf5, bad_manifests)
+TABLES = (bad_segments, bad_streams, bad_quantised, bad_packages, bad_hdf5, bad_manifests)
 """The modules that hold the cases; importing them has filled CASES."""
 
 
@@ -46,6 +47,8 @@ def sources(tmp_path_factory, states) -> dict[str, Path]:
         "file": {"entropy": "none"},
     }
     made = {n: write_trained(root / f"{n}.nmc", states, **o) for n, o in kinds.items()}
+    quantised = {"profile": "lossy", "quantisation": nmc.Quantisation(bad_quantised.STEPS)}
+    made["lossy"] = write_trained(root / "lossy.nmc", states, directory=True, **quantised)
     growing = [dict(s) for s in states]
     for state in growing[2:]:
         state["late"] = np.ones(3, "f4")

@@ -267,6 +267,23 @@ class ChainSequence(Sequence[Arrays]):
         """Decode one frame, 0 ≤ index < len; see :class:`nmc.coding.state.Tensor`."""
         return self._seeker.state(index)
 
+    def declared_errors(self, index: int) -> dict[str, float]:
+        """Return the declared error of each quantised tensor of a frame (clause 12.6).
+
+        Parameters
+        ----------
+        index : int
+            The frame, 0 ≤ index < len.
+
+        Returns
+        -------
+        dict of str to float
+            By name, in the order of the tensor table: no element is farther from that of the
+            original. A tensor that is not there kept every bit.
+        """
+        state, rows = self.state(index), self.manifest.tensors
+        return {rows[i].name: t.quantised.bound for i, t in state.items() if t.quantised}
+
     def coded(self, index: int) -> bytes:
         """Return the segment of one frame as it is stored, 0 ≤ index < len.
 

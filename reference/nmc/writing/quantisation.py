@@ -40,7 +40,7 @@ class Quantisation:
     """
 
     step: float | Mapping[str, Step]
-    dependent: bool = True
+    dependent: bool = False
     transform: bool = True
     rate: float = 0.1
 

@@ -127,7 +127,7 @@ def _join(
         target,
         directory=directory,
         overwrite=overwrite,
-        profile="baseline" if profiles == {"baseline"} else "main",
+        profile=_profile(profiles),
         effort=effort,
         key_every=DEFAULT_KEY_EVERY,
         family=first.family,
@@ -162,6 +162,11 @@ def _join(
             if progress:
                 progress(i + 1, len(pieces))
         _copy_records(writer, pieces)
+
+
+def _profile(profiles: set[str]) -> str:
+    """Return the least profile that holds all of them."""
+    return max(profiles, key=("baseline", "main", "lossy").index)
 
 
 @contextmanager
@@ -217,7 +222,8 @@ def _fits(writer: Writer, table: Sequence[TensorRow]) -> bool:
 def _append_decoded(
     writer: Writer, sequence: ChainSequence, frame: FrameRecord, *, lineage: bool, time: int
 ) -> None:
-    state = sequence[frame.index]
+    rows = sequence.manifest.tensors
+    state = {rows[row].name: tensor for row, tensor in sequence.state(frame.index).items()}
     requires_grad = None
     if frame.requires_grad is not None:
         requires_grad = {

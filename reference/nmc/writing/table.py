@@ -59,7 +59,8 @@ class GrowingTable:
         Parameters
         ----------
         state : mapping of str to array
-            numpy arrays, packed arrays or torch tensors.
+            numpy arrays, packed arrays or torch tensors; or tensors of another sequence, whose
+            bins are kept.
         before : mapping of int to Tensor
             The state of the frame before.
         frame : int
@@ -73,12 +74,12 @@ class GrowingTable:
         check_state_type(state)
         found: dict[int, Tensor] = {}
         for name, value in state.items():
-            array = as_array(name, value)
-            tensor = Tensor(dtype_of(array), tuple(array.shape), to_words(array))
+            tensor = value if isinstance(value, Tensor) else _tensor(name, value)
             row = self._row(name, tensor, frame)
             describe.check_shape(self.rows[row], tensor.shape, row)
             reference = before.get(row)
-            found[row] = reference if reference and _same(reference, tensor) else tensor
+            kept = reference is not None and tensor.quantised is None and _same(reference, tensor)
+            found[row] = reference if kept and reference else tensor
         return {row: found[row] for row in sorted(found)}
 
     def _row(self, name: str, tensor: Tensor, frame: int) -> int:
@@ -96,6 +97,11 @@ class GrowingTable:
         describe.check_row(row, len(self.rows))
         self.extend([row])
         return len(self.rows) - 1
+
+
+def _tensor(name: str, value: Any) -> Tensor:
+    array = as_array(name, value)
+    return Tensor(dtype_of(array), tuple(array.shape), to_words(array))
 
 
 def _same(reference: Tensor, tensor: Tensor) -> bool:

@@ -230,14 +230,19 @@ def _ready(substreams: dict[int, list[tuple[bool, _Block]]], memory: Memory) -> 
                 memory.predictors[updating, substream] = first_predictor()
 
 
+def available_cores() -> int:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _on_each(
     work: Callable[[int], _Result], substreams: dict[int, list[tuple[bool, _Block]]]
 ) -> list[_Result]:
     """Return the results of all substreams, ascending; large ones are worked on in parallel."""
     order = sorted(substreams)
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    cores = available_cores()
     size = sum(block.symbols.size for blocks in substreams.values() for _, block in blocks)
     if cores == 1 or len(order) == 1 or size < _FEW:
         return [work(substream) for substream in order]

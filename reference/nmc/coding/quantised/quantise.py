@@ -72,7 +72,7 @@ class Tools:
         nearest.
     """
 
-    dependent: bool = True
+    dependent: bool = False
     transform: bool = True
     rate: float = 0.1
 
