@@ -232,3 +232,40 @@ def test_rows_and_tensors_have_steps_of_their_own(tmp_path):
     assert found["kept"].tobytes() == array[1].tobytes()
     assert set(found["b"].tolist()) <= {0, 0.25} and set(found["a"][:2].ravel().tolist()) <= {0, 1}
     assert 0 < np.abs(found["a"][2:] - array[2:]).max() <= 2**-10
+
+
+def test_a_package_that_was_trained_is_a_point_without_fidelity(command_line, tmp_path):
+    import nmc
+    from nmc_tools.bench_rd.chains import toy_chain
+
+    states = toy_chain().states
+    for name, count in (("small", 3), ("short", 2)):
+        with nmc.Writer(tmp_path / f"{name}.nmc") as writer:
+            for state in states[:count]:
+                writer.append(state)
+    arguments = (
+        "bench", "rd", "--quick", "--no-nncodec", "-o", tmp_path / "o",
+        "--codec", "nmc trained for rate", "--trained",
+    )  # fmt: skip
+    done = command_line(*arguments, tmp_path / "small.nmc", "--json")
+    assert done.code == 0
+    (point,) = json.loads(done.out)["chains"]["toy"]
+    assert point["fidelity"] is None and point["held_out"] == 0 and point["encode"] is None
+    total = (tmp_path / "small.nmc").stat().st_size
+    assert point["key"] + 2 * point["delta"] + point["rest"] == pytest.approx(total)
+    assert "**nmc trained for rate**, small" in (tmp_path / "o" / "bench-rd.md").read_text()
+    refused = command_line(*arguments, tmp_path / "short.nmc")
+    assert refused.code == 2 and "2 frames of 3" in refused.err
+
+
+def test_ours_is_lossy_as_far_as_its_step_says(tmp_path):
+    from nmc_tools.bench_rd import ours
+    from nmc_tools.bench_rd.chains import toy_chain
+
+    states = toy_chain().states
+    one_step, _ = ours.lossy([-6])
+    coded = one_step.code(states, one_step.settings["step 2^-6"], tmp_path)
+    for state, found in zip(states, coded.states, strict=True):
+        assert found["occupied"].tobytes() == state["occupied"].tobytes()
+        assert 0 < np.abs(found["layer.weight"] - state["layer.weight"]).max() <= 2**-5
+    assert sum(coded.frames) + coded.rest == (tmp_path / "chain.nmc").stat().st_size

@@ -53,7 +53,8 @@ class Codec:
     code : callable
         (states, setting, an empty folder to work in) to :class:`Coded`.
     kind : str
-        ``ours``, ``peer``, ``baseline`` or ``estimate``: the last is no file.
+        ``ours``, ``trained``, ``peer``, ``baseline`` or ``estimate``. What was trained anew has no
+        fidelity to the original, and an estimate is no file.
     intra : bool
         Whether each frame is coded by itself.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,65 @@ if TYPE_CHECKING:
     from nmc_tools.bench_rd.coded import State
 
 
+#: The row of packages that were trained for rate.
+TRAINED = "nmc trained for rate"
+#: Its rows with steps from measured sensitivity.
+SENSITIVE = ("nmc lossy, by sensitivity", "nmc lossy, by sensitivity, dependent")
+
+
 def lossless() -> Codec:
     """Return the lossless coder at its efforts."""
     efforts = {name: {"effort": name} for name in ("fast", "strong", "max")}
     return Codec("nmc lossless", efforts, package, kind="ours")
+
+
+def lossy(exponents: Sequence[int]) -> list[Codec]:
+    """Return the lossy coder with one step for all tensors, at powers of two."""
+    settings = {f"step 2^{e}": {"step": 2.0**e} for e in exponents}
+    return [
+        Codec("nmc lossy, one step", settings, partial(_quantised, dependent=False), kind="ours"),
+        Codec(
+            "nmc lossy, one step, dependent",
+            settings,
+            partial(_quantised, dependent=True),
+            kind="ours",
+        ),
+    ]
+
+
+def by_sensitivity(
+    settings: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]],
+) -> list[Codec]:
+    """Return the lossy coder with rows and steps by tensor, for each setting."""
+    steps = {label: {"step": parts} for label, parts in settings.items()}
+    return [
+        Codec(name, steps, partial(_quantised, dependent=dependent), kind="ours")
+        for name, dependent in zip(SENSITIVE, (False, True), strict=True)
+    ]
+
+
+def trained(paths: Sequence[Path]) -> Codec:
+    """Return packages that were trained for rate on the scene of a chain, as points of it."""
+    return Codec(TRAINED, {path.stem: path for path in paths}, _read, kind="trained")
+
+
+def _read(states: Sequence[State], path: Path, _: Path) -> Coded:
+    with nmc.open(path) as sequence:
+        if len(sequence) < len(states):
+            raise ValueError(f"{path} has {len(sequence)} frames of {len(states)}")
+        began = time.perf_counter()
+        found: list[Any] = [sequence[t] for t in range(len(states))]
+        decode = time.perf_counter() - began
+        frames = tuple(float(record.segment_length) for record in sequence.frames)
+        rest = (sequence.size - sum(frames)) * len(states) / len(frames)
+    return Coded(frames[: len(states)], rest, found, decode=decode)
+
+
+def _quantised(
+    states: Sequence[State], options: Mapping[str, Any], folder: Path, *, dependent: bool
+) -> Coded:
+    quantisation = nmc.Quantisation(dependent=dependent, **options)
+    return package(states, {"profile": "lossy", "quantisation": quantisation}, folder)
 
 
 def package(states: Sequence[State], options: Mapping[str, Any], folder: Path) -> Coded:

@@ -20,7 +20,8 @@ img { width: 100%; } h2 { margin-top: 2em; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .2em .7em; text-align: right; border-bottom: 1px solid #e6eaee; }
 th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
-tr.ours td { font-weight: 600; color: #c1272d; } tr.estimate td { font-style: italic; }
+tr.ours td, tr.trained td { font-weight: 600; color: #c1272d; }
+tr.estimate td { font-style: italic; }
 """
 _HEAD = (
     "codec", "setting", "bytes a frame", "key frame", "delta frame", "beside", "fidelity dB",
@@ -61,7 +62,7 @@ def _row(point: Point) -> str:
         f"{point.key:,.0f}",
         f"{point.delta:,.0f}",
         f"{point.rest:,.0f}",
-        "exact" if point.fidelity is None else f"{point.fidelity:.3f}",
+        point.shown_fidelity,
         "" if point.held_out is None else f"{point.held_out:+.4f}",
         speed(point.encode),
         speed(point.decode),

@@ -37,7 +37,8 @@ class Point:
     raw : float
         Bytes of a model as it is.
     fidelity : float or None
-        Mean over the frames of the PSNR in dB against the original; None where all are the same.
+        Mean over the frames of the PSNR in dB against the original; None where all are the same,
+        and of what was trained anew.
     held_out : float or None
         Mean change in dB of the PSNR against the truth; None where nobody has the truth.
     encode, decode : float or None
@@ -57,6 +58,13 @@ class Point:
     held_out: float | None
     encode: float | None
     decode: float | None
+
+    @property
+    def shown_fidelity(self) -> str:
+        """The fidelity as a table has it."""
+        if self.fidelity is None:
+            return "" if self.kind == "trained" else "exact"
+        return f"{self.fidelity:.2f}"
 
     @property
     def rate(self) -> float:
@@ -90,7 +98,7 @@ def measure(chain: BenchChain, codec: Codec, setting: str, judge: _Judge | None 
         rest=float(coded.rest),
         frames=len(chain.states),
         raw=raw / len(chain.states),
-        fidelity=_mean_fidelity(judged),
+        fidelity=None if codec.kind == "trained" else _mean_fidelity(judged),
         held_out=_held_out(judged, original),
         encode=_speed(raw, coded.encode),
         decode=_speed(raw, coded.decode),

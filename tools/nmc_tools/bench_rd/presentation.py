@@ -1,10 +1,9 @@
-"""The points as Markdown tables and as a plot."""
+"""The points as Markdown tables."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nmc_tools.bench.published import machine
 from nmc_tools.bench_rd.coded import KEY_EVERY
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
 ANCHOR = "NNCodec differential"
 #: Fidelities, in dB, at which bytes are compared.
 _AT = (60.0, 50.0, 42.0)
+#: Kinds that are our own.
+_OWN = ("ours", "trained")
 _VERSIONS = ("numpy", "numba", "torch", "zstandard", "bjontegaard")
 
 _INTRODUCTION = (
@@ -97,7 +98,7 @@ def table(points: Sequence[Point]) -> str:
     ]
     lines += [
         f"| {_name(p)}, {p.setting} | {p.rate:,.0f} | {p.key:,.0f} | {p.delta:,.0f} | "
-        f"{'exact' if p.fidelity is None else f'{p.fidelity:.2f}'} | "
+        f"{p.shown_fidelity} | "
         f"{'' if p.held_out is None else f'{p.held_out:+.3f}'} | "
         f"{speed(p.encode)} | {speed(p.decode)} |"
         for p in points
@@ -113,58 +114,6 @@ def speed(value: float | None) -> str:
 
 
 def _name(point: Point) -> str:
-    if point.kind == "ours":
+    if point.kind in _OWN:
         return f"**{point.codec}**"
     return f"*{point.codec}*" if point.kind == "estimate" else point.codec
-
-
-_INK = "#2b3440"
-_OURS = ("#c1272d", "#e8743b", "#8e1b4f", "#d4a017")
-_OTHERS = ("#1f6f78", "#6aa6ad", "#5b6b8c", "#8a8f98", "#a68a64", "#3f7f4c")
-
-
-def plot(chains: Chains, path: Path) -> None:
-    """Draw fidelity over bytes a frame, and over bytes of a delta frame, a row for each chain."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    shown = [(chain, points) for chain, points in chains if points]
-    if not shown:
-        return
-    with mpl.rc_context({"text.color": _INK, "axes.labelcolor": _INK, "font.size": 9}):
-        figure = Figure(figsize=(13, 4.4 * len(shown)), layout="constrained", dpi=110)
-        axes = figure.subplots(len(shown), 2, squeeze=False)
-        for row, (chain, points) in zip(axes, shown, strict=True):
-            _panel(row[0], points, _rate, f"{chain.name}: bytes a frame on disk")
-            _panel(row[1], points, _delta, f"{chain.name}: bytes of a delta frame")
-            row[0].legend(frameon=False, fontsize=7, loc="lower right")
-        figure.savefig(path)
-
-
-def _panel(axes: Any, points: Sequence[Point], rate: Rate, title: str) -> None:
-    colours = {"ours": iter(_OURS * 3), "others": iter(_OTHERS * 3)}
-    for name, measured in by_codec(points).items():
-        own = measured[0].kind == "ours"
-        lossy = sorted((rate(p), p.fidelity) for p in measured if p.fidelity is not None)
-        colour = next(colours["ours" if own else "others"])
-        if not lossy:
-            for point in measured[:1]:
-                axes.axvline(rate(point), color=colour, lw=0.8, ls=":", label=f"{name} (exact)")
-            continue
-        axes.plot(
-            [size for size, _ in lossy],
-            [quality for _, quality in lossy],
-            {"ours": "o-", "estimate": "x:", "peer": "s--", "baseline": "^-"}[measured[0].kind],
-            color=colour,
-            lw=2.2 if own else 1.2,
-            ms=5 if own else 4,
-            label=name,
-            zorder=3 if own else 2,
-        )
-    axes.set_xscale("log")
-    axes.set_xlabel("bytes (log)")
-    axes.set_ylabel("fidelity (dB)")
-    axes.set_title(title, loc="left", fontweight="bold")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(which="both", color="#e6eaee")
-    axes.set_axisbelow(True)

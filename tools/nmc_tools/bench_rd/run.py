@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from nmc_tools.bench_rd import baselines, chains, nncodec_peer, ours, sensitivity
 from nmc_tools.bench_rd.page import write_page
+from nmc_tools.bench_rd.plotting import plot
 from nmc_tools.bench_rd.points import PointFile, measure, missing, remembering
-from nmc_tools.bench_rd.presentation import markdown, plot
+from nmc_tools.bench_rd.presentation import markdown
 
 if TYPE_CHECKING:
     from nmc_tools.bench_rd.chains import BenchChain
@@ -47,6 +48,8 @@ class Request:
         A chain of a few numbers in place of all chains: tries the code only.
     nncodec : bool
         Whether NNCodec is measured.
+    trained : sequence of Path
+        Packages that were trained for rate on the scene of the one chain in ``names``.
     """
 
     output: Path
@@ -56,6 +59,7 @@ class Request:
     again: bool = False
     quick: bool = False
     nncodec: bool = True
+    trained: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class Report:
     files: Sequence[Path] = field(default=())
 
 
-_SENSITIVE = ("uniform by sensitivity, order-0 entropy",)
+_SENSITIVE = (*ours.SENSITIVE, "uniform by sensitivity, order-0 entropy")
 CHAINS = (*_TRAINED, *_EMBEDDED, "splats")
 
 
@@ -78,15 +82,19 @@ def run(request: Request, report: Progress = lambda *_: None) -> Report:
     Raises
     ------
     ValueError
-        If a chain or a codec is asked for that there is not.
+        If a chain or a codec is asked for that there is not, or a package does not go with it.
     """
+    if request.trained and len(request.names) != 1 and not request.quick:
+        raise ValueError("packages that were trained for rate go with one chain")
     request.output.mkdir(parents=True, exist_ok=True)
     notes: list[str] = []
     peers = _peers(request, notes)
     found = []
     for chain in _chains(request, notes):
-        codecs = _chosen([ours.lossless(), *peers, *baselines.codecs(chain.exponents)], request)
+        uniform = [*ours.lossy(chain.exponents), *baselines.codecs(chain.exponents)]
+        codecs = _chosen([ours.lossless(), *peers, *uniform], request)
         codecs += _by_sensitivity(chain, request)
+        codecs += [ours.trained(request.trained)] if request.trained else []
         found.append((chain, _measured(chain, codecs, request, report, notes)))
     text = markdown(found, notes)
     folder = request.output
@@ -126,11 +134,13 @@ def _measured(
         except nncodec_peer.PeerError as error:
             notes.append(f"{chain.name}: {codec.name}, {setting} is left out: {error}.")
     # What was measured before of codecs that are not asked for now stays in the tables.
-    return sorted(file.read().values(), key=partial(_place, [codec.name for codec in codecs]))
+    order = [codec.name for codec in codecs]
+    return sorted(file.read().values(), key=partial(_place, order))
 
 
-def _place(order: Sequence[str], point: Point) -> int:
-    return order.index(point.codec) if point.codec in order else len(order)
+def _place(order: Sequence[str], point: Point) -> tuple[int, str, float]:
+    place = order.index(point.codec) if point.codec in order else len(order)
+    return place, point.codec, -point.rate
 
 
 def _by_sensitivity(chain: BenchChain, request: Request) -> list[Codec]:
@@ -140,14 +150,14 @@ def _by_sensitivity(chain: BenchChain, request: Request) -> list[Codec]:
     found = sensitivity.measured(chain, request.output / f"sensitivity-{chain.name}.json")
     steps = {f"aim {aim:.0f} dB": found.steps(aim) for aim in chain.aims}
     rows = {label: sensitivity.by_row(parts) for label, parts in steps.items()}
-    codecs = [baselines.by_sensitivity(rows)]
+    codecs = [*ours.by_sensitivity(steps), baselines.by_sensitivity(rows)]
     return [codec for codec in codecs if not request.codecs or codec.name in request.codecs]
 
 
 def _chosen(codecs: Sequence[Codec], request: Request) -> list[Codec]:
     if not request.codecs:
         return list(codecs)
-    known = {codec.name for codec in codecs} | set(nncodec_peer.NAMES) | set(_SENSITIVE)
+    known = {codec.name for codec in codecs} | set(nncodec_peer.NAMES) | {*_SENSITIVE, ours.TRAINED}
     unknown = [name for name in request.codecs if name not in known]
     if unknown:
         raise ValueError(f"no codec {', '.join(unknown)}; there are {', '.join(sorted(known))}")

@@ -50,6 +50,13 @@ def rate_distortion(
             help="Whether NNCodec is measured; it gets an environment of its own, of 6 GB.",
         ),
     ] = True,
+    trained: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PACKAGE",
+            help="A package trained for rate on the chain's scene; repeatable, with one --chain.",
+        ),
+    ] = None,
     into: Annotated[
         Path | None, typer.Option(help="Put the tables between the marks of a Markdown file.")
     ] = None,
@@ -67,6 +74,8 @@ def rate_distortion(
       nmc bench rd -o out/bench-rd
 
       nmc bench rd --chain demo --codec 'nmc lossless' --codec 'NNCodec differential'
+
+      nmc bench rd --chain demo --trained small.nmc --codec 'nmc trained for rate'
 
       nmc bench rd --no-nncodec --into BENCHMARKS.md
     """
@@ -95,6 +104,7 @@ def rate_distortion(
             again=again,
             quick=quick,
             nncodec=nncodec,
+            trained=trained or (),
         )
         with progress_bar("measuring", unit="points", kept=f"points in {output}", resume="") as bar:
             try:
