@@ -22,7 +22,7 @@ from nmc_framework.training import (
     train_into,
     train_on,
 )
-from nmc_framework.training.rate import price
+from nmc_framework.training.rate import KEY_TIMES, price
 from nmc_framework.training.rate.level_cost import ROW_CONTEXTS, level_cost, row_context
 from nmc_framework.training.rate.steps import LARGEST_LEVEL, MANTISSA_BITS, rounded
 
@@ -120,6 +120,34 @@ def test_the_bitmap_opens_only_where_matter_came_and_closes_at_key_frames():
     assert (states[3] < states[2]).any(), "frame 3 is a key frame"
 
 
+def test_a_key_frame_renews_the_chain_and_its_grids(tmp_path):
+    """It learns the steps on, pays for levels and not for moves, and takes longer."""
+    plan = replace(PLAN, rate=Rate(1.0, key_every=2), later=6)
+    whole = list(train_chain(grid(), RIG.training, frames(4), plan))
+    assert [frame.iterations for frame in whole] == [60, 6, 6 * KEY_TIMES, 6]
+    assert [plan.iterations_of(t) for t in range(4)] == [60, 6, 6 * KEY_TIMES, 6]
+    assert plan.iterations_before(4) == 60 + 12 + 6 * KEY_TIMES
+    assert whole[0].steps == whole[1].steps != whole[2].steps == whole[3].steps
+    for frame in whole:
+        frame.steps.levels(frame.state)
+    assert whole[2].bits < 1.2 * whole[0].bits, "all levels, as in frame 0"
+    model = grid()
+    store = CheckpointFolder(tmp_path, model)
+    list(train_into(store, model, RIG.training, lambda first: frames(2, first), plan))
+    model = grid(seed=5)
+    resumed = list(train_into(store, model, RIG.training, lambda first: frames(4, first), plan))
+    for name, array in whole[3].state.items():
+        assert np.array_equal(array, resumed[1].state[name]), name
+
+
+def test_layers_that_a_key_frame_freezes_keep_their_grids():
+    plan = replace(PLAN, rate=Rate(1.0, key_every=1), later=6, exclude_layers=(0,))
+    first, second = train_chain(grid(), RIG.training, frames(2), plan)
+    assert second.steps.of["levels.0.table"] == first.steps.of["levels.0.table"]
+    assert second.steps.of["levels.1.table"] != first.steps.of["levels.1.table"]
+    second.steps.levels(second.state)
+
+
 def test_no_iterations_still_leave_a_grid():
     first, second = chain(Rate(0.1), count=2, first=0, later=0)
     first.steps.levels(first.state)
@@ -154,7 +182,7 @@ def test_a_price_is_a_finite_number_from_0_on(value):
 
 def test_other_members_of_a_rate_are_checked():
     with pytest.raises(RateError, match="a share above 0"):
-        Rate(1.0, first_share=0.0)
+        Rate(1.0, key_share=0.0)
     with pytest.raises(RateError, match="key frames come every so many"):
         Rate(1.0, key_every=-1)
     assert [Rate(0, key_every=4).is_key(i) for i in (0, 1, 4, 5)] == [True, False, True, False]
@@ -164,10 +192,11 @@ def test_other_members_of_a_rate_are_checked():
 def test_the_price_is_in_decibels_of_the_loss():
     """A kilobyte at the price moves 10·log10 of the loss by it, to first order."""
     loss = 2e-3
-    kilobyte = 8000 * Rate(0.01).of_bit(loss, frame=1)
+    kilobyte = 8000 * Rate(0.01).of_bit(loss, key=False)
     assert 10 * np.log10((loss + kilobyte) / loss) == pytest.approx(0.01, rel=2e-3)
-    assert Rate(0.01, first_share=0.5).of_bit(loss, 0) * 2 == Rate(0.01).of_bit(loss, 1)
-    assert Rate(0.01).of_bit(-3.0, 1) == 0
+    half = Rate(0.01, key_share=0.5).of_bit(loss, key=True)
+    assert half * 2 == Rate(0.01).of_bit(loss, key=False)
+    assert Rate(0.01).of_bit(-3.0, key=True) == 0
 
 
 @pytest.mark.parametrize("step", [1.0, 1 / 3, 3e-9, 12345.678, 1e-300, 1e300])

@@ -55,7 +55,7 @@ class Board:
         """Add a point to each curve of the training, every few iterations."""
         if progress.iteration % _EVERY and progress.iteration != progress.iterations:
             return
-        at = self._before(progress.frame) + progress.iteration
+        at = self._schedule.iterations_before(progress.frame) + progress.iteration
         self._writer.add_scalar("training/loss", progress.loss, at)
         self._writer.add_scalar("training/psnr", progress.psnr, at)
         self._writer.add_scalar("training/learning_rate", progress.learning_rate, at)
@@ -79,7 +79,3 @@ class Board:
         trace: TracebackType | None,
     ) -> None:
         self._writer.close()
-
-    def _before(self, frame: int) -> int:
-        """Return the iterations of all frames before this one."""
-        return self._schedule.first + (frame - 1) * self._schedule.later if frame else 0

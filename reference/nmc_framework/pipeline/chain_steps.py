@@ -73,10 +73,10 @@ def train(task: Task) -> Mapping[str, Any]:
     freeze(model, model.layers(), schedule.exclude_layers, schedule.reading)
     store = CheckpointFolder(task.folder, model)
     count = len(frames.captured)
-    total = schedule.first + (count - 1) * schedule.later
+    total = schedule.iterations_before(count)
 
     def iterations(frame: int, iteration: int) -> int:
-        return iteration + (schedule.first + (frame - 1) * schedule.later if frame else 0)
+        return iteration + schedule.iterations_before(frame)
 
     names = frames.training
     losses = {}

@@ -234,7 +234,7 @@ def _optimise(
     there is a use for them.
     """
     seconds = schedule.later_seconds if frame else schedule.first_seconds
-    clock = Clock(schedule.later if frame else schedule.first, seconds)
+    clock = Clock(schedule.iterations_of(frame), seconds)
     optimisers = [learner]
     if colour is not None:
         optimisers.append(colour.optimiser())

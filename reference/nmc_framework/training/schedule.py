@@ -9,7 +9,7 @@ from typing import Final
 from nmc_framework.training.auto import AutoFreezing
 from nmc_framework.training.colour import Colour
 from nmc_framework.training.layer_freezing import FreezingError, Reading
-from nmc_framework.training.rate import Rate
+from nmc_framework.training.rate import KEY_TIMES, Rate
 
 #: Share of the iterations after which the learning rate begins to fall.
 PLATEAU: Final = 0.3
@@ -75,6 +75,16 @@ class Schedule:
             raise FreezingError(
                 "a policy picks what is frozen: exclude_layers and the code's reading do not apply"
             )
+
+    def iterations_of(self, frame: int) -> int:
+        """Return how many iterations a frame learns."""
+        if frame and self.rate and self.rate.is_key(frame):
+            return KEY_TIMES * self.later
+        return self.later if frame else self.first
+
+    def iterations_before(self, frame: int) -> int:
+        """Return how many iterations all frames before this one learn."""
+        return sum(self.iterations_of(index) for index in range(frame))
 
     def rays_of(self, frame: int) -> int:
         """Return the rays a batch of a frame."""

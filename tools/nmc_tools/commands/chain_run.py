@@ -65,9 +65,8 @@ class ChainRun:
 
     def _iterations(self, frame: int, iteration: int) -> tuple[int, int]:
         """Return how many iterations of the chain are done, and how many it has."""
-        plan = self.schedule
-        before = plan.first + (frame - 1) * plan.later if frame else 0
-        return before + iteration, plan.first + (self.footage.count - 1) * plan.later
+        before = self.schedule.iterations_before
+        return before(frame) + iteration, before(self.footage.count)
 
     def _told(self, record: dict[str, Any]) -> str:
         """Return the line of a finished frame."""

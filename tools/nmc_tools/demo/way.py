@@ -202,7 +202,7 @@ def _train_and_pack(
     progress: Progress,
 ) -> _Chain:
     plan = size.schedule
-    total = plan.first + (size.frames - 1) * plan.later
+    total = plan.iterations_before(size.frames)
     task = progress.add_task("train and pack", total=total, note="")
     chain = _Chain(HeldOut(solved.rig.held_out), [], [], [])
     with nmc.Writer(

@@ -51,6 +51,9 @@ class SteppedAdam(torch.optim.Adam):
         The price of bytes.
     betas, eps
         As of :class:`torch.optim.Adam`.
+    steps
+        The grids that the parameters lie on, where a chain is renewed in a key frame: they are
+        learned on from there, and no weight is free at first.
 
     Between two steps parameters hold rounded weights, once rounding has begun.
     """
@@ -63,11 +66,13 @@ class SteppedAdam(torch.optim.Adam):
         *,
         betas: tuple[float, float],
         eps: float,
+        steps: Steps | None = None,
     ) -> None:
         super().__init__(groups, betas=betas, eps=eps)
         self._names = names
         self._rate = rate
         self._peaks = [group["lr"] for group in self.param_groups]
+        self._steps = steps
         self._grids: dict[int, _LearnedGrid] = {}
         self._loss = math.nan
         self._progress = 0.0
@@ -88,13 +93,13 @@ class SteppedAdam(torch.optim.Adam):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Take one step along the gradients, of the loss and of the bytes."""
         assert closure is None, "gradients are computed before the step"
-        if not self._grids and self._progress >= _FREE:
+        if not self._grids and (self._steps or self._progress >= _FREE):
             self._begin()
         if not self._grids:
             super().step()
             return
-        ramp = min((self._progress - _FREE) / _RAMP, 1.0)
-        price = ramp * self._rate.of_bit(self._loss, 0)
+        ramp = 1.0 if self._steps else min((self._progress - _FREE) / _RAMP, 1.0)
+        price = ramp * self._rate.of_bit(self._loss, key=True)
         recount = self._count % _COUNT_EVERY == 0
         self._count += 1
         for group, peak in zip(self.param_groups, self._peaks, strict=True):
@@ -119,10 +124,14 @@ class SteppedAdam(torch.optim.Adam):
             self.round()
         for parameter in self._parameters():
             self._grids[id(parameter)].count()
-        return Steps({self._names[i]: grid.step for i, grid in self._grids.items()})
+        found = {self._names[i]: grid.step for i, grid in self._grids.items()}
+        return Steps({**(self._steps.of if self._steps else {}), **found})
 
     def _begin(self) -> None:
-        self._grids = {id(p): _LearnedGrid(p) for p in self._parameters()}
+        for parameter in self._parameters():
+            name = self._names[id(parameter)]
+            known = self._steps.of_tensor(name, parameter) if self._steps else None
+            self._grids[id(parameter)] = _LearnedGrid(parameter, known)
 
     def _parameters(self) -> Iterable[Tensor]:
         return (p for group in self.param_groups for p in group["params"])
@@ -131,14 +140,14 @@ class SteppedAdam(torch.optim.Adam):
 class _LearnedGrid:
     """The grid of one parameter: its weights before rounding, and the step that is learned."""
 
-    def __init__(self, parameter: Tensor) -> None:
+    def __init__(self, parameter: Tensor, step: float | None) -> None:
         if parameter.dtype not in (torch.float32, torch.float64):
             raise RateError(
                 f"training for rate needs weights of 32 or 64 bits, not {parameter.dtype}"
             )
         self.free = parameter.detach().clone()
         spread = float(self.free.double().square().mean().sqrt()) if self.free.numel() else 0.0
-        self._log = math.log(_FIRST_STEP * spread) if spread > 0 else math.log(1e-3)
+        self._log = math.log(step or _FIRST_STEP * spread or 1e-3)
         self._mean = self._square = 0.0
         self._moves = 0
         self._shape = (max(1, parameter.shape[0]) if parameter.ndim else 1, -1)

@@ -22,7 +22,7 @@ from nmc_framework.training.rate.level_cost import (
     level_cost,
     row_context,
 )
-from nmc_framework.training.rate.price import Rate, RateError
+from nmc_framework.training.rate.price import Rate
 from nmc_framework.training.rate.steps import LARGEST_LEVEL, Steps
 
 #: Iterations between two counts of the moves.
@@ -99,25 +99,17 @@ class SparseAdam(DampedAdam):
             moves = self._moves[id(parameter)]
             parameter.copy_(moves.free)
             speed = self._advance(parameter, gradient, group)
-            moves.settle(parameter, speed * self._rate.of_bit(self._loss, 1))
+            moves.settle(parameter, speed * self._rate.of_bit(self._loss, key=False))
 
 
 class _Moves:
     """What one parameter moved by since the frame before, in steps, and what that costs."""
 
     def __init__(self, parameter: Tensor, name: str, steps: Steps) -> None:
-        if name not in steps.of:
-            raise RateError(f"{name!r} has no step: was the frame before trained for rate?")
-        self._step = steps.of[name]
+        self._step = steps.of_tensor(name, parameter.detach())
         self._shape = (max(1, parameter.shape[0]) if parameter.ndim else 1, -1)
         self.free = parameter.detach().clone()
         self._base = torch.round(self.free / self._step)
-        on_grid = torch.equal(self._base * self._step, self.free)
-        if not (on_grid and bool((self._base.abs() <= LARGEST_LEVEL).all())):
-            raise RateError(
-                f"{name!r} is not on its grid of step {self._step:g}: "
-                "was the frame before trained for rate?"
-            )
         self._cost: LevelCost | None = None
         self._age = 0
 

@@ -8,6 +8,8 @@ from typing import Final
 
 #: Frame 0 learns so many times as long as without a price: its steps have to be learned as well.
 FIRST_TIMES: Final = 2
+#: A later key frame learns so many times as long as the frames between: it renews all weights.
+KEY_TIMES: Final = 4
 #: Bits in a kilobyte of 1000 bytes.
 _KILOBYTE = 8000
 
@@ -28,8 +30,8 @@ class Rate:
     price
         Decibels that each kilobyte (1000 bytes) of a delta frame has to bring; 0 leaves only the
         steps to be learned.
-    first_share
-        Frame 0 pays this share of it: what it learns serves all frames after it.
+    key_share
+        Key frames pay this share of it: what they learn serves the frames after them as well.
     key_every
         Every so many frames the chain has a key frame, which sends all buffers anew; 0: only the
         first is one. Buffers that a model may choose change freely there alone.
@@ -42,7 +44,7 @@ class Rate:
     """
 
     price: float
-    first_share: float = 0.6
+    key_share: float = 0.6
     key_every: int = 10
 
     def __post_init__(self) -> None:
@@ -51,17 +53,18 @@ class Rate:
                 f"the price of a kilobyte is a finite number of decibels from 0 on, such as 0.03; "
                 f"it cannot be {self.price}"
             )
-        if not (math.isfinite(self.first_share) and self.first_share > 0):
-            raise RateError(f"frame 0 pays a share above 0, not {self.first_share}")
+        if not (math.isfinite(self.key_share) and self.key_share > 0):
+            raise RateError(f"key frames pay a share above 0, not {self.key_share}")
         if self.key_every < 0:
             raise RateError(f"key frames come every so many frames, 0 or more: {self.key_every}")
 
-    def of_bit(self, loss: float, frame: int) -> float:
-        """Return what a bit of a frame costs, in units of a loss that is ``loss`` at the time.
+    def of_bit(self, loss: float, *, key: bool) -> float:
+        """Return what a bit of a key frame, or of another one, costs.
 
+        In units of a loss that is ``loss`` at the time.
         It is the price times the derivative of the loss by its decibels.
         """
-        share = 1.0 if frame else self.first_share
+        share = self.key_share if key else 1.0
         return share * self.price / _KILOBYTE * max(loss, 0.0) * math.log(10) / 10
 
     def is_key(self, frame: int) -> bool:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from nmc_framework.models import State
 from nmc_framework.training.rate.price import RateError
@@ -28,6 +30,26 @@ class Steps:
     """
 
     of: Mapping[str, float]
+
+    def of_tensor(self, name: str, values: Tensor) -> float:
+        """Return the step of a tensor, whose values are looked at.
+
+        Raises
+        ------
+        RateError
+            If it has none, or the values are not exactly integers of 14 bits times it.
+        """
+        if name not in self.of:
+            raise RateError(f"{name!r} has no step: was the frame before trained for rate?")
+        step = self.of[name]
+        levels = torch.round(values / step)
+        on_grid = torch.equal(levels * step, values) and bool((levels.abs() <= LARGEST_LEVEL).all())
+        if not on_grid:
+            raise RateError(
+                f"{name!r} is not on its grid of step {step:g}: "
+                "was the frame before trained for rate?"
+            )
+        return step
 
     def levels(self, state: State) -> dict[str, npt.NDArray[np.int32]]:
         """Return the levels of the tensors that have a step, in their shapes.
