@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nmc.coding.cursor import Cursor
-    from nmc.coding.state import Tensor
+    from nmc.coding.state import State, Tensor
     from nmc_format.manifest.tensor_table import TensorRow
 
 Step = float | Sequence[tuple[int, float]]
@@ -25,7 +25,7 @@ class Quantisation:
     step : float, or mapping of str to float or sequence of (int, float)
         Distance between neighbouring reconstruction points: for all tensors, or by name. A tensor
         may be cut along its first dimension into parts, given as rows and step. A tensor without a
-        step keeps every bit.
+        step keeps every bit; without names, so do those that are small or one value throughout.
     dependent : bool
         Use dependent quantisation (clause 12.4.5).
     transform : bool
@@ -98,12 +98,23 @@ class Quantiser:
         if asked is None:
             return tensors
         from nmc.coding.quantised.grid import matrix_shape
-        from nmc.coding.quantised.quantise import Tools, quantised_state
+        from nmc.coding.quantised.quantise import Tools, pays, quantised_state
 
+        named = isinstance(asked.step, Mapping)
         found = {
             row: asked.steps_of(rows[row].name, matrix_shape(tensor.shape)[0])
             for row, tensor in tensors.items()
+            if named or pays(tensor)
         }
         steps = {row: parts for row, parts in found.items() if parts is not None}
         tools = Tools(asked.dependent, asked.transform, asked.rate)
         return quantised_state(tensors, before, steps, tools, key=key)
+
+
+def grids_of(state: State, rows: Sequence[TensorRow]) -> dict[str, tuple[tuple[int, float], ...]]:
+    """Return rows and scale of each part of the tensors that lie on a grid, by name."""
+    return {
+        rows[row].name: tuple((part.rows, part.scale) for part in tensor.quantised.grid)
+        for row, tensor in state.items()
+        if tensor.quantised is not None
+    }

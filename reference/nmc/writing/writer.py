@@ -12,7 +12,7 @@ from nmc.coding.state import arrays_of, owned
 from nmc.writing import options, sources
 from nmc.writing.draft import Draft
 from nmc.writing.journal import Settings
-from nmc.writing.quantisation import Quantiser
+from nmc.writing.quantisation import Quantiser, grids_of
 from nmc.writing.start import Existing
 from nmc.writing.table import GrowingTable
 from nmc_format.issues import refuse
@@ -127,6 +127,7 @@ class Writer:
         self._key_every = key_every
         self._key_frames = frozenset(key_frames)
         self._detect_frozen = detect_frozen
+        self._profile = profile
         self._quantiser = Quantiser.of(quantisation, profile)
         self._closed = False
         self._table = GrowingTable(layers or {}, buffers)
@@ -153,6 +154,11 @@ class Writer:
         """The last finished state as read-only arrays, such as training goes on from."""
         return arrays_of(self._cursor.state, self._table.rows)
 
+    @property
+    def last_steps(self) -> dict[str, tuple[tuple[int, float], ...]]:
+        """Rows and step of each part of the tensors of the last state that lie on a grid."""
+        return grids_of(self._cursor.state, self._table.rows)
+
     def append(
         self,
         state: Mapping[str, Any],
@@ -167,6 +173,7 @@ class Writer:
         source_name: str | None = None,
         extras: Mapping[str, Any] | str | None = None,
         colour: Mapping[str, Any] | None = None,
+        quantisation: Quantisation | None = None,
     ) -> int:
         """Code one frame and put it on disk.
 
@@ -193,6 +200,8 @@ class Writer:
             What else its source said, such as ``{"epoch": 10}``; at most 65,536 bytes of JSON.
         colour : mapping of str to array of shape (3, 4), or None
             Affine map from rendered colour to that of the picture, by training view (clause 5.5).
+        quantisation : Quantisation or None
+            That of this frame, in place of the writer's own.
 
         Returns
         -------
@@ -210,12 +219,13 @@ class Writer:
         options.check_effort(iterations, seconds, len(self))
         name, text, maps = self._draft.room.checked(source_name, extras, colour)
         declaration = (requires_grad, exclude_layers)
+        own = quantisation and Quantiser.of(quantisation, self._profile)
         cursor, rows = self._cursor, self._table.rows
         with self._draft.frame() as t:
             lineage = t - 1 if t and trained_from_previous else None
             tensors = self._table.tensors(state, cursor.state, t)
             parent = self._parent(t, forced_key=key)
-            tensors = self._quantiser.quantised(tensors, cursor, rows, key=parent is None)
+            tensors = (own or self._quantiser).quantised(tensors, cursor, rows, key=parent is None)
             freezing = recorded(
                 tensors, cursor, rows, declaration, t, lineage=lineage, detect=self._detect_frozen
             )

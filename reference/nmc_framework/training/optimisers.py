@@ -14,8 +14,6 @@ from nmc_framework.training.schedule import Schedule
 #: Adam's in frame 0: those of Instant-NGP (Müller et al. 2022, section 4).
 _FIRST_BETAS: Final = (0.9, 0.99)
 _FIRST_EPS: Final = 1e-15
-#: Share of frame 0's learning rate in key frames that renew a chain trained for rate.
-KEY_RATE = 0.3
 
 
 def optimiser(
@@ -30,10 +28,8 @@ def optimiser(
     RateError
         If a later frame is to be trained for rate and its weights lie on no grid.
     """
-    renewed = schedule.rate is not None and schedule.rate.is_key(frame)
-    groups = model.parameter_groups(
-        peak_rate(model, schedule, frame), later=frame > 0 and not renewed
-    )
+    later = bool(frame) and not _renews(schedule, frame)
+    groups = model.parameter_groups(peak_rate(model, schedule, frame), later=later)
     if schedule.rate is None:
         if frame:
             return DampedAdam(groups, betas=schedule.betas, damping=damping(model, schedule))
@@ -41,7 +37,7 @@ def optimiser(
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     if frame and steps is None:
         raise RateError(f"frame {frame} is trained for rate, but the frame before it was not")
-    if steps is None or schedule.rate.is_key(frame):
+    if not later:
         return SteppedAdam(
             groups, names, schedule.rate, betas=_FIRST_BETAS, eps=_FIRST_EPS, steps=steps
         )
@@ -56,13 +52,19 @@ def optimiser(
 
 
 def peak_rate(model: ChainModel, schedule: Schedule, frame: int) -> float:
-    """Return the peak learning rate of a frame: the schedule's, else the family's own."""
-    if frame and schedule.rate and schedule.rate.is_key(frame):
-        return KEY_RATE * peak_rate(model, schedule, 0)
-    asked = schedule.later_learning_rate if frame else schedule.learning_rate
-    return model.learning_rates[1 if frame else 0] if asked is None else asked
+    """Return the peak learning rate of a frame: the schedule's, else the family's own.
+
+    Key frames of a chain that is trained for rate learn as fast as frame 0.
+    """
+    later = bool(frame) and not _renews(schedule, frame)
+    asked = schedule.later_learning_rate if later else schedule.learning_rate
+    return model.learning_rates[later] if asked is None else asked
 
 
 def damping(model: ChainModel, schedule: Schedule) -> float:
     """Return what later frames damp moves by: the schedule's, else the family's own."""
     return model.damping if schedule.damping is None else schedule.damping
+
+
+def _renews(schedule: Schedule, frame: int) -> bool:
+    return schedule.rate is not None and schedule.rate.is_key(frame)

@@ -51,7 +51,6 @@ class PackageStore:
 
     def __init__(self, writer: nmc.Writer) -> None:
         self._writer = writer
-        self._steps: Steps | None = None
 
     def __len__(self) -> int:
         return len(self._writer)
@@ -65,11 +64,20 @@ class PackageStore:
         return self._writer.last_colour
 
     def last_steps(self) -> Steps | None:
-        """Return the steps of the last frame that was appended here."""
-        return self._steps
+        """Return the steps that the writer has of the last frame, if it was trained for rate."""
+        if not len(self):
+            return None
+        found = {name: parts[0][1] for name, parts in self._writer.last_steps.items()}
+        return Steps(found) if found else None
 
     def append(self, frame: TrainedFrame) -> None:
-        """Code the frame."""
+        """Code the frame; one trained for rate by its levels.
+
+        Raises
+        ------
+        TrainingError
+            If what a decoder will have is not the state that was trained, bit for bit.
+        """
         self._writer.append(
             frame.state,
             presentation_time=frame.index,
@@ -79,8 +87,10 @@ class PackageStore:
             seconds=frame.seconds,
             trained_from_previous=frame.index > 0,
             colour=frame.colour,
+            quantisation=_exactly(frame.steps) if frame.steps else None,
         )
-        self._steps = frame.steps
+        if frame.steps:
+            _refuse_others(self._writer.last_state, frame)
 
 
 class CheckpointFolder:
@@ -210,6 +220,17 @@ def train_into(
     ):
         store.append(frame)
         yield frame
+
+
+def _exactly(steps: Steps) -> nmc.Quantisation:
+    """Return what codes a state that lies on its grids as it is."""
+    return nmc.Quantisation(dict(steps.of), transform=False, rate=0.0)
+
+
+def _refuse_others(decoded: Mapping[str, Any], frame: TrainedFrame) -> None:
+    for name, array in frame.state.items():
+        if decoded[name].tobytes() != array.tobytes():
+            raise TrainingError(f"frame {frame.index}: {name!r} was not coded exactly")
 
 
 def _plain(colour: Matrices | None) -> dict[str, list[list[float]]] | None:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from nmc_framework.models import ChainModel
     from nmc_framework.training import CheckpointFolder, Schedule
 
+#: Iterations of a later frame.
+_LATER = 70
+
 
 def train(
     output: Annotated[
@@ -57,7 +60,10 @@ def train(
     iterations: Annotated[
         int | None, typer.Option(min=0, help="For frame 0; else by the size of the pictures.")
     ] = None,
-    later: Annotated[int, typer.Option(min=0, help="Iterations for each later frame.")] = 70,
+    later: Annotated[
+        int | None,
+        typer.Option(min=0, help="For each later frame; else 70, twice as many for --rate."),
+    ] = None,
     rays: Annotated[int, typer.Option(min=1, help="Rays a batch of frame 0.")] = 1024,
     later_rays: Annotated[
         int | None, typer.Option(min=1, help="Of later frames; else 2.5 times those of frame 0.")
@@ -92,7 +98,7 @@ def train(
         float | None,
         typer.Option(
             metavar="PRICE",
-            help="Train for few bytes: the dB of PSNR that a kilobyte has to bring, such as 0.03.",
+            help="Train for few bytes: the dB of PSNR that a kilobyte has to bring, such as 0.1.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="All that is random follows from it.")] = 0,
@@ -131,7 +137,7 @@ def train(
 
       nmc train --scene dome -o dome.nmc --frames 5 --exclude-auto 0.1
 
-      nmc train --scene -o small.nmc --frames 20 --rate 0.03
+      nmc train --scene -o small.nmc --frames 20 --rate 0.1 --key-every 10
 
       nmc train photographs/ -o object.nmc --budget 90s --colour on
     """
@@ -143,7 +149,7 @@ def train(
         from nmc_framework.models.radiance.fitting import LATER_RAYS
         from nmc_framework.models.radiance.fitting import iterations as fitted
         from nmc_framework.training import AutoFreezing, LayerChoice, Rate, Schedule
-        from nmc_framework.training.rate import FIRST_TIMES
+        from nmc_framework.training.rate import TIMES
 
         footage = open_footage(
             folder, scene=scene, cameras=cameras, size=parse_size(size), frames=frames, rate=fps
@@ -153,10 +159,11 @@ def train(
         model = model.to(parse_device(device))
         with option("--rate"):
             price = None if rate is None else Rate(rate, key_every=key_every)
-        usual = fitted(footage.cameras(rig[0])) * (FIRST_TIMES if price else 1)
+        times = TIMES if price else 1
+        usual = fitted(footage.cameras(rig[0]))
         schedule = Schedule(
-            first=usual if iterations is None else iterations,
-            later=later,
+            first=times * usual if iterations is None else iterations,
+            later=times * _LATER if later is None else later,
             rays=rays,
             later_rays=later_rays or round(LATER_RAYS * rays),
             first_seconds=_seconds(budget, "--budget"),
@@ -200,6 +207,7 @@ def _package(run: ChainRun, output: Path, **options: Any) -> tuple[int, list[dic
         output,
         **model.in_package(),
         timescale=run.footage.rate,
+        profile="lossy" if run.schedule.rate else "main",
         **options,
     ) as writer:
         done = len(writer)

@@ -121,11 +121,17 @@ def quantised_state(
 
 
 def can_be_quantised(tensor: Tensor) -> bool:
-    """Whether a tensor has a grid at all, and is worth one: finite numbers that are not all one."""
-    if tensor.dtype.name not in QUANTISABLE or tensor.words.size < _FEW:
+    """Whether a tensor has a grid at all: finite numbers."""
+    if tensor.dtype.name not in QUANTISABLE or not tensor.words.size:
         return False
-    values = real(tensor)
-    return bool(np.isfinite(values).all()) and values.min() != values.max()
+    return bool(np.isfinite(real(tensor)).all())
+
+
+def pays(tensor: Tensor) -> bool:
+    """Whether quantising a tensor can save anything: it is not small, nor one value throughout."""
+    if tensor.words.size < _FEW:
+        return False
+    return bool((tensor.words != tensor.words[0]).any())
 
 
 def real(tensor: Tensor) -> Reals:

@@ -105,7 +105,8 @@ class SteppedAdam(torch.optim.Adam):
         for group, peak in zip(self.param_groups, self._peaks, strict=True):
             share = group["lr"] / peak if peak else 0.0
             for parameter in group["params"]:
-                self._grids[id(parameter)].pay(parameter, price, share, recount=recount)
+                if parameter.numel():
+                    self._grids[id(parameter)].pay(parameter, price, share, recount=recount)
         super().step()
         self.round()
 
@@ -134,7 +135,7 @@ class SteppedAdam(torch.optim.Adam):
             self._grids[id(parameter)] = _LearnedGrid(parameter, known)
 
     def _parameters(self) -> Iterable[Tensor]:
-        return (p for group in self.param_groups for p in group["params"])
+        return (p for group in self.param_groups for p in group["params"] if p.numel())
 
 
 class _LearnedGrid:
@@ -146,7 +147,7 @@ class _LearnedGrid:
                 f"training for rate needs weights of 32 or 64 bits, not {parameter.dtype}"
             )
         self.free = parameter.detach().clone()
-        spread = float(self.free.double().square().mean().sqrt()) if self.free.numel() else 0.0
+        spread = float(self.free.double().square().mean().sqrt())
         self._log = math.log(step or _FIRST_STEP * spread or 1e-3)
         self._mean = self._square = 0.0
         self._moves = 0
@@ -163,8 +164,6 @@ class _LearnedGrid:
 
     def pay(self, parameter: Tensor, price: float, share: float, *, recount: bool) -> None:
         """Give the parameter its free weights again, and add the bytes' gradient to its own."""
-        if not parameter.numel():
-            return
         if recount or self._cost is None:
             self.count()
         assert self._cost is not None
@@ -193,8 +192,6 @@ class _LearnedGrid:
 
     def round(self, parameter: Tensor) -> None:
         """Take over the parameter as free weights, and round it."""
-        if not parameter.numel():
-            return
         self.free.copy_(parameter)
         self._log = max(self._log, math.log(float(self.free.abs().max()) / LARGEST_LEVEL + 1e-30))
         # Zero is added so that no level is minus zero.

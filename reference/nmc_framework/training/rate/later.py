@@ -75,6 +75,7 @@ class SparseAdam(DampedAdam):
             id(p): _Moves(p, names[id(p)], steps)
             for group in self.param_groups
             for p in group["params"]
+            if p.numel()
         }
         self._loss = math.nan
 

@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-#: Frame 0 learns so many times as long as without a price: its steps have to be learned as well.
-FIRST_TIMES: Final = 2
+#: What is trained for rate learns so many times as long: more iterations cost no bytes, and what
+#: bytes buy is otherwise bought dearly.
+TIMES: Final = 2
 #: A later key frame learns so many times as long as the frames between: it renews all weights.
 KEY_TIMES: Final = 4
 #: Bits in a kilobyte of 1000 bytes.
@@ -44,13 +45,13 @@ class Rate:
     """
 
     price: float
-    key_share: float = 0.6
+    key_share: float = 0.3
     key_every: int = 10
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.price) and self.price >= 0):
             raise RateError(
-                f"the price of a kilobyte is a finite number of decibels from 0 on, such as 0.03; "
+                f"the price of a kilobyte is a finite number of decibels from 0 on, such as 0.1; "
                 f"it cannot be {self.price}"
             )
         if not (math.isfinite(self.key_share) and self.key_share > 0):

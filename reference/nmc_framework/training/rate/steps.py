@@ -23,7 +23,7 @@ _SMALLEST, _LARGEST = 2.0**-80, 2.0**80
 
 @dataclass(frozen=True)
 class Steps:
-    """The step of each tensor that lies on a grid, by name; other tensors lie on none.
+    """The step of each tensor that lies on a grid, by name; empty ones and buffers lie on none.
 
     A step is a positive number with a mantissa of 10 bits. Levels are integers of 14 bits, so that
     their product with it is exact in binary32.
