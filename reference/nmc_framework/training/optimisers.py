@@ -37,7 +37,7 @@ def optimiser(
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     if frame and steps is None:
         raise RateError(f"frame {frame} is trained for rate, but the frame before it was not")
-    if not later:
+    if steps is None or not later:
         return SteppedAdam(
             groups, names, schedule.rate, betas=_FIRST_BETAS, eps=_FIRST_EPS, steps=steps
         )
