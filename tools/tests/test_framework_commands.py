@@ -365,6 +365,21 @@ def test_the_demo_says_little_in_a_pipe(capfd, tmp_path):
     assert len(text.out.splitlines()) == 10 and "PSNR dB" not in text.out
 
 
+def test_the_demo_trained_for_rate_decodes_to_what_was_trained(run, tmp_path):
+    told = run("demo", "--quick", "--scene", "thin", "--rate", 0.5, "-o", tmp_path).out
+    assert "trained for rate at 0.5 dB a kB" in told
+    assert "every frame decoded to the trained bits; the check found nothing" in told
+    with nmc.open(tmp_path / "scene.nmc") as sequence:
+        assert sequence.manifest.profile == "lossy"
+        assert [frame.coding for frame in sequence.frames] == ["key", "delta", "key"]
+        raw, coded = (
+            sum(getattr(frame, name) for frame in sequence.frames)
+            for name in ("state_bytes", "segment_length")
+        )
+    assert coded < raw / 8
+    assert "a finite number of decibels" in run("demo", "--rate", "nan", "-o", tmp_path, code=2).err
+
+
 def test_package_cameras_keep_the_normalisation():
     applied = Similarity(3.0)
     found = package_cameras(RigDocument(RIG.cameras).normalised(applied))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nmc_tools.commands.footage import SceneName
-from nmc_tools.commands.framework import framework, require_folder
+from nmc_tools.commands.framework import RateOption, check_rate, framework, require_folder
 from nmc_tools.terminal import refuse_input
 
 
@@ -21,6 +21,7 @@ def demo(
     ] = False,
     scene: Annotated[SceneName, typer.Option(help="Which embedded scene.")] = "room",
     frames: Annotated[int | None, typer.Option(min=1, help="Make so many frames.")] = None,
+    rate: RateOption = None,
 ) -> None:
     """Train, pack, check, unpack and render a small moving scene; leaves a video and a plot.
 
@@ -31,6 +32,8 @@ def demo(
       nmc demo -o out/demo
 
       nmc demo --scene dome --frames 3 -o out/dome
+
+      nmc demo --rate 0.1 -o out/small
     """
     try:
         from nmc_tools import demo as way
@@ -43,7 +46,8 @@ def demo(
         )
     require_folder(output)
     with framework(output, output):
+        check_rate(rate)
         try:
-            way.run(output, quick=quick, frames=frames, scene=scene)
+            way.run(output, quick=quick, frames=frames, scene=scene, rate=rate)
         except way.DemoError as error:
             refuse_input("input/unreadable", str(output), str(error))

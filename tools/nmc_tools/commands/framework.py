@@ -19,12 +19,22 @@ if TYPE_CHECKING:
     import nmc
     from nmc_framework.cameras import Camera
     from nmc_framework.cameras.formats import RigDocument
+    from nmc_framework.training import Rate
 
 #: Where these commands stand in the help.
 PANEL = r"Framework (pip install 'neural-model-chain\[framework]')"
 
 SizeOption = Annotated[
     str | None, typer.Option("--size", metavar="WxH", help="Size in pixels, such as 320x180.")
+]
+
+RateOption = Annotated[
+    float | None,
+    typer.Option(
+        "--rate",
+        metavar="PRICE",
+        help="Train for few bytes: the dB of PSNR that a kilobyte has to bring, such as 0.1.",
+    ),
 ]
 
 
@@ -103,6 +113,14 @@ def parse_device(text: str) -> str:
         return usable_device(text)
     except DeviceError as error:
         raise typer.BadParameter(str(error), param_hint="--device") from None
+
+
+def check_rate(price: float | None, key_every: int = 0) -> Rate | None:
+    """Return the price of bytes that ``--rate`` gives, if it does."""
+    from nmc_framework.training import Rate
+
+    with option("--rate"):
+        return None if price is None else Rate(price, key_every=key_every)
 
 
 def require_there(paths: Iterable[Path]) -> None:

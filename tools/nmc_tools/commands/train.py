@@ -14,7 +14,9 @@ from nmc.writing.writer import DEFAULT_KEY_EVERY
 from nmc_tools.commands.chain_run import ChainRun
 from nmc_tools.commands.footage import Footage, HeldOutOption, SceneOption, open_footage
 from nmc_tools.commands.framework import (
+    RateOption,
     SizeOption,
+    check_rate,
     framework,
     option,
     package_cameras,
@@ -94,13 +96,7 @@ def train(
         Literal["table", "code"],
         typer.Option(help="Excluded layers are frozen (table 5-1), or alone learn (table 5-2)."),
     ] = "table",
-    rate: Annotated[
-        float | None,
-        typer.Option(
-            metavar="PRICE",
-            help="Train for few bytes: the dB of PSNR that a kilobyte has to bring, such as 0.1.",
-        ),
-    ] = None,
+    rate: RateOption = None,
     seed: Annotated[int, typer.Option(min=0, help="All that is random follows from it.")] = 0,
     as_: Annotated[
         Literal["package", "checkpoints"],
@@ -148,7 +144,7 @@ def train(
         from nmc_framework.evaluation.board import Board
         from nmc_framework.models.radiance.fitting import LATER_RAYS
         from nmc_framework.models.radiance.fitting import iterations as fitted
-        from nmc_framework.training import AutoFreezing, LayerChoice, Rate, Schedule
+        from nmc_framework.training import AutoFreezing, LayerChoice, Schedule
         from nmc_framework.training.rate import TIMES
 
         footage = open_footage(
@@ -157,8 +153,7 @@ def train(
         rig = footage.split(held_out)
         model = _model(family, configuration, set_, footage, rig[0], seed)
         model = model.to(parse_device(device))
-        with option("--rate"):
-            price = None if rate is None else Rate(rate, key_every=key_every)
+        price = check_rate(rate, key_every)
         times = TIMES if price else 1
         usual = fitted(footage.cameras(rig[0]))
         schedule = Schedule(

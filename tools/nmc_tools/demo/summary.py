@@ -29,7 +29,11 @@ class FrameRow:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo left behind, and how it went; ``seconds`` is the wall time of all of it."""
+    """What the demo left behind, and how it went.
+
+    ``seconds`` is the wall time of all of it; ``rate`` the price of a kilobyte in decibels, where
+    the chain was trained for rate.
+    """
 
     rig: SolvedRig | TrueRig
     package: Path
@@ -40,6 +44,7 @@ class DemoResult:
     frames: tuple[FrameRow, ...]
     findings: tuple[str, ...]
     seconds: float
+    rate: float | None = None
 
     @property
     def accepted(self) -> bool:
@@ -64,9 +69,10 @@ def show(result: DemoResult, console: Console, *, table: bool) -> None:
         result.track,
         result.scores,
     )
+    how = "lossless" if result.rate is None else f"trained for rate at {result.rate:g} dB a kB"
     lines = [
         result.rig.line(),
-        f"{raw:,} bytes of models in {coded:,} ({raw / coded:.2f} to 1, lossless)",
+        f"{raw:,} bytes of models in {coded:,} ({raw / coded:.2f} to 1, {how})",
         f"every frame decoded to the trained bits; the check found {_count(result.findings)}",
         f"{result.seconds:.0f} s in all",
         *(f"  {path}  {path.stat().st_size:,} bytes" for path in files),

@@ -29,10 +29,13 @@ from nmc_framework.scene import Rig, Scene, arc_rig, scenes
 from nmc_framework.training import (
     FrameViews,
     PackageStore,
+    Rate,
+    Schedule,
     TrainedFrame,
     train_chain,
 )
 from nmc_framework.training import Progress as Step
+from nmc_framework.training.rate import TIMES
 from nmc_tools.commands.footage import SceneName
 from nmc_tools.commands.framework import package_cameras
 from nmc_tools.demo.size import FULL, QUICK, Size
@@ -54,6 +57,7 @@ def run(
     frames: int | None = None,
     size: Size | None = None,
     scene: SceneName = "room",
+    rate: float | None = None,
     console: Console | None = None,
 ) -> DemoResult:
     """Film a small dynamic scene, find its cameras, train a chain, pack, check, unpack, render.
@@ -75,6 +79,8 @@ def run(
         Everything else; overrides ``quick``.
     scene
         Which of the embedded scenes.
+    rate
+        Train for rate, at this price of a kilobyte in decibels.
     console
         Where the table and the summary go; standard output by default, without the table if that
         is not a terminal. Progress goes to standard error, if that is a terminal.
@@ -99,6 +105,8 @@ def run(
     if chosen.schedule == FULL.schedule and not filmed.told:
         longer = replace(FULL.schedule, first=iterations(truth.training), colour="auto")
         chosen = replace(chosen, schedule=longer)
+    if rate is not None:
+        chosen = replace(chosen, schedule=_for_rate(chosen, rate))
     model = build("hash_grid", fitted | dict(chosen.configuration), seed=chosen.schedule.seed)
     package = out / "scene.nmc"
     with _progress() as progress:
@@ -126,11 +134,24 @@ def run(
         frames=tuple(rows),
         findings=findings,
         seconds=time.perf_counter() - began,
+        rate=rate,
     )
     show(result, screen, table=console is not None or screen.is_terminal)
     if findings:
         raise DemoError(f"the check of {package.name} found: {'; '.join(findings)}")
     return result
+
+
+def _for_rate(size: Size, price: float) -> Schedule:
+    """Return a schedule that pays for bytes, and so need not freeze anything to save them."""
+    plan = size.schedule
+    return replace(
+        plan,
+        first=TIMES * plan.first,
+        later=TIMES * plan.later,
+        exclude_layers=(),
+        rate=Rate(price, key_every=size.key_every),
+    )
 
 
 def _progress() -> Progress:
@@ -209,6 +230,7 @@ def _train_and_pack(
         package,
         key_every=size.key_every,
         effort="strong",
+        profile="lossy" if plan.rate else "main",
         **model.in_package(),
         timescale=size.rate,
         overwrite=True,
