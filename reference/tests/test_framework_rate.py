@@ -22,6 +22,7 @@ from nmc_framework.training import (
     RateError,
     Schedule,
     Steps,
+    TrainingError,
     train_chain,
     train_into,
     train_on,
@@ -309,6 +310,25 @@ def test_tensors_of_any_shape_have_grids():
     assert second.loss < 0.3, "it followed the line"
     with pytest.raises(RateError, match="has no step"):
         train_on(model, Points(2), plan, frame=2, steps=Steps({"slope": second.steps.of["slope"]}))
+
+
+class Broken(Line):
+    """Its loss is a number, the gradient of some weights is none."""
+
+    def loss(self, batch):
+        chosen = torch.zeros(2, 2, dtype=torch.bool)
+        return super().loss(batch) + torch.where(chosen, torch.sqrt(0 * self.unused[1]), 0.0).sum()
+
+
+@pytest.mark.parametrize("frame", [0, 1, 10])
+def test_weights_that_run_away_are_named(frame):
+    model = Broken.build()
+    plan = Schedule(first=80, later=40, rays=8, rate=Rate(1.0))
+    steps = Steps(dict.fromkeys(("slope", "offset", "unused"), 0.5))
+    with pytest.raises(
+        TrainingError, match=f"frame {frame}: training diverged, unused reached nan"
+    ):
+        train_on(model, Points(0), plan, frame=frame, steps=steps if frame else None)
 
 
 def test_weights_of_half_precision_are_refused(monkeypatch):

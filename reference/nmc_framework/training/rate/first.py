@@ -28,6 +28,8 @@ from nmc_framework.training.rate.steps import LARGEST_LEVEL, Steps, rounded
 _FREE, _RAMP = 0.1, 0.1
 #: The first step of a tensor, as a share of the root mean square of its weights then.
 _FIRST_STEP = 0.25
+#: That of a tensor that is zero, or has diverged.
+_UNKNOWN_STEP = 1e-3
 #: Step size of the logarithm of a step, and the decays of its Adam.
 _STEP_RATE, _STEP_BETAS = 0.02, (0.95, 0.98)
 #: Iterations between two counts of the levels.
@@ -148,7 +150,8 @@ class _LearnedGrid:
             )
         self.free = parameter.detach().clone()
         spread = float(self.free.double().square().mean().sqrt())
-        self._log = math.log(step or _FIRST_STEP * spread or 1e-3)
+        wanted = step or _FIRST_STEP * spread
+        self._log = math.log(wanted if 0 < wanted < math.inf else _UNKNOWN_STEP)
         self._mean = self._square = 0.0
         self._moves = 0
         self._shape = (max(1, parameter.shape[0]) if parameter.ndim else 1, -1)
@@ -181,7 +184,9 @@ class _LearnedGrid:
         parameter.copy_(self.free)
 
     def _learn(self, gradient: float, share: float) -> None:
-        """Take a step of Adam of the logarithm of the step, along ``gradient``."""
+        """Take a step of Adam of the logarithm of the step, along ``gradient``, if that is one."""
+        if not math.isfinite(gradient):
+            return
         first, second = _STEP_BETAS
         self._moves += 1
         self._mean = first * self._mean + (1 - first) * gradient
@@ -193,7 +198,9 @@ class _LearnedGrid:
     def round(self, parameter: Tensor) -> None:
         """Take over the parameter as free weights, and round it."""
         self.free.copy_(parameter)
-        self._log = max(self._log, math.log(float(self.free.abs().max()) / LARGEST_LEVEL + 1e-30))
+        least = float(self.free.abs().max()) / LARGEST_LEVEL
+        if 0 < least < math.inf:
+            self._log = max(self._log, math.log(least))
         # Zero is added so that no level is minus zero.
         parameter.copy_(self._levels() * self.step + 0.0)
 

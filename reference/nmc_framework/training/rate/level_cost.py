@@ -33,7 +33,7 @@ class LevelCost:
 
     def slope(self, position: Tensor) -> Tensor:
         """Return the bits for each step away from zero, at ``position`` (R, C), in steps."""
-        level = position.abs().clamp(max=_COUNTED - 1).long()
+        level = _size(position)
         return self.slopes.view(-1)[self.context * _COUNTED + level]
 
 
@@ -42,7 +42,7 @@ def level_cost(levels: Tensor, context: Tensor, contexts: int, zeros: float) -> 
 
     ``zeros`` is the share 0..1 of zeros that is expected before anything is counted.
     """
-    size = levels.abs().clamp(max=_COUNTED - 1).long()
+    size = _size(levels)
     cell = context * _COUNTED + size
     count = torch.bincount(cell.flatten(), minlength=contexts * _COUNTED)
     expected = 0.5 ** torch.arange(_COUNTED, dtype=torch.float64, device=levels.device)
@@ -58,12 +58,17 @@ def level_cost(levels: Tensor, context: Tensor, contexts: int, zeros: float) -> 
     return LevelCost(total, context, torch.cat([slopes, slopes[:, -1:]], dim=1).float())
 
 
+def _size(position: Tensor) -> Tensor:
+    # What is not a number has diverged, which is told in its own place.
+    return position.abs().nan_to_num(0.0).clamp(max=_COUNTED - 1).long()
+
+
 def row_context(levels: Tensor) -> Tensor:
     """Return a context 0..7 of each level (R, C): the others of its row, and the row above.
 
     Rows of a table that serve no purpose are zero as a whole; so are their neighbours.
     """
-    size = levels.abs().clamp(max=8)
+    size = levels.abs().nan_to_num(0.0).clamp(max=8)
     row = size.sum(1, keepdim=True)
     others = (row - size) * (3 / max(1, levels.shape[1] - 1))
     above = torch.nn.functional.pad(row[:-1], (0, 0, 1, 0))
