@@ -230,7 +230,7 @@ def test_recover_never_shortens_a_finished_package(tmp_path, states) -> None:
         b"00000000 \n",
         journal._line({"nmc_journal": 99}),
         journal._line({"nmc_journal": journal.JOURNAL_VERSION}),
-        journal._line({"nmc_journal": 2, "profile": "main"}) + journal._line({"frame": 1}),
+        journal._line({"nmc_journal": 3, "profile": "main"}) + journal._line({"frame": 1}),
         journal._line([1, 2]),
         b"deadbeef " + b"[" * 5000,
         bytes(range(256)),

@@ -156,7 +156,7 @@ def recorded(
     """
     record = declared(state, rows, *declaration, frame_pointer(t))
     if record is None:
-        return detected(state, before.state, rows) if detect else None
+        return detected(state, before.state, rows) if detect and before.known else None
     if lineage is not None and before.known:
         check_frozen(record, state, before.state, rows, t)
     return record

@@ -48,8 +48,12 @@ class Tensor:
         return self.known_digest or tensor_digest(self.dtype, self.shape, self.words)
 
     def copied(self) -> Tensor:
-        """Return the same tensor in memory of its own; it is not hashed again."""
-        return replace(self, words=self.words.copy(), known_digest=self.digest)
+        """Return the same tensor in memory of its own; it is not hashed again.
+
+        How an encoder meant to code it is let go, so that it is what a decoder would have.
+        """
+        bins = self.quantised and replace(self.quantised, coded=None)
+        return replace(self, words=self.words.copy(), known_digest=self.digest, quantised=bins)
 
     def array(self) -> Array:
         """Return the tensor as a read-only array that shares its memory."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from nmc.writing.remembered import Remembered
     from nmc.writing.sources import ColourEntry
     from nmc.writing.table import GrowingTable
     from nmc_format.manifest.frame_table import FrameRecord
@@ -89,10 +90,20 @@ class Draft:
                 self._made.sync(self._journal)
             return self._made.store(t, pieces)
 
-    def enter(self, record: FrameRecord, colour: ColourEntry | None) -> None:
+    @property
+    def remembered(self) -> Remembered | None:
+        """What the quantiser knows after the last frame."""
+        return self.entries[-1].remembered if self.entries else None
+
+    def enter(
+        self,
+        record: FrameRecord,
+        colour: ColourEntry | None,
+        remembered: Remembered | None = None,
+    ) -> None:
         """Put a frame into the journal, with the rows that the table has since the one before."""
         rows = [row for row in self._table.rows if row.first_frame == record.index]
-        entry = journal.FrameEntry(record, tuple(rows), colour)
+        entry = journal.FrameEntry(record, tuple(rows), colour, remembered)
         with host_errors(self._path):
             self._journal.append(entry)
         self.room.add([entry])

@@ -11,7 +11,7 @@ import os
 import re
 import zlib
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from nmc.writing import journal_lines
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JOURNAL_VERSION", "Content", "FrameEntry", "Journal", "Settings", "read"]
 
-JOURNAL_VERSION = 2
+JOURNAL_VERSION = 3
 
 MAX_LINE = 2**26
 """Bytes of a line: 65,536 new tensors with names of 500 bytes are less."""
@@ -123,7 +123,10 @@ class Journal:
     def append(self, entry: FrameEntry) -> None:
         """Add one finished frame; its segment is on disk already."""
         self._add(_line(journal_lines.frame_fields(entry)))
-        self.content.entries.append(entry)
+        entries = self.content.entries
+        if entries:  # a long chain would fill the memory with what only its last frame needs
+            entries[-1] = replace(entries[-1], remembered=None)
+        entries.append(entry)
 
     def record(self, name: str, objects: RawObjects) -> None:
         """Put a record of the manifest into the journal, in place of one of this name.

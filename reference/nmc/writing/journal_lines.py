@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import nmc_spec
+from nmc.writing import remembered
 from nmc_format.dtypes import DTYPES
 from nmc_format.manifest.check.sources import extras_fault, source_name_fault
 from nmc_format.manifest.check.values import MAX_RANK
@@ -28,6 +29,7 @@ from nmc_format.manifest.tensor_table import BUFFER, NO_LAYER, PARAMETER, Tensor
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from nmc.writing.remembered import Remembered
     from nmc_format.manifest.objects import RawObjects
 
 RECORDS = ("cameras", "quality")
@@ -51,6 +53,8 @@ class Settings:
         As in :class:`nmc.Writer`.
     configuration : str
         JSON.
+    quantisation : str
+        How tensors are quantised, as text; empty where every bit is kept.
     replaces : bool
         Whether it takes the place of what was there when it was begun.
     """
@@ -64,6 +68,7 @@ class Settings:
     timescale: int
     sequence_id: str | None
     directory: bool
+    quantisation: str = ""
     replaces: bool = False
 
 
@@ -79,11 +84,14 @@ class FrameEntry:
         The rows that it adds to the tensor table.
     colour : tuple of (str, 12 numbers), or None
         Names of views, and their affine maps row by row.
+    remembered : Remembered or None
+        What quantising the next frame takes; only the last frame needs it.
     """
 
     record: FrameRecord
     rows: tuple[TensorRow, ...]
     colour: tuple[tuple[str, tuple[float, ...]], ...] | None = None
+    remembered: Remembered | None = None
 
 
 @dataclass
@@ -150,6 +158,7 @@ _SETTINGS: dict[str, Callable[[Any], bool]] = {
     "timescale": _integer(1, 2**32),
     "sequence_id": _or_none(_text),
     "directory": _flag,
+    "quantisation": _text,
     "replaces": _flag,
 }
 
@@ -177,6 +186,7 @@ _FRAME: dict[str, Callable[[Any], bool]] = {
     "source_name": lambda value: _text(value) and not source_name_fault(value),
     "extras": lambda value: _text(value) and not (value and extras_fault(value)),
     "colour": _or_none(_list_of(_colour)),
+    "quantiser": _or_none(remembered.is_line),
 }
 
 
@@ -230,6 +240,7 @@ def frame_fields(entry: FrameEntry) -> dict[str, Any]:
         "source_name": record.source_name,
         "extras": record.extras_text,
         "colour": entry.colour,
+        "quantiser": entry.remembered and remembered.line_of(entry.remembered),
     }
 
 
@@ -284,7 +295,9 @@ def frame(line: dict[str, Any], before: Sequence[FrameEntry], rows: Rows) -> Fra
         source_name=line["source_name"],
         extras_text=line["extras"],
     )
-    return FrameEntry(record, tuple(_row(row, t) for row in line["rows"]), colour)
+    new = tuple(_row(row, t) for row in line["rows"])
+    known = line["quantiser"] and remembered.of_line(line["quantiser"])
+    return FrameEntry(record, new, colour, known)
 
 
 def _recorded(value: Any) -> Any:

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from nmc.coding.encode import EFFORTS, ENTROPIES
+from nmc.writing.quantisation import Quantisation
 from nmc_format.issues import refuse
 from nmc_format.manifest import columns
 from nmc_format.manifest.json_object import configuration_fault
@@ -29,6 +30,16 @@ def check_coding(profile: str, entropy: str, effort: str, key_every: int, timesc
             raise ValueError(f"{name} is {value!r}; it may be {', '.join(map(repr, allowed))}")
     if key_every < 0 or not 0 < timescale < 2**32:
         raise ValueError("key_every is 0 or more, timescale 1 to 2^32 - 1")
+
+
+def check_quantisation(quantisation: Quantisation | None, profile: str) -> None:
+    """Refuse a quantisation that is none, or that the profile has no modes for."""
+    if quantisation is None:
+        return
+    if not isinstance(quantisation, Quantisation):
+        raise TypeError(f"quantisation is {quantisation!r}; it is an nmc.Quantisation")
+    if profile != "lossy":
+        raise ValueError(f"the profile is {profile!r}; quantised tensors take 'lossy'")
 
 
 def configuration_text(value: Mapping[str, Any] | str | None) -> str:

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from nmc.coding.cursor import Cursor
-    from nmc.coding.state import State, Tensor
-    from nmc_format.manifest.tensor_table import TensorRow
+import numpy as np
 
 Step = float | Sequence[tuple[int, float]]
 """One step for a tensor, or rows and step for each of its parts."""
 
+QUALITIES = (1, 100)
+"""Lowest and highest quality."""
+
+POINTS_A_BIT = 8
+"""So many points of quality halve the step."""
+
+_NUMBERS = (float, int, np.floating, np.integer)
+_LONGEST_TEXT = 1000
+
 
 @dataclass(frozen=True)
 class Quantisation:
-    """How tensors are quantised.
+    """How tensors are quantised: one of ``step``, ``quality`` and ``max_error``.
+
+    Integers, truth values, constants, tensors of few elements and those with NaN or infinity keep
+    every bit.
 
     Parameters
     ----------
@@ -26,6 +37,12 @@ class Quantisation:
         Distance between neighbouring reconstruction points: for all tensors, or by name. A tensor
         may be cut along its first dimension into parts, given as rows and step. A tensor without a
         step keeps every bit; without names, so do those that are small or one value throughout.
+    quality : float
+        1 to 100: the step of a tensor is the root mean square of its elements in the key frame
+        times 2^(-quality / 8).
+    max_error : float, or mapping of str to float
+        No element is farther from its original: for all tensors, or by name. Where an element type
+        is too coarse for that, the tensor keeps every bit.
     dependent : bool
         Use dependent quantisation (clause 12.4.5).
     transform : bool
@@ -36,25 +53,36 @@ class Quantisation:
     Raises
     ------
     ValueError
-        If a step is zero, negative, infinite or NaN.
+        If none or several of the first three are given, or a number is out of its range.
     """
 
-    step: float | Mapping[str, Step]
+    step: float | Mapping[str, Step] | None = None
+    quality: float | None = None
+    max_error: float | Mapping[str, float] | None = None
     dependent: bool = False
     transform: bool = True
     rate: float = 0.1
 
     def __post_init__(self) -> None:
-        steps = self.step.items() if isinstance(self.step, Mapping) else [("step", self.step)]
-        for name, step in steps:
-            for value in [step] if isinstance(step, float | int) else [s for _, s in step]:
-                if not (math.isfinite(value) and value > 0):
-                    raise ValueError(f"the step of {name!r} is {value!r}; it is a number above 0")
+        ways = {"step": self.step, "quality": self.quality, "max_error": self.max_error}
+        given = [name for name, value in ways.items() if value is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none"
+            raise ValueError(f"give one of step, quality and max_error; here is {found}")
+        for name, step in _by_name("step", self.step):
+            for value in [step] if isinstance(step, _NUMBERS) else _steps(name, step):
+                _check_positive(f"the step of {name!r}", value)
+        for name, error in _by_name("max_error", self.max_error):
+            _check_positive(f"the largest error of {name!r}", error)
+        low, high = QUALITIES
+        quality = self.quality
+        if quality is not None and not (_is_number(quality) and low <= quality <= high):
+            raise ValueError(f"quality is {quality!r}; it is a number from {low} to {high}")
         if not (math.isfinite(self.rate) and self.rate >= 0):
             raise ValueError(f"rate is {self.rate!r}; it is a number of at least 0")
 
     def steps_of(self, name: str, rows: int) -> Sequence[tuple[int, float]] | None:
-        """Return rows and step of each part of a tensor; None where it keeps every bit.
+        """Return rows and step of each part of a tensor; None where it has no step of its own.
 
         Raises
         ------
@@ -64,57 +92,59 @@ class Quantisation:
         step = self.step.get(name) if isinstance(self.step, Mapping) else self.step
         if step is None:
             return None
-        if isinstance(step, float | int):
+        if isinstance(step, _NUMBERS):
             return [(rows, float(step))]
         if sum(n for n, _ in step) != rows or any(n < 1 for n, _ in step):
             raise ValueError(f"the parts of {name!r} have {sum(n for n, _ in step)} rows of {rows}")
         return [(n, float(s)) for n, s in step]
 
+    def error_of(self, name: str) -> float | None:
+        """Return the largest error that is allowed in a tensor; None where no limit is set."""
+        error = self.max_error.get(name) if isinstance(self.max_error, Mapping) else self.max_error
+        return None if error is None else float(error)
 
-@dataclass(frozen=True)
-class Quantiser:
-    """Quantises the states of one writer, or leaves them as they are."""
-
-    quantisation: Quantisation | None
-
-    @staticmethod
-    def of(quantisation: Quantisation | None, profile: str) -> Quantiser:
-        """Return the quantiser of a writer.
-
-        Raises
-        ------
-        ValueError
-            If the profile does not allow it.
-        """
-        if quantisation is not None and profile != "lossy":
-            raise ValueError(f"the profile is {profile!r}; quantised tensors take 'lossy'")
-        return Quantiser(quantisation)
-
-    def quantised(
-        self, tensors: dict[int, Tensor], before: Cursor, rows: Sequence[TensorRow], *, key: bool
-    ) -> dict[int, Tensor]:
-        """Return the state that a decoder will have."""
-        asked = self.quantisation
-        if asked is None:
-            return tensors
-        from nmc.coding.quantised.grid import matrix_shape
-        from nmc.coding.quantised.quantise import Tools, pays, quantised_state
-
-        named = isinstance(asked.step, Mapping)
-        found = {
-            row: asked.steps_of(rows[row].name, matrix_shape(tensor.shape)[0])
-            for row, tensor in tensors.items()
-            if named or pays(tensor)
+    @property
+    def text(self) -> str:
+        """What says the same settings the same way; a long one is a digest."""
+        said = {
+            name: _plain(value)
+            for name, value in vars(self).items()
+            if value is not None and not callable(value)
         }
-        steps = {row: parts for row, parts in found.items() if parts is not None}
-        tools = Tools(asked.dependent, asked.transform, asked.rate)
-        return quantised_state(tensors, before, steps, tools, key=key)
+        text = json.dumps(said, sort_keys=True)
+        if len(text) <= _LONGEST_TEXT:
+            return text
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def grids_of(state: State, rows: Sequence[TensorRow]) -> dict[str, tuple[tuple[int, float], ...]]:
-    """Return rows and scale of each part of the tensors that lie on a grid, by name."""
-    return {
-        rows[row].name: tuple((part.rows, part.scale) for part in tensor.quantised.grid)
-        for row, tensor in state.items()
-        if tensor.quantised is not None
-    }
+def _by_name(whole: str, value: Any) -> list[tuple[str, Any]]:
+    if value is None:
+        return []
+    return list(value.items()) if isinstance(value, Mapping) else [(whole, value)]
+
+
+def _steps(name: str, parts: Any) -> list[Any]:
+    try:
+        return [step for _, step in parts]
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"the step of {name!r} is {parts!r}; it is a number, or rows and step of each part"
+        ) from None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, _NUMBERS) and math.isfinite(value)
+
+
+def _check_positive(what: str, value: Any) -> None:
+    if not (_is_number(value) and value > 0):
+        raise ValueError(f"{what} is {value!r}; it is a number above 0")
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting as JSON has it, whatever the types of its numbers."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, _NUMBERS):
+        return float(value)
+    return [[int(rows), float(step)] for rows, step in value]

@@ -102,6 +102,7 @@ def _refuse_other_options(made: Unfinished, begun: Settings, now: Settings) -> N
     for name, was, now_is in (
         ("profile", begun.profile, now.profile),
         ("timescale", begun.timescale, now.timescale),
+        ("quantisation", begun.quantisation, now.quantisation),
     ):
         if was != now_is and not reason:
             reason = f"{name} was {was!r} when the package was begun, and is {now_is!r} now"

@@ -12,7 +12,7 @@ from nmc.coding.state import arrays_of, owned
 from nmc.writing import options, sources
 from nmc.writing.draft import Draft
 from nmc.writing.journal import Settings
-from nmc.writing.quantisation import Quantiser, grids_of
+from nmc.writing.quantiser import are_known, grids_of, quantised, unchanged
 from nmc.writing.start import Existing
 from nmc.writing.table import GrowingTable
 from nmc_format.issues import refuse
@@ -47,8 +47,9 @@ class Writer:
         The package. While it is written, the file form lies in ``<path>.partial``.
     directory : bool
         Make a directory instead of one file (clause 5.1.1).
-    profile : str
+    profile : str or None
         ``"main"``, ``"baseline"``: no entropy coding, or ``"lossy"``: tensors may be quantised.
+        None: ``"lossy"`` where there is a quantisation, else ``"main"``.
     entropy : str or None
         ``"none"``, ``"zstd"`` or ``"nmc"``, the lossless coder of chapter 8. None: what the profile
         allows best.
@@ -73,7 +74,7 @@ class Writer:
     detect_frozen : bool
         Where nobody declares what was frozen, compare with the frame before.
     quantisation : Quantisation or None
-        How tensors are quantised (profile ``"lossy"``); None keeps every bit.
+        How tensors are quantised; None keeps every bit.
     resume : bool
         Go on with an unfinished package; without one, begin.
     overwrite : bool
@@ -92,7 +93,7 @@ class Writer:
         path: str | Path,
         *,
         directory: bool = False,
-        profile: str = "main",
+        profile: str | None = None,
         entropy: Entropy | None = None,
         effort: Effort = "strong",
         key_every: int = DEFAULT_KEY_EVERY,
@@ -109,9 +110,11 @@ class Writer:
         overwrite: bool = False,
     ) -> None:
         self.path = Path(path)
+        profile = profile or ("lossy" if quantisation else "main")
         self._entropy: Entropy = entropy or ("none" if profile == "baseline" else "nmc")
         options.check_coding(profile, self._entropy, effort, key_every, timescale)
         options.check_model(family, sequence_id, layers)
+        options.check_quantisation(quantisation, profile)
         settings = Settings(
             profile=profile,
             entropy=self._entropy,
@@ -122,13 +125,14 @@ class Writer:
             timescale=timescale,
             sequence_id=sequence_id,
             directory=directory,
+            quantisation=quantisation.text if quantisation else "",
         )
         self._effort: Effort = effort
         self._key_every = key_every
         self._key_frames = frozenset(key_frames)
         self._detect_frozen = detect_frozen
-        self._profile = profile
-        self._quantiser = Quantiser.of(quantisation, profile)
+        self._profile, self._quantisation = profile, quantisation
+        self._notes: dict[str, str] = {}
         self._closed = False
         self._table = GrowingTable(layers or {}, buffers)
         existing = Existing.of(resume=resume, overwrite=overwrite)
@@ -148,6 +152,11 @@ class Writer:
     def bytes_written(self) -> int:
         """Bytes of all finished segments."""
         return sum(entry.record.segment_length for entry in self._draft.entries)
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """What a quantisation did not do as asked, by name of the tensor."""
+        return dict(self._notes)
 
     @property
     def last_state(self) -> dict[str, Array]:
@@ -219,16 +228,21 @@ class Writer:
         options.check_effort(iterations, seconds, len(self))
         name, text, maps = self._draft.room.checked(source_name, extras, colour)
         declaration = (requires_grad, exclude_layers)
-        own = quantisation and Quantiser.of(quantisation, self._profile)
+        asked = quantisation or self._quantisation
+        options.check_quantisation(asked, self._profile)
         cursor, rows = self._cursor, self._table.rows
         with self._draft.frame() as t:
             lineage = t - 1 if t and trained_from_previous else None
             tensors = self._table.tensors(state, cursor.state, t)
             parent = self._parent(t, forced_key=key)
-            tensors = (own or self._quantiser).quantised(tensors, cursor, rows, key=parent is None)
+            remembered = self._draft.remembered
+            tensors = unchanged(tensors, cursor.state, remembered)
+            detect = self._detect_frozen and are_known(cursor.state, remembered)
             freezing = recorded(
-                tensors, cursor, rows, declaration, t, lineage=lineage, detect=self._detect_frozen
+                tensors, cursor, rows, declaration, t, lineage=lineage, detect=detect
             )
+            lossy = quantised(asked, tensors, cursor, rows, remembered, key=parent is None)
+            tensors = lossy.tensors
             coded = encode_frame(tensors, cursor, rows, parent, self._entropy, self._effort)
             record = FrameRecord(
                 index=t,
@@ -246,8 +260,10 @@ class Writer:
                 source_name=name,
                 extras_text=text,
             )
-            self._draft.enter(record, maps)
+            self._draft.enter(record, maps, lossy.remembered)
             cursor.follow(owned(tensors, cursor.state), coded.history)
+        for row, note in lossy.notes.items():
+            self._notes.setdefault(rows[row].name, f"{note} (frame {t})")
         return coded.size
 
     def append_coded(

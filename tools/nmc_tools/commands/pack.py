@@ -16,6 +16,13 @@ from nmc.writing.writer import DEFAULT_KEY_EVERY
 from nmc_tools import checkpoints
 from nmc_tools.checkpoints import Keep, Order
 from nmc_tools.checkpoints.extras import configuration_of, frame_extras, room_of, source_name
+from nmc_tools.commands.lossy_options import (
+    Loss,
+    MaxErrorOption,
+    QualityOption,
+    StepOption,
+    quantisation_of,
+)
 from nmc_tools.commands.shared_options import (
     DirectoryOption,
     EffortOption,
@@ -43,7 +50,13 @@ def pack(
     entropy: Annotated[
         Entropy | None, typer.Option(help="Entropy coding; by default the best of the profile.")
     ] = None,
-    profile: Annotated[Literal["main", "baseline"], typer.Option(help="Profile.")] = "main",
+    profile: Annotated[
+        Literal["main", "baseline", "lossy"] | None,
+        typer.Option(help="Profile; main, or lossy where something may be lost."),
+    ] = None,
+    quality: QualityOption = None,
+    step: StepOption = None,
+    max_error: MaxErrorOption = None,
     key: Annotated[
         list[str] | None,
         typer.Option(
@@ -100,8 +113,13 @@ def pack(
 
       nmc pack last.pt best.pt first.pt -o scene.nmc --order given
 
+      nmc pack run/ -o scene.nmc --quality 50    (lossy: some ten times smaller)
+
+      nmc pack run/ -o scene.nmc --max-error 1e-3    (no weight is farther from its original)
+
       nmc pack run/ -o scene.nmc --keep all    (optimizer, epochs and nesting too, to resume from)
     """
+    quantisation = quantisation_of(quality=quality, step=step, max_error=max_error)
     selection = checkpoints.select(inputs, order)
     sources = selection.sources
     for text in selection.notes:
@@ -127,6 +145,7 @@ def pack(
             buffers=buffers,
             timescale=fps,
             detect_frozen=detect_frozen,
+            quantisation=quantisation,
             resume=resume,
             overwrite=force,
         )
@@ -146,6 +165,8 @@ def pack(
                     extras=frame_extras(checkpoint, source, first, room),
                 )
             progress(t + 1, len(sources))
+    for name, text in writer.notes.items():
+        note(f"{name}: {text}")
     _summary(output, sources, first, _asked(key_every, key_frame), as_json=as_json)
 
 
@@ -208,7 +229,7 @@ def _summary(
 ) -> None:
     with nmc.open(output, max_level=4) as sequence:
         raw = sum(frame.state_bytes for frame in sequence.frames)
-        size, frames = sequence.size, len(sequence)
+        size, frames, loss = sequence.size, len(sequence), Loss.of(sequence)
         keys = [t for t, frame in enumerate(sequence.frames) if frame.coding == "key"]
         kept = [name for name in first.scalars if name in sequence.frames[0].extras]
     skipped = [text for text in first.skipped if not _is_of(text, kept)]
@@ -228,6 +249,7 @@ def _summary(
                 "bytes": size,
                 "weights": first.key,
                 "skipped": skipped,
+                "lossy": None if loss is None else loss.to_json(),
             }
         )
         return
@@ -239,6 +261,8 @@ def _summary(
         f"{output}: {counted(frames, 'frame')} ({len(keys)} key), {size_text(raw)} of models in "
         f"{size_text(size)}, ratio {raw / size:.3f}"
     )
+    if loss is not None:
+        say(loss.text())
 
 
 def _is_of(note_: str, names: list[str]) -> bool:

@@ -53,6 +53,7 @@ FINER = 3
 """A grid is this many powers of two finer than its step where a transform has to round into it."""
 
 _SMALLEST_BASIS = 16
+_LARGEST_BOUND = float(np.finfo(np.float32).max)
 _FEW = 64
 """Elements below which quantising saves nothing."""
 
@@ -90,7 +91,7 @@ def quantised_state(
     Parameters
     ----------
     tensors : mapping of int to Tensor
-        The original state, by row.
+        The original state, by row. A tensor that has bins already keeps them.
     before : Cursor
         The frame before, as it is decoded.
     steps : mapping of int to sequence of (int, float)
@@ -107,14 +108,18 @@ def quantised_state(
     """
     earlier: State = {} if key or not before.known else before.state
     grids = {
-        row: _grid(tensor, earlier.get(row), steps[row], tools)
+        row: tensor.quantised.grid
+        if tensor.quantised is not None
+        else _grid(tensor, earlier.get(row), steps[row], tools)
         for row, tensor in tensors.items()
-        if row in steps and can_be_quantised(tensor)
+        if tensor.quantised is not None or (row in steps and can_be_quantised(tensor))
     }
     shapes = {row: matrix_shape(tensors[row].shape) for row in grids}
     substreams = substreams_of({row: (grid, shapes[row][1]) for row, grid in grids.items()})
     made = dict(tensors)
     for row, grid in grids.items():
+        if tensors[row].quantised is not None:
+            continue
         task = _Task(tensors[row], grid, tuple(s for _, s in steps[row]), substreams[row], tools)
         made[row] = _quantised(task, row, earlier.get(row), before)
     return made
@@ -245,6 +250,8 @@ def _tensor(task: _Task, bins: Integers, values: Reals, coded: CodedSymbols | No
     words = words_of(bins, task.grid, original.dtype)
     made = Tensor(original.dtype, original.shape, words)
     error = float(np.abs(real(made) - values).max())
+    if error > _LARGEST_BOUND:
+        raise GridError("an error that no declared error can say (clause 12.6.1)")
     bound = np.float32(error)
     if float(bound) < error:
         bound = np.nextafter(bound, np.float32(np.inf))

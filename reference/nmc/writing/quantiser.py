@@ -1,0 +1,313 @@
+"""Quantises the states of one writer, frame after frame (chapter 12): an encoder's business.
+
+It keeps nothing from one frame to the next but
+:class:`nmc.writing.remembered.Remembered`, which is in the journal. So a
+writer that was resumed makes the bytes that one in one go would have made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nmc.writing.quantisation import POINTS_A_BIT
+from nmc.writing.remembered import Remembered
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nmc.coding.cursor import Cursor
+    from nmc.coding.quantised.quantise import Tools
+    from nmc.coding.state import State, Tensor
+    from nmc.writing.quantisation import Quantisation
+    from nmc_format.manifest.tensor_table import TensorRow
+
+    Steps = dict[int, Sequence[tuple[int, float]]]
+    """By row, rows and step of each part."""
+
+FINEST = 2.0**-27
+"""A step below this share of the largest element has more bins than there can be."""
+
+_TIGHTENED = 12
+"""How often a step is made finer until an error is small enough."""
+
+_COARSEST = 2.0**1000
+"""A step that no element needs; twice an error may be beyond the numbers."""
+
+_BELOW = 1 - 2.0**-20
+"""What is taken off an error that must not be passed, for the rounding of the arithmetic."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A state as a decoder will have it.
+
+    Attributes
+    ----------
+    tensors : dict of int to Tensor
+        The state.
+    remembered : Remembered or None
+        For the next frame.
+    notes : mapping of int to str
+        By row, what the caller may not expect.
+    """
+
+    tensors: dict[int, Tensor]
+    remembered: Remembered | None = None
+    notes: Mapping[int, str] = field(default_factory=dict)
+
+
+def unchanged(
+    tensors: dict[int, Tensor], before: State, remembered: Remembered | None
+) -> dict[int, Tensor]:
+    """Return a state in which what was given again is the very tensor of the frame before.
+
+    What is given is compared with what was given: a quantised tensor that nobody trained stays as
+    it is therefore.
+
+    Parameters
+    ----------
+    tensors : dict of int to Tensor
+        The state as it was given.
+    before : State
+        The frame before, as it is decoded.
+    remembered : Remembered or None
+        Of the frame before.
+    """
+    known = remembered.originals if remembered else {}
+    return {
+        row: before[row]
+        if row in known and row in before and known[row] == tensor.digest
+        else tensor
+        for row, tensor in tensors.items()
+    }
+
+
+def are_known(before: State, remembered: Remembered | None) -> bool:
+    """Whether it is known of each tensor what was given for it in the frame before."""
+    known = remembered.originals if remembered else {}
+    return all(row in known for row, tensor in before.items() if tensor.quantised is not None)
+
+
+def grids_of(state: State, rows: Sequence[TensorRow]) -> dict[str, tuple[tuple[int, float], ...]]:
+    """Return rows and scale of each part of the tensors that lie on a grid, by name."""
+    return {
+        rows[row].name: tuple((part.rows, part.scale) for part in tensor.quantised.grid)
+        for row, tensor in state.items()
+        if tensor.quantised is not None
+    }
+
+
+def quantised(
+    asked: Quantisation | None,
+    given: dict[int, Tensor],
+    before: Cursor,
+    rows: Sequence[TensorRow],
+    remembered: Remembered | None,
+    *,
+    key: bool,
+) -> Outcome:
+    """Return the state that a decoder will have.
+
+    Parameters
+    ----------
+    asked : Quantisation or None
+        How finely; None leaves everything as it is.
+    given : dict of int to Tensor
+        The state of :func:`unchanged`.
+    before : Cursor
+        The frame before.
+    rows : sequence of TensorRow
+        The tensor table.
+    remembered : Remembered or None
+        Of the frame before.
+    key : bool
+        Whether this is to be a key frame.
+
+    Raises
+    ------
+    ValueError
+        If parts do not add up to the rows of a tensor.
+    """
+    known = remembered or Remembered()
+    if asked is None:
+        originals = _originals(given, given, before.state, known)
+        return Outcome(given, Remembered(originals) if originals else None)
+    trial = _Trial(asked, given, before, rows, key=key)
+    magnitudes = trial.magnitudes({} if key else known.magnitudes)
+    steps = trial.steps(magnitudes)
+    tensors = trial.made(steps)
+    originals = _originals(given, tensors, before.state, known)
+    return Outcome(tensors, Remembered(originals, magnitudes), trial.notes(tensors, steps))
+
+
+def _originals(given: State, made: State, before: State, known: Remembered) -> dict[int, bytes]:
+    """Return the digests of what was given for the tensors that are quantised."""
+    return {
+        row: known.originals.get(row, tensor.digest)
+        if tensor is before.get(row)
+        else given[row].digest
+        for row, tensor in made.items()
+        if tensor.quantised is not None
+    }
+
+
+class _Trial:
+    """One frame that is being quantised."""
+
+    def __init__(
+        self,
+        asked: Quantisation,
+        given: dict[int, Tensor],
+        before: Cursor,
+        rows: Sequence[TensorRow],
+        *,
+        key: bool,
+    ) -> None:
+        from nmc.coding.quantised.quantise import can_be_quantised, pays
+
+        named = isinstance(asked.step, Mapping) or isinstance(asked.max_error, Mapping)
+        self.asked = asked
+        self.given = given
+        self.before = before
+        self.rows = rows
+        self.key = key
+        stays = {row for row, tensor in given.items() if tensor is before.state.get(row)}
+        self.changed = [
+            row
+            for row, tensor in given.items()
+            if row not in stays and can_be_quantised(tensor) and (named or pays(tensor))
+        ]
+        self._stays = [row for row in stays if given[row].quantised is not None]
+
+    def magnitudes(self, known: Mapping[int, float]) -> dict[int, float]:
+        """Return the root mean square of each tensor; only quality asks for it."""
+        if self.asked.quality is None:
+            return {}
+        return {
+            row: known[row] if row in known else _magnitude(tensor)
+            for row, tensor in self.given.items()
+            if row in known or row in self.changed or tensor.quantised is not None
+        }
+
+    def steps(self, magnitudes: Mapping[int, float]) -> Steps:
+        """Return the steps of all tensors that have any."""
+        from nmc.coding.quantised.grid import matrix_shape
+
+        found: Steps = {}
+        for row in [*self.changed, *self._stays]:
+            name, count = self.rows[row].name, matrix_shape(self.given[row].shape)[0]
+            parts = self.asked.steps_of(name, count)
+            error = self.asked.error_of(name)
+            if self.asked.quality is not None:
+                parts = [(count, magnitudes[row] * 2 ** (-self.asked.quality / POINTS_A_BIT))]
+            elif error is not None:
+                parts = [(count, min(2 * error * _BELOW, _COARSEST))]
+            if parts is not None and all(step > 0 for _, step in parts):
+                found[row] = parts
+        return found
+
+    def made(self, steps: Steps) -> dict[int, Tensor]:
+        """Return the state for some steps."""
+        from nmc.coding.quantised.quantise import Tools
+
+        allowed = {
+            row: parts
+            for row, parts in steps.items()
+            if row in self._stays or min(s for _, s in parts) >= FINEST * _largest(self.given[row])
+        }
+        if self.asked.max_error is None:
+            tools = Tools(self.asked.dependent, self.asked.transform, self.asked.rate)
+            return self._quantised(self.given, allowed, tools)
+        return self._within(allowed)
+
+    def _has_bins(self, row: int, steps: Steps) -> bool:
+        """Whether there can be as many bins as a step makes."""
+        if row in self._stays:
+            return True
+        return min(step for _, step in steps[row]) >= FINEST * _largest(self.given[row])
+
+    def _quantised(self, tensors: State, steps: Steps, tools: Tools) -> dict[int, Tensor]:
+        from nmc.coding.quantised.quantise import quantised_state
+
+        return quantised_state(tensors, self.before, steps, tools, key=self.key)
+
+    def _within(self, steps: Steps) -> dict[int, Tensor]:
+        """Return the state with every error below what is allowed, or none at all.
+
+        Each element is rounded to the nearest by itself: that is the coarsest step for an error.
+        """
+        from nmc.coding.quantised.quantise import Tools
+
+        tools = Tools(dependent=False, transform=False, rate=0.0)
+        tensors = dict(self.given)
+        for _ in range(_TIGHTENED):
+            tensors = self._quantised(tensors, steps, tools)
+            finer: Steps = {}
+            for row in set(steps) & set(self.changed):
+                error, bins = self.asked.error_of(self.rows[row].name), tensors[row].quantised
+                if bins is None or error is None:
+                    continue
+                if bins.bound == 0:  # finer than the element type: lossless coding is shorter
+                    tensors[row] = self.given[row]
+                    steps = {r: parts for r, parts in steps.items() if r != row}
+                    continue
+                if bins.bound <= error:
+                    continue
+                factor = min(max(error / bins.bound, 0.5), 0.9)
+                finer[row] = [(n, factor * s) for n, s in steps[row]]
+                tensors[row] = self.given[row]
+            if not finer:
+                return tensors
+            steps = {**steps, **finer}
+        return tensors
+
+    def notes(self, tensors: State, steps: Steps) -> dict[int, str]:
+        """Say which tensors did not become what was asked for."""
+        from nmc_format.plan import QUANTISABLE
+
+        found = {}
+        for row, tensor in tensors.items():
+            name = self.rows[row].name
+            if row in self.changed and tensor.quantised is not None:
+                if not tensor.quantised.bins.any():
+                    found[row] = "all its elements became 0: the step is larger than they are"
+            elif row in self.changed:
+                if self.asked.error_of(name) is not None:
+                    found[row] = (
+                        f"stays lossless: an error of {self.asked.error_of(name):g} is too small "
+                        f"for its largest elements in {tensor.dtype.name}"
+                    )
+                elif row in steps and not self._has_bins(row, steps):
+                    found[row] = "stays lossless: the step is too fine for its largest elements"
+                elif row in steps:
+                    found[row] = "stays lossless: at this step it is out of the range of bins"
+            elif (
+                tensor is not self.before.state.get(row)
+                and tensor.dtype.name in QUANTISABLE
+                and not np.isfinite(_real(tensor)).all()
+            ):
+                found[row] = "stays lossless: it has NaN or infinity"
+        return found
+
+
+def _real(tensor: Tensor) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    from nmc.coding.quantised.quantise import real
+
+    values: np.ndarray[tuple[int, int], np.dtype[np.float64]] = real(tensor)
+    return values
+
+
+def _largest(tensor: Tensor) -> float:
+    return float(np.abs(_real(tensor)).max(initial=0.0))
+
+
+def _magnitude(tensor: Tensor) -> float:
+    """Return the root mean square; no square overflows on the way."""
+    largest = _largest(tensor)
+    if largest == 0:
+        return 0.0
+    return largest * float(np.sqrt(np.mean((_real(tensor) / largest) ** 2)))

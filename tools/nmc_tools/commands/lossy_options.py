@@ -1,0 +1,103 @@
+"""The options of ``nmc pack`` that say how much may be lost, and what came of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import nmc
+from nmc.reading.declared import declared_errors
+from nmc_tools.terminal import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PANEL = "Lossy packages (one of these; the profile becomes lossy)"
+
+StepOption = Annotated[
+    float | None,
+    typer.Option(help="Distance of neighbouring values, of all tensors.", rich_help_panel=PANEL),
+]
+QualityOption = Annotated[
+    float | None,
+    typer.Option(
+        help="1 to 100; 8 points more halve the steps. Each tensor by its own magnitude.",
+        rich_help_panel=PANEL,
+    ),
+]
+MaxErrorOption = Annotated[
+    float | None,
+    typer.Option(
+        help="No weight is farther from the original. Tensors that cannot keep it are lossless.",
+        rich_help_panel=PANEL,
+    ),
+]
+
+
+def quantisation_of(**options: Any) -> nmc.Quantisation | None:
+    """Return what the options ask for; None where they ask for nothing.
+
+    Raises
+    ------
+    typer.BadParameter
+        If several are given, or one is out of its range.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if not given:
+        return None
+    if len(given) > 1:
+        names = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise typer.BadParameter(f"give one of {names}")
+    try:
+        return nmc.Quantisation(**given)
+    except ValueError as error:
+        name = next(iter(given))
+        text = str(error).replace("'step'", "all tensors").replace("'max_error'", "all tensors")
+        raise typer.BadParameter(text, param_hint=f"--{name.replace('_', '-')}") from None
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a package says of its own loss.
+
+    Attributes
+    ----------
+    errors : mapping of str to float
+        By tensor that is quantised in any frame, the largest of its declared errors.
+    tensors : int
+        Tensors in all.
+    """
+
+    errors: Mapping[str, float]
+    tensors: int
+
+    @staticmethod
+    def of(sequence: nmc.ChainSequence) -> Loss | None:
+        """Return the loss of a package; None where its profile allows none."""
+        if sequence.manifest.profile != "lossy":
+            return None
+        rows = sequence.manifest.tensors
+        worst: dict[str, float] = {}
+        for errors in declared_errors(sequence):
+            for row, error in errors.items():
+                name = rows[row].name
+                worst[name] = max(error, worst.get(name, 0.0))
+        return Loss(worst, len({row.name for row in rows}))
+
+    def text(self) -> str:
+        """Say it in a line."""
+        if not self.errors:
+            return "nothing is quantised: every tensor is lossless"
+        name = max(self.errors, key=lambda n: self.errors[n])
+        lossless = self.tensors - len(self.errors)
+        rest = f", {counted(lossless, 'tensor')} lossless" if lossless else ""
+        return (
+            f"lossy: {counted(len(self.errors), 'tensor')} quantised{rest}; "
+            f"largest declared error {self.errors[name]:.4g} ({name})"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {"lossless_tensors": self.tensors - len(self.errors), "errors": dict(self.errors)}

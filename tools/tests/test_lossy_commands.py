@@ -1,0 +1,112 @@
+"""Lossy packages on the command line: what is asked for, what is said of it, what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from command_samples import FRAMES, state
+from safetensors.numpy import save_file
+
+import nmc
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    """Checkpoints with what cannot be quantised beside what can."""
+    folder = tmp_path_factory.mktemp("odd")
+    for t in range(3):
+        beside = {
+            "broken": np.array([np.nan, 1.0] * 40, "f4"),
+            "count": np.arange(80) + t,
+            "mask": np.arange(80) > t,
+            "flat": np.ones(80, "f2"),
+            "empty": np.zeros((0, 3), "f4"),
+            "huge": state(t)["fc1.weight"].astype("f8") * 1e300,
+        }
+        save_file({**state(t), **beside}, folder / f"frame_{t}.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize("option", ["--quality=40", "--step=0.01", "--max-error=0.005"])
+def test_packing(run, checkpoints, tmp_path, option) -> None:
+    path = tmp_path / "x.nmc"
+    done = run("pack", checkpoints, "-o", path, option)
+    assert (done.code, done.err) == (0, "")
+    assert "lossy: 2 tensors quantised; largest declared error" in done.out
+    assert run("check", path).code == 0
+    with nmc.open(path) as sequence:
+        assert sequence.manifest.profile == "lossy"
+        assert sequence.frames[1].exclude_layers == (1,)  # found by comparing the originals
+        for t in range(FRAMES):
+            declared = sequence.declared_errors(t)
+            for name, array in state(t).items():
+                error = np.abs(sequence[t][name].astype("f8") - array).max()
+                assert 0 < error <= declared[name] < 0.02
+                assert option != "--max-error=0.005" or error <= 0.005
+    again = run("pack", checkpoints, "-o", path, "-f", option, "--json")
+    summary = json.loads(again.out)
+    assert summary["lossy"]["errors"].keys() == state(0).keys()
+    assert summary["bytes"] < summary["raw_bytes"] / 2
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "inf", "nan", "101", "many"])
+@pytest.mark.parametrize("option", ["--quality", "--step", "--max-error"])
+def test_numbers_that_are_none(run, checkpoints, tmp_path, option, value) -> None:
+    done = run("pack", checkpoints, "-o", tmp_path / "x.nmc", f"{option}={value}")
+    if (option, value) in (("--step", "101"), ("--max-error", "101")):
+        assert done.code == 0
+        return
+    assert done.code == 2
+    assert option in done.err
+    assert "number" in done.err
+    assert not (tmp_path / "x.nmc").exists()
+    assert not (tmp_path / "x.nmc.partial").exists()
+
+
+def test_options_that_exclude_each_other(run, checkpoints, tmp_path) -> None:
+    both = run("pack", checkpoints, "-o", tmp_path / "x.nmc", "--step=1", "--max-error=1")
+    assert both.code == 2
+    assert "--step and --max-error" in both.err
+    main = run("pack", checkpoints, "-o", tmp_path / "x.nmc", "--step=1", "--profile=main")
+    assert main.code == 2
+    assert "lossy" in main.err
+
+
+@pytest.mark.parametrize("size", ["5e-324", "1e-30", "1e-9", "0.01", "1e30", "1e308"])
+@pytest.mark.parametrize("option", ["--step", "--max-error"])
+def test_what_cannot_be_quantised_is_kept_and_said(run, odd, tmp_path, option, size) -> None:
+    path = tmp_path / "x.nmc"
+    done = run("pack", odd, "-o", path, f"{option}={size}")
+    assert done.code == 0, done.err
+    assert "broken: stays lossless: it has NaN or infinity" in done.err
+    assert "Traceback" not in done.err
+    assert "Warning" not in done.err
+    assert run("check", path).code == 0
+    with nmc.open(path) as sequence:
+        declared = sequence.declared_errors(2)
+        assert declared.keys() <= {"fc1.weight", "fc2.weight", "huge"}
+        assert sequence[2]["broken"].tobytes() == np.array([np.nan, 1.0] * 40, "f4").tobytes()
+        assert (sequence[2]["count"] == np.arange(80) + 2).all()
+    if size in ("5e-324", "1e-30"):
+        assert declared == {}
+        assert "nothing is quantised" in done.out
+        assert "fc1.weight: stays lossless" in done.err
+    if size in ("1e30", "1e308"):
+        assert "fc1.weight: all its elements became 0" in done.err
+
+
+def test_resuming(run, checkpoints, tmp_path) -> None:
+    whole, path = tmp_path / "a.nmc", tmp_path / "b.nmc"
+    assert run("pack", checkpoints, "-o", whole, "--quality=40").code == 0
+    asked = nmc.Quantisation(quality=40)
+    layers = {"fc1.weight": 0, "fc2.weight": 1}
+    writer = nmc.Writer(path, quantisation=asked, layers=layers, detect_frozen=True)
+    writer.append(state(0), source_name="frame_0.safetensors")
+    del writer
+    other = run("pack", checkpoints, "-o", path, "--quality=41", "--resume")
+    assert other.code == 1
+    assert "go on with the options it was begun with" in other.err
+    assert run("pack", checkpoints, "-o", path, "--quality=40", "--resume").code == 0
+    assert path.read_bytes() == whole.read_bytes()
