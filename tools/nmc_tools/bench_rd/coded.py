@@ -30,7 +30,8 @@ class Coded:
     states : sequence of mapping of str to array
         The decoded states, in order, of the shapes and dtypes of the originals.
     encode, decode : float
-        Seconds on one core for the whole chain; NaN of an estimate.
+        Seconds of one core's time for the whole chain, which others on the machine do not lengthen;
+        NaN of an estimate.
     """
 
     frames: tuple[float, ...]

@@ -63,15 +63,15 @@ def main() -> None:
         plain = {n: a for n, a in state.items() if n not in taken}
         sent = [n for n in plain if key or not same(plain[n], plain_before.get(n))]
         beside = sum(len(zlib.compress(plain[name].tobytes(), 9)) for name in sent)
-        began = time.perf_counter()
+        began = time.process_time()
         data = encode(
             {n: a if key else a - before[n] for n, a in taken.items()}, job["qp"], output / "stream"
         )
-        encoding += time.perf_counter() - began
-        began = time.perf_counter()
+        encoding += time.process_time() - began
+        began = time.process_time()
         found = decode(data)
         decoded = {n: found[n] if key else before[n] + found[n] for n in taken}
-        decoding += time.perf_counter() - began
+        decoding += time.process_time() - began
         (output / f"{t}.nnc").write_bytes(data)
         save_file(
             {n: np.ascontiguousarray(decoded[n] if n in decoded else plain[n]) for n in state},

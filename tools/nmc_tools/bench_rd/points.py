@@ -42,7 +42,7 @@ class Point:
     held_out : float or None
         Mean change in dB of the PSNR against the truth; None where nobody has the truth.
     encode, decode : float or None
-        MB/s of raw model on one core; None of an estimate.
+        MB/s of raw model by the time of one core; None of an estimate.
     """
 
     codec: str

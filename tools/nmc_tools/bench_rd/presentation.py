@@ -23,9 +23,10 @@ _VERSIONS = ("numpy", "numba", "torch", "zstandard", "bjontegaard")
 _INTRODUCTION = (
     f"Bytes on disk a frame, of a group of {KEY_EVERY}: a key frame, {KEY_EVERY - 1} delta\n"
     "frames, manifest and all. *Fidelity* is the PSNR between what is seen of the decoded and\n"
-    "of the original model; *held-out* the change of the PSNR against the truth; MB/s of raw\n"
-    "model on one core. BD-rate is over the range of fidelity that both curves share, the\n"
-    "second one of the delta frames alone. *Estimates* are no files: tables are not counted."
+    "of the original model; *held-out* the change of the PSNR against the truth; encode and\n"
+    "decode are MB/s of raw model by the time of one core. BD-rate is over the range of fidelity\n"
+    "that both curves share, the second one of the delta frames alone. *Estimates* are no\n"
+    "files: tables are not counted."
 )
 
 Chains = Sequence[tuple["BenchChain", Sequence["Point"]]]
