@@ -269,3 +269,40 @@ def test_ours_is_lossy_as_far_as_its_step_says(tmp_path):
         assert found["occupied"].tobytes() == state["occupied"].tobytes()
         assert 0 < np.abs(found["layer.weight"] - state["layer.weight"]).max() <= 2**-5
     assert sum(coded.frames) + coded.rest == (tmp_path / "chain.nmc").stat().st_size
+
+
+@pytest.mark.parametrize("method", ["AdaRound", "QAT"])
+def test_learned_rounding_is_nearer_to_the_model_than_the_nearest(method):
+    from nmc_framework.metrics import psnr
+    from nmc_framework.models import build
+    from nmc_framework.rendering import render_image
+    from nmc_framework.scene import orbit_camera
+    from nmc_tools.bench_rd import baselines
+    from nmc_tools.bench_rd.learned_rounding import Teacher, learned_levels
+
+    options = {"levels": 3, "log2_entries": 9, "coarsest": 4, "finest": 16, "hidden": 8,
+               "geometry": 3, "samples": 24, "occupancy": 8}  # fmt: skip
+    model = build("hash_grid", options, seed=1)
+    rng = np.random.default_rng(0)
+    state = {
+        name: rng.normal(0, 0.5, array.shape).astype(np.float32) if "table" in name else array
+        for name, array in model.save().items()
+    }
+    cameras = [orbit_camera(azimuth, 20, (24, 24)) for azimuth in (200, 250)]
+    grid = {name: 0.25 for name in state if "table" in name}
+    levels = learned_levels(Teacher(model, cameras), method, 40, state, grid)
+    assert levels["density_network.0.weight"] is state["density_network.0.weight"]
+    nearest = baselines.levels_of(state, grid)
+    moved = {name: levels[name] - nearest[name] for name in grid}
+    assert any(change.any() for change in moved.values())
+    if method == "AdaRound":
+        for name in grid:
+            assert set(np.unique(levels[name] - np.floor(state[name] / 0.25))) <= {0, 1}
+
+    def pictures(found):
+        model.load(found)
+        return np.stack([render_image(model, camera) for camera in cameras])
+
+    truth = pictures(state)
+    found, plain = (pictures(baselines.restored(e, grid, state)) for e in (levels, nearest))
+    assert psnr(found, truth) > psnr(plain, truth)

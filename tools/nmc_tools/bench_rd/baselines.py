@@ -26,6 +26,8 @@ Array = np.ndarray[Any, Any]
 #: where it is to stay as it is.
 Steps = Callable[[str, Array], "float | Array | None"]
 Grid = Mapping[str, "float | Array"]
+#: From a state and its steps to levels, as :func:`levels_of`.
+Rounding = Callable[[State, Grid], dict[str, Array]]
 _LEVEL = 19
 #: Bytes of a tensor's step in the file.
 _GRID = 8
@@ -86,14 +88,16 @@ class Sent:
     integers: Mapping[str, Array]
 
 
-def sent_frames(states: Sequence[State], steps: Steps) -> Iterator[Sent]:
+def sent_frames(
+    states: Sequence[State], steps: Steps, rounding: Rounding | None = None
+) -> Iterator[Sent]:
     """Yield what is sent of each frame; a frame with other tensors than the last is a key frame."""
     before: Mapping[str, Array] = {}
     grid: Grid = {}
     for t, state in enumerate(states):
         key = is_key(t) or not _alike(state, states[t - 1])
         grid = chosen_steps(state, steps) if key else grid
-        levels = levels_of(state, grid)
+        levels = (rounding or levels_of)(state, grid)
         integers = (
             levels if key else {n: a - before[n] if n in grid else a for n, a in levels.items()}
         )
@@ -110,10 +114,12 @@ def _alike(state: State, other: State) -> bool:
     )
 
 
-def uniform(states: Sequence[State], steps: Steps, _: Path) -> Coded:
-    """Code a chain by a uniform quantiser in closed loop and zstd."""
+def uniform(
+    states: Sequence[State], steps: Steps, _: Path, *, rounding: Rounding | None = None
+) -> Coded:
+    """Code a chain by a uniform quantiser in closed loop and zstd; it rounds to the nearest."""
     began = time.process_time()
-    coded = [(sent, _packed(sent.integers)) for sent in sent_frames(states, steps)]
+    coded = [(sent, _packed(sent.integers)) for sent in sent_frames(states, steps, rounding)]
     encode = time.process_time() - began
     began = time.process_time()
     found: list[State] = []

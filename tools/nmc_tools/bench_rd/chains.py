@@ -16,6 +16,7 @@ from nmc_tools.bench_rd.coded import State
 if TYPE_CHECKING:
     from nmc_framework.cameras import Camera
     from nmc_framework.models import ChainModel
+    from nmc_tools.bench_rd.learned_rounding import Teacher
 
 Array = np.ndarray[Any, Any]
 
@@ -56,6 +57,8 @@ class BenchChain:
         Rows of the parts of a tensor that matter differently, such as the levels of a hash grid.
     aims : sequence of float
         Fidelities in dB that steps from measured sensitivity are to give.
+    teacher : Teacher or None
+        What rounding can be learned from, where the model can be trained.
     """
 
     name: str
@@ -65,6 +68,7 @@ class BenchChain:
     exponents: Sequence[int]
     parts: Mapping[str, Sequence[int]] = field(default_factory=dict)
     aims: Sequence[float] = (62.0, 56.0, 51.0, 46.0, 41.0, 36.0, 32.0)
+    teacher: Teacher | None = None
 
 
 def trained_chain(folder: Path, *, every: int) -> BenchChain:
@@ -106,7 +110,9 @@ def embedded_chain(name: str, folder: Path, scene: str, frames: int) -> BenchCha
     import nmc
     from nmc_framework.cameras.packaged import cameras_in
     from nmc_framework.models import build
+    from nmc_framework.models.views import RayModel
     from nmc_framework.scene import scenes
+    from nmc_tools.bench_rd.learned_rounding import Teacher
 
     path = folder / "scene.nmc"
     if not path.exists():
@@ -135,7 +141,9 @@ def embedded_chain(name: str, folder: Path, scene: str, frames: int) -> BenchCha
         return Judged(psnr(found, seen), float(np.mean([psnr(a, b) for a, b in views])))
 
     judged_by = f"renderings of {len(held_out)} held-out cameras"
-    return BenchChain(name, states, judge, judged_by, range(-3, -10, -1))
+    training = [solved[camera.name] for camera in true_rig.training]
+    teacher = Teacher(model, training) if isinstance(model, RayModel) else None
+    return BenchChain(name, states, judge, judged_by, range(-3, -10, -1), teacher=teacher)
 
 
 def _true_rig(name: str, scene: Any, size: tuple[int, int], cameras: int) -> Any:

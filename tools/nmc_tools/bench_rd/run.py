@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nmc_tools.bench_rd import baselines, chains, nncodec_peer, ours, sensitivity
+from nmc_tools.bench_rd import baselines, chains, learned_rounding, nncodec_peer, ours, sensitivity
 from nmc_tools.bench_rd.page import write_page
 from nmc_tools.bench_rd.plotting import plot
 from nmc_tools.bench_rd.points import PointFile, measure, missing, remembering
@@ -92,6 +92,8 @@ def run(request: Request, report: Progress = lambda *_: None) -> Report:
     found = []
     for chain in _chains(request, notes):
         uniform = [*ours.lossy(chain.exponents), *baselines.codecs(chain.exponents)]
+        if chain.teacher is not None:
+            uniform.append(learned_rounding.codec(chain.teacher))
         codecs = _chosen([ours.lossless(), *peers, *uniform], request)
         codecs += _by_sensitivity(chain, request)
         codecs += [ours.trained(request.trained)] if request.trained else []
@@ -157,7 +159,11 @@ def _by_sensitivity(chain: BenchChain, request: Request) -> list[Codec]:
 def _chosen(codecs: Sequence[Codec], request: Request) -> list[Codec]:
     if not request.codecs:
         return list(codecs)
-    known = {codec.name for codec in codecs} | set(nncodec_peer.NAMES) | {*_SENSITIVE, ours.TRAINED}
+    known = (
+        {codec.name for codec in codecs}
+        | set(nncodec_peer.NAMES)
+        | {*_SENSITIVE, ours.TRAINED, learned_rounding.NAME}
+    )
     unknown = [name for name in request.codecs if name not in known]
     if unknown:
         raise ValueError(f"no codec {', '.join(unknown)}; there are {', '.join(sorted(known))}")
