@@ -52,6 +52,9 @@ Reals = NDArray[np.float64]
 FINER = 3
 """A grid is this many powers of two finer than its step where a transform has to round into it."""
 
+DEPENDENT_UNIT = 9 / 16
+"""Unit of dependent quantisation, in steps: its error is that of a quantiser of that step."""
+
 _SMALLEST_BASIS = 16
 _LARGEST_BOUND = float(np.finfo(np.float32).max)
 _FEW = 64
@@ -167,11 +170,16 @@ def _grid(tensor: Tensor, earlier: Tensor | None, steps: Steps, tools: Tools) ->
     """Return the grid that is there already if its parts are those of the steps; else a new one."""
     if earlier is not None and earlier.quantised is not None and earlier.shape == tensor.shape:
         known = earlier.quantised.grid
-        finest = all(s >= p.scale for p, (_, s) in zip(known, steps, strict=False))
+        finest = all(s * _unit(tools) >= p.scale * 0.75 for p, (_, s) in zip(known, steps, strict=False))
         if [p.rows for p in known] == [n for n, _ in steps] and finest:
             return known
     finer = FINER if len(steps) == 1 and _has_transform(tensor, tools) else 0
-    return tuple(Part(n, m, e - finer) for n, s in steps for m, e in [scale_of(s)])
+    unit = _unit(tools)
+    return tuple(Part(n, m, e - finer) for n, s in steps for m, e in [scale_of(s * unit)])
+
+
+def _unit(tools: Tools) -> float:
+    return DEPENDENT_UNIT if tools.dependent else 1.0
 
 
 def _has_transform(tensor: Tensor, tools: Tools) -> bool:
@@ -221,13 +229,15 @@ def _coded(task: _Task, row: int, values: Reals, base: Quantised | None, before:
     shifts: list[int] = []
     limit = TRANSFORM_SHIFT_LIMIT if bases is not None else SHIFT_LIMIT
     for (part, rows), step in zip(slices_of(task.grid), task.steps, strict=True):
-        shift = min(max(round(float(np.log2(step / part.scale))), 0), limit)
+        unit = step * _unit(task.tools)
+        shift = min(max(round(float(np.log2(unit / part.scale))), 0), limit)
         wanted = values[rows] / part.scale
         if base is not None:
             wanted = wanted - base.bins[rows]
         if bases is not None:
             wanted = bases.forward(wanted)
-        choice = Choice(wanted * 2.0**-shift, past[rows], task.tools.dependent, task.tools.rate)
+        rate = task.tools.rate * (step / unit) ** 2
+        choice = Choice(wanted * 2.0**-shift, past[rows], task.tools.dependent, rate)
         symbols[rows] = chosen(choice)
         shifts.append(shift)
     coded = CodedSymbols(
