@@ -14,6 +14,7 @@ from nmc.reading.sequence import open_sequence as open  # noqa: A004 - nmc.open,
 from nmc.writing.quantisation import Quantisation
 from nmc.writing.recovery import recover
 from nmc.writing.recut import concat, extract
+from nmc.writing.sensitivity import Sensitivity
 from nmc.writing.writer import Writer
 from nmc_format.dtypes import PackedArray
 from nmc_format.issues import Finding, FormatError
@@ -31,6 +32,7 @@ __all__ = [
     "PackedArray",
     "Quality",
     "Quantisation",
+    "Sensitivity",
     "Writer",
     "check",
     "concat",

@@ -47,7 +47,7 @@ def packed(path, chain, **options):
 STEPS = {"matrix": 0.01, "table": [(10, 0.02), (50, 0.005)], "wide": 1e-4, "bias": 0.01}
 
 
-@pytest.mark.parametrize("dependent", [False])
+@pytest.mark.parametrize("dependent", [False, True])
 @pytest.mark.parametrize("effort", ["fast", "strong"])
 def test_errors_stay_bounded(tmp_path, effort, dependent) -> None:
     chain = states(30)
@@ -183,3 +183,12 @@ def test_cutting_keeps_bins(tmp_path) -> None:
         assert b.manifest.profile == "lossy"
     lossless = packed(tmp_path / "c.nmc", [chain[t] for t in (2, 3, 5)])
     assert (tmp_path / "b.nmc").stat().st_size < lossless.stat().st_size
+
+
+def test_a_large_tensor_that_is_skipped(tmp_path) -> None:
+    """Its substream has no part in that frame."""
+    rng = np.random.default_rng(0)
+    first = {name: rng.normal(size=(300, 100)) for name in "abc"}
+    second = first | {"c": rng.normal(size=(300, 100))}
+    path = packed(tmp_path / "a.nmc", [first, second], quantisation=nmc.Quantisation(0.01))
+    assert nmc.check(path).findings == ()

@@ -44,11 +44,12 @@ class Quantisation:
         No element is farther from its original: for all tensors, or by name. Where an element type
         is too coarse for that, the tensor keeps every bit.
     dependent : bool
-        Use dependent quantisation (clause 12.4.5).
+        Use dependent quantisation (clause 12.4.5) in key frames.
     transform : bool
         Use learnt bases for matrices (clause 12.5).
     rate : float
-        Weight of a bit in the choice of symbols, in squared steps; 0 rounds to the nearest.
+        Weight of a bit in the choice of symbols, in squared steps; 0 rounds to the nearest. Above
+        0, small changes are put off: an error that has a direction, and is seen more than noise.
 
     Raises
     ------
@@ -59,9 +60,9 @@ class Quantisation:
     step: float | Mapping[str, Step] | None = None
     quality: float | None = None
     max_error: float | Mapping[str, float] | None = None
-    dependent: bool = False
+    dependent: bool = True
     transform: bool = True
-    rate: float = 0.1
+    rate: float = 0.0
 
     def __post_init__(self) -> None:
         ways = {"step": self.step, "quality": self.quality, "max_error": self.max_error}

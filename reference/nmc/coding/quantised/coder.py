@@ -286,6 +286,8 @@ def _run(
 def _encode_substream(
     substream: int, blocks: Sequence[tuple[bool, _Block]], memory: Memory, *, mixing: bool
 ) -> tuple[bytes, bytes]:
+    if not blocks:
+        return b"", b""
     count = sum(block.symbols.size for _, block in blocks)
     known = {key: p.copy() for key, p in memory.predictors.items() if key[1] == substream}
     for room in (2, kernels.MOST_WORDS):  # words for each symbol: enough, and enough for the worst

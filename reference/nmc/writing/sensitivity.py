@@ -1,0 +1,168 @@
+"""Steps from measured sensitivity: coarse where nobody sees it, fine where everybody does.
+
+A part of a model is given noise of a uniform quantiser, and the error c * step**2 of what is seen
+is measured. At high rate a part of n numbers costs n * log2(1 / step) bits, so that the fewest bits
+for an error go with steps in proportion to sqrt(n / c): reverse water-filling (Cover and Thomas,
+Elements of Information Theory, 10.3.3).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmc_format.plan import QUANTISABLE
+
+State = Mapping[str, NDArray[Any]]
+Distortion = Callable[[State], float]
+"""PSNR in dB between what is seen of a changed state and of the original; infinity if the same."""
+
+_ERROR = 1e-5  # mean square at which sensitivity is measured: 50 dB
+_FIRST, _ROUNDS = 1 / 16, 2  # a first step, in standard deviations, and how often it is mended
+_UNSEEN = 1e-12  # an error below this says nothing but that nobody sees the part
+_MANY_ROWS = 1 << 14
+_PIECES = 12
+
+
+@dataclass(frozen=True)
+class SensitivePart:
+    """Rows of a tensor, and what they do.
+
+    Attributes
+    ----------
+    name : str
+        The tensor.
+    rows, count : int
+        Rows and elements.
+    error : float
+        Mean squared error of what is seen, over that of the step.
+    """
+
+    name: str
+    rows: int
+    count: int
+    error: float
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """How much each part of a model is seen; parts are in the order of their tensors' rows."""
+
+    parts: Sequence[SensitivePart]
+
+    @staticmethod
+    def measured(
+        state: State,
+        distortion: Distortion,
+        parts: Mapping[str, Sequence[int]] | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Sensitivity:
+        """Measure a model.
+
+        Parameters
+        ----------
+        state : mapping of str to array
+            The model, such as the first state of a chain.
+        distortion : callable
+            PSNR in dB of a changed state against this one. It is called twice for each part.
+        parts : mapping of str to sequence of int, or None
+            Rows of the parts of tensors that are cut, such as the levels of a hash grid. A tensor
+            that is not named, and has many rows, is cut into pieces that double in size.
+        progress : callable or None
+            Called with (parts done, parts in all).
+
+        Raises
+        ------
+        ValueError
+            If the distortion is NaN.
+        """
+        asked = [
+            (name, first, rows)
+            for name, array in state.items()
+            if _has_grid(array)
+            for first, rows in _cut(array, (parts or {}).get(name))
+        ]
+        found = []
+        for done, (name, first, rows) in enumerate(asked):
+            array = np.asarray(state[name])
+            inside = np.zeros(array.shape, bool)
+            inside[first : first + rows] = True
+            error = _error(state, name, inside, distortion)
+            found.append(SensitivePart(name, rows, int(inside.sum()), error))
+            if progress:
+                progress(done + 1, len(asked))
+        seen = [part.error for part in found if part.error > _UNSEEN]
+        floor = min(seen, default=1.0) * 1e-3
+        return Sensitivity(
+            [SensitivePart(p.name, p.rows, p.count, max(p.error, floor)) for p in found]
+        )
+
+    def steps(self, fidelity: float) -> dict[str, list[tuple[int, float]]]:
+        """Return rows and step of each part of each tensor, for a fidelity in dB.
+
+        The errors of the parts are taken to add up, which they do for small steps.
+        """
+        total = sum(part.count for part in self.parts)
+        found: dict[str, list[tuple[int, float]]] = {}
+        for part in self.parts:
+            allowed = 10 ** (-fidelity / 10) * part.count / total
+            found.setdefault(part.name, []).append((part.rows, math.sqrt(allowed / part.error)))
+        return found
+
+
+def _has_grid(array: Any) -> bool:
+    from nmc_format.dtypes import dtype_of
+
+    values = np.asarray(array)
+    if values.ndim == 0 or not values.size or dtype_of(values).name not in QUANTISABLE:
+        return False
+    exact = values.astype(np.float64)
+    return bool(np.isfinite(exact).all()) and float(exact.min()) != float(exact.max())
+
+
+def _cut(array: Any, rows: Sequence[int] | None) -> list[tuple[int, int]]:
+    """Return first row and rows of each part."""
+    count = len(array)
+    if rows is None:
+        rows = _doubling(count) if count >= _MANY_ROWS else [count]
+    if sum(rows) != count:
+        raise ValueError(f"the parts have {sum(rows)} rows of {count}")
+    firsts = np.cumsum([0, *rows[:-1]]).tolist()
+    return list(zip(firsts, rows, strict=True))
+
+
+def _doubling(count: int) -> list[int]:
+    """Return pieces that double up to a twelfth of the rows: levels of a grid lie about so."""
+    rows: list[int] = []
+    size = max(count >> 9, 1)
+    while count:
+        size = min(size, count)
+        rows.append(size)
+        count -= size
+        size = min(2 * size, max((count + sum(rows)) // _PIECES, 1))
+    return rows
+
+
+def _error(state: State, name: str, inside: NDArray[np.bool_], distortion: Distortion) -> float:
+    """Return the squared error of what is seen for noise in some elements, over squared step."""
+    array = np.asarray(state[name])
+    noise = np.where(inside, np.random.default_rng(0).uniform(-0.5, 0.5, array.shape), 0)
+    exact = array.astype(np.float64)
+    step = _FIRST * (float(exact[inside].std()) or 1.0)
+    found = 0.0
+    for _ in range(_ROUNDS):
+        decibels = distortion({**state, name: (exact + step * noise).astype(array.dtype)})
+        if math.isnan(decibels):
+            raise ValueError(f"the distortion is NaN where {name!r} changes by {step:.3g}")
+        error = 10 ** (-decibels / 10)
+        if error <= _UNSEEN:
+            break
+        found = error / step**2
+        step *= min(math.sqrt(_ERROR / error), 16.0)
+    return found
