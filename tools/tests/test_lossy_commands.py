@@ -43,7 +43,7 @@ def test_packing(run, checkpoints, tmp_path, option) -> None:
             declared = sequence.declared_errors(t)
             for name, array in state(t).items():
                 error = np.abs(sequence[t][name].astype("f8") - array).max()
-                assert 0 < error <= declared[name] < 0.02
+                assert 0 < error <= declared[name] < 0.032  # one step of quality 40
                 assert option != "--max-error=0.005" or error <= 0.005
     again = run("pack", checkpoints, "-o", path, "-f", option, "--json")
     summary = json.loads(again.out)

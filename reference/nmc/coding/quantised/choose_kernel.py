@@ -80,10 +80,9 @@ def walk(
                 magnitude = low + step if step < 2 else np.int64(0)
                 if step == 2 and low == 0:
                     break
-                value = np.float64(magnitude)
-                if dependent:
-                    value = 2.0 * magnitude - odd if magnitude > 0 else 0.0
-                error = target - value
+                error = target - magnitude
+                if dependent and magnitude > 0:
+                    error = target - (2 * magnitude - odd)
                 sum_ = before + error * error + weight * cost(costs, context, odd, magnitude)
                 after = trellis[2 * state + (magnitude & 1)] if dependent else 0
                 if sum_ < sums[then, after]:
