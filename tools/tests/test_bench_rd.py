@@ -81,7 +81,7 @@ def states():
                 "mask": weight > t / 8,
                 "empty": np.zeros((0, 3), np.float32),
                 "broken": np.array([np.nan, t, np.inf], np.float32),
-                "constant": np.full(3, 0.0, np.float32),
+                "constant": np.full(3, 0.013, np.float32),
             }
         )
     return found
@@ -99,10 +99,14 @@ def test_a_uniform_quantiser_is_off_by_half_a_step_at_any_depth(states, tmp_path
         for name, array in state.items():
             assert found[name].dtype == array.dtype and found[name].shape == array.shape
             assert other[name].tobytes() == found[name].tobytes()
-            if name in ("w", "half"):
+            if name in ("w", "half", "constant"):
                 assert np.abs(found[name].astype(float) - array).max() <= 2**-7 + 2**-11
             else:
                 assert found[name].tobytes() == array.tobytes()
+    ranges = by_name["7 and 8 bits a tensor + zstd -19"]
+    seven = ranges.code(states, ranges.settings["7 bits"], tmp_path).states[0]
+    assert seven["constant"].tobytes() == states[0]["constant"].tobytes()  # it has no range
+    assert np.abs(seven["w"] - states[0]["w"]).max() <= np.ptp(states[0]["w"]) / 127 / 2 + 1e-6
     assert len(coded.frames) == 12 and coded.frames[10] > coded.frames[9] * 0.9
     assert math.isnan(ideal.encode) and coded.encode > 0
 

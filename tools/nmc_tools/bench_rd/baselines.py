@@ -266,10 +266,10 @@ def _even(step: float, _: str, __: Array) -> float:
     return step
 
 
-def of_range(bits: int, _: str, array: Array) -> float:
-    """Return the step that divides a tensor's own range into 2^bits - 1 parts."""
+def of_range(bits: int, _: str, array: Array) -> float | None:
+    """Return the step that divides a tensor's own range into 2^bits - 1 parts; None of no range."""
     width = float(array.max()) - float(array.min())
-    return width / (2**bits - 1) if width else 1.0
+    return width / (2**bits - 1) or None
 
 
 def _given(steps: Mapping[str, Array], name: str, _: Array) -> Array | None:
