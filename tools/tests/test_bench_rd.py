@@ -267,7 +267,8 @@ def test_ours_is_lossy_as_far_as_its_step_says(tmp_path):
     from nmc_tools.bench_rd.chains import toy_chain
 
     states = toy_chain().states
-    one_step, _ = ours.lossy([-6])
+    one_step, quality = ours.lossy([-6])
+    assert len(quality.settings) == 7
     coded = one_step.code(states, one_step.settings["step 2^-6"], tmp_path)
     for state, found in zip(states, coded.states, strict=True):
         assert found["occupied"].tobytes() == state["occupied"].tobytes()

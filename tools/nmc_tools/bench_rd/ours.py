@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 #: The row of packages that were trained for rate.
 TRAINED = "nmc trained for rate"
-#: Its rows with steps from measured sensitivity.
-SENSITIVE = ("nmc lossy, by sensitivity", "nmc lossy, by sensitivity, dependent")
+#: Its row with steps from measured sensitivity.
+SENSITIVE = "nmc lossy, by sensitivity"
+_QUALITIES = (64, 56, 48, 40, 32, 24, 16)
 
 
 def lossless() -> Codec:
@@ -32,28 +33,19 @@ def lossless() -> Codec:
 
 
 def lossy(exponents: Sequence[int]) -> list[Codec]:
-    """Return the lossy coder with one step for all tensors, at powers of two."""
-    settings = {f"step 2^{e}": {"step": 2.0**e} for e in exponents}
+    """Return the lossy coder with one step for all tensors, at powers of two, and by quality."""
+    steps = {f"step 2^{e}": {"step": 2.0**e} for e in exponents}
+    qualities = {f"quality {q}": {"quality": q} for q in _QUALITIES}
     return [
-        Codec("nmc lossy, one step", settings, partial(_quantised, dependent=False), kind="ours"),
-        Codec(
-            "nmc lossy, one step, dependent",
-            settings,
-            partial(_quantised, dependent=True),
-            kind="ours",
-        ),
+        Codec("nmc lossy, one step", steps, _quantised, kind="ours"),
+        Codec("nmc lossy, quality", qualities, _quantised, kind="ours"),
     ]
 
 
-def by_sensitivity(
-    settings: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]],
-) -> list[Codec]:
+def by_sensitivity(settings: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]) -> Codec:
     """Return the lossy coder with rows and steps by tensor, for each setting."""
     steps = {label: {"step": parts} for label, parts in settings.items()}
-    return [
-        Codec(name, steps, partial(_quantised, dependent=dependent), kind="ours")
-        for name, dependent in zip(SENSITIVE, (False, True), strict=True)
-    ]
+    return Codec(SENSITIVE, steps, _quantised, kind="ours")
 
 
 def trained(paths: Sequence[Path]) -> Codec:
@@ -73,10 +65,8 @@ def _read(states: Sequence[State], path: Path, _: Path) -> Coded:
     return Coded(frames[: len(states)], rest, found, decode=decode)
 
 
-def _quantised(
-    states: Sequence[State], options: Mapping[str, Any], folder: Path, *, dependent: bool
-) -> Coded:
-    quantisation = nmc.Quantisation(dependent=dependent, **options)
+def _quantised(states: Sequence[State], options: Mapping[str, Any], folder: Path) -> Coded:
+    quantisation = nmc.Quantisation(**options)
     return package(states, {"profile": "lossy", "quantisation": quantisation}, folder)
 
 
