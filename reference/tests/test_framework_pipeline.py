@@ -9,6 +9,7 @@ from PIL import Image
 
 import nmc
 from nmc_framework.cameras.extent import scene_extent
+from nmc_framework.models import build
 from nmc_framework.pipeline import (
     STEPS,
     ConfigurationError,
@@ -17,9 +18,11 @@ from nmc_framework.pipeline import (
     example,
     read_configuration,
     run_steps,
+    validate,
 )
 from nmc_framework.pipeline.configuration import _schema
 from nmc_framework.pipeline.content import content_digest
+from nmc_framework.training import CheckpointFolder
 
 # --- the document ---------------------------------------------------------------------------------
 
@@ -46,7 +49,8 @@ SCENE = {"scene": {"cameras": 4, "held_out": 1, "size": "24x20", "frames": 2}}
         ({"source": SCENE, "training": {"later": "x"}}, 'later is "x"; expected a whole'),
         ({"source": SCENE, "training": {"later": -1}}, "training.later is -1; at least 0"),
         ({"source": SCENE, "training": {"learning_rate": 1e38}}, "rate is 1e.38; at most 1000000"),
-        ({"source": SCENE, "training": {"rate": 1}}, "training.rate is unknown; allowed are colo"),
+        ({"source": SCENE, "training": {"speed": 1}}, "training.speed is unknown; allowed are "),
+        ({"source": SCENE, "training": {"rate": -1}}, "training.rate is -1; at least 0"),
         ({"source": SCENE, "training": {"reading": "c"}}, 'is "c"; allowed are table, code'),
         ({"source": {"scene": {"size": "big"}}}, "source.scene.size is \"big\"; write such as"),
         ({"source": {"videos": []}}, r"source.videos is \[\]; it may not be empty"),
@@ -241,9 +245,32 @@ def test_the_whole_way_and_then_other_packing(tmp_path):
     assert content_digest(work / "render" / "video.mp4") == video  # the states are the same
 
 
-def test_an_interrupted_training_goes_on_at_the_last_finished_frame(tmp_path, monkeypatch):
-    from nmc_framework.training import CheckpointFolder
+def test_a_run_that_trains_for_rate_is_packaged_as_it_was_trained(tmp_path):
+    tiny = {**TINY, "training": {"first": 12, "later": 3, "rays": 128, "rate": 1.0}}
+    path = write(tmp_path, source=SCENE, **tiny, package={"key_every": 1})
+    with pytest.raises(ConfigurationError, match="renew_every is 32 and package"):
+        validate(read_configuration(path))
+    path = write(tmp_path, source=SCENE, **tiny, package={"profile": "baseline"})
+    with pytest.raises(ConfigurationError, match="profile is 'baseline'"):
+        validate(read_configuration(path))
+    path = write(tmp_path, source=SCENE, **tiny)
+    list(run_steps(STEPS, read_configuration(path), until="check"))
+    store = CheckpointFolder(tmp_path / "work" / "train", _model_of(tmp_path / "work" / "train"))
+    with nmc.open(tmp_path / "work" / "package" / "chain.nmc") as sequence:
+        assert sequence.manifest.profile == "lossy"
+        for index, state in enumerate(sequence):
+            for name, levels in store.steps(index).levels(store[index]).items():
+                assert np.array_equal(state[name], store[index][name])
+                assert levels.any() or not state[name].any()
+    assert len(store) == 2
 
+
+def _model_of(folder):
+    head = json.loads((folder / "chain.json").read_text())
+    return build(head["family"], head["configuration"])
+
+
+def test_an_interrupted_training_goes_on_at_the_last_finished_frame(tmp_path, monkeypatch):
     path = write(tmp_path, source={"scene": SCENE["scene"] | {"frames": 3}}, **TINY)
     append, trained = CheckpointFolder.append, []
 

@@ -137,7 +137,7 @@ def planned(
     How long frame 0 learns follows from the training cameras' pictures, where nobody says.
     """
     from nmc_framework.models.radiance.fitting import LATER_RAYS, iterations
-    from nmc_framework.training import AutoFreezing, LayerChoice, Schedule
+    from nmc_framework.training import AutoFreezing, LayerChoice, Rate, Schedule
 
     numbers = options.get("exclude_layers")
     chosen = LayerChoice(
@@ -147,6 +147,7 @@ def planned(
         options.get("exclude_like"),
     )
     share = options.get("exclude_auto")
+    price = options.get("rate")
     return Schedule(
         first=options.get("first", iterations(cameras)),
         later=options["later"],
@@ -160,6 +161,7 @@ def planned(
         exclude_layers=chosen.of(model),
         reading=options["reading"],
         auto=None if share is None else AutoFreezing(give_up=share),
+        rate=None if price is None else Rate(price, key_every=options["renew_every"]),
         seed=options["seed"],
     )
 
@@ -182,13 +184,13 @@ def package(task: Task) -> Mapping[str, Any]:
         path,
         key_every=options["key_every"],
         effort=options["effort"],
-        profile=options["profile"],
+        profile="lossy" if len(store) and store.steps(0) else options["profile"],
         **model.in_package(),
         timescale=frames.captured.rate,
     ) as writer:
         writer.set_cameras(manifest_cameras(frames.rig))
         for index in range(len(store)):
-            record = store.record(index)
+            record, steps = store.record(index), store.steps(index)
             writer.append(
                 store[index],
                 presentation_time=index,
@@ -198,6 +200,7 @@ def package(task: Task) -> Mapping[str, Any]:
                 seconds=record["seconds"],
                 trained_from_previous=index > 0,
                 colour=record.get("colour"),
+                quantisation=steps.quantisation() if steps else None,
             )
             task.report(index + 1, len(store))
     with nmc.open(path) as sequence:

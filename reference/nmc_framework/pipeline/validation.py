@@ -68,6 +68,22 @@ def _training(configuration: Configuration) -> None:
     model = _model(configuration)
     schedule = planned(configuration.section("training"), model)
     freeze(model, model.layers(), schedule.exclude_layers, schedule.reading)
+    if schedule.rate:
+        _rate(configuration, schedule.rate.key_every)
+
+
+def _rate(configuration: Configuration, renew_every: int) -> None:
+    package = configuration.section("package")
+    if package["profile"] == "baseline":
+        raise ConfigurationError(
+            f"{configuration.label}: package.profile is 'baseline', in which no tensor lies on a "
+            "grid: it cannot hold a chain that is trained for rate"
+        )
+    if package["key_every"] != renew_every:
+        raise ConfigurationError(
+            f"{configuration.label}: training.renew_every is {renew_every} and package.key_every "
+            f"{package['key_every']}: a chain trained for rate is renewed in its key frames"
+        )
 
 
 def _cameras(configuration: Configuration) -> None:

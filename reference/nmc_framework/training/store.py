@@ -87,7 +87,7 @@ class PackageStore:
             seconds=frame.seconds,
             trained_from_previous=frame.index > 0,
             colour=frame.colour,
-            quantisation=_exactly(frame.steps) if frame.steps else None,
+            quantisation=frame.steps.quantisation() if frame.steps else None,
         )
         if frame.steps:
             _refuse_others(self._writer.last_state, frame)
@@ -151,7 +151,11 @@ class CheckpointFolder:
 
     def last_steps(self) -> Steps | None:
         """Return the steps in the record of the last finished frame."""
-        found = self.record(len(self) - 1).get("steps")
+        return self.steps(len(self) - 1)
+
+    def steps(self, index: int) -> Steps | None:
+        """Return the steps of a frame, where it was trained for rate."""
+        found = self.record(index).get("steps")
         return Steps(found) if found else None
 
     def append(self, frame: TrainedFrame) -> None:
@@ -220,11 +224,6 @@ def train_into(
     ):
         store.append(frame)
         yield frame
-
-
-def _exactly(steps: Steps) -> nmc.Quantisation:
-    """Return what codes a state that lies on its grids as it is."""
-    return nmc.Quantisation(dict(steps.of), transform=False, rate=0.0)
 
 
 def _refuse_others(decoded: Mapping[str, Any], frame: TrainedFrame) -> None:

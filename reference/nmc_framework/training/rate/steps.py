@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+import nmc
 from nmc_framework.models import State
 from nmc_framework.training.rate.price import RateError
 
@@ -30,6 +31,10 @@ class Steps:
     """
 
     of: Mapping[str, float]
+
+    def quantisation(self) -> nmc.Quantisation:
+        """Return what a writer codes such a state by, without further loss."""
+        return nmc.Quantisation(dict(self.of), transform=False, rate=0.0)
 
     def of_tensor(self, name: str, values: Tensor) -> float:
         """Return the step of a tensor, whose values are looked at.
