@@ -191,7 +191,7 @@ def test_a_resumed_package_has_the_same_bytes(tmp_path, asked, stop) -> None:
     assert (tmp_path / "a.nmc").read_bytes() == (tmp_path / "b.nmc").read_bytes()
 
 
-OTHERS = [{"step": 0.1}, {"step": 0.05, "rate": 0.0}, {"quality": 9}]
+OTHERS = [{"step": 0.1}, {"step": 0.05, "rate": 0.3}, {"quality": 9}]
 
 
 @pytest.mark.parametrize("other", [None, *(nmc.Quantisation(**asked) for asked in OTHERS)])
@@ -225,3 +225,117 @@ def test_what_is_not_known_is_not_recorded(tmp_path) -> None:
     with nmc.open(tmp_path / "b.nmc") as sequence:
         assert sequence.frames[1].requires_grad is None
         assert sequence.frames[2].requires_grad is not None
+
+
+def trained(frames, *, seed=0):
+    """A larger chain, as fine-tuning makes it."""
+    rng = np.random.default_rng(seed)
+    state = {"a": rng.normal(size=(96, 64)), "b": 0.01 * rng.normal(size=(3000, 2))}
+    for _ in range(frames):
+        yield {name: array.astype("f4") for name, array in state.items()}
+        for name, array in state.items():
+            state[name] = array + 0.02 * array.std() * rng.normal(size=array.shape)
+
+
+def nearness(state, original):
+    """A distance as a renderer would give it, in dB."""
+    errors = [np.mean((state[n] - a) ** 2) / np.mean(a**2) for n, a in original.items()]
+    return float(-10 * np.log10(np.mean(errors))) if any(errors) else float("inf")
+
+
+@pytest.mark.parametrize("target", [1500, 4000, 9000])
+@pytest.mark.parametrize("key_every", [1, 5, 0])
+def test_bytes_of_a_frame(tmp_path, target, key_every) -> None:
+    asked = nmc.Quantisation(target_bytes=target, frames=10)
+    writer = packed(tmp_path / "a.nmc", trained(10), asked, key_every=key_every)
+    assert writer.notes == {}
+    with nmc.open(tmp_path / "a.nmc") as sequence:
+        sizes = [frame.segment_length for frame in sequence.frames]
+    assert 0.6 * target < np.mean(sizes) <= target
+    assert max(sizes) <= 8 * target
+
+
+@pytest.mark.parametrize("target", [10.0, 30.0, 45.5])
+def test_nearness_of_a_frame(tmp_path, target) -> None:
+    asked = nmc.Quantisation(target_psnr=target, distortion=nearness)
+    states = list(trained(6))
+    packed(tmp_path / "a.nmc", states, asked, key_every=4)
+    with nmc.open(tmp_path / "a.nmc") as sequence:
+        found = [nearness(sequence[t], states[t]) for t in range(6)]
+    assert min(found) >= target
+    assert found[0] < target + 0.5
+
+
+def test_proportions_of_steps_are_kept(tmp_path) -> None:
+    states = list(trained(1))
+    asked = nmc.Quantisation({"a": 0.04, "b": 0.01}, target_bytes=9000, dependent=False)
+    packed(tmp_path / "a.nmc", states, asked, key_every=1)
+    with nmc.open(tmp_path / "a.nmc") as sequence:
+        declared = sequence.declared_errors(0)
+    assert declared["a"] == pytest.approx(4 * declared["b"], rel=0.1)
+
+
+def test_targets_that_cannot_be_met_say_how_close(tmp_path) -> None:
+    states = list(trained(3))
+    small = packed(tmp_path / "a.nmc", states, nmc.Quantisation(target_bytes=20))
+    assert "bytes, more than its" in small.notes["frame 0"]
+    with nmc.open(tmp_path / "a.nmc") as sequence:
+        assert str(sequence.frames[2].segment_length) in small.notes["frame 2"]
+    asked = nmc.Quantisation(target_psnr=40.0, distortion=lambda state, original: 12.5)
+    far = packed(tmp_path / "a.nmc", states, asked)
+    assert far.notes["frame 1"] == "it comes to 12.50 dB, not to 40 dB"
+
+
+def test_a_distortion_that_fails(tmp_path) -> None:
+    """The writer is as before, and goes on with a state that works."""
+    states, answers = list(trained(3)), iter([50.0, ZeroDivisionError("no light"), float("nan")])
+
+    def judge(state, original):
+        answer = next(answers, 50.0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    asked = nmc.Quantisation(target_psnr=49.9, distortion=judge)
+    with nmc.Writer(tmp_path / "a.nmc", quantisation=asked) as writer:
+        writer.append(states[0])
+        before = writer.last_state
+        for words in ("ZeroDivisionError: no light", "it returned NaN"):
+            with pytest.raises(nmc.FormatError, match=words):
+                writer.append(states[1])
+        assert len(writer) == 1
+        assert same_state(writer.last_state, before)
+        writer.append(states[1])
+    assert nmc.check(tmp_path / "a.nmc").decoded == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"target_psnr": 30.0}, "needs a distortion"),
+        ({"target_psnr": float("nan"), "distortion": nearness}, "of dB"),
+        ({"target_bytes": 0}, "above 0"),
+        ({"target_bytes": 9, "target_psnr": 30.0}, "target_bytes and target_psnr"),
+        ({"target_bytes": 9, "max_error": 1.0}, "max_error and target_bytes"),
+    ],
+)
+def test_what_is_no_target(asked, words) -> None:
+    with pytest.raises(ValueError, match=words):
+        nmc.Quantisation(**asked)
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_a_target_goes_on_where_it_was(tmp_path, stop) -> None:
+    states, options = list(trained(7)), {"key_every": 4}
+    options["quantisation"] = nmc.Quantisation(target_bytes=3000)
+    with nmc.Writer(tmp_path / "a.nmc", **options) as writer:
+        for state in states:
+            writer.append(state)
+    writer = nmc.Writer(tmp_path / "b.nmc", **options)
+    for state in states[:stop]:
+        writer.append(state)
+    del writer
+    with nmc.Writer(tmp_path / "b.nmc", resume=True, **options) as again:
+        for state in states[len(again) :]:
+            again.append(state)
+    assert (tmp_path / "a.nmc").read_bytes() == (tmp_path / "b.nmc").read_bytes()

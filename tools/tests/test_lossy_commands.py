@@ -52,15 +52,15 @@ def test_packing(run, checkpoints, tmp_path, option) -> None:
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "inf", "nan", "101", "many"])
-@pytest.mark.parametrize("option", ["--quality", "--step", "--max-error"])
+@pytest.mark.parametrize("option", ["--quality", "--step", "--max-error", "--target-bytes"])
 def test_numbers_that_are_none(run, checkpoints, tmp_path, option, value) -> None:
     done = run("pack", checkpoints, "-o", tmp_path / "x.nmc", f"{option}={value}")
-    if (option, value) in (("--step", "101"), ("--max-error", "101")):
+    if value == "101" and option != "--quality":
         assert done.code == 0
         return
     assert done.code == 2
     assert option in done.err
-    assert "number" in done.err
+    assert "number" in done.err or "integer" in done.err
     assert not (tmp_path / "x.nmc").exists()
     assert not (tmp_path / "x.nmc.partial").exists()
 
@@ -110,3 +110,15 @@ def test_resuming(run, checkpoints, tmp_path) -> None:
     assert "go on with the options it was begun with" in other.err
     assert run("pack", checkpoints, "-o", path, "--quality=40", "--resume").code == 0
     assert path.read_bytes() == whole.read_bytes()
+
+
+def test_target_bytes(run, checkpoints, tmp_path) -> None:
+    path = tmp_path / "x.nmc"
+    done = run("pack", checkpoints, "-o", path, "--target-bytes=1200", "--key-every=3")
+    assert (done.code, done.err) == (0, "")
+    with nmc.open(path) as sequence:
+        sizes = [frame.segment_length for frame in sequence.frames]
+    assert 600 < np.mean(sizes) <= 1200
+    small = run("pack", checkpoints, "-o", path, "-f", "--target-bytes=60")
+    assert small.code == 0
+    assert "frame 0: it has" in small.err

@@ -11,6 +11,7 @@ from nmc.writing.sources import Room, with_colour
 from nmc.writing.start import Existing, start
 from nmc_format.host import host_errors
 from nmc_format.manifest import columns
+from nmc_format.manifest.frame_table import Coding
 from nmc_format.manifest.write import manifest_bytes
 
 if TYPE_CHECKING:
@@ -94,6 +95,16 @@ class Draft:
     def remembered(self) -> Remembered | None:
         """What the quantiser knows after the last frame."""
         return self.entries[-1].remembered if self.entries else None
+
+    @property
+    def group(self) -> list[int]:
+        """Bytes of the frames from the last key frame on."""
+        sizes: list[int] = []
+        for entry in reversed(self.entries):
+            sizes.append(entry.record.segment_length)
+            if entry.record.coding is Coding.KEY:
+                break
+        return sizes[::-1]
 
     def enter(
         self,

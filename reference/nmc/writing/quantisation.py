@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,14 @@ import numpy as np
 Step = float | Sequence[tuple[int, float]]
 """One step for a tensor, or rows and step for each of its parts."""
 
+Distortion = Callable[[dict[str, Any], dict[str, Any]], float]
+"""Of a decoded and an original state, by name: how near they are, in dB."""
+
 QUALITIES = (1, 100)
 """Lowest and highest quality."""
+
+FIRST_QUALITY = 50.0
+"""Where the search for a target begins."""
 
 POINTS_A_BIT = 8
 """So many points of quality halve the step."""
@@ -26,7 +32,10 @@ _LONGEST_TEXT = 1000
 
 @dataclass(frozen=True)
 class Quantisation:
-    """How tensors are quantised: one of ``step``, ``quality`` and ``max_error``.
+    """How tensors are quantised: by ``step``, ``quality`` or ``max_error``, or to meet a target.
+
+    A target multiplies all steps of a frame by one factor; ``step`` or ``quality`` say how the
+    steps are to each other then.
 
     Integers, truth values, constants, tensors of few elements and those with NaN or infinity keep
     every bit.
@@ -43,6 +52,16 @@ class Quantisation:
     max_error : float, or mapping of str to float
         No element is farther from its original: for all tensors, or by name. Where an element type
         is too coarse for that, the tensor keeps every bit.
+    target_bytes : int
+        Bytes of a frame, on average over the frames from one key frame to the next. A key frame
+        takes those of half its group, of 8 frames at most; the others share the rest.
+    target_psnr : float
+        What ``distortion`` is to return of each frame at least, in dB.
+    distortion : callable or None
+        Called with two states, of arrays by name: the decoded and the original one. Returns how
+        near they are, in dB; more is nearer.
+    frames : int or None
+        Frames of the whole sequence, where that is known: its last group may be short.
     dependent : bool
         Use dependent quantisation (clause 12.4.5) in key frames.
     transform : bool
@@ -54,22 +73,22 @@ class Quantisation:
     Raises
     ------
     ValueError
-        If none or several of the first three are given, or a number is out of its range.
+        If what is given does not go together, or a number is out of its range.
     """
 
     step: float | Mapping[str, Step] | None = None
     quality: float | None = None
     max_error: float | Mapping[str, float] | None = None
+    target_bytes: int | None = None
+    target_psnr: float | None = None
+    distortion: Distortion | None = None
+    frames: int | None = None
     dependent: bool = True
     transform: bool = True
     rate: float = 0.0
 
     def __post_init__(self) -> None:
-        ways = {"step": self.step, "quality": self.quality, "max_error": self.max_error}
-        given = [name for name, value in ways.items() if value is not None]
-        if len(given) != 1:
-            found = " and ".join(given) or "none"
-            raise ValueError(f"give one of step, quality and max_error; here is {found}")
+        self._check_together()
         for name, step in _by_name("step", self.step):
             for value in [step] if isinstance(step, _NUMBERS) else _steps(name, step):
                 _check_positive(f"the step of {name!r}", value)
@@ -79,8 +98,38 @@ class Quantisation:
         quality = self.quality
         if quality is not None and not (_is_number(quality) and low <= quality <= high):
             raise ValueError(f"quality is {quality!r}; it is a number from {low} to {high}")
+        if self.target_bytes is not None:
+            _check_positive("target_bytes", self.target_bytes)
+        if self.target_psnr is not None and not _is_number(self.target_psnr):
+            raise ValueError(f"target_psnr is {self.target_psnr!r}; it is a number of dB")
         if not (math.isfinite(self.rate) and self.rate >= 0):
             raise ValueError(f"rate is {self.rate!r}; it is a number of at least 0")
+
+    def _check_together(self) -> None:
+        ways = ("step", "quality", "max_error")
+        given = [name for name in ways if getattr(self, name) is not None]
+        targets = [n for n in ("target_bytes", "target_psnr") if getattr(self, n) is not None]
+        if len(given) > 1 or not given + targets:
+            found = " and ".join(given) or "none"
+            raise ValueError(
+                f"give one of step, quality and max_error, or a target; here is {found}"
+            )
+        if len(targets) > 1 or (targets and "max_error" in given):
+            raise ValueError(f"give one of {' and '.join([*given, *targets])}")
+        if self.target_psnr is not None and not callable(self.distortion):
+            raise ValueError("target_psnr needs a distortion: a function of two states")
+
+    @property
+    def has_target(self) -> bool:
+        """Whether steps are searched for."""
+        return self.target_bytes is not None or self.target_psnr is not None
+
+    @property
+    def relative(self) -> float | None:
+        """The quality that gives steps, if no steps are given."""
+        if self.quality is None and self.step is None and self.has_target:
+            return FIRST_QUALITY
+        return self.quality
 
     def steps_of(self, name: str, rows: int) -> Sequence[tuple[int, float]] | None:
         """Return rows and step of each part of a tensor; None where it has no step of its own.
@@ -110,7 +159,7 @@ class Quantisation:
         said = {
             name: _plain(value)
             for name, value in vars(self).items()
-            if value is not None and not callable(value)
+            if value is not None and name not in ("distortion", "frames")
         }
         text = json.dumps(said, sort_keys=True)
         if len(text) <= _LONGEST_TEXT:

@@ -7,12 +7,14 @@ writer that was resumed makes the bytes that one in one go would have made.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nmc.writing.aim import aimed
 from nmc.writing.quantisation import POINTS_A_BIT
 from nmc.writing.remembered import Remembered
 
@@ -20,13 +22,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nmc.coding.cursor import Cursor
+    from nmc.coding.encode import CodedFrame
     from nmc.coding.quantised.quantise import Tools
     from nmc.coding.state import State, Tensor
     from nmc.writing.quantisation import Quantisation
     from nmc_format.manifest.tensor_table import TensorRow
 
-    Steps = dict[int, Sequence[tuple[int, float]]]
+    Steps = dict[int, list[tuple[int, float]]]
     """By row, rows and step of each part."""
+
+_GOLDEN = (math.sqrt(5) - 1) / 2
+"""Multiples of it are spread evenly between whole numbers, however many there are."""
 
 FINEST = 2.0**-27
 """A step below this share of the largest element has more bins than there can be."""
@@ -42,22 +48,59 @@ _BELOW = 1 - 2.0**-20
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where in a package a frame is to go.
+
+    Attributes
+    ----------
+    frame : int
+        Its index.
+    key : bool
+        Whether it is to be a key frame.
+    before : Cursor
+        The frame before.
+    rows : sequence of TensorRow
+        The tensor table.
+    remembered : Remembered or None
+        Of the frame before.
+    group : sequence of int
+        Bytes of the frames since the last key frame, this one's not.
+    every : int
+        A key frame every so many frames; 0: none.
+    encode : callable
+        State to :class:`nmc.coding.encode.CodedFrame`.
+    """
+
+    frame: int
+    key: bool
+    before: Cursor
+    rows: Sequence[TensorRow]
+    remembered: Remembered | None
+    group: Sequence[int]
+    every: int
+    encode: Callable[[State], CodedFrame]
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """A state as a decoder will have it.
+    """A frame as a decoder will have it.
 
     Attributes
     ----------
     tensors : dict of int to Tensor
         The state.
+    coded : CodedFrame
+        Its bytes.
     remembered : Remembered or None
         For the next frame.
-    notes : mapping of int to str
-        By row, what the caller may not expect.
+    notes : mapping of str to str
+        What the caller may not expect, by the name of a tensor or of the frame.
     """
 
     tensors: dict[int, Tensor]
+    coded: CodedFrame
     remembered: Remembered | None = None
-    notes: Mapping[int, str] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 def unchanged(
@@ -101,16 +144,8 @@ def grids_of(state: State, rows: Sequence[TensorRow]) -> dict[str, tuple[tuple[i
     }
 
 
-def quantised(
-    asked: Quantisation | None,
-    given: dict[int, Tensor],
-    before: Cursor,
-    rows: Sequence[TensorRow],
-    remembered: Remembered | None,
-    *,
-    key: bool,
-) -> Outcome:
-    """Return the state that a decoder will have.
+def quantised(asked: Quantisation | None, given: dict[int, Tensor], place: Place) -> Outcome:
+    """Return a frame as a decoder will have it.
 
     Parameters
     ----------
@@ -118,30 +153,40 @@ def quantised(
         How finely; None leaves everything as it is.
     given : dict of int to Tensor
         The state of :func:`unchanged`.
-    before : Cursor
-        The frame before.
-    rows : sequence of TensorRow
-        The tensor table.
-    remembered : Remembered or None
-        Of the frame before.
-    key : bool
-        Whether this is to be a key frame.
+    place : Place
+        Where the frame goes.
 
     Raises
     ------
     ValueError
         If parts do not add up to the rows of a tensor.
+    FormatError
+        If the caller's function of distortion fails.
     """
-    known = remembered or Remembered()
+    before, known = place.before.state, place.remembered or Remembered()
     if asked is None:
-        originals = _originals(given, given, before.state, known)
-        return Outcome(given, Remembered(originals) if originals else None)
-    trial = _Trial(asked, given, before, rows, key=key)
-    magnitudes = trial.magnitudes({} if key else known.magnitudes)
+        originals = _originals(given, given, before, known)
+        kept = Remembered(originals) if originals else None
+        return Outcome(given, place.encode(given), kept)
+    trial = _Trial(asked, given, place)
+    magnitudes = trial.magnitudes({} if place.key else known.magnitudes)
     steps = trial.steps(magnitudes)
-    tensors = trial.made(steps)
-    originals = _originals(given, tensors, before.state, known)
-    return Outcome(tensors, Remembered(originals, magnitudes), trial.notes(tensors, steps))
+    if not asked.has_target:
+        tensors = trial.made(steps, 1.0)
+        originals = _originals(given, tensors, before, known)
+        remembered = Remembered(originals, magnitudes)
+        return Outcome(tensors, place.encode(tensors), remembered, trial.notes(tensors, steps))
+    found = aimed(asked, given, place, lambda factor: trial.made(steps, factor))
+    notes = trial.notes(found.tensors, trial.scaled(steps, found.factor))
+    if found.missed:
+        notes[f"frame {place.frame}"] = found.missed
+    remembered = Remembered(
+        _originals(given, found.tensors, before, known),
+        magnitudes,
+        found.factor,
+        found.factor if place.key else known.key_factor,
+    )
+    return Outcome(found.tensors, found.coded, remembered, notes)
 
 
 def _originals(given: State, made: State, before: State, known: Remembered) -> dict[int, bytes]:
@@ -158,24 +203,16 @@ def _originals(given: State, made: State, before: State, known: Remembered) -> d
 class _Trial:
     """One frame that is being quantised."""
 
-    def __init__(
-        self,
-        asked: Quantisation,
-        given: dict[int, Tensor],
-        before: Cursor,
-        rows: Sequence[TensorRow],
-        *,
-        key: bool,
-    ) -> None:
+    def __init__(self, asked: Quantisation, given: dict[int, Tensor], place: Place) -> None:
         from nmc.coding.quantised.quantise import can_be_quantised, pays
 
         named = isinstance(asked.step, Mapping) or isinstance(asked.max_error, Mapping)
         self.asked = asked
         self.given = given
-        self.before = before
-        self.rows = rows
-        self.key = key
-        stays = {row for row, tensor in given.items() if tensor is before.state.get(row)}
+        self.place = place
+        self.rows = place.rows
+        before = place.before.state
+        stays = {row for row, tensor in given.items() if tensor is before.get(row)}
         self.changed = [
             row
             for row, tensor in given.items()
@@ -185,7 +222,7 @@ class _Trial:
 
     def magnitudes(self, known: Mapping[int, float]) -> dict[int, float]:
         """Return the root mean square of each tensor; only quality asks for it."""
-        if self.asked.quality is None:
+        if self.asked.relative is None:
             return {}
         return {
             row: known[row] if row in known else _magnitude(tensor)
@@ -202,18 +239,40 @@ class _Trial:
             name, count = self.rows[row].name, matrix_shape(self.given[row].shape)[0]
             parts = self.asked.steps_of(name, count)
             error = self.asked.error_of(name)
-            if self.asked.quality is not None:
-                parts = [(count, magnitudes[row] * 2 ** (-self.asked.quality / POINTS_A_BIT))]
+            if self.asked.relative is not None:
+                parts = [(count, magnitudes[row] * 2 ** (-self.asked.relative / POINTS_A_BIT))]
             elif error is not None:
                 parts = [(count, min(2 * error * _BELOW, _COARSEST))]
             if parts is not None and all(step > 0 for _, step in parts):
-                found[row] = parts
+                found[row] = list(parts)
         return found
 
-    def made(self, steps: Steps) -> dict[int, Tensor]:
-        """Return the state for some steps."""
+    def scaled(self, steps: Steps, factor: float) -> Steps:
+        """Return steps that are multiplied by a factor.
+
+        A delta frame has the steps of its key frame times powers of two: other ones are no shifts
+        of a grid. Between two powers some parts have the one, and some the other.
+        """
+        if factor == 1.0 and not self.asked.has_target:
+            return steps
+        known = self.place.remembered
+        if self.place.key or known is None:
+            return {row: [(n, factor * s) for n, s in parts] for row, parts in steps.items()}
+        bits, turn = math.log2(factor / known.key_factor), 0
+        found: Steps = {}
+        for row in sorted(steps):
+            found[row] = []
+            for count, step in steps[row]:
+                shift = math.floor(bits + turn * _GOLDEN % 1)
+                found[row].append((count, known.key_factor * step * 2.0**shift))
+                turn += 1
+        return found
+
+    def made(self, steps: Steps, factor: float) -> dict[int, Tensor]:
+        """Return the state for some steps, multiplied by a factor."""
         from nmc.coding.quantised.quantise import Tools
 
+        steps = self.scaled(steps, factor)
         allowed = {
             row: parts
             for row, parts in steps.items()
@@ -233,7 +292,7 @@ class _Trial:
     def _quantised(self, tensors: State, steps: Steps, tools: Tools) -> dict[int, Tensor]:
         from nmc.coding.quantised.quantise import quantised_state
 
-        return quantised_state(tensors, self.before, steps, tools, key=self.key)
+        return quantised_state(tensors, self.place.before, steps, tools, key=self.place.key)
 
     def _within(self, steps: Steps) -> dict[int, Tensor]:
         """Return the state with every error below what is allowed, or none at all.
@@ -265,7 +324,7 @@ class _Trial:
             steps = {**steps, **finer}
         return tensors
 
-    def notes(self, tensors: State, steps: Steps) -> dict[int, str]:
+    def notes(self, tensors: State, steps: Steps) -> dict[str, str]:
         """Say which tensors did not become what was asked for."""
         from nmc_format.plan import QUANTISABLE
 
@@ -274,24 +333,24 @@ class _Trial:
             name = self.rows[row].name
             if row in self.changed and tensor.quantised is not None:
                 if not tensor.quantised.bins.any():
-                    found[row] = "all its elements became 0: the step is larger than they are"
+                    found[name] = "all its elements became 0: the step is larger than they are"
             elif row in self.changed:
                 if self.asked.error_of(name) is not None:
-                    found[row] = (
+                    found[name] = (
                         f"stays lossless: an error of {self.asked.error_of(name):g} is too small "
                         f"for its largest elements in {tensor.dtype.name}"
                     )
                 elif row in steps and not self._has_bins(row, steps):
-                    found[row] = "stays lossless: the step is too fine for its largest elements"
+                    found[name] = "stays lossless: the step is too fine for its largest elements"
                 elif row in steps:
-                    found[row] = "stays lossless: at this step it is out of the range of bins"
+                    found[name] = "stays lossless: at this step it is out of the range of bins"
             elif (
-                tensor is not self.before.state.get(row)
+                tensor is not self.place.before.state.get(row)
                 and tensor.dtype.name in QUANTISABLE
                 and not np.isfinite(_real(tensor)).all()
             ):
-                found[row] = "stays lossless: it has NaN or infinity"
-        return found
+                found[name] = "stays lossless: it has NaN or infinity"
+        return {name: f"{text} (frame {self.place.frame})" for name, text in found.items()}
 
 
 def _real(tensor: Tensor) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:

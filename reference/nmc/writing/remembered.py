@@ -25,11 +25,14 @@ class Remembered:
         By row, the root mean square of its elements in the last key frame.
     factor : float
         By what the steps of the last frame were multiplied to meet a target; else 1.
+    key_factor : float
+        The same of the last key frame.
     """
 
     originals: Mapping[int, bytes] = field(default_factory=dict)
     magnitudes: Mapping[int, float] = field(default_factory=dict)
     factor: float = 1.0
+    key_factor: float = 1.0
 
 
 def line_of(known: Remembered) -> dict[str, Any]:
@@ -37,7 +40,7 @@ def line_of(known: Remembered) -> dict[str, Any]:
     return {
         "originals": [[row, digest.hex()] for row, digest in known.originals.items()],
         "magnitudes": [[row, size] for row, size in known.magnitudes.items()],
-        "factor": known.factor,
+        "factors": [known.factor, known.key_factor],
     }
 
 
@@ -45,18 +48,19 @@ def is_line(value: Any) -> bool:
     """Whether :func:`line_of` made a value."""
     return (
         isinstance(value, dict)
-        and value.keys() == {"originals", "magnitudes", "factor"}
+        and value.keys() == {"originals", "magnitudes", "factors"}
         and _is_by_row(value["originals"], lambda d: isinstance(d, str) and _HEX64.fullmatch(d))
         and _is_by_row(value["magnitudes"], lambda size: _is_number(size) and size >= 0)
-        and _is_number(value["factor"])
-        and value["factor"] > 0
+        and isinstance(value["factors"], list)
+        and len(value["factors"]) == 2
+        and all(_is_number(factor) and factor > 0 for factor in value["factors"])
     )
 
 
 def of_line(value: Any) -> Remembered:
     """Return what a line says that :func:`is_line` found sound."""
     originals = {row: bytes.fromhex(digest) for row, digest in value["originals"]}
-    return Remembered(originals, dict(value["magnitudes"]), value["factor"])
+    return Remembered(originals, dict(value["magnitudes"]), *value["factors"])
 
 
 def _is_by_row(value: Any, check: Any) -> bool:

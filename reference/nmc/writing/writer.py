@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,7 +13,7 @@ from nmc.coding.state import arrays_of, owned
 from nmc.writing import options, sources
 from nmc.writing.draft import Draft
 from nmc.writing.journal import Settings
-from nmc.writing.quantiser import are_known, grids_of, quantised, unchanged
+from nmc.writing.quantiser import Place, are_known, grids_of, quantised, unchanged
 from nmc.writing.start import Existing
 from nmc.writing.table import GrowingTable
 from nmc_format.issues import refuse
@@ -241,9 +242,20 @@ class Writer:
             freezing = recorded(
                 tensors, cursor, rows, declaration, t, lineage=lineage, detect=detect
             )
-            lossy = quantised(asked, tensors, cursor, rows, remembered, key=parent is None)
-            tensors = lossy.tensors
-            coded = encode_frame(tensors, cursor, rows, parent, self._entropy, self._effort)
+            encode = partial(
+                encode_frame,
+                before=cursor,
+                rows=rows,
+                parent=parent,
+                entropy=self._entropy,
+                effort=self._effort,
+            )
+            group = () if parent is None else self._draft.group
+            place = Place(
+                t, parent is None, cursor, rows, remembered, group, self._key_every, encode
+            )
+            lossy = quantised(asked, tensors, place)
+            tensors, coded = lossy.tensors, lossy.coded
             record = FrameRecord(
                 index=t,
                 coding=coded.coding,
@@ -262,8 +274,8 @@ class Writer:
             )
             self._draft.enter(record, maps, lossy.remembered)
             cursor.follow(owned(tensors, cursor.state), coded.history)
-        for row, note in lossy.notes.items():
-            self._notes.setdefault(rows[row].name, f"{note} (frame {t})")
+        for name, note in lossy.notes.items():
+            self._notes.setdefault(name, note)
         return coded.size
 
     def append_coded(

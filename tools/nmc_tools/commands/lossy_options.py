@@ -9,10 +9,12 @@ import typer
 
 import nmc
 from nmc.reading.declared import declared_errors
-from nmc_tools.terminal import counted
+from nmc_tools.terminal import counted, note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_NOTES_SHOWN = 12
 
 PANEL = "Lossy packages (one of these; the profile becomes lossy)"
 
@@ -34,10 +36,25 @@ MaxErrorOption = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
+TargetBytesOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="BYTES",
+        help="Of a frame, on average from key frame to key frame; steps are found for it.",
+        rich_help_panel=PANEL,
+    ),
+]
 
 
-def quantisation_of(**options: Any) -> nmc.Quantisation | None:
+def quantisation_of(frames: int, **options: Any) -> nmc.Quantisation | None:
     """Return what the options ask for; None where they ask for nothing.
+
+    Parameters
+    ----------
+    frames : int
+        How many there will be.
+    **options
+        By name of the option; None where it is not given.
 
     Raises
     ------
@@ -51,11 +68,20 @@ def quantisation_of(**options: Any) -> nmc.Quantisation | None:
         names = " and ".join(f"--{name.replace('_', '-')}" for name in given)
         raise typer.BadParameter(f"give one of {names}")
     try:
-        return nmc.Quantisation(**given)
+        return nmc.Quantisation(**given, frames=frames)
     except ValueError as error:
         name = next(iter(given))
         text = str(error).replace("'step'", "all tensors").replace("'max_error'", "all tensors")
         raise typer.BadParameter(text, param_hint=f"--{name.replace('_', '-')}") from None
+
+
+def show_notes(notes: Mapping[str, str]) -> None:
+    """Print what a quantisation did not do as asked; of many, some."""
+    shown = list(notes.items())[:_NOTES_SHOWN]
+    for name, text in shown:
+        note(f"{name}: {text}")
+    if len(notes) > len(shown):
+        note(f"… and {len(notes) - len(shown)} more like these")
 
 
 @dataclass(frozen=True)

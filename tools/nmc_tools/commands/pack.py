@@ -21,7 +21,9 @@ from nmc_tools.commands.lossy_options import (
     MaxErrorOption,
     QualityOption,
     StepOption,
+    TargetBytesOption,
     quantisation_of,
+    show_notes,
 )
 from nmc_tools.commands.shared_options import (
     DirectoryOption,
@@ -57,6 +59,7 @@ def pack(
     quality: QualityOption = None,
     step: StepOption = None,
     max_error: MaxErrorOption = None,
+    target_bytes: TargetBytesOption = None,
     key: Annotated[
         list[str] | None,
         typer.Option(
@@ -117,11 +120,15 @@ def pack(
 
       nmc pack run/ -o scene.nmc --max-error 1e-3    (no weight is farther from its original)
 
+      nmc pack run/ -o scene.nmc --target-bytes 20000 --key-every 10
+
       nmc pack run/ -o scene.nmc --keep all    (optimizer, epochs and nesting too, to resume from)
     """
-    quantisation = quantisation_of(quality=quality, step=step, max_error=max_error)
     selection = checkpoints.select(inputs, order)
     sources = selection.sources
+    quantisation = quantisation_of(
+        len(sources), quality=quality, step=step, max_error=max_error, target_bytes=target_bytes
+    )
     for text in selection.notes:
         note(text)
     load = partial(_load, keys=key or [], keep=keep)
@@ -165,8 +172,7 @@ def pack(
                     extras=frame_extras(checkpoint, source, first, room),
                 )
             progress(t + 1, len(sources))
-    for name, text in writer.notes.items():
-        note(f"{name}: {text}")
+    show_notes(writer.notes)
     _summary(output, sources, first, _asked(key_every, key_frame), as_json=as_json)
 
 

@@ -1,0 +1,122 @@
+"""Meets the target of a frame, its bytes or its distance in dB (an encoder's business)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nmc.coding.state import arrays_of
+from nmc.writing.search import DECIBELS_A_BIT, budget, search
+from nmc_format.issues import refuse
+from nmc_format.manifest.columns import frame_pointer
+
+if TYPE_CHECKING:
+    from nmc.coding.encode import CodedFrame
+    from nmc.coding.state import State, Tensor
+    from nmc.writing.quantisation import Quantisation
+    from nmc.writing.quantiser import Place
+
+Make = Callable[[float], "dict[int, Tensor]"]
+"""From a factor on all steps to the state that a decoder will have."""
+
+
+@dataclass(frozen=True)
+class Aimed:
+    """A frame that meets a target, or comes as close as it can.
+
+    Attributes
+    ----------
+    tensors : dict of int to Tensor
+        Its state.
+    coded : CodedFrame
+        Its bytes.
+    factor : float
+        By what its steps were multiplied.
+    missed : str
+        How the target was missed; empty where it was met.
+    """
+
+    tensors: dict[int, Tensor]
+    coded: CodedFrame
+    factor: float
+    missed: str = ""
+
+
+def aimed(asked: Quantisation, given: State, place: Place, make: Make) -> Aimed:
+    """Return the finest frame within the bytes, or the coarsest that is near enough.
+
+    Raises
+    ------
+    FormatError
+        If the caller's function of distortion fails.
+    """
+    start = math.log2(place.remembered.factor if place.remembered else 1.0)
+    if asked.target_bytes is not None:
+        return _within_bytes(asked, place, make, start)
+    return _near_enough(asked, given, place, make, start)
+
+
+def _within_bytes(asked: Quantisation, place: Place, make: Make, start: float) -> Aimed:
+    assert asked.target_bytes is not None
+    left = None if asked.frames is None else max(asked.frames - place.frame, 1)
+    allowed = budget(asked.target_bytes, place.group, place.every, left)
+
+    def excess(at: float) -> tuple[float, Aimed]:
+        tensors = make(2.0**at)
+        coded = place.encode(tensors)
+        return math.log2(coded.size / allowed), Aimed(tensors, coded, 2.0**at)
+
+    found = search(excess, start)
+    if found.is_met:
+        return found.made
+    size = found.made.coded.size
+    why = f"it has {size} bytes, more than its {allowed:.0f}: no step is coarse enough for that"
+    return Aimed(found.made.tensors, found.made.coded, found.made.factor, why)
+
+
+def _near_enough(
+    asked: Quantisation, given: State, place: Place, make: Make, start: float
+) -> Aimed:
+    assert asked.target_psnr is not None
+    target = float(asked.target_psnr)
+    original = arrays_of(given, place.rows)
+
+    def excess(at: float) -> tuple[float, tuple[dict[int, Tensor], float]]:
+        tensors = make(2.0**-at)
+        seen = measured(asked, arrays_of(tensors, place.rows), original, place.frame)
+        return (target - seen) / DECIBELS_A_BIT, (tensors, seen)
+
+    found = search(excess, -start)
+    tensors, seen = found.made
+    why = "" if found.is_met else f"it comes to {seen:.2f} dB, not to {target:g} dB"
+    return Aimed(tensors, place.encode(tensors), 2.0**-found.at, why)
+
+
+def measured(
+    asked: Quantisation, state: dict[str, Any], original: dict[str, Any], frame: int
+) -> float:
+    """Return what the caller's function says of a state, in dB; infinity for an equal one.
+
+    Raises
+    ------
+    FormatError
+        If it raises, or returns what is no number.
+    """
+    assert asked.distortion is not None
+    cause: Exception | None = None
+    try:
+        seen = float(asked.distortion(state, original))
+    except Exception as error:  # the code of the caller may raise anything
+        reason, cause = f"it raised {type(error).__name__}: {error}", error
+    else:
+        if not math.isnan(seen):
+            return seen
+        reason = "it returned NaN"
+    raise refuse(
+        "input/unsupported",
+        pointer=frame_pointer(frame),
+        reason=f"the function of distortion failed: {reason}",
+        hint="the frames before are kept; mend the function and go on with resume",
+    ) from cause
