@@ -5,7 +5,9 @@ import { stateDigest, tensorDigest } from "./digest.js";
 import type { DType } from "./dtypes.js";
 import { at, inFile, refuse, Unsupported } from "./errors.js";
 import type { Manifest } from "./manifest.js";
-import { integer, makePlan, type Plan, raw, type Step, type Stream } from "./plan.js";
+import { integer, makePlan, type Plan, quantised, raw, skip, type Step, type Stream, update } from "./plan.js";
+import { BinsCoder, type BinsOutput } from "./quantised/bins.js";
+import type { Quantised } from "./quantised/element.js";
 import { readSegment, type Segment } from "./segment.js";
 import { arrayLimit, segmentName, type Source } from "./source.js";
 import { addWords, type Part, plainParts } from "./streams.js";
@@ -15,6 +17,8 @@ export interface Tensor {
   readonly shape: readonly number[];
   readonly data: Bytes;
   digest: Bytes | null;
+  /** Grid and bins, where the row is quantised. */
+  readonly quantised: Quantised | null;
 }
 
 /** Tensors by row. */
@@ -26,6 +30,7 @@ export class Decoder {
   /** The first frame of the group at hand that cannot be decoded, and why. */
   private failure: { readonly key: number; readonly frame: number; readonly error: unknown } | null = null;
   private readonly coder = new Coder();
+  private readonly bins = new BinsCoder();
 
   constructor(
     private readonly source: Source,
@@ -86,19 +91,25 @@ export class Decoder {
   private decode(t: number, before: State): State {
     const segment = this.readSegment(t);
     this.checkLinks(t, segment);
-    if (this.manifest.coding[t] === 0) this.coder.reset();
+    if (this.manifest.coding[t] === 0) {
+      this.coder.reset();
+      this.bins.reset();
+    }
     const plan = makePlan(this.manifest, t, segment, before);
     if (plan.steps.some((s) => s.size > arrayLimit) || this.manifest.stateBytes(t) > arrayLimit) {
       throw new Unsupported(`the state of frame ${t} has ${this.manifest.stateBytes(t)} bytes, more than this program can hold`);
     }
-    this.coder.keep(new Set(plan.steps.filter((s) => s.mode !== raw).map((s) => s.row)));
+    this.coder.keep(rowsOf(plan, skip, integer));
+    this.bins.keep(rowsOf(plan, skip, update));
     const state = new Map<number, Tensor>();
     const raws = this.plain(plan, raw, plan.raw, segment.file);
     const differences = plan.integer?.coding === "nmc" ? this.words(plan, plan.integer, before, segment.file) : this.sums(plan, before, segment.file);
+    const bins = this.quantised(plan, before, segment.file);
     for (const { row, mode, shape } of plan.steps) {
       const dtype = this.manifest.rows[row].dtype;
-      if (mode === raw) state.set(row, { dtype, shape, data: raws.next(), digest: null });
-      else if (mode === integer) state.set(row, { dtype, shape, data: differences.next(), digest: null });
+      if (mode === raw) state.set(row, { dtype, shape, data: raws.next(), digest: null, quantised: null });
+      else if (mode === integer) state.set(row, { dtype, shape, data: differences.next(), digest: null, quantised: null });
+      else if (mode === quantised || mode === update) state.set(row, { dtype, shape, ...bins.next(), digest: null });
       else state.set(row, this.old(before, row));
     }
     return state;
@@ -114,7 +125,7 @@ export class Decoder {
     return plan.steps.filter((s) => s.mode === mode);
   }
 
-  private plain(plan: Plan, mode: number, stream: Stream | null, file: string): Queue {
+  private plain(plan: Plan, mode: number, stream: Stream | null, file: string): Queue<Bytes> {
     const steps = this.steps(plan, mode);
     if (stream === null) return new Queue(steps.map(() => new Uint8Array(0)));
     const parts: Part[] = steps.map(({ row, size }) => {
@@ -124,7 +135,7 @@ export class Decoder {
     return new Queue(plainParts(stream, mode === raw ? "raw" : "integer", parts, file));
   }
 
-  private sums(plan: Plan, before: State, file: string): Queue {
+  private sums(plan: Plan, before: State, file: string): Queue<Bytes> {
     const differences = this.plain(plan, integer, plan.integer, file);
     return new Queue(
       this.steps(plan, integer).map(({ row }) => {
@@ -134,12 +145,21 @@ export class Decoder {
     );
   }
 
-  private words(plan: Plan, stream: Stream, before: State, file: string): Queue {
+  private words(plan: Plan, stream: Stream, before: State, file: string): Queue<Bytes> {
     const inputs = this.steps(plan, integer).map(({ row }) => {
       const { dtype, shape, data } = this.old(before, row);
       return { row, dtype, shape, old: data };
     });
     return new Queue(this.coder.decode(stream.bytes, inputs, stream.name, file));
+  }
+
+  private quantised(plan: Plan, before: State, file: string): Queue<BinsOutput> {
+    if (plan.bins === null) return new Queue<BinsOutput>([]);
+    const steps = plan.steps.filter((s) => s.mode === quantised || s.mode === update);
+    const inputs = steps.map(({ row, mode, shape }) => {
+      return { row, dtype: this.manifest.rows[row].dtype, shape, old: mode === update ? this.old(before, row).quantised : null };
+    });
+    return new Queue(this.bins.decode(plan.bins.bytes, inputs, plan.bins.name, file));
   }
 
   private verify(t: number): void {
@@ -155,12 +175,16 @@ export class Decoder {
   }
 }
 
-class Queue {
+function rowsOf(plan: Plan, ...modes: readonly number[]): Set<number> {
+  return new Set(plan.steps.filter((s) => modes.includes(s.mode)).map((s) => s.row));
+}
+
+class Queue<T> {
   private i = 0;
 
-  constructor(private readonly items: readonly Bytes[]) {}
+  constructor(private readonly items: readonly T[]) {}
 
-  next(): Bytes {
+  next(): T {
     return this.items[this.i++];
   }
 }

@@ -14,7 +14,14 @@ export const levels: readonly Level[] = [
   { level: 4, tensors: 65536, stateBytes: 1099511627776, groupFrames: 16777216, frames: 99999999 },
 ];
 
-export const profiles: ReadonlyMap<string, readonly string[]> = new Map([
-  ["baseline", ["none"]],
-  ["main", ["none", "zstd", "nmc"]],
+export interface Profile {
+  readonly codings: readonly string[];
+  /** The highest mode (table 6-2). */
+  readonly lastMode: number;
+}
+
+export const profiles: ReadonlyMap<string, Profile> = new Map([
+  ["baseline", { codings: ["none"], lastMode: 3 }],
+  ["main", { codings: ["none", "zstd", "nmc"], lastMode: 3 }],
+  ["lossy", { codings: ["none", "zstd", "nmc"], lastMode: 5 }],
 ]);

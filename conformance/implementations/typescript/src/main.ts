@@ -13,7 +13,7 @@ export const description = {
   protocol: 1,
   name: "nmc-decoder-typescript",
   version: "0.1.0",
-  profiles: ["baseline", "main"],
+  profiles: ["baseline", "main", "lossy"],
   levels: [1, 2, 3, 4],
   features: ["hdf5", "max-level", "serve"],
 };

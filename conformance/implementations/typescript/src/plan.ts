@@ -1,15 +1,18 @@
 // The plan of a frame (clause 7.1.2): everything that is checked before memory for a tensor is taken.
-import { type Bytes, safe, u64 } from "./bytes.js";
+import { type Bytes, safe, u32, u64 } from "./bytes.js";
 import { tensorBytes } from "./dtypes.js";
 import { inFile, refuse } from "./errors.js";
 import { profiles } from "./levels.js";
 import type { Manifest, Row } from "./manifest.js";
+import { quantisable } from "./quantised/element.js";
 import type { Segment } from "./segment.js";
 
 export const absent = 0;
 export const skip = 1;
 export const raw = 2;
 export const integer = 3;
+export const quantised = 4;
+export const update = 5;
 
 export interface Step {
   readonly row: number;
@@ -29,18 +32,26 @@ export interface Plan {
   readonly steps: readonly Step[];
   readonly raw: Stream | null;
   readonly integer: Stream | null;
+  readonly bins: Stream | null;
+}
+
+/** What the plan of a frame asks of a tensor of the frame before. */
+interface Before {
+  readonly shape: readonly number[];
+  readonly quantised: object | null;
 }
 
 const codings: ReadonlyMap<string, readonly string[]> = new Map([
   ["raw", ["none", "zstd"]],
   ["integer", ["none", "zstd", "nmc"]],
+  ["bins", ["nmc"]],
 ]);
 
 function streamName(kind: string, coding: string): string {
   return coding === "none" ? kind : `${kind}.${coding}`;
 }
 
-const known = new Set(["modes", "shapes", ...[...codings].flatMap(([kind, list]) => list.map((c) => streamName(kind, c)))]);
+const known = new Set(["modes", "shapes", "bounds", ...[...codings].flatMap(([kind, list]) => list.map((c) => streamName(kind, c)))]);
 
 function sameShape(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((d, i) => d === b[i]);
@@ -62,7 +73,7 @@ function readShapes(segment: Segment, modes: Bytes, rows: readonly Row[]): Map<n
     position += 16;
     if (row >= modes.length) wrong("a row is not of this frame");
     if (row <= last) wrong("rows do not ascend strictly");
-    if (modes[row] !== raw) wrong(`row ${row} is not of mode raw`);
+    if (modes[row] !== raw && modes[row] !== quantised) wrong(`row ${row} is not of mode raw or quantised`);
     if (rank > 32) wrong(`a rank is ${rank}`);
     if (bytes.length - position < 8 * rank) wrong("a record is cut off");
     const start = position;
@@ -88,7 +99,7 @@ function pick(segment: Segment, kind: string, plain: number, profile: string): S
   }
   const coding = there[0];
   const name = streamName(kind, coding);
-  if (!profiles.get(profile)?.includes(coding)) {
+  if (!profiles.get(profile)?.codings.includes(coding)) {
     refuse("profile/coding-refused", `coding ${coding} is not part of profile ${profile}`, inFile(segment.file));
   }
   const bytes = segment.streams.get(name) ?? new Uint8Array(0);
@@ -98,7 +109,31 @@ function pick(segment: Segment, kind: string, plain: number, profile: string): S
   return { name, coding, bytes, plain };
 }
 
-export function makePlan(manifest: Manifest, t: number, segment: Segment, before: ReadonlyMap<number, { readonly shape: readonly number[] }>): Plan {
+/** Clause 12.6.1: a binary32 number, finite and without a sign, for each quantised row. */
+function checkBounds(segment: Segment, grids: number): void {
+  const bytes = segment.streams.get("bounds") ?? new Uint8Array(0);
+  const wrong = (reason: string): never =>
+    refuse("segment/bounds", `the stream of declared errors is malformed: ${reason}`, inFile(segment.file));
+  if (segment.streams.has("bounds") !== grids > 0) wrong(`it is ${grids > 0 ? "missing" : "there"}, and ${grids} rows are quantised`);
+  if (bytes.length !== 4 * grids) wrong(`it has ${bytes.length} bytes, and ${grids} rows are quantised`);
+  for (let i = 0; i < grids; i++) {
+    if (u32(bytes, 4 * i) >= 0x7f800000) wrong(`number ${i} is not finite, or has a sign`);
+  }
+}
+
+/** Clause 12.1.3: whether a row is quantised in the state. */
+function isQuantised(row: number, mode: number, dtype: string, size: number, old: Before | undefined, file: string): boolean {
+  if (mode === quantised || mode === update) {
+    const wrong = (reason: string): never => refuse("segment/mode-quantised", `row ${row} has mode ${mode}, but ${reason}`, inFile(file));
+    if (!quantisable.has(dtype)) wrong(`its element type is ${dtype}`);
+    if (size === 0) wrong("it has no elements");
+    if (mode === update && !old?.quantised) wrong("it is not quantised in the frame before");
+    return true;
+  }
+  return mode === skip && Boolean(old?.quantised);
+}
+
+export function makePlan(manifest: Manifest, t: number, segment: Segment, before: ReadonlyMap<number, Before>): Plan {
   const place = inFile(segment.file);
   for (const name of segment.streams.keys()) {
     if (!known.has(name)) refuse("segment/stream-unknown", `stream ${name} is unknown`, place);
@@ -109,20 +144,26 @@ export function makePlan(manifest: Manifest, t: number, segment: Segment, before
   if (modes.length !== count) {
     refuse("segment/stream-length", `stream modes has ${modes.length} bytes, expected ${count}`, place);
   }
-  const bad = modes.findIndex((m) => m > integer);
+  const bad = modes.findIndex((m) => m > update);
   if (bad >= 0) refuse("segment/mode", `mode ${modes[bad]} of row ${bad} is unknown`, place);
+  const lastMode = profiles.get(manifest.profile)?.lastMode ?? update;
+  const strange = modes.findIndex((m) => m > lastMode);
+  if (strange >= 0) {
+    refuse("profile/mode-refused", `mode ${modes[strange]} of row ${strange} is not part of profile ${manifest.profile}`, place);
+  }
   const shapes = readShapes(segment, modes, manifest.rows);
   const key = manifest.coding[t] === 0;
   const steps: Step[] = [];
   const names = new Set<string>();
-  const plain = [0, 0, 0, 0];
+  const plain = [0, 0, 0, 0, 0, 0];
   let total = 0;
+  let grids = 0;
   for (let row = 0; row < count; row++) {
     const mode = modes[row];
     if (mode === absent) continue;
     const { dtype, name, shape: usual } = manifest.rows[row];
     let shape: readonly number[];
-    if (mode === raw) {
+    if (mode === raw || mode === quantised) {
       shape = shapes.get(row) ?? usual;
     } else {
       if (key) return refuse("segment/mode-key-frame", `row ${row} of a key frame has mode ${mode}`, place);
@@ -135,15 +176,18 @@ export function makePlan(manifest: Manifest, t: number, segment: Segment, before
     if (names.has(name)) refuse("segment/name-twice", `the tensor of row ${row} is present twice in one state`, place);
     names.add(name);
     steps.push({ row, mode, shape, size });
+    if (isQuantised(row, mode, dtype.name, size, before.get(row), segment.file)) grids += 1;
     plain[mode] += size;
     total += size;
   }
   if (total !== manifest.stateBytes(t)) {
     refuse("segment/state-bytes", `the tensors have ${total} bytes in all, the manifest says ${manifest.stateBytes(t)}`, place);
   }
+  checkBounds(segment, grids);
   return {
     steps,
     raw: pick(segment, "raw", plain[raw], manifest.profile),
     integer: pick(segment, "integer", plain[integer], manifest.profile),
+    bins: pick(segment, "bins", plain[quantised] + plain[update], manifest.profile),
   };
 }

@@ -54,7 +54,7 @@ function checkRoot(objects: Objects): string {
   }
   const profile = column(objects, "/@profile").text(0) ?? "";
   if (!profiles.has(profile)) {
-    refuse("profile/unknown", `profile ${harmless(profile)} is unknown; there are baseline and main`, at("/@profile"));
+    refuse("profile/unknown", `profile ${harmless(profile)} is unknown; there are baseline, main and lossy`, at("/@profile"));
   }
   const configuration = column(objects, "/model@configuration").text(0) ?? "";
   if (characters(configuration) > configurationLimit) {

@@ -150,3 +150,21 @@ export class Mixer {
     return bit;
   }
 }
+
+/** Clause 12.4.4: slot places[k] of slots[k] for each k, and weights from `first` on. */
+export function blend(slots: readonly Slots[], places: Int32Array, weights: Int32Array, first: number, decisions: Decisions): number {
+  shared ??= { stretch: makeStretch(), squash: makeSquash() };
+  const { stretch, squash } = shared;
+  const count = slots.length;
+  let sum = 32768 + weights[first + count] * 256;
+  for (let k = 0; k < count; k++) sum += weights[first + k] * stretch[slots[k].p[places[k]] >> 10];
+  const chance = squash[clip(Math.floor(sum / 65536), -4095, 4095) + 4095];
+  const bit = decisions.decode(chance);
+  const error = (bit << 16) - chance;
+  for (let k = 0; k <= count; k++) {
+    const input = k < count ? stretch[slots[k].p[places[k]] >> 10] : 256;
+    weights[first + k] = clip(weights[first + k] + ((input * error + 8192) >> 14), -weightLimit, weightLimit);
+  }
+  for (let k = 0; k < count; k++) slots[k].learn(places[k], bit);
+  return bit;
+}
