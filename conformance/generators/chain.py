@@ -20,7 +20,7 @@ Array: TypeAlias = "np.ndarray[Any, Any]"
 Objects: TypeAlias = dict[str, Array]
 Streams: TypeAlias = dict[str, bytes]
 
-ABSENT, SKIP, RAW, INTEGER = 0, 1, 2, 3
+ABSENT, SKIP, RAW, INTEGER, QUANTISED, UPDATE = range(6)
 KEY, DELTA = 0, 1
 MANIFEST = "manifest.h5"
 
@@ -217,6 +217,10 @@ def shape_record(row: int, shape: tuple[int, ...]) -> bytes:
     return struct.pack(f"<{2 + len(shape)}Q", row, len(shape), *shape)
 
 
+_LOSSY = ("bins.nmc", "bounds")
+"""Streams of quantised tensors (clause 12)."""
+
+
 def streams_of(chain: Chain, t: int) -> Streams:
     """Return the streams of a frame (clause 6.2)."""
     frame = chain.frames[t]
@@ -230,14 +234,15 @@ def streams_of(chain: Chain, t: int) -> Streams:
         row = chain.rows[i]
         if cell.mode == RAW:
             plain["raw"].append((row.dtype, cell.data))
-            if shape_of(chain, i, cell) != row.shape:
-                shapes += shape_record(i, shape_of(chain, i, cell))
-        elif cell.mode == INTEGER:
+        if cell.mode in (RAW, QUANTISED) and shape_of(chain, i, cell) != row.shape:
+            shapes += shape_record(i, shape_of(chain, i, cell))
+        if cell.mode == INTEGER:
             reference = before[i] if i < len(before) else None
             # a fault: there is nothing to differ from, so a decoder takes zeros
             data = bytes(len(cell.data)) if reference is None else reference.data
             plain["integer"].append((row.dtype, difference(row.dtype, data, cell.data)))
     made: Streams = {"modes": bytes(modes)}
+    made.update((name, frame.payloads[name]) for name in _LOSSY if name in frame.payloads)
     if shapes:
         made["shapes"] = shapes
     for name, coding in (("raw", frame.raw), ("integer", frame.integer)):

@@ -91,6 +91,7 @@ NOTATION: dict[str, Any] = {
     "new": SimpleNamespace,
     "none": None,
     "number_of": number_of,
+    "zeros": lambda n: [0] * n,
 }
 """Names of clause 3.2.1, and words for what a function answers."""
 
@@ -160,7 +161,7 @@ def undefined(code: str, **names: Any) -> set[str]:
     top = symtable.symtable(python(code), "text", "exec")
     symbols = [*itertools.chain.from_iterable(t.get_symbols() for t in tables(top))]
     given = {s.get_name() for s in symbols if s.is_assigned() and (s.is_global() or s.is_local())}
-    known = {*given, *NOTATION, *names, "errors", "max", "min", "range"}
+    known = {*given, *NOTATION, *names, "errors", "abs", "max", "min", "range"}
     return {s.get_name() for s in symbols if s.is_referenced() and s.is_global()} - known
 
 

@@ -80,7 +80,6 @@ ELSEWHERE: dict[str, Any] = {
     "product": math.prod,
     "tag": lambda text: text.encode("ascii") + b"\0",
     "word_bits": lambda dtype: TYPES[dtype][1],
-    "zeros": lambda n: [0] * n,
 }
 """What the pseudo-code takes from tables and from other standards."""
 

@@ -1,0 +1,392 @@
+"""Vectors of clauses 12.1 to 12.3: payloads of ``bins.nmc`` that are malformed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from arithmetic.coder_words import count
+from chain import KEY, Row
+from segment.segment_cases import streams
+
+from quantised.coder_bins import ADAPTIVE, Part, Payload
+from quantised.quantised_cases import quantised_case
+from quantised.quantised_chain import BINS, Act, Symbols, one_part, quantised_chain, symbols
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cases import Case
+
+    from quantised.coder_bins import Grid
+
+CODES = ("segment/bins", "decoding/state-digest-mismatch")
+_CLAUSE = "12.3.4"
+
+ROWS = (Row("a", "F32", (4, 6)), Row("b", "F16", (3,)))
+_PARTS = (Part(1, 3, -8), Part(3, 77, -12))
+_GRID = one_part((3,), 1, -6)
+
+
+def _acts(
+    first: Symbols | None = None,
+    second: Symbols | None = None,
+    *,
+    changes: Sequence[Callable[[Payload], Payload] | None] = (None, None),
+    other: Symbols | None = None,
+    fill: int = 0,
+) -> list[Act]:
+    """Return a key frame and an update of two tensors, with other symbols or faults in a frame."""
+    key = first or Symbols(symbols(101, 24), _PARTS)
+    update = second or Symbols(symbols(102, 24, 9.0))
+    return [
+        Act((key, Symbols([5, -7, 0], _GRID)), KEY, ADAPTIVE, fill, changes[0]),
+        Act(
+            (update, other or Symbols([2, 0, 200])), variant=ADAPTIVE, fill=fill, change=changes[1]
+        ),
+    ]
+
+
+BASE = quantised_case(
+    "small", "a small package of two quantised tensors", ("12.3.1",), ROWS, _acts()
+)
+
+
+def _bad(name: str, what: str, frame: int, clause: str = _CLAUSE, **more: Any) -> Case:
+    """Return the case of a small package with one fault in the bins of a frame."""
+    codes = more.pop("codes", CODES)
+    return BASE.reject(
+        f"12-quantised/{name}",
+        f"{what} is rejected",
+        (clause,) if clause == _CLAUSE else (clause, _CLAUSE),
+        codes,
+        stage="frame",
+        frame=frame,
+        **more,
+    )
+
+
+def _acted(name: str, what: str, frame: int, acts: list[Act], clause: str = _CLAUSE) -> Case:
+    return _bad(name, what, frame, clause, chain=quantised_chain(ROWS, acts))
+
+
+def _stream(name: str, what: str, change: Callable[[bytes], bytes], clause: str = _CLAUSE) -> Case:
+    edits = streams(lambda made: {**made, BINS: change(made[BINS])})
+    return _bad(name, what, 1, clause, edits=edits)
+
+
+def _field(name: str, what: str, t: int, clause: str = _CLAUSE, **fields: Any) -> Case:
+    """Return the case of a payload some of whose fields are functions of what they were."""
+
+    def change(payload: Payload) -> Payload:
+        return replace(payload, **{k: f(getattr(payload, k)) for k, f in fields.items()})
+
+    changes = (change, None) if t == 0 else (None, change)
+    return _acted(name, what, t, _acts(changes=changes), clause)
+
+
+def _bytes() -> list[Case]:
+    """Return payloads with bytes that are missing or left over."""
+    return [
+        _stream("cut", "a payload without its last byte", lambda d: d[:-1]),
+        _stream("byte-after", "a payload with a byte too many", lambda d: d + b"\0"),
+        _stream("variant-only", "a payload that ends after its variant", lambda d: d[:1]),
+        _stream(
+            "count-long",
+            "a count of ten bytes",
+            lambda d: d[:1] + b"\x81" + b"\x80" * 8 + b"\0" + d[2:],
+            "8.3.2",
+        ),
+        _field("variant-1", "a variant of 1", 1, "12.3.1", variant=lambda _: 1),
+        _field("variant-4", "a variant of 4", 1, "12.3.1", variant=lambda _: 4),
+        _field("words-more", "a code word too many", 1, "12.3.2", code=lambda c: ((*c[0], 0),)),
+        _words_fewer(),
+        _field("words-one", "a substream of one code word", 1, "8.5.2", code=lambda c: (c[0][:1],)),
+        _words_high(),
+        _field(
+            "raw-more", "a byte of raw bits too many", 1, "8.4.3", raw=lambda r: (r[0] + b"\0",)
+        ),
+        _field("raw-fewer", "a byte of raw bits too few", 1, "8.4.3", raw=lambda r: (r[0][:-1],)),
+        _acted(
+            "raw-bits-set",
+            "a bit of raw bits left over that is not 0",
+            1,
+            [*_acts()[:1], *_acts(fill=1)[1:]],
+            "8.4.3",
+        ),
+        _field("size-huge", "2^62 code words", 1, entries=_with_tail(count(1 << 62) + count(0))),
+    ]
+
+
+def _words_fewer() -> Case:
+    """Return the case of a code whose last word, which is left out, is 0."""
+    first, second = _acts(changes=(None, lambda p: replace(p, code=(p.code[0][:-1],))))
+    acts = [first, replace(second, rounded=True)]
+    return _acted("words-fewer", "a code word too few", 1, acts, "12.3.2")
+
+
+def _words_high() -> Case:
+    """Return the case of a code that is FFFF FFFF and zeros: every decision is 0."""
+
+    def change(payload: Payload) -> Payload:
+        return replace(payload, code=((0xFFFF, 0xFFFF, *(0 for _ in payload.code[0][2:])),))
+
+    acts = _acts(None, Symbols([0] * 24), other=Symbols([0] * 3), changes=(None, change))
+    what = "a substream that begins with FFFF FFFF"
+    return _acted("words-high", what, 1, acts, "8.5.2")
+
+
+def _with_tail(tail: bytes) -> Callable[[tuple[bytes, ...]], tuple[bytes, ...]]:
+    """Return the entries with more behind them, which is read as the first sizes."""
+    return lambda entries: (*entries, tail)
+
+
+def _entry(name: str, what: str, first: bytes, t: int = 0, **more: Any) -> Case:
+    """Return the case of a payload whose first entry is another one."""
+    return _field(name, what, t, "12.3.1", entries=lambda e: (first, *e[1:]), **more)
+
+
+def _part(rows: int, mantissa: int = 3, exponent: int = -8) -> bytes:
+    return (
+        count(rows) + mantissa.to_bytes(3, "little") + exponent.to_bytes(2, "little", signed=True)
+    )
+
+
+def _graded(name: str, what: str, grid: Grid, values: Sequence[int] = (0,) * 24) -> Case:
+    """Return the case of a grid; its symbols are 0 so that the elements are, too."""
+    acts = _acts(Symbols(values, grid), Symbols([0] * 24))
+    return _acted(name, what, 0, acts, "12.1.1")
+
+
+def _fields() -> list[Case]:
+    """Return payloads with a field out of its range."""
+    flat = bytes(2)
+    return [
+        _field("substreams-0", "a payload of no substreams", 1, "12.3.1", substreams=lambda _: 0),
+        _unused("substreams-2", "a last substream to which no part belongs", 2),
+        _unused("substreams-65", "a payload of 65 substreams", 65),
+        _acted(
+            "flags-16",
+            "a flag that is unknown",
+            1,
+            _acts(second=Symbols(symbols(102, 24), flags=16)),
+            "12.3.1",
+        ),
+        _acted(
+            "flags-128",
+            "a flag that is unknown, in a key frame",
+            0,
+            _acts(Symbols(symbols(101, 24), _PARTS, flags=128)),
+            "12.3.1",
+        ),
+        _entry("parts-0", "a grid of no parts", b"\0" + count(0) + flat),
+        _graded(
+            "parts-5",
+            "a grid of five parts for four rows",
+            (*(Part(1, 3, -8 - k) for k in range(4)), Part(0, 3, -8)),
+            symbols(101, 24),
+        ),
+        _entry(
+            "part-0",
+            "a part of no rows",
+            b"\0" + count(3) + _part(1) + _part(0) + _part(3, 77, -12) + flat,
+        ),
+        _entry(
+            "part-5",
+            "a part of more rows than are left",
+            b"\0" + count(2) + _part(1) + _part(4, 77, -12) + flat,
+        ),
+        _entry(
+            "parts-short",
+            "parts that leave a row over",
+            b"\0" + count(2) + _part(1) + _part(2, 77, -12) + flat,
+        ),
+        _graded("mantissa-0", "a scale of 0", (Part(4, 0, -8),), list(range(24))),
+        _graded("exponent-1024", "an exponent of 1024", (Part(4, 1, 1024),)),
+        _graded("exponent-low", "an exponent of -1201", (Part(4, 1, -1201),), symbols(101, 24)),
+        _acted(
+            "shift-25",
+            "a shift of 25",
+            1,
+            _acts(second=Symbols([1, -1, 0] * 8, places=((25, 0),))),
+            "12.3.1",
+        ),
+        _acted(
+            "shift-transformed",
+            "a shift of 18 of coefficients",
+            1,
+            _transformed([0] * 24, 18),
+            "12.3.1",
+        ),
+        _acted(
+            "transformed-quantised",
+            "coefficients in mode quantised",
+            0,
+            _acts(Symbols(symbols(101, 24), one_part((4,)), transformed=True)),
+            "12.3.1",
+        ),
+        _acted(
+            "learning-quantised",
+            "learning in mode quantised",
+            0,
+            _acts(Symbols(symbols(101, 24), one_part((4,)), learning=True)),
+            "12.3.1",
+        ),
+        _acted(
+            "learning-parts",
+            "learning of a tensor of two parts",
+            1,
+            _acts(second=Symbols(symbols(102, 24), learning=True)),
+            "12.3.1",
+        ),
+        _acted(
+            "transformed-parts",
+            "coefficients of a tensor of two parts",
+            1,
+            _acts(second=Symbols([0] * 24, transformed=True)),
+            "12.3.1",
+        ),
+        _substream_beyond(),
+        _substream_with_words(),
+        _substream_with_raw(),
+    ]
+
+
+def _transformed(values: Sequence[int], shift: int) -> list[Act]:
+    coefficients = Symbols(values, places=((shift, 0),), transformed=True)
+    return _acts(Symbols(symbols(101, 24), one_part((4,))), coefficients)
+
+
+def _unused(name: str, what: str, substreams: int) -> Case:
+    more = substreams - 1
+    return _field(
+        name,
+        what,
+        1,
+        "12.3.1",
+        substreams=lambda _: substreams,
+        code=lambda c: (*c, *[()] * more),
+        raw=lambda r: (*r, *[b""] * more),
+    )
+
+
+def _substream_beyond() -> Case:
+    """Return the case of a part in a substream that is not there."""
+    return _field(
+        "substream-beyond",
+        "a part in a substream that is not there",
+        1,
+        "12.3.1",
+        entries=lambda e: (e[0], e[1][:-1] + b"\x01"),
+    )
+
+
+def _apart(change: Callable[[Payload], Payload] | None) -> list[Act]:
+    """Return frames whose second one has all its parts in the last of two substreams."""
+    update = Symbols(symbols(102, 24, 9.0), places=((0, 1),))
+    return _acts(
+        second=update, other=Symbols([2, 0, 200], places=((0, 1),)), changes=(None, change)
+    )
+
+
+def _substream_with_words() -> Case:
+    acts = _apart(lambda p: replace(p, code=((0, 0), p.code[1])))
+    return _acted(
+        "substream-words", "code words in a substream to which no part belongs", 1, acts, "12.3.2"
+    )
+
+
+def _substream_with_raw() -> Case:
+    acts = _apart(lambda p: replace(p, raw=(b"\0", p.raw[1])))
+    return _acted(
+        "substream-raw", "raw bits in a substream to which no part belongs", 1, acts, "12.3.2"
+    )
+
+
+def _values() -> list[Case]:
+    """Return payloads whose numbers are too large."""
+    flat = one_part((4,), 1, -20)
+    zeros = [0] * 23
+    most = (1 << 28) - 1
+    key = Symbols([most, *zeros], flat)
+    return [
+        _acted("bin-2-28", "a bin of 2^28", 1, _acts(key, Symbols([1, *zeros])), "12.3.3"),
+        _acted(
+            "bin-minus-2-28",
+            "a bin of -2^28",
+            1,
+            _acts(replace(key, values=[-most, *zeros]), Symbols([-1, *zeros])),
+            "12.3.3",
+        ),
+        _acted(
+            "bin-first",
+            "a bin of 2^28 in a key frame",
+            0,
+            _acts(Symbols([1 << 28, *zeros], flat), Symbols([0, *zeros])),
+            "12.3.3",
+        ),
+        _acted(
+            "value-large",
+            "a value of 2^29 once it is shifted",
+            1,
+            _acts(key, Symbols([-32, *zeros], places=((24, 0),))),
+            "12.3.3",
+        ),
+        _acted(
+            "value-dependent",
+            "a dependent value of 2^29",
+            1,
+            _acts(key, Symbols([-(1 << 28), *zeros], dependent=True)),
+            "12.3.3",
+        ),
+        _acted(
+            "coefficient-2-15",
+            "a coefficient of 2^15",
+            1,
+            _transformed([1 << 15, *zeros], 0),
+            "12.3.3",
+        ),
+        _acted(
+            "coefficient-minus-2-15",
+            "a coefficient of -2^15",
+            1,
+            _transformed([-(1 << 15), *zeros], 0),
+            "12.3.3",
+        ),
+        *_infinite(),
+    ]
+
+
+def _infinite() -> list[Case]:
+    made = []
+    for dtype, mantissa, exponent in (
+        ("F16", 4095, 4),
+        ("BF16", 511, 119),
+        ("F32", 0xFFFFFF, 104),
+        ("F64", 1, 1000),
+    ):
+        grid = one_part((1,), mantissa, exponent)
+        top = 1 << 24 if dtype == "F64" else 1
+        rest = [0, 0, -1]
+        # the product, or its rounded half, is the least power of two beyond the finite numbers
+        over = 2 * top if dtype == "F32" else top
+        values = [over, *rest]
+        if dtype == "F32":
+            grid, values = one_part((1,), 1 << 23, 105), [1, 0, 0, 0]
+        row = Row("w", dtype, (1, 4))
+        chain = quantised_chain((row,), [Act((Symbols(values, grid),), KEY, ADAPTIVE)])
+        made.append(
+            _bad(
+                f"infinite-{dtype.lower()}",
+                f"a bin whose {dtype} element is beyond the finite numbers",
+                0,
+                "12.1.2",
+                chain=chain,
+            )
+        )
+    return made
+
+
+def cases() -> list[Case]:
+    """Return the cases of these clauses."""
+    return [BASE, *_bytes(), *_fields(), *_values()]
