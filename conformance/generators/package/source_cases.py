@@ -58,6 +58,10 @@ def _names() -> list[Case]:
     ]
 
 
+_STORED = 1 << 14
+"""Characters of extras beyond which the input is stored compressed."""
+
+
 def _extras() -> list[Case]:
     def refused(name: str, value: str, what: str) -> Case:
         edits = put_all({EXTRAS: text("{}", value)})
@@ -68,11 +72,18 @@ def _extras() -> list[Case]:
             VALUE,
             edits,
             place={"pointer": "/frames/1/extras"},
+            inflate=len(value) > _STORED,
         )
 
     def allowed(name: str, value: str, what: str) -> Case:
         edits = put_all({EXTRAS: text("{}", value)})
-        return SOURCES.vary(f"05-package/extras-{name}", f"extras can be {what}", CLAUSE, edits)
+        return SOURCES.vary(
+            f"05-package/extras-{name}",
+            f"extras can be {what}",
+            CLAUSE,
+            edits,
+            inflate=len(value) > _STORED,
+        )
 
     filler = '{"x":"' + "y" * (65_536 - 8)
     return [

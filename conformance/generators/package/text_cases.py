@@ -260,6 +260,7 @@ def _sources() -> list[Case]:
             "extras can be 65,536 bytes long in fewer characters",
             "5.4.5",
             put_all({EXTRAS: text("{}", extras(65_536))}),
+            inflate=True,
         ),
         SOURCES.reject(
             "05-package/extras-long-wide",
@@ -267,6 +268,7 @@ def _sources() -> list[Case]:
             "5.4.5",
             VALUE,
             put_all({EXTRAS: text("{}", extras(65_537))}),
+            inflate=True,
         ),
         SOURCES.reject(
             "05-package/extras-hidden-surrogate",
