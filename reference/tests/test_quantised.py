@@ -192,3 +192,28 @@ def test_a_large_tensor_that_is_skipped(tmp_path) -> None:
     second = first | {"c": rng.normal(size=(300, 100))}
     path = packed(tmp_path / "a.nmc", [first, second], quantisation=nmc.Quantisation(0.01))
     assert nmc.check(path).findings == ()
+
+
+def test_a_coder_that_errs_is_found(tmp_path, monkeypatch) -> None:
+    """What was coded is decoded before it is written; the writer stays as it was."""
+    from nmc.coding.quantised import coder
+
+    right = coder.encode
+
+    def wrong(*args, **options):
+        payload = bytearray(right(*args, **options))
+        payload[-3] ^= 1
+        return bytes(payload)
+
+    chain = states(3)
+    with nmc.Writer(
+        tmp_path / "a.nmc", profile="lossy", quantisation=nmc.Quantisation(STEPS)
+    ) as writer:
+        writer.append(chain[0])
+        monkeypatch.setattr(coder, "encode", wrong)
+        with pytest.raises(nmc.FormatError, match="is not written"):
+            writer.append(chain[1])
+        monkeypatch.undo()
+        writer.append(chain[1])
+        assert len(writer) == 2
+    assert nmc.check(tmp_path / "a.nmc").findings == ()

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nmc.coding.arithmetic.tensors import CoderError
 from nmc.coding.quantised.grid import Grid, Integers, Quantised, matrix_shape
 from nmc.coding.quantised.payload import SUBSTREAMS, Target
 from nmc.coding.quantised.symbols import SHIFT_LIMIT, CodedSymbols
+from nmc_format.issues import FormatError, refuse
 from nmc_format.segment import QUANTISED, SKIP, UPDATE
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from nmc.coding.arithmetic import History
+    from nmc.coding.quantised.memory import Memory
     from nmc.coding.state import State, Tensor
 
 _LARGE = 1 << 14
@@ -75,6 +78,11 @@ def streams_of(
         Of the group.
     mixing : bool
         Whether probabilities are mixed (clause 12.4.4).
+
+    Raises
+    ------
+    FormatError
+        If what was coded does not decode to these bins: it is read back before it is returned.
     """
     quantised = {row: t.quantised for row, t in state.items() if t.quantised is not None}
     if not quantised:
@@ -90,18 +98,47 @@ def streams_of(
     targets, coded, grids = [], [], []
     for row in rows:
         q = quantised[row]
-        base = before[row].quantised if modes[row] == UPDATE else None
+        base = known(before, row) if modes[row] == UPDATE else None
         targets.append(Target(row, matrix_shape(state[row].shape), base.grid if base else None))
         grids.append(q.grid)
         meant = q.coded
         if meant is None or meant.base is not base:
             meant = plain_symbols(q, base, substreams[row])
         coded.append(meant)
-    streams["bins.nmc"] = coder.encode(targets, coded, grids, history.quantised, mixing=mixing)
-    for row, symbols, grid in zip(rows, coded, grids, strict=True):
-        after = coder.settle(row, symbols, grid, history.quantised)
-        assert np.array_equal(after, quantised[row].bins)
+    payload = coder.encode(targets, coded, grids, history.quantised.copy(), mixing=mixing)
+    bases = {row: b for row in rows if modes[row] == UPDATE and (b := known(before, row))}
+    decoded = _read_back(payload, targets, bases, history.quantised)
+    for row, (grid, bins) in zip(rows, decoded, strict=True):
+        if grid != quantised[row].grid or not np.array_equal(bins, quantised[row].bins):
+            raise _not_what_was_meant(f"row {row} has other bins")
+    streams["bins.nmc"] = payload
     return streams
+
+
+def known(before: State, row: int) -> Quantised | None:
+    """Return grid and bins of a row in the frame before, if it has them."""
+    return before[row].quantised if row in before else None
+
+
+def _read_back(
+    payload: bytes, targets: list[Target], bases: Mapping[int, Quantised], memory: Memory
+) -> list[tuple[Grid, Integers]]:
+    """Decode what was coded; memory moves on as that of a decoder does."""
+    from nmc.coding.quantised import coder
+
+    try:
+        return coder.decode(payload, targets, bases, memory)
+    except CoderError as error:
+        raise _not_what_was_meant(str(error)) from None
+
+
+def _not_what_was_meant(reason: str) -> FormatError:
+    return refuse(
+        "segment/bins",
+        file="bins.nmc",
+        stream="bins.nmc",
+        reason=f"what was coded does not decode to what was meant, and is not written ({reason})",
+    )
 
 
 def plain_symbols(
