@@ -118,19 +118,16 @@ _FLOATS = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
 
 
 def _round(bins: Integers, part: Part, dtype: Dtype, words: Words) -> None:
-    # The product has at most 52 bits: it is exact in binary64, and the scaling by a power of two
-    # is, except below the normal numbers, where it rounds once, to the nearest, ties to even.
-    product = bins.astype(np.float64) * float(part.mantissa)
-    if dtype.name == "BF16" or part.exponent < -1000:
+    # The scale has 24 bits and a bin 28: their product is exact in binary64, as long as it is far
+    # from the ends of its range, and the conversion to the element type is all that rounds.
+    if dtype.name == "BF16" or not -1000 <= part.exponent <= 900:
         words[...] = rounded(bins.astype(np.int64) * part.mantissa, part.exponent, dtype)
         return
     with np.errstate(over="ignore", under="ignore"):
-        exact = np.ldexp(product, part.exponent)
-        elements = exact.astype(_FLOATS[dtype.name])
+        elements = (bins * part.scale).astype(_FLOATS[dtype.name])
     if not np.isfinite(elements).all():
         raise GridError("an element is beyond the finite numbers of its type")
     words[...] = elements.view(words.dtype)
-    words[bins == 0] = 0
 
 
 def rounded(products: NDArray[np.int64], exponent: int, dtype: Dtype) -> Words:
