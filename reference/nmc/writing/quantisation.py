@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,9 +63,9 @@ class Quantisation:
     frames : int or None
         Frames of the whole sequence, where that is known: its last group may be short.
     dependent : bool
-        Use dependent quantisation (clause 12.4.5) in key frames.
+        Use dependent quantisation (clause 12.4.5) in key frames; not with effort ``"fast"``.
     transform : bool
-        Use learnt bases for matrices (clause 12.5).
+        Use learnt bases for matrices (clause 12.5); not with effort ``"fast"``.
     rate : float
         Weight of a bit in the choice of symbols, in squared steps; 0 rounds to the nearest. Above
         0, small changes are put off: an error that has a direction, and is seen more than noise.
@@ -152,6 +152,10 @@ class Quantisation:
         """Return the largest error that is allowed in a tensor; None where no limit is set."""
         error = self.max_error.get(name) if isinstance(self.max_error, Mapping) else self.max_error
         return None if error is None else float(error)
+
+    def for_effort(self, effort: str) -> Quantisation:
+        """Return what an effort of the writer does of it: the least one has no tools that learn."""
+        return replace(self, dependent=False, transform=False) if effort == "fast" else self
 
     @property
     def text(self) -> str:

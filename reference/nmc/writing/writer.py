@@ -231,6 +231,7 @@ class Writer:
         declaration = (requires_grad, exclude_layers)
         asked = quantisation or self._quantisation
         options.check_quantisation(asked, self._profile)
+        asked = asked.for_effort(self._effort) if asked else None
         cursor, rows = self._cursor, self._table.rows
         with self._draft.frame() as t:
             lineage = t - 1 if t and trained_from_previous else None

@@ -57,15 +57,18 @@ def chosen(choice: Choice) -> Integers:
         np.empty((2, kernels.STATES)),
     )
     odd = np.zeros(choice.wanted.shape, np.int64)
-    for _ in range(_ROUNDS):
-        kernels.contexts_of(symbols, choice.past, contexts)
-        costs = _costs(symbols, contexts, odd)
+    contexts.fill(0)
+    costs = np.zeros((CONTEXTS, 2, kernels.SIZES))
+    for _ in range(_ROUNDS if choice.rate else 1):
+        if choice.rate:
+            kernels.contexts_of(symbols, choice.past, contexts)
+            costs = _costs(symbols, contexts, odd)
         out = np.empty(size, np.int32)
         kernels.walk(
             flat, choice.rate, contexts.reshape(-1), costs, TRELLIS, choice.dependent, *work, out
         )
         symbols = out.reshape(symbols.shape)
-        if choice.dependent:
+        if choice.dependent and choice.rate:
             odd = _odd(symbols)
     return symbols
 
