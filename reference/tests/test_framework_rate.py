@@ -160,7 +160,8 @@ def test_a_package_holds_what_was_trained_and_can_be_gone_on_with(tmp_path):
                 store = PackageStore(writer)
                 assert (store.last_steps() is None) == (count == counts[0])
                 given = partial(frames, count)
-                list(train_into(store, model, RIG.training, given, plan))
+                for frame in train_into(store, model, RIG.training, given, plan):
+                    assert store.last_steps() == frame.steps
                 if count < counts[-1]:
                     raise KeyboardInterrupt
         return path

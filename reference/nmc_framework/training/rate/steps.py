@@ -34,7 +34,7 @@ class Steps:
 
     def quantisation(self) -> nmc.Quantisation:
         """Return what a writer codes such a state by, without further loss."""
-        return nmc.Quantisation(dict(self.of), transform=False, rate=0.0)
+        return nmc.Quantisation(dict(self.of), dependent=False, transform=False, rate=0.0)
 
     def of_tensor(self, name: str, values: Tensor) -> float:
         """Return the step of a tensor, whose values are looked at.
