@@ -32,6 +32,7 @@ __all__ = [
     "say",
     "size_text",
     "warn",
+    "warn_error",
 ]
 
 
@@ -60,6 +61,12 @@ def note(text: str) -> None:
 def warn(text: str) -> None:
     """Print a line on stderr of what was done all the same, of text that need not be trusted."""
     err.print("[yellow]warning[/] ", end="")
+    err.print(printable(text), markup=False)
+
+
+def warn_error(text: str) -> None:
+    """Print a line on stderr of what is wrong, of text that need not be trusted."""
+    err.print("[red]error[/] ", end="")
     err.print(printable(text), markup=False)
 
 

@@ -7,9 +7,12 @@ import json
 import numpy as np
 import pytest
 from command_samples import FRAMES, state
+from jsonschema import Draft202012Validator
 from safetensors.numpy import save_file
+from test_cli import REGISTRY
 
 import nmc
+import nmc_spec
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +125,91 @@ def test_target_bytes(run, checkpoints, tmp_path) -> None:
     small = run("pack", checkpoints, "-o", path, "-f", "--target-bytes=60")
     assert small.code == 0
     assert "frame 0: it has" in small.err
+
+
+# --- beside the originals -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def lossy(tmp_path_factory):
+    path = tmp_path_factory.mktemp("lossy") / "x.nmc"
+    with nmc.Writer(path, quantisation=nmc.Quantisation({"fc1.weight": 0.01})) as writer:
+        for t in range(FRAMES):
+            writer.append(state(t))
+    return path
+
+
+def test_declared_errors_hold(run, lossy, checkpoints, package) -> None:
+    for original in (checkpoints, package, f"{checkpoints}/frame_*.safetensors"):
+        done = run("check", lossy, "--against", original)
+        assert (done.code, done.err) == (0, "")
+        assert "fc1.weight: error" in done.out
+        assert "fc2.weight: lossless, the same" in done.out
+        assert "every declared error holds" in done.out
+    document = json.loads(run("check", lossy, "--against", checkpoints, "--json").out)
+    assert document["report"]["accepted"]
+    assert document["against"]["holds"]
+    assert len(document["against"]["tensors"]) == 2 * FRAMES
+    for fact in document["against"]["tensors"]:
+        assert (fact["declared"] is None) == (fact["tensor"] == "fc2.weight")
+        assert fact["error"] <= (fact["declared"] or 0)
+
+
+def test_a_lossless_package_is_the_same(run, package, checkpoints) -> None:
+    done = run("check", package, "--against", checkpoints)
+    assert done.code == 0
+    assert "the same as its originals, bit for bit" in done.out
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"fc1.weight": 0.1}, "frame 3, fc1.weight: an error of"),
+        ({"fc2.weight": 1e-3}, "frame 3, fc2.weight: it is lossless, and"),
+        ({"fc1.weight": np.nan}, "the original has NaN"),
+        ({"new": None}, "new: it is in the original only"),
+        ({"fc2.weight": None}, "it is F32 [30, 10], the original F32 [3]"),
+    ],
+)
+def test_what_does_not_hold(run, lossy, tmp_path, change, words) -> None:
+    for t in range(FRAMES):
+        changed = state(t)
+        for name, by in change.items() if t == 3 else ():
+            if by is None:
+                changed[name] = np.ones(3, "f4")
+            else:
+                changed[name][1, 2] += by
+        save_file(changed, tmp_path / f"{t}.safetensors")
+    done = run("check", lossy, "--against", tmp_path)
+    assert done.code == 1
+    assert words in done.err
+    assert "not what it says" in done.out
+
+
+def test_other_numbers_of_frames(run, lossy, checkpoints) -> None:
+    done = run("check", lossy, "--against", f"{checkpoints}/frame_0.safetensors")
+    assert done.code == 1
+    assert "the package has 5 frames, the original 1" in done.err
+    assert run("check", lossy, "--against", "nothing.nmc").code == 1
+    assert run("check", lossy, lossy, "--against", checkpoints).code == 2
+
+
+def test_what_is_said_of_a_lossy_package(run, lossy, package, tmp_path) -> None:
+    shown = run("inspect", lossy, "--tensors")
+    assert "lossy profile" in shown.out
+    assert "lossy ratio" in shown.out
+    assert "1 tensor quantised, 1 tensor lossless" in shown.out.replace("\n", " ")
+    differs = run("diff", lossy, package)
+    assert differs.code == 1
+    assert f"{lossy} is lossy" in differs.out
+    data = bytearray(lossy.read_bytes())
+    data[data.index(b"00000002.safetensors") + 400] ^= 1
+    (tmp_path / "damaged.nmc").write_bytes(bytes(data))
+    damaged = run("inspect", tmp_path / "damaged.nmc")
+    assert damaged.code == 0
+    assert "declared errors cannot be read" in damaged.out.replace("\n", " ")
+
+
+def test_the_json_view_fits_its_schema(run, lossy) -> None:
+    view = json.loads(run("inspect", lossy, "--json").out)
+    Draft202012Validator(dict(nmc_spec.schema("inspect")), registry=REGISTRY).validate(view)

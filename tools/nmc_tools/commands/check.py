@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,8 +11,25 @@ import nmc
 from nmc.reading.sequence import DEFAULT_MAX_LEVEL
 from nmc_format.issues import first_error
 from nmc_format.report import Report
+from nmc_tools.checkpoints import Keep
+from nmc_tools.commands.against import Compared, compared, originals_of, worst_of
 from nmc_tools.commands.shared_options import JsonOption, MaxLevelOption
-from nmc_tools.terminal import Exit, err, print_finding, print_json, printable, progress_bar, say
+from nmc_tools.terminal import (
+    Exit,
+    counted,
+    err,
+    print_finding,
+    print_json,
+    printable,
+    progress_bar,
+    say,
+    warn_error,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_FAULTS_SHOWN = 20
 
 
 def check(
@@ -22,20 +39,40 @@ def check(
     decode: Annotated[
         bool, typer.Option(help="Decode every frame and compare it with its digest.")
     ] = True,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ORIGINAL",
+            help="Compare with what it was made from: a package, checkpoints, a folder or a glob; "
+            "may be repeated.",
+        ),
+    ] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(help="Where the weights are in the originals, as of nmc pack."),
+    ] = None,
+    keep: Annotated[Keep, typer.Option(help="What of the originals, as of nmc pack.")] = "weights",
     max_level: MaxLevelOption = DEFAULT_MAX_LEVEL,
     as_json: JsonOption = False,
 ) -> None:
     """Check packages: structure, integrity, every decoded state, and what was frozen.
 
     All findings are printed, each with its code and its place. Exit code 1 if one is an error, or
-    if there is nothing to check.
+    if there is nothing to check. With --against, no element may be farther from its original than
+    its declared error, and a lossless tensor has every bit of it.
 
     Examples
     --------
       nmc check scene.nmc
 
       nmc check scene.nmc --json | jq '.findings[].code'
+
+      nmc check lossy.nmc --against run/
+
+      nmc check lossy.nmc --against scene.nmc --json | jq '.against.worst'
     """
+    if against and len(packages) > 1:
+        raise typer.BadParameter("one package is compared at a time", param_hint="--against")
     reports = []
     for package in packages:
         with progress_bar(f"checking {package.name}") as progress:
@@ -48,11 +85,72 @@ def check(
                 err.print(f"{printable(str(package))}: ", end="", markup=False)
             print_finding(found)
         say(f"{package}: {_verdict(report)}")
+    holds, document = True, None
+    if against and reports[0].accepted:
+        holds, document = _against(packages[0], against, key or [], keep, as_json=as_json)
     if as_json:
         documents = [report.to_json() for report in reports]
-        print_json(documents[0] if len(documents) == 1 else documents)
-    if not all(report.accepted for report in reports):
+        print_json(_document(documents, document, against=bool(against)))
+    if not holds or not all(report.accepted for report in reports):
         raise typer.Exit(Exit.REFUSED)
+
+
+def _document(reports: list[Any], compared: Any, *, against: bool) -> Any:
+    if against:
+        return {"report": reports[0], "against": compared}
+    return reports[0] if len(reports) == 1 else reports
+
+
+def _against(
+    package: Path, paths: list[str], keys: list[str], keep: Keep, *, as_json: bool
+) -> tuple[bool, dict[str, Any]]:
+    """Compare a package with its originals; return whether all is as it says, and all facts."""
+    facts: list[Compared] = []
+    with nmc.open(package, max_level=4) as sequence, originals_of(paths, keys, keep) as originals:
+        frames, given = len(sequence), len(originals)
+        with progress_bar(f"comparing {package.name}") as progress:
+            for t in range(min(frames, given)):
+                facts += compared(sequence, t, originals[t])
+                progress(t + 1, min(frames, given))
+    faults = [fact for fact in facts if fact.fault]
+    worst = worst_of(facts)
+    holds = not faults and frames == given
+    if not as_json:
+        for fact in worst.values():
+            say(_line(fact))
+        for fact in faults[:_FAULTS_SHOWN]:
+            warn_error(f"frame {fact.frame}, {fact.tensor}: {fact.fault}")
+        if len(faults) > _FAULTS_SHOWN:
+            warn_error(f"… and {len(faults) - _FAULTS_SHOWN} more")
+        if frames != given:
+            warn_error(f"the package has {counted(frames, 'frame')}, the original {given}")
+        say(f"{package}: {_judgement(worst, holds=holds)}")
+    return holds, {
+        "holds": holds,
+        "frames": [frames, given],
+        "worst": {name: fact.to_json() for name, fact in worst.items()},
+        "tensors": [fact.to_json() for fact in facts],
+    }
+
+
+def _line(fact: Compared) -> str:
+    if fact.declared is None:
+        return f"{fact.tensor}: lossless, {fact.fault or 'the same'}"
+    error = "no number" if fact.error is None else f"{fact.error:.6g}"
+    return f"{fact.tensor}: error {error}, declared {fact.declared:.6g} (frame {fact.frame})"
+
+
+def _judgement(worst: Mapping[str, Compared], *, holds: bool) -> str:
+    if not holds:
+        return "it is not what it says of its originals"
+    lossy = [fact for fact in worst.values() if fact.declared is not None]
+    if not lossy:
+        return "the same as its originals, bit for bit"
+    far = max(lossy, key=lambda fact: fact.error or 0.0)
+    return (
+        f"every declared error holds; the largest error is {far.error:.6g}, "
+        f"of {far.tensor} in frame {far.frame}"
+    )
 
 
 def _verdict(report: Report) -> str:

@@ -74,16 +74,26 @@ def _compare(first: str, second: str, *, stat: bool, as_json: bool) -> bool:
                     rows += _differences(*states, s, t)
                 progress(done, len(pairs))
         lengths = (len(a), len(b)) if frame_a is None else (1, 1)
+        lossy = [p for s, p in ((a, first), (b, second)) if s.manifest.profile == "lossy"]
     same = not rows and lengths[0] == lengths[1]
     counts = _counts(rows, len(pairs))
     if as_json:
-        document = {"same": same, "frames": list(lengths), **counts, "differences": rows}
+        document = {
+            "same": same,
+            "frames": list(lengths),
+            **counts,
+            "lossy": lossy,
+            "differences": rows,
+        }
         print_json(document)
     elif same:
         say("the same, bit for bit")
     else:
         (_print_stat if stat else _print)(rows)
         _print_summary(counts, lengths)
+    if not as_json:
+        for path in dict.fromkeys(lossy):
+            say(f"{path} is lossy: what it decodes to is not what it was made from")
     return same
 
 

@@ -11,9 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 import nmc
+from nmc_format.issues import FormatError
 from nmc_format.json_view import json_view
 from nmc_format.manifest.frame_table import FrameRecord
 from nmc_format.manifest.tensor_table import PARAMETER
+from nmc_tools.commands.lossy_options import Loss
 from nmc_tools.commands.shared_options import JsonOption, PackagePath
 from nmc_tools.terminal import counted, out, print_json, printable, size_text
 
@@ -56,6 +58,7 @@ def _print_summary(sequence: nmc.ChainSequence) -> None:
     segments = int(manifest.frames.segment_length.sum())
     weights = sum(prod(row.shape) for row in manifest.tensors if row.role == PARAMETER)
     tensors_in = counted(len(manifest.tensors), "tensor")
+    ratio = "lossy ratio" if manifest.profile == "lossy" else "ratio"
     table = Table.grid(padding=(0, 2))
     for name, value in (
         ("package", sequence.path),
@@ -74,25 +77,41 @@ def _print_summary(sequence: nmc.ChainSequence) -> None:
             "on disk",
             (
                 f"{size_text(sequence.size)} ({sequence.size} bytes), "
-                f"ratio {raw / max(1, sequence.size):.3f}, "
+                f"{ratio} {raw / max(1, sequence.size):.3f}, "
                 f"container {100 * (sequence.size - segments) / max(1, raw):.3f} %"
             ),
         ),
     ):
         table.add_row(Text(name, style="bold"), _safe(value))
+    if manifest.profile == "lossy":
+        table.add_row(Text("loss", style="bold"), _safe(_loss_text(sequence)))
     if sequence.colour is not None:
         views = len(sequence.colour.views)
         table.add_row(Text("colour", style="bold"), f"of {views} training views, frame by frame")
     out.print(table)
 
 
+def _loss_text(sequence: nmc.ChainSequence) -> str:
+    """Say what is lost, or why nobody knows: the manifest is shown whatever the segments are."""
+    try:
+        loss = Loss.of(sequence)
+    except FormatError as error:
+        return f"lossy; declared errors cannot be read: {error.finding.message}"
+    return "" if loss is None else loss.text()
+
+
 def _print_tensors(sequence: nmc.ChainSequence) -> None:
-    table = Table("row", "name", "dtype", "shape", "role", "layer", box=None)
+    loss = Loss.of(sequence)
+    declared = ["declared error"] if loss is not None else []
+    table = Table("row", "name", "dtype", "shape", "role", "layer", *declared, box=None)
     for i, row in enumerate(sequence.manifest.tensors):
         role = "parameter" if row.role == PARAMETER else "buffer"
         layer = str(row.layer) if row.layer >= 0 else "-"
         shape = "x".join(map(str, row.shape)) or "scalar"
-        table.add_row(str(i), _safe(row.name), row.dtype.name, shape, role, layer)
+        cells: list[str | Text] = [str(i), _safe(row.name), row.dtype.name, shape, role, layer]
+        if loss is not None:
+            cells.append(f"{loss.errors[row.name]:.4g}" if row.name in loss.errors else "lossless")
+        table.add_row(*cells)
     out.print(table)
 
 

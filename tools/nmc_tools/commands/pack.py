@@ -265,7 +265,7 @@ def _summary(
         say(f"kept beside the tensors, as extras of each frame: {', '.join(kept)}")
     say(
         f"{output}: {counted(frames, 'frame')} ({len(keys)} key), {size_text(raw)} of models in "
-        f"{size_text(size)}, ratio {raw / size:.3f}"
+        f"{size_text(size)}, {'lossy ' * (loss is not None)}ratio {raw / size:.3f}"
     )
     if loss is not None:
         say(loss.text())
