@@ -126,7 +126,7 @@ class SteppedAdam(torch.optim.Adam):
         if not self._grids:
             self.round()
         for parameter in self._parameters():
-            self._grids[id(parameter)].count()
+            self._grids[id(parameter)].finish(parameter)
         found = {self._names[i]: grid.step for i, grid in self._grids.items()}
         return Steps({**(self._steps.of if self._steps else {}), **found})
 
@@ -149,6 +149,7 @@ class _LearnedGrid:
                 f"training for rate needs weights of 32 or 64 bits, not {parameter.dtype}"
             )
         self.free = parameter.detach().clone()
+        self._began = None if step is None else (self.free.clone(), step)
         spread = float(self.free.double().square().mean().sqrt())
         wanted = step or _FIRST_STEP * spread
         self._log = math.log(wanted if 0 < wanted < math.inf else _UNKNOWN_STEP)
@@ -203,6 +204,16 @@ class _LearnedGrid:
             self._log = max(self._log, math.log(least))
         # Zero is added so that no level is minus zero.
         parameter.copy_(self._levels() * self.step + 0.0)
+
+    def finish(self, parameter: Tensor) -> None:
+        """Count the levels; weights that are what they were stay on the grid they were on.
+
+        A writer does not code them again.
+        """
+        if self._began and torch.equal(self._began[0], parameter):
+            self._log = math.log(self._began[1])
+            self.free.copy_(parameter)
+        self.count()
 
     def count(self) -> None:
         levels = self._levels().reshape(self._shape)
