@@ -18,7 +18,7 @@ export class Model {
   readonly sign = new Slots(27);
   readonly signOfBin = new Slots(96);
   readonly signOfColumn = new Slots(1024);
-  private readonly weights = new Int32Array(528 * inputs).fill(even);
+  private readonly weights = new Int32Array(512 * inputs).fill(even);
   private readonly signWeights = new Int32Array(3 * inputs).fill(even);
   private readonly signs = [this.sign, this.signOfBin, this.signOfColumn];
   private readonly places = new Int32Array(tables);
