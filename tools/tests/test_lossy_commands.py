@@ -13,6 +13,7 @@ from test_cli import REGISTRY
 
 import nmc
 import nmc_spec
+from nmc.writing.repack import described, repack
 
 
 @pytest.fixture(scope="module")
@@ -213,3 +214,100 @@ def test_what_is_said_of_a_lossy_package(run, lossy, package, tmp_path) -> None:
 def test_the_json_view_fits_its_schema(run, lossy) -> None:
     view = json.loads(run("inspect", lossy, "--json").out)
     Draft202012Validator(dict(nmc_spec.schema("inspect")), registry=REGISTRY).validate(view)
+
+
+# --- a package in place of checkpoints ------------------------------------------------------------
+
+
+def test_a_package_is_packed_again(run, package, tmp_path) -> None:
+    path = tmp_path / "x.nmc"
+    done = run("pack", package, "-o", path, "--quality=40", "--key-every=2")
+    assert done.code == 0, done.err
+    assert "the source has" in done.out
+    assert run("check", path, "--against", package).code == 0
+    with nmc.open(path) as sequence, nmc.open(package) as source:
+        assert sequence.family == "mlp"
+        for new, old in zip(sequence.frames, source.frames, strict=True):
+            assert (new.iterations, new.seconds, new.exclude_layers) == (
+                100,
+                1.5,
+                old.exclude_layers,
+            )
+            assert new.requires_grad == old.requires_grad
+    same = run("pack", package, "-o", tmp_path / "same.nmc", "--json")
+    assert json.loads(same.out)["lossy"] is None
+    assert run("diff", package, tmp_path / "same.nmc").code == 0
+    assert run("pack", package, "-o", path, "-f", "--layers=0=fc1.weight").code == 2
+    assert run("pack", tmp_path / "none.nmc", "-o", path, "-f").code == 1
+
+
+def test_an_interrupted_package_goes_on(run, package, tmp_path) -> None:
+    assert run("pack", package, "-o", tmp_path / "a.nmc", "--quality=40").code == 0
+    with nmc.open(package) as source:
+        writer = nmc.Writer(
+            tmp_path / "b.nmc",
+            **described(source),
+            quantisation=nmc.Quantisation(quality=40),
+        )
+        repack(nmc_first(source, 2), writer)
+        del writer
+    done = run("pack", package, "-o", tmp_path / "b.nmc", "--quality=40", "--resume")
+    assert done.code == 0, done.err
+    assert (tmp_path / "a.nmc").read_bytes() == (tmp_path / "b.nmc").read_bytes()
+
+
+def nmc_first(source, count):
+    """A sequence that ends early, as for a writer that was interrupted."""
+
+    class Beginning:
+        def __getattr__(self, name):
+            return getattr(source, name)
+
+        def __getitem__(self, t):
+            return source[t]
+
+        def __len__(self):
+            return count
+
+    return Beginning()
+
+
+def test_target_psnr(run, package, checkpoints, tmp_path) -> None:
+    pytest.importorskip("torch")
+    from nmc_framework.cameras.packaged import cameras_in
+    from nmc_framework.evaluation.fidelity import fidelity
+    from nmc_framework.models import build
+
+    configuration = {
+        "bounds": [[-1, -1, -1], [1, 1, 1]], "background": [0, 0, 0], "levels": 2, "features": 2,
+        "log2_entries": 8, "coarsest": 4, "finest": 8, "hidden": 16, "geometry": 7, "samples": 16,
+    }  # fmt: skip
+    model = build("hash_grid", configuration, seed=1)
+    pose = np.eye(4)[None, :3].copy()
+    pose[0, :, 3] = 0, 0, 3
+    cameras = nmc.Cameras(["c"], np.array([[8, 8]]), np.array([[8.0, 8, 4, 4]]), pose, np.eye(4))
+    source, path = tmp_path / "s.nmc", tmp_path / "x.nmc"
+    rng = np.random.default_rng(0)
+    with nmc.Writer(source, **model.in_package()) as writer:
+        writer.set_cameras(cameras)
+        for _ in range(2):
+            arrays = {name: np.asarray(value) for name, value in model.save().items()}
+            writer.append(
+                {
+                    name: (a + rng.normal(size=a.shape) * 0.3).astype(a.dtype)
+                    if a.dtype.kind == "f" and a.ndim > 1
+                    else a
+                    for name, a in arrays.items()
+                }
+            )
+    done = run("pack", source, "-o", path, "--target-psnr=40")
+    assert done.code == 0, done.err
+    with nmc.open(source) as a, nmc.open(path) as b:
+        judge = fidelity(str(a.family), a.configuration, cameras_in(a))
+        assert [judge(b[t], a[t]) >= 40 for t in range(2)] == [True, True]
+    assert path.stat().st_size < source.stat().st_size / 2
+    for wrong in (package, checkpoints):
+        refusal = run("pack", wrong, "-o", path, "-f", "--target-psnr=40")
+        assert refusal.code == 2
+        assert "with cameras" in " ".join(refusal.err.split())
+    assert run("pack", source, "-o", path, "-f", "--target-psnr=nan").code == 2

@@ -155,6 +155,11 @@ class Writer:
         return sum(entry.record.segment_length for entry in self._draft.entries)
 
     @property
+    def is_lossy(self) -> bool:
+        """Whether a tensor of the last frame, or any to come, may be quantised."""
+        return self._quantisation is not None or bool(self.last_steps)
+
+    @property
     def notes(self) -> dict[str, str]:
         """What a quantisation did not do as asked, by name of the tensor."""
         return dict(self._notes)

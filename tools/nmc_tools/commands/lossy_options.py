@@ -44,15 +44,27 @@ TargetBytesOption = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
+TargetPsnrOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="DB",
+        help="Of renderings, against those of the original; the input is a package with cameras.",
+        rich_help_panel=PANEL,
+    ),
+]
 
 
-def quantisation_of(frames: int, **options: Any) -> nmc.Quantisation | None:
+def quantisation_of(
+    frames: int, *, distortion: Any = None, **options: Any
+) -> nmc.Quantisation | None:
     """Return what the options ask for; None where they ask for nothing.
 
     Parameters
     ----------
     frames : int
         How many there will be.
+    distortion : callable or None
+        How near two states are, where a target in dB is given.
     **options
         By name of the option; None where it is not given.
 
@@ -67,8 +79,14 @@ def quantisation_of(frames: int, **options: Any) -> nmc.Quantisation | None:
     if len(given) > 1:
         names = " and ".join(f"--{name.replace('_', '-')}" for name in given)
         raise typer.BadParameter(f"give one of {names}")
+    if "target_psnr" in given and distortion is None:
+        raise typer.BadParameter(
+            "pictures are needed, of a model and cameras that are known: give a package with "
+            "cameras, such as nmc train makes, or use nmc.Quantisation(distortion=…) from Python",
+            param_hint="--target-psnr",
+        )
     try:
-        return nmc.Quantisation(**given, frames=frames)
+        return nmc.Quantisation(**given, distortion=distortion, frames=frames)
     except ValueError as error:
         name = next(iter(given))
         text = str(error).replace("'step'", "all tensors").replace("'max_error'", "all tensors")

@@ -22,9 +22,11 @@ from nmc_tools.commands.lossy_options import (
     QualityOption,
     StepOption,
     TargetBytesOption,
+    TargetPsnrOption,
     quantisation_of,
     show_notes,
 )
+from nmc_tools.commands.repack import pack_package, package_among
 from nmc_tools.commands.shared_options import (
     DirectoryOption,
     EffortOption,
@@ -60,6 +62,7 @@ def pack(
     step: StepOption = None,
     max_error: MaxErrorOption = None,
     target_bytes: TargetBytesOption = None,
+    target_psnr: TargetPsnrOption = None,
     key: Annotated[
         list[str] | None,
         typer.Option(
@@ -103,8 +106,9 @@ def pack(
 ) -> None:
     """Make a package of checkpoints, one for each frame, in the order of the inputs.
 
-    A folder is taken in natural order of its names, a model in several files as one frame. What is
-    left out, and what looks wrong, is said.
+    One package may be given in their place: its frames are coded anew, and what it says of the
+    model, the cameras and the training is kept. A folder is taken in natural order of its names, a
+    model in several files as one frame. What is left out, and what looks wrong, is said.
 
     Examples
     --------
@@ -122,13 +126,35 @@ def pack(
 
       nmc pack run/ -o scene.nmc --target-bytes 20000 --key-every 10
 
+      nmc pack scene.nmc -o lossy.nmc --target-psnr 40    (between renderings; needs cameras)
+
       nmc pack run/ -o scene.nmc --keep all    (optimizer, epochs and nesting too, to resume from)
     """
+    lossy = {
+        "quality": quality,
+        "step": step,
+        "max_error": max_error,
+        "target_bytes": target_bytes,
+        "target_psnr": target_psnr,
+    }
+    options: dict[str, Any] = {
+        "directory": directory,
+        "profile": profile,
+        "entropy": entropy,
+        "effort": effort,
+        "key_every": key_every,
+        "key_frames": key_frame or (),
+        "resume": resume,
+        "overwrite": force,
+    }
+    package = package_among(inputs)
+    if package is not None:
+        _refuse_of_a_package(key, layers, buffer, configuration)
+        pack_package(package, output, lossy, options, as_json=as_json)
+        return
     selection = checkpoints.select(inputs, order)
     sources = selection.sources
-    quantisation = quantisation_of(
-        len(sources), quality=quality, step=step, max_error=max_error, target_bytes=target_bytes
-    )
+    quantisation = quantisation_of(len(sources), **lossy)
     for text in selection.notes:
         note(text)
     load = partial(_load, keys=key or [], keep=keep)
@@ -140,12 +166,7 @@ def pack(
     try:
         writer = nmc.Writer(
             output,
-            directory=directory,
-            profile=profile,
-            entropy=entropy,
-            effort=effort,
-            key_every=key_every,
-            key_frames=key_frame or (),
+            **options,
             family=family,
             configuration=_configuration(configuration, first),
             layers=checkpoints.layers_of([n for n in first.state if n not in buffers], rules),
@@ -153,8 +174,6 @@ def pack(
             timescale=fps,
             detect_frozen=detect_frozen,
             quantisation=quantisation,
-            resume=resume,
-            overwrite=force,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
@@ -174,6 +193,15 @@ def pack(
             progress(t + 1, len(sources))
     show_notes(writer.notes)
     _summary(output, sources, first, _asked(key_every, key_frame), as_json=as_json)
+
+
+def _refuse_of_a_package(*options: object) -> None:
+    """Refuse options about checkpoints where a package is given."""
+    if any(option is not None for option in options):
+        raise typer.BadParameter(
+            "a package says itself what its tensors are; --key, --layers, --buffer and "
+            "--configuration are of checkpoints"
+        )
 
 
 def _load(source: checkpoints.FrameSource, keys: list[str], keep: Keep) -> checkpoints.Checkpoint:

@@ -1,0 +1,115 @@
+"""``nmc pack`` of a package: its frames coded anew, such as a lossless chain into a lossy one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+import nmc
+from nmc.writing.repack import described, repack
+from nmc_tools.commands.framework import cameras_in, framework
+from nmc_tools.commands.lossy_options import Loss, quantisation_of, show_notes
+from nmc_tools.terminal import counted, note, print_json, progress_bar, say, size_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def package_among(inputs: list[str]) -> Path | None:
+    """Return the package that is the only input; None where there are others, or none."""
+    path = Path(inputs[0])
+    if len(inputs) == 1 and (path.suffix == ".nmc" or (path / "manifest.h5").is_file()):
+        return path
+    return None
+
+
+def pack_package(
+    source: Path,
+    output: Path,
+    lossy: Mapping[str, Any],
+    options: Mapping[str, Any],
+    *,
+    as_json: bool,
+) -> None:
+    """Make a package of the frames of another one; what it says of scene and training is kept.
+
+    Parameters
+    ----------
+    source, output : Path
+    lossy : mapping of str to number or None
+        The options that say how much may be lost.
+    options : mapping
+        Arguments of :class:`nmc.Writer` that a user gives.
+    as_json : bool
+    """
+    with nmc.open(source, max_level=4) as sequence:
+        quantisation = _quantisation(source, sequence, lossy)
+        try:
+            writer = nmc.Writer(
+                output, **described(sequence) | dict(options), quantisation=quantisation
+            )
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+        kept = "finished frames are kept"
+        with writer, progress_bar(f"packing {output.name}", kept=kept, resume="--resume") as shown:
+            repack(sequence, writer, shown)
+        show_notes(writer.notes)
+        if sequence.quality is not None and quantisation is not None:
+            note("the quality record is left out: it was measured of the states of the source")
+        before = sequence.size
+    _summary(output, before, as_json=as_json)
+
+
+def _quantisation(
+    source: Path, sequence: nmc.ChainSequence, lossy: Mapping[str, Any]
+) -> nmc.Quantisation | None:
+    """Return what the options ask for; for a target in dB, with measured steps."""
+    target = lossy.get("target_psnr")
+    seen_by = _unused if sequence.cameras is not None else None
+    asked = quantisation_of(len(sequence), distortion=seen_by, **lossy)
+    if asked is None or target is None:
+        return asked
+    with framework(source):
+        from nmc_framework.evaluation.fidelity import fidelity
+
+        distortion = fidelity(str(sequence.family), sequence.configuration, cameras_in(sequence))
+        first: Any = sequence[0]
+        with progress_bar("measuring what is seen", "parts") as progress:
+            seen = nmc.Sensitivity.measured(
+                first, lambda state: distortion(state, first), progress=progress
+            )
+    return replace(asked, step=seen.steps(target), distortion=distortion)
+
+
+def _unused(state: Any, original: Any) -> float:
+    """Stand for the renderer while options are checked."""
+    raise NotImplementedError
+
+
+def _summary(output: Path, before: int, *, as_json: bool) -> None:
+    with nmc.open(output, max_level=4) as sequence:
+        raw = sum(frame.state_bytes for frame in sequence.frames)
+        keys = sum(frame.coding == "key" for frame in sequence.frames)
+        size, frames, loss = sequence.size, len(sequence), Loss.of(sequence)
+    if as_json:
+        document = {
+            "path": str(output),
+            "frames": frames,
+            "key_frames": keys,
+            "raw_bytes": raw,
+            "source_bytes": before,
+            "bytes": size,
+            "lossy": None if loss is None else loss.to_json(),
+        }
+        print_json(document)
+        return
+    ratio = "ratio" if loss is None else "lossy ratio"
+    say(
+        f"{output}: {counted(frames, 'frame')} ({keys} key), {size_text(raw)} of models in "
+        f"{size_text(size)}, {ratio} {raw / size:.3f}; the source has {size_text(before)}"
+    )
+    if loss is not None:
+        say(loss.text())
