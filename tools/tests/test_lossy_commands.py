@@ -306,6 +306,13 @@ def test_target_psnr(run, package, checkpoints, tmp_path) -> None:
         judge = fidelity(str(a.family), a.configuration, cameras_in(a))
         assert [judge(b[t], a[t]) >= 40 for t in range(2)] == [True, True]
     assert path.stat().st_size < source.stat().st_size / 2
+    shown = run("check", path, "--against", source, "--pictures", tmp_path / "seen")
+    assert shown.code == 0, shown.err
+    assert "between renderings, frame 1: " in shown.out
+    assert (tmp_path / "seen" / "beside.png").stat().st_size > 1000
+    unseen = run("check", package, "--against", checkpoints, "--pictures", tmp_path / "no")
+    assert unseen.code == 1
+    assert "no cameras" in unseen.err
     for wrong in (package, checkpoints):
         refusal = run("pack", wrong, "-o", path, "-f", "--target-psnr=40")
         assert refusal.code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +23,7 @@ from nmc_tools.terminal import (
     print_json,
     printable,
     progress_bar,
+    refuse_input,
     say,
     warn_error,
 )
@@ -47,6 +49,12 @@ def check(
             "may be repeated.",
         ),
     ] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Draw some frames of both beside each other; needs cameras."
+        ),
+    ] = None,
     key: Annotated[
         list[str] | None,
         typer.Option(help="Where the weights are in the originals, as of nmc pack."),
@@ -69,10 +77,14 @@ def check(
 
       nmc check lossy.nmc --against run/
 
+      nmc check lossy.nmc --against scene.nmc --pictures seen/
+
       nmc check lossy.nmc --against scene.nmc --json | jq '.against.worst'
     """
     if against and len(packages) > 1:
         raise typer.BadParameter("one package is compared at a time", param_hint="--against")
+    if pictures is not None and not against:
+        raise typer.BadParameter("it goes with --against", param_hint="--pictures")
     reports = []
     for package in packages:
         with progress_bar(f"checking {package.name}") as progress:
@@ -88,11 +100,41 @@ def check(
     holds, document = True, None
     if against and reports[0].accepted:
         holds, document = _against(packages[0], against, key or [], keep, as_json=as_json)
+    if pictures is not None and against and document is not None:
+        document["fidelity"] = _draw(
+            packages[0], against, key or [], keep, pictures, as_json=as_json
+        )
     if as_json:
         documents = [report.to_json() for report in reports]
         print_json(_document(documents, document, against=bool(against)))
     if not holds or not all(report.accepted for report in reports):
         raise typer.Exit(Exit.REFUSED)
+
+
+def _draw(
+    package: Path, paths: list[str], keys: list[str], keep: Keep, folder: Path, *, as_json: bool
+) -> dict[int, float | None]:
+    """Draw some frames of both; return the PSNR between renderings, None where they are equal."""
+    from nmc_tools.commands.framework import cameras_in, framework, require_folder
+
+    require_folder(folder)
+    with nmc.open(package, max_level=4) as sequence, originals_of(paths, keys, keep) as originals:
+        if sequence.cameras is None:
+            refuse_input(
+                "input/unsupported",
+                str(package),
+                "it has no cameras, from which pictures could be drawn",
+                "leave out --pictures, or take a package with cameras, as nmc train makes them",
+            )
+        with framework(package, folder):
+            from nmc_framework.evaluation.beside import pictures_beside
+
+            path, fidelity = pictures_beside(sequence, originals, cameras_in(sequence), folder)
+    if not as_json:
+        for t, decibels in fidelity.items():
+            say(f"between renderings, frame {t}: {decibels:.2f} dB")
+        say(f"{path}: lossless, lossy, and the difference")
+    return {t: d if math.isfinite(d) else None for t, d in fidelity.items()}
 
 
 def _document(reports: list[Any], compared: Any, *, against: bool) -> Any:

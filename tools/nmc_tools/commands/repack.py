@@ -10,6 +10,7 @@ import typer
 
 import nmc
 from nmc.writing.repack import described, repack
+from nmc_tools.commands.against import is_package
 from nmc_tools.commands.framework import cameras_in, framework
 from nmc_tools.commands.lossy_options import Loss, quantisation_of, show_notes
 from nmc_tools.terminal import counted, note, print_json, progress_bar, say, size_text
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
 def package_among(inputs: list[str]) -> Path | None:
     """Return the package that is the only input; None where there are others, or none."""
     path = Path(inputs[0])
-    if len(inputs) == 1 and (path.suffix == ".nmc" or (path / "manifest.h5").is_file()):
-        return path
-    return None
+    return path if len(inputs) == 1 and path.exists() and is_package(path) else None
 
 
 def pack_package(
