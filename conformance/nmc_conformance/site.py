@@ -31,6 +31,7 @@ CHAPTERS = {
     "08-arithmetic": "8 Arithmetic",
     "09-freezing": "9 Lineage and freezing",
     "10-profiles": "10 Profiles and levels",
+    "12-quantised": "12 Quantised tensors",
 }
 """Folders of the vectors, and what they are called."""
 
@@ -182,8 +183,8 @@ def _class(run: Run) -> str:
     """Return the class that a program claims, as clause 11.1.2 names it."""
     subject = run.subject
     highest = max(subject["levels"], default=0)
-    profile = "Main" if "main" in subject["profiles"] else "Baseline"
-    said = "Checker" if run.role == "checker" else f"{profile} {run.role}"
+    profile = next((p for p in ("lossy", "main") if p in subject["profiles"]), "baseline")
+    said = "Checker" if run.role == "checker" else f"{profile.capitalize()} {run.role}"
     forms = ""
     if run.role == "decoder":
         forms = ", any form of HDF5" if "hdf5" in subject["features"] else ", compact form only"

@@ -29,7 +29,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
     "main-alone": {"profiles": ["main"]},
     "truth-for-a-level": {"levels": [True]},
     "other-protocol": {"protocol": 2},
-    "every-vector-unsupported": {"profiles": ["baseline", "main"]},
+    "every-vector-unsupported": {"profiles": ["baseline", "main", "lossy"]},
 }
 """What is said in ``describe`` by those that leave vectors out."""
 

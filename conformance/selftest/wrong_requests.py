@@ -35,7 +35,7 @@ def carry_out(
             "protocol": 1,
             "name": fault,
             "version": "1",
-            "profiles": ["baseline", "main"],
+            "profiles": ["baseline", "main", "lossy"],
             "levels": [1, 2, 3, 4],
             "features": [*features, "serve"],
         }

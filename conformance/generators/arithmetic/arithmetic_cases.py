@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from cases import Case
-from chain import BITS, DELTA, INTEGER, KEY, RAW, SKIP, WORD_BYTES, Cell, Chain, Frame, Row
+from chain import (
+    BITS,
+    DELTA,
+    INTEGER,
+    KEY,
+    QUANTISED,
+    RAW,
+    SKIP,
+    WORD_BYTES,
+    Cell,
+    Chain,
+    Frame,
+    Row,
+)
 from model.model_cases import SEED, random_bytes, size_of
 
 from arithmetic import coder_adaptive, coder_static
@@ -48,11 +61,11 @@ def coded(chain: Chain, variants: Sequence[int | None], fill: int = 0) -> Chain:
             history, shapes = History(), {}
         tensors = []
         for i, cell in enumerate(frame.cells):
-            if cell is None or cell.mode == RAW:
+            if cell is None or cell.mode not in (SKIP, INTEGER):
                 history.forget(i)
             if cell is None:
                 continue
-            if cell.mode == RAW:
+            if cell.mode in (RAW, QUANTISED):
                 shapes[i] = cell.shape or chain.rows[i].shape
             before = chain.frames[t - 1].cells[i] if cell.mode == INTEGER else None
             if before is not None:
@@ -64,9 +77,11 @@ def coded(chain: Chain, variants: Sequence[int | None], fill: int = 0) -> Chain:
         elif sum(len(p.old) for p in tensors):
             assert variant is not None
             data = payload(tensors, history, variant, fill)
-            made = replace(frame, integer="nmc", payloads={STREAM: data})
+            payloads = {**frame.payloads, STREAM: data}
+            made = replace(frame, integer="nmc", payloads=payloads)
         frames.append(made)
-    return replace(chain, frames=tuple(frames), profile="main")
+    profile = "lossy" if chain.profile == "lossy" else "main"
+    return replace(chain, frames=tuple(frames), profile=profile)
 
 
 def trained(dtype: str, data: bytes, seed: int) -> bytes:

@@ -164,14 +164,14 @@ def _modes() -> list[Case]:
             0,
             chain=replace(BASE.chain, profile="baseline"),
         ),
-        bad("mode-6", "a mode of 6", "6.2.2", "segment/mode", 1, edits=modes(6, UPDATE)),
+        bad("mode-6", "a mode of 6 in a Lossy package", "6.2.2", "segment/mode", 1, edits=modes(6, UPDATE)),
         bad(
             "update-raw",
             "an update of a row that is raw in the frame before",
             "12.1.3",
             MODE,
             1,
-            skipping,
+            _was(Cell(RAW, _PAIR)),
             edits=modes(UPDATE, UPDATE),
         ),
         bad(
@@ -180,7 +180,7 @@ def _modes() -> list[Case]:
             "6.2.2",
             "segment/mode-reference",
             1,
-            _absent(),
+            _was(None),
             edits=modes(UPDATE, UPDATE),
         ),
         bad(
@@ -222,14 +222,16 @@ def _modes() -> list[Case]:
     ]
 
 
-def _absent() -> Case:
+def _was(before: Cell | None) -> Case:
+    """Return the case of a tensor that is quantised after it was something else."""
     acts = [
-        Act((Symbols(symbols(111, 24), one_part((4,))), None), KEY),
+        Act((Symbols(symbols(111, 24), one_part((4,))), before), KEY),
         Act((Symbols(symbols(112, 24)), Symbols([1, 2, 3, 4], one_part((2,))))),
     ]
+    name = "absent" if before is None else "raw"
     return quantised_case(
-        "small-absent",
-        "a tensor that was absent is quantised",
+        f"small-{name}",
+        f"a tensor that was {name} is quantised",
         ("6.2.2", "12.1.3"),
         _ROWS,
         acts,
@@ -282,4 +284,4 @@ def _empty() -> Case:
 
 def cases() -> list[Case]:
     """Return the cases of these clauses."""
-    return [*_bounds(), *_modes(), _absent()]
+    return [*_bounds(), *_modes(), _was(None), _was(Cell(RAW, _PAIR))]

@@ -164,7 +164,16 @@ def _fields() -> list[Case]:
     return [
         _field("substreams-0", "a payload of no substreams", 1, "12.3.1", substreams=lambda _: 0),
         _unused("substreams-2", "a last substream to which no part belongs", 2),
-        _unused("substreams-65", "a payload of 65 substreams", 65),
+        _acted(
+            "substreams-65",
+            "a payload of 65 substreams",
+            1,
+            _acts(
+                second=Symbols(symbols(102, 24, 9.0), places=((0, 64),)),
+                other=Symbols([2, 0, 200], places=((0, 64),)),
+            ),
+            "12.3.1",
+        ),
         _acted(
             "flags-16",
             "a flag that is unknown",

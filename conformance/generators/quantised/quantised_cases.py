@@ -120,9 +120,9 @@ def _types() -> list[Case]:
         grid = tuple(Part(1, *scale) for scale in scales)
         ties = [1, 2, 3, 4, 5, 6, 7, -1]
         top = 1 << mantissa if mantissa < 27 else 1 << 27
-        wide = [top - 1, -top, top // 2 + 1, -(top // 2 + 3), 2 * top // 2 + 1, 3, -5, 0]
+        wide = [top - 1, -top, top // 2 + 1, -(top // 2 + 3), 2 * top - 1, 3, -5, 0]
         near = [
-            v for s in range(8) for v in ([2 * top + 2 * s + 1] if mantissa < 26 else [top + s])
+            v for s in range(8) for v in ([2 * top + 2 * s - 1] if mantissa < 26 else [top + s])
         ]
         values = [1, -1, 1, 0, -1, 0, 1, 1, 1, 2, -3, 5, 6, -7, 1000, 2, *ties]
         values += [*symbols(50 + k, 8, 300.0, 0.1), *near, *wide]
@@ -199,6 +199,16 @@ def _grids() -> list[Case]:
             ],
         ),
         quantised_case(
+            "substreams-64",
+            "64 substreams, only the last of which has a part",
+            ("12.3.1", "12.3.2"),
+            (row,),
+            [
+                Act((Symbols(symbols(24, 45), parts, ((0, 63),)),), KEY),
+                Act((Symbols(symbols(25, 45), places=((0, 63),)),)),
+            ],
+        ),
+        quantised_case(
             "ranks",
             "a tensor of rank 0 has one row and one column, one of rank 4 has the rest as columns",
             ("12.1.1",),
@@ -231,6 +241,8 @@ def _symbols() -> list[Case]:
     wide = Row("w", "F32", (2, 1100))
     tall = Row("t", "F32", (70, 3))
     small = Row("e", "F64", (3, 8))
+    slow = Row("m", "F32", (60, 8))
+    small_ones, grid = symbols(35, 472, 2.0), one_part((60,), 1, -10)
     strips = symbols(30, 210, zeros=0.3)
     strips[30:90] = [0] * 60
     later = [0] * 210
@@ -271,6 +283,16 @@ def _symbols() -> list[Case]:
                 Act((Symbols([-v for v in signs]),)),
                 Act((Symbols([(1 << 28) - 1, 1 - (1 << 28)] + [0] * 22),)),
                 Act((Symbols([2 - (1 << 29), (1 << 29) - 2] + [0] * 22),), variant=ADAPTIVE),
+            ],
+        ),
+        quantised_case(
+            "means",
+            "small symbols after large ones, which the running means forget slowly",
+            ("12.4.3",),
+            (slow,),
+            [
+                Act((Symbols([700_000 * (i + 1) for i in range(8)] + small_ones, grid),), KEY),
+                Act((Symbols(symbols(36, 480, 2.0)),)),
             ],
         ),
         quantised_case(

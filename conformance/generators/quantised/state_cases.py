@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
 
 import numpy as np
+from arithmetic.arithmetic_cases import coded
+from cases import Case
 from chain import INTEGER, KEY, RAW, Cell, Row
+from model.model_cases import SEED
 
 from quantised.quantised_cases import LAYERS, quantised_case, sequence
-from quantised.quantised_chain import KEPT, Act, Symbols, one_part, symbols
-
-if TYPE_CHECKING:
-    from cases import Case
+from quantised.quantised_chain import KEPT, Act, Symbols, one_part, quantised_chain, symbols
 
 
 def learning_acts(shape: tuple[int, int], frames: int, seed: int, shift: int = 4) -> list[Act]:
@@ -120,7 +119,11 @@ def _bases() -> list[Case]:
             [
                 Act((Symbols([0] * 24, one_part((4,), 1, -30)),), KEY),
                 Act(
-                    (Symbols([((i * 7919) % 4001 - 2000) << 16 for i in range(24)], learning=True),)
+                    (
+                        Symbols(
+                            [((i * 7919) % 4001 - 2000) * 65521 for i in range(24)], learning=True
+                        ),
+                    )
                 ),
                 Act(
                     (
@@ -204,6 +207,34 @@ def _mixtures() -> list[Case]:
     ]
 
 
+def _between() -> list[Case]:
+    """Return chains of rows that are quantised at times, and lossless at others."""
+    row = Row("w", "F32", (4, 6))
+    grid = one_part((4,), 3, -10)
+    words = [struct.pack("<24f", *(k + i / 8 for i in range(24))) for k in range(4)]
+    acts = [
+        Act((Symbols(symbols(201, 24), grid),), KEY),
+        Act((Cell(INTEGER, words[0]),)),
+        Act((Cell(INTEGER, words[1]),)),
+        Act((Symbols(symbols(202, 24), grid),)),
+        Act((Symbols(symbols(203, 24)),)),
+        Act((Cell(INTEGER, words[2]),)),
+        Act((KEPT,)),
+        Act((Cell(INTEGER, words[3]),)),
+    ]
+    chain = quantised_chain((row,), acts)
+    return [
+        Case(
+            f"12-quantised/between-{name}",
+            f"a row by turns quantised and in the {name} variant of the lossless coder",
+            ("8.3.3", "12.1.3", "12.4.1"),
+            coded(chain, [variant] * len(acts)),
+            seed=SEED,
+        )
+        for variant, name in ((1, "static"), (2, "adaptive"), (3, "mixed"))
+    ]
+
+
 def cases() -> list[Case]:
     """Return the cases of these clauses."""
-    return [*_bases(), *_mixtures()]
+    return [*_bases(), *_mixtures(), *_between()]

@@ -151,7 +151,7 @@ def cases() -> list[Case]:
             "an unknown mode of a row that is absent is rejected",
             "6.2.2",
             "segment/mode",
-            Edits(streams={0: lambda s: {**s, "modes": s["modes"].replace(b"\x00", b"\x04")}}),
+            Edits(streams={0: lambda s: {**s, "modes": s["modes"].replace(b"\x00", b"\x06")}}),
             stage="frame",
             frame=0,
         ),

@@ -260,7 +260,7 @@ def _modes() -> list[Case]:
         absent,
         types,
         segment_case(
-            "mode-unknown", "a mode of 4", clause, "segment/mode", modes(INTEGER, 4, RAW, INTEGER)
+            "mode-unknown", "a mode of 6", clause, "segment/mode", modes(INTEGER, 6, RAW, INTEGER)
         ),
         segment_case(
             "mode-255", "a mode of 255", clause, "segment/mode", modes(INTEGER, 255, RAW, INTEGER)
