@@ -164,7 +164,14 @@ def _modes() -> list[Case]:
             0,
             chain=replace(BASE.chain, profile="baseline"),
         ),
-        bad("mode-6", "a mode of 6 in a Lossy package", "6.2.2", "segment/mode", 1, edits=modes(6, UPDATE)),
+        bad(
+            "mode-6",
+            "a mode of 6 in a Lossy package",
+            "6.2.2",
+            "segment/mode",
+            1,
+            edits=modes(6, UPDATE),
+        ),
         bad(
             "update-raw",
             "an update of a row that is raw in the frame before",
