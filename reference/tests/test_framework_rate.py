@@ -313,6 +313,19 @@ def test_tensors_of_any_shape_have_grids():
         train_on(model, Points(2), plan, frame=2, steps=Steps({"slope": second.steps.of["slope"]}))
 
 
+def test_weights_travel_as_far_as_their_grid_is_coarse():
+    """A learning rate that is small beside the steps would leave every weight where it is."""
+
+    class Slow(Line):
+        learning_rates = (0.05, 1e-4)
+
+    model = Slow.build()
+    plan = Schedule(first=80, later=40, rays=64, rate=Rate(0.1))
+    first = train_on(model, Points(0), plan, frame=0)
+    second = train_on(model, Points(1), plan, frame=1, steps=first.steps)
+    assert (second.state["offset"] != first.state["offset"]).any()
+
+
 class Broken(Line):
     """Its loss is a number, the gradient of some weights is none."""
 

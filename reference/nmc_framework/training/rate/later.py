@@ -29,6 +29,9 @@ from nmc_framework.training.rate.steps import LARGEST_LEVEL, Steps
 _COUNT_EVERY = 5
 #: Share of weights that are expected to stay, before moves are counted.
 _ZEROS = 0.99
+#: The least peak learning rate, in steps of the grid: below it, the tens of iterations of a frame
+#: end before a weight has come half way to its next level.
+_TRAVEL = 0.1
 #: Decay of the mean loss.
 _MEMORY = 0.9
 
@@ -77,6 +80,12 @@ class SparseAdam(DampedAdam):
             for p in group["params"]
             if p.numel()
         }
+        self._faster = {
+            id(p): max(group["lr"], _TRAVEL * self._moves[id(p)].step) / group["lr"]
+            for group in self.param_groups
+            for p in group["params"]
+            if p.numel() and group["lr"]
+        }
         self._loss = math.nan
 
     def heard(self, loss: float, progress: float) -> None:  # noqa: ARG002 - as of frame 0
@@ -99,7 +108,8 @@ class SparseAdam(DampedAdam):
         if parameter.numel():
             moves = self._moves[id(parameter)]
             parameter.copy_(moves.free)
-            speed = self._advance(parameter, gradient, group)
+            faster = self._faster.get(id(parameter), 1.0)
+            speed = self._advance(parameter, gradient, {**group, "lr": faster * group["lr"]})
             moves.settle(parameter, speed * self._rate.of_bit(self._loss, key=False))
 
 
@@ -107,10 +117,10 @@ class _Moves:
     """What one parameter moved by since the frame before, in steps, and what that costs."""
 
     def __init__(self, parameter: Tensor, name: str, steps: Steps) -> None:
-        self._step = steps.of_tensor(name, parameter.detach())
+        self.step = steps.of_tensor(name, parameter.detach())
         self._shape = (max(1, parameter.shape[0]) if parameter.ndim else 1, -1)
         self.free = parameter.detach().clone()
-        self._base = torch.round(self.free / self._step)
+        self._base = torch.round(self.free / self.step)
         self._cost: LevelCost | None = None
         self._age = 0
 
@@ -127,15 +137,15 @@ class _Moves:
             self.count()
         assert self._cost is not None
         self._age += 1
-        moved = parameter / self._step - self._base
+        moved = parameter / self.step - self._base
         slope = self._cost.slope(moved.reshape(self._shape)).view_as(moved)
-        kept = (moved.abs() - threshold * slope / self._step**2).clamp_min(0)
+        kept = (moved.abs() - threshold * slope / self.step**2).clamp_min(0)
         moved = moved.sign() * kept
-        self.free = (self._base + moved) * self._step
-        parameter.copy_((self._base + self._whole(moved)) * self._step + 0.0)
+        self.free = (self._base + moved) * self.step
+        parameter.copy_((self._base + self._whole(moved)) * self.step + 0.0)
 
     def count(self) -> None:
-        moved = self._whole(self.free / self._step - self._base).reshape(self._shape)
+        moved = self._whole(self.free / self.step - self._base).reshape(self._shape)
         self._cost = level_cost(moved, row_context(moved), ROW_CONTEXTS, _ZEROS)
 
     def _whole(self, moved: Tensor) -> Tensor:
