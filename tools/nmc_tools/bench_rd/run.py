@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,13 +135,15 @@ def _measured(
         except nncodec_peer.PeerError as error:
             notes.append(f"{chain.name}: {codec.name}, {setting} is left out: {error}.")
     # What was measured before of codecs that are not asked for now stays in the tables.
-    order = [codec.name for codec in codecs]
-    return sorted(file.read().values(), key=partial(_place, order))
+    return sorted(file.read().values(), key=_place)
 
 
-def _place(order: Sequence[str], point: Point) -> tuple[int, str, float]:
-    place = order.index(point.codec) if point.codec in order else len(order)
-    return place, point.codec, -point.rate
+#: Kinds in the order of the tables.
+_KINDS = ("ours", "trained", "peer", "baseline", "estimate")
+
+
+def _place(point: Point) -> tuple[int, str, float]:
+    return _KINDS.index(point.kind), point.codec, -point.rate
 
 
 def _by_sensitivity(chain: BenchChain, request: Request) -> list[Codec]:
