@@ -53,9 +53,9 @@ def markdown(chains: Chains, notes: Sequence[str]) -> str:
 
 def _chain(chain: BenchChain, points: Sequence[Point]) -> str:
     if not points:
-        return f"Chain `{chain.name}`: nothing measured yet."
+        return f"**`{chain.name}`**: nothing measured yet."
     raw = f"{points[0].frames} frames of {points[0].raw:,.0f} bytes, judged by {chain.seen}"
-    return f"Chain `{chain.name}`: {raw}.\n\n{summary(points)}\n\n{table(points)}"
+    return f"**`{chain.name}`**: {raw}.\n\n{summary(points)}\n\n{table(points)}"
 
 
 def summary(points: Sequence[Point]) -> str:
