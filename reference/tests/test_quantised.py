@@ -217,3 +217,18 @@ def test_a_coder_that_errs_is_found(tmp_path, monkeypatch) -> None:
         writer.append(chain[1])
         assert len(writer) == 2
     assert nmc.check(tmp_path / "a.nmc").findings == ()
+
+
+def test_bases_of_few_directions_do_no_harm(tmp_path) -> None:
+    """A basis that was learnt from changes of rank 1 may be far from orthonormal."""
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((256, 256))
+    chain = []
+    for _ in range(4):
+        chain.append({"w": weight.astype("f4")})
+        weight = weight + 0.005 * np.outer(rng.standard_normal(256), rng.standard_normal(256))
+    path = packed(tmp_path / "a.nmc", chain, quantisation=nmc.Quantisation(2**-9))
+    assert nmc.check(path).findings == ()
+    with nmc.open(path) as sequence:
+        for found, original in zip(sequence, chain, strict=True):
+            assert np.abs(found["w"] - original["w"]).max() < 8 * 2**-9

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nmc.coding.quantised.basis import has_basis
+from nmc.coding.quantised.basis import Bases, has_basis
 from nmc.coding.quantised.choose import Choice, chosen
 from nmc.coding.quantised.grid import (
     BIN_LIMIT,
@@ -57,6 +57,8 @@ DEPENDENT_UNIT = 1 / 2
 
 _SMALLEST_BASIS = 16
 _LARGEST_BOUND = float(np.finfo(np.float32).max)
+_ASTRAY = 8.0
+"""An error of so many steps is none of rounding: the bases do not give back what they took."""
 _FEW = 64
 """Elements below which quantising saves nothing."""
 
@@ -218,11 +220,31 @@ def _on_grid(values: Reals, task: _Task) -> Integers | None:
 
 
 def _coded(task: _Task, row: int, values: Reals, base: Quantised | None, before: Cursor) -> Tensor:
-    dependent = task.tools.dependent and base is None
-    memory = before.history.quantised
     single = len(task.grid) == 1
     learning = base is not None and single and _has_transform(task.original, task.tools)
-    bases = memory.bases.get(row) if learning else None
+    bases = before.history.quantised.bases.get(row) if learning else None
+    if bases is not None:
+        # Bases that were learnt from changes of few directions may be far from orthonormal.
+        try:
+            made = _coded_with(task, row, values, base, before, learning, bases)
+        except (SymbolError, GridError):
+            made = None
+        if made is not None and np.abs(real(made) - values).max() < _ASTRAY * task.steps[0]:
+            return made
+    return _coded_with(task, row, values, base, before, learning, None)
+
+
+def _coded_with(
+    task: _Task,
+    row: int,
+    values: Reals,
+    base: Quantised | None,
+    before: Cursor,
+    learning: bool,
+    bases: Bases | None,
+) -> Tensor:
+    dependent = task.tools.dependent and base is None
+    memory = before.history.quantised
     symbols: Integers = np.zeros(values.shape, np.int32)
     nothing: Integers = np.zeros(values.shape, np.int32)
     past = memory.symbols.get(row, nothing) if base is not None else nothing
