@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 LARGEST: Final = 512
 """A dimension above this has no basis."""
 UNIT: Final = 1 << 14
+_REFINEMENTS = 2
 
 _Exact = NDArray[np.float64]
 """Integers below 2**53 in binary64: sums and products of matrices are exact in any order."""
@@ -102,9 +103,23 @@ class Bases:
         return np.floor((second + 2.0 ** (drop - 1)) * 2.0**-drop).astype(np.int64)
 
     def forward(self, changes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the coefficients of changes: what an encoder rounds."""
+        """Return the coefficients of changes: what an encoder rounds.
+
+        The vectors are orthonormal to 14 bits only. What the transposed basis leaves over is
+        transformed again.
+        """
+        found = self._transposed(changes)
+        for _ in range(_REFINEMENTS):
+            found = found + self._transposed(changes - self._exact(found))
+        return found
+
+    def _transposed(self, changes: NDArray[np.float64]) -> NDArray[np.float64]:
         out = self.rows.basis.T @ changes / UNIT if self.rows else changes
         return out @ self.columns.basis / UNIT if self.columns else out
+
+    def _exact(self, coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+        out = self.rows.basis @ coefficients / UNIT if self.rows else coefficients
+        return out @ self.columns.basis.T / UNIT if self.columns else out
 
 
 def _first(n: int) -> Side:
