@@ -51,7 +51,7 @@ def budget(target: int, group: Sequence[int], every: int, left: int | None) -> f
     """Return the bytes of the next frame, so that those of its group are the target on average.
 
     A key frame has the bytes of half its group, of :data:`KEY_SHARE` frames at most. The frames
-    after it share what the frames before them left.
+    after it share what the frames before them left, and none has more than the target.
 
     Parameters
     ----------
@@ -71,7 +71,8 @@ def budget(target: int, group: Sequence[int], every: int, left: int | None) -> f
         return target * max(1.0, min(size / 2, KEY_SHARE))
     if len(group) >= size:
         return float(target)
-    return max((size * target - sum(group)) / (size - len(group)), LEAST_SHARE * target)
+    share = (size * target - sum(group)) / (size - len(group))
+    return min(max(share, LEAST_SHARE * target), float(target))
 
 
 def search(excess: Callable[[float], tuple[float, T]], start: float) -> Found[T]:

@@ -74,7 +74,7 @@ def _compare(first: str, second: str, *, stat: bool, as_json: bool) -> bool:
                     rows += _differences(*states, s, t)
                 progress(done, len(pairs))
         lengths = (len(a), len(b)) if frame_a is None else (1, 1)
-        lossy = [p for s, p in ((a, first), (b, second)) if s.manifest.profile == "lossy"]
+        lossy = [str(s.path) for s in (a, b) if s.manifest.profile == "lossy"]
     same = not rows and lengths[0] == lengths[1]
     counts = _counts(rows, len(pairs))
     if as_json:
