@@ -109,6 +109,7 @@ def table(fates: dict[str, str], chosen: Sequence[Mutant], why: dict[str, str]) 
     rows = ["| part | mutants | no change | killed | by code only | survived | score |"]
     rows.append("|---|---:|---:|---:|---:|---:|---:|")
     parts = {"": "package, manifest, segment", "zstd": "zstd", "arithmetic": "coder"}
+    parts["quantised"] = "quantised tensors"
     total: Counter[str] = Counter()
     for folder, title in parts.items():
         mine = [m for m in chosen if _part(m.file) == folder]
