@@ -232,3 +232,38 @@ def test_bases_of_few_directions_do_no_harm(tmp_path) -> None:
     with nmc.open(path) as sequence:
         for found, original in zip(sequence, chain, strict=True):
             assert np.abs(found["w"] - original["w"]).max() < 8 * 2**-9
+
+
+def test_updates_may_have_steps_of_their_own(tmp_path) -> None:
+    chain = states(8)
+    plain = packed(tmp_path / "a.nmc", chain, quantisation=nmc.Quantisation(STEPS))
+    coarse = {name: step for name, step in STEPS.items() if name != "matrix"} | {"matrix": 0.08}
+    quantisation = nmc.Quantisation(STEPS, update_step=coarse)
+    path = packed(tmp_path / "b.nmc", chain, quantisation=quantisation, key_every=4)
+    with nmc.open(plain) as a, nmc.open(path) as b:
+        assert same_state(a[0], b[0])
+        assert b.frames[2].segment_length < a.frames[2].segment_length
+        assert b.declared_errors(4)["matrix"] < 0.02 < b.declared_errors(6)["matrix"]
+    with pytest.raises(ValueError, match="goes with step"):
+        nmc.Quantisation(quality=40, update_step=0.1)
+
+
+def test_sensitivity_finds_what_is_seen() -> None:
+    rng = np.random.default_rng(0)
+    state = {n: rng.normal(size=(40, 30)).astype("f4") for n in ("seen", "hardly")}
+    state["count"] = np.arange(5)
+
+    def distortion(changed):
+        error = sum(
+            weight * float(((changed[n].astype("f8") - state[n]) ** 2).mean())
+            for n, weight in (("seen", 1.0), ("hardly", 1e-4))
+        )
+        return float("inf") if error == 0 else -10 * np.log10(error)
+
+    found = nmc.Sensitivity.measured(state, distortion, {"seen": [10, 30]})
+    assert [(p.name, p.rows) for p in found.parts] == [("seen", 10), ("seen", 30), ("hardly", 40)]
+    steps = found.steps(50.0)
+    assert 50 < steps["hardly"][0][1] / steps["seen"][1][1] < 200
+    assert found.update_steps(50.0)["seen"] == steps["seen"]
+    with pytest.raises(ValueError, match="NaN"):
+        nmc.Sensitivity.measured(state, lambda _: float("nan"))

@@ -46,6 +46,9 @@ class Quantisation:
         Distance between neighbouring reconstruction points: for all tensors, or by name. A tensor
         may be cut along its first dimension into parts, given as rows and step. A tensor without a
         step keeps every bit; without names, so do those that are small or one value throughout.
+    update_step : as step
+        Steps of frames that are not key frames, where they are others. They are taken to the
+        nearest power of two of those of the key frame, and are not much finer.
     quality : float
         1 to 100: the step of a tensor is the root mean square of its elements in the key frame
         times 2^(-quality / 8).
@@ -77,6 +80,7 @@ class Quantisation:
     """
 
     step: float | Mapping[str, Step] | None = None
+    update_step: float | Mapping[str, Step] | None = None
     quality: float | None = None
     max_error: float | Mapping[str, float] | None = None
     target_bytes: int | None = None
@@ -92,6 +96,9 @@ class Quantisation:
         for name, step in _by_name("step", self.step):
             for value in [step] if isinstance(step, _NUMBERS) else _steps(name, step):
                 _check_positive(f"the step of {name!r}", value)
+        for name, step in _by_name("update_step", self.update_step):
+            for value in [step] if isinstance(step, _NUMBERS) else _steps(name, step):
+                _check_positive(f"the update step of {name!r}", value)
         for name, error in _by_name("max_error", self.max_error):
             _check_positive(f"the largest error of {name!r}", error)
         low, high = QUALITIES
@@ -106,6 +113,8 @@ class Quantisation:
             raise ValueError(f"rate is {self.rate!r}; it is a number of at least 0")
 
     def _check_together(self) -> None:
+        if self.update_step is not None and self.step is None:
+            raise ValueError("update_step goes with step")
         ways = ("step", "quality", "max_error")
         given = [name for name in ways if getattr(self, name) is not None]
         targets = [n for n in ("target_bytes", "target_psnr") if getattr(self, n) is not None]
@@ -153,9 +162,17 @@ class Quantisation:
         error = self.max_error.get(name) if isinstance(self.max_error, Mapping) else self.max_error
         return None if error is None else float(error)
 
-    def for_effort(self, effort: str) -> Quantisation:
-        """Return what an effort of the writer does of it: the least one has no tools that learn."""
-        return replace(self, dependent=False, transform=False) if effort == "fast" else self
+    def of_frame(self, effort: str, *, key: bool) -> Quantisation:
+        """Return what a frame is quantised by; the least effort has no tools that learn."""
+        step = self.step if key or self.update_step is None else self.update_step
+        learns = effort != "fast"
+        return replace(
+            self,
+            step=step,
+            update_step=None,
+            dependent=self.dependent and learns,
+            transform=self.transform and learns,
+        )
 
     @property
     def text(self) -> str:

@@ -115,6 +115,23 @@ class Sensitivity:
             found.setdefault(part.name, []).append((part.rows, math.sqrt(allowed / part.error)))
         return found
 
+    def update_steps(self, fidelity: float) -> dict[str, list[tuple[int, float]]]:
+        """Return the steps of frames that are not key frames, for a fidelity in dB.
+
+        Changes of a matrix are coded in learnt bases, where what is rounded away is no noise. Its
+        step lies half-way, in octaves, between that of a key frame and the mean of all matrices: of
+        what was tried on a chain of NeRFs, that took the fewest bytes. A tensor of several parts
+        has the steps of a key frame.
+        """
+        steps = self.steps(fidelity)
+        single = [part for part in self.parts if len(steps[part.name]) == 1]
+        total = sum(part.count for part in single)
+        mean = sum(p.count * math.log(steps[p.name][0][1]) for p in single) / max(total, 1)
+        for part in single:
+            ((rows, step),) = steps[part.name]
+            steps[part.name] = [(rows, math.exp((math.log(step) + mean) / 2))]
+        return steps
+
 
 def _has_grid(array: Any) -> bool:
     from nmc_format.dtypes import dtype_of

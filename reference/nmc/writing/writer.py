@@ -236,12 +236,12 @@ class Writer:
         declaration = (requires_grad, exclude_layers)
         asked = quantisation or self._quantisation
         options.check_quantisation(asked, self._profile)
-        asked = asked.for_effort(self._effort) if asked else None
         cursor, rows = self._cursor, self._table.rows
         with self._draft.frame() as t:
             lineage = t - 1 if t and trained_from_previous else None
             tensors = self._table.tensors(state, cursor.state, t)
             parent = self._parent(t, forced_key=key)
+            asked = asked.of_frame(self._effort, key=parent is None) if asked else None
             remembered = self._draft.remembered
             tensors = unchanged(tensors, cursor.state, remembered)
             detect = self._detect_frozen and are_known(cursor.state, remembered)

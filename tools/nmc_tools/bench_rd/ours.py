@@ -42,9 +42,12 @@ def lossy(exponents: Sequence[int]) -> list[Codec]:
     ]
 
 
-def by_sensitivity(settings: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]) -> Codec:
-    """Return the lossy coder with rows and steps by tensor, for each setting."""
-    steps = {label: {"step": parts} for label, parts in settings.items()}
+def by_sensitivity(found: nmc.Sensitivity, aims: Sequence[float]) -> Codec:
+    """Return the lossy coder with steps from measured sensitivity, for fidelities in dB."""
+    steps = {
+        f"aim {aim:.0f} dB": {"step": found.steps(aim), "update_step": found.update_steps(aim)}
+        for aim in aims
+    }
     return Codec(SENSITIVE, steps, _quantised, kind="ours")
 
 

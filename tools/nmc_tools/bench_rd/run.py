@@ -153,7 +153,7 @@ def _by_sensitivity(chain: BenchChain, request: Request) -> list[Codec]:
     found = sensitivity.measured(chain, request.output / f"sensitivity-{chain.name}.json")
     steps = {f"aim {aim:.0f} dB": found.steps(aim) for aim in chain.aims}
     rows = {label: sensitivity.by_row(parts) for label, parts in steps.items()}
-    codecs = [ours.by_sensitivity(steps), baselines.by_sensitivity(rows)]
+    codecs = [ours.by_sensitivity(found, chain.aims), baselines.by_sensitivity(rows)]
     return [codec for codec in codecs if not request.codecs or codec.name in request.codecs]
 
 
