@@ -139,7 +139,8 @@ def parse_description(value: Any) -> Description:
             f"there are {' and '.join(known)}"
         )
     for name in sorted(made.profiles):
-        parts = {n for n, p in known.items() if set(p.codings) <= set(known[name].codings)}
+        whole = {*known[name].codings, *known[name].modes}
+        parts = {n for n, p in known.items() if {*p.codings, *p.modes} <= whole}
         if missing := sorted(parts - made.profiles):
             raise SubjectError(f"'describe' names {name} and not {missing[0]}, a part of it")
     if not made.levels or made.levels != frozenset(levels[: len(made.levels)]):

@@ -15,7 +15,7 @@ from nmc_conformance import commands, runner, sealing
 from nmc_conformance.compact import NotCompactError, parse
 from nmc_conformance.results import Run
 from nmc_conformance.staging import Stage
-from nmc_conformance.subject import SubjectError
+from nmc_conformance.subject import SubjectError, parse_description
 from nmc_conformance.vectors import load_suite
 
 GOOD = "07-decoding/there-and-back"
@@ -54,6 +54,20 @@ def judged(how: str, *select: str, role: str = "decoder", **options: object) -> 
 def test_what_is_claimed_is_a_class_of_the_standard(how: str, why: str) -> None:
     with pytest.raises(SubjectError, match=why):
         judged(how, GOOD)
+
+
+@pytest.mark.parametrize(
+    "names", [["baseline"], ["baseline", "main"], ["baseline", "main", "lossy"]]
+)
+def test_each_class_of_the_standard_can_be_claimed(names: list[str]) -> None:
+    said = {"protocol": 1, "name": "x", "version": "1", "profiles": names, "levels": [1]}
+    assert parse_description({**said, "features": []}).profiles == {*names}
+
+
+def test_a_lossy_decoder_is_a_main_decoder() -> None:
+    said = {"protocol": 1, "name": "x", "version": "1", "profiles": ["baseline", "lossy"]}
+    with pytest.raises(SubjectError, match="not main"):
+        parse_description({**said, "levels": [1], "features": []})
 
 
 def test_unsupported_is_no_answer_to_what_is_claimed() -> None:
