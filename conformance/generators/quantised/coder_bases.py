@@ -92,7 +92,7 @@ def _learn_side(side: Side, vectors: Vectors) -> None:
         for j in range(n):
             g = fresh[i][j] << scale if scale >= 0 else fresh[i][j] >> -scale
             side.gram[i][j] = (3 * side.gram[i][j] >> 2) + g
-    kept = (sum(side.gram[i][i] for i in range(n)) >> 6) // n + 1
+    kept = (sum(side.gram[i][i] for i in range(n)) >> 3) // n + 1
     turned = [
         [
             kept * x + sum(g * y for g, y in zip(side.gram[i], vector, strict=True))

@@ -40,7 +40,7 @@ class Side:
         gram = np.floor(3.0 * self.gram * 0.25) + new
         n = len(gram)
         trace = int(np.trace(gram))
-        damped = gram + np.eye(n) * ((trace >> 6) // n + 1)
+        damped = gram + np.eye(n) * ((trace >> 3) // n + 1)
         columns = np.ascontiguousarray((damped @ self.basis).T)
         from nmc.coding.quantised.basis_kernel import orthonormal
 

@@ -94,7 +94,7 @@ function learnSide(side: Side, at: (i: number, k: number) => number, length: num
   for (let i = 0; i < n * n; i++) gram[i] = Math.floor((3 * gram[i]) / 4) + Math.floor(fresh[i] * scale);
   let whole = 0;
   for (let i = 0; i < n; i++) whole += gram[i * n + i];
-  const kept = Math.floor(Math.floor(whole / 64) / n) + 1;
+  const kept = Math.floor(Math.floor(whole / 8) / n) + 1;
   const turned: Float64Array[] = [];
   for (let j = 0; j < n; j++) {
     const vector = new Float64Array(n);
