@@ -267,9 +267,11 @@ def _tables() -> list[Case]:
 
     tensor = coded_tensor(0, "U16", (16,), old.tobytes(), new.tobytes())
     over = bytes([STATIC]) + coder_static.encode([tensor], History(), overfull=True)
+    stated = bytes([STATIC]) + coder_static.encode([tensor], History(), overstated=True)
     return [
         base,
         refused("over", "of frequencies that add up to 4097", over),
+        refused("over-stated", "that say 4097, and of which 4096 are used,", stated),
         refused("cut", "that end too soon", other(table[:-1])),
         refused("cut-inside", "that end within a frequency", other(table[: len(table) // 2])),
         refused("none", "of no bytes", other(b"")),

@@ -127,6 +127,7 @@ def _section(
     *,
     tableless: bool,
     overfull: bool,
+    overstated: bool,
 ) -> bytes:
     raw, scales = Bits(), b""
     tokens: list[tuple[int, int]] = []
@@ -155,6 +156,9 @@ def _section(
         first = min(tables)
         tables[first] = _overfull(tables[first])
     lanes, words = code_tokens(tokens, tables, state)
+    if overstated:
+        first = min(tables)
+        tables = {**tables, first: _overfull(tables[first])}
     table_bytes, raw_bytes = put_tables(tables, fill, end), raw.bytes(fill)
     head = count(len(table_bytes)) + count(len(words)) + count(len(raw_bytes)) + scales
     head += b"".join(s.to_bytes(4, "little") for s in lanes)
@@ -171,20 +175,29 @@ def encode(
     *,
     tableless: bool = False,
     overfull: bool = False,
+    overstated: bool = False,
 ) -> bytes:
     """Return the body of variant 1 (clause 8.6.1), bits without meaning as given.
 
     An end of the tables other than that of clause 8.6.3 is a fault, and so can be a surplus token;
     so is another first state of the encoder, which is the last one of a decoder, and a first table
-    whose frequencies add up to 4097, with which the words can be coded all the same. On request the
-    contexts in which all words are equal have no table.
+    whose frequencies add up to 4097, with which the words can be coded all the same; or it is said
+    so of a table, and the words are coded with 4096. On request the contexts in which all words are equal have no table.
     """
     sections: dict[tuple[int, int, int], list[CodedTensor]] = {}
     for p in tensors:
         sections.setdefault(p.word_format, []).append(p)
     return b"".join(
         _section(
-            section, history, fill, end, surplus, state, tableless=tableless, overfull=overfull
+            section,
+            history,
+            fill,
+            end,
+            surplus,
+            state,
+            tableless=tableless,
+            overfull=overfull,
+            overstated=overstated,
         )
         for section in sections.values()
         if any(p.old for p in section)
