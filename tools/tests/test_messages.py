@@ -84,8 +84,8 @@ def test_what_is_no_package_is_named(run, chain, tmp_path, command, kind, words,
         assert (kind == "cut") == ("refused" in done.out)
 
 
-def test_a_package_is_no_checkpoint(run, chain, tmp_path) -> None:
-    """Neither as a whole nor in parts is it packed, as if its segments were weights."""
+def test_a_part_of_a_package_is_no_checkpoint(run, chain, tmp_path) -> None:
+    """No part of a package is packed, as if its segments were weights; a whole one is."""
     folder = tmp_path / "d.nmc"
     with nmc.open(chain) as sequence, nmc.Writer(folder, directory=True) as writer:
         for state in sequence:
@@ -93,13 +93,18 @@ def test_a_package_is_no_checkpoint(run, chain, tmp_path) -> None:
     segments = folder / "segments"
     manifest = (folder / "manifest.h5").rename(tmp_path / "renamed.h5")
     shutil.copy(manifest, folder / "manifest.h5")
-    for given in (chain, folder, manifest, segments, segments / "00000001.safetensors"):
+    for given in (manifest, segments, segments / "00000001.safetensors"):
         done = run("pack", given, "-o", tmp_path / "o.nmc")
         assert done.code == 1
         assert "an NMC package" in done.err
         assert "nmc unpack" in done.err
         assert done.err.count("\n") == 1
         assert not (tmp_path / "o.nmc").exists()
+    for given in (chain, folder):
+        assert run("pack", given, "-o", tmp_path / "o.nmc", "-f").code == 0
+        with nmc.open(chain) as sequence, nmc.open(tmp_path / "o.nmc") as again:
+            digests = [frame.state_digest for frame in sequence.frames]
+            assert [frame.state_digest for frame in again.frames] == digests
 
 
 def test_a_complete_package_needs_no_recovery(run, chain) -> None:

@@ -182,7 +182,8 @@ def encode(
     An end of the tables other than that of clause 8.6.3 is a fault, and so can be a surplus token;
     so is another first state of the encoder, which is the last one of a decoder, and a first table
     whose frequencies add up to 4097, with which the words can be coded all the same; or it is said
-    so of a table, and the words are coded with 4096. On request the contexts in which all words are equal have no table.
+    so of a table, and the words are coded with 4096. On request the contexts in which all words are
+    equal have no table.
     """
     sections: dict[tuple[int, int, int], list[CodedTensor]] = {}
     for p in tensors:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmc.coding.quantised.grid import Integers
-from nmc.coding.quantised.symbol_kernel import TRELLIS
+from nmc.coding.quantised.trellis import TRELLIS
 
 CONTEXTS = 64
 _ROUNDS = 2

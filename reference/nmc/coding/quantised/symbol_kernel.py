@@ -13,6 +13,7 @@ from nmc.coding.arithmetic.jit import I64, U64, Array, bit_length, get, inline, 
 from nmc.coding.arithmetic.mixing_kernel import RANGE, SQUASH, STRETCH
 from nmc.coding.arithmetic.range_kernel import EVEN, arithmetic, decide, learn
 from nmc.coding.arithmetic.words import clip, raw_bits
+from nmc.coding.quantised.trellis import TRELLIS
 
 NODES = 32
 CONTEXTS = 256
@@ -39,9 +40,6 @@ LONGEST = 29
 STRIP_SYMBOLS = 32
 MOST_WORDS = 40
 """Code words of one symbol and its strip: at most 34 decisions of at most 16 bits."""
-
-# From a state of the trellis, and the parity of a symbol, to the next (clause 12.4.5).
-TRELLIS = np.array([0, 2, 7, 5, 1, 3, 6, 4, 2, 0, 5, 7, 3, 1, 4, 6], np.int64)
 
 OK, FULL = 0, 1
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmc.coding.quantised.grid import BIN_LIMIT, Integers
-from nmc.coding.quantised.symbol_kernel import TRELLIS
+from nmc.coding.quantised.trellis import TRELLIS
 
 if TYPE_CHECKING:
     from nmc.coding.quantised.basis import Bases
