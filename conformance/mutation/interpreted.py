@@ -19,7 +19,7 @@ NAME = "nmc.coding.arithmetic.jit"
 def module() -> ModuleType:
     """Return the module that stands in."""
     made = ModuleType(NAME)
-    for name in ("kernel", "inline", "routine"):
+    for name in ("kernel", "exact_kernel", "inline", "routine"):
         setattr(made, name, _as_it_is)
     for function in (bit_length, get, put, load64, store64):
         setattr(made, function.__name__, function)

@@ -119,6 +119,13 @@ def _damaged() -> list[Case]:
             continuation=True,
         ),
         fault(
+            "continuation-signature",
+            "a continuation block with the signature of another block",
+            "D.3",
+            fault="continuation-signature",
+            continuation=True,
+        ),
+        fault(
             "continuation-loop",
             "a continuation block that goes on in itself",
             "D.1",

@@ -337,6 +337,8 @@ class _File:
                     more = message(_CONTINUATION, struct.pack("<QQ", at, size))
                     block = _summed(b"OCHK" + attributes + more)
                     assert len(block) == size
+                if options.fault == "continuation-signature":
+                    block = _summed(b"OCHX" + attributes)
                 if options.fault == "continuation-checksum":
                     block = block[:-1] + bytes([block[-1] ^ 1])
                 for _ in range(options.blocks - 2):

@@ -30,6 +30,12 @@ def kernel(function: Function) -> Function:
     return cast(Function, compiled(**_OPTIONS)(function))
 
 
+def exact_kernel(function: Function) -> Function:
+    """Compile a function of numbers that are exact in binary64: sums in any order are the same."""
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    return cast(Function, compiled(fastmath={"reassoc", "contract"}, **options)(function))
+
+
 def inline(function: Function) -> Function:
     """Compile a function into the kernels that call it."""
     return cast(Function, numba.njit(forceinline=True, **_OPTIONS)(function))

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nmc.coding.arithmetic.jit import Array, inline
-from nmc.machine_code import compiled
+from nmc.coding.arithmetic.jit import Array, exact_kernel, inline
 
 UNIT = 16384.0
 DIGITS = 2.0**21
@@ -34,8 +33,7 @@ def settle(column: Array) -> Any:
         column[k] = np.floor(column[k] * factor)
 
 
-# Sums may be taken in any order, as every partial one is exact.
-@compiled(nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+@exact_kernel
 def orthonormal(columns: Array, basis: Array, total: Array) -> None:
     """Make the rows of `basis` orthonormal in units of 2**-14, from those of `columns`.
 
