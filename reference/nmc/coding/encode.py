@@ -140,6 +140,7 @@ def _delta(
     for row, tensor in state.items():
         modes[row] = _mode(tensor, before.state.get(row), entropy)
     history = before.history.copy()
+    history.quantised = history.quantised.copy()
     history.keep({row for row in state if modes[row] in (SKIP, INTEGER)})
     changed = [row for row in state if modes[row] == INTEGER]
     payloads = _raw(state, [row for row in state if modes[row] == RAW], entropy, effort)

@@ -273,11 +273,7 @@ class _Trial:
         from nmc.coding.quantised.quantise import Tools
 
         steps = self.scaled(steps, factor)
-        allowed = {
-            row: parts
-            for row, parts in steps.items()
-            if row in self._stays or min(s for _, s in parts) >= FINEST * _largest(self.given[row])
-        }
+        allowed = {row: parts for row, parts in steps.items() if self._has_bins(row, steps)}
         if self.asked.max_error is None:
             tools = Tools(self.asked.dependent, self.asked.transform, self.asked.rate)
             return self._quantised(self.given, allowed, tools)

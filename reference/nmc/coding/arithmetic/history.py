@@ -73,15 +73,17 @@ class History:
                 del known[row]
 
     def copy(self) -> History:
-        """Return a history that moves on alone; entries of entries are replaced, never edited."""
+        """Return a history that moves on alone; entries of entries are replaced, never edited.
+
+        What is remembered of quantised tensors is shared: the lossless coder does not touch it.
+        """
         return History(
             dict(self.entries),
             {row: trend.copy() for row, trend in self.trends.items()},
             {key: predictor.copy() for key, predictor in self.predictors.items()},
-            self.quantised.copy(),
+            self.quantised,
         )
 
     def adopt(self, other: History) -> None:
         """Become what another history is."""
         self.entries, self.trends, self.predictors = other.entries, other.trends, other.predictors
-        self.quantised = other.quantised

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmc.coding.quantised.grid import Integers
+from nmc.coding.quantised.symbols import odd_states_of
 from nmc.coding.quantised.trellis import TRELLIS
 
 CONTEXTS = 64
@@ -69,16 +70,8 @@ def chosen(choice: Choice) -> Integers:
         )
         symbols = out.reshape(symbols.shape)
         if choice.dependent and choice.rate:
-            odd = _odd(symbols)
+            odd = odd_states_of(symbols)
     return symbols
-
-
-def _odd(symbols: Integers) -> NDArray[np.int64]:
-    from nmc.coding.quantised.trellis_kernel import odd_states
-
-    out = np.empty(symbols.size, np.int64)
-    odd_states(np.ascontiguousarray(symbols).reshape(-1), TRELLIS, out)
-    return out.reshape(symbols.shape)
 
 
 def _costs(

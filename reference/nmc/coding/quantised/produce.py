@@ -95,10 +95,11 @@ def streams_of(
     from nmc.coding.quantised import coder
 
     substreams = substreams_of({row: (q.grid, q.bins.shape[1]) for row, q in quantised.items()})
+    bases = {row: b for row in rows if modes[row] == UPDATE and (b := before[row].quantised)}
     targets, coded, grids = [], [], []
     for row in rows:
         q = quantised[row]
-        base = known(before, row) if modes[row] == UPDATE else None
+        base = bases.get(row)
         targets.append(Target(row, matrix_shape(state[row].shape), base.grid if base else None))
         grids.append(q.grid)
         meant = q.coded
@@ -106,18 +107,12 @@ def streams_of(
             meant = plain_symbols(q, base, substreams[row])
         coded.append(meant)
     payload = coder.encode(targets, coded, grids, history.quantised.copy(), mixing=mixing)
-    bases = {row: b for row in rows if modes[row] == UPDATE and (b := known(before, row))}
     decoded = _read_back(payload, targets, bases, history.quantised)
     for row, (grid, bins) in zip(rows, decoded, strict=True):
         if grid != quantised[row].grid or not np.array_equal(bins, quantised[row].bins):
             raise _not_what_was_meant(f"row {row} has other bins")
     streams["bins.nmc"] = payload
     return streams
-
-
-def known(before: State, row: int) -> Quantised | None:
-    """Return grid and bins of a row in the frame before, if it has them."""
-    return before[row].quantised if row in before else None
 
 
 def _read_back(

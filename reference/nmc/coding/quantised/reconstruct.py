@@ -52,7 +52,7 @@ def decode_quantised(
     try:
         decoded = coder.decode(stream.data, targets, bases, history.quantised)
         return {
-            t.row: _tensor(t, table[t.row], grid, bins, before)
+            t.row: _tensor(t, table[t.row], grid, bins)
             for t, (grid, bins) in zip(tensors, decoded, strict=True)
         }
     except (CoderError, GridError) as error:
@@ -70,10 +70,7 @@ def _quantised(tensor: Tensor) -> Quantised:
     return tensor.quantised
 
 
-def _tensor(
-    planned: PlannedTensor, row: TensorRow, grid: Grid, bins: Integers, before: State
-) -> Tensor:
-    del before
+def _tensor(planned: PlannedTensor, row: TensorRow, grid: Grid, bins: Integers) -> Tensor:
     words = words_of(bins, grid, row.dtype)
     return Tensor(row.dtype, planned.shape, words, None, Quantised(grid, bins, 0.0))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from nmc.coding.quantised.grid import BIN_LIMIT, Integers
+from nmc.coding.quantised.grid import BIN_LIMIT, Integers, slices_of
 from nmc.coding.quantised.trellis import TRELLIS
 
 if TYPE_CHECKING:
@@ -59,17 +59,18 @@ def reconstructed(symbols: Integers, *, dependent: bool) -> Changes:
     values = symbols.astype(np.int64)
     if not dependent:
         return values
-    odd = _odd_states(np.ascontiguousarray(symbols).reshape(-1)).reshape(symbols.shape)
+    odd = odd_states_of(symbols)
     signs: Changes = np.sign(values)
     return 2 * values - signs * odd
 
 
-def _odd_states(symbols: Integers) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def odd_states_of(symbols: Integers) -> NDArray[np.int64]:
+    """Return for each symbol of a part whether its trellis state is odd, int64[R, C]."""
     from nmc.coding.quantised.trellis_kernel import odd_states
 
     out = np.empty(symbols.size, np.int64)
-    odd_states(symbols, TRELLIS, out)
-    return out
+    odd_states(np.ascontiguousarray(symbols).reshape(-1), TRELLIS, out)
+    return out.reshape(symbols.shape)
 
 
 def changes_of(coded: CodedSymbols, grid: Grid, bases: Bases | None) -> Changes:
@@ -80,8 +81,6 @@ def changes_of(coded: CodedSymbols, grid: Grid, bases: Bases | None) -> Changes:
     SymbolError
         If a change or a coefficient is out of range.
     """
-    from nmc.coding.quantised.grid import slices_of
-
     changes = np.empty(coded.symbols.shape, np.int64)
     for (_, rows), shift in zip(slices_of(grid), coded.shifts, strict=True):
         values = reconstructed(coded.symbols[rows], dependent=coded.dependent)
