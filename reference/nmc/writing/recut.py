@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from nmc.reading.sequence import ChainSequence, open_sequence
+from nmc.writing.repack import recorded
 from nmc.writing.writer import DEFAULT_KEY_EVERY, Writer
 from nmc_format.issues import refuse
 from nmc_format.manifest import columns
@@ -224,26 +225,11 @@ def _append_decoded(
 ) -> None:
     rows = sequence.manifest.tensors
     state = {rows[row].name: tensor for row, tensor in sequence.state(frame.index).items()}
-    requires_grad = None
-    if frame.requires_grad is not None:
-        requires_grad = {
-            row.name: flag
-            for row, flag in zip(sequence.manifest.tensors, frame.requires_grad, strict=False)
-            if row.name in state and not row.role
-        }
-    writer.append(
-        state,
-        key=frame.coding is Coding.KEY,
-        presentation_time=time,
-        requires_grad=requires_grad,
-        exclude_layers=None if requires_grad else frame.exclude_layers,
-        iterations=frame.iterations,
-        seconds=frame.seconds,
-        trained_from_previous=lineage,
-        source_name=frame.source_name,
-        extras=frame.extras_text,
-        colour=_colour(sequence, frame.index),
-    )
+    said = recorded(sequence, frame) | {
+        "presentation_time": time,
+        "trained_from_previous": lineage,
+    }
+    writer.append(state, key=frame.coding is Coding.KEY, **said)
 
 
 def _colour(sequence: ChainSequence, t: int) -> Mapping[str, Any] | None:

@@ -46,14 +46,14 @@ def repack(
     if sequence.cameras is not None:
         writer.set_cameras(sequence.cameras)
     for t in range(len(writer), len(sequence)):
-        writer.append(sequence[t], **_recorded(sequence, sequence.frames[t]))
+        writer.append(sequence[t], **recorded(sequence, sequence.frames[t]))
         if progress:
             progress(t + 1, len(sequence))
     if sequence.quality is not None and not writer.is_lossy:
         writer.set_quality(sequence.quality)
 
 
-def _recorded(sequence: ChainSequence, frame: FrameRecord) -> dict[str, Any]:
+def recorded(sequence: ChainSequence, frame: FrameRecord) -> dict[str, Any]:
     """Return what the manifest says of a frame, as arguments."""
     flags = None
     if frame.requires_grad is not None:
