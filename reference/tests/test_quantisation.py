@@ -175,19 +175,24 @@ def test_what_is_frozen_may_not_change(tmp_path) -> None:
 ASKED = [{"step": 0.05}, {"quality": 40}, {"max_error": 1e-3}, {"step": 0.05, "dependent": True}]
 
 
+def interrupted(path, states, stop, options) -> None:
+    """Write a package whose writer is given up after some frames, and taken up again."""
+    writer = nmc.Writer(path, **options)
+    for state in states[:stop]:
+        writer.append(state)
+    del writer
+    with nmc.Writer(path, resume=True, **options) as again:
+        for state in states[len(again) :]:
+            again.append(state)
+
+
 @pytest.mark.parametrize("asked", ASKED)
 @pytest.mark.parametrize("stop", [1, 3, 4, 6])
 def test_a_resumed_package_has_the_same_bytes(tmp_path, asked, stop) -> None:
     states, options = chain(8), {"key_every": 4, "detect_frozen": True}
     packed(tmp_path / "a.nmc", states, nmc.Quantisation(**asked), **options)
     options["quantisation"] = nmc.Quantisation(**asked)
-    writer = nmc.Writer(tmp_path / "b.nmc", **options)
-    for state in states[:stop]:
-        writer.append(state)
-    del writer
-    with nmc.Writer(tmp_path / "b.nmc", resume=True, **options) as again:
-        for state in states[len(again) :]:
-            again.append(state)
+    interrupted(tmp_path / "b.nmc", states, stop, options)
     assert (tmp_path / "a.nmc").read_bytes() == (tmp_path / "b.nmc").read_bytes()
 
 
@@ -332,11 +337,5 @@ def test_a_target_goes_on_where_it_was(tmp_path, stop) -> None:
     with nmc.Writer(tmp_path / "a.nmc", **options) as writer:
         for state in states:
             writer.append(state)
-    writer = nmc.Writer(tmp_path / "b.nmc", **options)
-    for state in states[:stop]:
-        writer.append(state)
-    del writer
-    with nmc.Writer(tmp_path / "b.nmc", resume=True, **options) as again:
-        for state in states[len(again) :]:
-            again.append(state)
+    interrupted(tmp_path / "b.nmc", states, stop, options)
     assert (tmp_path / "a.nmc").read_bytes() == (tmp_path / "b.nmc").read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nmc.writing import describe, journal
@@ -15,7 +16,7 @@ from nmc_format.manifest.frame_table import Coding
 from nmc_format.manifest.write import manifest_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from nmc.writing.table import GrowingTable
     from nmc_format.manifest.frame_table import FrameRecord
     from nmc_format.manifest.objects import RawObjects
+    from nmc_format.manifest.tensor_table import TensorRow
 
 
 class Draft:
@@ -118,6 +120,37 @@ class Draft:
         with host_errors(self._path):
             self._journal.append(entry)
         self.room.add([entry])
+
+    def copy(
+        self,
+        segment: bytes,
+        record: FrameRecord,
+        rows: Sequence[TensorRow],
+        lineage: bool,
+        colour: Mapping[str, Any] | None,
+    ) -> None:
+        """Put a segment of another package on the disk, and its frame into the journal.
+
+        Parameters
+        ----------
+        segment, record, rows, lineage, colour
+            As in :meth:`nmc.Writer.append_coded`; the record has the presentation time here.
+        """
+        name, text, maps = self.room.checked(record.source_name, record.extras_text, colour)
+        flags = record.requires_grad
+        with self.frame() as t:
+            self._table.extend(replace(row, first_frame=t) for row in rows[len(self._table) :])
+            kept = replace(
+                record,
+                index=t,
+                segment_length=len(segment),
+                segment_sha256=self.store(t, [segment]),
+                trained_from=t - 1 if lineage else None,
+                requires_grad=None if flags is None else flags[: len(rows)],
+                source_name=name,
+                extras_text=text,
+            )
+            self.enter(kept, maps)
 
     def record(self, name: str, objects: RawObjects) -> None:
         """Put a record of the manifest into the journal."""

@@ -256,7 +256,8 @@ class Writer:
                 entropy=self._entropy,
                 effort=self._effort,
             )
-            group = () if parent is None else self._draft.group
+            aims = asked is not None and asked.has_target
+            group = self._draft.group if aims and parent is not None else ()
             place = Place(
                 t, parent is None, cursor, rows, remembered, group, self._key_every, encode
             )
@@ -312,22 +313,7 @@ class Writer:
             As in :meth:`append`; source name and extras are those of ``record``.
         """
         time = self._time(presentation_time)
-        name, text, maps = self._draft.room.checked(record.source_name, record.extras_text, colour)
-        flags = record.requires_grad
-        with self._draft.frame() as t:
-            self._table.extend(replace(row, first_frame=t) for row in rows[len(self._table) :])
-            kept = replace(
-                record,
-                index=t,
-                presentation_time=time,
-                segment_length=len(segment),
-                segment_sha256=self._draft.store(t, [segment]),
-                trained_from=t - 1 if lineage else None,
-                requires_grad=None if flags is None else flags[: len(rows)],
-                source_name=name,
-                extras_text=text,
-            )
-            self._draft.enter(kept, maps)
+        self._draft.copy(segment, replace(record, presentation_time=time), rows, lineage, colour)
         self._cursor.forget()
 
     def _time(self, given: int | None) -> int:
