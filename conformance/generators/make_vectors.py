@@ -62,6 +62,7 @@ MODULES = (
     "quantised.quantised_cases",
     "quantised.state_cases",
     "quantised.payload_cases",
+    "quantised.bound_cases",
     "quantised.mode_cases",
     "worked_trace",
     "freezing.freezing_cases",

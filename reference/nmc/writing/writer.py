@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from nmc.coding.encode import encode_frame
-from nmc.coding.freezing import recorded
 from nmc.coding.state import arrays_of, owned
 from nmc.writing import options, sources
 from nmc.writing.draft import Draft
+from nmc.writing.frame_coder import FrameCoder, Wanted
 from nmc.writing.journal import Settings
-from nmc.writing.quantiser import Place, are_known, grids_of, quantised, unchanged
+from nmc.writing.quantiser import grids_of
 from nmc.writing.start import Existing
 from nmc.writing.table import GrowingTable
 from nmc_format.issues import refuse
@@ -112,13 +110,13 @@ class Writer:
     ) -> None:
         self.path = Path(path)
         profile = profile or ("lossy" if quantisation else "main")
-        self._entropy: Entropy = entropy or ("none" if profile == "baseline" else "nmc")
-        options.check_coding(profile, self._entropy, effort, key_every, timescale)
+        entropy = entropy or ("none" if profile == "baseline" else "nmc")
+        options.check_coding(profile, entropy, effort, key_every, timescale)
         options.check_model(family, sequence_id, layers)
         options.check_quantisation(quantisation, profile)
         settings = Settings(
             profile=profile,
-            entropy=self._entropy,
+            entropy=entropy,
             effort=effort,
             key_every=key_every,
             family=family,
@@ -128,17 +126,20 @@ class Writer:
             directory=directory,
             quantisation=quantisation.text if quantisation else "",
         )
-        self._effort: Effort = effort
-        self._key_every = key_every
-        self._key_frames = frozenset(key_frames)
-        self._detect_frozen = detect_frozen
-        self._profile, self._quantisation = profile, quantisation
+        self._coder = FrameCoder(
+            profile,
+            entropy,
+            effort,
+            key_every,
+            frozenset(key_frames),
+            detect_frozen,
+            quantisation,
+        )
         self._notes: dict[str, str] = {}
         self._closed = False
         self._table = GrowingTable(layers or {}, buffers)
         existing = Existing.of(resume=resume, overwrite=overwrite)
         self._draft = Draft(self.path, settings, existing, self._table)
-        self._cursor = self._draft.cursor
 
     def __len__(self) -> int:
         """Return the number of finished frames; where a resumed caller goes on."""
@@ -157,7 +158,7 @@ class Writer:
     @property
     def is_lossy(self) -> bool:
         """Whether a tensor of the last frame, or any to come, may be quantised."""
-        return self._quantisation is not None or bool(self.last_steps)
+        return self._coder.quantisation is not None or bool(self.last_steps)
 
     @property
     def notes(self) -> dict[str, str]:
@@ -167,12 +168,12 @@ class Writer:
     @property
     def last_state(self) -> dict[str, Array]:
         """The last finished state as read-only arrays, such as training goes on from."""
-        return arrays_of(self._cursor.state, self._table.rows)
+        return arrays_of(self._draft.cursor.state, self._table.rows)
 
     @property
     def last_steps(self) -> dict[str, tuple[tuple[int, float], ...]]:
         """Rows and step of each part of the tensors of the last state that lie on a grid."""
-        return grids_of(self._cursor.state, self._table.rows)
+        return grids_of(self._draft.cursor.state, self._table.rows)
 
     def append(
         self,
@@ -233,36 +234,13 @@ class Writer:
         time = self._time(presentation_time)
         options.check_effort(iterations, seconds, len(self))
         name, text, maps = self._draft.room.checked(source_name, extras, colour)
-        declaration = (requires_grad, exclude_layers)
-        asked = quantisation or self._quantisation
-        options.check_quantisation(asked, self._profile)
-        cursor, rows = self._cursor, self._table.rows
+        cursor = self._draft.cursor
         with self._draft.frame() as t:
             lineage = t - 1 if t and trained_from_previous else None
             tensors = self._table.tensors(state, cursor.state, t)
-            parent = self._parent(t, forced_key=key)
-            asked = asked.of_frame(self._effort, key=parent is None) if asked else None
-            remembered = self._draft.remembered
-            tensors = unchanged(tensors, cursor.state, remembered)
-            detect = self._detect_frozen and are_known(cursor.state, remembered)
-            freezing = recorded(
-                tensors, cursor, rows, declaration, t, lineage=lineage, detect=detect
-            )
-            encode = partial(
-                encode_frame,
-                before=cursor,
-                rows=rows,
-                parent=parent,
-                entropy=self._entropy,
-                effort=self._effort,
-            )
-            aims = asked is not None and asked.has_target
-            group = self._draft.group if aims and parent is not None else ()
-            place = Place(
-                t, parent is None, cursor, rows, remembered, group, self._key_every, encode
-            )
-            lossy = quantised(asked, tensors, place)
-            tensors, coded = lossy.tensors, lossy.coded
+            wanted = Wanted(key, lineage, requires_grad, exclude_layers, quantisation)
+            made, freezing = self._coder.coded(self._draft, self._table.rows, tensors, wanted)
+            coded = made.coded
             record = FrameRecord(
                 index=t,
                 coding=coded.coding,
@@ -270,7 +248,7 @@ class Writer:
                 segment_length=coded.size,
                 segment_sha256=self._draft.store(t, coded.pieces),
                 state_digest=coded.state_digest,
-                state_bytes=sum(tensor.words.nbytes for tensor in tensors.values()),
+                state_bytes=sum(tensor.words.nbytes for tensor in made.tensors.values()),
                 trained_from=lineage,
                 iterations=None if iterations is None else int(iterations),
                 seconds=None if seconds is None else float(seconds),
@@ -279,9 +257,9 @@ class Writer:
                 source_name=name,
                 extras_text=text,
             )
-            self._draft.enter(record, maps, lossy.remembered)
-            cursor.follow(owned(tensors, cursor.state), coded.history)
-        for name, note in lossy.notes.items():
+            self._draft.enter(record, maps, made.remembered)
+            cursor.follow(owned(made.tensors, cursor.state), coded.history)
+        for name, note in made.notes.items():
             self._notes.setdefault(name, note)
         return coded.size
 
@@ -314,18 +292,11 @@ class Writer:
         """
         time = self._time(presentation_time)
         self._draft.copy(segment, replace(record, presentation_time=time), rows, lineage, colour)
-        self._cursor.forget()
+        self._draft.cursor.forget()
 
     def _time(self, given: int | None) -> int:
         last = self._draft.entries[-1].record.presentation_time if self._draft.entries else None
         return options.presentation_time(given, last, len(self._draft.entries))
-
-    def _parent(self, t: int, *, forced_key: bool) -> bytes | None:
-        """Return the state digest that frame t builds on; None where it is to be a key frame."""
-        every = self._key_every
-        if forced_key or t == 0 or t in self._key_frames or (every > 0 and t % every == 0):
-            return None
-        return self._draft.entries[-1].record.state_digest
 
     def set_cameras(self, cameras: Cameras) -> None:
         """Put the cameras into the manifest (clause 5.6); an interruption does not lose them.

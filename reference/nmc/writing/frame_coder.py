@@ -1,0 +1,118 @@
+"""From a given state to a coded frame: key frame or delta, what was frozen, what is quantised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from nmc.coding.encode import encode_frame
+from nmc.coding.freezing import recorded
+from nmc.writing import options
+from nmc.writing.quantiser import Place, are_known, quantised, unchanged
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nmc.coding.arithmetic import Effort
+    from nmc.coding.encode import Entropy
+    from nmc.coding.freezing import Freezing
+    from nmc.coding.state import Tensor
+    from nmc.writing.draft import Draft
+    from nmc.writing.quantisation import Quantisation
+    from nmc.writing.quantiser import Outcome
+    from nmc_format.manifest.tensor_table import TensorRow
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the caller wants of one frame.
+
+    Attributes
+    ----------
+    key : bool
+        Whether it is to be a key frame in any case.
+    lineage : int or None
+        The frame that it was trained from.
+    requires_grad, exclude_layers
+        What was declared frozen, as in :meth:`nmc.Writer.append`.
+    quantisation : Quantisation or None
+        Its own, in place of that of all frames.
+    """
+
+    key: bool
+    lineage: int | None
+    requires_grad: Mapping[str, bool] | None
+    exclude_layers: Sequence[int] | None
+    quantisation: Quantisation | None
+
+
+@dataclass(frozen=True)
+class FrameCoder:
+    """How the frames of a writer are coded; the attributes are options of :class:`nmc.Writer`."""
+
+    profile: str
+    entropy: Entropy
+    effort: Effort
+    key_every: int
+    key_frames: frozenset[int]
+    detect_frozen: bool
+    quantisation: Quantisation | None
+
+    def coded(
+        self, draft: Draft, rows: Sequence[TensorRow], tensors: dict[int, Tensor], wanted: Wanted
+    ) -> tuple[Outcome, Freezing | None]:
+        """Code the next frame of a draft; nothing is written yet.
+
+        Parameters
+        ----------
+        draft : Draft
+            What is on the disk.
+        rows : sequence of TensorRow
+            The tensor table, those of this frame with it.
+        tensors : dict of int to Tensor
+            The state as it was given.
+        wanted : Wanted
+            What else was said of it.
+
+        Raises
+        ------
+        FormatError
+            If a frozen parameter changed.
+        ValueError
+            If the profile has no quantisation.
+        """
+        asked = wanted.quantisation or self.quantisation
+        options.check_quantisation(asked, self.profile)
+        t, cursor, remembered = len(draft.entries), draft.cursor, draft.remembered
+        parent = self._parent(draft, t, key=wanted.key)
+        asked = asked.of_frame(self.effort, key=parent is None) if asked else None
+        tensors = unchanged(tensors, cursor.state, remembered)
+        freezing = recorded(
+            tensors,
+            cursor,
+            rows,
+            (wanted.requires_grad, wanted.exclude_layers),
+            t,
+            lineage=wanted.lineage,
+            detect=self.detect_frozen and are_known(cursor.state, remembered),
+        )
+        encode = partial(
+            encode_frame,
+            before=cursor,
+            rows=rows,
+            parent=parent,
+            entropy=self.entropy,
+            effort=self.effort,
+        )
+        aims = asked is not None and asked.has_target
+        group = draft.group if aims and parent is not None else ()
+        place = Place(t, parent is None, cursor, rows, remembered, group, self.key_every, encode)
+        return quantised(asked, tensors, place), freezing
+
+    def _parent(self, draft: Draft, t: int, *, key: bool) -> bytes | None:
+        """Return the state digest that frame t builds on; None where it is to be a key frame."""
+        every = self.key_every
+        if key or t == 0 or t in self.key_frames or (every > 0 and t % every == 0):
+            return None
+        return draft.entries[-1].record.state_digest
