@@ -78,6 +78,7 @@ def _frame(manifest: Manifest, t: int) -> dict[str, Any]:
         "exclude_layers": None if frame.exclude_layers is None else list(frame.exclude_layers),
         "source_name": frame.source_name or None,
         "extras": _finite(frame.extras) or None,
+        "declared_psnr": frame.declared_psnr,
     }
 
 

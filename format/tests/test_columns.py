@@ -88,6 +88,7 @@ def complete(objects_of):
         columns.FIRST_FRAME: np.array([0, 0, 1], "<u4"),
         columns.SOURCE_NAME: np.array([b"a.pt", b"", b"b.pt"]),
         columns.EXTRAS: np.array([b"{}", b'{"epoch": 3}', b""]),
+        columns.DECLARED_PSNR: np.array([41.5, -1.0, 1000.0]),
         columns.COLOUR_VIEW: np.array([b"left"]),
         columns.COLOUR: np.zeros((3, 1, 3, 4)),
         columns.METRICS["ssim"]: np.zeros((3, 1)),

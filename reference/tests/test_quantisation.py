@@ -8,6 +8,7 @@ import pytest
 from nmc_samples import same_state
 
 import nmc
+from nmc.reading.declared import seen_frames
 
 
 def chain(frames, *, seed=0):
@@ -338,4 +339,73 @@ def test_a_target_goes_on_where_it_was(tmp_path, stop) -> None:
         for state in states:
             writer.append(state)
     interrupted(tmp_path / "b.nmc", states, stop, options)
+    assert (tmp_path / "a.nmc").read_bytes() == (tmp_path / "b.nmc").read_bytes()
+
+
+def test_declared_psnr(tmp_path) -> None:
+    """Whatever asks for the loss, each frame says what was measured of it, rounded down."""
+    states = list(trained(5))
+    for asked in (
+        nmc.Quantisation(quality=40, distortion=nearness),
+        nmc.Quantisation(target_psnr=30.0, distortion=nearness),
+        nmc.Quantisation(target_bytes=4000, distortion=nearness),
+    ):
+        packed(tmp_path / "a.nmc", states, asked, key_every=3)
+        with nmc.open(tmp_path / "a.nmc") as sequence:
+            for t, state in enumerate(states):
+                seen, declared = nearness(sequence[t], state), sequence.frames[t].declared_psnr
+                assert declared is not None and seen - 0.01 <= declared <= seen
+            found = list(seen_frames(sequence, states, nearness))
+            assert [f.frame for f in found] == [0, 1, 2, 3, 4] and all(f.holds for f in found)
+            swapped = [states[0], states[2], states[1], *states[3:]]
+            assert [f.holds for f in seen_frames(sequence, swapped, nearness)][1:3] == [False] * 2
+
+
+def test_a_resting_tensor_is_seen_beside_its_original(tmp_path) -> None:
+    """What stays as it is decoded is as far from its original as before, and counts."""
+    state = next(trained(1))
+    asked = nmc.Quantisation(quality=20, distortion=nearness)
+    packed(tmp_path / "a.nmc", [state, state, state], asked)
+    with nmc.open(tmp_path / "a.nmc") as sequence:
+        declared = [frame.declared_psnr for frame in sequence.frames]
+    assert declared[0] == declared[1] == declared[2] < 60
+
+
+def test_psnr_without_a_measure(tmp_path) -> None:
+    states = list(trained(3))
+    with nmc.Writer(tmp_path / "a.nmc", quantisation=nmc.Quantisation(quality=40)) as writer:
+        for wrong in (-1.0, 1000.5, float("nan"), float("inf")):
+            with pytest.raises(nmc.FormatError, match="PSNR"):
+                writer.append(states[0], declared_psnr=wrong)
+        writer.append(states[0])
+        writer.append(states[1], declared_psnr=41)
+    with nmc.Writer(tmp_path / "b.nmc", resume=True) as resumed:
+        resumed.append(states[0], declared_psnr=12.5)
+    nmc.extract(tmp_path / "a.nmc", [1], tmp_path / "c.nmc")  # coded again, with the same bits
+    for name, expected in (("a", [None, 41.0]), ("b", [12.5]), ("c", [41.0])):
+        with nmc.open(tmp_path / f"{name}.nmc") as sequence:
+            assert [frame.declared_psnr for frame in sequence.frames] == expected
+    packed(tmp_path / "a.nmc", states, nmc.Quantisation(quality=40))
+    with nmc.open(tmp_path / "a.nmc") as sequence:
+        assert sequence.manifest.frames.declared_psnr is None
+    same = nmc.Quantisation(quality=40, distortion=lambda state, original: float("inf"))
+    packed(tmp_path / "a.nmc", states, same)
+    with nmc.open(tmp_path / "a.nmc") as sequence:
+        assert sequence.frames[2].declared_psnr == 1000.0
+    below = nmc.Quantisation(quality=40, distortion=lambda state, original: -3.0)
+    packed(tmp_path / "a.nmc", states, below)
+    with nmc.open(tmp_path / "a.nmc") as sequence:
+        assert sequence.frames[2].declared_psnr is None
+
+
+def test_an_interrupted_writer_keeps_what_was_declared(tmp_path) -> None:
+    asked = nmc.Quantisation(quality=40, distortion=nearness)
+    states = list(trained(3))
+    writer = nmc.Writer(tmp_path / "a.nmc", quantisation=asked)
+    writer.append(states[0])
+    del writer
+    with nmc.Writer(tmp_path / "a.nmc", quantisation=asked, resume=True) as writer:
+        writer.append(states[1])
+        writer.append(states[2])
+    packed(tmp_path / "b.nmc", states, asked)
     assert (tmp_path / "a.nmc").read_bytes() == (tmp_path / "b.nmc").read_bytes()

@@ -310,6 +310,27 @@ def test_target_psnr(run, package, checkpoints, tmp_path) -> None:
     assert shown.code == 0, shown.err
     assert "between renderings, frame 1: " in shown.out
     assert (tmp_path / "seen" / "beside.png").stat().st_size > 1000
+    assert "every declared PSNR holds" in shown.out
+    assert "PSNR" in run("inspect", path).out
+    coarse, silent = tmp_path / "coarse.nmc", tmp_path / "silent.nmc"
+    assert run("pack", source, "-o", coarse, "--quality=20").code == 0
+    assert run("pack", source, "-o", silent, "--quality=20", "--no-declare-psnr").code == 0
+    with nmc.open(coarse) as declared, nmc.open(silent) as not_declared:
+        assert 0 < declared.frames[1].declared_psnr < 40
+        assert not_declared.frames[1].declared_psnr is None
+        states = [declared[t] for t in range(2)]
+    false = tmp_path / "false.nmc"
+    with nmc.Writer(false, **model.in_package()) as writer:
+        writer.set_cameras(cameras)
+        for state_ in states:
+            writer.append(state_, declared_psnr=1000)
+    document = json.loads(run("check", false, "--against", source, "--json").out)
+    assert not document["against"]["holds"]
+    assert document["against"]["psnr"][1]["declared"] == 1000
+    wrong_psnr = run("check", false, "--against", source)
+    assert wrong_psnr.code == 1
+    assert "less than the declared 1000.00 dB" in " ".join(wrong_psnr.err.split())
+    assert run("pack", package, "-o", path, "-f", "--quality=40", "--declare-psnr").code == 2
     unseen = run("check", package, "--against", checkpoints, "--pictures", tmp_path / "no")
     assert unseen.code == 1
     assert "no cameras" in unseen.err

@@ -246,6 +246,52 @@ def _training(name: str, what: str, path: str, values: list[Any], code: str = VA
     )
 
 
+def _fidelity() -> list[Case]:
+    """Return the cases of clause 5.4.6: one frame that says its PSNR, one that does not."""
+    path = "/frames/declared_psnr"
+
+    def declared(*values: float) -> Edits:
+        return put_all({path: np.array(values, "<f8")})
+
+    base = PAIR.vary(
+        "05-package/psnr", "one frame declares its PSNR, one does not", "5.4.6", declared(-1.0, 40)
+    )
+
+    def refused(name: str, what: str, value: float, code: str = VALUE) -> Case:
+        return base.reject(
+            f"05-package/psnr-{name}", f"{what} is rejected", "5.4.6", code, declared(-1.0, value)
+        )
+
+    return [
+        base,
+        base.vary(
+            "05-package/psnr-edges",
+            "a declared PSNR can be 0 or 1000, and a zero of either sign",
+            "5.4.6",
+            declared(-0.0, 1000.0),
+        ),
+        refused("negative", "a negative PSNR other than -1", -0.5),
+        refused("near", "a PSNR just above -1", float(np.nextafter(-1.0, 0.0))),
+        refused("large", "a PSNR next above 1000", float(np.nextafter(1000.0, 2000.0))),
+        refused("infinite", "an infinite PSNR", float("inf"), "manifest/not-a-number"),
+        refused("nan", "a PSNR that is not a number", float("nan"), "manifest/not-a-number"),
+        base.reject(
+            "05-package/psnr-type",
+            "a PSNR of 32 bits is rejected",
+            "5.3.3",
+            "manifest/object-type",
+            put_all({path: np.array([-1.0, 40.0], "<f4")}),
+        ),
+        base.reject(
+            "05-package/psnr-short",
+            "a PSNR of one frame of two is rejected",
+            "5.3.3",
+            "manifest/object-shape",
+            put_all({path: np.array([40.0], "<f8")}),
+        ),
+    ]
+
+
 def _quality() -> list[Case]:
     nan = float("nan")
     views = {"/quality/view": text("test/0", "test/1")}
@@ -332,6 +378,7 @@ def cases() -> list[Case]:
     return [
         *_cameras(),
         *_left_open(),
+        *_fidelity(),
         WITH_TRAINING,
         _training(
             "iterations",

@@ -52,6 +52,7 @@ STATE_BYTES = "/frames/state_bytes"
 STATE_DIGEST = "/frames/state_digest"
 SOURCE_NAME = "/frames/source_name"
 EXTRAS = "/frames/extras"
+DECLARED_PSNR = "/frames/declared_psnr"
 
 TRAINED_FROM = "/training/trained_from"
 ITERATIONS = "/training/iterations"
@@ -136,6 +137,7 @@ def manifest_of(objects: RawObjects) -> Manifest:
             state_digest=objects[STATE_DIGEST],
             source_name=objects.get(SOURCE_NAME),
             extras=objects.get(EXTRAS),
+            declared_psnr=objects.get(DECLARED_PSNR),
         ),
         training=_training(objects),
         cameras=_cameras(objects),
@@ -264,6 +266,7 @@ def _frame_objects(frames: Frames) -> RawObjects:
             STATE_DIGEST: frames.state_digest,
             SOURCE_NAME: frames.source_name,
             EXTRAS: frames.extras,
+            DECLARED_PSNR: frames.declared_psnr,
         }
     )
 

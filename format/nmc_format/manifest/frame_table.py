@@ -55,6 +55,8 @@ class Frames:
         Bytes of all tensors of each state.
     source_name, extras : numpy.ndarray of bytes, shape (N,), or None
         UTF-8, empty where nothing was recorded of a frame; None where the column is left out.
+    declared_psnr : numpy.ndarray of float64, shape (N,), or None
+        In dB (clause 5.4.6); -1.0 where nothing was recorded.
     """
 
     timescale: int
@@ -66,6 +68,7 @@ class Frames:
     state_digest: NDArray[np.uint8]
     source_name: Texts | None = None
     extras: Texts | None = None
+    declared_psnr: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.coding)
@@ -192,6 +195,8 @@ class FrameRecord:
         Name of the file that it came from; empty where it was not recorded.
     extras_text : str
         What else the source said of it, as JSON; empty where nothing was recorded.
+    declared_psnr : float or None
+        The PSNR in dB that renderings have at least against those of the original (clause 5.4.6).
     """
 
     index: int
@@ -208,6 +213,7 @@ class FrameRecord:
     exclude_layers: tuple[int, ...] | None = None
     source_name: str = ""
     extras_text: str = ""
+    declared_psnr: float | None = None
 
     @property
     def extras(self) -> dict[str, Any]:
@@ -232,6 +238,7 @@ def record_of(frames: Frames, training: Training, index: int, rows: int) -> Fram
         exclude_layers=training.frozen_layers(index),
         source_name=_text(frames.source_name, index),
         extras_text=_text(frames.extras, index),
+        declared_psnr=_known(frames.declared_psnr, index),
     )
 
 

@@ -1,17 +1,70 @@
-"""The declared errors of a whole package (clause 12.6), read off its segments without decoding."""
+"""What a package declares of its own loss: its errors (clause 12.6) and its PSNR (clause 5.4.6)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nmc_format.package.members import segment_name
 from nmc_format.plan import plan_frame
 from nmc_format.segment import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from nmc.reading.sequence import ChainSequence
+    from nmc.writing.quantisation import Distortion
+
+
+class States(Protocol):
+    """States by frame, such as those of a package."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, t: int, /) -> Mapping[str, Any]: ...
+
+
+TOLERANCE = 0.05
+"""By so many dB a PSNR may be below the declared one: machines render a little differently."""
+
+
+@dataclass(frozen=True)
+class SeenFrame:
+    """The PSNR of one frame, in dB.
+
+    Attributes
+    ----------
+    frame : int
+    declared, measured : float
+    """
+
+    frame: int
+    declared: float
+    measured: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is as near as it says."""
+        return self.measured >= self.declared - TOLERANCE
+
+
+def seen_frames(
+    sequence: ChainSequence, originals: States, distortion: Distortion
+) -> Iterator[SeenFrame]:
+    """Measure each frame that declares a PSNR.
+
+    Parameters
+    ----------
+    sequence : ChainSequence
+        An open package.
+    originals : sequence of mapping of str to array
+        What it was made from, frame by frame; of no more frames than there are.
+    distortion : callable
+        As of :class:`nmc.Quantisation`.
+    """
+    for t in range(min(len(sequence), len(originals))):
+        declared = sequence.frames[t].declared_psnr
+        if declared is not None:
+            yield SeenFrame(t, declared, float(distortion(sequence[t], dict(originals[t]))))
 
 
 def declared_errors(sequence: ChainSequence) -> Iterator[dict[int, float]]:

@@ -14,7 +14,7 @@ from nmc_format.manifest.columns import frame_pointer
 
 if TYPE_CHECKING:
     from nmc.coding.encode import CodedFrame
-    from nmc.coding.state import State, Tensor
+    from nmc.coding.state import Tensor
     from nmc.writing.quantisation import Quantisation
     from nmc.writing.quantiser import Place
 
@@ -36,15 +36,18 @@ class Aimed:
         By what its steps were multiplied.
     missed : str
         How the target was missed; empty where it was met.
+    psnr : float or None
+        What was measured of it, in dB.
     """
 
     tensors: dict[int, Tensor]
     coded: CodedFrame
     factor: float
     missed: str = ""
+    psnr: float | None = None
 
 
-def aimed(asked: Quantisation, given: State, place: Place, make: Make) -> Aimed:
+def aimed(asked: Quantisation, place: Place, make: Make) -> Aimed:
     """Return the finest frame within the bytes, or the coarsest that is near enough.
 
     Raises
@@ -55,7 +58,7 @@ def aimed(asked: Quantisation, given: State, place: Place, make: Make) -> Aimed:
     start = math.log2(place.remembered.factor if place.remembered else 1.0)
     if asked.target_bytes is not None:
         return _within_bytes(asked, place, make, start)
-    return _near_enough(asked, given, place, make, start)
+    return _near_enough(asked, place, make, start)
 
 
 def _within_bytes(asked: Quantisation, place: Place, make: Make, start: float) -> Aimed:
@@ -76,12 +79,10 @@ def _within_bytes(asked: Quantisation, place: Place, make: Make, start: float) -
     return Aimed(found.made.tensors, found.made.coded, found.made.factor, why)
 
 
-def _near_enough(
-    asked: Quantisation, given: State, place: Place, make: Make, start: float
-) -> Aimed:
+def _near_enough(asked: Quantisation, place: Place, make: Make, start: float) -> Aimed:
     assert asked.target_psnr is not None
     target = float(asked.target_psnr)
-    original = arrays_of(given, place.rows)
+    original = arrays_of(place.originals, place.rows)
 
     def excess(at: float) -> tuple[float, tuple[dict[int, Tensor], float]]:
         tensors = make(2.0**-at)
@@ -91,7 +92,7 @@ def _near_enough(
     found = search(excess, -start)
     tensors, seen = found.made
     why = "" if found.is_met else f"it comes to {seen:.2f} dB, not to {target:g} dB"
-    return Aimed(tensors, place.encode(tensors), 2.0**-found.at, why)
+    return Aimed(tensors, place.encode(tensors), 2.0**-found.at, why, seen)
 
 
 def measured(

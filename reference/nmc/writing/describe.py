@@ -124,6 +124,7 @@ def _digests(values: Sequence[bytes]) -> np.ndarray[Any, np.dtype[np.uint8]]:
 def _frames(timescale: int, entries: Sequence[FrameEntry]) -> Frames:
     records = [entry.record for entry in entries]
     source_name, extras = source_columns(records)
+    psnr = [_stored(r.declared_psnr) for r in records]
     return Frames(
         timescale=timescale,
         coding=np.array([r.coding.number for r in records], "u1"),
@@ -134,6 +135,7 @@ def _frames(timescale: int, entries: Sequence[FrameEntry]) -> Frames:
         state_digest=_digests([r.state_digest for r in records]),
         source_name=source_name,
         extras=extras,
+        declared_psnr=np.array(psnr, "<f8") if max(psnr) >= 0 else None,
     )
 
 

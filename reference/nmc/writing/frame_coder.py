@@ -87,6 +87,7 @@ class FrameCoder:
         t, cursor, remembered = len(draft.entries), draft.cursor, draft.remembered
         parent = self._parent(draft, t, key=wanted.key)
         asked = asked.of_frame(self.effort, key=parent is None) if asked else None
+        originals = tensors
         tensors = unchanged(tensors, cursor.state, remembered)
         freezing = recorded(
             tensors,
@@ -107,7 +108,17 @@ class FrameCoder:
         )
         aims = asked is not None and asked.has_target
         group = draft.group if aims and parent is not None else ()
-        place = Place(t, parent is None, cursor, rows, remembered, group, self.key_every, encode)
+        place = Place(
+            frame=t,
+            key=parent is None,
+            before=cursor,
+            rows=rows,
+            remembered=remembered,
+            group=group,
+            every=self.key_every,
+            encode=encode,
+            originals=originals,
+        )
         return quantised(asked, tensors, place), freezing
 
     def _parent(self, draft: Draft, t: int, *, key: bool) -> bytes | None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JOURNAL_VERSION", "Content", "FrameEntry", "Journal", "Settings", "read"]
 
-JOURNAL_VERSION = 3
+JOURNAL_VERSION = 4
 
 MAX_LINE = 2**26
 """Bytes of a line: 65,536 new tensors with names of 500 bytes are less."""

@@ -19,7 +19,7 @@ import numpy as np
 import nmc_spec
 from nmc.writing import remembered
 from nmc_format.dtypes import DTYPES
-from nmc_format.manifest.check.sources import extras_fault, source_name_fault
+from nmc_format.manifest.check.sources import SAME_PSNR, extras_fault, source_name_fault
 from nmc_format.manifest.check.values import MAX_RANK
 from nmc_format.manifest.columns import group_of
 from nmc_format.manifest.frame_table import Coding, FrameRecord
@@ -132,6 +132,10 @@ def _seconds(value: Any) -> bool:
     return type(value) is float and (value == -1 or (math.isfinite(value) and value >= 0))
 
 
+def _psnr(value: Any) -> bool:
+    return type(value) is float and (value == -1 or 0 <= value <= SAME_PSNR)
+
+
 def _flag(value: Any) -> bool:
     return isinstance(value, bool)
 
@@ -185,6 +189,7 @@ _FRAME: dict[str, Callable[[Any], bool]] = {
     "rows": _list_of(lambda value: _fits(value, _ROW)),
     "source_name": lambda value: _text(value) and not source_name_fault(value),
     "extras": lambda value: _text(value) and not (value and extras_fault(value)),
+    "declared_psnr": _psnr,
     "colour": _or_none(_list_of(_colour)),
     "quantiser": _or_none(remembered.is_line),
 }
@@ -239,6 +244,7 @@ def frame_fields(entry: FrameEntry) -> dict[str, Any]:
         ],
         "source_name": record.source_name,
         "extras": record.extras_text,
+        "declared_psnr": -1.0 if record.declared_psnr is None else record.declared_psnr,
         "colour": entry.colour,
         "quantiser": entry.remembered and remembered.line_of(entry.remembered),
     }
@@ -294,6 +300,7 @@ def frame(line: dict[str, Any], before: Sequence[FrameEntry], rows: Rows) -> Fra
         exclude_layers=None if layers is None else tuple(layers),
         source_name=line["source_name"],
         extras_text=line["extras"],
+        declared_psnr=_recorded(line["declared_psnr"]),
     )
     new = tuple(_row(row, t) for row in line["rows"])
     known = line["quantiser"] and remembered.of_line(line["quantiser"])

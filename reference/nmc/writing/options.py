@@ -10,6 +10,7 @@ from nmc.coding.encode import EFFORTS, ENTROPIES
 from nmc.writing.quantisation import Quantisation
 from nmc_format.issues import refuse
 from nmc_format.manifest import columns
+from nmc_format.manifest.check.sources import SAME_PSNR
 from nmc_format.manifest.json_object import configuration_fault
 
 if TYPE_CHECKING:
@@ -98,6 +99,20 @@ def check_effort(iterations: int | None, seconds: float | None, t: int) -> None:
     if not 0 <= _whole(iterations, place) < 2**63:
         reason = f"iterations is {iterations}; it is a count"
         raise refuse("manifest/value", pointer=place, reason=reason)
+
+
+def check_psnr(declared: float | None, t: int) -> None:
+    """Refuse a declared PSNR that is out of its range (clause 5.4.6)."""
+    if declared is not None and not 0 <= declared <= SAME_PSNR:
+        place = columns.frame_pointer(t, columns.DECLARED_PSNR)
+        reason = f"the PSNR is {declared!r}; it is a number of dB from 0 to {SAME_PSNR:.0f}"
+        raise refuse("manifest/value", pointer=place, reason=reason)
+
+
+def known_psnr(measured: float | None, declared: float | None) -> float | None:
+    """Return what a frame declares: what was measured of it, else what its caller says."""
+    known = declared if measured is None else measured
+    return None if known is None else float(known)
 
 
 def _whole(given: float, place: str) -> int:

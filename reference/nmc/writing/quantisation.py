@@ -62,7 +62,8 @@ class Quantisation:
         What ``distortion`` is to return of each frame at least, in dB.
     distortion : callable or None
         Called with two states, of arrays by name: the decoded and the original one. Returns how
-        near they are, in dB; more is nearer.
+        near they are, in dB; more is nearer. Each frame declares it (clause 5.4.6), also where it
+        is no target.
     frames : int or None
         Frames of the whole sequence, where that is known: its last group may be short.
     dependent : bool

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nmc.writing.aim import aimed
+from nmc.coding.state import arrays_of
+from nmc.writing.aim import aimed, measured
 from nmc.writing.quantisation import POINTS_A_BIT
 from nmc.writing.remembered import Remembered
+from nmc_format.manifest.check.sources import SAME_PSNR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,6 +71,8 @@ class Place:
         A key frame every so many frames; 0: none.
     encode : callable
         State to :class:`nmc.coding.encode.CodedFrame`.
+    originals : State
+        The state as the caller has it, also of what stays as it was in the frame before.
     """
 
     frame: int
@@ -79,6 +83,7 @@ class Place:
     group: Sequence[int]
     every: int
     encode: Callable[[State], CodedFrame]
+    originals: State
 
 
 @dataclass(frozen=True)
@@ -95,12 +100,15 @@ class Outcome:
         For the next frame.
     notes : mapping of str to str
         What the caller may not expect, by the name of a tensor or of the frame.
+    psnr : float or None
+        Its declared PSNR in dB (clause 5.4.6); None where nothing measured it.
     """
 
     tensors: dict[int, Tensor]
     coded: CodedFrame
     remembered: Remembered | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
+    psnr: float | None = None
 
 
 def unchanged(
@@ -175,8 +183,10 @@ def quantised(asked: Quantisation | None, given: dict[int, Tensor], place: Place
         tensors = trial.made(steps, 1.0)
         originals = _originals(given, tensors, before, known)
         remembered = Remembered(originals, magnitudes)
-        return Outcome(tensors, place.encode(tensors), remembered, trial.notes(tensors, steps))
-    found = aimed(asked, given, place, lambda factor: trial.made(steps, factor))
+        psnr = declared_psnr(asked, tensors, place)
+        notes = trial.notes(tensors, steps)
+        return Outcome(tensors, place.encode(tensors), remembered, notes, psnr)
+    found = aimed(asked, place, lambda factor: trial.made(steps, factor))
     notes = trial.notes(found.tensors, trial.scaled(steps, found.factor))
     if found.missed:
         notes[f"frame {place.frame}"] = found.missed
@@ -186,7 +196,28 @@ def quantised(asked: Quantisation | None, given: dict[int, Tensor], place: Place
         found.factor,
         found.factor if place.key else known.key_factor,
     )
-    return Outcome(found.tensors, found.coded, remembered, notes)
+    psnr = declared_psnr(asked, found.tensors, place, found.psnr)
+    return Outcome(found.tensors, found.coded, remembered, notes, psnr)
+
+
+def declared_psnr(
+    asked: Quantisation,
+    tensors: State,
+    place: Place,
+    seen: float | None = None,
+) -> float | None:
+    """Return the declared PSNR of a state, measured unless it was seen; None where nothing can.
+
+    It is rounded down to hundredths: another machine may render a little differently.
+    """
+    if asked.distortion is None:
+        return None
+    if seen is None:
+        decoded, original = arrays_of(tensors, place.rows), arrays_of(place.originals, place.rows)
+        seen = measured(asked, decoded, original, place.frame)
+    if seen < 0:
+        return None
+    return min(math.floor(100 * min(seen, SAME_PSNR)) / 100, SAME_PSNR)
 
 
 def _originals(given: State, made: State, before: State, known: Remembered) -> dict[int, bytes]:

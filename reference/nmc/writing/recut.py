@@ -228,6 +228,7 @@ def _append_decoded(
     said = recorded(sequence, frame) | {
         "presentation_time": time,
         "trained_from_previous": lineage,
+        "declared_psnr": frame.declared_psnr,
     }
     writer.append(state, key=frame.coding is Coding.KEY, **said)
 

@@ -190,6 +190,7 @@ class Writer:
         extras: Mapping[str, Any] | str | None = None,
         colour: Mapping[str, Any] | None = None,
         quantisation: Quantisation | None = None,
+        declared_psnr: float | None = None,
     ) -> int:
         """Code one frame and put it on disk.
 
@@ -218,6 +219,10 @@ class Writer:
             Affine map from rendered colour to that of the picture, by training view (clause 5.5).
         quantisation : Quantisation or None
             That of this frame, in place of the writer's own.
+        declared_psnr : float or None
+            What is known of the state as it is given: the PSNR in dB, 0 to 1000, that its
+            renderings have against those of an original (clause 5.4.6). Where the quantisation has
+            a function of distortion, that measures it.
 
         Returns
         -------
@@ -233,6 +238,7 @@ class Writer:
         self._check_open()
         time = self._time(presentation_time)
         options.check_effort(iterations, seconds, len(self))
+        options.check_psnr(declared_psnr, len(self))
         name, text, maps = self._draft.room.checked(source_name, extras, colour)
         cursor = self._draft.cursor
         with self._draft.frame() as t:
@@ -256,6 +262,7 @@ class Writer:
                 exclude_layers=None if freezing is None else freezing.exclude_layers,
                 source_name=name,
                 extras_text=text,
+                declared_psnr=options.known_psnr(made.psnr, declared_psnr),
             )
             self._draft.enter(record, maps, made.remembered)
             cursor.follow(owned(made.tensors, cursor.state), coded.history)

@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import nmc
+from nmc.reading.declared import seen_frames
 from nmc.reading.sequence import DEFAULT_MAX_LEVEL
 from nmc_format.issues import first_error
 from nmc_format.report import Report
 from nmc_tools.checkpoints import Keep
 from nmc_tools.commands.against import Compared, compared, originals_of, worst_of
+from nmc_tools.commands.lossy_options import psnr_text
+from nmc_tools.commands.repack import renderer_of
 from nmc_tools.commands.shared_options import JsonOption, MaxLevelOption
 from nmc_tools.terminal import (
     Exit,
     counted,
     err,
+    note,
     print_finding,
     print_json,
     printable,
@@ -67,7 +71,8 @@ def check(
 
     All findings are printed, each with its code and its place. Exit code 1 if one is an error, or
     if there is nothing to check. With --against, no element may be farther from its original than
-    its declared error, and a lossless tensor has every bit of it.
+    its declared error, and a lossless tensor has every bit of it. A declared PSNR is measured again
+    where the package has cameras that see its model.
 
     Examples
     --------
@@ -100,6 +105,8 @@ def check(
     holds, document = True, None
     if against and reports[0].accepted:
         holds, document = _against(packages[0], against, key or [], keep, as_json=as_json)
+    if against and document is not None:
+        holds &= _seen(packages[0], against, key or [], keep, document, as_json=as_json)
     if pictures is not None and against and document is not None:
         document["fidelity"] = _draw(
             packages[0], against, key or [], keep, pictures, as_json=as_json
@@ -135,6 +142,54 @@ def _draw(
             say(f"between renderings, frame {t}: {decibels:.2f} dB")
         say(f"{path}: lossless, lossy, and the difference")
     return {t: d if math.isfinite(d) else None for t, d in fidelity.items()}
+
+
+def _seen(
+    package: Path,
+    paths: list[str],
+    keys: list[str],
+    keep: Keep,
+    document: dict[str, Any],
+    *,
+    as_json: bool,
+) -> bool:
+    """Measure the frames that declare a PSNR; return whether they are as near as they say."""
+    with nmc.open(package, max_level=4) as sequence, originals_of(paths, keys, keep) as originals:
+        if all(frame.declared_psnr is None for frame in sequence.frames):
+            return True
+        distortion = renderer_of(sequence)
+        if distortion is None:
+            note("the declared PSNR is not verified: nothing here renders what the package holds")
+            return True
+        with progress_bar(f"rendering {package.name}") as progress:
+            frames = []
+            for seen in seen_frames(sequence, originals, distortion):
+                frames.append(seen)
+                progress(seen.frame + 1, len(sequence))
+    document["psnr"] = [
+        {
+            "frame": seen.frame,
+            "declared": seen.declared,
+            "measured": seen.measured if math.isfinite(seen.measured) else None,
+        }
+        for seen in frames
+    ]
+    wrong = [seen for seen in frames if not seen.holds]
+    document["holds"] &= not wrong
+    if as_json:
+        return not wrong
+    for seen in wrong[:_FAULTS_SHOWN]:
+        warn_error(
+            f"frame {seen.frame}: a PSNR of {seen.measured:.2f} dB, less than the declared "
+            f"{seen.declared:.2f} dB"
+        )
+    if frames and not wrong:
+        least = min(frames, key=lambda seen: seen.measured)
+        say(
+            f"{package}: every declared PSNR holds; the least is "
+            f"{psnr_text(least.measured)}, in frame {least.frame}"
+        )
+    return not wrong
 
 
 def _document(reports: list[Any], compared: Any, *, against: bool) -> Any:

@@ -15,7 +15,7 @@ from nmc_format.issues import FormatError
 from nmc_format.json_view import json_view
 from nmc_format.manifest.frame_table import FrameRecord
 from nmc_format.manifest.tensor_table import PARAMETER
-from nmc_tools.commands.lossy_options import Loss
+from nmc_tools.commands.lossy_options import Loss, psnr_text
 from nmc_tools.commands.shared_options import JsonOption, PackagePath
 from nmc_tools.terminal import counted, out, print_json, printable, size_text
 
@@ -127,11 +127,17 @@ def _shown_extras(frame: FrameRecord) -> str:
     return json.dumps(shown, ensure_ascii=False, separators=(",", ":")) if shown else ""
 
 
+def _declared(decibels: float | None) -> str:
+    return "-" if decibels is None else psnr_text(decibels)
+
+
 def _print_frames(sequence: nmc.ChainSequence, shown: int) -> None:
     names = ["frame", "coding", "time", "bytes", "ratio", "frozen", "steps", "s"]
     columns = sequence.manifest.frames
     further = ["source"] if columns.source_name is not None else []
     further += ["extras"] if columns.extras is not None else []
+    psnr = columns.declared_psnr is not None
+    names += ["PSNR"] if psnr else []
     table = Table(*names, *further, box=None)
     for frame in sequence.frames[:shown]:
         texts = {"source": frame.source_name, "extras": _shown_extras(frame)}
@@ -145,6 +151,7 @@ def _print_frames(sequence: nmc.ChainSequence, shown: int) -> None:
             "-" if frozen is None else ",".join(map(str, frozen)) or "none",
             "-" if frame.iterations is None else str(frame.iterations),
             "-" if frame.seconds is None else f"{frame.seconds:.1f}",
+            *([_declared(frame.declared_psnr)] if psnr else []),
             *(_safe(_shortened(texts[name]) or "-") for name in further),
         )
     out.print(table)

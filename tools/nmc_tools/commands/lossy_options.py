@@ -9,6 +9,7 @@ import typer
 
 import nmc
 from nmc.reading.declared import declared_errors
+from nmc_format.manifest.check.sources import SAME_PSNR
 from nmc_tools.terminal import counted, note
 
 if TYPE_CHECKING:
@@ -49,6 +50,15 @@ TargetPsnrOption = Annotated[
     typer.Option(
         metavar="DB",
         help="Of renderings, against those of the original; the input is a package with cameras.",
+        rich_help_panel=PANEL,
+    ),
+]
+DeclarePsnrOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--declare-psnr/--no-declare-psnr",
+        help="Each frame says the PSNR of its renderings. By default where the input is a package "
+        "whose cameras see its model.",
         rich_help_panel=PANEL,
     ),
 ]
@@ -112,10 +122,13 @@ class Loss:
         By tensor that is quantised in any frame, the largest of its declared errors.
     tensors : int
         Tensors in all.
+    psnr : float or None
+        The least declared PSNR of a frame, in dB; None where no frame declares any.
     """
 
     errors: Mapping[str, float]
     tensors: int
+    psnr: float | None = None
 
     @staticmethod
     def of(sequence: nmc.ChainSequence) -> Loss | None:
@@ -128,7 +141,8 @@ class Loss:
             for row, error in errors.items():
                 name = rows[row].name
                 worst[name] = max(error, worst.get(name, 0.0))
-        return Loss(worst, len({row.name for row in rows}))
+        declared = [f.declared_psnr for f in sequence.frames if f.declared_psnr is not None]
+        return Loss(worst, len({row.name for row in rows}), min(declared, default=None))
 
     def text(self) -> str:
         """Say it in a line."""
@@ -140,8 +154,18 @@ class Loss:
         return (
             f"lossy: {counted(len(self.errors), 'tensor')} quantised{rest}; "
             f"largest declared error {self.errors[name]:.4g} ({name})"
+            + ("" if self.psnr is None else f"; {psnr_text(self.psnr)} between renderings at least")
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON."""
-        return {"lossless_tensors": self.tensors - len(self.errors), "errors": dict(self.errors)}
+        return {
+            "lossless_tensors": self.tensors - len(self.errors),
+            "errors": dict(self.errors),
+            "psnr": self.psnr,
+        }
+
+
+def psnr_text(decibels: float) -> str:
+    """Say a declared PSNR."""
+    return "the same" if decibels >= SAME_PSNR else f"{decibels:.2f} dB"

@@ -17,6 +17,7 @@ from nmc_tools import checkpoints
 from nmc_tools.checkpoints import Keep, Order
 from nmc_tools.checkpoints.extras import configuration_of, frame_extras, room_of, source_name
 from nmc_tools.commands.lossy_options import (
+    DeclarePsnrOption,
     Loss,
     MaxErrorOption,
     QualityOption,
@@ -63,6 +64,7 @@ def pack(
     max_error: MaxErrorOption = None,
     target_bytes: TargetBytesOption = None,
     target_psnr: TargetPsnrOption = None,
+    declare_psnr: DeclarePsnrOption = None,
     key: Annotated[
         list[str] | None,
         typer.Option(
@@ -150,8 +152,12 @@ def pack(
     package = package_among(inputs)
     if package is not None:
         _refuse_of_a_package(key, layers, buffer, configuration)
-        pack_package(package, output, lossy, options, as_json=as_json)
+        pack_package(package, output, lossy, options, declare=declare_psnr, as_json=as_json)
         return
+    if declare_psnr:
+        raise typer.BadParameter(
+            "pictures are needed: give a package with cameras", param_hint="--declare-psnr"
+        )
     selection = checkpoints.select(inputs, order)
     sources = selection.sources
     quantisation = quantisation_of(len(sources), **lossy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ from nmc_tools.terminal import counted, note, print_json, progress_bar, say, siz
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nmc.writing.quantisation import Distortion
+
 
 def package_among(inputs: list[str]) -> Path | None:
     """Return the package that is the only input; None where there are others, or none."""
@@ -31,6 +34,7 @@ def pack_package(
     lossy: Mapping[str, Any],
     options: Mapping[str, Any],
     *,
+    declare: bool | None = None,
     as_json: bool,
 ) -> None:
     """Make a package of the frames of another one; what it says of scene and training is kept.
@@ -42,10 +46,12 @@ def pack_package(
         The options that say how much may be lost.
     options : mapping
         Arguments of :class:`nmc.Writer` that a user gives.
+    declare : bool or None
+        Whether frames declare their PSNR; None: where their renderer is at hand.
     as_json : bool
     """
     with nmc.open(source, max_level=4) as sequence:
-        quantisation = _quantisation(source, sequence, lossy)
+        quantisation = _quantisation(source, sequence, lossy, declare)
         try:
             writer = nmc.Writer(
                 output, **described(sequence) | dict(options), quantisation=quantisation
@@ -63,24 +69,45 @@ def pack_package(
 
 
 def _quantisation(
-    source: Path, sequence: nmc.ChainSequence, lossy: Mapping[str, Any]
+    source: Path, sequence: nmc.ChainSequence, lossy: Mapping[str, Any], declare: bool | None
 ) -> nmc.Quantisation | None:
     """Return what the options ask for; for a target in dB, with measured steps."""
     target = lossy.get("target_psnr")
     seen_by = _unused if sequence.cameras is not None else None
     asked = quantisation_of(len(sequence), distortion=seen_by, **lossy)
-    if asked is None or target is None:
+    if declare and (asked is None or sequence.cameras is None):
+        raise typer.BadParameter(
+            "it goes with a package that has cameras, and with a loss", param_hint="--declare-psnr"
+        )
+    if asked is None or sequence.cameras is None or (declare is False and target is None):
         return asked
+    if target is None and not declare:
+        return replace(asked, distortion=renderer_of(sequence))
     with framework(source):
-        from nmc_framework.evaluation.fidelity import fidelity
-
-        distortion = fidelity(str(sequence.family), sequence.configuration, cameras_in(sequence))
+        distortion = _renderer(sequence)
+        if target is None:
+            return replace(asked, distortion=distortion)
         first: Any = sequence[0]
         with progress_bar("measuring what is seen", "parts") as progress:
             seen = nmc.Sensitivity.measured(
-                first, lambda state: distortion(state, first), progress=progress
+                first, lambda state: distortion(dict(state), first), progress=progress
             )
     return replace(asked, step=seen.steps(target), distortion=distortion)
+
+
+def renderer_of(sequence: nmc.ChainSequence) -> Distortion | None:
+    """Return how near renderings of two states are; None where they cannot be made here."""
+    if sequence.cameras is None:
+        return None
+    with suppress(ImportError, ValueError, RuntimeError):
+        return _renderer(sequence)
+    return None
+
+
+def _renderer(sequence: nmc.ChainSequence) -> Distortion:
+    from nmc_framework.evaluation.fidelity import fidelity
+
+    return fidelity(str(sequence.family), sequence.configuration, cameras_in(sequence))
 
 
 def _unused(state: Any, original: Any) -> float:

@@ -40,6 +40,7 @@ export const layout: readonly LayoutEntry[] = [
   entry("/frames/state_digest", "u1", ["N", 32], yes),
   entry("/frames/source_name", "str", ["N"]),
   entry("/frames/extras", "str", ["N"]),
+  entry("/frames/declared_psnr", "f8", ["N"]),
   entry("/training/trained_from", "i8", ["N"]),
   entry("/training/iterations", "i8", ["N"]),
   entry("/training/seconds", "f8", ["N"]),

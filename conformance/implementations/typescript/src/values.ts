@@ -173,6 +173,15 @@ function checkSources(objects: Objects, frames: number): void {
   }
 }
 
+/** Clause 5.4.6. */
+function checkFidelity(objects: Objects, frames: number): void {
+  const declared = objects.get("/frames/declared_psnr");
+  for (let t = 0; declared !== undefined && t < frames; t++) {
+    const psnr = declared.number(t);
+    if (psnr !== -1 && !(psnr >= 0 && psnr <= 1000)) value("the PSNR is neither -1 nor a number from 0 to 1000", `/frames/${t}/declared_psnr`);
+  }
+}
+
 function checkSizes(objects: Objects, level: Level, frames: number, table: readonly Row[]): void {
   const lengths = column(objects, "/frames/segment_length");
   const sizes = column(objects, "/frames/state_bytes");
@@ -198,6 +207,7 @@ export function checkValues(objects: Objects, level: Level, frames: number, rows
   const table = checkTable(objects, rows, frames);
   checkFrames(objects, level, frames);
   checkSources(objects, frames);
+  checkFidelity(objects, frames);
   checkSizes(objects, level, frames, table);
   checkTraining(objects, frames, table);
   checkCameras(objects);
