@@ -73,7 +73,7 @@ def _quantisation(
 ) -> nmc.Quantisation | None:
     """Return what the options ask for; for a target in dB, with measured steps."""
     target = lossy.get("target_psnr")
-    seen_by = _unused if sequence.cameras is not None else None
+    seen_by = _unused if sequence.cameras is not None and target is not None else None
     asked = quantisation_of(len(sequence), distortion=seen_by, **lossy)
     if declare and (asked is None or sequence.cameras is None):
         raise typer.BadParameter(
