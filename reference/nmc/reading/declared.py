@@ -10,10 +10,9 @@ from nmc_format.plan import plan_frame
 from nmc_format.segment import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from nmc.reading.sequence import ChainSequence
-    from nmc.writing.quantisation import Distortion
 
 
 class States(Protocol):
@@ -48,7 +47,7 @@ class SeenFrame:
 
 
 def seen_frames(
-    sequence: ChainSequence, originals: States, distortion: Distortion
+    sequence: ChainSequence, originals: States, distortion: Callable[[Any, Any], float]
 ) -> Iterator[SeenFrame]:
     """Measure each frame that declares a PSNR.
 
