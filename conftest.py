@@ -9,6 +9,17 @@ settings.register_profile("nmc", deadline=None)
 settings.load_profile("nmc")
 
 
+#: Seconds after which a sweep counts as hung; they take minutes where nothing else runs.
+_SWEEP_SECONDS = 1800
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the long sweeps the time that they need on a busy machine."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(_SWEEP_SECONDS))
+
+
 @pytest.fixture
 def one_thread():
     """Have torch use one thread: sums come in one order, and tests beside it are not slowed."""

@@ -11,47 +11,24 @@ import io
 import os
 import re
 import sys
+from importlib import metadata
 from typing import Annotated, Any
 
 import typer
 from typer.rich_utils import rich_format_error
 
-import nmc
 import nmc_spec
 from nmc_format.host import host_refusal
 from nmc_format.issues import FormatError, finding
-from nmc_tools.checkpoints import CheckpointError
-from nmc_tools.commands import (
-    bench,
-    cameras,
-    capture,
-    check,
-    codec,
-    conformance,
-    cutting,
-    demo,
-    diff,
-    evaluate,
-    inspect,
-    models,
-    pack,
-    render,
-    run,
-    sfm,
-    train,
-    unpack,
-)
-from nmc_tools.commands.footage import SceneCommand
-from nmc_tools.commands.framework import PANEL
+from nmc_tools.commands.table import Commands
 from nmc_tools.terminal import Exit, print_finding
 
 _USAGE: Any = typer.BadParameter.__mro__[2]
 """Every mistake in the use of a command, ClickException; typer has no name of its own for it."""
 
-_PROTOCOL = "Conformance protocol (conformance/PROTOCOL.md)"
-
 app = typer.Typer(
     name="nmc",
+    cls=Commands,
     help="Package, check and unpack chains of neural models.",
     epilog="Exit codes: 0 done, 1 refused or different, 2 wrong usage, 130 interrupted.",
     no_args_is_help=True,
@@ -61,9 +38,11 @@ app = typer.Typer(
 )
 
 
-def _version(value: bool) -> None:
-    if value:
-        typer.echo(f"nmc {nmc.__version__} (format {nmc_spec.FORMAT_VERSION})")
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(
+            f"nmc {metadata.version('neural-model-chain')} (format {nmc_spec.FORMAT_VERSION})"
+        )
         raise typer.Exit
 
 
@@ -77,32 +56,6 @@ def _root(
     """Package, check and unpack chains of neural models."""
 
 
-app.command("pack")(pack.pack)
-app.command("unpack")(unpack.unpack)
-app.command("check")(check.check)
-app.command("inspect")(inspect.inspect)
-app.command("diff")(diff.diff)
-app.command("extract")(cutting.extract)
-app.command("trim")(cutting.trim)
-app.command("concat")(cutting.concat)
-app.command("recover")(cutting.recover)
-app.command("demo")(demo.demo)
-app.add_typer(cameras.app, name="cameras", rich_help_panel=PANEL)
-app.command("capture", rich_help_panel=PANEL)(capture.capture)
-app.command("sfm", rich_help_panel=PANEL)(sfm.sfm)
-app.command("train", cls=SceneCommand, rich_help_panel=PANEL)(train.train)
-app.command("models", rich_help_panel=PANEL)(models.models)
-app.command("render", rich_help_panel=PANEL)(render.render)
-app.command("evaluate", cls=SceneCommand, rich_help_panel=PANEL)(evaluate.evaluate)
-app.command("run", rich_help_panel=PANEL)(run.run)
-app.add_typer(bench.app, name="bench", rich_help_panel=PANEL)
-app.add_typer(conformance.app, name="conformance", rich_help_panel=_PROTOCOL)
-app.command("describe", rich_help_panel=_PROTOCOL)(codec.describe)
-app.command("decode", rich_help_panel=_PROTOCOL)(codec.decode)
-app.command("encode", rich_help_panel=_PROTOCOL)(codec.encode)
-app.command("serve", rich_help_panel=_PROTOCOL)(codec.serve)
-
-
 def main() -> None:
     """Run the command line; nothing that the input did ends in a traceback."""
     if isinstance(
@@ -114,10 +67,6 @@ def main() -> None:
     except FormatError as error:
         print_finding(error.finding)
         sys.exit(Exit.REFUSED)
-    except CheckpointError as error:
-        place = finding("input/unreadable", file=error.path, reason=error.reason, hint=error.hint)
-        print_finding(place)
-        sys.exit(Exit.REFUSED)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(Exit.INTERRUPTED)
     except MemoryError:
@@ -128,6 +77,14 @@ def main() -> None:
         sys.exit(Exit.REFUSED)
     except OSError as error:
         print_finding(host_refusal(error, "the system").finding)
+        sys.exit(Exit.REFUSED)
+    except Exception as error:
+        from nmc_tools.checkpoints import CheckpointError  # takes long to import; rarely needed
+
+        if not isinstance(error, CheckpointError):
+            raise
+        place = finding("input/unreadable", file=error.path, reason=error.reason, hint=error.hint)
+        print_finding(place)
         sys.exit(Exit.REFUSED)
 
 

@@ -102,3 +102,16 @@ def test_on_a_terminal(tmp_path, checkpoints) -> None:
     assert b"5/5" in seen
     assert b"\x1b]0;owned" not in seen
     assert path.exists()
+
+
+def test_the_version_waits_for_no_library() -> None:
+    """``nmc --version`` loads neither numpy nor any command."""
+    code = (
+        "import sys\n"
+        "from nmc_tools.cli import app\n"
+        "app(['--version'], standalone_mode=False)\n"
+        "heavy = {'numpy', 'nmc', 'torch', 'h5py', 'numba', 'nmc_tools.commands.check'}\n"
+        "sys.exit(sorted(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,105 @@
+"""The commands of ``nmc``, each loaded when it is asked for: none waits for the others' imports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+
+from nmc_tools.commands.framework import PANEL
+
+_PROTOCOL = "Conformance protocol (conformance/PROTOCOL.md)"
+
+
+class _Entry(NamedTuple):
+    """Where a command is: a function of a module, or the module's ``app`` of more commands."""
+
+    module: str
+    attribute: str
+    panel: str | None = None
+    parser: str | None = None
+    """A class of command of its own, as ``module:class``."""
+
+
+_COMMANDS = {
+    "pack": _Entry("pack", "pack"),
+    "unpack": _Entry("unpack", "unpack"),
+    "check": _Entry("check", "check"),
+    "inspect": _Entry("inspect", "inspect"),
+    "diff": _Entry("diff", "diff"),
+    "extract": _Entry("cutting", "extract"),
+    "trim": _Entry("cutting", "trim"),
+    "concat": _Entry("cutting", "concat"),
+    "recover": _Entry("cutting", "recover"),
+    "demo": _Entry("demo", "demo"),
+    "cameras": _Entry("cameras", "app", PANEL),
+    "capture": _Entry("capture", "capture", PANEL),
+    "sfm": _Entry("sfm", "sfm", PANEL),
+    "train": _Entry("train", "train", PANEL, "footage:SceneCommand"),
+    "models": _Entry("models", "models", PANEL),
+    "render": _Entry("render", "render", PANEL),
+    "evaluate": _Entry("evaluate", "evaluate", PANEL, "footage:SceneCommand"),
+    "run": _Entry("run", "run", PANEL),
+    "bench": _Entry("bench", "app", PANEL),
+    "conformance": _Entry("conformance", "app", _PROTOCOL),
+    "describe": _Entry("codec", "describe", _PROTOCOL),
+    "decode": _Entry("codec", "decode", _PROTOCOL),
+    "encode": _Entry("codec", "encode", _PROTOCOL),
+    "serve": _Entry("codec", "serve", _PROTOCOL),
+}
+
+
+def _load(module: str, attribute: str) -> Any:
+    return getattr(import_module(f"nmc_tools.commands.{module}"), attribute)
+
+
+def _made(name: str) -> Any:
+    """Import the module of a command; return what typer makes of it."""
+    entry = _COMMANDS[name]
+    found = _load(entry.module, entry.attribute)
+    shelf = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="rich")
+    if isinstance(found, typer.Typer):
+        shelf.add_typer(found, name=name, rich_help_panel=entry.panel)
+    else:
+        parser = _load(*entry.parser.split(":")) if entry.parser else None
+        shelf.command(name, cls=parser, rich_help_panel=entry.panel)(found)
+    return typer.main.get_group(shelf).commands[name]
+
+
+class _Shelf(MutableMapping[str, Any]):
+    """Commands by name, in the order of the help; looking at the names loads none."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            self._made[name] = _made(name)
+        return self._made[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._made[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError(f"{name}: commands are not taken away")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_COMMANDS)
+
+    def __len__(self) -> int:
+        return len(_COMMANDS)
+
+
+class Commands(TyperGroup):
+    """The group ``nmc`` itself."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings | {"commands": _Shelf()})
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands."""
+        del ctx
+        return list(self.commands)
