@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,10 +16,16 @@ import nmc_spec
 from nmc_format.manifest.digest import manifest_digest
 from nmc_format.manifest.objects import text_array, text_scalar
 
+_CHANGES: Counter[str] = Counter()
+
 
 def value_case(path: str, change, *findings: tuple[str, str], on: str = "folder") -> None:
-    """Add a case that changes one object; the digest of the manifest is right."""
-    name = f"manifest_{path}_{len(CASES)}"
+    """Add a case that changes one object; the digest of the manifest is right.
+
+    Its name is that of the object and which of its changes this is.
+    """
+    _CHANGES[path] += 1
+    name = f"manifest_{path}_{_CHANGES[path]}"
     CASES.append(Case(name, on, lambda p: edit(p, path, change), list(findings)))
 
 

@@ -241,6 +241,15 @@ def _place() -> list[Case]:
         segment_case("length-short", "a segment with a byte too few", "6.1.1", length, told(1)),
         segment_case("length-long", "a segment with a byte too many", "6.1.1", length, told(-1)),
         FOLDER.reject(
+            "06-segment/length-empty",
+            "a segment file of no bytes is rejected",
+            "6.1.1",
+            length,
+            Edits(members=lambda made: {**made, segment_name(1): b""}),
+            stage="frame",
+            frame=1,
+        ),
+        FOLDER.reject(
             "06-segment/length-directory",
             "a segment file with a byte too many is rejected",
             "6.1.1",
