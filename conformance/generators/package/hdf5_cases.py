@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,6 +69,12 @@ def _compact() -> list[Case]:
             "link-wide", "the name of a link after a length of 8 bytes", "D.4", link_form="wide"
         ),
         chosen("tracked", "creation indices of links and attributes", "D.4", tracked=True),
+        chosen(
+            "info-rest",
+            "what follows the undefined address of link and attribute infos is ignored",
+            "D.4",
+            ignored=struct.pack("<Q", 48),
+        ),
         chosen("null-ended", "texts can end with a zero byte", "D.5", null_ended=True),
         deep,
         chosen("gaps", "zero bytes can lie between structures", "D.1", gap=bytes(13)),

@@ -81,6 +81,8 @@ class Options:
         Fields of links: ``least``, ``full``, ``four`` or ``wide``; else a character set alone.
     tracked : bool
         Link and attribute infos with the highest creation index.
+    ignored : bytes
+        What follows the undefined address in link and attribute infos, in place of another one.
     null_ended : bool
         Texts that end with a zero byte, one byte wider, in place of padded ones.
     type_version : int
@@ -117,6 +119,7 @@ class Options:
     wide: bool = False
     link_form: str = ""
     tracked: bool = False
+    ignored: bytes = b""
     null_ended: bool = False
     type_version: int = 1
     blocks: int = 2
@@ -318,11 +321,13 @@ class _File:
             for name, array in sorted(node.attributes.items())
         )
         index = b"\1" + bytes(8) if options.tracked else b"\0"
-        messages = message(_LINK_INFO, b"\0" + index + UNDEFINED * 2)
+        rest = UNDEFINED + (options.ignored or UNDEFINED)
+        messages = message(_LINK_INFO, b"\0" + index + rest)
         if options.fault == "no-link-info" and not root:
             messages = b""
-        if options.tracked:
-            messages += message(_ATTRIBUTE_INFO, b"\0\1" + bytes(2) + UNDEFINED * 2)
+        if options.tracked or options.ignored:
+            index = b"\1" + bytes(2) if options.tracked else b"\0"
+            messages += message(_ATTRIBUTE_INFO, b"\0" + index + rest)
         messages += message(_GROUP_INFO, b"\0\0") + links
         if root:
             for name, body in options.extra_links.items():
