@@ -106,6 +106,14 @@ def test_a_sample_is_the_same_each_time(sites: list[Site]) -> None:
     assert sample(sites, 20, 3) == sample(sites, 20, 3) != sample(sites, 20, 4)
 
 
+def test_a_sample_stays_where_the_code_stays(sites: list[Site]) -> None:
+    """Other mutants before a mutant, or in other modules, do not change its place by chance."""
+    before = sample(sites, None, 1)
+    assert len(before) == len(sites) > 3
+    fewer = sample(sites[1:], None, 1)
+    assert fewer == [site for site in before if site != sites[0]]
+
+
 def _run(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(MUTATION / "mutate.py"), *words]
     return subprocess.run(command, capture_output=True, text=True, check=False)
@@ -117,7 +125,7 @@ def test_the_suite_kills_a_sample(tmp_path: Path) -> None:
 
     What element types are made of is told by the coder's vectors alone.
     """
-    words = ["-o", str(tmp_path), "--sample", "120", "--only", "nmc_format", "--jobs", "1"]
+    words = ["-o", str(tmp_path), "--sample", "48", "--only", "nmc_format", "--jobs", "1"]
     words += ["--without", "nmc_format.dtypes", "--vectors", "0[!8]-*", "--vectors", "1[02]-*"]
     done = _run(*words)
     assert done.returncode == 0, done.stdout + (tmp_path / "mutation.md").read_text("utf-8")
@@ -129,7 +137,7 @@ def test_the_suite_kills_a_sample(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_poor_suite_kills_too_few(tmp_path: Path) -> None:
-    words = ["--only", "nmc_format.segment", "--sample", "600", "--jobs", "1"]
+    words = ["--only", "nmc_format.segment", "--sample", "22", "--jobs", "1"]
     done = _run("-o", str(tmp_path), *words, "--vectors", "05-package/one-*")
     assert done.returncode == 1, done.stdout
     assert "- `nmc_format.segment:" in (tmp_path / "mutation.md").read_text("utf-8")
