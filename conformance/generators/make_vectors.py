@@ -75,6 +75,7 @@ MODULES = (
     "profiles.bound_cases",
     "profiles.large_cases",
     "model.model_cases",
+    "model.digest_cases",
 )
 """Generators, each a module with ``cases()``. The worked example has a program of its own."""
 

@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from blake3 import blake3
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -40,7 +42,7 @@ def tensor_digest(tensor: Tensor) -> bytes:
     h.update(len(tensor.shape).to_bytes(4, "little"))
     for dimension in tensor.shape:
         h.update(dimension.to_bytes(8, "little"))
-    h.update(tensor.data)
+    h.update(blake3(tensor.data).digest())
     return h.digest()
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from blake3 import blake3
 
 ABSENT, SKIP, RAW, INTEGER = range(4)
 BITS = {
@@ -109,7 +110,7 @@ def digest_of(state: dict[str, Tensor]) -> str:
         t = state[name]
         head = b"nmc tensor 1\0" + framed(t.dtype) + struct.pack("<I", len(t.shape))
         head += b"".join(struct.pack("<Q", d) for d in t.shape)
-        body += framed(name) + hashlib.sha256(head + t.data).digest()
+        body += framed(name) + hashlib.sha256(head + blake3(t.data).digest()).digest()
     return hashlib.sha256(body).hexdigest()
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import h5py
 import numpy as np
 import zstandard
+from blake3 import blake3
 from plain_decoder import ABSENT, BITS, INTEGER, RAW, SKIP, Tensor
 
 _ENTRY = re.compile(rb'"([^"]*)"\s*:\s*\{[^{}]*"data_offsets"\s*:\s*\[([^\]]*)\]')
@@ -64,7 +65,8 @@ def _digest(state: dict[str, Tensor]) -> str:
         raw, dtype = name.encode(errors=_UNTEXT), tensor.dtype.encode()
         head = b"nmc tensor 1\0" + struct.pack("<I", len(dtype)) + dtype
         head += struct.pack(f"<I{len(tensor.shape)}Q", len(tensor.shape), *tensor.shape)
-        body += struct.pack("<I", len(raw)) + raw + hashlib.sha256(head + tensor.data).digest()
+        head += blake3(tensor.data).digest()
+        body += struct.pack("<I", len(raw)) + raw + hashlib.sha256(head).digest()
     return hashlib.sha256(body).hexdigest()
 
 

@@ -19,6 +19,7 @@ import pytest
 import worked_example
 import worked_trace
 from arithmetic import coder_words
+from blake3 import blake3
 from cases import input_files
 from freezing import freezing_cases
 from programs import VECTORS
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 IDS = [vector.id for vector in load_suite(VECTORS).vectors]
 RUN = {
+    "blake3": "04-model",
     "coder": ("08-arithmetic", "12-quantised"),
     "frames": "spec/text/0",
     "freezing": "09-freezing",
@@ -165,6 +167,24 @@ def test_the_checksum_of_hdf5() -> None:
     for n in range(30):
         data = rng.randbytes(n)
         assert lookup3(data) == hdf5_writer.lookup3(data)
+
+
+BLAKE3_SIZES = [0, 1, 3, 4, 63, 64, 65, 127, 128, 129, 1023, 1024, 1025, 2048, 2049, 3072, 3073]
+BLAKE3_SIZES += [4096, 4097, 5121, 8193, 16385]
+
+
+def test_the_hash_of_tensors() -> None:
+    """The text's BLAKE3 is that of its authors, around the ends of blocks, leaves and halves."""
+    elsewhere = {"LE32": lambda x: x.to_bytes(4, "little"), "joined": b"".join}
+    found = pseudocode.program("blake3", **elsewhere, zero_bytes=bytes)["BLAKE3"]
+    text = (prose.ROOT / "spec/text/04-model.md").read_text(encoding="utf-8")
+    example = re.search(r"The BLAKE3 of no bytes is `(\w+)`", text)
+    assert example is not None
+    assert found(b"").hex() == example[1]
+    rng = random.Random(7)
+    for n in BLAKE3_SIZES:
+        data = rng.randbytes(n)
+        assert found(data) == blake3(data).digest()
 
 
 def test_the_bits_of_the_example() -> None:

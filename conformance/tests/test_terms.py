@@ -24,7 +24,7 @@ _ITALICS = re.compile(r"(?<![\w*])\*([^*\n|]+?)\*(?![\w*])")
 KEYWORDS = {"shall", "shall not", "should", "may", "refuses"}
 
 PLAIN = """
-1 2 5-1 a adaptive agreement alignment and arithmetic attributes b body by cameras checking
+1 2 5-1 a adaptive agreement alignment and arithmetic attributes b blake3 body by cameras checking
 checksum claims columns comparison conformance conforms convention cutting data dataspace datatype
 decoding difference differences does examples exclude_layers freezing from header how ii integer
 is iv joining json judges learning links lossless malformed may metadata method mixed none not

@@ -1,7 +1,7 @@
 """A decoder that is the pseudo-code of the text: clauses 4, 6, 7, 8 and 9, run as they stand.
 
 What is not pseudo-code is here: reading a package with h5py, zipfile and json, and the functions
-that the text takes from elsewhere, such as SHA-256, and from its own tables.
+that the text takes from elsewhere, such as SHA-256 and BLAKE3, and from its own tables.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import h5py
 import prose
 import pseudocode
 import zstandard
+from blake3 import blake3
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,6 +67,7 @@ COMPILED = compile(
 )
 
 ELSEWHERE: dict[str, Any] = {
+    "BLAKE3": lambda data: blake3(bytes(data)).digest(),
     "F": lambda s: struct.pack("<I", len(s.encode())) + s.encode(),
     "LE": lambda x, n: int(x).to_bytes(n, "little"),
     "LE32": lambda x: struct.pack("<I", x),
@@ -75,6 +77,7 @@ ELSEWHERE: dict[str, Any] = {
     "decompress": lambda data: zstandard.ZstdDecompressor().decompress(data),
     "element_bits": lambda dtype: TYPES[dtype][0],
     "exponent_bits": lambda dtype: TYPES[dtype][2],
+    "joined": b"".join,
     "mantissa_bits": lambda dtype: TYPES[dtype][3],
     "mode_name": MODES.__getitem__,
     "product": math.prod,

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import ml_dtypes
 import numpy as np
+from blake3 import blake3
 from fuzz_damage import FRAMES, Source, damaged, put
 
 import nmc
@@ -46,8 +47,8 @@ def digest(state) -> bytes:
     for name, array in state.items():
         shape = tuple(array.shape)
         head = framed(dtype_of(array).name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape)
-        data = to_words(array).tobytes()
-        entries.append((name.encode(), hashlib.sha256(b"nmc tensor 1\0" + head + data).digest()))
+        head += blake3(to_words(array).tobytes()).digest()
+        entries.append((name.encode(), hashlib.sha256(b"nmc tensor 1\0" + head).digest()))
     body = b"".join(struct.pack("<I", len(n)) + n + d for n, d in sorted(entries))
     return hashlib.sha256(b"nmc state 1\0" + struct.pack("<I", len(entries)) + body).digest()
 

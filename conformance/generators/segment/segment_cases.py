@@ -255,7 +255,7 @@ def _modes() -> list[Case]:
         cells[1] = Cell(INTEGER, random_bytes(12))
         return replace(PAIR.chain, frames=(cell, replace(second, cells=tuple(cells))))
 
-    both = replace(two, frames=(Frame(KEY, (two.frames[0].cells[0], Cell(RAW, bytes(4)))),))
+    both = replace(two, frames=(Frame(KEY, (two.frames[0].cells[0], Cell(RAW, bytes(range(4))))),))
     return [
         absent,
         types,

@@ -1,5 +1,6 @@
-// SHA-256 digests of tensors, states and manifests (clauses 4.5 and 5.3.4).
+// SHA-256 digests of tensors, states and manifests (clauses 4.5 and 5.3.4); BLAKE3 comes from hash-wasm.
 import { createHash, type Hash } from "node:crypto";
+import { createBLAKE3 } from "hash-wasm";
 import { type Bytes, compareBytes, le32, le64, utf8 } from "./bytes.js";
 import type { Objects } from "./objects.js";
 
@@ -14,9 +15,17 @@ export function tensorDigest(dtype: string, shape: readonly number[], data: Byte
   frame(hash, utf8(dtype));
   hash.update(le32(shape.length));
   for (const d of shape) hash.update(le64(d));
-  const step = 2 ** 30;
-  for (let i = 0; i < data.length; i += step) hash.update(data.subarray(i, i + step));
+  hash.update(contentHash(data));
   return hash.digest();
+}
+
+const blake3 = await createBLAKE3();
+
+/** The BLAKE3 of the bytes of a tensor (clause 4.5.3). */
+export function contentHash(data: Bytes): Bytes {
+  blake3.init();
+  blake3.update(data);
+  return blake3.digest("binary");
 }
 
 /** Names and tensor digests of a state, in any order. */
