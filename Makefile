@@ -105,10 +105,11 @@ suite-archive: setup  ## The conformance suite as one file, the same bytes each 
 dist: setup  ## The wheel; in dist
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
-fuzz: setup  ## Flip every bit of small packages, bytes of large ones, and damage structures; hours
+fuzz: setup  ## Flip bits and damage structures; hours, goes on where it stopped; out/fuzz
 	$(BIN)/python reference/tests/fuzz_flips.py -o out/fuzz --count 1000000
-	$(BIN)/python format/tests/fuzz_reader.py --count 200000
-	$(BIN)/python reference/tests/fuzz_inputs.py --count 20000
+	$(BIN)/python format/tests/fuzz_reader.py --count 200000 --note out/fuzz/structures.json
+	$(BIN)/python reference/tests/fuzz_inputs.py --count 20000 --note out/fuzz/inputs.json
+	$(BIN)/python format/tests/fuzz_progress.py out/fuzz
 
 faults: setup  ## Make every system call of every writing command fail, one at a time (needs Linux and a C compiler)
 	$(BIN)/python tools/faults/sweep.py

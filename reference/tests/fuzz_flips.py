@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import random
 import sys
-import time
-from collections import Counter
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,6 +30,10 @@ from nmc_format.manifest.read import parse_manifest
 from nmc_format.package.form import open_package
 from nmc_format.package.members import MANIFEST_NAME, segment_name
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "format" / "tests"))
+
+from fuzz_progress import Run, Tally
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -42,11 +44,10 @@ KINDS = (
     ("main", "nmc", "fast"),
     ("main", "nmc", "strong"),
     ("main", "nmc", "max"),
+    ("lossy", "nmc", "strong"),
 )
 LARGE = 8
 """Elements of the weights of a large package are so many times those of a small one, squared."""
-
-_SECONDS = 5.0
 
 
 def write_package(path: Path, kind: tuple[str, str, str], scale: int = 1) -> Path:
@@ -55,6 +56,8 @@ def write_package(path: Path, kind: tuple[str, str, str], scale: int = 1) -> Pat
     rng = np.random.default_rng(7)
     frames = 3 if scale == 1 else 12
     options: dict[str, Any] = {"directory": path.suffix == "", "layers": {"a": 0, "b": 1}}
+    if profile == "lossy":
+        options["quantisation"] = nmc.Quantisation({"a": 0.01})
     with nmc.Writer(
         path, profile=profile, entropy=entropy, effort=effort, overwrite=True, **options
     ) as writer:
@@ -227,60 +230,22 @@ def sampled_flips(large: list[Target], count: int) -> Iterator[tuple[Target, int
         yield target, rng.randrange(target.size), rng.randrange(1, 256)
 
 
-@dataclass
-class Tally:
-    """What came of the flips so far."""
-
-    done: int = 0
-    codes: Counter[str] = field(default_factory=Counter)
-    unseen: list[str] = field(default_factory=list)
-
-    def add(self, target: Target, at: int, mask: int) -> None:
-        """Try one flip."""
-        code = target.code(at, mask)
-        self.done += 1
-        if code:
-            self.codes[code] += 1
-        else:
-            self.unseen.append(f"{target.name} byte {at} xor {mask:#04x}")
+def attempt(tally: Tally, target: Target, at: int, mask: int) -> None:
+    """Try one flip."""
+    code = target.code(at, mask)
+    tally.add(code, "" if code else f"{target.name} byte {at} xor {mask:#04x}")
 
 
-def run(flips: Iterator[tuple[Target, int, int]], total: int, note: Path, mark: str) -> Tally:
+def run(
+    title: str, flips: Iterator[tuple[Target, int, int]], total: int, note: Path, mark: str
+) -> Tally:
     """Try flips, go on where an earlier run of the same mark stopped, and say how far it is."""
-    tally = _noted(note, mark)
-    start, last = time.monotonic(), time.monotonic()
-    before = tally.done
-    for number, (target, at, mask) in enumerate(flips):
-        if number < before:
-            continue
-        tally.add(target, at, mask)
-        if time.monotonic() - last > _SECONDS:
-            last = time.monotonic()
-            _save(note, mark, tally)
-            rate = (tally.done - before) / (last - start)
-            left = (total - tally.done) / max(rate, 1e-9)
-            print(
-                f"{tally.done:,} of {total:,} flips, {len(tally.unseen)} unseen, "
-                f"{rate:.0f}/s, {left / 60:.0f} min left: {target.name}",
-                flush=True,
-            )
-    _save(note, mark, tally)
-    return tally
-
-
-def _noted(note: Path, mark: str) -> Tally:
-    if note.is_file():
-        content = json.loads(note.read_text())
-        if content["mark"] == mark:
-            return Tally(content["done"], Counter(content["codes"]), content["unseen"])
-    return Tally()
-
-
-def _save(note: Path, mark: str, tally: Tally) -> None:
-    content = {"mark": mark, "done": tally.done, "codes": tally.codes, "unseen": tally.unseen}
-    fresh = note.with_suffix(".new")
-    fresh.write_text(json.dumps(content))
-    fresh.replace(note)
+    progress = Run(title, total, note, mark)
+    for target, at, mask in islice(flips, progress.tally.done, None):
+        attempt(progress.tally, target, at, mask)
+        progress.tick(target.name)
+    progress.save()
+    return progress.tally
 
 
 def _mark(made: list[Target], *more: object) -> str:
@@ -300,22 +265,30 @@ def main() -> int:
     options = parser.parse_args()
     folder: Path = options.output
     small = targets(folder / "small", KINDS)
-    large = targets(folder / "large", (KINDS[0], KINDS[2], KINDS[4]), LARGE)
+    large = targets(folder / "large", (KINDS[0], KINDS[2], KINDS[4], KINDS[6]), LARGE)
     bits = -(-8 * sum(target.size for target in small) // options.stride)
     tallies = {}
-    for name, made, flips, total in (
-        ("exhaustive", small, every_flip(small, options.stride), bits),
-        ("sampled", large, sampled_flips(large, options.count), options.count),
+    sampled = f"bytes of {len(large)} members of larger packages"
+    every = "every bit" if options.stride == 1 else f"one bit in {options.stride}"
+    for name, title, made, flips, total in (
+        ("sampled", sampled, large, sampled_flips(large, options.count), options.count),
+        (
+            "exhaustive",
+            f"{every} of small packages",
+            small,
+            every_flip(small, options.stride),
+            bits,
+        ),
     ):
-        mark = _mark(made, options.stride if name == "exhaustive" else options.count)
-        tallies[name] = run(flips, total, folder / f"{name}.json", mark)
+        mark = _mark(made, options.stride if name == "exhaustive" else "")
+        tallies[name] = run(title, flips, total, folder / f"{name}.json", mark)
     for name, tally in tallies.items():
-        print(f"{name}: {tally.done:,} flips, {len(tally.unseen)} unseen")
+        print(f"{name}: {tally.done:,} flips, {len(tally.faults)} unseen")
         for code, count in tally.codes.most_common():
             print(f"  {count:>9,}  {code}")
-        for line in tally.unseen[:20]:
+        for line in tally.faults[:20]:
             print(f"  UNSEEN {line}")
-    return int(any(tally.unseen for tally in tallies.values()))
+    return int(any(tally.faults for tally in tallies.values()))
 
 
 if __name__ == "__main__":

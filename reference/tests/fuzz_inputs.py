@@ -17,10 +17,8 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 import traceback
 import zlib
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +30,12 @@ import nmc
 from nmc_format.issues import FormatError
 from nmc_tools.checkpoints import CheckpointError, read
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "format" / "tests"))
+
+from fuzz_progress import Run
+
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable
 
 SECONDS = 30
@@ -211,7 +214,7 @@ def run_case(seed: int, number: int, sources: dict[str, list[Path]]) -> str:
         signal.alarm(0)
 
 
-def run(count: int, seed: int, only: int | None = None) -> Counter[str]:
+def run(count: int, seed: int, only: int | None = None, note: Path | None = None) -> Counter[str]:
     """Run many cases; return what came of them.
 
     Raises
@@ -220,8 +223,7 @@ def run(count: int, seed: int, only: int | None = None) -> Counter[str]:
         For the first case that fails, with how to repeat it.
     """
     signal.signal(signal.SIGALRM, _ring)
-    made: Counter[str] = Counter()
-    last = time.monotonic()
+    progress = Run("damaged journals and checkpoints", count, note, f"inputs {seed}")
     with tempfile.TemporaryDirectory() as text:
         folders = {kind: Path(text) / kind for kind in ("journal", "checkpoint")}
         for folder in folders.values():
@@ -230,16 +232,15 @@ def run(count: int, seed: int, only: int | None = None) -> Counter[str]:
             "journal": journal_sources(folders["journal"]),
             "checkpoint": checkpoint_sources(folders["checkpoint"]),
         }
-        for number in range(count) if only is None else [only]:
+        for number in range(progress.tally.done, count) if only is None else [only]:
             try:
-                made[run_case(seed, number, sources)] += 1
+                progress.tally.add(run_case(seed, number, sources))
             except Exception as error:
                 again = f"case {number}: repeat it with --seed {seed} --only {number}\n"
                 raise Wrong(again + "".join(traceback.format_exception(error))) from None
-            if time.monotonic() - last > 5:
-                last = time.monotonic()
-                print(f"{number + 1:,} of {count:,} journals and checkpoints", flush=True)
-    return made
+            progress.tick()
+    progress.save()
+    return progress.tally.codes
 
 
 def main() -> int:
@@ -248,10 +249,11 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="repeat one case")
+    parser.add_argument("--note", type=Path, help="a file to go on from, and to keep up")
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     try:
-        made = run(options.count, options.seed, options.only)
+        made = run(options.count, options.seed, options.only, options.note)
     except Wrong as error:
         print(error)
         return 1

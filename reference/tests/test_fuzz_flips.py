@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import fuzz_flips
+import fuzz_progress
 import pytest
 
 
@@ -18,8 +19,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> list[fuzz_flips.Target]:
 def test_one_bit_in_499_of_every_package_is_missed(small: list[fuzz_flips.Target]) -> None:
     tally = fuzz_flips.Tally()
     for flip in fuzz_flips.every_flip(small, 499):
-        tally.add(*flip)
-    assert tally.unseen == []
+        fuzz_flips.attempt(tally, *flip)
+    assert tally.faults == []
     assert len(tally.codes) >= 5
 
 
@@ -29,8 +30,8 @@ def test_every_bit_of_a_superblock_and_of_what_follows_it(small: list[fuzz_flips
     target = next(t for t in small if isinstance(t, fuzz_flips.ManifestTarget))
     tally = fuzz_flips.Tally()
     for bit in range(8 * 100):
-        tally.add(target, bit // 8, 1 << bit % 8)
-    assert tally.unseen == []
+        fuzz_flips.attempt(tally, target, bit // 8, 1 << bit % 8)
+    assert tally.faults == []
 
 
 def test_sampled_flips_can_be_repeated(small: list[fuzz_flips.Target]) -> None:
@@ -44,12 +45,12 @@ def test_a_run_goes_on_where_it_stopped(
     def flips():
         return fuzz_flips.sampled_flips(small, 30)
 
-    whole = fuzz_flips.run(flips(), 30, tmp_path / "a.json", "x")
-    monkeypatch.setattr(fuzz_flips, "_SECONDS", 0.0)
+    whole = fuzz_flips.run("flips", flips(), 30, tmp_path / "a.json", "x")
+    monkeypatch.setattr(fuzz_progress, "SECONDS", 0.0)
     stopped = fuzz_flips.sampled_flips(small, 30)
-    fuzz_flips.run((next(stopped) for _ in range(11)), 30, tmp_path / "b.json", "x")
-    again = fuzz_flips.run(flips(), 30, tmp_path / "b.json", "x")
-    assert (again.done, again.codes, again.unseen) == (whole.done, whole.codes, whole.unseen)
+    fuzz_flips.run("flips", (next(stopped) for _ in range(11)), 30, tmp_path / "b.json", "x")
+    again = fuzz_flips.run("flips", flips(), 30, tmp_path / "b.json", "x")
+    assert (again.done, again.codes, again.faults) == (whole.done, whole.codes, whole.faults)
 
 
 def test_an_unseen_flip_is_reported(
@@ -70,3 +71,12 @@ def test_an_unseen_flip_is_reported(
     assert target.code(target.size - 1, 1) == "manifest/unreadable"
     monkeypatch.setattr(headers.Blocks, "check_rest", lambda _: None)
     assert target.code(target.size - 1, 1) == ""
+
+
+def test_the_table_says_what_was_tried(tmp_path: Path) -> None:
+    run = fuzz_progress.Run("odd bits", 5, tmp_path / "a.json", "x")
+    run.tally.add("segment/sha256")
+    run.tally.add("", "byte 3 goes unseen")
+    run.save()
+    assert "| odd bits | 2 | 1 | 1 |" in fuzz_progress.table(tmp_path)
+    assert fuzz_progress.Run("odd bits", 5, tmp_path / "a.json", "y").tally.done == 0
