@@ -162,13 +162,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("select", nargs="*", help="parts of the names of commands; all if none")
     parser.add_argument("--every", type=int, default=1, help="every so many calls only")
+    parser.add_argument("--into", type=Path, help="put the table between the marks of a file")
     options = parser.parse_args()
     unfinished.SYNC_SECONDS = 0  # at every frame, so that each call is there in every run
     warm()
     shim = Shim()
-    print("| command | form | tried | frames lost | wrongly reported | recover failed |")
-    print("|---|---|---:|---:|---:|---:|")
+    rows: list[str] = []
+
+    def row(text: str) -> None:
+        rows.append(text)
+        print(text, flush=True)
+
+    row("| command | form | tried | frames lost | wrongly reported | recover failed |")
+    row("|---|---|---:|---:|---:|---:|")
     failed = False
+    tried = 0
     for command in all_commands():
         if options.select and not any(part in command.title for part in options.select):
             continue
@@ -176,11 +184,15 @@ def main() -> int:
             tally = sweep(command, shim, Path(scratch), options.every)
         counts = " | ".join(str(len(found)) for found in tally.faults.values())
         form = "directory" if command.directory else "file"
-        print(f"| {command.name} | {form} | {tally.tried} | {counts} |", flush=True)
+        row(f"| {command.name} | {form} | {tally.tried} | {counts} |")
+        tried += tally.tried
         for kind, found in tally.faults.items():
             failed |= bool(found)
             for what in found:
                 print(f"{command.title}: {kind}: {what}", file=sys.stderr, flush=True)
+    print(f"{tried:,} faults of {len(rows) - 2} commands")
+    if options.into is not None:
+        put_into(options.into, "faults", "\n".join(rows) + "\n")
     return int(failed)
 
 
@@ -193,6 +205,7 @@ from judging import PACKAGE, Tally, ended, expected, judge, quiet  # noqa: E402
 
 import nmc  # noqa: E402
 from nmc.writing import journal, unfinished  # noqa: E402
+from nmc_tools.bench.published import put_into  # noqa: E402
 
 if __name__ == "__main__":
     folder = os.environ.pop(_LOADED)

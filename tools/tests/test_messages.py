@@ -146,6 +146,24 @@ def test_hints_of_the_command_line_name_its_options(run, chain, tmp_path) -> Non
     assert "host/exists" in done.err
 
 
+def test_what_is_not_replaced_is_named_and_force_is_not_asked_for_twice(
+    run, chain, tmp_path
+) -> None:
+    np.savez(tmp_path / "a.npz", w=np.ones(3))
+    run("extract", chain, "--frames", "0", "-o", tmp_path / "d.nmc", "--directory")
+    run("extract", chain, "--frames", "0", "-o", tmp_path / "f.nmc")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "precious").write_text("x")
+    for name, more, told in (
+        ("d.nmc", [], "choose the directory form"),
+        ("f.nmc", ["--directory"], "choose the file form"),
+        ("folder", [], "no package is never replaced"),
+    ):
+        done = run("pack", tmp_path / "a.npz", "-o", tmp_path / name, "--force", *more)
+        assert (done.code, told in done.err, "--force" in done.err) == (1, True, False), done.err
+    assert (tmp_path / "folder" / "precious").exists()
+
+
 def test_the_library_speaks_of_no_options(chain) -> None:
     with pytest.raises(nmc.FormatError) as caught:
         nmc.Writer(chain)

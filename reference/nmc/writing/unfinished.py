@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from nmc.writing import journal
 from nmc.writing.folder import Folder
-from nmc_format.issues import FormatError, refuse
+from nmc_format.issues import FormatError, refuse, refuse_with
 from nmc_format.package.file import FilePackage
 from nmc_format.package.members import JOURNAL_NAME, MANIFEST_NAME, SEGMENT_FOLDER, segment_name
 
@@ -203,11 +203,21 @@ def begin(place: Place, *, directory: bool, overwrite: bool) -> Unfinished:
         clear(parent, name)
         return Unfinished(place, name, make=True)
     if parent.kind(name) and not (overwrite and replaceable(place, directory=directory)):
-        raise refuse("host/exists", file=str(place.path))
+        hint = _left_alone(place) if overwrite else ""
+        raise refuse_with(hint, "host/exists", file=str(place.path))
     if directory and not parent.kind(name):
         return Unfinished(place, name, make=True)
     _clear_partial(place, overwrite=overwrite)
     return Unfinished(place, place.partial, make=True)
+
+
+def _left_alone(place: Place) -> str:
+    """Return what to do about something that is not replaced, although that was asked for."""
+    if not place.parent.holds_folder(place.name):
+        return "it is no package directory; choose the file form, or another name"
+    if replaceable(place, directory=True):
+        return "it is a package directory; choose the directory form, or another name"
+    return "a folder that is no package is never replaced; choose another name"
 
 
 def _is_free(parent: Folder, name: str, *, overwrite: bool) -> bool:
