@@ -53,6 +53,7 @@ MODULES = (
     "segment.header_cases",
     "segment.misread_cases",
     "segment.entry_cases",
+    "segment.digests_cases",
     "decoding.decoding_cases",
     "decoding.seek_cases",
     "arithmetic.arithmetic_cases",

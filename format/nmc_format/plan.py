@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import nmc_spec
 from nmc_format.issues import refuse
 from nmc_format.segment import ABSENT, INTEGER, MODE_NAMES, QUANTISED, RAW, SKIP, UPDATE
+from nmc_format.state_digest import DIGEST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -66,6 +67,11 @@ class FramePlan:
     def of_mode(self, *modes: int) -> tuple[PlannedTensor, ...]:
         """Return the tensors of these modes."""
         return tuple(t for t in self.tensors if t.mode in modes)
+
+    @property
+    def coded(self) -> tuple[PlannedTensor, ...]:
+        """The tensors that the segment brings: all but those that are skipped."""
+        return tuple(t for t in self.tensors if t.mode != SKIP)
 
 
 def plan_frame(
@@ -219,6 +225,9 @@ def _check_plan(manifest: Manifest, plan: FramePlan, segment: Segment) -> None:
                 coding=stream.coding,
                 profile=manifest.profile,
             )
+    if segment.digests is not None:
+        size = DIGEST_BYTES * len(plan.coded)
+        _check_stream("digests", size, segment.digests, segment)
     bounds = 0 if segment.bounds is None else len(segment.bounds)
     if bounds != len(plan.quantised):
         raise refuse(

@@ -29,7 +29,7 @@ CODINGS: Final = ("none", "zstd", "nmc")
 """Entropy codings; the stream ``integer`` coded with zstd is named ``integer.zstd`` (6.3)."""
 
 MAX_HEADER_BYTES: Final = 4096
-"""A header names at most six streams and two digests, under 800 bytes (clause 6.1.2)."""
+"""A header names at most seven streams and two digests, under 800 bytes (clause 6.1.2)."""
 
 SEGMENT_VERSION: Final = "1.0"
 
@@ -45,6 +45,7 @@ _STREAMS = frozenset(
         "integer.nmc",
         "bins.nmc",
         "bounds",
+        "digests",
     }
 )
 """Every stream that a segment of this version may have (clause 6.2.1)."""
@@ -92,6 +93,8 @@ class Segment:
         The payloads.
     bounds : numpy.ndarray of float32 or None
         Declared errors of the quantised tensors (clause 12.6); None where there is no such stream.
+    digests : Stream or None
+        Tensor digests (clause 6.2.5).
     """
 
     file: str
@@ -103,6 +106,7 @@ class Segment:
     integer: Stream | None
     bins: Stream | None = None
     bounds: np.ndarray[tuple[int], np.dtype[np.float32]] | None = None
+    digests: Stream | None = None
 
 
 def _canonical_header(sizes: Mapping[str, int], parent: bytes | None, state: bytes) -> bytes:
@@ -202,6 +206,7 @@ def parse(data: Buffer, file: str) -> Segment:
         integer=_stream("integer", streams, offsets, file),
         bins=_stream("bins", streams, offsets, file),
         bounds=_bounds(streams, offsets, file),
+        digests=_stream("digests", streams, offsets, file),
     )
 
 

@@ -9,6 +9,9 @@ import numpy as np
 from bad_cases import ALL, FIRST, FRAMES, SECOND, case, flip, seg
 from nmc_samples import edit, objects_of, rebuild, seal, segment_path
 
+import nmc
+from nmc_format.segment import SKIP, parse
+
 
 @case(("segment/length", seg(1)), healthy=SECOND | {0})
 def segment_cut_short(p):
@@ -122,6 +125,21 @@ def state_digest_forged_everywhere(p):
     edit(p, "/frames/state_digest", lambda a: a.__setitem__(1, np.frombuffer(forged, "u1")))
     rebuild(p, 1, state=forged)
     rebuild(p, 2, parent=forged)
+
+
+@case(("decoding/tensor-digest-mismatch", seg(2)), healthy=SECOND | {0, 1})
+def a_stored_digest_with_another_bit(p):
+    """The state is right, so that a reader of all of it could pass over the digest."""
+    with nmc.open(p) as sequence:
+        modes = parse(sequence.coded(2), "").modes
+        state = sequence.state(2)
+    right = b"".join(state[row].digest for row in state if modes[row] != SKIP)
+    rebuild(p, 2, payloads=lambda s: {**s, "digests": bytes([right[0] ^ 1]) + right[1:]})
+
+
+@case(("segment/stream-length", "*"), healthy=SECOND | {0, 1})
+def stored_digests_cut_short(p):
+    rebuild(p, 2, payloads=lambda s: {**s, "digests": bytes(31)})
 
 
 @case(("decoding/segment-state-mismatch", seg(1, 8)), healthy=SECOND | {0})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from nmc_format.manifest.columns import STATE_DIGEST, frame_pointer
 from nmc_format.package.members import segment_name
 from nmc_format.plan import plan_frame
 from nmc_format.segment import INTEGER, QUANTISED, RAW, SKIP, UPDATE
+from nmc_format.state_digest import DIGEST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from nmc_format.manifest.frame_table import FrameRecord
     from nmc_format.manifest.record import Manifest
     from nmc_format.manifest.tensor_table import TensorRow
-    from nmc_format.plan import PlannedTensor
+    from nmc_format.plan import FramePlan, PlannedTensor
     from nmc_format.segment import Segment, Stream
 
 
@@ -85,7 +87,18 @@ def decode_frame(
     for tensor, words in zip(changed, words_after, strict=True):
         made[tensor.row] = Tensor(table[tensor.row].dtype, tensor.shape, words)
     made |= decode_quantised(plan.of_mode(QUANTISED, UPDATE), table, segment, before, history)
+    _take_digests(made, plan, segment)
     return with_bounds({t.row: made[t.row] for t in plan.tensors}, plan.quantised, segment.bounds)
+
+
+def _take_digests(made: dict[int, Tensor], plan: FramePlan, segment: Segment) -> None:
+    """Note for each tensor that the segment brings which digest it says (clause 6.2.5)."""
+    if segment.digests is None:
+        return
+    stored = bytes(segment.digests.data)
+    for k, tensor in enumerate(plan.coded):
+        digest = stored[DIGEST_BYTES * k : DIGEST_BYTES * (k + 1)]
+        made[tensor.row] = replace(made[tensor.row], stored_digest=digest)
 
 
 def _like(tensors: Sequence[PlannedTensor], table: Sequence[TensorRow]) -> list[tuple[Dtype, int]]:
@@ -206,7 +219,7 @@ def check_links(manifest: Manifest, index: int, segment: Segment) -> None:
 
 
 def check_state(manifest: Manifest, index: int, state: State) -> None:
-    """Check a decoded state against its digest (clause 7.2.3).
+    """Check a decoded state against its digest, and tensors against theirs (clause 7.2.3).
 
     Raises
     ------
@@ -222,3 +235,12 @@ def check_state(manifest: Manifest, index: int, state: State) -> None:
             actual=actual.hex(),
             expected=expected.hex(),
         )
+    for row, tensor in state.items():
+        if tensor.stored_digest is not None and tensor.stored_digest != tensor.digest:
+            raise refuse(
+                "decoding/tensor-digest-mismatch",
+                file=segment_name(index),
+                name=manifest.tensors[row].name,
+                actual=tensor.digest.hex(),
+                expected=tensor.stored_digest.hex(),
+            )

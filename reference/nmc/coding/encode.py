@@ -33,6 +33,9 @@ ENTROPIES: tuple[Entropy, ...] = get_args(Entropy)
 _SAMPLES = 4096
 _FEWEST = 64
 
+_DIGESTS_SHARE = 256
+"""Tensor digests are stored where they are at most one part in so many of a segment."""
+
 _WORTH_COMPARING = 0.8
 """A delta below this share of the state's bytes is never larger than a key frame in practice."""
 
@@ -189,9 +192,22 @@ def _serialize(
         if modes[row] in (RAW, QUANTISED) and tensor.shape != rows[row].shape
     }
     digest = digest_of(state, rows)
+    payloads |= _digests(state, modes, sum(memoryview(p).nbytes for p in payloads.values()))
     pieces = serialize(parent=parent, state=digest, modes=modes, shapes=shapes, payloads=payloads)
     coding = Coding.KEY if parent is None else Coding.DELTA
     return CodedFrame(coding, pieces, digest, history)
+
+
+def _digests(
+    state: State, modes: np.ndarray[tuple[int], np.dtype[np.uint8]], size: int
+) -> dict[str, Buffer]:
+    """Return the digests of the tensors that the segment brings, where they cost next to nothing.
+
+    With them a reader of one tensor verifies it without decoding the others (clause 7.3).
+    """
+    digests = [tensor.digest for row, tensor in state.items() if modes[row] != SKIP]
+    stored = b"".join(digests)
+    return {"digests": stored} if 0 < len(stored) * _DIGESTS_SHARE <= size else {}
 
 
 def _raw(state: State, raw: Sequence[int], entropy: Entropy, effort: Effort) -> dict[str, Buffer]:

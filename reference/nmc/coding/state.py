@@ -34,6 +34,8 @@ class Tensor:
         Its digest, where that was computed before.
     quantised : Quantised or None
         Grid and bins, where it is quantised (clause 12.1.3).
+    stored_digest : bytes or None
+        The digest that the segment says it has (clause 6.2.5).
     """
 
     dtype: Dtype
@@ -41,6 +43,7 @@ class Tensor:
     words: Words
     known_digest: bytes | None = None
     quantised: Quantised | None = None
+    stored_digest: bytes | None = None
 
     @cached_property
     def digest(self) -> bytes:

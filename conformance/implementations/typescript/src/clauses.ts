@@ -62,6 +62,7 @@ export const clauses: ReadonlyMap<string, string> = new Map([
   ["segment/coder", "8.3.4"],
   ["decoding/parent-digest-mismatch", "7.2.1"],
   ["decoding/state-digest-mismatch", "7.2.3"],
+  ["decoding/tensor-digest-mismatch", "7.2.3"],
   ["decoding/segment-state-mismatch", "7.2.1"],
   ["freezing/frozen-changed", "9.2.2"],
   ["freezing/trained-from", "9.1"],

@@ -17,6 +17,8 @@ export interface Tensor {
   readonly shape: readonly number[];
   readonly data: Bytes;
   digest: Bytes | null;
+  /** What the segment says that the digest is (clause 6.2.5). */
+  stored: Bytes | null;
   /** Grid and bins, where the row is quantised. */
   readonly quantised: Quantised | null;
 }
@@ -107,11 +109,12 @@ export class Decoder {
     const bins = this.quantised(plan, before, segment.file);
     for (const { row, mode, shape } of plan.steps) {
       const dtype = this.manifest.rows[row].dtype;
-      if (mode === raw) state.set(row, { dtype, shape, data: raws.next(), digest: null, quantised: null });
-      else if (mode === integer) state.set(row, { dtype, shape, data: differences.next(), digest: null, quantised: null });
-      else if (mode === quantised || mode === update) state.set(row, { dtype, shape, ...bins.next(), digest: null });
+      if (mode === raw) state.set(row, { dtype, shape, data: raws.next(), digest: null, stored: null, quantised: null });
+      else if (mode === integer) state.set(row, { dtype, shape, data: differences.next(), digest: null, stored: null, quantised: null });
+      else if (mode === quantised || mode === update) state.set(row, { dtype, shape, ...bins.next(), digest: null, stored: null });
       else state.set(row, this.old(before, row));
     }
+    for (const [row, digest] of plan.digests) this.old(state, row).stored = digest;
     return state;
   }
 
@@ -171,6 +174,12 @@ export class Decoder {
     const expected = this.manifest.stateDigest(t);
     if (!equalBytes(actual, expected)) {
       refuse("decoding/state-digest-mismatch", `the decoded state is ${hex(actual)}, expected ${hex(expected)}`, at(`/frames/${t}/state_digest`));
+    }
+    for (const [row, { digest, stored }] of this.state) {
+      if (digest !== null && stored !== null && !equalBytes(digest, stored)) {
+        const { name } = this.manifest.rows[row];
+        refuse("decoding/tensor-digest-mismatch", `tensor ${name} has digest ${hex(digest)}, the segment says ${hex(stored)}`, inFile(segmentName(t)));
+      }
     }
   }
 }

@@ -33,6 +33,8 @@ export interface Plan {
   readonly raw: Stream | null;
   readonly integer: Stream | null;
   readonly bins: Stream | null;
+  /** Tensor digests by row (clause 6.2.5). */
+  readonly digests: ReadonlyMap<number, Bytes>;
 }
 
 /** What the plan of a frame asks of a tensor of the frame before. */
@@ -51,7 +53,7 @@ function streamName(kind: string, coding: string): string {
   return coding === "none" ? kind : `${kind}.${coding}`;
 }
 
-const known = new Set(["modes", "shapes", "bounds", ...[...codings].flatMap(([kind, list]) => list.map((c) => streamName(kind, c)))]);
+const known = new Set(["modes", "shapes", "bounds", "digests", ...[...codings].flatMap(([kind, list]) => list.map((c) => streamName(kind, c)))]);
 
 function sameShape(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((d, i) => d === b[i]);
@@ -121,6 +123,20 @@ function checkBounds(segment: Segment, grids: number): void {
   }
 }
 
+/** Clause 6.2.5: a digest for each tensor that is not skipped. */
+function readDigests(segment: Segment, steps: readonly Step[]): Map<number, Bytes> {
+  const bytes = segment.streams.get("digests");
+  const digests = new Map<number, Bytes>();
+  if (bytes === undefined) return digests;
+  const coded = steps.filter((s) => s.mode !== skip);
+  if (coded.length === 0) refuse("segment/stream-surplus", "stream digests is there, though the segment brings no tensor", inFile(segment.file));
+  if (bytes.length !== 32 * coded.length) {
+    refuse("segment/stream-length", `stream digests has ${bytes.length} bytes, expected ${32 * coded.length}`, inFile(segment.file));
+  }
+  coded.forEach(({ row }, i) => digests.set(row, bytes.subarray(32 * i, 32 * i + 32)));
+  return digests;
+}
+
 /** Clause 12.1.3: whether a row is quantised in the state. */
 function isQuantised(row: number, mode: number, dtype: string, size: number, old: Before | undefined, file: string): boolean {
   if (mode === quantised || mode === update) {
@@ -186,6 +202,7 @@ export function makePlan(manifest: Manifest, t: number, segment: Segment, before
   checkBounds(segment, grids);
   return {
     steps,
+    digests: readDigests(segment, steps),
     raw: pick(segment, "raw", plain[raw], manifest.profile),
     integer: pick(segment, "integer", plain[integer], manifest.profile),
     bins: pick(segment, "bins", plain[quantised] + plain[update], manifest.profile),
