@@ -119,6 +119,12 @@ def _damaged() -> list[Case]:
             fault="header-checksum",
         ),
         fault(
+            "message-beyond",
+            "a message that is longer than what is left of its object header",
+            "D.3",
+            fault="message-beyond",
+        ),
+        fault(
             "continuation-checksum",
             "a continuation block with a wrong checksum",
             "D.3",

@@ -76,6 +76,12 @@ def cases() -> list[Case]:
     wide, many = 1 << 32, 1 << 24
     return [
         _SHAPED,
+        _SHAPED.vary(
+            "06-segment/shapes-rank-32",
+            "a shape can have 32 dimensions",
+            "6.2.3",
+            chain=shaped(2, (8, *(1,) * 31), 4),
+        ),
         later,
         segment_case(
             "shapes-empty",

@@ -105,7 +105,7 @@ class Options:
         One damage: ``superblock-checksum``, ``header-checksum``, ``continuation-checksum``,
         ``continuation-loop``, ``continuation-empty`` (which is none), ``root-outside``,
         ``data-outside``, ``data-shared``, ``data-longer``, ``link-twice``, ``no-link-info``,
-        ``end-of-file``, ``signature``, or none.
+        ``end-of-file``, ``message-beyond``, ``signature``, or none.
     """
 
     superblock_version: int = 2
@@ -263,6 +263,8 @@ class _File:
 
     def header(self, messages: bytes, *, root: bool = False) -> int:
         options = self.options
+        if root and options.fault == "message-beyond":
+            messages += struct.pack("<BHB", 0, 100, 0) + bytes(12)
         if options.order:
             messages = _ordered(messages)
         s = 2 if not options.narrow else 0 if len(messages) < 256 else 1
