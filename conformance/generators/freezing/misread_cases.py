@@ -64,6 +64,21 @@ def _ten_rows() -> Chain:
     )
 
 
+def _ninth_late() -> Chain:
+    """Return the ten rows, the last two of which begin with frame 1."""
+    key, delta = _ten_rows().frames
+    rows = [replace(row, first_frame=int(i >= 8)) for i, row in enumerate(_ten_rows().rows)]
+    new = [Cell(RAW, cell.data) for cell in delta.cells[8:] if cell]
+    return Chain(
+        tuple(rows),
+        (replace(key, cells=key.cells[:8]), replace(delta, cells=(*delta.cells[:8], *new))),
+    )
+
+
+def _late_bits(first: int) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+    return {**_bits([0, 1]), "/training/requires_grad": np.array([[255, first], [0, 1]], "u1")}
+
+
 def _bits(second: list[int]) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
     return {
         "/training/trained_from": np.array([-1, 0], "<i8"),
@@ -82,8 +97,23 @@ def cases() -> list[Case]:
         replace(_ten_rows(), objects=_bits([0, 1])),
         seed=SEED,
     )
+    late = Case(
+        "09-freezing/rows-10-late",
+        "rows of the second byte that begin later have the bit 0 before",
+        ("9.2.1",),
+        replace(_ninth_late(), objects=_late_bits(0)),
+        seed=SEED,
+    )
     return [
         buffer,
+        late,
+        late.reject(
+            "09-freezing/requires-grad-second-byte-early",
+            "a bit in the second byte for a row before its first frame is rejected",
+            "9.2.1",
+            BITS,
+            chain=replace(_ninth_late(), objects=_late_bits(1)),
+        ),
         buffer.reject(
             "09-freezing/buffer-layer-listed",
             "a list that names the layer of a buffer is rejected",
