@@ -31,6 +31,9 @@ CODINGS: Final = ("none", "zstd", "nmc")
 MAX_HEADER_BYTES: Final = 4096
 """A header names at most seven streams and two digests, under 800 bytes (clause 6.1.2)."""
 
+HEAD_BYTES: Final = 8 + MAX_HEADER_BYTES
+"""Where the streams of a segment begin at the latest."""
+
 SEGMENT_VERSION: Final = "1.0"
 
 _ALIGNMENT = 64
@@ -208,6 +211,21 @@ def parse(data: Buffer, file: str) -> Segment:
         bounds=_bounds(streams, offsets, file),
         digests=_stream("digests", streams, offsets, file),
     )
+
+
+def spans_of(data: Buffer, file: str) -> dict[str, tuple[int, int]]:
+    """Return where each stream begins and ends in a segment; only its header is looked at.
+
+    Raises
+    ------
+    FormatError
+        If the header is malformed.
+    """
+    view = memoryview(data).cast("B")
+    header, body = _header(view, file)
+    header.pop("__metadata__", None)
+    spans = _spans(header, len(view) - body, file)
+    return {name: (body + start, body + end) for name, (start, end) in spans.items()}
 
 
 def _header(view: memoryview, file: str) -> tuple[dict[str, Any], int]:

@@ -201,7 +201,7 @@ def seal(package: Path) -> None:
 def rebuild(package: Path, t: int, **changes: Any) -> None:
     """Serialise one segment again with some parts replaced, and seal the package."""
     found = segment.parse(segment_path(package, t).read_bytes(), "x")
-    streams = [s for s in (found.raw, found.integer, found.bins) if s is not None]
+    streams = [s for s in (found.raw, found.integer, found.bins, found.digests) if s]
     payloads = {s.name: bytes(s.data) for s in streams}
     if found.bounds is not None:
         payloads["bounds"] = found.bounds.astype("<f4").tobytes()

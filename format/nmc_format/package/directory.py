@@ -71,15 +71,19 @@ class DirectoryPackage(Package):
 
     def manifest(self) -> bytes:
         """Return the bytes of the manifest."""
-        return self._read(MANIFEST_NAME, None, MAX_MANIFEST_BYTES)
+        return self._read(MANIFEST_NAME, None, MAX_MANIFEST_BYTES, 0, MAX_MANIFEST_BYTES)
 
     def segment(self, index: int, limit: int) -> bytes:
         """Return the bytes of one segment."""
+        return self.part(index, limit, 0, limit)
+
+    def part(self, index: int, limit: int, start: int, size: int) -> bytes:
+        """Return some bytes of one segment."""
         if (self._folder / SEGMENT_FOLDER).is_symlink():
             raise refuse("package/not-a-file", file=str(self.path), member=SEGMENT_FOLDER)
-        return self._read(segment_name(index), limit, limit)
+        return self._read(segment_name(index), limit, limit, start, size)
 
-    def _read(self, name: str, expected: int | None, limit: int) -> bytes:
+    def _read(self, name: str, expected: int | None, limit: int, start: int, size: int) -> bytes:
         self._check_open()
         with closing(self._open(name)) as file:
             if not file.is_regular:
@@ -88,7 +92,7 @@ class DirectoryPackage(Package):
                 raise refuse("segment/length", file=name, actual=file.size, expected=expected)
             if file.size > limit:
                 raise refuse("manifest/too-large", pointer="/", size=file.size, limit=limit)
-            return file.read_at(0, limit)
+            return file.read_at(start, size)
 
     def _open(self, name: str) -> PositionedFile:
         place = self._folder / name

@@ -99,12 +99,13 @@ class FilePackage(Package):
         self._check_open()
         return zip64.data_start(self._file.stream(), member, str(self.path))
 
-    def _read(self, name: str) -> bytes:
+    def _read(self, name: str, start: int, size: int) -> bytes:
         member = self._members[name]
-        start = self._data_start(member)
-        data = self._file.read_at(start, member.size)
-        if len(data) != member.size:
-            raise refuse("segment/length", file=name, actual=len(data), expected=member.size)
+        data = self._file.read_at(self._data_start(member) + start, size)
+        if len(data) != size:
+            raise refuse(
+                "segment/length", file=name, actual=start + len(data), expected=member.size
+            )
         return data
 
     def manifest(self) -> bytes:
@@ -112,17 +113,21 @@ class FilePackage(Package):
         size = self._members[MANIFEST_NAME].size
         if size > MAX_MANIFEST_BYTES:
             raise refuse("manifest/too-large", pointer="/", size=size, limit=MAX_MANIFEST_BYTES)
-        return self._read(MANIFEST_NAME)
+        return self._read(MANIFEST_NAME, 0, size)
 
     def segment(self, index: int, limit: int) -> bytes:
         """Return the bytes of one segment."""
+        return self.part(index, limit, 0, limit)
+
+    def part(self, index: int, limit: int, start: int, size: int) -> bytes:
+        """Return some bytes of one segment."""
         name = segment_name(index)
         if name not in self._members:
             raise refuse("package/member-missing", file=str(self.path), member=name)
-        size = self._members[name].size
-        if size != limit:
-            raise refuse("segment/length", file=name, actual=size, expected=limit)
-        return self._read(name)
+        actual = self._members[name].size
+        if actual != limit:
+            raise refuse("segment/length", file=name, actual=actual, expected=limit)
+        return self._read(name, start, size)
 
     def segment_lengths(self) -> list[int]:
         """Return the bytes of each segment that is there."""

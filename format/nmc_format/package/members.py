@@ -68,6 +68,16 @@ class Package(ABC):
         """
 
     @abstractmethod
+    def part(self, index: int, limit: int, start: int, size: int) -> bytes:
+        """Return some bytes of one segment that has ``limit`` bytes; nothing else is read.
+
+        Raises
+        ------
+        FormatError
+            As :meth:`segment`.
+        """
+
+    @abstractmethod
     def findings(self, frames: int) -> Iterator[Finding]:
         """Yield what is wrong with the members of a package of so many frames."""
 

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 from nmc.coding.cursor import Cursor
 from nmc.coding.decode import check_state
 from nmc.coding.state import State, Tensor
+from nmc.reading.parts import some_tensors
 from nmc_format.issues import FormatError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from nmc_format.manifest.record import Manifest
     from nmc_format.package.members import Package
 
@@ -63,6 +66,25 @@ class Seeker:
                 raise
             self._lent |= lend
             return self._cursor.state
+
+    def tensors(self, index: int, rows: Collection[int]) -> State:
+        """Decode some tensors of one frame, alone if their coding permits that.
+
+        Parameters
+        ----------
+        index : int
+            The frame.
+        rows : collection of int
+            Rows of the tensor table; those that are absent are left out.
+        """
+        with self._lock:
+            at_hand = self._index == index and not self._lent and self._cursor.known
+            state = self._cursor.state if at_hand else None
+        if state is None:
+            state = some_tensors(self._package, self._manifest, index, rows, verify=self._verify)
+        if state is None:
+            state = self.state(index)
+        return {row: state[row] for row in state if row in rows}
 
     def _advance(self, t: int, *, verify: bool) -> None:
         """Decode frame t; the state of t-1 is at hand, or t is a key frame."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
 from nmc.coding.decode import check_segment
 from nmc.coding.state import State, arrays_of
+from nmc.reading.parts import present_rows
 from nmc.reading.seek import Seeker
 from nmc_format.issues import Finding, FormatError, finding, first_error, refuse
 from nmc_format.manifest.columns import LEVEL
@@ -263,9 +264,75 @@ class ChainSequence(Sequence[Arrays]):
             return tensors
         return {name: tensor.to(device) for name, tensor in tensors.items()}
 
-    def state(self, index: int) -> State:
-        """Decode one frame, 0 ≤ index < len; see :class:`nmc.coding.state.Tensor`."""
-        return self._seeker.state(index)
+    def state(self, index: int, *, names: Collection[str] | None = None) -> State:
+        """Decode one frame, 0 ≤ index < len; see :class:`nmc.coding.state.Tensor`.
+
+        Parameters
+        ----------
+        index : int
+            The frame.
+        names : collection of str or None
+            Tensors that are wanted, by name; None: all. What their coding and their digests do not
+            take is neither read nor decoded.
+
+        Raises
+        ------
+        KeyError
+            If a tensor is not in the frame.
+        """
+        if names is None:
+            return self._seeker.state(index)
+        rows = [i for i, row in enumerate(self.manifest.tensors) if row.name in set(names)]
+        found = self._seeker.tensors(index, rows)
+        known = {self.manifest.tensors[row].name for row in found}
+        for name in names:
+            if name not in known:
+                raise KeyError(name)
+        return found
+
+    def names(self, index: int) -> list[str]:
+        """Return the names of the tensors of a frame, in the order of the tensor table.
+
+        Only the modes of its segment are read.
+
+        Parameters
+        ----------
+        index : int
+            The frame; negative ones count from the end.
+        """
+        self._check_open()
+        t = range(len(self))[operator.index(index)]
+        rows = present_rows(self._package, self.manifest, t)
+        return [self.manifest.tensors[row].name for row in rows]
+
+    def tensor(self, index: int, name: str) -> Array:
+        """Return one tensor of a frame, verified as a whole state is.
+
+        It costs what codes this tensor, from the last key frame on: its own bytes where the package
+        is not entropy coded, all tensors of a frame where its coder mixes them. Its digest is
+        compared through that of the state; where segments store no tensor digests (clause 6.2.5),
+        the other tensors are decoded for it, too.
+
+        Parameters
+        ----------
+        index : int
+            The frame; negative ones count from the end.
+        name : str
+            The tensor.
+
+        Returns
+        -------
+        numpy.ndarray or PackedArray
+            Read-only.
+
+        Raises
+        ------
+        KeyError
+            If it is not in that frame.
+        """
+        t = range(len(self))[operator.index(index)]
+        (tensor,) = self.state(t, names=(name,)).values()
+        return tensor.array()
 
     def declared_errors(self, index: int) -> dict[str, float]:
         """Return the declared error of each quantised tensor of a frame (clause 12.6).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import nmc
+from nmc.coding.state import arrays_of
 from nmc.reading.sequence import DEFAULT_MAX_LEVEL
 from nmc_format.issues import refuse, refuse_with
 from nmc_tools import checkpoints
@@ -40,6 +42,14 @@ def unpack(
             "--flat", help="The tensors alone, even where the package keeps whole checkpoints."
         ),
     ] = False,
+    tensor: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Only tensors of this name, such as 'layers.0.*'; may be repeated. What their "
+            "coding does not take is not decoded.",
+        ),
+    ] = None,
     max_level: MaxLevelOption = DEFAULT_MAX_LEVEL,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep files that are there already.")
@@ -59,6 +69,8 @@ def unpack(
       nmc unpack scene.nmc -o frames/ --frames 0,3-5 --to pt
 
       nmc unpack run.nmc -o run/ --to pt --names source
+
+      nmc unpack scene.nmc -o frames/ --frames 7 --tensor 'layers.0.*'
     """
     with nmc.open(package, max_level=max_level) as sequence:
         chosen = range(len(sequence))
@@ -74,14 +86,16 @@ def unpack(
         extra = _extra(sequence, to)
         sources = ((frame.index, frame.source_name) for frame in sequence.frames)
         files = file_names(sources, names, SUFFIXES[to])
-        whole = to == "pt" and not flat and restoring.has_tree(sequence.configuration)
+        whole = (
+            to == "pt" and not flat and not tensor and restoring.has_tree(sequence.configuration)
+        )
         notes: list[str] = []
         kept = f"finished files are kept in {output}"
         with progress_bar(f"unpacking {package.name}", kept=kept, resume="--resume") as progress:
             for done, t in enumerate(chosen, 1):
                 path = output / files[t]
                 if not os.path.lexists(path) or force:
-                    notes += _write(sequence, t, path, to, extra, whole=whole)
+                    notes += _write(sequence, t, path, to, extra, tensor, whole=whole)
                 elif not resume:
                     raise refuse("host/exists", file=str(path))
                 progress(done, len(chosen))
@@ -91,11 +105,19 @@ def unpack(
 
 
 def _write(
-    sequence: nmc.ChainSequence, t: int, path: Path, to: Target, extra: Any, *, whole: bool
+    sequence: nmc.ChainSequence,
+    t: int,
+    path: Path,
+    to: Target,
+    extra: Any,
+    patterns: list[str] | None,
+    *,
+    whole: bool,
 ) -> list[str]:
     """Write one frame; return notes of what is not as it was in the file it came from."""
     if not whole:
-        checkpoints.write(path, sequence[t], to=to, extra=extra)
+        state = sequence[t] if patterns is None else _some(sequence, t, patterns)
+        checkpoints.write(path, state, to=to, extra=extra)
         return []
     try:
         made, notes = restoring.restored(
@@ -105,6 +127,25 @@ def _write(
         raise checkpoints.CheckpointError(path, refusal.reason, refusal.hint) from None
     write_objects(path, made)
     return notes
+
+
+def _some(sequence: nmc.ChainSequence, t: int, patterns: list[str]) -> dict[str, Any]:
+    """Return the tensors of a frame that a pattern names.
+
+    Raises
+    ------
+    FormatError
+        If a pattern names none.
+    """
+    there = sequence.names(t)
+    chosen = [n for n in there if any(fnmatch.fnmatchcase(n, p) for p in patterns)]
+    for pattern in patterns:
+        if not fnmatch.filter(chosen, pattern):
+            hint = f"it has {', '.join(there[:8])}{', …' * (len(there) > 8)}"
+            reason = f"frame {t} has no tensor {pattern!r}"
+            raise refuse("input/unsupported", file=str(sequence.path), reason=reason, hint=hint)
+    state = sequence.state(t, names=chosen)
+    return arrays_of(state, sequence.manifest.tensors)
 
 
 def _extra(sequence: nmc.ChainSequence, to: str) -> Any:
