@@ -31,8 +31,8 @@ from nmc_framework.training import (
 )
 
 Picture = npt.NDArray[np.uint8]
-#: What picks the frozen layers of a model: a function of it, or a policy.
-Choice = Callable[[ChainModel], tuple[int, ...]] | AutoFreezing
+#: What picks the frozen layers of a model: a function of it, a policy, or a schedule that says it.
+Choice = Callable[[ChainModel], tuple[int, ...]] | AutoFreezing | Schedule
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,14 @@ def from_scratch(
     return bench.quality(fresh)
 
 
+def _chosen(schedule: Schedule, choice: Choice, model: ChainModel) -> Schedule:
+    if isinstance(choice, Schedule):
+        return choice
+    if isinstance(choice, AutoFreezing):
+        return replace(schedule, auto=choice)
+    return replace(schedule, exclude_layers=choice(model))
+
+
 def freezing(
     bench: Bench,
     family: str,
@@ -166,7 +174,8 @@ def freezing(
     bench, family, configuration, schedule, first
         As in :func:`weight_sharing`.
     choices
-        What to freeze, by name; the first of them is what the others' time is relative to.
+        What to freeze, by name, or a schedule of its own; the first of them is what the others'
+        time is relative to.
     rounds
         Iterations of each choice that are timed, one of each in turn.
     """
@@ -175,12 +184,7 @@ def freezing(
     done, quality = {}, {}
     for name, choice in choices.items():
         model.load(parent)
-        chosen = (
-            replace(schedule, auto=choice)
-            if isinstance(choice, AutoFreezing)
-            else replace(schedule, exclude_layers=choice(model))
-        )
-        done[name] = bench.fine_tune(model, chosen)
+        done[name] = bench.fine_tune(model, _chosen(schedule, choice, model))
         quality[name] = bench.quality(model)
     steps = {
         name: Step(

@@ -161,6 +161,7 @@ def planned(
         exclude_layers=chosen.of(model),
         reading=options["reading"],
         auto=None if share is None else AutoFreezing(give_up=share),
+        hold=options["hold"],
         rate=None if price is None else Rate(price, key_every=options["renew_every"]),
         seed=options["seed"],
     )

@@ -18,6 +18,7 @@ from nmc_framework.training.clock import Clock
 from nmc_framework.training.colour import ColourMaps, Matrices
 from nmc_framework.training.examples import Examples
 from nmc_framework.training.finished import Progress, TrainedFrame, TrainingError
+from nmc_framework.training.holding import hold_still
 from nmc_framework.training.layer_freezing import Reading, freeze
 from nmc_framework.training.optimisers import damping, optimiser, peak_rate
 from nmc_framework.training.pixels import FrameViews, PixelPool
@@ -171,9 +172,11 @@ def _trained(
         freezing = freeze(model, model.layers(), excluded, reading)
         learner = optimiser(model, schedule, frame, steps)
         buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+        before = _held(model, schedule) if frame else {}
         torch.manual_seed(seed)
         loss, iterations, maps = _optimise(model, examples, schedule, frame, learner, maps, report)
         found, bits = _finished(model, learner, schedule, frame, buffers)
+        hold_still(model, before, schedule.hold)
     return TrainedFrame(
         index=frame,
         time=at,
@@ -186,6 +189,17 @@ def _trained(
         steps=found,
         bits=bits,
     )
+
+
+def _held(model: ChainModel, schedule: Schedule) -> dict[str, Tensor]:
+    """Return the weights before a frame, where small moves of theirs are given back."""
+    if not schedule.hold or schedule.rate is not None:
+        return {}
+    return {
+        name: parameter.detach().clone()
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }
 
 
 def _finished(

@@ -13,6 +13,8 @@ from nmc_framework.training.rate import KEY_TIMES, Rate
 
 #: Share of the iterations after which the learning rate begins to fall.
 PLATEAU: Final = 0.3
+#: Share of a tensor's squared change that nothing shows the loss of, in any family measured.
+HOLD: Final = 0.003
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,10 @@ class Schedule:
         What later frames freeze; see :func:`~nmc_framework.training.layer_freezing.freeze`.
     auto
         Picks what each later frame freezes, in place of ``exclude_layers``.
+    hold
+        Share of a tensor's squared change that later frames give back, so that weights which
+        hardly moved stay as they were and cost nothing; see
+        :func:`~nmc_framework.training.holding.hold_still`. Has no use where ``rate`` is given.
     rate
         The price of bytes, where the chain is trained for rate: every weight then lies on a grid.
     seed
@@ -67,10 +73,13 @@ class Schedule:
     exclude_layers: tuple[int, ...] = ()
     reading: Reading = "table"
     auto: AutoFreezing | None = None
+    hold: float = HOLD
     rate: Rate | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.hold < 1:
+            raise FreezingError(f"a frame holds a share of 0 to below 1, not {self.hold}")
         if self.auto and (self.exclude_layers or self.reading != "table"):
             raise FreezingError(
                 "a policy picks what is frozen: exclude_layers and the code's reading do not apply"

@@ -73,7 +73,7 @@ def sharing(stage: Stage) -> Figures:
 
 
 def freezing_families(stage: Stage) -> Figures:
-    """Measure front, back, the first few and none, and the policy, on every family."""
+    """Measure front, back, the first few and none, the policy, and moves held, on every family."""
     return {
         family.name: [
             asdict(row)
@@ -82,7 +82,7 @@ def freezing_families(stage: Stage) -> Figures:
                 family.name,
                 family.configuration,
                 stage.scale.schedule(family),
-                _choices(family),
+                _choices(family, stage.scale.schedule(family)),
                 first=stage.first(family)[0],
                 rounds=stage.scale.rounds,
             )
@@ -91,12 +91,13 @@ def freezing_families(stage: Stage) -> Figures:
     }
 
 
-def _choices(family: Family) -> dict[str, Any]:
+def _choices(family: Family, schedule: Schedule) -> dict[str, Any]:
     def ends(model: ChainModel) -> tuple[int, ...]:
         return back(model.layers(), len(model.layers()) - family.half)
 
     return {
-        "none": lambda _: (),
+        "none": replace(schedule, hold=0.0),
+        "none, small moves held": lambda _: (),
         "front": lambda model: front(model.layers(), family.half),
         "back": ends,
         "first few": lambda model: front(model.layers(), family.few),

@@ -96,6 +96,13 @@ def train(
         Literal["table", "code"],
         typer.Option(help="Excluded layers are frozen (table 5-1), or alone learn (table 5-2)."),
     ] = "table",
+    hold: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            help="Later frames give back their smallest moves, up to this share; 0: none.",
+        ),
+    ] = 0.003,
     rate: RateOption = None,
     seed: Annotated[int, typer.Option(min=0, help="All that is random follows from it.")] = 0,
     as_: Annotated[
@@ -172,6 +179,8 @@ def train(
             auto = None if exclude_auto is None else AutoFreezing(exclude_auto)
             schedule = replace(schedule, exclude_layers=LayerChoice(*choices).of(model), auto=auto)
             _check_freezing(model, schedule)
+        with option("--hold"):
+            schedule = replace(schedule, hold=hold)
         with ExitStack() as stack:
             between = max(1, footage.count // 8)
             board = (
