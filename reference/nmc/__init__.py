@@ -11,6 +11,7 @@
 from nmc.reading.check import check
 from nmc.reading.sequence import ChainSequence
 from nmc.reading.sequence import open_sequence as open  # noqa: A004 - nmc.open, as in gzip.open
+from nmc.writing.curvature import Curvature
 from nmc.writing.quantisation import Quantisation
 from nmc.writing.recovery import recover
 from nmc.writing.recut import concat, extract
@@ -27,6 +28,7 @@ __all__ = [
     "Cameras",
     "ChainSequence",
     "Colour",
+    "Curvature",
     "Finding",
     "FormatError",
     "PackedArray",

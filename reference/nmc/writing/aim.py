@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nmc.coding.state import arrays_of
 from nmc.writing.search import DECIBELS_A_BIT, budget, search
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nmc.writing.quantisation import Quantisation
     from nmc.writing.quantiser import Place
 
+T = TypeVar("T")
 Make = Callable[[float], "dict[int, Tensor]"]
 """From a factor on all steps to the state that a decoder will have."""
 
@@ -105,19 +106,42 @@ def measured(
     FormatError
         If it raises, or returns what is no number.
     """
-    assert asked.distortion is not None
-    cause: Exception | None = None
+    distortion = asked.distortion
+    assert distortion is not None
+
+    def number() -> float:
+        seen = float(distortion(state, original))
+        if math.isnan(seen):
+            raise _NoNumberError("it returned NaN")
+        return seen
+
+    return of_caller("distortion", frame, number)
+
+
+def of_caller(what: str, frame: int, call: Callable[[], T]) -> T:
+    """Return what a function of the caller's returns.
+
+    Raises
+    ------
+    FormatError
+        If it raises anything.
+    """
     try:
-        seen = float(asked.distortion(state, original))
+        return call()
     except Exception as error:  # the code of the caller may raise anything
-        reason, cause = f"it raised {type(error).__name__}: {error}", error
-    else:
-        if not math.isnan(seen):
-            return seen
-        reason = "it returned NaN"
-    raise refuse(
-        "input/unsupported",
-        pointer=frame_pointer(frame),
-        reason=f"the function of distortion failed: {reason}",
-        hint="the frames before are kept; mend the function and go on with resume",
-    ) from cause
+        raise refuse(
+            "input/unsupported",
+            pointer=frame_pointer(frame),
+            reason=f"the function of {what} failed: {_said(error)}",
+            hint="the frames before are kept; mend the function and go on with resume",
+        ) from error
+
+
+class _NoNumberError(Exception):
+    """What the caller's function returned is no number; the message says so."""
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, _NoNumberError):
+        return str(error)
+    return f"it raised {type(error).__name__}: {error}"

@@ -7,9 +7,12 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from nmc.writing.curvature import Curvature
 
 Step = float | Sequence[tuple[int, float]]
 """One step for a tensor, or rows and step for each of its parts."""
@@ -73,6 +76,9 @@ class Quantisation:
     rate : float
         Weight of a bit in the choice of symbols, in squared steps; 0 rounds to the nearest. Above
         0, small changes are put off: an error that has a direction, and is seen more than noise.
+    curvature : Curvature, callable or None
+        How much is seen of errors; not with ``max_error``. Or called with each original state, of
+        arrays by name, and returns that: what cameras see changes from frame to frame.
 
     Raises
     ------
@@ -91,6 +97,7 @@ class Quantisation:
     dependent: bool = True
     transform: bool = True
     rate: float = 0.0
+    curvature: Curvature | Callable[[dict[str, Any]], Curvature] | None = None
 
     def __post_init__(self) -> None:
         self._check_together()
@@ -126,6 +133,8 @@ class Quantisation:
             )
         if len(targets) > 1 or (targets and "max_error" in given):
             raise ValueError(f"give one of {' and '.join([*given, *targets])}")
+        if self.curvature is not None and self.max_error is not None:
+            raise ValueError("curvature does not go with max_error: each error is bounded there")
         if self.target_psnr is not None and not callable(self.distortion):
             raise ValueError("target_psnr needs a distortion: a function of two states")
 
@@ -181,8 +190,10 @@ class Quantisation:
         said = {
             name: _plain(value)
             for name, value in vars(self).items()
-            if value is not None and name not in ("distortion", "frames")
+            if value is not None and name not in ("distortion", "frames", "curvature")
         }
+        if self.curvature is not None and not callable(self.curvature):
+            said["curvature"] = self.curvature.digest
         text = json.dumps(said, sort_keys=True)
         if len(text) <= _LONGEST_TEXT:
             return text

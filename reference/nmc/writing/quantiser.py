@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nmc.coding.state import arrays_of
-from nmc.writing.aim import aimed, measured
+from nmc.writing.aim import aimed, measured, of_caller
 from nmc.writing.quantisation import POINTS_A_BIT
 from nmc.writing.remembered import Remembered
 from nmc_format.manifest.check.sources import SAME_PSNR
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
     from nmc.coding.cursor import Cursor
     from nmc.coding.encode import CodedFrame
+    from nmc.coding.quantised.curvature import TensorCurvature
     from nmc.coding.quantised.quantise import Tools
     from nmc.coding.state import State, Tensor
+    from nmc.writing.curvature import Curvature
     from nmc.writing.quantisation import Quantisation
     from nmc_format.manifest.tensor_table import TensorRow
 
@@ -249,6 +251,7 @@ class _Trial:
             for row, tensor in given.items()
             if row not in stays and can_be_quantised(tensor) and (named or pays(tensor))
         ]
+        self._known: Curvature | None = None
         self._stays = [row for row in stays if given[row].quantised is not None]
 
     def magnitudes(self, known: Mapping[int, float]) -> dict[int, float]:
@@ -306,9 +309,26 @@ class _Trial:
         steps = self.scaled(steps, factor)
         allowed = {row: parts for row, parts in steps.items() if self._has_bins(row, steps)}
         if self.asked.max_error is None:
-            tools = Tools(self.asked.dependent, self.asked.transform, self.asked.rate)
+            asked = self.asked
+            tools = Tools(asked.dependent, asked.transform, asked.rate, self._curvatures(allowed))
             return self._quantised(self.given, allowed, tools)
         return self._within(allowed)
+
+    def _curvatures(self, steps: Steps) -> dict[int, TensorCurvature]:
+        """Return what is known of the tensors that have steps, by row."""
+        if self.asked.curvature is None:
+            return {}
+        known = self._known = self._known or self._measured()
+        return {row: known.of_tensor(self.rows[row].name, self.given[row].shape) for row in steps}
+
+    def _measured(self) -> Curvature:
+        """Return the curvature of this frame."""
+        asked = self.asked.curvature
+        assert asked is not None
+        if not callable(asked):
+            return asked
+        state = arrays_of(self.given, self.rows)
+        return of_caller("curvature", self.place.frame, lambda: asked(state))
 
     def _has_bins(self, row: int, steps: Steps) -> bool:
         """Whether there can be as many bins as a step makes."""

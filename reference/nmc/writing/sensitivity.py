@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -85,8 +85,8 @@ class Sensitivity:
         asked = [
             (name, first, rows)
             for name, array in state.items()
-            if _has_grid(array)
-            for first, rows in _cut(array, (parts or {}).get(name))
+            if has_grid(array)
+            for first, rows in cut(array, (parts or {}).get(name))
         ]
         found = []
         for done, (name, first, rows) in enumerate(asked):
@@ -97,11 +97,14 @@ class Sensitivity:
             found.append(SensitivePart(name, rows, int(inside.sum()), error))
             if progress:
                 progress(done + 1, len(asked))
-        seen = [part.error for part in found if part.error > _UNSEEN]
+        return Sensitivity.above_nothing(found)
+
+    @staticmethod
+    def above_nothing(parts: Sequence[SensitivePart]) -> Sensitivity:
+        """Return it with parts that nobody sees counted as hardly seen."""
+        seen = [part.error for part in parts if part.error > _UNSEEN]
         floor = min(seen, default=1.0) * 1e-3
-        return Sensitivity(
-            [SensitivePart(p.name, p.rows, p.count, max(p.error, floor)) for p in found]
-        )
+        return Sensitivity([replace(part, error=max(part.error, floor)) for part in parts])
 
     def steps(self, fidelity: float) -> dict[str, list[tuple[int, float]]]:
         """Return rows and step of each part of each tensor, for a fidelity in dB.
@@ -133,7 +136,8 @@ class Sensitivity:
         return steps
 
 
-def _has_grid(array: Any) -> bool:
+def has_grid(array: Any) -> bool:
+    """Whether a tensor can have steps: finite numbers of floating point, not all the same."""
     from nmc_format.dtypes import dtype_of
 
     values = np.asarray(array)
@@ -143,8 +147,14 @@ def _has_grid(array: Any) -> bool:
     return bool(np.isfinite(exact).all()) and float(exact.min()) != float(exact.max())
 
 
-def _cut(array: Any, rows: Sequence[int] | None) -> list[tuple[int, int]]:
-    """Return first row and rows of each part."""
+def cut(array: Any, rows: Sequence[int] | None) -> list[tuple[int, int]]:
+    """Return first row and rows of each part.
+
+    Raises
+    ------
+    ValueError
+        If the parts do not add up to the rows of the array.
+    """
     count = len(array)
     if rows is None:
         rows = _doubling(count) if count >= _MANY_ROWS else [count]

@@ -14,6 +14,7 @@ from nmc_framework.metrics import psnr
 from nmc_tools.bench_rd.coded import State
 
 if TYPE_CHECKING:
+    import nmc
     from nmc_framework.cameras import Camera
     from nmc_framework.models import ChainModel
     from nmc_tools.bench_rd.learned_rounding import Teacher
@@ -59,6 +60,8 @@ class BenchChain:
         Fidelities in dB that steps from measured sensitivity are to give.
     teacher : Teacher or None
         What rounding can be learned from, where the model can be trained.
+    curvature : callable or None
+        (t) to how much is seen of errors of frame t, by other cameras than those that judge.
     """
 
     name: str
@@ -69,11 +72,13 @@ class BenchChain:
     parts: Mapping[str, Sequence[int]] = field(default_factory=dict)
     aims: Sequence[float] = (62.0, 56.0, 51.0, 46.0, 41.0, 36.0, 32.0)
     teacher: Teacher | None = None
+    curvature: Callable[[int], nmc.Curvature] | None = None
 
 
 def trained_chain(folder: Path, *, every: int) -> BenchChain:
     """Return a chain of safetensors files that :mod:`nmc_tools.bench_rd.distortion` can render."""
     from nmc_tools.bench.worker import load_chain
+    from nmc_tools.bench_rd.curvature import of_trained
     from nmc_tools.bench_rd.distortion import Distortion, fidelity
     from nmc_tools.bench_rd.hash_chain import TABLE, level_rows
 
@@ -89,7 +94,13 @@ def trained_chain(folder: Path, *, every: int) -> BenchChain:
     levels = [last - first for first, last in level_rows()]
     parts = {TABLE: levels} if TABLE in states[0] else {}
     return BenchChain(
-        folder.name, states, judge, "renderings of 4 cameras", range(-6, -13, -1), parts
+        folder.name,
+        states,
+        judge,
+        "renderings of 4 cameras",
+        range(-6, -13, -1),
+        parts,
+        curvature=cache(lambda t: of_trained(states[t])),
     )
 
 
@@ -109,6 +120,7 @@ def embedded_chain(name: str, folder: Path, scene: str, frames: int) -> BenchCha
     """
     import nmc
     from nmc_framework.cameras.packaged import cameras_in
+    from nmc_framework.evaluation.curvature import seen_curvature
     from nmc_framework.models import build
     from nmc_framework.models.views import RayModel
     from nmc_framework.scene import scenes
@@ -142,8 +154,23 @@ def embedded_chain(name: str, folder: Path, scene: str, frames: int) -> BenchCha
 
     judged_by = f"renderings of {len(held_out)} held-out cameras"
     training = [solved[camera.name] for camera in true_rig.training]
-    teacher = Teacher(model, training) if isinstance(model, RayModel) else None
-    return BenchChain(name, states, judge, judged_by, range(-3, -10, -1), teacher=teacher)
+    if not isinstance(model, RayModel):
+        return BenchChain(name, states, judge, judged_by, range(-3, -10, -1))
+
+    @cache
+    def curvature(t: int) -> nmc.Curvature:
+        model.load(states[t])
+        return seen_curvature(model, training)
+
+    return BenchChain(
+        name,
+        states,
+        judge,
+        judged_by,
+        range(-3, -10, -1),
+        teacher=Teacher(model, training),
+        curvature=curvature,
+    )
 
 
 def _true_rig(name: str, scene: Any, size: tuple[int, int], cameras: int) -> Any:

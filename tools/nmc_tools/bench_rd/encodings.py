@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 BOUNDS = ((-1.6, -1.6, -1.6), (1.6, 1.6, 1.6))
 #: Four cameras before the open side, none where a training camera would stand on purpose.
 RING = Ring((0.0, -0.3, -0.75), 3.3, (62.0, 80.0, 98.0, 116.0), 21.0, 42.0)
+#: Five cameras between and beside these, from which it is measured what errors are seen.
+MEASURING = Ring((0.0, -0.3, -0.75), 3.3, (55.0, 71.0, 89.0, 107.0, 123.0), 24.0, 42.0)
 #: By what the rectified output is multiplied, 1 / scene unit.
 _DENSITY = 10.0
 

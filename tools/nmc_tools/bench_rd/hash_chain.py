@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from nmc_tools.bench_rd.encodings import BOUNDS, RING, density, encode, linear
-from nmc_tools.bench_rd.ring import Occupancy, Samples, sample
+from nmc_tools.bench_rd.ring import Occupancy, Ring, Samples, sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +76,10 @@ class HashChain:
         Points on each ray, of which those in occupied cells are looked at.
     every
         One of so many pixels is rendered; 1 for whole pictures.
+    first
+        Which of these is the first.
+    ring
+        The cameras.
     """
 
     def __init__(
@@ -85,10 +89,14 @@ class HashChain:
         pixels: int = 96,
         samples: int = 128,
         every: int = 4,
+        first: int = 0,
+        ring: Ring = RING,
     ) -> None:
         seen = occupancy(original[TABLE])
-        cameras = RING.cameras(pixels)
-        self.samples: Samples = sample(cameras, BOUNDS, samples, every=every, occupancy=seen)
+        cameras = ring.cameras(pixels)
+        self.samples: Samples = sample(
+            cameras, BOUNDS, samples, every=every, first=first, occupancy=seen
+        )
         lower, upper = (torch.tensor(corner) for corner in BOUNDS)
         unit = (self.samples.points - lower) / (upper - lower)
         self._rows = [

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from nmc_tools.bench_rd.encodings import BOUNDS, RING, density, encode, linear
-from nmc_tools.bench_rd.ring import Samples, sample
+from nmc_tools.bench_rd.ring import Ring, Samples, sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,10 +39,24 @@ class NerfChain:
         Points on each ray.
     every
         One of so many pixels is rendered; 1 for whole pictures.
+    first
+        Which of these is the first.
+    ring
+        The cameras.
     """
 
-    def __init__(self, *, pixels: int = 48, samples: int = 64, every: int = 4) -> None:
-        self.samples: Samples = sample(RING.cameras(pixels), _BOUNDS, samples, every=every)
+    def __init__(
+        self,
+        *,
+        pixels: int = 48,
+        samples: int = 64,
+        every: int = 4,
+        first: int = 0,
+        ring: Ring = RING,
+    ) -> None:
+        self.samples: Samples = sample(
+            ring.cameras(pixels), _BOUNDS, samples, every=every, first=first
+        )
 
     def __call__(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """Return the colours (N, 3) of all rays."""

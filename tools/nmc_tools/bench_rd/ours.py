@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 TRAINED = "nmc trained for rate"
 #: Its row with steps from measured sensitivity.
 SENSITIVE = "nmc lossy, by sensitivity"
+#: Its row with rounding by the curvature of what is seen.
+CURVED = "nmc lossy, by curvature"
 _QUALITIES = (64, 56, 48, 40, 32, 24, 16)
 
 
@@ -49,6 +52,22 @@ def by_sensitivity(found: nmc.Sensitivity, aims: Sequence[float]) -> Codec:
         for aim in aims
     }
     return Codec(SENSITIVE, steps, _quantised, kind="ours")
+
+
+def by_curvature(
+    found: Sequence[nmc.Curvature], sensitivity: nmc.Sensitivity, aims: Sequence[float]
+) -> Codec:
+    """Return the lossy coder with the curvature of each frame, for fidelities in dB."""
+    steps = {f"aim {aim:.0f} dB": sensitivity.steps(aim) for aim in aims}
+    return Codec(CURVED, steps, partial(_curved, found), kind="ours")
+
+
+def _curved(
+    found: Sequence[nmc.Curvature], states: Sequence[State], steps: Any, folder: Path
+) -> Coded:
+    in_order = iter(found)
+    quantisation = nmc.Quantisation(steps, curvature=lambda _: next(in_order))
+    return package(states, {"profile": "lossy", "quantisation": quantisation}, folder)
 
 
 def trained(paths: Sequence[Path]) -> Codec:
@@ -100,6 +119,9 @@ def _warm_up(options: Mapping[str, Any]) -> None:
     if options in _known():
         return
     _known().append(options)
+    lossy = options.get("quantisation")
+    if lossy is not None and lossy.curvature is not None:  # it is one of other tensors
+        options = {**options, "quantisation": replace(lossy, curvature=None)}
     rng = np.random.default_rng(0)
     states = [{"layer": rng.standard_normal((8, 8), dtype=np.float32)} for _ in range(2)]
     with tempfile.TemporaryDirectory() as folder:

@@ -26,7 +26,8 @@ _INTRODUCTION = (
     "of the original model; *held-out* the change of the PSNR against the truth; encode and\n"
     "decode are MB/s of raw model by the time of one core. BD-rate is over the range of fidelity\n"
     "that both curves share, the second one of the delta frames alone. *Estimates* are no\n"
-    "files: tables are not counted."
+    "files: tables are not counted. What sensitivity and curvature take to be measured, once a\n"
+    "chain and once a frame, is not in the times."
 )
 
 Chains = Sequence[tuple["BenchChain", Sequence["Point"]]]

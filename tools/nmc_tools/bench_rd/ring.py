@@ -103,6 +103,7 @@ def sample(
     count: int,
     *,
     every: int = 1,
+    first: int = 0,
     occupancy: Occupancy | None = None,
 ) -> Samples:
     """Return the points at which the rays of some cameras sample a field.
@@ -117,12 +118,14 @@ def sample(
         Samples on each ray.
     every
         One of so many pixels is taken; 1 for whole pictures.
+    first
+        The first of them.
     occupancy
         Points elsewhere are empty.
     """
     rays = [camera.rays() for camera in cameras]
     origins, directions = (
-        torch.cat([torch.tensor(array, dtype=torch.float32) for array in arrays])[::every]
+        torch.cat([torch.tensor(array, dtype=torch.float32) for array in arrays])[first::every]
         for arrays in ([r.origins for r in rays], [r.directions for r in rays])
     )
     lower, upper = (torch.tensor(corner) for corner in bounds)

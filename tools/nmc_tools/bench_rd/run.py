@@ -95,6 +95,7 @@ def run(request: Request, report: Progress = lambda *_: None) -> Report:
             uniform.append(learned_rounding.codec(chain.teacher))
         codecs = _chosen([ours.lossless(), *peers, *uniform], request)
         codecs += _by_sensitivity(chain, request)
+        codecs += _by_curvature(chain, request)
         codecs += [ours.trained(request.trained)] if request.trained else []
         found.append((chain, _measured(chain, codecs, request, report, notes)))
     text = markdown(found, notes)
@@ -124,7 +125,7 @@ def _measured(
     report: Progress,
     notes: list[str],
 ) -> list[Point]:
-    file = PointFile(request.output / f"points-{chain.name}.json", f"{len(chain.states)} frames")
+    file = PointFile(request.output / f"points-{chain.name}.json", _scale(chain))
     kept = file.read()
     judge = remembering(chain)
     todo = list(missing(codecs, kept, again=request.again))
@@ -157,13 +158,31 @@ def _by_sensitivity(chain: BenchChain, request: Request) -> list[Codec]:
     return [codec for codec in codecs if not request.codecs or codec.name in request.codecs]
 
 
+def _by_curvature(chain: BenchChain, request: Request) -> list[Codec]:
+    """Return the codec that rounds by curvature, which is measured before it is timed."""
+    if chain.curvature is None or (request.codecs and ours.CURVED not in request.codecs):
+        return []
+    known = PointFile(request.output / f"points-{chain.name}.json", _scale(chain)).read()
+    labels = [(ours.CURVED, f"aim {aim:.0f} dB") for aim in chain.aims]
+    if all(label in known for label in labels) and not request.again:
+        return []
+    found = [chain.curvature(t) for t in range(len(chain.states))]
+    seen = found[0].sensitivity(chain.states[0], chain.parts)
+    return [ours.by_curvature(found, seen, chain.aims)]
+
+
+def _scale(chain: BenchChain) -> str:
+    """Say what points must agree in."""
+    return f"{len(chain.states)} frames"
+
+
 def _chosen(codecs: Sequence[Codec], request: Request) -> list[Codec]:
     if not request.codecs:
         return list(codecs)
     known = (
         {codec.name for codec in codecs}
         | set(nncodec_peer.NAMES)
-        | {*_SENSITIVE, ours.TRAINED, learned_rounding.NAME}
+        | {*_SENSITIVE, ours.CURVED, ours.TRAINED, learned_rounding.NAME}
     )
     unknown = [name for name in request.codecs if name not in known]
     if unknown:

@@ -29,12 +29,15 @@ class Choice:
         Whether the trellis chooses the quantiser (clause 12.4.5).
     rate : float
         Weight of a bit, in squared units of `wanted`; 0 takes what is nearest.
+    weights : float64[R, C] or None
+        Of the squared error of each; 1 where there are none.
     """
 
     wanted: NDArray[np.float64]
     past: Integers
     dependent: bool
     rate: float
+    weights: NDArray[np.float64] | None = None
 
 
 def chosen(choice: Choice) -> Integers:
@@ -51,6 +54,7 @@ def chosen(choice: Choice) -> Integers:
 
     size = choice.wanted.size
     flat = np.ascontiguousarray(choice.wanted).reshape(-1)
+    weights = np.ones(1) if choice.weights is None else choice.weights.reshape(-1)
     contexts = np.empty(choice.wanted.shape, np.int64)
     work = (
         np.empty((size, kernels.STATES), np.int32),
@@ -66,7 +70,15 @@ def chosen(choice: Choice) -> Integers:
             costs = _costs(symbols, contexts, odd)
         out = np.empty(size, np.int32)
         kernels.walk(
-            flat, choice.rate, contexts.reshape(-1), costs, TRELLIS, choice.dependent, *work, out
+            flat,
+            weights,
+            choice.rate,
+            contexts.reshape(-1),
+            costs,
+            TRELLIS,
+            choice.dependent,
+            *work,
+            out,
         )
         symbols = out.reshape(symbols.shape)
         if choice.dependent and choice.rate:

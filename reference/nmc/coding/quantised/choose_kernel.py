@@ -27,6 +27,7 @@ def cost(costs: Array, context: Any, odd: Any, magnitude: Any) -> Any:
 @kernel
 def walk(
     wanted: Array,
+    importance: Array,
     weight: Any,
     contexts: Array,
     costs: Array,
@@ -43,6 +44,8 @@ def walk(
     ----------
     wanted : float64[N]
         What the symbols should stand for.
+    importance : float64[N] or float64[1]
+        Weight of the squared error of each symbol, or of all.
     weight : float
         Of a bit, in squared units.
     contexts : int64[N]
@@ -69,6 +72,7 @@ def walk(
             sums[then, state] = np.inf
         target = abs(wanted[i])
         context = contexts[i]
+        matters = importance[i if importance.size > 1 else 0]
         for state in range(states):
             before = sums[now, state]
             if before == np.inf:
@@ -83,7 +87,9 @@ def walk(
                 error = target - magnitude
                 if dependent and magnitude > 0:
                     error = target - (2 * magnitude - odd)
-                sum_ = before + error * error + weight * cost(costs, context, odd, magnitude)
+                sum_ = (
+                    before + matters * error * error + weight * cost(costs, context, odd, magnitude)
+                )
                 after = trellis[2 * state + (magnitude & 1)] if dependent else 0
                 if sum_ < sums[then, after]:
                     sums[then, after] = sum_

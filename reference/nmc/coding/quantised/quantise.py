@@ -5,7 +5,7 @@ Nothing here binds a decoder. Numbers are binary64, and every result is what a d
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nmc.coding.quantised.basis import Bases, has_basis
 from nmc.coding.quantised.choose import Choice, chosen
+from nmc.coding.quantised.curvature import Feedback, TensorCurvature, importance
 from nmc.coding.quantised.grid import (
     BIN_LIMIT,
     MANTISSA_LIMIT,
@@ -55,6 +56,12 @@ FINER = 3
 DEPENDENT_UNIT = 1 / 2
 """Unit of dependent quantisation, in steps: its error is a little below that of such a step."""
 
+RATE = 0.1
+"""Weight of a bit, in squared steps, where it is known which elements matter.
+
+An octave of the step is a bit, so that a bit is worth 2 ln 2 / 12 squared steps.
+"""
+
 _SMALLEST_BASIS = 16
 _LARGEST_BOUND = float(np.finfo(np.float32).max)
 _ASTRAY = 8.0
@@ -77,11 +84,14 @@ class Tools:
     rate : float
         Weight of the bits in the choice of symbols, in squared steps a bit; 0 rounds to the
         nearest.
+    curvatures : mapping of int to TensorCurvature
+        By row, how much is seen of errors.
     """
 
     dependent: bool = True
     transform: bool = True
     rate: float = 0.0
+    curvatures: Mapping[int, TensorCurvature] = field(default_factory=dict)
 
 
 def quantised_state(
@@ -126,7 +136,9 @@ def quantised_state(
     for row, grid in grids.items():
         if tensors[row].quantised is not None:
             continue
-        task = _Task(tensors[row], grid, tuple(s for _, s in steps[row]), substreams[row], tools)
+        curvature = tools.curvatures.get(row, TensorCurvature())
+        each = tuple(s for _, s in steps[row])
+        task = _Task(tensors[row], grid, each, substreams[row], tools, curvature)
         made[row] = _quantised(task, row, earlier.get(row), before)
     return made
 
@@ -167,6 +179,7 @@ class _Task:
     steps: tuple[float, ...]
     substreams: tuple[int, ...]
     tools: Tools
+    curvature: TensorCurvature
 
 
 def _grid(tensor: Tensor, earlier: Tensor | None, steps: Steps, tools: Tools) -> Grid:
@@ -243,7 +256,9 @@ def _coded_with(
     learning: bool,
     bases: Bases | None,
 ) -> Tensor:
-    dependent = task.tools.dependent and base is None
+    columns, elements = task.curvature.columns, task.curvature.elements
+    feedback = Feedback.of(columns, bases) if columns is not None else None
+    dependent = task.tools.dependent and base is None and feedback is None
     memory = before.history.quantised
     symbols: Integers = np.zeros(values.shape, np.int32)
     nothing: Integers = np.zeros(values.shape, np.int32)
@@ -258,9 +273,14 @@ def _coded_with(
             wanted = wanted - base.bins[rows]
         if bases is not None:
             wanted = bases.forward(wanted)
-        rate = task.tools.rate * (step / unit) ** 2
-        choice = Choice(wanted * 2.0**-shift, past[rows], dependent, rate)
-        symbols[rows] = chosen(choice)
+        wanted *= 2.0**-shift
+        if feedback is not None:
+            symbols[rows] = feedback.chosen(wanted, seen_only=base is not None)
+        else:
+            known = elements[rows] if elements is not None and bases is None else None
+            rate = max(task.tools.rate, 0.0 if known is None else RATE) * (step / unit) ** 2
+            weights = None if known is None else importance(known)
+            symbols[rows] = chosen(Choice(wanted, past[rows], dependent, rate, weights))
         shifts.append(shift)
     coded = CodedSymbols(
         symbols,

@@ -1,0 +1,138 @@
+"""How much of the errors of a model is seen by cameras, from gradients: :class:`nmc.Curvature`.
+
+The error of what is seen is J e for a small error e of the weights, and its square e @ (J^T J) @ e:
+the Gauss-Newton matrix. Gradients of the output times random signs have J^T J as their second moment
+(Hutchinson 1990). Of a linear map its rows share one matrix over its inputs, as in K-FAC (Martens
+and Grosse 2015, equation 1): inputs weighed by the squared gradients of the outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+import nmc
+from nmc_framework.models.views import RayModel, Rays
+
+if TYPE_CHECKING:
+    from nmc_framework.cameras import Camera
+
+#: Of cameras so many rays are taken at a time, so many times.
+RAYS, PROBES = 2048, 8
+
+
+class _Maps(TorchFunctionMode):
+    """Takes notice of the inputs and outputs of linear maps by weights that are known."""
+
+    def __init__(self, names: Mapping[int, str]) -> None:
+        super().__init__()
+        self._names = names
+        self.used: list[tuple[str, Tensor, Tensor]] = []
+
+    def __torch_function__(  # type: ignore[no-untyped-def]
+        self, func, types, args=(), kwargs=None
+    ):
+        found = func(*args, **(kwargs or {}))
+        is_map = func is nn.functional.linear and len(args) > 1 and id(args[1]) in self._names
+        if is_map and found.requires_grad:
+            self.used.append((self._names[id(args[1])], args[0].detach(), found))
+        return found
+
+
+def curvature(
+    seen: Callable[[int], Tensor], tensors: Mapping[str, Tensor], *, probes: int = PROBES
+) -> nmc.Curvature:
+    """Measure what errors of a model's tensors do to what is seen.
+
+    Parameters
+    ----------
+    seen
+        The number of a probe to what is seen then, of any shape; other rays each time.
+    tensors
+        The model's tensors by name, which ``seen`` works with, and which need gradients. Of weights
+        of :func:`torch.nn.functional.linear` the columns are measured, of others each element.
+    probes
+        How often it is called.
+
+    Raises
+    ------
+    ValueError
+        If a gradient is no finite number.
+    """
+    names = {id(tensor): name for name, tensor in tensors.items()}
+    columns: dict[str, Tensor] = {}
+    elements = {name: torch.zeros_like(t, dtype=torch.float64) for name, t in tensors.items()}
+    signs = torch.Generator().manual_seed(0)
+    count = 0
+    for probe in range(probes):
+        with torch.enable_grad(), _Maps(names) as maps:
+            found = seen(probe)
+            sign = torch.randint(0, 2, found.shape, generator=signs) * 2.0 - 1.0
+            total = (found * sign.to(found)).sum()
+        outputs = [output for _, _, output in maps.used]
+        leaves = list(tensors.values())
+        slopes = torch.autograd.grad(total, [*leaves, *outputs], allow_unused=True)
+        for name, slope in zip(tensors, slopes, strict=False):
+            if slope is not None:
+                elements[name] += slope.detach().double().square()
+        for (name, inputs, _), slope in zip(maps.used, slopes[len(leaves) :], strict=True):
+            if slope is not None:
+                gram = _gram(inputs, slope.detach())
+                columns[name] = columns[name] + gram if name in columns else gram
+        count += found.numel()
+    kept = {name: total for name, total in elements.items() if name not in columns}
+    return nmc.Curvature(
+        {name: _array(total / count) for name, total in columns.items()},
+        {name: _array(_shared(total) / count) for name, total in kept.items()},
+    )
+
+
+def seen_curvature(
+    model: RayModel, cameras: Sequence[Camera], *, rays: int = RAYS, probes: int = PROBES
+) -> nmc.Curvature:
+    """Measure a model by rays of cameras, taken at random; the same ones each time.
+
+    Raises
+    ------
+    ValueError
+        If a gradient is no finite number.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    all_rays = [Rays.of(camera, device) for camera in cameras]
+    origins, directions = (
+        torch.cat([getattr(each, of) for each in all_rays]) for of in ("origins", "directions")
+    )
+    random = torch.Generator().manual_seed(0)
+
+    def seen(_: int) -> Tensor:
+        chosen = torch.randint(len(origins), (rays,), generator=random).to(device)
+        return model.seen(Rays(origins[chosen], directions[chosen]))
+
+    tensors = {name: p for name, p in model.named_parameters() if p.numel()}
+    return curvature(seen, tensors, probes=probes)
+
+
+def _gram(inputs: Tensor, slope: Tensor) -> Tensor:
+    """Return the second moment of inputs, weighed by the mean squared gradient of the outputs."""
+    inputs, slope = inputs.flatten(0, -2), slope.flatten(0, -2)
+    weighed = inputs * slope.square().mean(1, keepdim=True)
+    return weighed.double().T @ inputs.double()
+
+
+def _shared(elements: Tensor) -> Tensor:
+    """Return rows of a table with their mean: its features are interpolated alike."""
+    if elements.ndim < 2:
+        return elements
+    mean = elements.flatten(1).mean(1)
+    return mean.view(-1, *[1] * (elements.ndim - 1)).expand_as(elements)
+
+
+def _array(values: Tensor) -> Any:
+    if not bool(torch.isfinite(values).all()):
+        raise ValueError("a gradient of what is seen is not finite")
+    return values.contiguous().cpu().numpy()
