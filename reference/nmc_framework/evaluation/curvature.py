@@ -1,9 +1,9 @@
 """How much of the errors of a model is seen by cameras, from gradients: :class:`nmc.Curvature`.
 
-The error of what is seen is J e for a small error e of the weights, and its square e @ (J^T J) @ e:
-the Gauss-Newton matrix. Gradients of the output times random signs have J^T J as their second moment
-(Hutchinson 1990). Of a linear map its rows share one matrix over its inputs, as in K-FAC (Martens
-and Grosse 2015, equation 1): inputs weighed by the squared gradients of the outputs.
+For a small error e of the weights, what is seen is off by J e, and the square of that is
+e @ (J^T J) @ e: the Gauss-Newton matrix. Gradients of the output times random signs have J^T J as
+their second moment (Hutchinson 1990). Of a linear map the rows share one matrix over its inputs, as
+in K-FAC (Martens and Grosse 2015, equation 1): inputs weighed by the squared gradients of outputs.
 """
 
 from __future__ import annotations
