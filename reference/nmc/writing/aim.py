@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nmc.coding.state import arrays_of
-from nmc.writing.search import DECIBELS_A_BIT, budget, search
+from nmc.writing.search import DECIBELS_A_BIT, DECIBELS_NEAR, budget, search
 from nmc_format.issues import refuse
 from nmc_format.manifest.columns import frame_pointer
 
@@ -90,7 +90,7 @@ def _near_enough(asked: Quantisation, place: Place, make: Make, start: float) ->
         seen = measured(asked, arrays_of(tensors, place.rows), original, place.frame)
         return (target - seen) / DECIBELS_A_BIT, (tensors, seen)
 
-    found = search(excess, -start)
+    found = search(excess, -start, DECIBELS_NEAR / DECIBELS_A_BIT)
     tensors, seen = found.made
     why = "" if found.is_met else f"it comes to {seen:.2f} dB, not to {target:g} dB"
     return Aimed(tensors, place.encode(tensors), 2.0**-found.at, why, seen)

@@ -327,7 +327,7 @@ class _Trial:
         assert asked is not None
         if not callable(asked):
             return asked
-        state = arrays_of(self.given, self.rows)
+        state = arrays_of(self.place.originals, self.rows)
         return of_caller("curvature", self.place.frame, lambda: asked(state))
 
     def _has_bins(self, row: int, steps: Steps) -> bool:

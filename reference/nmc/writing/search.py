@@ -21,6 +21,8 @@ DECIBELS_A_BIT = 20 * math.log10(2)
 
 _TRIALS = 12
 _NEAR_ENOUGH = 0.03
+DECIBELS_NEAR = 0.5
+"""A picture that is no more than this above its target is near enough: it takes a rendering."""
 _NARROW = 0.02
 _FARTHEST = 14.0
 _LARGEST_EXCESS = 30.0
@@ -75,7 +77,9 @@ def budget(target: int, group: Sequence[int], every: int, left: int | None) -> f
     return min(max(share, LEAST_SHARE * target), float(target))
 
 
-def search(excess: Callable[[float], tuple[float, T]], start: float) -> Found[T]:
+def search(
+    excess: Callable[[float], tuple[float, T]], start: float, near: float = _NEAR_ENOUGH
+) -> Found[T]:
     """Return the least factor whose excess is 0 or less, after a few trials.
 
     Parameters
@@ -85,6 +89,8 @@ def search(excess: Callable[[float], tuple[float, T]], start: float) -> Found[T]
         factor grows, and what was made.
     start : float
         Where to begin.
+    near : float
+        Bits by which the aim may be passed.
     """
     low: tuple[float, float] | None = None
     best: Found[T] | None = None
@@ -100,7 +106,7 @@ def search(excess: Callable[[float], tuple[float, T]], start: float) -> Found[T]
             low = (at, value)
         if value > 0 and value < nearest:
             closest, nearest = Found(at, made, is_met=False), value
-        if best is not None and best_excess >= -_NEAR_ENOUGH:
+        if best is not None and best_excess >= -near:
             break
         following = _next(low, (best.at, best_excess) if best else None, 2.0 ** (trial - 2))
         if following is None:

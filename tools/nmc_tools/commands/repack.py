@@ -17,7 +17,7 @@ from nmc_tools.commands.lossy_options import Loss, quantisation_of, show_notes
 from nmc_tools.terminal import counted, note, print_json, progress_bar, say, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nmc.writing.quantisation import Distortion
 
@@ -88,11 +88,35 @@ def _quantisation(
         if target is None:
             return replace(asked, distortion=distortion)
         first: Any = sequence[0]
-        with progress_bar("measuring what is seen", "parts") as progress:
-            seen = nmc.Sensitivity.measured(
-                first, lambda state: distortion(dict(state), first), progress=progress
-            )
-    return replace(asked, step=seen.steps(target), distortion=distortion)
+        known = _curvature(sequence)
+        if known is not None:
+            seen = known(first).sensitivity(first)
+        else:
+            with progress_bar("measuring what is seen", "parts") as progress:
+                seen = nmc.Sensitivity.measured(
+                    first, lambda state: distortion(dict(state), first), progress=progress
+                )
+    return replace(asked, step=seen.steps(target), distortion=distortion, curvature=known)
+
+
+def _curvature(
+    sequence: nmc.ChainSequence,
+) -> Callable[[dict[str, Any]], nmc.Curvature] | None:
+    """Return what measures a state by gradients; None of a model that single rays do not see."""
+    from nmc_framework.evaluation.curvature import seen_curvature
+    from nmc_framework.models import build
+    from nmc_framework.models.views import RayModel
+
+    model = build(str(sequence.family), sequence.configuration)
+    if not isinstance(model, RayModel):
+        return None
+    cameras = cameras_in(sequence)
+
+    def measured(state: dict[str, Any]) -> nmc.Curvature:
+        model.load(state)
+        return seen_curvature(model, cameras)
+
+    return measured
 
 
 def renderer_of(sequence: nmc.ChainSequence) -> Distortion | None:
