@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nmc.coding.cursor import Cursor
 from nmc.coding.decode import check_segment
 from nmc.coding.freezing import freezing_findings
+from nmc.reading.ahead import groups_of, in_order, usual_threads
 from nmc.reading.sequence import DEFAULT_MAX_LEVEL, level_refused
 from nmc_format.issues import Finding, FormatError, finding, first_error, refuse
 from nmc_format.manifest.read import parse_manifest
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from nmc.coding.state import State
     from nmc_format.manifest.record import Manifest
     from nmc_format.package.members import Package
 
@@ -32,6 +37,7 @@ def check(
     *,
     decode: bool = True,
     max_level: int = DEFAULT_MAX_LEVEL,
+    threads: int | None = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Check a package; never raises for what is in it.
@@ -44,6 +50,10 @@ def check(
         Decode every frame and compare it with its digest; else integrity and structure only.
     max_level : int
         Packages of a higher level are not decoded.
+    threads : int or None
+        Groups of frames that are decoded at the same time, each with states of its own in memory;
+        None: as many as there are cores, as long as these states take at most 1 GiB. The findings
+        are the same.
     progress : callable or None
         Called with (frames done, frames in all).
 
@@ -66,8 +76,8 @@ def check(
         if manifest is None or first_error(findings):
             return Report(str(path), len(manifest) if manifest else 0, 0, tuple(findings))
         walk = _Walk(package, manifest, decode=decode)
-        for t in range(len(manifest)):
-            findings += walk.frame(t)
+        for t, found in walk.frames(usual_threads(manifest) if threads is None else threads):
+            findings += found
             if len(findings) > MAX_FINDINGS:
                 findings.append(finding("host/more-findings", file=str(path), limit=MAX_FINDINGS))
                 return Report(
@@ -91,34 +101,63 @@ def _follows(finding: Finding, named: set[str | None]) -> bool:
     )
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What was found of one frame; its state only at the ends of its group."""
+
+    index: int
+    findings: list[Finding]
+    decoded: bool
+    state: State | None
+
+
 class _Walk:
-    """Goes through the frames in order."""
+    """Goes through the frames; groups are independent, and can be gone through at once."""
 
     def __init__(self, package: Package, manifest: Manifest, *, decode: bool) -> None:
         self.package = package
         self.manifest = manifest
         self.decode = decode
         self.decoded = 0
-        self._cursor = Cursor()
         self._by_sha256 = {
             sha256.tobytes(): t for t, sha256 in enumerate(manifest.frames.segment_sha256)
         }
 
-    def frame(self, t: int) -> Iterator[Finding]:
-        """Yield what is wrong with one frame."""
-        cursor = self._cursor
-        before = cursor.state if cursor.known else None
-        try:
-            data = self.package.segment(t, int(self.manifest.frames.segment_length[t]))
-            self._check_sha256(t, data)
-            cursor.advance(self.manifest, t, data, decode=self.decode)
-        except FormatError as error:
-            cursor.forget()
-            yield error.finding
-            return
-        if cursor.known:
-            self.decoded += 1
-            yield from freezing_findings(self.manifest, t, before, cursor.state)
+    def frames(self, threads: int) -> Iterator[tuple[int, list[Finding]]]:
+        """Yield each frame with what is wrong with it, in order."""
+        before: State | None = None
+        jobs = [partial(self._group, frames) for frames in groups_of(self.manifest)]
+        with closing(in_order(jobs, threads)) as seen_frames:
+            for seen in seen_frames:
+                findings = seen.findings
+                if seen.decoded:
+                    self.decoded += 1
+                    if self.manifest.frames.is_key(seen.index) and seen.state is not None:
+                        # of a key frame its group does not know what was before it
+                        findings += freezing_findings(self.manifest, seen.index, before, seen.state)
+                before = seen.state
+                yield seen.index, findings
+
+    def _group(self, frames: range) -> Iterator[_Seen]:
+        cursor = Cursor()
+        for t in frames:
+            before = cursor.state if cursor.known and t != frames[0] else None
+            try:
+                data = self.package.segment(t, int(self.manifest.frames.segment_length[t]))
+                self._check_sha256(t, data)
+                cursor.advance(self.manifest, t, data, decode=self.decode)
+            except FormatError as error:
+                cursor.forget()
+                yield _Seen(t, [error.finding], False, None)
+                continue
+            if not cursor.known:
+                yield _Seen(t, [], False, None)
+                continue
+            findings: list[Finding] = []
+            if t != frames[0]:
+                findings += freezing_findings(self.manifest, t, before, cursor.state)
+            ends = t in (frames[0], frames[-1])
+            yield _Seen(t, findings, True, cursor.state if ends else None)
 
     def _check_sha256(self, t: int, data: bytes) -> None:
         frame = self.manifest.frame(t)

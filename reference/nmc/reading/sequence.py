@@ -365,6 +365,15 @@ class ChainSequence(Sequence[Arrays]):
         check_segment(frame, data)
         return data
 
+    def apart(self) -> ChainSequence:
+        """Return a sequence over the same package that decodes by itself, for another thread.
+
+        Threads that share one sequence wait for each other; groups of frames can be decoded at the
+        same time by sequences apart. Closing it does not close this one, which has to stay open.
+        """
+        self._check_open()
+        return _Apart(self._package, self.manifest, max_level=self._max_level, verify=self._verify)
+
     def close(self) -> None:
         """Release the files and the memory; what the manifest says can still be asked for."""
         self._closed = True
@@ -389,6 +398,14 @@ class ChainSequence(Sequence[Arrays]):
             f"<nmc {str(self.path)!r}: {len(self)} frames, {len(manifest.tensors)} tensors, "
             f"{manifest.profile} profile, level {manifest.level}{', closed' * self._closed}>"
         )
+
+
+class _Apart(ChainSequence):
+    """A sequence over a package that another one has opened, and closes."""
+
+    def close(self) -> None:
+        self._closed = True
+        self._seekers.clear()
 
 
 class SequenceSlice(Sequence[Arrays]):

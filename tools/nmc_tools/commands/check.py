@@ -17,7 +17,7 @@ from nmc_tools.checkpoints import Keep
 from nmc_tools.commands.against import Compared, compared, originals_of, worst_of
 from nmc_tools.commands.lossy_options import psnr_text
 from nmc_tools.commands.repack import renderer_of
-from nmc_tools.commands.shared_options import JsonOption, MaxLevelOption
+from nmc_tools.commands.shared_options import JobsOption, JsonOption, MaxLevelOption
 from nmc_tools.terminal import (
     Exit,
     counted,
@@ -65,6 +65,7 @@ def check(
     ] = None,
     keep: Annotated[Keep, typer.Option(help="What of the originals, as of nmc pack.")] = "weights",
     max_level: MaxLevelOption = DEFAULT_MAX_LEVEL,
+    jobs: JobsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check packages: structure, integrity, every decoded state, and what was frozen.
@@ -93,7 +94,9 @@ def check(
     reports = []
     for package in packages:
         with progress_bar(f"checking {package.name}") as progress:
-            report = nmc.check(package, decode=decode, max_level=max_level, progress=progress)
+            report = nmc.check(
+                package, decode=decode, max_level=max_level, threads=jobs, progress=progress
+            )
         reports.append(report)
         if as_json:
             continue

@@ -18,6 +18,16 @@ DirectoryOption = Annotated[
     bool, typer.Option("--directory", help="Write a directory instead of one file.")
 ]
 ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace what is there.")]
+JobsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        help="Groups of frames at a time, each with memory of its own. By default, one for each "
+        "core while their states take at most 1 GiB.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, by its schema.")]
 FramesOption = Annotated[
     str | None,

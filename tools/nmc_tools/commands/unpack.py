@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import fnmatch
 import os
+from contextlib import closing
+from functools import partial
+from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import nmc
 from nmc.coding.state import arrays_of
+from nmc.reading.ahead import in_order, usual_threads
 from nmc.reading.sequence import DEFAULT_MAX_LEVEL
 from nmc_format.issues import refuse, refuse_with
 from nmc_tools import checkpoints
@@ -18,9 +22,18 @@ from nmc_tools.checkpoints import Target, restoring
 from nmc_tools.checkpoints.checkpoint import Refusal
 from nmc_tools.checkpoints.naming import Names, file_names
 from nmc_tools.checkpoints.writing import write_objects
-from nmc_tools.commands.shared_options import ForceOption, FramesOption, MaxLevelOption, PackagePath
+from nmc_tools.commands.shared_options import (
+    ForceOption,
+    FramesOption,
+    JobsOption,
+    MaxLevelOption,
+    PackagePath,
+)
 from nmc_tools.frame_selection import parse_frames
 from nmc_tools.terminal import counted, progress_bar, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 SUFFIXES = {"safetensors": ".safetensors", "pt": ".pt", "npz": ".npz", "ply": ".ply"}
 
@@ -51,6 +64,7 @@ def unpack(
         ),
     ] = None,
     max_level: MaxLevelOption = DEFAULT_MAX_LEVEL,
+    jobs: JobsOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep files that are there already.")
     ] = False,
@@ -92,16 +106,33 @@ def unpack(
         notes: list[str] = []
         kept = f"finished files are kept in {output}"
         with progress_bar(f"unpacking {package.name}", kept=kept, resume="--resume") as progress:
-            for done, t in enumerate(chosen, 1):
-                path = output / files[t]
-                if not os.path.lexists(path) or force:
-                    notes += _write(sequence, t, path, to, extra, tensor, whole=whole)
-                elif not resume:
-                    raise refuse("host/exists", file=str(path))
-                progress(done, len(chosen))
+
+            def written(frames: Sequence[int]) -> Iterator[list[str]]:
+                with sequence.apart() as alone:
+                    for t in frames:
+                        path = output / files[t]
+                        if not os.path.lexists(path) or force:
+                            yield _write(alone, t, path, to, extra, tensor, whole=whole)
+                        elif not resume:
+                            raise refuse("host/exists", file=str(path))
+                        else:
+                            yield []
+
+            threads = usual_threads(sequence.manifest) if jobs is None else jobs
+            work = [partial(written, frames) for frames in _by_group(sequence, chosen)]
+            with closing(in_order(work, threads)) as frames_done:
+                for done, noted in enumerate(frames_done, 1):
+                    notes += noted
+                    progress(done, len(chosen))
     for note in dict.fromkeys(notes):
         say(f"not as it was: {note}")
     say(f"{output}: {counted(len(chosen), 'file')}")
+
+
+def _by_group(sequence: nmc.ChainSequence, chosen: Sequence[int]) -> list[list[int]]:
+    """Return the chosen frames, those that follow each other in one group together."""
+    key_of = sequence.manifest.frames.key_frame_before
+    return [list(frames) for _, frames in groupby(chosen, key_of)]
 
 
 def _write(

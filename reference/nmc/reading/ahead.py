@@ -1,0 +1,99 @@
+"""Work on independent groups of frames in threads, with results in order (clauses 4.1 and 7.3)."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+
+    from nmc_format.manifest.record import Manifest
+
+_Item = TypeVar("_Item")
+
+_ROOM = 1 << 30
+"""Bytes of states that threads may hold at once, where the caller does not say how many."""
+_STATES = 4
+"""States that a thread holds at most: that before, that being made, and what they are made from."""
+
+
+@dataclass(frozen=True)
+class _Failure:
+    error: BaseException
+
+
+_END = object()
+
+
+def groups_of(manifest: Manifest) -> list[range]:
+    """Return the frames of each group."""
+    keys = [t for t in range(len(manifest)) if manifest.frames.is_key(t)]
+    return [range(a, b) for a, b in zip(keys, [*keys[1:], len(manifest)], strict=True)]
+
+
+def usual_threads(manifest: Manifest) -> int:
+    """Return as many threads as there are cores, while their states take at most 1 GiB."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    largest = int(manifest.frames.state_bytes.max(initial=1))
+    return max(1, min(cores or 1, _ROOM // (_STATES * max(1, largest))))
+
+
+def in_order(
+    jobs: Sequence[Callable[[], Iterator[_Item]]], threads: int
+) -> Generator[_Item, None, None]:
+    """Yield what jobs yield, those of the first job first; some jobs run at the same time.
+
+    Parameters
+    ----------
+    jobs : sequence of callable
+        Each returns an iterator, which is run to its end in one thread. What it yields waits until
+        those before it are done, so it should be small.
+    threads : int
+        Jobs at the same time; with 1 they run in the thread of the caller, one after the other.
+
+    Raises
+    ------
+    BaseException
+        What a job raises, at its place. Jobs end at their next item then, and where the caller
+        goes on no further or is interrupted.
+    """
+    if threads <= 1 or len(jobs) <= 1:
+        for job in jobs:
+            yield from job()
+        return
+    stop = threading.Event()
+    pool = ThreadPoolExecutor(min(threads, len(jobs)), thread_name_prefix="nmc")
+    waiting = deque(jobs)
+    running: deque[SimpleQueue[Any]] = deque()
+
+    def run(job: Callable[[], Iterator[_Item]], items: SimpleQueue[Any]) -> None:
+        try:
+            for item in job():
+                if stop.is_set():
+                    return
+                items.put(item)
+        except BaseException as error:  # it is raised where its place in the order is
+            items.put(_Failure(error))
+        else:
+            items.put(_END)
+
+    try:
+        while waiting or running:
+            while waiting and len(running) <= threads:
+                items: SimpleQueue[Any] = SimpleQueue()
+                running.append(items)
+                pool.submit(run, waiting.popleft(), items)
+            while (item := running[0].get()) is not _END:
+                if isinstance(item, _Failure):
+                    raise item.error
+                yield item
+            running.popleft()
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
