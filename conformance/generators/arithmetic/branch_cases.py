@@ -137,6 +137,30 @@ def _centres() -> list[Case]:
     ]
 
 
+def _averages() -> list[Case]:
+    """Return words that all change by about as much, of which the large ones can not show it.
+
+    One tensor has a line that is longer than an average remembers, the other one such columns.
+    """
+    rows = (Row("wide", "BF16", (2, 190)), Row("high", "BF16", (190, 2)))
+    data = [(np.arange(380) * 7 % 61 + 90 + 20 * k).astype("<u4") << 23 | 5 << 16 for k in (0, 1)]
+    frames = [Frame(KEY, tuple(Cell(RAW, (d >> 16).astype("<u2").tobytes()) for d in data))]
+    for t in range(3):
+        step = np.float32(2.0 ** (t - 14))
+        ways = np.where(np.arange(380) * (t + 3) % 5 < 3, step, -step)
+        data = [(d.view("<f4") + ways).astype("<f4").view("<u4") & 0xFFFF0000 for d in data]
+        data = [d.astype("<u4") for d in data]
+        cells = tuple(Cell(INTEGER, (d >> 16).astype("<u2").tobytes()) for d in data)
+        frames.append(Frame(DELTA, cells))
+    return _in_each(
+        "averages",
+        "many words are too large to change, beside small ones that do",
+        ("8.5.4", "8.5.7"),
+        Chain(rows, tuple(frames)),
+        (ADAPTIVE, MIXED),
+    )
+
+
 def _lines() -> list[Case]:
     """Return shapes whose lines end at a dimension of 32, one below and one above it."""
     shapes = (
@@ -283,6 +307,7 @@ def cases() -> list[Case]:
     return [
         *_long(),
         *_centres(),
+        *_averages(),
         *_lines(),
         *_empty(),
         *_rare_words(),

@@ -47,8 +47,22 @@ def _move(a: int, b: int) -> int:
 
 
 @dataclass
-class _Column:
-    average: int | None = None
+class _Average:
+    """A mean of extents in 1/16, and how many went into it (clause 8.5.7)."""
+
+    average: int = 0
+    seen: int = 0
+
+    def above(self, here: int) -> int:
+        return clip((self.average >> 4) - here, -64, 64) if self.seen else 0
+
+    def follow(self, size: int) -> None:
+        self.average += (16 * size - self.average) * (131072 // (2 * self.seen + 3)) >> 16
+        self.seen = min(self.seen + 1, 127)
+
+
+@dataclass
+class _Column(_Average):
     run: int = 0
     direction: int = 0
     up: int = 0
@@ -57,7 +71,7 @@ class _Column:
 
 
 @dataclass
-class _Line:
+class _Line(_Average):
     left: int = 0
     left_zero: int = 0
     left_direction: int = 0
@@ -75,6 +89,7 @@ class _Word:
     features: list[int]
     forecast: int
     depth: int
+    zone: int
     contexts: tuple[int, ...]
 
 
@@ -112,27 +127,28 @@ class TensorEncoder:
         p, trend = self._p, self._trend
         here = trend.mean >> 4
         near = [
-            0 if c.average is None else clip((c.average >> 4) - here, -64, 64),
+            c.above(here),
             *(0 if v == 0 else clip(v - here, -64, 64) for v in (line.left, past.previous, c.up)),
             clip((trend.slow >> 4) - here, -64, 64),
             32,
+            line.above(here),
         ]
         total = sum(w * f for w, f in zip(trend.weights, near, strict=True))
         forecast = clip(here + (total >> 24), 0, 32767)
         exponent = p.exponent(x)
-        depth = clip((forecast - 8 * exponent) >> 1, 0, 255)
+        gap = (forecast - 8 * exponent) >> 1
+        zone = 14 + min(gap, 255) // 8 if gap >= 16 else max(gap + 16, 0) // 2
 
         def rel(a: int, s: int, h: int) -> int:
             return clip(((a - 8 * exponent) >> s) + 1, 1, h) if a > 0 else 0
 
-        average = -1 if c.average is None else c.average >> 4
         contexts = (
             (past.past * 2 + line.left_zero) * 128 + rel(past.previous, 2, 127),
             rel(c.up, 3, 31) * 32 + rel(line.left, 3, 31),
-            rel(average, 1, 255) * 4 + c.run,
+            rel(c.average >> 4, 1, 255) * 4 + c.run,
             (exponent & 127) * 4 + (p.row & 3),
         )
-        return _Word(x, past, near, forecast, depth, contexts)
+        return _Word(x, past, near, forecast, clip(gap, 0, 255), zone, contexts)
 
     def _decide(self, bit: int, name: tuple[object, ...]) -> None:
         slot = self._predictor.slots[name]
@@ -197,12 +213,12 @@ class TensorEncoder:
 
     def _encode(self, word: _Word, z: int, change: Change, c: _Column, line: _Line) -> None:
         p, past, depth = self._p, word.past, word.depth
-        name: tuple[object, ...] = ("ZERO", past.past, line.left_zero, c.run, depth >> 3)
-        self._size(int(change.equal), name, word, 0, 0, 200 + (depth >> 3))
+        name: tuple[object, ...] = ("ZERO", past.past, line.left_zero, c.run, word.zone)
+        self._size(int(change.equal), name, word, 0, 0, 200 + word.zone)
         if change.equal:
             return
         if p.e:
-            self._size(int(change.flip), ("FLIP", depth), word, 1, 3, 232 + (depth >> 3))
+            self._size(int(change.flip), ("FLIP", depth), word, 1, 3, 248 + (depth >> 3))
         if change.flip:
             self._flip(word, z, change)
         else:
@@ -269,21 +285,30 @@ class TensorEncoder:
             heading * 256 + (nearness * 16 + surprise) * 2 + p.sign(word.x),
         )
         tables = [self._predictor.tables[4 + k, value, 0] for k, value in enumerate(contexts)]
-        self._mix(change.down, name, tables, 15 + heading, 264 + surprise)
+        self._mix(change.down, name, tables, 15 + heading, 280 + surprise)
 
     def _after(self, word: _Word, change: Change, c: _Column, line: _Line) -> None:
         """Learn from a word (clause 8.5.7)."""
         line.corner = c.direction
+        trend = self._trend
         if change.equal:
+            bound = 8 * self._p.exponent(word.x) - 4
+            if bound < word.forecast < bound + 32:
+                trend.mean += (16 * bound - trend.mean) >> 4
+                for place in (line, c):
+                    if place.seen:
+                        place.follow(bound)
             line.left, line.left_zero, line.left_direction = 0, 1, 0
             c.direction, c.run, c.up = 0, min(c.run + 1, 3), 0
             return
-        trend, size, down = self._trend, change.size, change.down
+        size, down = change.size, change.down
         error = clip(size - word.forecast, -32, 32) << 4
         for k, f in enumerate(word.features):
             trend.weights[k] = clip(trend.weights[k] + error * f, -(1 << 28), 1 << 28)
-        a = word.forecast << 4 if c.average is None else c.average
-        c.average = a + (((size << 4) - a) >> 4)
+        for place in (line, c):
+            if not place.seen:
+                place.average = word.forecast << 4
+            place.follow(size)
         trend.mean += ((size << 4) - trend.mean) >> 4
         trend.slow += ((size << 4) - trend.slow) >> 10
         toward = 256 if down else -256
@@ -328,4 +353,4 @@ def first_trend(p: CodedTensor, latest: Trend | None) -> Trend:
     if latest is not None:
         return latest.copy()
     octave = (p.w >> 1) + p.exponent(p.old[0])
-    return Trend([250 << 14, 0, 94 << 14, 0, 0, 0], octave << 7, octave << 7)
+    return Trend([250 << 14, 0, 94 << 14, 0, 0, 0, 0], octave << 7, octave << 7)

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from nmc.coding.arithmetic.jit import I64, U64, Array, get, inline, kernel, put
-from nmc.coding.arithmetic.mixing_kernel import extent_contexts, mix, sign_contexts
-from nmc.coding.arithmetic.range_kernel import EVEN, decide
+from nmc.coding.arithmetic.mixing_kernel import extent_contexts, sign_contexts
+from nmc.coding.arithmetic.number_kernel import ask, number
+from nmc.coding.arithmetic.range_kernel import EVEN, RATES, decide
 from nmc.coding.arithmetic.words import clip, compare, extent_of, raw_bits, way_is_right
 
 # Slots of a predictor, one adaptive probability each (clause 8.5.3).
+ZONES = 46
 ZERO = 0
-FLIP = ZERO + 24 * 32
+FLIP = ZERO + 24 * ZONES
 LENGTH = FLIP + 256
 SIGN = LENGTH + 256 * 16
 TOP = SIGN + 3 * 3 * 8 * 8
@@ -25,13 +27,14 @@ SLOTS = EXPONENT + 4 * 16
 
 FAR = 32  # exponents from the expected one at which a flip says its exponent as it is
 
-CUES = 6
-FIRST_COEFFICIENTS = (250 << 14, 0, 94 << 14, 0, 0, 0)  # of the cues, in 1 / 2**24
+CUES = 7
+FIRST_COEFFICIENTS = (250 << 14, 0, 94 << 14, 0, 0, 0, 0)  # of the cues, in 1 / 2**24
 COEFFICIENT_LIMIT = 1 << 28
 
 # Rows of the work space of one tensor; each has a number for each column, the last one cues.
-AVERAGE, RUN, DIRECTION, ABOVE, DRIFT, TURN, WORK = 0, 1, 2, 3, 4, 5, 6
-WORK_ROWS = 7
+AVERAGE, RUN, DIRECTION, ABOVE, DRIFT, TURN, SEEN, WORK = 0, 1, 2, 3, 4, 5, 6, 7
+WORK_ROWS = 8
+SEEN_WORDS = 127  # an average follows its words more slowly up to here
 
 OK, FULL, WRONG_WAY = 0, 1, 2
 
@@ -42,100 +45,26 @@ def first_slots() -> Array:
 
 
 def first_trend(octave: int) -> Array:
-    """Return int64[8]: coefficients, mean, slow mean before any change is known (8.5.4)."""
+    """Return int64[CUES + 2]: coefficients, mean, slow mean before any change (clause 8.5.4)."""
     return np.array([*FIRST_COEFFICIENTS, octave << 7, octave << 7], np.int64)
-
-
-@inline
-def ask(
-    stream: Any,
-    coder: Any,
-    bit: Any,
-    model: Array,
-    slot: Any,
-    mixing: Any,
-    net: Any,
-    of_sign: Any,
-    node: Any,
-    choices: Any,
-) -> Any:
-    """Code one decision with a slot's probability, or a mixture in which it has a part."""
-    if mixing:
-        return mix(stream, coder, bit, model, slot, net, of_sign, node, choices)
-    return decide(stream, coder, bit, model, slot)
-
-
-@inline
-def number(
-    stream: Any,
-    coder: Any,
-    value: Any,
-    centre: Any,
-    bounds: Any,
-    model: Array,
-    base: Any,
-    mixing: Any,
-    net: Any,
-    past: Any,
-) -> Any:
-    """Code a number by steps up or down from a centre (clause 8.5.6)."""
-    lowest, highest = bounds
-    reached = centre
-    up = I64(0)
-    if centre < highest:
-        node = 2 + centre
-        above = I64(value > centre)
-        up, coder = ask(
-            stream, coder, above, model, base, mixing, net, False, node, (6 + past, node)
-        )
-    if up:
-        reached += 1
-        step = I64(1)
-        while reached < highest:
-            node = 67 + reached
-            more, coder = ask(
-                stream,
-                coder,
-                I64(value > reached),
-                model,
-                base + step,
-                mixing,
-                net,
-                False,
-                node,
-                (9 + past, node),
-            )
-            if not more:
-                break
-            reached += 1
-            step = min(step + 1, I64(7))
-    else:
-        step = I64(8)
-        while reached > lowest:
-            node = 131 + reached
-            more, coder = ask(
-                stream,
-                coder,
-                I64(value < reached),
-                model,
-                base + step,
-                mixing,
-                net,
-                False,
-                node,
-                (12 + past, node),
-            )
-            if not more:
-                break
-            reached -= 1
-            step = min(step + 1, I64(15))
-    return reached, coder
 
 
 @inline
 def closer(average: Any, value: Any) -> Any:
     """Move a running average of directions, in 1/256, by an eighth."""
     return average + ((value - average) >> 3)
+
+
+@inline
+def zone_of(gap: Any) -> Any:
+    """Class of a forecast above the last bit of a word, fine where it is near (clause 8.5.4)."""
+    return max((gap + 16) >> 1, I64(0)) if gap < 16 else 14 + (min(gap, I64(255)) >> 3)
+
+
+@inline
+def follow(average: Any, seen: Any, extent: Any) -> Any:
+    """Move an average of extents, in 1/16, towards one more (clause 8.5.7)."""
+    return average + ((((extent << 4) - average) * RATES[U64(seen)]) >> 16)
 
 
 # One loop, so that the coder's registers stays in registers: split up it runs at half the speed.
@@ -171,7 +100,7 @@ def code_tensor(  # noqa: C901, PLR0912, PLR0915
     reference, current : uint64[count]
     entries : uint16[count]
         The change of each word in the frame before (clause 8.4.2); replaced by this frame's.
-    trend : int64[8]
+    trend : int64[CUES + 2]
         Weights of the forecast, running mean and slow mean.
     columns : int64[WORK_ROWS, max(columns, CUES)]
         Work space.
@@ -205,8 +134,7 @@ def code_tensor(  # noqa: C901, PLR0912, PLR0915
     mean = trend[CUES]
     slow = trend[CUES + 1]
     for j in range(cols):
-        columns[AVERAGE, j] = -1
-        for k in range(RUN, WORK):
+        for k in range(WORK):
             columns[k, j] = 0
     cues[5] = 32
     index = I64(0)
@@ -217,6 +145,8 @@ def code_tensor(  # noqa: C901, PLR0912, PLR0915
         corner = I64(0)
         drift = I64(0)
         turn = I64(0)
+        average = I64(0)
+        seen = I64(0)
         for j in range(min(cols, reference.size - index)):
             old = get(reference, index)
             magnitude = old & magnitude_mask
@@ -236,17 +166,20 @@ def code_tensor(  # noqa: C901, PLR0912, PLR0915
                 heading = 1 + (entry & 1)
             here = mean >> 4
             cues[0] = (
-                clip((columns[AVERAGE, j] >> 4) - here, -64, 64) if columns[AVERAGE, j] >= 0 else 0
+                clip((columns[AVERAGE, j] >> 4) - here, -64, 64) if columns[SEEN, j] > 0 else 0
             )
             cues[1] = clip(left - here, -64, 64) if left > 0 else 0
             cues[2] = clip(previous - here, -64, 64) if previous > 0 else 0
             cues[3] = clip(columns[ABOVE, j] - here, -64, 64) if columns[ABOVE, j] > 0 else 0
             cues[4] = clip((slow >> 4) - here, -64, 64)
+            cues[6] = clip((average >> 4) - here, -64, 64) if seen > 0 else 0
             total = I64(0)
             for k in range(CUES):
                 total += coefficients[k] * cues[k]
             forecast = clip(here + (total >> 24), 0, 32767)
-            depth = clip((forecast - 8 * exponent) >> 1, 0, 255)
+            gap = (forecast - 8 * exponent) >> 1
+            depth = clip(gap, 0, 255)
+            zone = zone_of(gap)
             if mixing:
                 extent_contexts(
                     net,
@@ -268,10 +201,10 @@ def code_tensor(  # noqa: C901, PLR0912, PLR0915
             if encoding:
                 new = get(current, index)
                 flipped, length, shrunk, word = compare(old, new, bits, magnitude_mask, floating)
-            slot = ZERO + (((past * 2 + left_zero) * 4 + columns[RUN, j]) << 5) + (depth >> 3)
+            slot = ZERO + ((past * 2 + left_zero) * 4 + columns[RUN, j]) * ZONES + zone
             same = I64(flipped == 0 and length == 0)
             same, coder = ask(
-                stream, coder, same, model, slot, mixing, net, False, 0, (past, 200 + (depth >> 3))
+                stream, coder, same, model, slot, mixing, net, False, 0, (past, 200 + zone)
             )
             if same:
                 left = I64(0)
@@ -281,12 +214,22 @@ def code_tensor(  # noqa: C901, PLR0912, PLR0915
                 columns[RUN, j] = min(columns[RUN, j] + 1, I64(3))
                 columns[DIRECTION, j] = 0
                 columns[ABOVE, j] = 0
+                bound = 8 * exponent - 4
+                if bound < forecast < bound + 32:
+                    mean += ((bound << 4) - mean) >> 4
+                    if seen > 0:
+                        average = follow(average, seen, bound)
+                        seen = min(seen + 1, I64(SEEN_WORDS))
+                    number_seen = columns[SEEN, j]
+                    if number_seen > 0:
+                        columns[AVERAGE, j] = follow(columns[AVERAGE, j], number_seen, bound)
+                        columns[SEEN, j] = min(number_seen + 1, I64(SEEN_WORDS))
                 put(entries, index, U64(0))
                 put(current, index, old)
                 index += 1
                 continue
             if floating:
-                choices = (3 + past, 232 + (depth >> 3))
+                choices = (3 + past, 248 + (depth >> 3))
                 flipped, coder = ask(
                     stream, coder, flipped, model, FLIP + depth, mixing, net, False, 1, choices
                 )
@@ -327,7 +270,7 @@ def code_tensor(  # noqa: C901, PLR0912, PLR0915
                     match = (nearness * 16 + surprise) * 2 + sign
                     drifts = (drift, columns[DRIFT, j])
                     sign_contexts(net, heading, drifts, (turn, columns[TURN, j]), neighbours, match)
-                choices = (15 + heading, 264 + surprise)
+                choices = (15 + heading, 280 + surprise)
                 down, coder = ask(
                     stream, coder, shrunk ^ sign, model, slot, mixing, net, True, 0, choices
                 )
@@ -367,8 +310,12 @@ def code_tensor(  # noqa: C901, PLR0912, PLR0915
                 coefficients[k] = clip(
                     coefficients[k] + error * cues[k], -COEFFICIENT_LIMIT, COEFFICIENT_LIMIT
                 )
-            seen = columns[AVERAGE, j] if columns[AVERAGE, j] >= 0 else forecast << 4
-            columns[AVERAGE, j] = seen + (((extent << 4) - seen) >> 4)
+            number_seen = columns[SEEN, j]
+            start = columns[AVERAGE, j] if number_seen > 0 else forecast << 4
+            columns[AVERAGE, j] = follow(start, number_seen, extent)
+            columns[SEEN, j] = min(number_seen + 1, I64(SEEN_WORDS))
+            average = follow(average if seen > 0 else forecast << 4, seen, extent)
+            seen = min(seen + 1, I64(SEEN_WORDS))
             mean += ((extent << 4) - mean) >> 4
             slow += ((extent << 4) - slow) >> 10
             drift = closer(drift, (2 * down - 1) << 8)

@@ -20,7 +20,7 @@ TABLE_SLOTS = SIGN_START + SIGN_TABLES * CONTEXTS
 
 INPUTS = 8  # one weight set; the last used input is the constant one
 FINE = 18 * INPUTS  # weight sets chosen by decision come first, those chosen by level or node after
-WEIGHT_COUNT = FINE + 280 * INPUTS
+WEIGHT_COUNT = FINE + 296 * INPUTS
 FIRST_WEIGHT = 20000  # in 1 / 2**16
 WEIGHT_LIMIT = 1 << 24
 RANGE = 4095

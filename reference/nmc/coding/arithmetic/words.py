@@ -65,14 +65,14 @@ def below_leading(word: Any, length: Any) -> Any:
 def compare(old: Any, new: Any, bits: Any, magnitude_mask: Any, floating: Any) -> Any:
     """Return flipped, length, shrunk and difference of two words (clause 8.4.1)."""
     if floating:
-        sign = U64(bits - 1)
+        # Without branches: which way a word moves is close to a coin toss.
         a = old & magnitude_mask
         b = new & magnitude_mask
-        if old >> sign != new >> sign:
-            return I64(1), I64(0), I64(0), b
-        if b >= a:
-            return I64(0), I64(bit_length(b - a)), I64(0), b - a
-        return I64(0), I64(bit_length(a - b)), I64(1), a - b
+        flipped = (old ^ new) >> U64(bits - 1)
+        less = U64(b < a)
+        moved = ((b - a) ^ (U64(0) - less)) + less
+        length = I64(bit_length(moved)) & (I64(flipped) - 1)
+        return I64(flipped), length, I64(less & (U64(1) - flipped)), b if flipped else moved
     forward = (new - old) & magnitude_mask
     backward = (old - new) & magnitude_mask
     if backward < forward:

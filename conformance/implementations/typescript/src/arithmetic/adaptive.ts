@@ -1,7 +1,7 @@
 // The adaptive and mixed variants (clause 8.5).
 import { malformed, type Payload, RawBits } from "./bits.js";
 import { Decisions } from "./decisions.js";
-import { copyTrend, EXPONENT, firstTrend, FLIP, Predictor, LENGTH, Forecaster, TOP, type Trend, ZERO } from "./forecaster.js";
+import { copyTrend, EXPONENT, firstTrend, FLIP, Predictor, LENGTH, Forecaster, TOP, type Trend, ZERO, zones } from "./forecaster.js";
 import type { CodedTensor } from "./tensor.js";
 
 function clip(a: number, low: number, high: number): number {
@@ -56,9 +56,9 @@ function decodeTensor(tensor: CodedTensor, forecaster: Forecaster, raw: RawBits)
   const { exponent: e, mantissa: m } = tensor.dtype;
   for (let i = 0; i < count; i++) {
     forecaster.begin(i);
-    const { depth, past, sign } = forecaster;
-    const zero = ZERO + ((past * 2 + forecaster.leftZero) * 4 + forecaster.run[forecaster.j]) * 32 + (depth >> 3);
-    if (forecaster.aboutExtent(zero, 0, past, 200 + (depth >> 3)) === 1) {
+    const { depth, past, sign, zone } = forecaster;
+    const zero = ZERO + ((past * 2 + forecaster.leftZero) * 4 + forecaster.run[forecaster.j]) * zones + zone;
+    if (forecaster.aboutExtent(zero, 0, past, 200 + zone) === 1) {
       tensor.equal(i);
       entries[i] = 0;
       forecaster.learnEqual();
@@ -66,7 +66,7 @@ function decodeTensor(tensor: CodedTensor, forecaster: Forecaster, raw: RawBits)
     }
     let extent: number;
     let down: number;
-    if (e > 0 && forecaster.aboutExtent(FLIP + depth, 1, 3 + past, 232 + (depth >> 3)) === 1) {
+    if (e > 0 && forecaster.aboutExtent(FLIP + depth, 1, 3 + past, 248 + (depth >> 3)) === 1) {
       const highest = 2 ** e - 1;
       const centre = clip((forecaster.forecast >> 3) - m - 1, 0, highest);
       const bounds: [number, number] = [Math.max(centre - 32, 0), Math.min(centre + 32, highest)];

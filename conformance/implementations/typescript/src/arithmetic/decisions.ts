@@ -108,7 +108,7 @@ function clip(a: number, low: number, high: number): number {
 export class Mixer {
   readonly tables: readonly Slots[];
   private readonly coarse = new Int32Array(18 * inputLimit).fill(20000);
-  private readonly fine = new Int32Array(280 * inputLimit).fill(20000);
+  private readonly fine = new Int32Array(296 * inputLimit).fill(20000);
   private readonly inputs = new Int32Array(inputLimit);
   private readonly stretch: Int32Array;
   private readonly squash: Int32Array;
