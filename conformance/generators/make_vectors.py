@@ -62,6 +62,7 @@ MODULES = (
     "arithmetic.way_cases",
     "arithmetic.branch_cases",
     "arithmetic.variant_cases",
+    "arithmetic.sparse_cases",
     "quantised.quantised_cases",
     "quantised.state_cases",
     "quantised.payload_cases",

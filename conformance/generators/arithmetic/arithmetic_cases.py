@@ -23,14 +23,14 @@ from chain import (
 )
 from model.model_cases import SEED, random_bytes, size_of
 
-from arithmetic import coder_adaptive, coder_static
+from arithmetic import coder_adaptive, coder_sparse, coder_static
 from arithmetic.coder_words import CodedTensor, History, coded_tensor, compare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-STORED, STATIC, ADAPTIVE, MIXED = range(4)
-NAMES = ("stored", "static", "adaptive", "mixed")
+STORED, STATIC, ADAPTIVE, MIXED, SPARSE = range(5)
+NAMES = ("stored", "static", "adaptive", "mixed", "sparse")
 STREAM = "integer.nmc"
 
 
@@ -43,6 +43,8 @@ def payload(tensors: list[CodedTensor], history: History, variant: int, fill: in
             history.entries_of(p)[:] = [change.entry for change in changes]
     elif variant == STATIC:
         body = coder_static.encode(tensors, history, fill)
+    elif variant == SPARSE:
+        body = coder_sparse.body(tensors, history, (1, -1, 2, 0)).serialize()
     else:
         body = coder_adaptive.encode(tensors, history, variant, fill)
     return bytes([variant]) + body
@@ -144,6 +146,7 @@ CLAUSES: tuple[tuple[str, ...], ...] = (
     ("8.6.1", "8.6.2", "8.6.3", "8.6.4", "8.6.5"),
     ("8.5.1", "8.5.2", "8.5.3", "8.5.4", "8.5.5", "8.5.6", "8.5.7"),
     ("8.5.8", "8.5.9"),
+    ("8.7.1", "8.7.2", "8.7.3", "8.7.4"),
 )
 COMMON = ("8.3.3", "8.4.1", "8.4.2", "8.4.3")
 
@@ -228,6 +231,7 @@ def _flips() -> list[Case]:
 
 def _memory() -> list[Case]:
     mixed = coded(training_chain(_layers(), 7, 17), [0, 2, 1, 3, 0, 3, 2])
+    sparse = coded(training_chain(_layers(), 7, 17), [4, 1, 4, 4, 0, 4, 1])
     rows = (Row("a", "F32", (8,)), Row("b", "F32", (8,)), Row("c", "I16", (4, 4)))
     base = training_chain(rows, 6, 19)
     frames = list(base.frames)
@@ -247,6 +251,18 @@ def _memory() -> list[Case]:
             "each frame can have another variant, with one history",
             ("8.3.3",),
             mixed,
+        ),
+        arithmetic_case(
+            "sparse-in-turn",
+            "a sparse payload goes on from the history of others, and they from its",
+            ("8.7.1", "8.3.3"),
+            sparse,
+        ),
+        arithmetic_case(
+            "sparse-row-skipped",
+            "a row that is skipped keeps what a sparse payload left of it",
+            ("8.7.1", "8.3.3"),
+            coded(plain, [4] * 6),
         ),
         arithmetic_case(
             "row-skipped",

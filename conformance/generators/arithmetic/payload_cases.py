@@ -56,7 +56,7 @@ def _damaged() -> list[Case]:
 
     made = list(bases.values())
     made += [
-        bad(STORED, "variant-4", "a variant of 4", "8.3.2", lambda d: b"\x04" + d[1:]),
+        bad(STORED, "variant-5", "a variant of 5", "8.3.2", lambda d: b"\x05" + d[1:]),
         bad(STORED, "no-bytes", "a payload of no bytes", "8.3.2", lambda _: b""),
         bad(STORED, "variant-255", "a variant of 255", "8.3.2", lambda d: b"\xff" + d[1:]),
     ]

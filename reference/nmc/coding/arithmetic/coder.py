@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -22,7 +23,7 @@ from nmc_format.dtypes import Words
 
 Effort: TypeAlias = Literal["fast", "strong", "max"]
 
-STORED, STATIC, ADAPTIVE, MIXED = 0, 1, 2, 3
+STORED, STATIC, ADAPTIVE, MIXED, SPARSE = 0, 1, 2, 3, 4
 _VARIANTS: dict[str, int] = {"fast": STATIC, "strong": ADAPTIVE, "max": MIXED}
 
 
@@ -43,8 +44,8 @@ def encode(
     history : History
         Of the group; moves on to this frame.
     effort : {"fast", "strong", "max"}
-        Static, adaptive or mixed coding. The payload falls back to stored words where that is
-        smaller.
+        Static, adaptive or mixed coding. Where few words changed, those alone are coded (clause
+        8.7). The payload falls back to stored words where that is smaller.
 
     Returns
     -------
@@ -59,6 +60,23 @@ def encode(
     check_tensors(tensors)
     check_current(tensors, current)
     tensors, current = settle(tensors), [settled(words) for words in current]
+    from nmc.coding.arithmetic import sparse
+
+    lives = sparse.select(tensors, current)
+    if lives is not None:
+        next_history = history.copy()
+        encode_words = partial(_encode_words, effort="fast")
+        body = sparse.encode(tensors, current, lives, next_history, encode_words)
+        if len(body) < sum(tensor.reference.nbytes for tensor in tensors):
+            history.adopt(next_history)
+            return bytes([SPARSE]) + body
+    return _encode_words(tensors, current, history, effort)
+
+
+def _encode_words(
+    tensors: Sequence[CodedTensor], current: Sequence[Words], history: History, effort: Effort
+) -> bytes:
+    """Return a payload of any variant but the sparse one."""
     variant = _VARIANTS[effort]
     stored = sum(tensor.reference.nbytes for tensor in tensors)
     body: bytes | None = None
@@ -109,26 +127,44 @@ def decode(
     check_tensors(tensors)
     tensors = settle(tensors)
     reader = Reader(memoryview(payload).cast("B"))
-    variant = reader.byte()
     next_history = history.copy()
-    if variant == STORED:
-        decoded = _read_stored(reader, tensors)
-        reader.end()
-        _remember_stored(tensors, decoded, next_history)
-    elif variant == STATIC:
-        from nmc.coding.arithmetic import static
+    variant = reader.byte()
+    if variant == SPARSE:
+        from nmc.coding.arithmetic import sparse
 
-        decoded = static.decode(reader, tensors, next_history)
-        reader.end()
-    elif variant in (ADAPTIVE, MIXED):
-        from nmc.coding.arithmetic import adaptive
-
-        decoded = adaptive.decode(reader, tensors, next_history, mixing=variant == MIXED)
-        reader.end()
+        decoded = sparse.decode(reader, tensors, next_history, _decode_inner)
     else:
-        raise CoderError(f"byte 0: coder variant {variant}; this decoder knows 0 to 3")
+        decoded = _decode_words(variant, reader, tensors, next_history)
+    reader.end()
     history.adopt(next_history)
     return decoded
+
+
+def _decode_inner(reader: Reader, tensors: Sequence[CodedTensor], history: History) -> list[Words]:
+    """Decode the payload within a sparse one (clause 8.7.1)."""
+    variant = reader.byte()
+    if variant not in (STORED, STATIC):
+        raise CoderError(f"an inner payload of variant {variant}; it is 0 or 1")
+    return _decode_words(variant, reader, tensors, history)
+
+
+def _decode_words(
+    variant: int, reader: Reader, tensors: Sequence[CodedTensor], history: History
+) -> list[Words]:
+    """Decode the body of any variant but the sparse one."""
+    if variant == STORED:
+        decoded = _read_stored(reader, tensors)
+        _remember_stored(tensors, decoded, history)
+        return decoded
+    if variant == STATIC:
+        from nmc.coding.arithmetic import static
+
+        return static.decode(reader, tensors, history)
+    if variant in (ADAPTIVE, MIXED):
+        from nmc.coding.arithmetic import adaptive
+
+        return adaptive.decode(reader, tensors, history, mixing=variant == MIXED)
+    raise CoderError(f"byte 0: coder variant {variant}; this decoder knows 0 to 4")
 
 
 def _read_stored(reader: Reader, tensors: Sequence[CodedTensor]) -> list[Words]:

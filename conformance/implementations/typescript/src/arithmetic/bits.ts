@@ -38,6 +38,11 @@ export class Payload {
     return malformed("a count has more than nine bytes");
   }
 
+  u32(): number {
+    const [low, high] = this.words(2);
+    return high * 65536 + low;
+  }
+
   /** n code words of 16 bits. */
   words(n: number): Uint16Array {
     if (2 * n > this.left) malformed("it ends before its code words do");

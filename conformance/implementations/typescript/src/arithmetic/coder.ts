@@ -5,6 +5,7 @@ import { inFile, refuse, Unsupported } from "../errors.js";
 import { Adaptive } from "./adaptive.js";
 import { Malformed, malformed, Payload } from "./bits.js";
 import { NarrowTensor, type CodedTensor, WideTensor } from "./tensor.js";
+import { decodeSparse } from "./sparse.js";
 import { decodeStatic } from "./static.js";
 
 export interface CoderInput {
@@ -16,6 +17,27 @@ export interface CoderInput {
 
 /** What this program remembers of rows, in bytes; the text sets no bound (see the README). */
 const historyLimit = 2 ** 32;
+
+function tensorOf(row: number, dtype: DType, shape: readonly number[], old: Bytes, entries: Uint16Array): CodedTensor {
+  const kind = dtype.word === 64 ? WideTensor : NarrowTensor;
+  return new kind(row, dtype, shape, old, entries);
+}
+
+function partOf(tensor: CodedTensor, old: Bytes, entries: Uint16Array): CodedTensor {
+  return tensorOf(tensor.row, tensor.dtype, [entries.length], old, entries);
+}
+
+function decodeStored(payload: Payload, tensors: readonly CodedTensor[]): void {
+  for (const tensor of tensors) tensor.store(payload.take(tensor.count * (tensor.dtype.word / 8)));
+}
+
+/** The payload within a sparse one (clause 8.7.1). */
+function decodeInner(payload: Payload, parts: readonly CodedTensor[]): void {
+  const variant = payload.byte();
+  if (variant === 0) decodeStored(payload, parts);
+  else if (variant === 1) decodeStatic(payload, parts);
+  else malformed(`an inner payload has variant ${variant}`);
+}
 
 export class Coder {
   private readonly entries = new Map<number, Uint16Array>();
@@ -51,9 +73,7 @@ export class Coder {
 
   decode(bytes: Bytes, inputs: readonly CoderInput[], stream: string, file: string): Bytes[] {
     const tensors = inputs.map(({ row, dtype, shape, old }): CodedTensor => {
-      const entries = this.entriesOf(row, old.length / (dtype.word / 8));
-      const kind = dtype.word === 64 ? WideTensor : NarrowTensor;
-      return new kind(row, dtype, shape, old, entries);
+      return tensorOf(row, dtype, shape, old, this.entriesOf(row, old.length / (dtype.word / 8)));
     });
     try {
       this.decodePayload(new Payload(bytes), tensors);
@@ -68,7 +88,7 @@ export class Coder {
     const variant = payload.byte();
     switch (variant) {
       case 0:
-        for (const tensor of tensors) tensor.store(payload.take(tensor.count * (tensor.dtype.word / 8)));
+        decodeStored(payload, tensors);
         break;
       case 1:
         decodeStatic(payload, tensors);
@@ -76,6 +96,9 @@ export class Coder {
       case 2:
       case 3:
         this.adaptive.decode(payload, tensors, variant);
+        break;
+      case 4:
+        decodeSparse(payload, tensors, partOf, (parts) => decodeInner(payload, parts));
         break;
       default:
         malformed(`variant ${variant} is unknown`);

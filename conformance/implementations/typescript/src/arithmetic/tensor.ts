@@ -37,7 +37,12 @@ export interface CodedTensor {
   readonly top: number;
   /** The history: one entry for each word. */
   readonly entries: Uint16Array;
+  /** The words of frame t−1, as bytes. */
+  readonly old: Uint8Array;
+  readonly floating: boolean;
   sign(i: number): number;
+  /** The exponent field; 0 of an integer. */
+  field(i: number): number;
   exponent(i: number): number;
   /** Each of these makes new word i and gives the extent of the change. */
   move(i: number, prefix: number, n: number, shrunk: number, raw: RawBits): number;
@@ -72,7 +77,7 @@ export class NarrowTensor implements CodedTensor {
   private readonly e: number;
   private readonly m: number;
   private readonly mask: number;
-  private readonly old: Narrow;
+  private readonly words: Narrow;
   private readonly made: Narrow;
   private readonly bytes: Uint8Array;
 
@@ -80,7 +85,7 @@ export class NarrowTensor implements CodedTensor {
     readonly row: number,
     readonly dtype: DType,
     shape: readonly number[],
-    old: Uint8Array,
+    readonly old: Uint8Array,
     readonly entries: Uint16Array,
   ) {
     this.wordFormat = wordFormatOf(dtype);
@@ -89,24 +94,30 @@ export class NarrowTensor implements CodedTensor {
     this.m = dtype.mantissa;
     this.top = this.e > 0 ? dtype.word - 1 : dtype.word;
     this.mask = 2 ** this.top - 1;
-    this.old = narrow(old, dtype.word / 8);
-    this.count = this.old.length;
+    this.words = narrow(old, dtype.word / 8);
+    this.count = this.words.length;
     this.bytes = new Uint8Array(old.length);
     this.made = narrow(this.bytes, dtype.word / 8);
   }
 
   sign(i: number): number {
-    return this.e > 0 ? this.old[i] >>> this.top : 0;
+    return this.e > 0 ? this.words[i] >>> this.top : 0;
+  }
+
+  get floating(): boolean {
+    return this.e > 0;
+  }
+
+  field(i: number): number {
+    return this.e > 0 ? (this.words[i] & this.mask) >>> this.m : 0;
   }
 
   exponent(i: number): number {
-    if (this.e === 0) return 0;
-    const field = (this.old[i] & this.mask) >>> this.m;
-    return field > 1 ? field : 1;
+    return this.e > 0 ? Math.max(this.field(i), 1) : 0;
   }
 
   equal(i: number): void {
-    this.made[i] = this.old[i];
+    this.made[i] = this.words[i];
   }
 
   private moveSize(d: number, exponent: number): number {
@@ -121,7 +132,7 @@ export class NarrowTensor implements CodedTensor {
 
   move(i: number, prefix: number, n: number, shrunk: number, raw: RawBits): number {
     const d = prefix * 2 ** n + raw.raw(n);
-    const x = this.old[i];
+    const x = this.words[i];
     const sign = this.e > 0 ? x >>> this.top : 0;
     const before = (x & this.mask) >>> 0;
     if (this.e > 0) need(d <= (shrunk === 1 ? before : this.mask - before));
@@ -132,7 +143,7 @@ export class NarrowTensor implements CodedTensor {
   }
 
   private turn(i: number, magnitude: number): number {
-    const x = this.old[i];
+    const x = this.words[i];
     this.made[i] = x >>> this.top === 1 ? magnitude : magnitude + this.mask + 1;
     return this.flipSize((x & this.mask) >>> 0, magnitude);
   }
@@ -142,21 +153,21 @@ export class NarrowTensor implements CodedTensor {
   }
 
   flipNear(i: number, step: number, raw: RawBits): number {
-    const field = ((this.old[i] & this.mask) >>> this.m) + step;
+    const field = ((this.words[i] & this.mask) >>> this.m) + step;
     need(field >= 0 && field < 2 ** this.e);
     return this.flip(i, field, raw);
   }
 
   flipWhole(i: number, raw: RawBits): number {
     const magnitude = raw.raw(this.top);
-    const step = (magnitude >>> this.m) - ((this.old[i] & this.mask) >>> this.m);
+    const step = (magnitude >>> this.m) - ((this.words[i] & this.mask) >>> this.m);
     need(step < -8 || step > 7);
     return this.turn(i, magnitude);
   }
 
   store(bytes: Uint8Array): void {
     this.bytes.set(bytes);
-    const { old, made, entries, top, e } = this;
+    const { words: old, made, entries, top, e } = this;
     const modulus = 2 ** this.dtype.word;
     for (let i = 0; i < this.count; i++) {
       const x = old[i];
@@ -211,7 +222,7 @@ export class WideTensor implements CodedTensor {
   private readonly mask: bigint;
   private readonly half: bigint;
   private readonly halves: Uint32Array;
-  private readonly old: BigUint64Array;
+  private readonly words: BigUint64Array;
   private readonly made: BigUint64Array;
   private readonly bytes: Uint8Array;
 
@@ -219,7 +230,7 @@ export class WideTensor implements CodedTensor {
     readonly row: number,
     readonly dtype: DType,
     shape: readonly number[],
-    old: Uint8Array,
+    readonly old: Uint8Array,
     readonly entries: Uint16Array,
   ) {
     this.wordFormat = wordFormatOf(dtype);
@@ -231,7 +242,7 @@ export class WideTensor implements CodedTensor {
     this.mask = this.half - 1n;
     const even = old.byteOffset % 8 === 0 ? old : old.slice();
     this.count = even.length / 8;
-    this.old = new BigUint64Array(even.buffer, even.byteOffset, this.count);
+    this.words = new BigUint64Array(even.buffer, even.byteOffset, this.count);
     this.halves = new Uint32Array(even.buffer, even.byteOffset, 2 * this.count);
     this.bytes = new Uint8Array(old.length);
     this.made = new BigUint64Array(this.bytes.buffer);
@@ -241,14 +252,20 @@ export class WideTensor implements CodedTensor {
     return this.e > 0 ? this.halves[2 * i + 1] >>> 31 : 0;
   }
 
+  get floating(): boolean {
+    return this.e > 0;
+  }
+
+  field(i: number): number {
+    return this.e > 0 ? (this.halves[2 * i + 1] & 0x7fffffff) >>> (this.m - 32) : 0;
+  }
+
   exponent(i: number): number {
-    if (this.e === 0) return 0;
-    const field = (this.halves[2 * i + 1] & 0x7fffffff) >>> (this.m - 32);
-    return field > 1 ? field : 1;
+    return this.e > 0 ? Math.max(this.field(i), 1) : 0;
   }
 
   equal(i: number): void {
-    this.made[i] = this.old[i];
+    this.made[i] = this.words[i];
   }
 
   private moveSize(d: bigint, exponent: number): number {
@@ -263,7 +280,7 @@ export class WideTensor implements CodedTensor {
 
   move(i: number, prefix: number, n: number, shrunk: number, raw: RawBits): number {
     const d = (BigInt(prefix) << BigInt(n)) | raw.big(n);
-    const x = this.old[i];
+    const x = this.words[i];
     const before = x & this.mask;
     if (this.e > 0) need(d <= (shrunk === 1 ? before : this.mask - before));
     else need(d <= (1n << 63n) - BigInt(shrunk));
@@ -274,7 +291,7 @@ export class WideTensor implements CodedTensor {
 
   private turn(i: number, magnitude: bigint): number {
     this.made[i] = this.sign(i) === 1 ? magnitude : magnitude + this.half;
-    return this.flipSize(this.old[i] & this.mask, magnitude);
+    return this.flipSize(this.words[i] & this.mask, magnitude);
   }
 
   flip(i: number, exponent: number, raw: RawBits): number {
@@ -282,14 +299,14 @@ export class WideTensor implements CodedTensor {
   }
 
   flipNear(i: number, step: number, raw: RawBits): number {
-    const field = Number((this.old[i] & this.mask) >> BigInt(this.m)) + step;
+    const field = Number((this.words[i] & this.mask) >> BigInt(this.m)) + step;
     need(field >= 0 && field < 2 ** this.e);
     return this.flip(i, field, raw);
   }
 
   flipWhole(i: number, raw: RawBits): number {
     const magnitude = raw.big(this.top);
-    const step = Number(magnitude >> BigInt(this.m)) - Number((this.old[i] & this.mask) >> BigInt(this.m));
+    const step = Number(magnitude >> BigInt(this.m)) - Number((this.words[i] & this.mask) >> BigInt(this.m));
     need(step < -8 || step > 7);
     return this.turn(i, magnitude);
   }
@@ -297,7 +314,7 @@ export class WideTensor implements CodedTensor {
   store(bytes: Uint8Array): void {
     this.bytes.set(bytes);
     for (let i = 0; i < this.count; i++) {
-      const x = this.old[i];
+      const x = this.words[i];
       const z = this.made[i];
       if (x === z) {
         this.entries[i] = 0;

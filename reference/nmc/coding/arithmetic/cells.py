@@ -1,0 +1,243 @@
+"""Which cells of a tensor are live: chosen, coded and decoded (clauses 8.7.2 to 8.7.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmc.coding.arithmetic import chances as chance_sets
+from nmc.coding.arithmetic import sparse_kernel as kernels
+from nmc.coding.arithmetic.chances import ChanceSet
+from nmc.coding.arithmetic.history import History
+from nmc.coding.arithmetic.payload import Reader, count_bytes, join
+from nmc.coding.arithmetic.tensors import CodedTensor, CoderError, widths_of
+from nmc_format.dtypes import Words
+
+ALL_WORDS = 0
+_OWN_CHANCES = 512
+"""Live cells from which on a tensor is worth chances of its own."""
+_LARGEST_CELL = 256
+
+Indices = NDArray[np.unsignedinteger]
+
+
+@dataclass(frozen=True)
+class LiveCells:
+    """The words of a tensor that are coded (clause 8.7.1).
+
+    Attributes
+    ----------
+    size : int
+        Words of a cell; ALL_WORDS where all words are coded.
+    cells : ndarray of uint32 or uint64
+        The live cells, ascending.
+    count : int
+        Words of the tensor.
+    """
+
+    size: int
+    cells: Indices
+    count: int
+
+    @property
+    def every(self) -> bool:
+        """Whether all words are coded, and no cell is looked at."""
+        return self.size == ALL_WORDS
+
+    def words(self) -> Indices:
+        """Return the indices of the words of these cells."""
+        if self.size == 1:
+            return self.cells
+        start, inside = self.cells.dtype.type(self.size), np.arange(self.size)
+        flat = (self.cells[:, None] * start + inside.astype(self.cells.dtype)).reshape(-1)
+        return flat[: flat.searchsorted(self.count)]
+
+    def starts(self) -> range:
+        """First cell of each piece (clause 8.7.2)."""
+        return range(0, -(-self.count // self.size), kernels.PIECE)
+
+    def pieces(self) -> list[Indices]:
+        """Return the live cells of each piece."""
+        return np.split(self.cells, self.cells.searchsorted(self.starts()[1:]))
+
+
+def _no_cells(tensor: CodedTensor, size: int) -> LiveCells:
+    return LiveCells(size, np.empty(0, _index_of(tensor)), tensor.count)
+
+
+def _index_of(tensor: CodedTensor) -> type[np.unsignedinteger]:
+    return np.uint32 if tensor.count < 1 << 31 else np.uint64
+
+
+def live_cells(tensor: CodedTensor, current: Words, changes: int) -> LiveCells:
+    """Return the cells in which words differ, of the size that takes fewer bits.
+
+    Parameters
+    ----------
+    changes : int
+        How many words differ.
+    """
+    if 2 * changes > tensor.count or tensor.count == 0:
+        return _no_cells(tensor, ALL_WORDS)
+    found = np.empty(changes + 1, _index_of(tensor))
+    kernels.find_changes(tensor.reference, current, found)
+    words = found[:changes]
+    one = LiveCells(1, words, tensor.count)
+    size = tensor.shape[-1] if tensor.shape else 1
+    if not 1 < size <= _LARGEST_CELL or not changes:
+        return one
+    cells = np.empty_like(words)
+    many = LiveCells(size, cells[: kernels.join_cells(words, size, cells)], tensor.count)
+    return min(one, many, key=lambda live: _bits(live, changes))
+
+
+def _bits(live: LiveCells, changes: int) -> float:
+    """Estimate what it takes to say which words changed, were they anywhere."""
+    words = max(live.cells.size * live.size, changes)
+    return _entropy(live.cells.size, -(-live.count // live.size)) + _entropy(changes, words)
+
+
+def _entropy(some: int, of: int) -> float:
+    if not 0 < some < of:
+        return 0.0
+    share = some / of
+    return float(-of * (share * np.log2(share) + (1 - share) * np.log2(1 - share)))
+
+
+def encode(
+    tensors: Sequence[CodedTensor], lives: Sequence[LiveCells], history: History
+) -> list[bytes]:
+    """Return the field `cells` of a body (clause 8.7.1), in parts."""
+    return [
+        part
+        for run in _runs(tensors, lives)
+        for part in _encode_run([(tensors[i], lives[i]) for i in run], history)
+    ]
+
+
+def _runs(tensors: Sequence[CodedTensor], lives: Sequence[LiveCells]) -> list[list[int]]:
+    """Return runs of tensors that share their chances: one that is large has a run to itself."""
+    runs: list[list[int]] = [[]]
+    for i in range(len(lives)):
+        widths = {tensors[k].bits for k in [*runs[-1], i] if lives[k].cells.size}
+        large = any(lives[k].cells.size >= _OWN_CHANCES for k in [*runs[-1][-1:], i])
+        if large or len(widths) > 1:
+            runs.append([])
+        runs[-1].append(i)
+    return runs
+
+
+def _encode_run(run: list[tuple[CodedTensor, LiveCells]], history: History) -> list[bytes]:
+    known = [(view(t, live.size, history), live) for t, live in run if live.cells.size]
+    chances, codes = ChanceSet.empty(), list[list[bytes]]()
+    for exact in (False, True):
+        try:
+            chances = chance_sets.choose([(seen, live.cells) for seen, live in known], exact=exact)
+            codes = [_encode_pieces(seen, live, chances) for seen, live in known]
+            break
+        except _ChanceMissingError:
+            continue
+    parts = []
+    for _, live in run:
+        parts.append(count_bytes(live.size))
+        if live.every:
+            continue
+        parts += [count_bytes(piece.size) for piece in live.pieces()]
+        if live.cells.size:
+            first = len(codes) == len(known)
+            parts.append(chances.serialize() if first else bytes([chance_sets.SAME]))
+            parts += codes.pop(0)
+    return parts
+
+
+def view(tensor: CodedTensor, size: int, history: History) -> kernels.View:
+    """Return what the kernels see of a tensor in which live cells are looked for."""
+    rest, recent = history.recent(tensor)
+    if size > 1 and recent.size:
+        cells = np.empty_like(recent)
+        recent = cells[: kernels.join_cells(recent, size, cells)]
+    return kernels.View(tensor.reference, widths_of(tensor), size, rest, recent)
+
+
+class _ChanceMissingError(Exception):
+    """A cell is live whose chance is 0: it was not among those that were counted."""
+
+
+def _encode_pieces(seen: kernels.View, live: LiveCells, chances: ChanceSet) -> list[bytes]:
+    parts = []
+    table, block = chances.table(), kernels.new_block()
+    for begin, cells in zip(live.starts(), live.pieces(), strict=True):
+        if not cells.size:
+            continue
+        symbols = np.empty(kernels.PIECE + cells.size, np.uint64)
+        number = kernels.encode_cells(*seen, chances.first, begin, cells, table, block, symbols)
+        if number == kernels.MISSED:
+            raise _ChanceMissingError
+        octets = np.empty(3 * number + 8, np.uint8)
+        lane = np.empty(1, np.int64)
+        code = octets[kernels.code_symbols(symbols[:number], octets, lane) :].tobytes()
+        parts.append(join([count_bytes(len(code)), int(lane[0]).to_bytes(4, "little"), code]))
+    return parts
+
+
+def decode(reader: Reader, tensors: Sequence[CodedTensor], history: History) -> list[LiveCells]:
+    """Read the field `cells` of a body.
+
+    Raises
+    ------
+    CoderError
+        If it is malformed.
+    """
+    chances: ChanceSet | None = None
+    lives = []
+    for tensor in tensors:
+        live, chances = _decode_tensor(reader, tensor, history, chances)
+        lives.append(live)
+    return lives
+
+
+def _decode_tensor(
+    reader: Reader, tensor: CodedTensor, history: History, chances: ChanceSet | None
+) -> tuple[LiveCells, ChanceSet | None]:
+    size = reader.count()
+    if size > tensor.count:
+        raise CoderError(f"row {tensor.row}: cells of {size} words; it has {tensor.count}")
+    none = _no_cells(tensor, size)
+    if none.every:
+        return none, chances
+    cells = -(-tensor.count // size)
+    numbers = [reader.count() for _ in none.starts()]
+    for begin, number in zip(none.starts(), numbers, strict=True):
+        if number > min(kernels.PIECE, cells - begin):
+            raise CoderError(f"row {tensor.row}: {number} live cells in a piece with fewer")
+    if not any(numbers):
+        return none, chances
+    chances = chance_sets.parse(reader, chances)
+    seen = view(tensor, size, history)
+    found = np.empty(sum(numbers), _index_of(tensor))
+    at = 0
+    for begin, number in zip(none.starts(), numbers, strict=True):
+        if number:
+            _decode_piece(reader, tensor.row, seen, chances, begin, found[at : at + number])
+        at += number
+    return LiveCells(size, found, tensor.count), chances
+
+
+def _decode_piece(
+    reader: Reader, row: int, seen: kernels.View, chances: ChanceSet, begin: int, out: Indices
+) -> None:
+    """Write the live cells of a piece."""
+    size = reader.count()
+    lane = np.array([int.from_bytes(reader.take(4), "little")], np.int64)
+    octets = reader.octets(size)
+    if not kernels.FIRST_LANE <= lane[0] < kernels.FIRST_LANE << 8:
+        raise CoderError(f"row {row}: the lane of a piece begins with {int(lane[0])}")
+    table, block = chances.table(), kernels.new_block()
+    used = kernels.decode_cells(*seen, chances.first, begin, out, table, block, octets, lane)
+    if used == kernels.TOO_FEW:
+        raise CoderError(f"row {row}: a piece ends before its {out.size} live cells")
+    if used != size or lane[0] != kernels.FIRST_LANE:
+        raise CoderError(f"row {row}: the code of a piece does not end where its live cells do")

@@ -1,0 +1,133 @@
+"""The sparse variant: which cells are live, and a payload of their words alone (clause 8.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from nmc.coding.arithmetic import cells
+from nmc.coding.arithmetic import sparse_kernel as kernels
+from nmc.coding.arithmetic.cells import Indices, LiveCells
+from nmc.coding.arithmetic.history import History, SparseEntries
+from nmc.coding.arithmetic.payload import Reader, join
+from nmc.coding.arithmetic.tensors import CodedTensor
+from nmc_format.dtypes import Words
+
+_SHARE = 3
+"""This variant is chosen where at most one word in so many changed."""
+_FEWEST = 2048
+"""With fewer words than these, chances take more bytes than they save."""
+
+Encode = Callable[[Sequence[CodedTensor], Sequence[Words], History], bytes]
+Decode = Callable[[Reader, Sequence[CodedTensor], History], list[Words]]
+
+
+def select(tensors: Sequence[CodedTensor], current: Sequence[Words]) -> list[LiveCells] | None:
+    """Look which cells of each tensor are live; None where too many words changed."""
+    changes = [
+        int(kernels.count_changes(tensor.reference, words))
+        for tensor, words in zip(tensors, current, strict=True)
+    ]
+    count = sum(tensor.count for tensor in tensors)
+    if count < _FEWEST or _SHARE * sum(changes) > count:
+        return None
+    return [
+        cells.live_cells(tensor, words, number)
+        for tensor, words, number in zip(tensors, current, changes, strict=True)
+    ]
+
+
+def encode(
+    tensors: Sequence[CodedTensor],
+    current: Sequence[Words],
+    lives: Sequence[LiveCells],
+    history: History,
+    encode_words: Encode,
+) -> bytes:
+    """Encode the words in live cells; history moves on to this frame.
+
+    Parameters
+    ----------
+    lives : sequence of LiveCells
+        Those of `select`.
+    encode_words : callable
+        Makes the inner payload (clause 8.7.1).
+    """
+    parts = cells.encode(tensors, lives, history)
+    indices = [None if live.every else live.words() for live in lives]
+    inner, inside = _inner(tensors, indices, history)
+    words = [_gather(new, some) for new, some in zip(current, indices, strict=True)]
+    parts.append(encode_words(inner, words, inside))
+    _remember(tensors, inner, indices, history, inside)
+    return join(parts)
+
+
+def decode(
+    reader: Reader, tensors: Sequence[CodedTensor], history: History, decode_words: Decode
+) -> list[Words]:
+    """Decode all tensors; history moves on to this frame.
+
+    Raises
+    ------
+    CoderError
+        If the payload is malformed.
+    """
+    lives = cells.decode(reader, tensors, history)
+    indices = [None if live.every else live.words() for live in lives]
+    inner, inside = _inner(tensors, indices, history)
+    decoded = decode_words(reader, inner, inside)
+    _remember(tensors, inner, indices, history, inside)
+    return [
+        _scattered(tensor.reference, words, some)
+        for tensor, words, some in zip(tensors, decoded, indices, strict=True)
+    ]
+
+
+def _inner(
+    tensors: Sequence[CodedTensor], indices: Sequence[Indices | None], history: History
+) -> tuple[list[CodedTensor], History]:
+    """Return the coded tensors of the inner payload, and their history."""
+    inside = history.copy()
+    inner = []
+    for tensor, some in zip(tensors, indices, strict=True):
+        if some is None:
+            inner.append(tensor)
+            continue
+        reference = _gather(tensor.reference, some)
+        inner.append(replace(tensor, shape=reference.shape, reference=reference))
+        inside.entries[tensor.row] = history.entries_at(tensor, some)
+    return inner, inside
+
+
+def _remember(
+    tensors: Sequence[CodedTensor],
+    inner: Sequence[CodedTensor],
+    indices: Sequence[Indices | None],
+    history: History,
+    inside: History,
+) -> None:
+    """Let a history move on as that of the inner payload did."""
+    history.adopt(inside)
+    for tensor, part, some in zip(tensors, inner, indices, strict=True):
+        if some is not None:
+            entries = inside.entries_of(part)
+            kept = entries != 0
+            history.entries[tensor.row] = SparseEntries(tensor.count, some[kept], entries[kept])
+
+
+def _gather(words: Words, indices: Indices | None) -> Words:
+    if indices is None:
+        return words
+    out = np.empty(indices.size, words.dtype)
+    kernels.gather(words, indices, out)
+    return out
+
+
+def _scattered(reference: Words, words: Words, indices: Indices | None) -> Words:
+    if indices is None:
+        return words
+    out = reference.copy()
+    kernels.scatter(words, indices, out)
+    return out
