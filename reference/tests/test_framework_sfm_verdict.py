@@ -12,7 +12,7 @@ from PIL import Image
 from nmc_framework.cameras import Camera, look_at
 from nmc_framework.cameras.alignment import align
 from nmc_framework.cameras.formats import RigDocument
-from nmc_framework.scene import diorama, render
+from nmc_framework.scene import diorama, render, scenes
 from nmc_framework.scene.item import Item, Material, place
 from nmc_framework.scene.rig import AZIMUTH, orbit_camera
 from nmc_framework.scene.solids import Box, Pose
@@ -121,8 +121,25 @@ def test_known_poses_are_triangulated_with_and_stay(room, tmp_path):
         assert "do not belong" in str(error)
     else:
         assert told.kind != "sound"
+    # Two that were taken for one another are named.
+    first, second, *rest = cameras
+    taken = (first.at(second.camera_to_world), second.at(first.camera_to_world), *rest)
+    told = solve_rig(images, tmp_path, OPTIONS, poses=RigDocument(taken)).verdict
+    named = {name for reason in told.against for name in reason.where}
+    assert told.kind != "sound" and {first.name, second.name} <= named
     with pytest.raises(SfmError, match="no known"):
         solve_rig(images, tmp_path, OPTIONS, poses=RigDocument(truth.cameras[:3]))
+
+
+@pytest.mark.slow
+def test_a_dome_that_repeats_itself_with_its_own_poses_is_sound(tmp_path):
+    """Of the dome's verified correspondences a seventh are of places that look alike."""
+    dome = scenes()["dome"]
+    cameras = dome.rig((640, 360)).cameras
+    views = dome.view_all(cameras, 0.0)
+    images = {c.name: [view] for c, view in zip(cameras, views, strict=True)}
+    solved = solve_rig(images, tmp_path, SfmOptions(refine=False), poses=RigDocument(cameras))
+    assert solved.verdict.kind == "sound", solved.verdict.as_json()
 
 
 @pytest.mark.parametrize("pairs", ["sequential", "retrieval"])

@@ -83,7 +83,7 @@ def gather(part: pycolmap.Reconstruction, database: Path, names: Sequence[str]) 
         placed = _placed(part, opened, names)
         pairs = _pairs(opened, placed)
     limit = pixel_limit([(c.width, c.height) for c in part.cameras.values()])
-    found = [_same_place(placed), _conflicts(placed, pairs, limit), _cycles(placed, pairs)]
+    found = [_same_place(placed), *_conflicts(placed, pairs, limit), _cycles(placed, pairs)]
     found += _tracks(part, placed)
     error = _error(part) / limit
     found += [Reason("angle", _angle(part, placed)), Reason("error", error)]
@@ -168,19 +168,35 @@ def _same_place(placed: Mapping[int, _Placed]) -> Reason:
     return Reason("same_place", share, tuple(f"{a.name} and {b.name}" for a, b in pairs))
 
 
-def _conflicts(placed: Mapping[int, _Placed], pairs: Sequence[_Pair], limit: float) -> Reason:
-    """Count verified correspondences that do not lie on each other's epipolar lines in the end."""
-    against, total, named = 0.0, 0, []
+def _conflicts(placed: Mapping[int, _Placed], pairs: Sequence[_Pair], limit: float) -> list[Reason]:
+    """Count verified correspondences that do not lie on each other's epipolar lines in the end.
+
+    Of all cameras together, and of the one with the largest share, of those that have enough. A
+    rig that was found and one that was given have limits of their own.
+    """
+    counts = {k: np.zeros(2) for k in placed}  # contradictions and correspondences
+    named = []
     for pair in pairs:
         a, b = placed[pair.first], placed[pair.second]
         off = _sampson(a, b, pair.matches)
         pixels = (a.pixels + b.pixels) / 2
         wrong = float((off > _SLACK * limit / pixels).sum())
-        against, total = against + wrong, total + len(pair.matches)
+        counts[pair.first] += wrong, len(pair.matches)
+        counts[pair.second] += wrong, len(pair.matches)
         if wrong > _MOST * len(pair.matches) and len(pair.matches) >= _FEWEST_TO_TURN:
             named.append((len(pair.matches), f"{a.name} and {b.name}"))
-    share = against / total if total else float("nan")
-    return Reason("conflicts", share, tuple(name for _, name in sorted(named, reverse=True)))
+    against, total = sum(counts.values(), np.zeros(2))
+    share = float(against / total) if total else float("nan")
+    where = tuple(name for _, name in sorted(named, reverse=True))
+    shares = sorted(
+        ((w / n, placed[k].name) for k, (w, n) in counts.items() if n >= _FEWEST_TO_TURN),
+        reverse=True,
+    )
+    found = [Reason("conflicts", share, where), Reason("posed_conflicts", share, where)]
+    if shares:
+        most = tuple(name for share, name in shares if share > _MOST)
+        found.append(Reason("posed_camera", float(shares[0][0]), most))
+    return found
 
 
 def _sampson(a: _Placed, b: _Placed, matches: Any) -> FloatArray:

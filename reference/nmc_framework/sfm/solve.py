@@ -28,7 +28,7 @@ from nmc_framework.sfm.posed import known_poses, triangulate
 from nmc_framework.sfm.rivals import compare_rivals
 from nmc_framework.sfm.sfm_options import SfmError, SfmOptions
 from nmc_framework.sfm.solution import RigSolution, solution
-from nmc_framework.sfm.verdict import OF_KNOWN_POSES, Verdict
+from nmc_framework.sfm.verdict import OF_FOUND_POSES, OF_KNOWN_POSES, Verdict
 
 if TYPE_CHECKING:
     import pycolmap
@@ -160,7 +160,8 @@ def _verdict(
                 return Verdict.from_json(kept)
         except (ValueError, KeyError, TypeError):
             pass  # damaged: judged again
-    reasons = gather(part, database, [camera.name for camera in cameras])
+    told = gather(part, database, [camera.name for camera in cameras])
+    reasons = [reason for reason in told if reason.name in OF_FOUND_POSES]
     reasons += compare_rivals(part, database, usable, options, verified(database), known=known)
     verdict = Verdict(()).and_(reasons)
     partial = folder / f".partial-{VERDICT}"

@@ -60,6 +60,8 @@ LIMITS: Mapping[str, Limit] = {
     "known_rotations": Limit(3.0, 15.0),
     "same_place": Limit(0.001, 0.25),
     "conflicts": Limit(0.07, 0.35),
+    "posed_conflicts": Limit(0.35, 0.7),
+    "posed_camera": Limit(0.6),
     "cycles": Limit(0.15, 0.5),
     "rivals": Limit(0.03),
     "rival_rotations": Limit(3.0),
@@ -73,15 +75,20 @@ LIMITS: Mapping[str, Limit] = {
     "missing": Limit(0.2, 0.5),
 }
 
+_POSED = frozenset({"posed_conflicts", "posed_camera"})
 #: What speaks against cameras that are known beforehand: they are not to be found, but may not be
-#: those of the pictures.
-OF_KNOWN_POSES = frozenset({"known_centres", "known_rotations", "conflicts", "error"})
+#: those of the pictures. Places that look alike contradict them, too, and do no harm.
+OF_KNOWN_POSES = frozenset({"known_centres", "known_rotations", "error"}) | _POSED
+#: What speaks against cameras that were found.
+OF_FOUND_POSES = frozenset(LIMITS) - _POSED
 
 _MEANINGS: Mapping[str, str] = {
     "known_centres": "mean distance to the known cameras, as a share of their extent",
     "known_rotations": "mean turn against the known cameras, in degrees",
     "same_place": "share of the cameras that stand where another one stands, looking the same way",
     "conflicts": "share of the verified correspondences that contradict the solution",
+    "posed_conflicts": "share of the verified correspondences that contradict the given poses",
+    "posed_camera": "the same of one camera alone, the worst",
     "cycles": "share of the camera triplets whose rotations do not close to within 10 degrees",
     "rivals": "distance to another solution of like cost, as a share of the rig's extent",
     "rival_rotations": "turn against another solution of like cost, in degrees",
@@ -100,6 +107,8 @@ _ADVICE: Mapping[str, str] = {
     "known_rotations": "the rig found is not the known one",
     "same_place": "a repeated or symmetric scene folds onto itself",
     "conflicts": "places that look alike, or a part put together wrongly",
+    "posed_conflicts": "the poses are not those of these pictures, or not exact",
+    "posed_camera": "a camera has another one's pose, or its own is wrong",
     "cycles": "places that look alike were taken for one",
     "rivals": "the pictures allow several rigs",
     "rival_rotations": "the pictures allow several rigs",
