@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from nmc_format.issues import refuse
 from nmc_format.state_digest import DIGEST_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from typing_extensions import Buffer
 
@@ -112,6 +112,39 @@ class Segment:
     digests: Stream | None = None
 
 
+@dataclass(frozen=True)
+class Pieces:
+    """Bytes of a stream that are made piece by piece, when they are written.
+
+    Attributes
+    ----------
+    nbytes : int
+        How many they are.
+    make : callable
+        Yields the pieces in order; they need not be kept.
+    """
+
+    nbytes: int
+    make: Callable[[], Iterator[Buffer]]
+
+
+Bytes: TypeAlias = "Buffer | Pieces"
+
+
+def size_of(data: Bytes) -> int:
+    """Return the number of bytes."""
+    return data.nbytes if isinstance(data, Pieces) else memoryview(data).nbytes
+
+
+def made(parts: Iterable[Bytes]) -> Iterator[Buffer]:
+    """Yield all bytes in order; what is made is made one piece at a time."""
+    for part in parts:
+        if isinstance(part, Pieces):
+            yield from part.make()
+        else:
+            yield part
+
+
 def _canonical_header(sizes: Mapping[str, int], parent: bytes | None, state: bytes) -> bytes:
     """Return the one header that these contents have (clause 6.1.3), its length field included."""
     metadata = {"nmc": SEGMENT_VERSION}
@@ -135,8 +168,8 @@ def serialize(
     state: bytes,
     modes: np.ndarray[Any, np.dtype[np.uint8]],
     shapes: Mapping[int, tuple[int, ...]],
-    payloads: Mapping[str, Buffer],
-) -> list[Buffer]:
+    payloads: Mapping[str, Bytes],
+) -> list[Bytes]:
     """Return the bytes of a segment, in pieces.
 
     Parameters
@@ -147,14 +180,14 @@ def serialize(
         Mode of each row.
     shapes : mapping of int to tuple of int
         Shapes of raw tensors that differ from those of the table.
-    payloads : mapping of str to bytes-like
+    payloads : mapping of str to bytes-like or Pieces
         Coded streams by full name, such as ``"integer.zstd"``.
     """
-    streams: dict[str, Buffer] = {"modes": modes.tobytes(), **payloads}
+    streams: dict[str, Bytes] = {"modes": modes.tobytes(), **payloads}
     if shapes:
         words = [w for row in sorted(shapes) for w in (row, len(shapes[row]), *shapes[row])]
         streams["shapes"] = np.array(words, "<u8").tobytes()
-    sizes = {name: memoryview(data).nbytes for name, data in streams.items()}
+    sizes = {name: size_of(data) for name, data in streams.items()}
     return [_canonical_header(sizes, parent, state), *(streams[name] for name in sorted(streams))]
 
 

@@ -143,8 +143,9 @@ def _integer(
         )
     else:
         differences = streams.split(stream.data, _like(tensors, table))
+    in_place = stream.coding == "zstd"  # the differences lie in memory of their own
     return [
-        np.add(before[t.row].words, difference)  # unsigned: modulo 2^w (clause 8.2.1)
+        np.add(before[t.row].words, difference, out=difference if in_place else None)  # modulo 2^w
         for t, difference in zip(tensors, differences, strict=True)
     ]
 

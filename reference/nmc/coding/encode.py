@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -13,16 +14,24 @@ from nmc.coding.decode import coded_tensor
 from nmc.coding.quantised import produce
 from nmc.coding.state import digest_of
 from nmc_format.manifest.frame_table import Coding
-from nmc_format.segment import ABSENT, INTEGER, QUANTISED, RAW, SKIP, serialize
+from nmc_format.segment import (
+    ABSENT,
+    INTEGER,
+    QUANTISED,
+    RAW,
+    SKIP,
+    Bytes,
+    Pieces,
+    serialize,
+    size_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from typing_extensions import Buffer
-
     from nmc.coding.cursor import Cursor
     from nmc.coding.state import State, Tensor
-    from nmc_format.dtypes import Words
+    from nmc_format.dtypes import Dtype, Words
     from nmc_format.manifest.tensor_table import TensorRow
 
 EFFORTS: tuple[Effort, ...] = get_args(Effort)
@@ -50,8 +59,8 @@ class CodedFrame:
     ----------
     coding : Coding
         Whether it is a key or a delta frame.
-    pieces : list of bytes-like
-        The bytes of the segment, in order.
+    pieces : list of bytes-like or Pieces
+        The bytes of the segment, in order; plain streams are made of the state as they are written.
     state_digest : bytes
         Digest of the state, 32 bytes.
     history : History
@@ -59,14 +68,14 @@ class CodedFrame:
     """
 
     coding: Coding
-    pieces: list[Buffer]
+    pieces: list[Bytes]
     state_digest: bytes
     history: History
 
     @property
     def size(self) -> int:
         """Bytes of the segment."""
-        return sum(memoryview(piece).nbytes for piece in self.pieces)
+        return sum(map(size_of, self.pieces))
 
 
 def encode_frame(
@@ -121,13 +130,13 @@ def _quantised(
     modes: np.ndarray[tuple[int], np.dtype[np.uint8]],
     history: History,
     effort: Effort,
-) -> dict[str, Buffer]:
+) -> dict[str, Bytes]:
     """Return the streams of the quantised tensors (chapter 12); history moves on."""
     by_row = {row: int(modes[row]) for row in state}
     history.quantised.keep(
         {row for row, t in state.items() if t.quantised is not None and by_row[row] != QUANTISED}
     )
-    return produce.streams_of(state, before, by_row, history, mixing=effort != "fast")
+    return {**produce.streams_of(state, before, by_row, history, mixing=effort != "fast")}
 
 
 def _delta(
@@ -182,7 +191,7 @@ def _serialize(
     state: State,
     rows: Sequence[TensorRow],
     modes: np.ndarray[tuple[int], np.dtype[np.uint8]],
-    payloads: dict[str, Buffer],
+    payloads: dict[str, Bytes],
     parent: bytes | None,
     history: History,
 ) -> CodedFrame:
@@ -192,7 +201,7 @@ def _serialize(
         if modes[row] in (RAW, QUANTISED) and tensor.shape != rows[row].shape
     }
     digest = digest_of(state, rows)
-    payloads |= _digests(state, modes, sum(memoryview(p).nbytes for p in payloads.values()))
+    payloads |= _digests(state, modes, sum(map(size_of, payloads.values())))
     pieces = serialize(parent=parent, state=digest, modes=modes, shapes=shapes, payloads=payloads)
     coding = Coding.KEY if parent is None else Coding.DELTA
     return CodedFrame(coding, pieces, digest, history)
@@ -200,7 +209,7 @@ def _serialize(
 
 def _digests(
     state: State, modes: np.ndarray[tuple[int], np.dtype[np.uint8]], size: int
-) -> dict[str, Buffer]:
+) -> dict[str, Bytes]:
     """Return the digests of the tensors that the segment brings, where they cost next to nothing.
 
     With them a reader of one tensor verifies it without decoding the others (clause 7.3).
@@ -210,16 +219,45 @@ def _digests(
     return {"digests": stored} if 0 < len(stored) * _DIGESTS_SHARE <= size else {}
 
 
-def _raw(state: State, raw: Sequence[int], entropy: Entropy, effort: Effort) -> dict[str, Buffer]:
-    tensors = [(state[row].dtype, state[row].words) for row in raw]
-    size = sum(words.nbytes for _, words in tensors)
+def _raw(state: State, raw: Sequence[int], entropy: Entropy, effort: Effort) -> dict[str, Bytes]:
+    return _plain("raw", [_Made(state[row], None) for row in raw], entropy, effort)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """The words of a tensor in a plain stream; differences are made whenever they are asked for."""
+
+    tensor: Tensor
+    before: Tensor | None
+
+    @property
+    def dtype(self) -> Dtype:
+        return self.tensor.dtype
+
+    @property
+    def nbytes(self) -> int:
+        return self.tensor.words.nbytes
+
+    def words(self) -> Words:
+        if self.before is None:
+            return self.tensor.words
+        difference: Words = np.subtract(self.tensor.words, self.before.words)
+        return difference  # unsigned: modulo 2^w (clause 8.2.1)
+
+
+def _plain(
+    name: str, tensors: Sequence[_Made], entropy: Entropy, effort: Effort
+) -> dict[str, Bytes]:
+    """Return a stream of words, coded with zstd where that is asked for and smaller."""
+    size = sum(tensor.nbytes for tensor in tensors)
     if not size:
         return {}
     if entropy != "none":
-        coded = streams.compress(tensors, ZSTD_LEVELS[effort], differences=False)
-        if len(coded) < size:
-            return {"raw.zstd": coded}
-    return {"raw": streams.join([words for _, words in tensors])}
+        coded = streams.compress(tensors, ZSTD_LEVELS[effort], differences=name == "integer")
+        smaller = sum(map(len, coded))
+        if smaller < size:
+            return {f"{name}.zstd": Pieces(smaller, partial(iter, coded))}
+    return {name: Pieces(size, lambda: (tensor.words().view("u1").data for tensor in tensors))}
 
 
 def _integer(
@@ -230,18 +268,10 @@ def _integer(
     entropy: Entropy,
     effort: Effort,
     history: History,
-) -> dict[str, Buffer]:
+) -> dict[str, Bytes]:
     if entropy == "nmc":
         inputs = [coded_tensor(row, rows, before[row]) for row in changed]
         words = [state[row].words for row in changed]
         return {"integer.nmc": arithmetic.encode(inputs, words, history, effort)}
-    differences: list[Words] = [
-        np.subtract(state[row].words, before[row].words)  # unsigned: modulo 2^w (clause 8.2.1)
-        for row in changed
-    ]
-    if entropy == "zstd":
-        tensors = [(state[row].dtype, d) for row, d in zip(changed, differences, strict=True)]
-        coded = streams.compress(tensors, ZSTD_LEVELS[effort], differences=True)
-        if len(coded) < sum(d.nbytes for d in differences):
-            return {"integer.zstd": coded}
-    return {"integer": streams.join(differences)}
+    made = [_Made(state[row], before[row]) for row in changed]
+    return _plain("integer", made, entropy, effort)

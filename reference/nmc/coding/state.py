@@ -75,9 +75,12 @@ State: TypeAlias = "Mapping[int, Tensor]"
 EMPTY_STATE: State = MappingProxyType({})
 
 
-def owned(state: State, before: State) -> State:
-    """Return a state that shares memory with the state before and with nothing else."""
-    return {row: t if before.get(row) is t else t.copied() for row, t in state.items()}
+def owned(state: State, before: dict[int, Tensor]) -> State:
+    """Return a state that shares memory with the state before and with nothing else.
+
+    What is in ``before`` is taken out of it tensor by tensor, so that its memory can be used again.
+    """
+    return {row: t if before.pop(row, None) is t else t.copied() for row, t in state.items()}
 
 
 def digest_of(state: State, rows: Sequence[TensorRow]) -> bytes:

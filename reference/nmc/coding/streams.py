@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 import zstandard
@@ -12,13 +12,21 @@ from nmc_format.dtypes import Dtype, word_dtype
 from nmc_format.issues import refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from nmc_format.dtypes import Words
     from nmc_format.segment import Stream
 
+Octets: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.uint8]]"
+
 _MAX_WINDOW_LOG = 27
 """128 MiB: the window that ``zstd --ultra`` stays within; a larger one is refused (6.3.2)."""
+
+
+_FEED = 1 << 12
+"""Bytes that are decompressed at a time: at most 128 MiB come of them."""
+_BLOCK = 1 << 16
+"""Words that are worked on at a time, within the cache."""
 
 
 def split(stream: bytes | memoryview, like: Sequence[tuple[Dtype, int]]) -> list[Words]:
@@ -39,9 +47,19 @@ def split(stream: bytes | memoryview, like: Sequence[tuple[Dtype, int]]) -> list
     return words
 
 
-def join(tensors: Sequence[Words]) -> bytes:
-    """Return the plain stream of some tensors."""
-    return b"".join(words.tobytes() for words in tensors)
+class Source(Protocol):
+    """A tensor of a stream, whose words are made whenever they are asked for."""
+
+    @property
+    def dtype(self) -> Dtype:
+        """Element type."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the words."""
+
+    def words(self) -> Words:
+        """Return the words."""
 
 
 @cache
@@ -49,26 +67,31 @@ def _compressor(level: int) -> zstandard.ZstdCompressor:
     return zstandard.ZstdCompressor(level=level, write_checksum=False, write_content_size=True)
 
 
-def compress(tensors: Sequence[tuple[Dtype, Words]], level: int, *, differences: bool) -> bytes:
+def compress(tensors: Sequence[Source], level: int, *, differences: bool) -> list[bytes]:
     """Code some tensors with zstd over their byte planes (clause 6.3.2).
 
     Parameters
     ----------
-    tensors : sequence of (Dtype, words)
-        In order.
+    tensors : sequence of Source
+        In order. The words of one tensor are in memory at a time.
     level : int
         Level of zstd.
     differences : bool
         Whether the words are differences (stream ``integer``), not tensors (stream ``raw``).
+
+    Returns
+    -------
+    list of bytes
+        The stream, in pieces.
     """
-    compressor = _compressor(level).compressobj(size=sum(words.nbytes for _, words in tensors))
+    compressor = _compressor(level).compressobj(size=sum(tensor.nbytes for tensor in tensors))
     pieces = [
-        compressor.compress(_plane(words, dtype, k, differences=differences).data)
+        compressor.compress(_plane(tensor.words(), tensor.dtype, k, differences=differences).data)
         for k in range(7, -1, -1)
-        for dtype, words in tensors
-        if words.itemsize > k
+        for tensor in tensors
+        if tensor.dtype.word_bytes > k
     ]
-    return b"".join([*pieces, compressor.flush()])
+    return [piece for piece in (*pieces, compressor.flush()) if piece]
 
 
 def _plane(
@@ -88,13 +111,15 @@ def _fold(words: Words, dtype: Dtype, *, differences: bool) -> Words:
     return words
 
 
-def _unfold(words: Words, dtype: Dtype, *, differences: bool) -> Words:
+def _unfold(words: Words, dtype: Dtype, *, differences: bool) -> None:
+    """Undo :func:`_fold` in place."""
     one, last = words.dtype.type(1), words.dtype.type(8 * words.itemsize - 1)
-    if differences:
-        return (words >> one) ^ -(words & one)
-    if dtype.exponent_bits:
-        return (words >> one) | (words << last)
-    return words
+    for start in range(0, words.size, _BLOCK):
+        part = words[start : start + _BLOCK]
+        if differences:
+            part[:] = (part >> one) ^ -(part & one)
+        elif dtype.exponent_bits:
+            part[:] = (part >> one) | (part << last)
 
 
 def decompress(
@@ -127,21 +152,40 @@ def decompress(
             raise bad(f"its window has {parameters.window_size} bytes")
         if parameters.dict_id:
             raise bad("it needs a dictionary")
-        decompressor = zstandard.ZstdDecompressor()
-        plain = decompressor.decompress(stream.data, allow_extra_data=False)
+        words = [np.empty(size // dtype.word_bytes, word_dtype(dtype)) for dtype, size in like]
+        planes = [w.view(np.uint8).reshape(-1, w.itemsize).T for w in words]
+        room = (plane[k] for k in range(7, -1, -1) for plane in planes if len(plane) > k)
+        rest = _fill(room, stream.data)
     except zstandard.ZstdError as error:
         raise bad(str(error)) from None
-    if len(plain) != expected:
-        raise bad(f"it makes {len(plain)}")
-    tensors = [np.empty(size // dtype.word_bytes, word_dtype(dtype)) for dtype, size in like]
-    planes = [words.view(np.uint8).reshape(-1, words.itemsize).T for words in tensors]
-    start = 0
-    for k in range(7, -1, -1):
-        for plane in planes:
-            if len(plane) > k:
-                plane[k] = np.frombuffer(plain, np.uint8, plane.shape[1], start)
-                start += plane.shape[1]
-    return [
-        _unfold(words, dtype, differences=differences)
-        for words, (dtype, _) in zip(tensors, like, strict=True)
-    ]
+    if rest:
+        raise bad(rest)
+    for tensor, (dtype, _) in zip(words, like, strict=True):
+        _unfold(tensor, dtype, differences=differences)
+    return words
+
+
+def _fill(room: Iterator[Octets], data: memoryview) -> str:
+    """Decompress into arrays, one after the other; return what is wrong, nothing if all is well.
+
+    A few bytes are given at a time, as each of them can become some ten thousand.
+    """
+    decompressor = zstandard.ZstdDecompressor().decompressobj()
+    target, at = next(room, None), 0
+    for start in range(0, len(data), _FEED):
+        if decompressor.eof:
+            return f"{len(data) - start} bytes follow it"
+        plain = np.frombuffer(decompressor.decompress(data[start : start + _FEED]), np.uint8)
+        while plain.size:
+            while target is not None and at == target.size:
+                target, at = next(room, None), 0
+            if target is None:
+                return "it makes more"
+            count = min(plain.size, target.size - at)
+            target[at : at + count] = plain[:count]
+            plain, at = plain[count:], at + count
+    if not decompressor.eof or decompressor.unused_data:
+        return "it does not end where the stream does"
+    while target is not None and at == target.size:
+        target, at = next(room, None), 0
+    return "" if target is None else "it makes fewer"

@@ -16,7 +16,7 @@ from nmc_format.manifest.frame_table import Coding
 from nmc_format.manifest.write import manifest_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -86,7 +86,7 @@ class Draft:
                 self.cursor.forget()
             raise
 
-    def store(self, t: int, pieces: Sequence[Buffer]) -> bytes:
+    def store(self, t: int, pieces: Iterable[Buffer]) -> bytes:
         """Put a segment on the disk; return its SHA-256."""
         with host_errors(self._path):
             if self._made.is_due():

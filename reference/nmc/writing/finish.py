@@ -30,6 +30,10 @@ REPLACED = ".replaced"
 """Where a package lies for a moment on systems that cannot exchange two names in one step."""
 
 
+_READ_BYTES = 1 << 20
+"""Bytes of a segment that are read back at a time."""
+
+
 def finish(made: Unfinished, log: Journal, manifest: bytes) -> None:
     """Put the package that a journal describes in its place, and remove what it was made in.
 
@@ -107,7 +111,10 @@ def compare_file(path: Path, manifest: bytes, digests: Sequence[bytes]) -> None:
         if len(lengths) != len(digests):
             raise _differs(path, "the list of members")
         for t, (length, digest) in enumerate(zip(lengths, digests, strict=True)):
-            if hashlib.sha256(package.segment(t, length)).digest() != digest:
+            read = hashlib.sha256()
+            for start in range(0, length, _READ_BYTES):
+                read.update(package.part(t, length, start, min(_READ_BYTES, length - start)))
+            if read.digest() != digest:
                 raise _differs(path, segment_name(t))
         for found in package.findings(len(digests)):
             raise FormatError(found)

@@ -21,7 +21,7 @@ from nmc_format.package.file import FilePackage
 from nmc_format.package.members import JOURNAL_NAME, MANIFEST_NAME, SEGMENT_FOLDER, segment_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from typing_extensions import Buffer
 
@@ -99,7 +99,7 @@ class Unfinished:
         """The folder, for messages."""
         return self.place.path.with_name(self.name)
 
-    def store(self, t: int, pieces: Sequence[Buffer]) -> bytes:
+    def store(self, t: int, pieces: Iterable[Buffer]) -> bytes:
         """Write the segment of frame t; return its SHA-256."""
         digest = hashlib.sha256()
         self._pending.pop(t, None)

@@ -17,6 +17,7 @@ from nmc.writing.table import GrowingTable
 from nmc_format.issues import refuse
 from nmc_format.manifest import columns
 from nmc_format.manifest.frame_table import FrameRecord
+from nmc_format.segment import made as made_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -252,7 +253,7 @@ class Writer:
                 coding=coded.coding,
                 presentation_time=time,
                 segment_length=coded.size,
-                segment_sha256=self._draft.store(t, coded.pieces),
+                segment_sha256=self._draft.store(t, made_pieces(coded.pieces)),
                 state_digest=coded.state_digest,
                 state_bytes=sum(tensor.words.nbytes for tensor in made.tensors.values()),
                 trained_from=lineage,
@@ -265,7 +266,10 @@ class Writer:
                 declared_psnr=options.known_psnr(made.psnr, declared_psnr),
             )
             self._draft.enter(record, maps, made.remembered)
-            cursor.follow(owned(made.tensors, cursor.state), coded.history)
+            coded.pieces.clear()  # they hold the state before, whose memory is wanted now
+            before = dict(cursor.state)
+            cursor.forget()
+            cursor.follow(owned(made.tensors, before), coded.history)
         for name, note in made.notes.items():
             self._notes.setdefault(name, note)
         return coded.size
