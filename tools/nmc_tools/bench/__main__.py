@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ import numpy as np
 
 from nmc_tools.bench import result_tables
 from nmc_tools.bench.packages import measure_opening, measure_package
-from nmc_tools.bench.peers import METHODS
+from nmc_tools.bench.peers import METHODS, MODULES
 from nmc_tools.bench.published import machine, put_into
 from nmc_tools.bench.worker import load_chain
 from nmc_tools.terminal import err, out, progress_bar
@@ -75,6 +76,10 @@ def _measure(method: str, chain: Path) -> dict[str, float]:
     return result
 
 
+def _installed(method: str) -> bool:
+    return method not in MODULES or importlib.util.find_spec(MODULES[method]) is not None
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
@@ -84,7 +89,9 @@ def main() -> None:
     parser.add_argument("--into", type=Path, help="put the tables between the marks of a file")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    methods = arguments.only or list(METHODS)
+    wanted = arguments.only or list(METHODS)
+    missing = [method for method in wanted if not _installed(method)]
+    methods = [method for method in wanted if method not in missing]
     with tempfile.TemporaryDirectory() as folder:
         paths = list(_chains(arguments.chain, Path(folder)))
         coders: dict[str, dict[str, dict[str, float]]] = {path.name: {} for path in paths}
@@ -103,7 +110,7 @@ def main() -> None:
                     done += 1
                     progress(done, steps)
         opening = measure_opening()
-    text = _write(arguments.output, coders, packages, opening)
+    text = _write(arguments.output, coders, packages, opening, missing)
     if arguments.into:
         put_into(arguments.into, "bench", text)
 
@@ -113,6 +120,7 @@ def _write(
     coders: dict[str, dict[str, dict[str, float]]],
     packages: dict[str, dict[str, Any]],
     opening: dict[str, Any],
+    missing: list[str],
 ) -> str:
     text = "\n".join(
         [
@@ -120,13 +128,15 @@ def _write(
             "what coding and decoding a chain adds to the chain itself, all coded frames kept.",
             "",
             *(line for chain, methods in coders.items() for line in _coder_lines(chain, methods)),
+            *(f"{method} is left out: {MODULES[method]} is not installed." for method in missing),
+            *([""] if missing else []),
             "Whole packages: files, digests of segments and states, verified reading.",
             "",
             result_tables.package_table(packages),
             "",
             _opening_text(opening),
             "",
-            f"Measured on {machine(result_tables.PEERS_VERSIONS, 'one thread used')}.",
+            f"Measured on {machine(_peers_here(), 'one thread used')}.",
             "",
         ]
     )
@@ -137,6 +147,10 @@ def _write(
     out.print(text, markup=False)
     out.print(f"{folder}: bench.md, bench.json, bench.png", markup=False)
     return text
+
+
+def _peers_here() -> tuple[str, ...]:
+    return tuple(name for name in result_tables.PEERS_VERSIONS if importlib.util.find_spec(name))
 
 
 def _coder_lines(chain: str, methods: dict[str, dict[str, float]]) -> list[str]:

@@ -135,6 +135,24 @@ def _zipnn() -> Method:
     return FlatMethod(compress, decompress)
 
 
+def _z4ai() -> Method:
+    import z4ai
+
+    def compress(now: Words, before: Words) -> bytes:
+        return bytes(z4ai.compress_delta(now.tobytes(), before.tobytes(), dtype="fp32", threads=1))
+
+    def decompress(data: bytes, before: Words) -> Words:
+        return np.frombuffer(bytes(z4ai.decompress_delta(data, before.tobytes())), "<u4")
+
+    return FlatMethod(compress, decompress)
+
+
+def _openzl(*, trained: bool) -> Method:
+    from nmc_tools.bench.openzl_peer import OpenZl
+
+    return OpenZl(trained=trained)
+
+
 def _ordered(words: Words) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
     """Return floating-point words as integers that rise with the number they stand for."""
     signed = words.view("<i4")
@@ -231,6 +249,9 @@ METHODS: dict[str, Callable[[], Method]] = {
     "zstd -3 --patch-from": partial(_zstd_prefix, 3),
     "zstd -19 --patch-from": partial(_zstd_prefix, 19),
     "zipnn, XOR delta": _zipnn,
+    "z4ai, delta": _z4ai,
+    "OpenZL, integer difference": partial(_openzl, trained=False),
+    "OpenZL, best graph of the first delta": partial(_openzl, trained=True),
     "XOR, shuffle, zstd -3": partial(_xor_zstd, 3),
     "XOR, shuffle, zstd -19": partial(_xor_zstd, 19),
     "pcodec 8, integer difference": partial(_pcodec, 8, ordered=False),
@@ -240,3 +261,10 @@ METHODS: dict[str, Callable[[], Method]] = {
     "nmc max": partial(Coder, "max"),
 }
 """Every method by the name it has in tables; those of this project begin with ``nmc``."""
+
+MODULES = {
+    "z4ai, delta": "z4ai",
+    "OpenZL, integer difference": "openzl",
+    "OpenZL, best graph of the first delta": "openzl",
+}
+"""Methods that are left out where their module is not installed: not every platform has one."""

@@ -5,7 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-PEERS_VERSIONS = ("numpy", "numba", "zstandard", "pcodec", "zipnn", "h5py", "safetensors")
+PEERS_VERSIONS = (
+    "numpy",
+    "numba",
+    "zstandard",
+    "pcodec",
+    "zipnn",
+    "z4ai",
+    "openzl",
+    "h5py",
+    "safetensors",
+)
 
 
 def coder_table(methods: dict[str, dict[str, float]]) -> str:
