@@ -121,7 +121,6 @@ def _walk(
             wide[:] = words
         done = kernels.code_tensor(
             encoding,
-            mixing,
             tensor.row,
             widths,
             tensor.reference.astype(np.uint64),
@@ -130,7 +129,7 @@ def _walk(
             trend,
             columns,
             predictor.slots,
-            (predictor.tables, places, predictor.weights, inputs, slots),
+            (predictor.tables, places, predictor.weights, inputs, slots) if mixing else None,
             words16,
             octets,
             registers,

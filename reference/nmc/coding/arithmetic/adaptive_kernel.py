@@ -71,7 +71,6 @@ def follow(average: Any, seen: Any, extent: Any) -> Any:
 @kernel
 def code_tensor(  # noqa: C901, PLR0912, PLR0915
     encoding: bool,
-    mixing: bool,
     row: int,
     widths: Array,
     reference: Array,
@@ -91,8 +90,6 @@ def code_tensor(  # noqa: C901, PLR0912, PLR0915
     ----------
     encoding : bool
         Whether current is read and the streams are written, or the reverse.
-    mixing : bool
-        Whether probabilities are mixed (clause 8.5.8).
     row : int
         Row in the tensor table.
     widths : int64[5]
@@ -105,8 +102,9 @@ def code_tensor(  # noqa: C901, PLR0912, PLR0915
     columns : int64[WORK_ROWS, max(columns, CUES)]
         Work space.
     model : uint32[SLOTS]
-    net : tuple of arrays
-        Tables, contexts, coefficients, inputs and slots of the mixture.
+    net : tuple of arrays or None
+        Tables, contexts, coefficients, inputs and slots of the mixture; None where nothing is mixed
+        (clause 8.5.8). By it the kernel is compiled for one of the two alone.
     words : uint16[...]
         Code words.
     octets : uint8[...]
@@ -180,7 +178,7 @@ def code_tensor(  # noqa: C901, PLR0912, PLR0915
             gap = (forecast - 8 * exponent) >> 1
             depth = clip(gap, 0, 255)
             zone = zone_of(gap)
-            if mixing:
+            if net is not None:
                 extent_contexts(
                     net,
                     exponent,
@@ -203,9 +201,7 @@ def code_tensor(  # noqa: C901, PLR0912, PLR0915
                 flipped, length, shrunk, word = compare(old, new, bits, magnitude_mask, floating)
             slot = ZERO + ((past * 2 + left_zero) * 4 + columns[RUN, j]) * ZONES + zone
             same = I64(flipped == 0 and length == 0)
-            same, coder = ask(
-                stream, coder, same, model, slot, mixing, net, False, 0, (past, 200 + zone)
-            )
+            same, coder = ask(stream, coder, same, model, slot, net, False, 0, (past, 200 + zone))
             if same:
                 left = I64(0)
                 left_zero = I64(1)
@@ -231,7 +227,7 @@ def code_tensor(  # noqa: C901, PLR0912, PLR0915
             if floating:
                 choices = (3 + past, 248 + (depth >> 3))
                 flipped, coder = ask(
-                    stream, coder, flipped, model, FLIP + depth, mixing, net, False, 1, choices
+                    stream, coder, flipped, model, FLIP + depth, net, False, 1, choices
                 )
             if flipped:
                 centre = clip((forecast >> 3) - mantissa_bits - 1, 0, highest_exponent)
@@ -239,9 +235,7 @@ def code_tensor(  # noqa: C901, PLR0912, PLR0915
                 base = EXPONENT + (((forecast >> 1) & 3) << 4)
                 bounds = (max(centre - FAR, I64(0)), min(centre + FAR, highest_exponent))
                 near = clip(value, bounds[0], bounds[1])
-                near, coder = number(
-                    stream, coder, near, centre, bounds, model, base, False, net, past
-                )
+                near, coder = number(stream, coder, near, centre, bounds, model, base, None, past)
                 if abs(near - centre) == FAR:
                     side = near
                     near = I64(raw_bits(encoding, octets, position, U64(value), exponent_bits))
@@ -257,7 +251,7 @@ def code_tensor(  # noqa: C901, PLR0912, PLR0915
                 centre = clip(depth >> 2, 1, top)
                 base = LENGTH + (depth << 4)
                 length, coder = number(
-                    stream, coder, length, centre, (I64(1), top), model, base, mixing, net, past
+                    stream, coder, length, centre, (I64(1), top), model, base, net, past
                 )
                 nearness = I64(0)
                 if previous > 0:
@@ -265,15 +259,13 @@ def code_tensor(  # noqa: C901, PLR0912, PLR0915
                 surprise = clip(depth - 4 * length + 8, 0, 15)
                 pair = heading * 3 + columns[DIRECTION, j]
                 slot = SIGN + (pair * 8 + ((drift + 256) >> 6)) * 8 + nearness
-                if mixing:
+                if net is not None:
                     neighbours = (left_direction * 3 + columns[DIRECTION, j]) * 3 + corner
                     match = (nearness * 16 + surprise) * 2 + sign
                     drifts = (drift, columns[DRIFT, j])
                     sign_contexts(net, heading, drifts, (turn, columns[TURN, j]), neighbours, match)
                 choices = (15 + heading, 280 + surprise)
-                down, coder = ask(
-                    stream, coder, shrunk ^ sign, model, slot, mixing, net, True, 0, choices
-                )
+                down, coder = ask(stream, coder, shrunk ^ sign, model, slot, net, True, 0, choices)
                 shrunk = down ^ sign
                 count = length - 1
                 if not encoding:
@@ -320,7 +312,7 @@ def code_tensor(  # noqa: C901, PLR0912, PLR0915
             slow += ((extent << 4) - slow) >> 10
             drift = closer(drift, (2 * down - 1) << 8)
             columns[RUN, j] = 0
-            if mixing:
+            if net is not None:
                 columns[DRIFT, j] = closer(columns[DRIFT, j], (2 * down - 1) << 8)
                 if heading > 0:
                     kept = I64(256) if down == heading - 1 else I64(-256)

@@ -16,14 +16,13 @@ def ask(
     bit: Any,
     model: Array,
     slot: Any,
-    mixing: Any,
     net: Any,
     of_sign: Any,
     node: Any,
     choices: Any,
 ) -> Any:
     """Code one decision with a slot's probability, or a mixture in which it has a part."""
-    if mixing:
+    if net is not None:
         return mix(stream, coder, bit, model, slot, net, of_sign, node, choices)
     return decide(stream, coder, bit, model, slot)
 
@@ -37,7 +36,6 @@ def number(
     bounds: Any,
     model: Array,
     base: Any,
-    mixing: Any,
     net: Any,
     past: Any,
 ) -> Any:
@@ -48,9 +46,7 @@ def number(
     if centre < highest:
         node = 2 + centre
         above = I64(value > centre)
-        up, coder = ask(
-            stream, coder, above, model, base, mixing, net, False, node, (6 + past, node)
-        )
+        up, coder = ask(stream, coder, above, model, base, net, False, node, (6 + past, node))
     if up:
         reached += 1
         step = I64(1)
@@ -62,7 +58,6 @@ def number(
                 I64(value > reached),
                 model,
                 base + step,
-                mixing,
                 net,
                 False,
                 node,
@@ -82,7 +77,6 @@ def number(
                 I64(value < reached),
                 model,
                 base + step,
-                mixing,
                 net,
                 False,
                 node,
