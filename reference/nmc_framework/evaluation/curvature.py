@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Of cameras so many rays are taken at a time, so many times.
 RAYS, PROBES = 2048, 8
+#: A linear map of more inputs is measured element by element: its matrix would be too large.
+WIDEST = 2048
 
 
 class _Maps(TorchFunctionMode):
@@ -38,7 +40,7 @@ class _Maps(TorchFunctionMode):
     ):
         found = func(*args, **(kwargs or {}))
         is_map = func is nn.functional.linear and len(args) > 1 and id(args[1]) in self._names
-        if is_map and found.requires_grad:
+        if is_map and found.requires_grad and args[1].shape[1] <= WIDEST:
             self.used.append((self._names[id(args[1])], args[0].detach(), found))
         return found
 

@@ -79,9 +79,12 @@ class Feedback:
         if found is None:
             return None
         order, damped, _ = found
-        upper, pivots = _factors(damped)
-        values, vectors = np.linalg.eigh(damped)
-        root = np.sqrt(values)
+        try:
+            upper, pivots = _factors(damped)
+            values, vectors = np.linalg.eigh(damped)
+        except np.linalg.LinAlgError:  # negative somewhere: it is no curvature
+            return None
+        root = np.sqrt(np.maximum(values, _LEAST))
         return Feedback(
             order,
             (vectors * root) @ vectors.T,
@@ -131,7 +134,10 @@ def seen_of_rounding(columns: Reals) -> float:
     if found is None:
         return 0.0
     _, damped, mean = found
-    return float(_factors(damped)[1].mean()) * mean / 12
+    try:
+        return float(_factors(damped)[1].mean()) * mean / 12
+    except np.linalg.LinAlgError:
+        return mean / 12
 
 
 def _damped(columns: Reals) -> tuple[NDArray[np.int64], Reals, float] | None:

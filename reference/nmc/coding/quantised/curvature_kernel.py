@@ -9,6 +9,9 @@ import numpy as np
 
 from nmc.coding.arithmetic.jit import Array, kernel
 
+FARTHEST = 2.0**30
+"""No symbol is farther from 0: what errors add up to stays a number of 32 bits."""
+
 
 @kernel
 def feed_back(wanted: Array, upper: Array, symbols: Array) -> None:
@@ -27,7 +30,7 @@ def feed_back(wanted: Array, upper: Array, symbols: Array) -> None:
     for r in range(rows):
         row = wanted[r]
         for j in range(columns):
-            found = np.rint(row[j])
+            found = min(max(np.rint(row[j]), -FARTHEST), FARTHEST)
             symbols[r, j] = np.int32(found)
             error = row[j] - found
             if error != 0.0:
