@@ -47,6 +47,19 @@ def test_curvature_is_what_errors_do() -> None:
         assert np.mean(predicted) == pytest.approx(np.mean(errors), rel=0.25), name
 
 
+def test_what_few_rays_have_missed_is_expected_elsewhere() -> None:
+    table = torch.ones((1000, 2), requires_grad=True)
+    random = torch.Generator().manual_seed(0)
+
+    def some(_):
+        return table[torch.randint(0, 500, (100,), generator=random)]  # half of it can be seen
+
+    few = curvature(some, {"table": table}, probes=3).elements["table"]
+    many = curvature(some, {"table": table}, probes=100).elements["table"]
+    assert few[500:].max() > 0.1 * few.mean()
+    assert many[500:].max() < 1e-6 * many.mean()
+
+
 def test_gradients_that_are_none() -> None:
     weight = torch.ones(3, requires_grad=True)
     with pytest.raises(ValueError, match="not finite"):

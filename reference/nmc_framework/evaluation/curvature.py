@@ -67,7 +67,7 @@ def curvature(
     """
     names = {id(tensor): name for name, tensor in tensors.items()}
     columns: dict[str, Tensor] = {}
-    elements = {name: torch.zeros_like(t, dtype=torch.float64) for name, t in tensors.items()}
+    elements = {name: _Elements(tensor) for name, tensor in tensors.items()}
     signs = torch.Generator().manual_seed(0)
     count = 0
     for probe in range(probes):
@@ -80,13 +80,13 @@ def curvature(
         slopes = torch.autograd.grad(total, [*leaves, *outputs], allow_unused=True)
         for name, slope in zip(tensors, slopes, strict=False):
             if slope is not None:
-                elements[name] += slope.detach().double().square()
+                elements[name].add(slope.detach())
         for (name, inputs, _), slope in zip(maps.used, slopes[len(leaves) :], strict=True):
             if slope is not None:
                 gram = _gram(inputs, slope.detach())
                 columns[name] = columns[name] + gram if name in columns else gram
         count += found.numel()
-    kept = {name: total for name, total in elements.items() if name not in columns}
+    kept = {name: each.total() for name, each in elements.items() if name not in columns}
     return nmc.Curvature(
         {name: _array(total / count) for name, total in columns.items()},
         {name: _array(_shared(total) / count) for name, total in kept.items()},
@@ -117,6 +117,28 @@ def seen_curvature(
 
     tensors = {name: p for name, p in model.named_parameters() if p.numel()}
     return curvature(seen, tensors, probes=probes)
+
+
+class _Elements:
+    """Squared gradients of the elements of one tensor, and in how many probes they had any."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._sum = torch.zeros_like(tensor, dtype=torch.float64)
+        self._probes = torch.zeros_like(tensor, dtype=torch.int32)
+
+    def add(self, slope: Tensor) -> None:
+        self._sum += slope.double().square()
+        self._probes += slope != 0
+
+    def total(self) -> Tensor:
+        """Return the sums, with what was missed spread over what was seen once or never.
+
+        What a probe sees that no other one does is what the next one would find anew: a hash table
+        has more rows than a few rays touch (Good 1953, "The population frequencies of species").
+        """
+        rare = self._probes <= 1
+        missed = float(self._sum[self._probes == 1].sum())
+        return self._sum + rare * (missed / max(int(rare.sum()), 1))
 
 
 def _gram(inputs: Tensor, slope: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 #: One of so many pixels is looked at in each probe, another one each time.
-_EVERY, _PROBES = 64, 8
+_EVERY, _PROBES = 32, 8
 
 
 def of_trained(state: Mapping[str, np.ndarray[Any, Any]]) -> nmc.Curvature:

@@ -25,8 +25,10 @@ Reals = NDArray[np.float64]
 
 _DAMPING = 0.1
 """Share of the mean of the diagonal that is added to it: errors that are never seen stay small."""
+_UNSEEN = 0.05
+"""Share of the mean of its part that is added to each element: other cameras see other ones."""
 _LEAST = 1e-3
-"""No element counts less than this share of the mean of its part."""
+"""No direction counts less than this share of the mean."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,11 +123,11 @@ class Feedback:
 
 
 def importance(elements: Reals) -> Reals:
-    """Return the weights of the elements of a part: 1 on average, none much less."""
+    """Return the weights of the elements of a part: 1 on average, none next to nothing."""
     mean = float(elements.mean())
     if not (np.isfinite(mean) and mean > 0):
         return np.ones(elements.shape)
-    return np.asarray(np.maximum(elements / mean, _LEAST))
+    return np.asarray((elements / mean + _UNSEEN) / (1 + _UNSEEN))
 
 
 def seen_of_rounding(columns: Reals) -> float:

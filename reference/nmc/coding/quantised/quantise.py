@@ -56,10 +56,11 @@ FINER = 3
 DEPENDENT_UNIT = 1 / 2
 """Unit of dependent quantisation, in steps: its error is a little below that of such a step."""
 
-RATE = 0.1
+RATE = 0.05
 """Weight of a bit, in squared steps, where it is known which elements matter.
 
-An octave of the step is a bit, so that a bit is worth 2 ln 2 / 12 squared steps.
+An octave of the step is a bit, so that a bit is worth 2 ln 2 / 12 squared steps of what is seen at
+random. Half of that is what a chain took best: what is put off has a direction (decision 0055).
 """
 
 _SMALLEST_BASIS = 16
