@@ -19,6 +19,7 @@ body { font: 15px/1.45 system-ui, sans-serif; color: #2b3440; max-width: 1200px;
 img { width: 100%; } h2 { margin-top: 2em; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .2em .7em; text-align: right; border-bottom: 1px solid #e6eaee; }
+td { white-space: nowrap; }
 th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
 tr.ours td, tr.trained td { font-weight: 600; color: #c1272d; }
 tr.estimate td { font-style: italic; }

@@ -89,10 +89,12 @@ def _quantisation(
             return replace(asked, distortion=distortion)
         first: Any = sequence[0]
         known = _curvature(sequence)
-        if known is not None:
-            seen = known(first).sensitivity(first)
-        else:
-            with progress_bar("measuring what is seen", "parts") as progress:
+        with progress_bar("measuring what is seen", "parts") as progress:
+            if known is not None:
+                progress(0, 1)
+                seen = known(first).sensitivity(first)
+                progress(1, 1)
+            else:
                 seen = nmc.Sensitivity.measured(
                     first, lambda state: distortion(dict(state), first), progress=progress
                 )
