@@ -77,10 +77,12 @@ def segment_case(
     )
 
 
-def _digest_of_all(chain: Chain) -> bytes:
+def digest_of_all(chain: Chain) -> bytes:
     """Return the state digest of a key frame with an entry for each row, of one name or not."""
     entries = []
-    for row, cell in zip(chain.rows, chain.frames[0].cells, strict=True):
+    for row, cell in sorted(
+        zip(chain.rows, chain.frames[0].cells, strict=True), key=lambda pair: pair[0].name
+    ):
         assert cell is not None
         preimage = tensor_preimage(row.dtype, row.shape, cell.data)
         entries.append(framed(row.name.encode()) + hashlib.sha256(preimage).digest())
@@ -317,7 +319,7 @@ def _modes() -> list[Case]:
             "a state with a name twice, whose digest has both tensors,",
             clause,
             "segment/name-twice",
-            Edits(digests=lambda _: [_digest_of_all(both)]),
+            Edits(digests=lambda _: [digest_of_all(both)]),
             types,
             frame=0,
             chain=both,
