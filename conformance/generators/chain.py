@@ -10,6 +10,7 @@ import hashlib
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -61,6 +62,48 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class SliceMap:
+    """Where the slices of some rows come from (clause 6.2.6): None is fresh."""
+
+    rows: tuple[int, ...]
+    origins: tuple[int | None, ...]
+
+    def take(self, data: bytes, row: Row) -> bytes:
+        """Return what a tensor of a row is coded from."""
+        n = prod(row.shape[1:]) * BITS[row.dtype] // 8
+        fresh = bytes(n)
+        return b"".join(fresh if k is None else data[n * k : n * (k + 1)] for k in self.origins)
+
+    def serialize(self) -> bytes:
+        """Return its bytes, with runs as long as they can be."""
+        made = count(len(self.rows)) + b"".join(map(count, self.rows)) + count(len(self.origins))
+        expected, at = 0, 0
+        while at < len(self.origins):
+            first, n = self.origins[at], 1
+            step = 0 if first is None else 1
+            while at + n < len(self.origins) and self.origins[at + n] == (
+                None if first is None else first + n
+            ):
+                n += 1
+            if first is not None:
+                far = first - expected
+                step = 1 + (2 * far if far >= 0 else -2 * far - 1)
+                expected = first + n
+            made += count(2 * step) if n == 1 else count(2 * step + 1) + count(n)
+            at += n
+        return made
+
+
+def count(value: int) -> bytes:
+    """Return a count (clause 8.3.2)."""
+    made = bytearray()
+    while value >= 0x80:
+        made.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*made, value])
+
+
+@dataclass(frozen=True)
 class Frame:
     """One frame: a cell for each row that exists by then; None is absent."""
 
@@ -69,6 +112,7 @@ class Frame:
     raw: str = "none"
     integer: str = "none"
     payloads: Mapping[str, bytes] = field(default_factory=dict)
+    maps: tuple[SliceMap, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -240,11 +284,16 @@ def streams_of(chain: Chain, t: int) -> Streams:
             reference = before[i] if i < len(before) else None
             # a fault: there is nothing to differ from, so a decoder takes zeros
             data = bytes(len(cell.data)) if reference is None else reference.data
+            for made_of in frame.maps:
+                if i in made_of.rows and reference is not None:
+                    data = made_of.take(data, row)
             plain["integer"].append((row.dtype, difference(row.dtype, data, cell.data)))
     made: Streams = {"modes": bytes(modes)}
     made.update((name, frame.payloads[name]) for name in _LOSSY if name in frame.payloads)
     if shapes:
         made["shapes"] = shapes
+    if frame.maps:
+        made["slices"] = b"".join(each.serialize() for each in frame.maps)
     for name, coding in (("raw", frame.raw), ("integer", frame.integer)):
         if not any(data for _, data in plain[name]):
             continue

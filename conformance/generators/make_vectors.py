@@ -51,6 +51,7 @@ MODULES = (
     "package.structure_cases",
     "segment.segment_cases",
     "segment.shape_cases",
+    "segment.slices_cases",
     "segment.zstd_cases",
     "segment.zstd_block_cases",
     "segment.zstd_damage_cases",

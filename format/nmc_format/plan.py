@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from nmc_format.manifest.record import Manifest
     from nmc_format.segment import Segment, Stream
+    from nmc_format.slices import SliceMap
 
     Shapes = Mapping[int, tuple[int, ...]]
     """The shape of every tensor that is present in a state, by row of the tensor table."""
@@ -38,12 +39,15 @@ class PlannedTensor:
         Its shape.
     size : int
         Its bytes.
+    slices : SliceMap or None
+        Where its slices come from, if it has another reference than the tensor of frame t-1.
     """
 
     row: int
     mode: int
     shape: tuple[int, ...]
     size: int
+    slices: SliceMap | None = None
 
 
 @dataclass(frozen=True)
@@ -111,14 +115,17 @@ def plan_frame(
             actual=len(segment.modes),
             expected=len(rows),
         )
+    maps = _maps(manifest, segment, len(rows), before, key=key)
     unused = set(segment.shapes)
     tensors = []
     for i, mode in enumerate(segment.modes.tolist()):
         if mode == ABSENT:
             continue
         shape = _shape(manifest, i, mode, before if not key else {}, segment, key=key)
+        if i in maps:
+            shape = (maps[i].count, *shape[1:])
         unused.discard(i)
-        planned = PlannedTensor(i, mode, shape, _size(manifest, i, shape, segment))
+        planned = PlannedTensor(i, mode, shape, _size(manifest, i, shape, segment), maps.get(i))
         _check_quantised(manifest, planned, segment, () if key else grids)
         tensors.append(planned)
     if unused:
@@ -128,6 +135,39 @@ def plan_frame(
     plan = FramePlan(index, tuple(tensors), _quantised(tensors, () if key else grids))
     _check_plan(manifest, plan, segment)
     return plan
+
+
+def _maps(
+    manifest: Manifest,
+    segment: Segment,
+    rows: int,
+    before: Shapes,
+    *,
+    key: bool,
+) -> dict[int, SliceMap]:
+    """Return the map of each row that has one, its origins checked (clause 6.2.6)."""
+
+    def reason(row: int, slices: SliceMap) -> str | None:
+        if key:
+            return "a key frame has no frame before it"
+        if row >= rows or segment.modes[row] != INTEGER:
+            return f"row {row} is not of mode integer"
+        if row not in before or not before[row]:
+            return f"row {row} has no slices in the frame before"
+        dtype = manifest.tensors[row].dtype
+        if dtype.bits < 8 or 0 in before[row][1:]:
+            return f"the slices of row {row} are not of whole bytes, at least one"
+        if slices.highest > before[row][0]:
+            return f"a slice of row {row} comes from slice {slices.highest - 1}"
+        return None
+
+    found = {}
+    for slices in segment.slices:
+        for row in slices.rows:
+            if wrong := reason(row, slices):
+                raise refuse("segment/slices", file=segment.file, reason=wrong)
+            found[row] = slices
+    return found
 
 
 def _quantised(tensors: list[PlannedTensor], grids: Collection[int]) -> tuple[int, ...]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from nmc_format.issues import refuse
+from nmc_format.slices import SliceMap
+from nmc_format.slices import parse as parse_slices
 from nmc_format.state_digest import DIGEST_BYTES
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ CODINGS: Final = ("none", "zstd", "nmc")
 """Entropy codings; the stream ``integer`` coded with zstd is named ``integer.zstd`` (6.3)."""
 
 MAX_HEADER_BYTES: Final = 4096
-"""A header names at most seven streams and two digests, under 800 bytes (clause 6.1.2)."""
+"""A header names at most eight streams and two digests, under 800 bytes (clause 6.1.2)."""
 
 HEAD_BYTES: Final = 8 + MAX_HEADER_BYTES
 """Where the streams of a segment begin at the latest."""
@@ -49,6 +51,7 @@ _STREAMS = frozenset(
         "bins.nmc",
         "bounds",
         "digests",
+        "slices",
     }
 )
 """Every stream that a segment of this version may have (clause 6.2.1)."""
@@ -98,6 +101,8 @@ class Segment:
         Declared errors of the quantised tensors (clause 12.6); None where there is no such stream.
     digests : Stream or None
         Tensor digests (clause 6.2.5).
+    slices : tuple of SliceMap
+        Where the slices of tensors come from (clause 6.2.6).
     """
 
     file: str
@@ -110,6 +115,7 @@ class Segment:
     bins: Stream | None = None
     bounds: np.ndarray[tuple[int], np.dtype[np.float32]] | None = None
     digests: Stream | None = None
+    slices: tuple[SliceMap, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -243,6 +249,7 @@ def parse(data: Buffer, file: str) -> Segment:
         bins=_stream("bins", streams, offsets, file),
         bounds=_bounds(streams, offsets, file),
         digests=_stream("digests", streams, offsets, file),
+        slices=_slices(streams, offsets, file),
     )
 
 
@@ -259,6 +266,14 @@ def spans_of(data: Buffer, file: str) -> dict[str, tuple[int, int]]:
     header.pop("__metadata__", None)
     spans = _spans(header, len(view) - body, file)
     return {name: (body + start, body + end) for name, (start, end) in spans.items()}
+
+
+def _slices(
+    streams: Mapping[str, memoryview], offsets: Mapping[str, int], file: str
+) -> tuple[SliceMap, ...]:
+    if "slices" not in streams:
+        return ()
+    return parse_slices(streams["slices"], file, offsets["slices"])
 
 
 def _header(view: memoryview, file: str) -> tuple[dict[str, Any], int]:

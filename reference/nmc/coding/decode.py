@@ -10,7 +10,7 @@ import numpy as np
 
 from nmc.coding import arithmetic, streams
 from nmc.coding.quantised.reconstruct import decode_quantised, with_bounds
-from nmc.coding.state import Tensor, digest_of
+from nmc.coding.state import Tensor, digest_of, taken
 from nmc_format.dtypes import word_dtype
 from nmc_format.issues import refuse
 from nmc_format.manifest.columns import STATE_DIGEST, frame_pointer
@@ -77,7 +77,8 @@ def decode_frame(
     plan = plan_frame(manifest, index, layout, segment, grids)
     table = manifest.tensors
     made: dict[int, Tensor] = {t.row: before[t.row] for t in plan.of_mode(SKIP)}
-    history.keep({t.row for t in plan.of_mode(SKIP, INTEGER)})
+    history.keep({t.row for t in plan.of_mode(SKIP, INTEGER) if t.slices is None})
+    before = {**before, **{t.row: taken(before[t.row], t.slices) for t in plan.tensors if t.slices}}
     history.quantised.keep(set(plan.quantised) - {t.row for t in plan.of_mode(QUANTISED)})
     raw = plan.of_mode(RAW)
     for tensor, words in zip(raw, _raw(raw, table, segment), strict=True):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from nmc.coding import arithmetic, streams
+from nmc.coding import arithmetic, matching, streams
 from nmc.coding.arithmetic import Effort, History
 from nmc.coding.decode import coded_tensor
 from nmc.coding.quantised import produce
-from nmc.coding.state import digest_of
+from nmc.coding.state import digest_of, taken
 from nmc_format.manifest.frame_table import Coding
 from nmc_format.segment import (
     ABSENT,
@@ -25,6 +25,7 @@ from nmc_format.segment import (
     serialize,
     size_of,
 )
+from nmc_format.slices import serialize as serialize_maps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from nmc.coding.state import State, Tensor
     from nmc_format.dtypes import Dtype, Words
     from nmc_format.manifest.tensor_table import TensorRow
+    from nmc_format.slices import SliceMap
 
 EFFORTS: tuple[Effort, ...] = get_args(Effort)
 
@@ -41,6 +43,12 @@ ENTROPIES: tuple[Entropy, ...] = get_args(Entropy)
 
 _SAMPLES = 4096
 _FEWEST = 64
+
+_FAR = 0.6
+"""Spread from which on the slices of a tensor may have gone elsewhere: trained words are nearer."""
+
+_NEARER = 0.05
+"""How much less a spread has to be for another reference to pay."""
 
 _DIGESTS_SHARE = 256
 """Tensor digests are stored where they are at most one part in so many of a segment."""
@@ -147,19 +155,57 @@ def _delta(
     entropy: Entropy,
     effort: Effort,
 ) -> CodedFrame:
-    """Encode a delta frame (clauses 6.2.2 and 8.2)."""
+    """Encode a delta frame (clauses 6.2.2, 6.2.6 and 8.2)."""
     modes = np.full(len(rows), ABSENT, np.uint8)
     for row, tensor in state.items():
         modes[row] = _mode(tensor, before.state.get(row), entropy)
+    maps, references = _references(state, before.state, modes, entropy)
+    moved = {row for slices in maps for row in slices.rows}
+    for row in moved:
+        modes[row] = INTEGER
     history = before.history.copy()
     history.quantised = history.quantised.copy()
-    history.keep({row for row in state if modes[row] in (SKIP, INTEGER)})
+    history.keep({row for row in state if modes[row] in (SKIP, INTEGER)} - moved)
     changed = [row for row in state if modes[row] == INTEGER]
     payloads = _raw(state, [row for row in state if modes[row] == RAW], entropy, effort)
     if any(state[row].words.size for row in changed):
-        payloads |= _integer(state, before.state, rows, changed, entropy, effort, history)
+        payloads |= _integer(state, references, rows, changed, entropy, effort, history)
     payloads |= _quantised(state, before.state, modes, history, effort)
+    if maps:
+        payloads["slices"] = serialize_maps(maps)
     return _serialize(state, rows, modes, payloads, parent, history)
+
+
+def _references(
+    state: State,
+    before: State,
+    modes: np.ndarray[tuple[int], np.dtype[np.uint8]],
+    entropy: Entropy,
+) -> tuple[list[SliceMap], State]:
+    """Return where slices come from, and what tensors are differences from (clause 6.2.6).
+
+    A map has the rows alone that are nearer to what it makes of the frame before.
+    """
+    spread = {
+        row: _spread(state[row], before[row])
+        for row in state
+        if modes[row] in (RAW, INTEGER) and row in before
+    }
+    lost = [row for row, far in spread.items() if far > _FAR]
+    if entropy == "none" or not lost:
+        return [], before
+    maps, references = [], dict(before)
+    for slices in matching.maps_of(state, before, lost):
+        made = {row: taken(before[row], slices) for row in slices.rows}
+        rows = tuple(
+            row
+            for row, old in made.items()
+            if _spread(state[row], old) < spread.get(row, 0) - _NEARER
+        )
+        if rows:
+            references.update({row: made[row] for row in rows})
+            maps.append(replace(slices, rows=rows))
+    return maps, references
 
 
 def _mode(tensor: Tensor, reference: Tensor | None, entropy: Entropy) -> int:
@@ -172,6 +218,21 @@ def _mode(tensor: Tensor, reference: Tensor | None, entropy: Entropy) -> int:
     if entropy != "none" and _is_unrelated(tensor.words, reference.words):
         return RAW
     return INTEGER
+
+
+def _spread(tensor: Tensor, reference: Tensor) -> float:
+    """Return how many of the bits of a word a difference has, on average of some thousand words.
+
+    That of the worst eighth of a tensor: where a slice is left out, only those behind it move. It
+    is more than all bits where the shapes differ.
+    """
+    if tensor.shape != reference.shape:
+        return 2.0
+    stride = max(1, tensor.words.size // _SAMPLES)
+    some, before = tensor.words[::stride], reference.words[::stride]
+    distance = np.minimum(some - before, before - some).astype(np.float64)
+    means = [part.mean() for part in np.array_split(np.frexp(distance)[1], 8) if part.size]
+    return float(max(means, default=0.0)) / (8 * tensor.words.itemsize)
 
 
 def _is_unrelated(words: Words, reference: Words) -> bool:

@@ -7,7 +7,9 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
-from nmc_format.dtypes import Dtype, PackedArray, Words, from_words
+import numpy as np
+
+from nmc_format.dtypes import Dtype, PackedArray, Words, byte_size, from_words
 from nmc_format.state_digest import state_digest, tensor_digest
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from nmc.coding.quantised.grid import Quantised
     from nmc_format.dtypes import Array
     from nmc_format.manifest.tensor_table import TensorRow
+    from nmc_format.slices import SliceMap
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +84,17 @@ def owned(state: State, before: dict[int, Tensor]) -> State:
     What is in ``before`` is taken out of it tensor by tensor, so that its memory can be used again.
     """
     return {row: t if before.pop(row, None) is t else t.copied() for row, t in state.items()}
+
+
+def taken(reference: Tensor, slices: SliceMap) -> Tensor:
+    """Return the slices that a map takes from a tensor; those that are fresh are 0 (6.2.6)."""
+    shape = (slices.count, *reference.shape[1:])
+    count = byte_size(reference.dtype, shape) // reference.dtype.word_bytes
+    origins = slices.origin_of_each()
+    known = origins >= 0
+    words = np.zeros((slices.count, count // max(slices.count, 1)), reference.words.dtype)
+    words[known] = reference.words.reshape(-1, words.shape[1] or 1)[origins[known]]
+    return Tensor(reference.dtype, shape, words.reshape(-1))
 
 
 def digest_of(state: State, rows: Sequence[TensorRow]) -> bytes:

@@ -10,7 +10,7 @@ import numpy as np
 
 from nmc.coding import streams
 from nmc.coding.decode import check_links
-from nmc.coding.state import Tensor
+from nmc.coding.state import Tensor, taken
 from nmc_format.dtypes import word_dtype
 from nmc_format.issues import refuse
 from nmc_format.package.members import segment_name
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from nmc_format.plan import FramePlan, PlannedTensor
     from nmc_format.segment import Segment, Stream
 
-_SMALL = ("modes", "shapes", "bounds", "digests")
-"""Streams that are read of every frame; they have a few bytes for each tensor."""
+_SMALL = ("modes", "shapes", "slices", "bounds", "digests")
+"""Streams that are read of every frame; they have a few bytes for each tensor or slice."""
 
 
 class SegmentParts:
@@ -218,7 +218,9 @@ def _decode(
         ):
             dtype = manifest.tensors[planned.row].dtype
             if mode == INTEGER:
-                words = np.add(made[planned.row].words, words)  # noqa: PLW2901 - clause 8.2.1
+                old = made[planned.row]
+                old = taken(old, planned.slices) if planned.slices else old
+                words = np.add(old.words, words)  # noqa: PLW2901 - clause 8.2.1
             made[planned.row] = Tensor(dtype, planned.shape, words)
 
 

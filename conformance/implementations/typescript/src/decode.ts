@@ -9,6 +9,7 @@ import { integer, makePlan, type Plan, quantised, raw, skip, type Step, type Str
 import { BinsCoder, type BinsOutput } from "./quantised/bins.js";
 import type { Quantised } from "./quantised/element.js";
 import { readSegment, type Segment } from "./segment.js";
+import { takeSlices } from "./slices.js";
 import { arrayLimit, segmentName, type Source } from "./source.js";
 import { addWords, type Part, plainParts } from "./streams.js";
 
@@ -90,19 +91,20 @@ export class Decoder {
     }
   }
 
-  private decode(t: number, before: State): State {
+  private decode(t: number, last: State): State {
     const segment = this.readSegment(t);
     this.checkLinks(t, segment);
     if (this.manifest.coding[t] === 0) {
       this.coder.reset();
       this.bins.reset();
     }
-    const plan = makePlan(this.manifest, t, segment, before);
+    const plan = makePlan(this.manifest, t, segment, last);
     if (plan.steps.some((s) => s.size > arrayLimit) || this.manifest.stateBytes(t) > arrayLimit) {
       throw new Unsupported(`the state of frame ${t} has ${this.manifest.stateBytes(t)} bytes, more than this program can hold`);
     }
-    this.coder.keep(rowsOf(plan, skip, integer));
+    this.coder.keep(rowsOf({ ...plan, steps: plan.steps.filter((s) => s.map === null) }, skip, integer));
     this.bins.keep(rowsOf(plan, skip, update));
+    const before = this.taken(plan, last);
     const state = new Map<number, Tensor>();
     const raws = this.plain(plan, raw, plan.raw, segment.file);
     const differences = plan.integer?.coding === "nmc" ? this.words(plan, plan.integer, before, segment.file) : this.sums(plan, before, segment.file);
@@ -116,6 +118,17 @@ export class Decoder {
     }
     for (const [row, digest] of plan.digests) this.old(state, row).stored = digest;
     return state;
+  }
+
+  /** The state that differences build on: that of the frame before, some slices of it elsewhere. */
+  private taken(plan: Plan, last: State): State {
+    const before = new Map(last);
+    for (const { row, shape, size, map } of plan.steps) {
+      if (map === null) continue;
+      const { dtype, data } = this.old(last, row);
+      before.set(row, { dtype, shape, data: takeSlices(map, data, size), digest: null, stored: null, quantised: null });
+    }
+    return before;
   }
 
   private old(before: State, row: number): Tensor {

@@ -6,6 +6,7 @@ import { profiles } from "./levels.js";
 import type { Manifest, Row } from "./manifest.js";
 import { quantisable } from "./quantised/element.js";
 import type { Segment } from "./segment.js";
+import { readMaps, type SliceMap } from "./slices.js";
 
 export const absent = 0;
 export const skip = 1;
@@ -19,6 +20,8 @@ export interface Step {
   readonly mode: number;
   readonly shape: readonly number[];
   readonly size: number;
+  /** Where its slices come from (clause 6.2.6). */
+  readonly map: SliceMap | null;
 }
 
 export interface Stream {
@@ -53,7 +56,7 @@ function streamName(kind: string, coding: string): string {
   return coding === "none" ? kind : `${kind}.${coding}`;
 }
 
-const known = new Set(["modes", "shapes", "bounds", "digests", ...[...codings].flatMap(([kind, list]) => list.map((c) => streamName(kind, c)))]);
+const known = new Set(["modes", "shapes", "bounds", "digests", "slices", ...[...codings].flatMap(([kind, list]) => list.map((c) => streamName(kind, c)))]);
 
 function sameShape(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((d, i) => d === b[i]);
@@ -137,6 +140,30 @@ function readDigests(segment: Segment, steps: readonly Step[]): Map<number, Byte
   return digests;
 }
 
+/** Clause 6.2.6: the slice map of each row that has one. */
+function readSlices(manifest: Manifest, t: number, segment: Segment, modes: Bytes, before: ReadonlyMap<number, Before>): Map<number, SliceMap> {
+  const found = new Map<number, SliceMap>();
+  const bytes = segment.streams.get("slices");
+  if (bytes === undefined) return found;
+  const wrong = (reason: string): never =>
+    refuse("segment/slices", `the slices stream is malformed: ${reason}`, inFile(segment.file));
+  if (manifest.coding[t] === 0) wrong("a key frame has it");
+  for (const map of readMaps(bytes, wrong)) {
+    for (const row of map.rows) {
+      if (row >= modes.length || modes[row] !== integer) return wrong(`row ${row} is not of mode integer`);
+      const old = before.get(row);
+      if (old === undefined) return wrong(`row ${row} is absent in the frame before`);
+      if (old.shape.length === 0 || old.shape.slice(1).includes(0)) wrong(`row ${row} has no slices of words`);
+      if (manifest.rows[row].dtype.parts === 0) wrong(`row ${row} is of a packed type`);
+      for (const { slices, origin } of map.runs) {
+        if (origin !== null && origin + slices > old.shape[0]) wrong(`a slice of row ${row} comes from one behind the last`);
+      }
+      found.set(row, map);
+    }
+  }
+  return found;
+}
+
 /** Clause 12.1.3: whether a row is quantised in the state. */
 function isQuantised(row: number, mode: number, dtype: string, size: number, old: Before | undefined, file: string): boolean {
   if (mode === quantised || mode === update) {
@@ -168,6 +195,7 @@ export function makePlan(manifest: Manifest, t: number, segment: Segment, before
     refuse("profile/mode-refused", `mode ${modes[strange]} of row ${strange} is not part of profile ${manifest.profile}`, place);
   }
   const shapes = readShapes(segment, modes, manifest.rows);
+  const maps = readSlices(manifest, t, segment, modes, before);
   const key = manifest.coding[t] === 0;
   const steps: Step[] = [];
   const names = new Set<string>();
@@ -185,13 +213,14 @@ export function makePlan(manifest: Manifest, t: number, segment: Segment, before
       if (key) return refuse("segment/mode-key-frame", `row ${row} of a key frame has mode ${mode}`, place);
       const old = before.get(row);
       if (old === undefined) return refuse("segment/mode-reference", `row ${row} has mode ${mode}, but is absent in the frame before`, place);
-      shape = old.shape;
+      const map = maps.get(row);
+      shape = map === undefined ? old.shape : [map.slices, ...old.shape.slice(1)];
     }
     const size = tensorBytes(dtype, shape);
     if (typeof size === "string") return refuse("segment/shapes", size, place);
     if (names.has(name)) refuse("segment/name-twice", `the tensor of row ${row} is present twice in one state`, place);
     names.add(name);
-    steps.push({ row, mode, shape, size });
+    steps.push({ row, mode, shape, size, map: maps.get(row) ?? null });
     if (isQuantised(row, mode, dtype.name, size, before.get(row), segment.file)) grids += 1;
     plain[mode] += size;
     total += size;

@@ -1,0 +1,97 @@
+"""Slices that were pruned, added and shuffled between frames (clause 6.2.6)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import nmc
+from nmc_format.issues import FormatError
+from nmc_format.slices import FRESH, map_of, parse, serialize
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(FRESH, 40), max_size=60), st.sets(st.integers(0, 300), min_size=1))
+def test_maps_come_back(origins, rows):
+    wanted = np.array(origins, np.int64)
+    data = serialize([map_of(tuple(sorted(rows)), wanted)])
+    (found,) = parse(memoryview(data), "f", 0)
+    assert found.rows == tuple(sorted(rows))
+    np.testing.assert_array_equal(found.origin_of_each(), wanted)
+    for size in range(len(data)):
+        with pytest.raises(FormatError):
+            parse(memoryview(data[:size]), "f", 0)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=60))
+def test_junk_is_refused_or_read(junk):
+    try:
+        maps = parse(memoryview(junk), "f", 0)
+    except FormatError:
+        return
+    assert all(int(each.lengths.sum()) == each.count for each in maps)
+
+
+def splats(rng, count):
+    return {
+        "place": rng.normal(size=(count, 3)).astype("f4"),
+        "colour": rng.normal(size=(count, 9)).astype("f4"),
+        "opacity": rng.normal(size=(count, 1)).astype("f4"),
+        "flat": np.zeros((count, 3), "f4"),
+        "network": rng.normal(size=(40, 30)).astype("f4"),
+    }
+
+
+def next_frame(rng, state, *, churn, shuffle):
+    count = len(state["place"])
+    keep = np.sort(rng.permutation(count)[: count - churn])
+    order = rng.permutation(count) if shuffle else np.arange(count)
+    new = splats(rng, churn)
+    made = {}
+    for name, values in state.items():
+        if name == "network":
+            made[name] = values + np.float32(1e-4)
+            continue
+        moved = values[keep] * (1 + 1e-5 * rng.normal(size=values[keep].shape))
+        made[name] = np.concatenate([moved, new[name]]).astype("f4")[order]
+    return made
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("effort", ["fast", "strong"])
+def test_splats_that_come_and_go_stay_small(tmp_path, shuffle, effort):
+    rng = np.random.default_rng(1)
+    states = [splats(rng, 2000)]
+    for _ in range(3):
+        states.append(next_frame(rng, states[-1], churn=20, shuffle=shuffle))
+    states.append({name: v[:1500] if name != "network" else v for name, v in states[-1].items()})
+    with nmc.Writer(tmp_path / "a.nmc", effort=effort) as writer:
+        for state in states:
+            writer.append(state)
+    assert nmc.check(tmp_path / "a.nmc").accepted
+    with nmc.open(tmp_path / "a.nmc") as sequence:
+        sizes = sequence.manifest.frames.segment_length
+        assert sizes[1:4].max() < 0.55 * sizes[0]
+        assert sizes[4] < 0.1 * sizes[0]
+        for t in (4, 0, 2, 3, 1):
+            for name, values in states[t].items():
+                assert sequence[t][name].tobytes() == values.tobytes()
+                assert sequence.tensor(t, name).tobytes() == values.tobytes()
+
+
+def test_names_of_slices_are_used(tmp_path):
+    """Splats that move too far to be known again are found by a tensor of names."""
+    rng = np.random.default_rng(2)
+    names = rng.permutation(5000)[:800].astype("i8")
+    values = rng.normal(size=(800, 20)).astype("f4")
+    order = rng.permutation(800)
+    with nmc.Writer(tmp_path / "a.nmc", effort="fast") as writer:
+        writer.append({"name": names, "value": values})
+        writer.append({"name": names[order], "value": values[order] + np.float32(0.01)})
+    with nmc.open(tmp_path / "a.nmc") as sequence:
+        sizes = sequence.manifest.frames.segment_length
+        assert sizes[1] < 0.75 * sizes[0]
+        np.testing.assert_array_equal(sequence[1]["name"], names[order])
