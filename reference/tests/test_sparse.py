@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmc.coding.arithmetic import CodedTensor, CoderError, History, coder, decode, encode, sparse
+from nmc.coding.arithmetic import CodedTensor, CoderError, History, coder, decode, encode
 
 FORMATS = {
     "I8": (8, 0, 0),
@@ -91,13 +91,20 @@ def test_few_changes_are_coded_by_themselves_whatever_the_effort(effort):
     }
 
 
+@pytest.mark.parametrize(("effort", "variant"), [("fast", 4), ("strong", 2), ("max", 3)])
+def test_a_fifth_that_changes_is_worth_neighbours_to_a_strong_effort(effort, variant):
+    spec = [("BF16", (20_000,), False)]
+    payloads = round_trip(spec, chain(2, spec, 3, 0.2), [effort] * 3)
+    assert {payload[0] for payload in payloads} == {variant}
+
+
 def test_the_history_stays_that_of_dense_frames(monkeypatch):
     """A frame after sparse ones is coded as after the same frames coded another way."""
     spec = [("F32", (2500, 2), False)]
     frames = chain(2, spec, 3, 0.05)
     histories = []
-    for share in (sparse._SHARE, 10**9):
-        monkeypatch.setattr(sparse, "_SHARE", share)
+    for share in (coder._SPARSE_SHARES["fast"], 10**9):
+        monkeypatch.setitem(coder._SPARSE_SHARES, "fast", share)
         history = History()
         for before, after in itertools.pairwise(frames):
             encode(tensors_of(spec, before), after, history, "fast")

@@ -25,6 +25,9 @@ Effort: TypeAlias = Literal["fast", "strong", "max"]
 
 STORED, STATIC, ADAPTIVE, MIXED, SPARSE = 0, 1, 2, 3, 4
 _VARIANTS: dict[str, int] = {"fast": STATIC, "strong": ADAPTIVE, "max": MIXED}
+# Changed words alone are coded where at most one in so many changed. Variants 2 and 3 are smaller
+# long before they lose, at a tenth of the speed: with a fifth of BF16 words changed, by 4 %.
+_SPARSE_SHARES: dict[str, int] = {"fast": 3, "strong": 10, "max": 10}
 
 
 def encode(
@@ -62,7 +65,7 @@ def encode(
     tensors, current = settle(tensors), [settled(words) for words in current]
     from nmc.coding.arithmetic import sparse
 
-    lives = sparse.select(tensors, current)
+    lives = sparse.select(tensors, current, _SPARSE_SHARES[effort])
     if lives is not None:
         next_history = history.copy()
         encode_words = partial(_encode_words, effort="fast")

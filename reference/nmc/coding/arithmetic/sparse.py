@@ -15,8 +15,6 @@ from nmc.coding.arithmetic.payload import Reader, join
 from nmc.coding.arithmetic.tensors import CodedTensor
 from nmc_format.dtypes import Words
 
-_SHARE = 3
-"""This variant is chosen where at most one word in so many changed."""
 _FEWEST = 2048
 """With fewer words than these, chances take more bytes than they save."""
 
@@ -24,14 +22,16 @@ Encode = Callable[[Sequence[CodedTensor], Sequence[Words], History], bytes]
 Decode = Callable[[Reader, Sequence[CodedTensor], History], list[Words]]
 
 
-def select(tensors: Sequence[CodedTensor], current: Sequence[Words]) -> list[LiveCells] | None:
-    """Look which cells of each tensor are live; None where too many words changed."""
+def select(
+    tensors: Sequence[CodedTensor], current: Sequence[Words], share: int
+) -> list[LiveCells] | None:
+    """Look which cells of each tensor are live; None where more than one word in share changed."""
     changes = [
         int(kernels.count_changes(tensor.reference, words))
         for tensor, words in zip(tensors, current, strict=True)
     ]
     count = sum(tensor.count for tensor in tensors)
-    if count < _FEWEST or _SHARE * sum(changes) > count:
+    if count < _FEWEST or share * sum(changes) > count:
         return None
     return [
         cells.live_cells(tensor, words, number)
