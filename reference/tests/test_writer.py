@@ -144,3 +144,12 @@ def test_overhead_of_the_container(tmp_path) -> None:
         on_disk = sum(len(d) for d in members(path).values()) if options else path.stat().st_size
         assert sequence.size == on_disk
         assert overhead <= 0.001, f"{100 * overhead:.4f} %"
+
+
+@pytest.mark.parametrize("quantisation", [None, nmc.Quantisation(0.1)])
+def test_append_returns_the_bytes_of_the_segment(tmp_path, quantisation) -> None:
+    with nmc.Writer(tmp_path / "a.nmc", quantisation=quantisation) as writer:
+        sizes = [writer.append(large(t, 500)) for t in range(3)]
+    with nmc.open(tmp_path / "a.nmc") as sequence:
+        assert sizes == [frame.segment_length for frame in sequence.frames]
+    assert min(sizes) > 0

@@ -272,7 +272,7 @@ class Writer:
             cursor.follow(owned(made.tensors, before), coded.history)
         for name, note in made.notes.items():
             self._notes.setdefault(name, note)
-        return coded.size
+        return record.segment_length
 
     def append_coded(
         self,
