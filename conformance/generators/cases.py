@@ -182,7 +182,10 @@ def _plain_files(case: Case) -> dict[str, bytes]:
 def digests(case: Case) -> list[str | None]:
     """Return the state digest of each frame in hex, None where a program shall not return it."""
     count = len(case.chain.frames)
-    known: list[str | None] = [state_digest(case.chain, t).hex() for t in range(count)]
+    known: list[str | None] = [
+        state_digest(case.chain, t, len(frame.refinements)).hex()
+        for t, frame in enumerate(case.chain.frames)
+    ]
     if case.stage == "open":
         return []
     if case.stage == "frame":

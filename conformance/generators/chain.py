@@ -7,6 +7,7 @@ each stage of the way hands over to the next through an edit that a negative vec
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -104,6 +105,14 @@ def count(value: int) -> bytes:
 
 
 @dataclass(frozen=True)
+class Refinement:
+    """One refinement: the state of its stop, and its streams by name without the stop."""
+
+    cells: tuple[Cell | None, ...]
+    streams: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
 class Frame:
     """One frame: a cell for each row that exists by then; None is absent."""
 
@@ -113,6 +122,7 @@ class Frame:
     integer: str = "none"
     payloads: Mapping[str, bytes] = field(default_factory=dict)
     maps: tuple[SliceMap, ...] = ()
+    refinements: tuple[Refinement, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,6 +157,8 @@ class Edits:
     ----------
     digests
         On the state digests, before they go into segments and manifest.
+    stops
+        By frame: on the digests of the stops in its segment.
     streams, segments
         By frame: on its streams; on its bytes, before the manifest takes length and SHA-256.
     objects, sealed
@@ -169,6 +181,7 @@ class Edits:
     digests: Callable[[list[bytes]], list[bytes]] | None = None
     streams: Mapping[int, Callable[[Streams], Streams]] = field(default_factory=dict)
     links: Mapping[int, tuple[bytes | None, bytes]] = field(default_factory=dict)
+    stops: Mapping[int, Callable[[list[bytes]], list[bytes]]] = field(default_factory=dict)
     segments: Mapping[int, Callable[[bytes], bytes]] = field(default_factory=dict)
     objects: Callable[[Objects], Objects] | None = None
     sealed: Callable[[Objects], Objects] | None = None
@@ -265,6 +278,14 @@ _LOSSY = ("bins.nmc", "bounds")
 """Streams of quantised tensors (clause 12)."""
 
 
+def _lossy_streams(frame: Frame) -> Streams:
+    """Return the streams of quantised tensors and of refinements (clause 12)."""
+    made = {name: frame.payloads[name] for name in _LOSSY if name in frame.payloads}
+    for k, refinement in enumerate(frame.refinements, 1):
+        made.update((f"stop{k}.{name}", data) for name, data in refinement.streams.items())
+    return made
+
+
 def streams_of(chain: Chain, t: int) -> Streams:
     """Return the streams of a frame (clause 6.2)."""
     frame = chain.frames[t]
@@ -289,7 +310,7 @@ def streams_of(chain: Chain, t: int) -> Streams:
                     data = made_of.take(data, row)
             plain["integer"].append((row.dtype, difference(row.dtype, data, cell.data)))
     made: Streams = {"modes": bytes(modes)}
-    made.update((name, frame.payloads[name]) for name in _LOSSY if name in frame.payloads)
+    made |= _lossy_streams(frame)
     if shapes:
         made["shapes"] = shapes
     if frame.maps:
@@ -307,10 +328,11 @@ def streams_of(chain: Chain, t: int) -> Streams:
     return made
 
 
-def state_digest(chain: Chain, t: int) -> bytes:
-    """Return the digest of the state of a frame (clause 4.5.2)."""
+def state_digest(chain: Chain, t: int, stop: int = 0) -> bytes:
+    """Return the digest of the state of a frame at a stop (clauses 4.5.2 and 5.4.7)."""
     digests = {}
-    for i, cell in enumerate(chain.frames[t].cells):
+    frame = chain.frames[t]
+    for i, cell in enumerate(frame.refinements[stop - 1].cells if stop else frame.cells):
         if cell is not None:
             row = chain.rows[i]
             preimage = tensor_preimage(row.dtype, shape_of(chain, i, cell), cell.data)
@@ -352,10 +374,32 @@ def objects_of(chain: Chain, digests: list[bytes], segments: list[bytes]) -> Obj
         "/frames/state_bytes": np.array([state_bytes(chain, t) for t in range(count)], "<u8"),
         "/frames/state_digest": digest_rows(digests),
     }
+    if chain.frames and chain.frames[0].refinements:
+        made.update(_refinements(chain, segments))
     if any(row.first_frame for row in rows):
         made["/model/tensors/first_frame"] = np.array([row.first_frame for row in rows], "<u4")
     made.update(chain.objects)
     return {path: array for path, array in made.items() if path not in chain.without}
+
+
+def _refinements(chain: Chain, segments: list[bytes]) -> Objects:
+    """Return the objects of clause 5.4.7."""
+    stops = len(chain.frames[0].refinements)
+    frames = range(len(chain.frames))
+    starts = [[start_of(segments[t], f"stop{k}.") for k in range(1, stops + 1)] for t in frames]
+    digests = [state_digest(chain, t, k) for t in frames for k in range(1, stops + 1)]
+    return {
+        "/refinements/start": np.array(starts, "<u8"),
+        "/refinements/state_digest": digest_rows(digests).reshape(len(starts), stops, 32),
+    }
+
+
+def start_of(data: bytes, prefix: str) -> int:
+    """Return the byte of a segment at which the first stream of a prefix begins."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    offsets = [e["data_offsets"][0] for name, e in header.items() if name.startswith(prefix)]
+    return 8 + size + min(offsets, default=0)
 
 
 def sealed(objects: Objects, seen: Mapping[str, Array] | None = None) -> Objects:
@@ -375,7 +419,10 @@ def content_of(chain: Chain, edits: Edits = NO_EDITS) -> tuple[Objects, list[byt
         if t in edits.streams:
             streams = edits.streams[t](streams)
         parent = digests[t - 1] if frame.coding == DELTA and t else None
-        data = segment(*edits.links.get(t, (parent, digests[t])), streams)
+        stops = [state_digest(chain, t, k + 1) for k in range(len(frame.refinements))]
+        if t in edits.stops:
+            stops = edits.stops[t](stops)
+        data = segment(*edits.links.get(t, (parent, digests[t])), streams, stops=stops)
         segments.append(edits.segments[t](data) if t in edits.segments else data)
     objects = objects_of(chain, digests, segments)
     if edits.objects:

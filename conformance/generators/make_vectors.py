@@ -74,6 +74,8 @@ MODULES = (
     "quantised.payload_cases",
     "quantised.bound_cases",
     "quantised.mode_cases",
+    "quantised.refinement_cases",
+    "quantised.refinement_faults",
     "worked_trace",
     "freezing.freezing_cases",
     "freezing.frozen_cases",

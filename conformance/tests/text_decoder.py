@@ -145,6 +145,7 @@ class TextDecoder:
         self.scope = {
             **pseudocode.NOTATION,
             **ELSEWHERE,
+            "S": len(self._objects.get("/refinements/start", [[]])[0]),
             "T": lambda t: sum(f <= t for f in first),
             "coding": self._objects["/frames/coding"],
             "codings": CODINGS[self._text("/@profile")],
@@ -193,6 +194,18 @@ class TextDecoder:
         """Return the state of a frame, decoded from its key frame on."""
         state: dict[int, Any] = self.scope["decode_to"](t)
         return state
+
+    def refine(
+        self, t: int, base: Mapping[int, Any], stops: list[dict[int, Any]]
+    ) -> list[dict[int, Any]]:
+        """Return the states of the stops above the base, from those of the frame before."""
+        made: list[dict[int, Any]] = self.scope["refine_frame"](t, base, stops)
+        return made
+
+    def decode_stops(self, t: int) -> list[dict[int, Any]]:
+        """Return the states of all stops of a frame, decoded from its key frame on."""
+        stops: list[dict[int, Any]] = self.scope["decode_stops"](t)
+        return stops
 
     def digest(self, state: Mapping[int, Any]) -> str:
         """Return the digest of a state."""

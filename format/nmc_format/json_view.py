@@ -79,6 +79,14 @@ def _frame(manifest: Manifest, t: int) -> dict[str, Any]:
         "source_name": frame.source_name or None,
         "extras": _finite(frame.extras) or None,
         "declared_psnr": frame.declared_psnr,
+        "refinements": [
+            {
+                "start": refined.start,
+                "state_digest": refined.state_digest.hex(),
+                "declared_psnr": refined.declared_psnr,
+            }
+            for refined in frame.refinements
+        ],
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -14,7 +15,7 @@ from nmc_format.slices import parse as parse_slices
 from nmc_format.state_digest import DIGEST_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from typing_extensions import Buffer
 
@@ -31,7 +32,14 @@ CODINGS: Final = ("none", "zstd", "nmc")
 """Entropy codings; the stream ``integer`` coded with zstd is named ``integer.zstd`` (6.3)."""
 
 MAX_HEADER_BYTES: Final = 4096
-"""A header names at most eight streams and two digests, under 800 bytes (clause 6.1.2)."""
+"""A header names at most 8 + 3 * 8 streams and ten digests, under 3000 bytes (clause 6.1.2)."""
+
+MOST_REFINEMENTS: Final = 8
+
+BELOW: Final = 0
+REFINE: Final = 2
+REFINED_MODE_NAMES: Final = ("below", "skip", "refine")
+"""Modes of a refinement by number (clause 12.7.2)."""
 
 HEAD_BYTES: Final = 8 + MAX_HEADER_BYTES
 """Where the streams of a segment begin at the latest."""
@@ -39,6 +47,8 @@ HEAD_BYTES: Final = 8 + MAX_HEADER_BYTES
 SEGMENT_VERSION: Final = "1.0"
 
 _ALIGNMENT = 64
+REFINED_STREAM = re.compile(r"stop([1-8])\.(bins\.nmc|bounds|modes)")
+"""Streams of a refinement (clause 12.7.1); they come after all of the base."""
 _STREAMS = frozenset(
     {
         "modes",
@@ -80,6 +90,31 @@ class Stream:
 
 
 @dataclass(frozen=True)
+class Refinement:
+    """One refinement of a segment (clause 12.7.1).
+
+    Attributes
+    ----------
+    start : int
+        The byte of the segment at which its streams begin.
+    state : bytes
+        Digest of the state that it makes, 32 bytes.
+    modes : numpy.ndarray of uint8, shape (rows,)
+        ``BELOW``, ``SKIP`` or ``REFINE`` of each tensor row.
+    bins : Stream or None
+        What is refined.
+    bounds : numpy.ndarray of float32 or None
+        As of a segment.
+    """
+
+    start: int
+    state: bytes
+    modes: np.ndarray[tuple[int], np.dtype[np.uint8]]
+    bins: Stream | None
+    bounds: np.ndarray[tuple[int], np.dtype[np.float32]] | None
+
+
+@dataclass(frozen=True)
 class Segment:
     """A parsed segment; its streams are still coded.
 
@@ -103,6 +138,8 @@ class Segment:
         Tensor digests (clause 6.2.5).
     slices : tuple of SliceMap
         Where the slices of tensors come from (clause 6.2.6).
+    refinements : tuple of Refinement
+        The coarsest first.
     """
 
     file: str
@@ -116,6 +153,7 @@ class Segment:
     bounds: np.ndarray[tuple[int], np.dtype[np.float32]] | None = None
     digests: Stream | None = None
     slices: tuple[SliceMap, ...] = ()
+    refinements: tuple[Refinement, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -151,12 +189,16 @@ def made(parts: Iterable[Bytes]) -> Iterator[Buffer]:
             yield part
 
 
-def _canonical_header(sizes: Mapping[str, int], parent: bytes | None, state: bytes) -> bytes:
+def canonical_header(
+    sizes: Mapping[str, int], parent: bytes | None, states: Sequence[bytes]
+) -> bytes:
     """Return the one header that these contents have (clause 6.1.3), its length field included."""
     metadata = {"nmc": SEGMENT_VERSION}
     if parent is not None:
         metadata["parent"] = parent.hex()
-    metadata["state"] = state.hex()
+    metadata["state"] = states[0].hex()
+    for k, state in enumerate(states[1:], 1):
+        metadata[f"stop{k}"] = state.hex()
     entries: dict[str, Any] = {"__metadata__": metadata}
     start = 0
     for name in sorted(sizes):
@@ -194,7 +236,7 @@ def serialize(
         words = [w for row in sorted(shapes) for w in (row, len(shapes[row]), *shapes[row])]
         streams["shapes"] = np.array(words, "<u8").tobytes()
     sizes = {name: size_of(data) for name, data in streams.items()}
-    return [_canonical_header(sizes, parent, state), *(streams[name] for name in sorted(streams))]
+    return [canonical_header(sizes, parent, [state]), *(streams[name] for name in sorted(streams))]
 
 
 def parse(data: Buffer, file: str) -> Segment:
@@ -213,7 +255,7 @@ def parse(data: Buffer, file: str) -> Segment:
         If the segment is malformed.
     """
     view = memoryview(data).cast("B")
-    header, body = _header(view, file)
+    header, body = read_header(view, file)
     metadata = header.pop("__metadata__", None)
     if not isinstance(metadata, dict):
         raise refuse(
@@ -221,10 +263,12 @@ def parse(data: Buffer, file: str) -> Segment:
         )
     parent = _digest(metadata, "parent", file) if "parent" in metadata else None
     state = _digest(metadata, "state", file)
+    named = [f"stop{k}" for k in range(1, MOST_REFINEMENTS + 1) if f"stop{k}" in metadata]
+    refined = [_digest(metadata, name, file) for name in named]
     _check_version(metadata, file)
     spans = _spans(header, len(view) - body, file)
     sizes = {name: end - start for name, (start, end) in spans.items()}
-    if _canonical_header(sizes, parent, state) != view[:body]:
+    if canonical_header(sizes, parent, [state, *refined]) != view[:body]:
         raise refuse(
             "segment/not-canonical",
             file=file,
@@ -247,9 +291,10 @@ def parse(data: Buffer, file: str) -> Segment:
         raw=_stream("raw", streams, offsets, file),
         integer=_stream("integer", streams, offsets, file),
         bins=_stream("bins", streams, offsets, file),
-        bounds=_bounds(streams, offsets, file),
+        bounds=_bounds("bounds", streams, offsets, file),
         digests=_stream("digests", streams, offsets, file),
         slices=_slices(streams, offsets, file),
+        refinements=_refinements(refined, streams, offsets, file),
     )
 
 
@@ -262,7 +307,7 @@ def spans_of(data: Buffer, file: str) -> dict[str, tuple[int, int]]:
         If the header is malformed.
     """
     view = memoryview(data).cast("B")
-    header, body = _header(view, file)
+    header, body = read_header(view, file)
     header.pop("__metadata__", None)
     spans = _spans(header, len(view) - body, file)
     return {name: (body + start, body + end) for name, (start, end) in spans.items()}
@@ -276,7 +321,38 @@ def _slices(
     return parse_slices(streams["slices"], file, offsets["slices"])
 
 
-def _header(view: memoryview, file: str) -> tuple[dict[str, Any], int]:
+def _refinements(
+    states: Sequence[bytes],
+    streams: Mapping[str, memoryview],
+    offsets: Mapping[str, int],
+    file: str,
+) -> tuple[Refinement, ...]:
+    """Return the refinements, as many as there are digests (clause 12.7.1)."""
+    for name in streams:
+        found = REFINED_STREAM.fullmatch(name)
+        if found and int(found[1]) > len(states):
+            raise refuse("segment/stream-surplus", file=file, offset=8, stream=name)
+    made = []
+    for k, state in enumerate(states, 1):
+        names = {part: f"stop{k}.{part}" for part in ("bins.nmc", "bounds", "modes")}
+        if names["modes"] not in streams:
+            raise refuse("segment/stream-missing", file=file, offset=8, stream=names["modes"])
+        there = [name for name in names.values() if name in streams]
+        bins = names["bins.nmc"]
+        made.append(
+            Refinement(
+                start=min(offsets[name] for name in there),
+                state=state,
+                modes=np.frombuffer(streams[names["modes"]], np.uint8),
+                bins=Stream(bins, "nmc", streams[bins], offsets[bins]) if bins in streams else None,
+                bounds=_bounds(names["bounds"], streams, offsets, file),
+            )
+        )
+    return tuple(made)
+
+
+def read_header(view: memoryview, file: str) -> tuple[dict[str, Any], int]:
+    """Return the header as JSON has it, and how many bytes it has with its length."""
     if len(view) < 8:
         raise refuse(
             "segment/header", file=file, offset=0, reason="it ends before its length field"
@@ -333,7 +409,7 @@ def _spans(header: Mapping[str, Any], room: int, file: str) -> dict[str, tuple[i
     """Return the data offsets of each stream; they fill the data without gaps or overlaps."""
     spans = {}
     for name, entry in header.items():
-        if name not in _STREAMS:
+        if name not in _STREAMS and not REFINED_STREAM.fullmatch(name):
             raise refuse("segment/stream-unknown", file=file, offset=8, stream=name)
         match entry:
             case {"dtype": "U8", "shape": [int()], "data_offsets": [int(start), int(end)]} if (
@@ -378,15 +454,15 @@ def _shapes(data: memoryview, file: str, offset: int) -> dict[int, tuple[int, ..
 
 
 def _bounds(
-    streams: Mapping[str, memoryview], offsets: Mapping[str, int], file: str
+    name: str, streams: Mapping[str, memoryview], offsets: Mapping[str, int], file: str
 ) -> np.ndarray[tuple[int], np.dtype[np.float32]] | None:
     """Return the declared errors, each a finite number of at least 0 (clause 12.6.1)."""
-    data = streams.get("bounds")
+    data = streams.get(name)
     if data is None:
         return None
 
     def bad(reason: str) -> Exception:
-        return refuse("segment/bounds", file=file, offset=offsets["bounds"], reason=reason)
+        return refuse("segment/bounds", file=file, offset=offsets[name], reason=reason)
 
     if not data or len(data) % 4:
         raise bad(f"it has {len(data)} bytes, expected four for each quantised tensor")

@@ -22,7 +22,7 @@ from nmc_format.manifest.write import manifest_bytes
 from nmc_format.package.form import open_package
 
 ROOT = Path(__file__).resolve().parents[2]
-PATH = re.compile(r"/(@|(model|frames|training|cameras|quality)([/@]|$))")
+PATH = re.compile(r"/(@|(model|frames|refinements|training|cameras|quality)([/@]|$))")
 HOME = Path(columns.__file__)
 SOURCES = [
     path
@@ -69,7 +69,7 @@ def test_every_path_of_the_layout_has_a_name() -> None:
 
 def test_the_group_of_a_path() -> None:
     groups = {columns.group_of(path) for path in nmc_spec.manifest_layout()}
-    assert groups == {"", "model", "frames", "training", "cameras", "quality"}
+    assert groups == {"", "model", "frames", "refinements", "training", "cameras", "quality"}
     assert columns.group_of(columns.CONVENTION) == "cameras"
     assert columns.group_of(columns.LEVEL) == ""
 
@@ -89,6 +89,10 @@ def complete(objects_of):
         columns.SOURCE_NAME: np.array([b"a.pt", b"", b"b.pt"]),
         columns.EXTRAS: np.array([b"{}", b'{"epoch": 3}', b""]),
         columns.DECLARED_PSNR: np.array([41.5, -1.0, 1000.0]),
+        columns.PROFILE: np.array(b"lossy"),
+        columns.REFINEMENT_START: np.full((3, 2), 640, "<u8"),
+        columns.REFINED_DIGEST: np.arange(3 * 2 * 32, dtype="u1").reshape(3, 2, 32),
+        columns.REFINED_PSNR: np.array([[42.0, 50.0], [-1.0, 50.0], [0.0, 1000.0]]),
         columns.COLOUR_VIEW: np.array([b"left"]),
         columns.COLOUR: np.zeros((3, 1, 3, 4)),
         columns.METRICS["ssim"]: np.zeros((3, 1)),
@@ -125,9 +129,11 @@ def test_what_is_left_out_stays_left_out(complete, left_out) -> None:
         (columns.COLOUR_VIEW, columns.COLOUR),
         (columns.DISTORTION_MODEL, columns.DISTORTION),
         tuple(path for path in complete if columns.group_of(path) == "cameras"),
+        tuple(path for path in complete if columns.group_of(path) == "refinements"),
         (columns.QUALITY_VIEW, *columns.METRICS.values()),
     ):
-        first = left_out == columns.QUALITY_VIEW or left_out not in columns.METRICS.values()
+        alone = {*columns.METRICS.values(), columns.REFINED_PSNR}
+        first = left_out not in alone
         if left_out in together and first:
             for path in together:
                 complete.pop(path, None)

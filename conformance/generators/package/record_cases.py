@@ -273,7 +273,6 @@ def _fidelity() -> list[Case]:
         refused("negative", "a negative PSNR other than -1", -0.5),
         refused("near", "a PSNR just above -1", float(np.nextafter(-1.0, 0.0))),
         refused("large", "a PSNR next above 1000", float(np.nextafter(1000.0, 2000.0))),
-        refused("infinite", "an infinite PSNR", float("inf"), "manifest/not-a-number"),
         refused("nan", "a PSNR that is not a number", float("nan"), "manifest/not-a-number"),
         base.reject(
             "05-package/psnr-type",

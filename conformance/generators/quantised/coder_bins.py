@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from quantised.coder_bases import Bases
+    from quantised.coder_refined import RefinedTensor
 
 ADAPTIVE, MIXED = 2, 3
 DEPENDENT, TRANSFORMED, LEARNING, APART = 1, 2, 4, 8
@@ -71,6 +72,11 @@ class CodedTensor:
     def old(self) -> tuple[int, ...]:
         """Bins in frame t - 1."""
         return self.known.bins if self.known else (0,) * len(self.symbols)
+
+    @property
+    def entry(self) -> bytes:
+        """What a payload says of it."""
+        return entry_of(self)
 
     @property
     def pieces(self) -> list[tuple[slice, int, int]]:
@@ -153,7 +159,7 @@ def entry_of(tensor: CodedTensor) -> bytes:
 
 
 def encode(
-    tensors: Sequence[CodedTensor],
+    tensors: Sequence[CodedTensor | RefinedTensor],
     history: History,
     variant: int,
     fill: int = 0,
@@ -174,13 +180,13 @@ def encode(
     return Payload(
         variant,
         used,
-        tuple(map(entry_of, tensors)),
+        tuple(tensor.entry for tensor in tensors),
         tuple(tuple(s.code.words(rounded=rounded)) if s.used else () for s in streams),
         tuple(s.raw.bytes(fill) for s in streams),
     )
 
 
-def _block(tensor: CodedTensor, piece: slice, history: History) -> Block:
+def _block(tensor: CodedTensor | RefinedTensor, piece: slice, history: History) -> Block:
     before = history.symbols.get(tensor.row, (0,) * len(tensor.symbols))
     old = (0,) * len(tensor.symbols) if tensor.flags & TRANSFORMED else tensor.old
     return Block(

@@ -9,7 +9,7 @@ from math import prod
 from typing import TypeAlias
 
 import numpy as np
-from chain import DELTA, KEY, QUANTISED, SKIP, UPDATE, Cell, Chain, Frame, Row
+from chain import DELTA, KEY, QUANTISED, SKIP, UPDATE, Cell, Chain, Frame, Refinement, Row
 
 from quantised.coder_bins import (
     APART,
@@ -27,6 +27,7 @@ from quantised.coder_bins import (
     encode,
     words_of,
 )
+from quantised.coder_refined import RefinedTensor
 
 BINS, BOUNDS = "bins.nmc", "bounds"
 
@@ -62,6 +63,39 @@ KEPT = Cell(SKIP, b"")
 
 
 @dataclass(frozen=True)
+class Finer:
+    """The symbols of a tensor of mode `refine`, and its description (clause 12.7.3)."""
+
+    values: Sequence[int]
+    finer: int = 2
+    reach: int = 2
+    substreams: tuple[int, ...] = (0,)
+    flags: int = 0
+
+    @property
+    def all_flags(self) -> int:
+        """The byte of flags; ``flags`` are further ones, as a fault."""
+        return APART * (len(self.substreams) > 1) | self.flags
+
+
+SAME = "below"
+"""A row of a refinement that is as at the stop below."""
+
+HELD = "skip"
+"""A row of a refinement that is as at the same stop of the frame before."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One refinement of a frame: ``SAME``, ``HELD`` or the symbols of each row."""
+
+    rows: tuple[Finer | str, ...]
+    variant: int = MIXED
+    change: Callable[[Payload], Payload] | None = None
+    streams: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Act:
     """One frame: what it has of each row, and how its bins are coded.
 
@@ -75,6 +109,7 @@ class Act:
     change: Callable[[Payload], Payload] | None = None
     payloads: Mapping[str, bytes] = field(default_factory=dict)
     rounded: bool = False
+    layers: tuple[Layer, ...] = ()
 
 
 def quantised_chain(rows: tuple[Row, ...], acts: Sequence[Act], profile: str = "lossy") -> Chain:
@@ -82,10 +117,12 @@ def quantised_chain(rows: tuple[Row, ...], acts: Sequence[Act], profile: str = "
     history = History()
     known: dict[int, Known] = {}
     cells: dict[int, Cell] = {}
+    stops = [_Stop() for _ in range(max(len(act.layers) for act in acts))]
     frames = []
     for t, act in enumerate(acts):
         if act.coding == KEY:
             history, known, cells = History(), {}, {}
+            stops = [_Stop() for _ in stops]
         coded, present = [], {}
         for i, content in enumerate(act.rows):
             mode = _mode(content)
@@ -114,8 +151,83 @@ def quantised_chain(rows: tuple[Row, ...], acts: Sequence[Act], profile: str = "
             replace(cells[i], mode=SKIP) if content is KEPT else cells.get(i)
             for i, content in enumerate(act.rows)
         )
-        frames.append(Frame(act.coding, made, payloads=payloads))
+        refinements, below = [], (dict(cells), dict(known))
+        for stop, layer in zip(stops, act.layers, strict=False):
+            refinements.append(stop.refined(t, layer, rows, below))
+            below = (stop.cells, stop.known)
+        frames.append(Frame(act.coding, made, payloads=payloads, refinements=tuple(refinements)))
     return Chain(rows, tuple(frames), profile=profile)
+
+
+@dataclass
+class _Stop:
+    """One stop above the base, as the frame before left it."""
+
+    history: History = field(default_factory=History)
+    known: dict[int, Known] = field(default_factory=dict)
+    cells: dict[int, Cell] = field(default_factory=dict)
+
+    def refined(
+        self,
+        t: int,
+        layer: Layer,
+        rows: tuple[Row, ...],
+        below: tuple[dict[int, Cell], dict[int, Known]],
+    ) -> Refinement:
+        """Return the refinement of a frame, and go on to it."""
+        cells, known = dict(below[0]), dict(below[1])
+        coded = []
+        for i, content in enumerate(layer.rows):
+            if content == SAME:
+                self.history.forget(i)
+            elif content == HELD:
+                # a fault where there is nothing to hold: what is below stays
+                cells[i] = self.cells.get(i, cells[i])
+                if i in self.known:
+                    known[i] = self.known[i]
+            elif isinstance(content, Finer):
+                coded.append(self._coded(i, rows[i], content, below))
+        streams = {"modes": bytes(_refined_mode(content) for content in layer.rows)}
+        if coded:
+            for tensor in coded:
+                if tensor.known is None:
+                    self.history.forget(tensor.row)
+            payload = encode(coded, self.history, layer.variant)
+            streams[BINS] = (layer.change(payload) if layer.change else payload).bytes()
+        for tensor in coded:
+            self.history.symbols[tensor.row] = tensor.symbols
+            known[tensor.row] = tensor.made()
+            data = words_of(known[tensor.row], tensor.columns, tensor.dtype)
+            cells[tensor.row] = replace(cells[tensor.row], data=data)
+        if known:
+            streams[BOUNDS] = bounds(t, sorted(known))
+        self.cells, self.known = cells, known
+        return Refinement(
+            tuple(cells.get(i) for i in range(len(layer.rows))), {**streams, **layer.streams}
+        )
+
+    def _coded(
+        self, i: int, row: Row, content: Finer, below: tuple[dict[int, Cell], dict[int, Known]]
+    ) -> RefinedTensor:
+        shape = below[0][i].shape or row.shape
+        before = self.cells.get(i)
+        past = self.known.get(i) if before and (before.shape or row.shape) == shape else None
+        return RefinedTensor(
+            i,
+            row.dtype,
+            shape,
+            tuple(content.values),
+            below[1][i],
+            past,
+            content.finer,
+            content.reach,
+            content.substreams,
+            content.all_flags,
+        )
+
+
+def _refined_mode(content: Finer | str) -> int:
+    return 2 if isinstance(content, Finer) else (SAME, HELD).index(content)
 
 
 def bounds(t: int, rows: Sequence[int]) -> bytes:

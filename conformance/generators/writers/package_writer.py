@@ -13,6 +13,7 @@ import numpy as np
 from blake3 import blake3
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
@@ -52,7 +53,11 @@ def state_preimage(tensors: dict[str, bytes]) -> bytes:
 
 
 def segment(
-    parent: bytes | None, state: bytes, streams: dict[str, bytes], version: str = "1.0"
+    parent: bytes | None,
+    state: bytes,
+    streams: dict[str, bytes],
+    version: str = "1.0",
+    stops: Sequence[bytes] = (),
 ) -> bytes:
     """Return a segment in canonical form (clause 6.1.3).
 
@@ -64,11 +69,14 @@ def segment(
         Streams by name.
     version : str
         Value of the metadata key ``nmc``.
+    stops : sequence of bytes
+        State digests of the stops above the base (clause 5.4.7).
     """
     parts = [f'"__metadata__":{{"nmc":"{version}"']
     if parent is not None:
         parts[0] += f',"parent":"{parent.hex()}"'
-    parts[0] += f',"state":"{state.hex()}"}}'
+    parts[0] += f',"state":"{state.hex()}"'
+    parts[0] += "".join(f',"stop{k}":"{stop.hex()}"' for k, stop in enumerate(stops, 1)) + "}"
     start = 0
     for name in sorted(streams):
         end = start + len(streams[name])

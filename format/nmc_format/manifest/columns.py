@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nmc_format.issues import refuse
-from nmc_format.manifest.frame_table import Colour, Frames, Training
+from nmc_format.manifest.frame_table import Colour, Frames, Refinements, Training
 from nmc_format.manifest.objects import text_array, text_scalar, texts_of
 from nmc_format.manifest.record import Cameras, Manifest, Model, Quality, Root
 from nmc_format.manifest.tensor_table import TensorTable
@@ -54,6 +54,10 @@ SOURCE_NAME = "/frames/source_name"
 EXTRAS = "/frames/extras"
 DECLARED_PSNR = "/frames/declared_psnr"
 
+REFINEMENT_START = "/refinements/start"
+REFINED_DIGEST = "/refinements/state_digest"
+REFINED_PSNR = "/refinements/declared_psnr"
+
 TRAINED_FROM = "/training/trained_from"
 ITERATIONS = "/training/iterations"
 SECONDS = "/training/seconds"
@@ -89,6 +93,11 @@ def group_of(path: str) -> str:
 def frame_pointer(index: int, column: str = "") -> str:
     """Return the pointer to what the JSON view has of one frame: the entry of a column, or all."""
     return f"/frames/{index}/{_name(column)}" if column else f"/frames/{index}"
+
+
+def refined_pointer(index: int, k: int, column: str) -> str:
+    """Return the pointer to what the JSON view has of refinement k of a frame, counted from 0."""
+    return f"/frames/{index}/refinements/{k}/{_name(column)}"
 
 
 def tensor_pointer(index: int, column: str = "") -> str:
@@ -139,6 +148,7 @@ def manifest_of(objects: RawObjects) -> Manifest:
             extras=objects.get(EXTRAS),
             declared_psnr=objects.get(DECLARED_PSNR),
         ),
+        refinements=_refinements(objects),
         training=_training(objects),
         cameras=_cameras(objects),
         quality=_quality(objects),
@@ -179,6 +189,14 @@ def _training(objects: RawObjects) -> Training:
     )
 
 
+def _refinements(objects: RawObjects) -> Refinements | None:
+    if REFINEMENT_START not in objects or REFINED_DIGEST not in objects:
+        return None
+    return Refinements(
+        objects[REFINEMENT_START], objects[REFINED_DIGEST], objects.get(REFINED_PSNR)
+    )
+
+
 def _cameras(objects: RawObjects) -> Cameras | None:
     if CAMERA_NAME not in objects:
         return None
@@ -212,6 +230,8 @@ def objects_of(manifest: Manifest) -> RawObjects:
         **_frame_objects(manifest.frames),
         **_training_objects(manifest.training),
     }
+    if manifest.refinements is not None:
+        objects |= _refinement_objects(manifest.refinements)
     if manifest.cameras is not None:
         objects |= camera_objects(manifest.cameras)
     if manifest.quality is not None:
@@ -267,6 +287,16 @@ def _frame_objects(frames: Frames) -> RawObjects:
             SOURCE_NAME: frames.source_name,
             EXTRAS: frames.extras,
             DECLARED_PSNR: frames.declared_psnr,
+        }
+    )
+
+
+def _refinement_objects(refinements: Refinements) -> RawObjects:
+    return _recorded(
+        {
+            REFINEMENT_START: refinements.start,
+            REFINED_DIGEST: refinements.state_digest,
+            REFINED_PSNR: refinements.declared_psnr,
         }
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
     Texts: TypeAlias = NDArray[np.bytes_]
+
+
+MOST_REFINEMENTS: Final = 8
+"""Refinements that a frame can have (clause 5.4.7)."""
 
 
 class Coding(StrEnum):
@@ -84,6 +88,61 @@ class Frames:
     def key_frame_before(self, index: int) -> int:
         """Return the last key frame at or before a frame."""
         return int(self._key_frames[np.searchsorted(self._key_frames, index, side="right") - 1])
+
+
+@dataclass(frozen=True, eq=False)
+class Refinements:
+    """The refinements of all frames (clause 5.4.7); S of each frame.
+
+    Attributes
+    ----------
+    start : numpy.ndarray of uint64, shape (N, S)
+        The byte of the segment at which the streams of each refinement begin.
+    state_digest : numpy.ndarray of uint8, shape (N, S, 32)
+        Digest of the state with this refinement and those before it.
+    declared_psnr : numpy.ndarray of float64, shape (N, S), or None
+        In dB; -1.0 where nothing was recorded.
+    """
+
+    start: NDArray[np.uint64]
+    state_digest: NDArray[np.uint8]
+    declared_psnr: Floats | None = None
+
+    @property
+    def count(self) -> int:
+        """How many each frame has."""
+        return int(self.start.shape[1])
+
+    def frame(self, index: int) -> tuple[Refined, ...]:
+        """Return those of one frame."""
+        psnr = self.declared_psnr
+        return tuple(
+            Refined(
+                int(self.start[index, k]),
+                self.state_digest[index, k].tobytes(),
+                None if psnr is None or psnr[index, k] < 0 else float(psnr[index, k]),
+            )
+            for k in range(self.count)
+        )
+
+
+@dataclass(frozen=True)
+class Refined:
+    """One refinement of one frame (clause 5.4.7).
+
+    Attributes
+    ----------
+    start : int
+        The byte of the segment at which its streams begin.
+    state_digest : bytes
+        32 bytes.
+    declared_psnr : float or None
+        As of :class:`FrameRecord`, of the state with this refinement.
+    """
+
+    start: int
+    state_digest: bytes
+    declared_psnr: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,6 +256,8 @@ class FrameRecord:
         What else the source said of it, as JSON; empty where nothing was recorded.
     declared_psnr : float or None
         The PSNR in dB that renderings have at least against those of the original (clause 5.4.6).
+    refinements : tuple of Refined
+        Those of the frame, the coarsest first.
     """
 
     index: int
@@ -214,6 +275,12 @@ class FrameRecord:
     source_name: str = ""
     extras_text: str = ""
     declared_psnr: float | None = None
+    refinements: tuple[Refined, ...] = ()
+
+    @property
+    def base_length(self) -> int:
+        """Bytes of the segment before its refinements."""
+        return self.refinements[0].start if self.refinements else self.segment_length
 
     @property
     def extras(self) -> dict[str, Any]:
@@ -221,7 +288,9 @@ class FrameRecord:
         return parse_object(self.extras_text) if self.extras_text else {}
 
 
-def record_of(frames: Frames, training: Training, index: int, rows: int) -> FrameRecord:
+def record_of(
+    frames: Frames, refinements: Refinements | None, training: Training, index: int, rows: int
+) -> FrameRecord:
     """Return the record of one frame, 0 ≤ index < N, of a table of so many rows."""
     return FrameRecord(
         index=index,
@@ -239,6 +308,7 @@ def record_of(frames: Frames, training: Training, index: int, rows: int) -> Fram
         source_name=_text(frames.source_name, index),
         extras_text=_text(frames.extras, index),
         declared_psnr=_known(frames.declared_psnr, index),
+        refinements=() if refinements is None else refinements.frame(index),
     )
 
 

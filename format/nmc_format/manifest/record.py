@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import nmc_spec
-from nmc_format.manifest.frame_table import Frames, Training, record_of
+from nmc_format.manifest.frame_table import Frames, Refinements, Training, record_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -144,6 +144,8 @@ class Manifest:
         The tensor table as it is stored; :attr:`tensors` has its rows.
     frames : Frames
         The frames as columns; :meth:`frame` returns the record of one.
+    refinements : Refinements or None
+        The refinements, as columns; None where frames have none.
     training : Training
         The training record, as columns.
     cameras : Cameras or None
@@ -156,6 +158,7 @@ class Manifest:
     model: Model
     table: TensorTable = field(repr=False)
     frames: Frames = field(repr=False)
+    refinements: Refinements | None = field(default=None, repr=False)
     training: Training = field(default_factory=Training, repr=False)
     cameras: Cameras | None = field(default=None, repr=False)
     quality: Quality | None = field(default=None, repr=False)
@@ -169,6 +172,19 @@ class Manifest:
     def level(self) -> int:
         """Number of the level."""
         return self.root.level
+
+    @property
+    def stops(self) -> int:
+        """How many states each frame has: that of the base, and one for each refinement."""
+        return 1 if self.refinements is None else 1 + self.refinements.count
+
+    def state_digest(self, index: int, stop: int = 0) -> bytes:
+        """Return the state digest of a frame at a stop (clause 5.4.7)."""
+        if stop == 0 or self.refinements is None:
+            digest: bytes = self.frames.state_digest[index].tobytes()
+        else:
+            digest = self.refinements.state_digest[index, stop - 1].tobytes()
+        return digest
 
     @property
     def timescale(self) -> int:
@@ -185,4 +201,4 @@ class Manifest:
 
     def frame(self, index: int) -> FrameRecord:
         """Return the record of one frame, 0 ≤ index < len."""
-        return record_of(self.frames, self.training, index, len(self.table))
+        return record_of(self.frames, self.refinements, self.training, index, len(self.table))

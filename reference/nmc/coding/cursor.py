@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 from nmc.coding.arithmetic import History
 from nmc.coding.decode import check_links, check_state, decode_frame
+from nmc.coding.refinements import AtStop, decode_refinements
 from nmc.coding.state import EMPTY_STATE, State
 from nmc_format.package.members import segment_name
 from nmc_format.segment import parse
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nmc_format.manifest.record import Manifest
 
 
@@ -26,19 +29,34 @@ class Cursor:
         Its state; empty before the first frame, and where it is not known.
     history : History
         What the lossless coder remembers after it.
+    refined : tuple of AtStop
+        Its stops above the base, as far as they are decoded.
     known : bool
         Whether state and history are those of that frame. Where they are not, a key frame is the
         next that can be decoded or coded.
+
+    Parameters
+    ----------
+    stop : int or None
+        How many refinements of each frame are decoded; None: all.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stop: int | None = None) -> None:
+        self._stop = stop
         self.state: State = EMPTY_STATE
         self.history = History()
+        self.refined: tuple[AtStop, ...] = ()
         self.known = True
+
+    @property
+    def finest(self) -> State:
+        """The state of the last stop that is decoded."""
+        return self.refined[-1].state if self.refined else self.state
 
     def forget(self) -> None:
         """Know nothing of the last frame, and let go of its memory."""
         self.state, self.history, self.known = EMPTY_STATE, History(), False
+        self.refined = ()
 
     def advance(
         self, manifest: Manifest, t: int, data: bytes, *, decode: bool = True, verify: bool = True
@@ -58,7 +76,7 @@ class Cursor:
         decode : bool
             Decode it; else parse it and check its links only.
         verify : bool
-            Compare its state with the digest of the manifest.
+            Compare the state of the stop with its digest; where all are decoded, all of them.
 
         Raises
         ------
@@ -68,16 +86,23 @@ class Cursor:
         if manifest.frames.is_key(t):
             self.state, self.history, self.known = EMPTY_STATE, History(), True
         before, history, known = self.state, self.history, self.known and decode
+        refined = None if manifest.frames.is_key(t) else self.refined
         self.forget()
         segment = parse(data, segment_name(t))
         check_links(manifest, t, segment)
         if not known:
             return
         state = decode_frame(manifest, t, segment, before, history)
-        if verify:
+        stop = manifest.stops - 1 if self._stop is None else self._stop
+        if verify and (self._stop is None or stop == 0):
             check_state(manifest, t, state)
-        self.follow(state, history)
+        stops = decode_refinements(manifest, segment, state, refined, stop)
+        for k, at_stop in enumerate(stops if verify else (), 1):
+            if self._stop is None or k == stop:
+                check_state(manifest, t, at_stop.state, k)
+        self.follow(state, history, stops)
 
-    def follow(self, state: State, history: History) -> None:
-        """Stand at a frame whose state and history are at hand."""
+    def follow(self, state: State, history: History, refined: Sequence[AtStop] = ()) -> None:
+        """Stand at a frame whose states and history are at hand."""
         self.state, self.history, self.known = state, history, True
+        self.refined = tuple(refined)

@@ -13,7 +13,12 @@ from nmc.coding.quantised.reconstruct import decode_quantised, with_bounds
 from nmc.coding.state import Tensor, digest_of, taken
 from nmc_format.dtypes import word_dtype
 from nmc_format.issues import refuse
-from nmc_format.manifest.columns import STATE_DIGEST, frame_pointer
+from nmc_format.manifest.columns import (
+    REFINED_DIGEST,
+    STATE_DIGEST,
+    frame_pointer,
+    refined_pointer,
+)
 from nmc_format.package.members import segment_name
 from nmc_format.plan import plan_frame
 from nmc_format.segment import INTEGER, QUANTISED, RAW, SKIP, UPDATE
@@ -192,24 +197,32 @@ def check_segment(frame: FrameRecord, data: bytes) -> None:
 
 
 def check_links(manifest: Manifest, index: int, segment: Segment) -> None:
-    """Check that a segment belongs where it is: the digests of parent and state (clause 7.2.1).
+    """Check that a segment belongs where it is: digests, and its refinements (clause 7.2.1).
 
     Raises
     ------
     FormatError
         If it does not.
     """
-    digests = manifest.frames.state_digest
-    state = digests[index].tobytes()
-    if segment.state != state:
+    made = [segment.state, *(refined.state for refined in segment.refinements)]
+    if len(made) != manifest.stops:
         raise refuse(
-            "decoding/segment-state-mismatch",
+            "segment/refinement",
             file=segment.file,
-            offset=8,
-            actual=segment.state.hex(),
-            expected=state.hex(),
+            refinement=len(made) - 1,
+            reason=f"the segment has {len(made) - 1}, each frame has {manifest.stops - 1}",
         )
-    expected = None if manifest.frames.is_key(index) else digests[index - 1].tobytes()
+    for stop, digest in enumerate(made):
+        state = manifest.state_digest(index, stop)
+        if digest != state:
+            raise refuse(
+                "decoding/segment-state-mismatch",
+                file=segment.file,
+                offset=8,
+                actual=digest.hex(),
+                expected=state.hex(),
+            )
+    expected = None if manifest.frames.is_key(index) else manifest.state_digest(index - 1)
     if segment.parent != expected:
         raise refuse(
             "decoding/parent-digest-mismatch",
@@ -218,9 +231,18 @@ def check_links(manifest: Manifest, index: int, segment: Segment) -> None:
             actual=expected.hex() if expected else "a key frame, without parent",
             expected=segment.parent.hex() if segment.parent else "none",
         )
+    declared = manifest.frame(index).refinements
+    for k, (refined, said) in enumerate(zip(segment.refinements, declared, strict=True), 1):
+        if refined.start != said.start:
+            raise refuse(
+                "segment/refinement",
+                file=segment.file,
+                refinement=k,
+                reason=f"it begins at byte {refined.start}, the manifest says {said.start}",
+            )
 
 
-def check_state(manifest: Manifest, index: int, state: State) -> None:
+def check_state(manifest: Manifest, index: int, state: State, stop: int = 0) -> None:
     """Check a decoded state against its digest, and tensors against theirs (clause 7.2.3).
 
     Raises
@@ -229,11 +251,14 @@ def check_state(manifest: Manifest, index: int, state: State) -> None:
         If they differ.
     """
     actual = digest_of(state, manifest.tensors)
-    expected = manifest.frames.state_digest[index].tobytes()
+    expected = manifest.state_digest(index, stop)
     if actual != expected:
+        place = frame_pointer(index, STATE_DIGEST)
+        if stop:
+            place = refined_pointer(index, stop - 1, REFINED_DIGEST)
         raise refuse(
             "decoding/state-digest-mismatch",
-            pointer=frame_pointer(index, STATE_DIGEST),
+            pointer=place,
             actual=actual.hex(),
             expected=expected.hex(),
         )

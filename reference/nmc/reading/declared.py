@@ -88,5 +88,6 @@ def declared_errors(sequence: ChainSequence) -> Iterator[dict[int, float]]:
         segment = parse(sequence.coded(t), segment_name(t))
         plan = plan_frame(manifest, t, layout, segment, quantised)
         layout, quantised = {tensor.row: tensor.shape for tensor in plan.tensors}, plan.quantised
-        bounds = [] if segment.bounds is None else segment.bounds.tolist()
+        found = segment if not sequence.stop else segment.refinements[sequence.stop - 1]
+        bounds = [] if found.bounds is None else found.bounds.tolist()
         yield dict(zip(quantised, bounds, strict=True))

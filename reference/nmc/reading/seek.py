@@ -29,14 +29,19 @@ class Seeker:
         The checked manifest.
     verify : bool
         Compare each returned state with its digest.
+    stop : int
+        Which state of each frame: so many refinements are decoded.
     """
 
-    def __init__(self, package: Package, manifest: Manifest, *, verify: bool) -> None:
+    def __init__(
+        self, package: Package, manifest: Manifest, *, verify: bool, stop: int = 0
+    ) -> None:
         self._package = package
         self._manifest = manifest
         self._verify = verify
         self._lock = threading.Lock()
-        self._cursor = Cursor()
+        self._stop = stop
+        self._cursor = Cursor(stop)
         self._index = -1
         self._lent = False
 
@@ -51,6 +56,10 @@ class Seeker:
             The caller can write to the memory of the state. It is compared with its digest again
             before anything builds on it; what was written to is decoded again.
         """
+        return self.states(index, lend=lend)[-1]
+
+    def states(self, index: int, *, lend: bool = False) -> list[State]:
+        """Decode one frame at each stop up to the one that is wanted; see :meth:`state`."""
         with self._lock:
             start = self._manifest.frames.key_frame_before(index)
             if not start <= self._index <= index or self._written_to():
@@ -65,7 +74,7 @@ class Seeker:
                 self._forget()
                 raise
             self._lent |= lend
-            return self._cursor.state
+            return [self._cursor.state, *(stop.state for stop in self._cursor.refined)]
 
     def tensors(self, index: int, rows: Collection[int]) -> State:
         """Decode some tensors of one frame, alone if their coding permits that.
@@ -79,8 +88,8 @@ class Seeker:
         """
         with self._lock:
             at_hand = self._index == index and not self._lent and self._cursor.known
-            state = self._cursor.state if at_hand else None
-        if state is None:
+            state = self._cursor.finest if at_hand else None
+        if state is None and not self._stop:  # a stop above the base is decoded as a whole
             state = some_tensors(self._package, self._manifest, index, rows, verify=self._verify)
         if state is None:
             state = self.state(index)
@@ -102,10 +111,10 @@ class Seeker:
         """Whether the memory of a state that was lent no longer is that state."""
         if not self._lent:
             return False
-        state = self._cursor.state
+        state = self._cursor.finest
         read_again = {row: Tensor(t.dtype, t.shape, t.words) for row, t in state.items()}
         try:
-            check_state(self._manifest, self._index, read_again)
+            check_state(self._manifest, self._index, read_again, self._stop)
         except FormatError:
             return True
         return False

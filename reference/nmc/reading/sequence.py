@@ -34,7 +34,11 @@ AnyPath: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
 
 
 def open_sequence(
-    path: AnyPath, *, max_level: int = DEFAULT_MAX_LEVEL, verify: bool = True
+    path: AnyPath,
+    *,
+    max_level: int = DEFAULT_MAX_LEVEL,
+    verify: bool = True,
+    stop: int | None = None,
 ) -> ChainSequence:
     """Open a package for reading; known to users as ``nmc.open``.
 
@@ -46,6 +50,9 @@ def open_sequence(
         Highest level that is accepted (clause 10.2); it bounds the memory that is used.
     verify : bool
         Compare each returned state with its digest. Switch it off for measurements only.
+    stop : int or None
+        Which state of each frame: 0 is the base, and each refinement makes one more (clause 12.7).
+        None: the last.
 
     Returns
     -------
@@ -63,15 +70,15 @@ def open_sequence(
         manifest = checked_manifest(package)
         if manifest.level > max_level:
             raise FormatError(level_refused(manifest.level, max_level))
+        return ChainSequence(package, manifest, max_level=max_level, verify=verify, stop=stop)
     except BaseException:
         package.close()
         raise
-    return ChainSequence(package, manifest, max_level=max_level, verify=verify)
 
 
-def _reopen(path: str, max_level: int, verify: bool, digest: bytes) -> ChainSequence:
+def _reopen(path: str, max_level: int, verify: bool, stop: int, digest: bytes) -> ChainSequence:
     """Open a package that another process had open; see :meth:`ChainSequence.__reduce__`."""
-    sequence = open_sequence(path, max_level=max_level, verify=verify)
+    sequence = open_sequence(path, max_level=max_level, verify=verify, stop=stop)
     actual = sequence.manifest.root.manifest_digest
     if actual != digest:
         sequence.close()
@@ -129,6 +136,13 @@ class ChainSequence(Sequence[Arrays]):
         The manifest.
     frames : FrameRecords
         What the manifest says of each frame.
+    stop : int
+        Which state of each frame is returned: 0 is the base (clause 12.7).
+
+    Raises
+    ------
+    ValueError
+        If frames have no such stop.
     """
 
     def __init__(
@@ -138,7 +152,14 @@ class ChainSequence(Sequence[Arrays]):
         *,
         max_level: int = DEFAULT_MAX_LEVEL,
         verify: bool = True,
+        stop: int | None = None,
     ) -> None:
+        if stop is not None and not 0 <= operator.index(stop) < manifest.stops:
+            raise ValueError(
+                f"stop {stop} of {str(package.path)!r}: its frames have "
+                + (f"0 to {manifest.stops - 1}" if manifest.stops > 1 else "no refinement")
+            )
+        self.stop = manifest.stops - 1 if stop is None else operator.index(stop)
         self._package = package
         self._place = str(package.path.absolute())  # the working directory may change
         self._max_level = max_level
@@ -160,7 +181,7 @@ class ChainSequence(Sequence[Arrays]):
         self._check_open()
         process = os.getpid()
         if process not in self._seekers:
-            fresh = Seeker(self._package, self.manifest, verify=self._verify)
+            fresh = Seeker(self._package, self.manifest, verify=self._verify, stop=self.stop)
             self._seekers.setdefault(process, fresh)  # of two threads, both get the first one's
             for other in set(self._seekers) - {process}:
                 self._seekers.pop(other, None)
@@ -170,16 +191,21 @@ class ChainSequence(Sequence[Arrays]):
         if self._closed:
             raise ValueError(f"the sequence {str(self.path)!r} is closed; open it again")
 
-    def __reduce__(self) -> tuple[Any, tuple[str, int, bool, bytes]]:
+    def __reduce__(self) -> tuple[Any, tuple[str, int, bool, int, bytes]]:
         """Rebuild by opening the package again, in another process or as a copy."""
         self._check_open()
         digest = self.manifest.root.manifest_digest
-        return _reopen, (self._place, self._max_level, self._verify, digest)
+        return _reopen, (self._place, self._max_level, self._verify, self.stop, digest)
 
     @property
     def path(self) -> Path:
         """Where the package lies."""
         return self._package.path
+
+    @property
+    def stops(self) -> int:
+        """How many states each frame has: that of the base, and one for each refinement."""
+        return self.manifest.stops
 
     @property
     def size(self) -> int:
@@ -334,6 +360,10 @@ class ChainSequence(Sequence[Arrays]):
         (tensor,) = self.state(t, names=(name,)).values()
         return tensor.array()
 
+    def states(self, index: int) -> list[State]:
+        """Decode one frame at each stop up to that of the sequence, 0 ≤ index < len."""
+        return self._seeker.states(index)
+
     def declared_errors(self, index: int) -> dict[str, float]:
         """Return the declared error of each quantised tensor of a frame (clause 12.6).
 
@@ -372,7 +402,13 @@ class ChainSequence(Sequence[Arrays]):
         same time by sequences apart. Closing it does not close this one, which has to stay open.
         """
         self._check_open()
-        return _Apart(self._package, self.manifest, max_level=self._max_level, verify=self._verify)
+        return _Apart(
+            self._package,
+            self.manifest,
+            max_level=self._max_level,
+            verify=self._verify,
+            stop=self.stop,
+        )
 
     def close(self) -> None:
         """Release the files and the memory; what the manifest says can still be asked for."""

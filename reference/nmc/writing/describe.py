@@ -12,7 +12,7 @@ from nmc_format.issues import FormatError, first_error, refuse
 from nmc_format.manifest import columns
 from nmc_format.manifest.check.values import MAX_RANK, name_fault, value_findings
 from nmc_format.manifest.digest import manifest_digest
-from nmc_format.manifest.frame_table import Coding, Frames, Training
+from nmc_format.manifest.frame_table import Coding, Frames, Refinements, Training
 from nmc_format.manifest.read import typed_manifest
 from nmc_format.manifest.record import Manifest, Model, Root
 from nmc_format.manifest.tensor_table import TensorTable
@@ -88,6 +88,7 @@ def described(content: Content, rows: Sequence[TensorRow]) -> Manifest:
         model=Model(settings.family, settings.configuration),
         table=TensorTable.of(rows),
         frames=_frames(settings.timescale, entries),
+        refinements=_refinements(entries),
         training=_training(len(rows), entries),
     )
     objects = columns.objects_of(manifest)
@@ -136,6 +137,21 @@ def _frames(timescale: int, entries: Sequence[FrameEntry]) -> Frames:
         source_name=source_name,
         extras=extras,
         declared_psnr=np.array(psnr, "<f8") if max(psnr) >= 0 else None,
+    )
+
+
+def _refinements(entries: Sequence[FrameEntry]) -> Refinements | None:
+    """Return the refinements; None where frames have none."""
+    found = [entry.record.refinements for entry in entries]
+    count = len(found[0])
+    if not count:
+        return None
+    psnr = np.array([[_stored(r.declared_psnr) for r in refined] for refined in found], "<f8")
+    digests = b"".join(r.state_digest for refined in found for r in refined)
+    return Refinements(
+        start=np.array([[r.start for r in refined] for refined in found], "<u8"),
+        state_digest=np.frombuffer(digests, np.uint8).reshape(len(found), count, -1),
+        declared_psnr=psnr if psnr.max() >= 0 else None,
     )
 
 

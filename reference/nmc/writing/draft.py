@@ -103,7 +103,7 @@ class Draft:
         """Bytes of the frames from the last key frame on."""
         sizes: list[int] = []
         for entry in reversed(self.entries):
-            sizes.append(entry.record.segment_length)
+            sizes.append(entry.record.base_length)
             if entry.record.coding is Coding.KEY:
                 break
         return sizes[::-1]

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from nmc.coding.encode import encode_frame
 from nmc.coding.freezing import recorded
 from nmc.writing import options
-from nmc.writing.quantiser import Place, are_known, quantised, unchanged
+from nmc.writing.quantiser import Place, are_known, declared_psnr, quantised, unchanged
+from nmc.writing.refinement import Layered, finer_states, layered
+from nmc_format.manifest.frame_table import Coding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from nmc.coding.arithmetic import Effort
     from nmc.coding.encode import Entropy
     from nmc.coding.freezing import Freezing
-    from nmc.coding.state import Tensor
+    from nmc.coding.state import State, Tensor
     from nmc.writing.draft import Draft
     from nmc.writing.quantisation import Quantisation
     from nmc.writing.quantiser import Outcome
@@ -38,6 +40,8 @@ class Wanted:
         What was declared frozen, as in :meth:`nmc.Writer.append`.
     quantisation : Quantisation or None
         Its own, in place of that of all frames.
+    stops : sequence of State
+        The states of its stops above the base, where they are known.
     """
 
     key: bool
@@ -45,6 +49,7 @@ class Wanted:
     requires_grad: Mapping[str, bool] | None
     exclude_layers: Sequence[int] | None
     quantisation: Quantisation | None
+    stops: Sequence[State] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class FrameCoder:
 
     def coded(
         self, draft: Draft, rows: Sequence[TensorRow], tensors: dict[int, Tensor], wanted: Wanted
-    ) -> tuple[Outcome, Freezing | None]:
+    ) -> tuple[Outcome, Layered, Freezing | None]:
         """Code the next frame of a draft; nothing is written yet.
 
         Parameters
@@ -119,7 +124,19 @@ class FrameCoder:
             encode=encode,
             originals=originals,
         )
-        return quantised(asked, tensors, place), freezing
+        made = quantised(asked, tensors, place)
+        states = list(wanted.stops)
+        if asked is not None and not states:
+            key = made.coded.coding is Coding.KEY
+            states = finer_states(asked, made.tensors, originals, cursor, key=key)
+        options.check_stops(len(states), draft)
+        mixing = self.effort != "fast"
+        layers = layered(made.coded, made.tensors, states, cursor, rows, mixing=mixing)
+        if asked is not None and asked.distortion is not None:
+            layers = layers.with_psnr(
+                [declared_psnr(asked, stop.state, place) for stop in layers.stops]
+            )
+        return made, layers, freezing
 
     def _parent(self, draft: Draft, t: int, *, key: bool) -> bytes | None:
         """Return the state digest that frame t builds on; None where it is to be a key frame."""

@@ -19,10 +19,11 @@ import numpy as np
 import nmc_spec
 from nmc.writing import remembered
 from nmc_format.dtypes import DTYPES
-from nmc_format.manifest.check.sources import SAME_PSNR, extras_fault, source_name_fault
+from nmc_format.manifest.check.refinements import SAME_PSNR
+from nmc_format.manifest.check.sources import extras_fault, source_name_fault
 from nmc_format.manifest.check.values import MAX_RANK
 from nmc_format.manifest.columns import group_of
-from nmc_format.manifest.frame_table import Coding, FrameRecord
+from nmc_format.manifest.frame_table import MOST_REFINEMENTS, Coding, FrameRecord, Refined
 from nmc_format.manifest.json_object import configuration_fault
 from nmc_format.manifest.tensor_table import BUFFER, NO_LAYER, PARAMETER, TensorRow
 
@@ -136,6 +137,14 @@ def _psnr(value: Any) -> bool:
     return type(value) is float and (value == -1 or 0 <= value <= SAME_PSNR)
 
 
+def _refined(value: Any) -> bool:
+    """Whether a value is where a refinement begins, its digest and its PSNR."""
+    if not isinstance(value, list) or len(value) != 3:
+        return False
+    start, digest, psnr = value
+    return _integer(1, 2**63)(start) and _digest(digest) and _psnr(psnr)
+
+
 def _flag(value: Any) -> bool:
     return isinstance(value, bool)
 
@@ -190,6 +199,7 @@ _FRAME: dict[str, Callable[[Any], bool]] = {
     "source_name": lambda value: _text(value) and not source_name_fault(value),
     "extras": lambda value: _text(value) and not (value and extras_fault(value)),
     "declared_psnr": _psnr,
+    "refinements": lambda value: _list_of(_refined)(value) and len(value) <= MOST_REFINEMENTS,
     "colour": _or_none(_list_of(_colour)),
     "quantiser": _or_none(remembered.is_line),
 }
@@ -245,6 +255,10 @@ def frame_fields(entry: FrameEntry) -> dict[str, Any]:
         "source_name": record.source_name,
         "extras": record.extras_text,
         "declared_psnr": -1.0 if record.declared_psnr is None else record.declared_psnr,
+        "refinements": [
+            [r.start, r.state_digest.hex(), -1.0 if r.declared_psnr is None else r.declared_psnr]
+            for r in record.refinements
+        ],
         "colour": entry.colour,
         "quantiser": entry.remembered and remembered.line_of(entry.remembered),
     }
@@ -270,6 +284,8 @@ def frame(line: dict[str, Any], before: Sequence[FrameEntry], rows: Rows) -> Fra
     if not _fits(line, _FRAME):
         raise Unsound
     if not before and line["delta"]:
+        raise Unsound
+    if before and len(line["refinements"]) != len(before[-1].record.refinements):
         raise Unsound
     if before and line["presentation_time"] <= before[-1].record.presentation_time:
         raise Unsound
@@ -301,6 +317,10 @@ def frame(line: dict[str, Any], before: Sequence[FrameEntry], rows: Rows) -> Fra
         source_name=line["source_name"],
         extras_text=line["extras"],
         declared_psnr=_recorded(line["declared_psnr"]),
+        refinements=tuple(
+            Refined(start, bytes.fromhex(digest), _recorded(psnr))
+            for start, digest, psnr in line["refinements"]
+        ),
     )
     new = tuple(_row(row, t) for row in line["rows"])
     known = line["quantiser"] and remembered.of_line(line["quantiser"])

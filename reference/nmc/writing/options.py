@@ -10,11 +10,13 @@ from nmc.coding.encode import EFFORTS, ENTROPIES
 from nmc.writing.quantisation import Quantisation
 from nmc_format.issues import refuse
 from nmc_format.manifest import columns
-from nmc_format.manifest.check.sources import SAME_PSNR
+from nmc_format.manifest.check.refinements import SAME_PSNR
 from nmc_format.manifest.json_object import configuration_fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from nmc.writing.draft import Draft
 
 
 PROFILES = ("main", "baseline", "lossy")
@@ -113,6 +115,12 @@ def known_psnr(measured: float | None, declared: float | None) -> float | None:
     """Return what a frame declares: what was measured of it, else what its caller says."""
     known = declared if measured is None else measured
     return None if known is None else float(known)
+
+
+def check_stops(stops: int, draft: Draft) -> None:
+    """Refuse a frame that has other refinements than those before (clause 5.4.7)."""
+    if draft.entries and (before := len(draft.entries[-1].record.refinements)) != stops:
+        raise ValueError(f"the frames before have {before} refinements, this one {stops}")
 
 
 def _whole(given: float, place: str) -> int:

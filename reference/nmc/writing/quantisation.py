@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nmc_format.manifest.frame_table import MOST_REFINEMENTS
+
 if TYPE_CHECKING:
     from nmc.writing.curvature import Curvature
 
@@ -31,6 +33,7 @@ POINTS_A_BIT = 8
 
 _NUMBERS = (float, int, np.floating, np.integer)
 _LONGEST_TEXT = 1000
+_MOST_BITS = 12
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,10 @@ class Quantisation:
         Called with two states, of arrays by name: the decoded and the original one. Returns how
         near they are, in dB; more is nearer. Each frame declares it (clause 5.4.6), also where it
         is no target.
+    refinements : sequence of int
+        Further states of each frame, each nearer to the original than the one before: by how many
+        powers of two its steps are finer (clause 12.7). What is asked for otherwise, such as a
+        target, is for the base. At most 8.
     frames : int or None
         Frames of the whole sequence, where that is known: its last group may be short.
     dependent : bool
@@ -93,6 +100,7 @@ class Quantisation:
     target_bytes: int | None = None
     target_psnr: float | None = None
     distortion: Distortion | None = None
+    refinements: Sequence[int] = ()
     frames: int | None = None
     dependent: bool = True
     transform: bool = True
@@ -101,6 +109,8 @@ class Quantisation:
 
     def __post_init__(self) -> None:
         self._check_together()
+        object.__setattr__(self, "refinements", tuple(self.refinements))
+        self._check_refinements()
         for name, step in _by_name("step", self.step):
             for value in [step] if isinstance(step, _NUMBERS) else _steps(name, step):
                 _check_positive(f"the step of {name!r}", value)
@@ -119,6 +129,16 @@ class Quantisation:
             raise ValueError(f"target_psnr is {self.target_psnr!r}; it is a number of dB")
         if not (math.isfinite(self.rate) and self.rate >= 0):
             raise ValueError(f"rate is {self.rate!r}; it is a number of at least 0")
+
+    def _check_refinements(self) -> None:
+        found = self.refinements
+        if len(found) > MOST_REFINEMENTS:
+            raise ValueError(f"{len(found)} refinements; {MOST_REFINEMENTS} are the most")
+        for bits in found:
+            if type(bits) is not int or not 1 <= bits <= _MOST_BITS:
+                raise ValueError(
+                    f"a refinement is {bits!r}; it is a whole number of bits from 1 to {_MOST_BITS}"
+                )
 
     def _check_together(self) -> None:
         if self.update_step is not None and self.step is None:
@@ -190,7 +210,9 @@ class Quantisation:
         said = {
             name: _plain(value)
             for name, value in vars(self).items()
-            if value is not None and name not in ("distortion", "frames", "curvature")
+            if value is not None
+            and name not in ("distortion", "frames", "curvature")
+            and (name != "refinements" or value)
         }
         if self.curvature is not None and not callable(self.curvature):
             said["curvature"] = self.curvature.digest
@@ -230,4 +252,6 @@ def _plain(value: Any) -> Any:
         return {str(name): _plain(inner) for name, inner in value.items()}
     if isinstance(value, _NUMBERS):
         return float(value)
+    if all(isinstance(inner, _NUMBERS) for inner in value):
+        return [int(inner) for inner in value]
     return [[int(rows), float(step)] for rows, step in value]

@@ -18,7 +18,7 @@ from nmc.coding.state import arrays_of
 from nmc.writing.aim import aimed, measured, of_caller
 from nmc.writing.quantisation import POINTS_A_BIT
 from nmc.writing.remembered import Remembered
-from nmc_format.manifest.check.sources import SAME_PSNR
+from nmc_format.manifest.check.refinements import SAME_PSNR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -219,7 +219,7 @@ def declared_psnr(
         seen = measured(asked, decoded, original, place.frame)
     if seen < 0:
         return None
-    return min(math.floor(100 * min(seen, SAME_PSNR)) / 100, SAME_PSNR)
+    return float(min(math.floor(100 * min(seen, SAME_PSNR)) / 100, SAME_PSNR))
 
 
 def _originals(given: State, made: State, before: State, known: Remembered) -> dict[int, bytes]:

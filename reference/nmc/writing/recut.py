@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nmc.reading.sequence import ChainSequence, open_sequence
@@ -14,6 +15,7 @@ from nmc_format.manifest.frame_table import Coding
 from nmc_format.manifest.record import Quality
 from nmc_format.package.members import segment_name
 from nmc_format.segment import parse
+from nmc_format.stops import at_stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +36,7 @@ def extract(
     effort: Effort = "strong",
     directory: bool = False,
     overwrite: bool = False,
+    refinements: int | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Write a package of some frames of another one.
@@ -50,6 +53,8 @@ def extract(
         For the frames that have to be coded again: those whose group lost its beginning.
     directory, overwrite
         As in :class:`nmc.Writer`.
+    refinements : int or None
+        How many refinements of each frame are kept (clause 12.7); None: all.
     progress : callable or None
         Called with (frames done, frames in all).
 
@@ -67,6 +72,7 @@ def extract(
             effort=effort,
             directory=directory,
             overwrite=overwrite,
+            refinements=refinements,
             progress=progress,
         )
 
@@ -92,6 +98,7 @@ def concat(
     effort: Effort = "strong",
     directory: bool = False,
     overwrite: bool = False,
+    refinements: int | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Write a package of all frames of several ones, in their order; see :func:`extract`."""
@@ -105,6 +112,7 @@ def concat(
             effort=effort,
             directory=directory,
             overwrite=overwrite,
+            refinements=refinements,
             progress=progress,
         )
     finally:
@@ -119,9 +127,11 @@ def _join(
     effort: Effort,
     directory: bool,
     overwrite: bool,
+    refinements: int | None,
     progress: Progress | None,
 ) -> None:
     first = pieces[0][0]
+    kept = _kept({sequence.stop for sequence, _ in pieces}, refinements)
     profiles = {sequence.manifest.profile for sequence, _ in pieces}
     rows = [row for sequence, _ in pieces for row in sequence.manifest.tensors]
     writer = Writer(
@@ -142,8 +152,7 @@ def _join(
         clock = _Clock(first.manifest.timescale)
         for i, (sequence, t) in enumerate(pieces):
             follows = i > 0 and pieces[i - 1] == (sequence, t - 1)
-            frame = sequence.frames[t]
-            segment = sequence.coded(t)
+            segment, frame = _at_stop(sequence, t, kept)
             table = _active_rows(sequence, t, segment)
             lineage = follows and frame.trained_from is not None
             time = clock.time(sequence, frame)
@@ -159,10 +168,44 @@ def _join(
                 )
                 copied = i
             else:
-                _append_decoded(writer, sequence, frame, lineage=lineage, time=time)
+                _append_decoded(writer, sequence, frame, kept, lineage=lineage, time=time)
             if progress:
                 progress(i + 1, len(pieces))
         _copy_records(writer, pieces)
+
+
+def _kept(there: set[int], wanted: int | None) -> int:
+    """Return how many refinements each frame keeps.
+
+    Raises
+    ------
+    FormatError
+        If the packages have other numbers of them, or fewer than are wanted.
+    """
+    if wanted is None and len(there) == 1:
+        return there.pop()
+    if wanted is not None and 0 <= wanted <= min(there):
+        return wanted
+    numbers = ", ".join(map(str, sorted(there)))
+    raise refuse(
+        "manifest/value",
+        pointer=columns.REFINEMENT_START,
+        reason=f"frames have {numbers} refinements; say how many are kept, {min(there)} at most",
+    )
+
+
+def _at_stop(sequence: ChainSequence, t: int, kept: int) -> tuple[bytes, FrameRecord]:
+    """Return the segment of a frame with so many refinements, and what is said of it."""
+    segment, frame = sequence.coded(t), sequence.frames[t]
+    if len(frame.refinements) == kept:
+        return segment, frame
+    cut = b"".join(at_stop(segment, kept, segment_name(t)))
+    starts = [refined.start for refined in parse(cut, segment_name(t)).refinements]
+    refinements = tuple(
+        replace(refined, start=start)
+        for refined, start in zip(frame.refinements, starts, strict=False)
+    )
+    return cut, replace(frame, refinements=refinements)
 
 
 def _profile(profiles: set[str]) -> str:
@@ -221,14 +264,24 @@ def _fits(writer: Writer, table: Sequence[TensorRow]) -> bool:
 
 
 def _append_decoded(
-    writer: Writer, sequence: ChainSequence, frame: FrameRecord, *, lineage: bool, time: int
+    writer: Writer,
+    sequence: ChainSequence,
+    frame: FrameRecord,
+    kept: int,
+    *,
+    lineage: bool,
+    time: int,
 ) -> None:
     rows = sequence.manifest.tensors
-    state = {rows[row].name: tensor for row, tensor in sequence.state(frame.index).items()}
+    state, *stops = (
+        {rows[row].name: tensor for row, tensor in state.items()}
+        for state in sequence.states(frame.index)[: kept + 1]
+    )
     said = recorded(sequence, frame) | {
         "presentation_time": time,
         "trained_from_previous": lineage,
         "declared_psnr": frame.declared_psnr,
+        "stops": stops,
     }
     writer.append(state, key=frame.coding is Coding.KEY, **said)
 

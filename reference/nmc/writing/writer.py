@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from nmc.coding.state import arrays_of, owned
+from nmc.coding.state import Tensor, arrays_of, owned
 from nmc.writing import options, sources
 from nmc.writing.draft import Draft
 from nmc.writing.frame_coder import FrameCoder, Wanted
@@ -192,6 +192,7 @@ class Writer:
         colour: Mapping[str, Any] | None = None,
         quantisation: Quantisation | None = None,
         declared_psnr: float | None = None,
+        stops: Sequence[Mapping[str, Tensor]] = (),
     ) -> int:
         """Code one frame and put it on disk.
 
@@ -224,6 +225,9 @@ class Writer:
             What is known of the state as it is given: the PSNR in dB, 0 to 1000, that its
             renderings have against those of an original (clause 5.4.6). Where the quantisation has
             a function of distortion, that measures it.
+        stops : sequence of mapping of str to Tensor
+            Of a state that was decoded: its states at the stops above, which are kept as they are
+            (clause 12.7). Otherwise the quantisation says which refinements there are.
 
         Returns
         -------
@@ -245,15 +249,17 @@ class Writer:
         with self._draft.frame() as t:
             lineage = t - 1 if t and trained_from_previous else None
             tensors = self._table.tensors(state, cursor.state, t)
-            wanted = Wanted(key, lineage, requires_grad, exclude_layers, quantisation)
-            made, freezing = self._coder.coded(self._draft, self._table.rows, tensors, wanted)
-            coded = made.coded
+            rows = self._table.rows
+            known = [{i: stop[rows[i].name] for i in tensors} for stop in stops]
+            wanted = Wanted(key, lineage, requires_grad, exclude_layers, quantisation, known)
+            made, layers, freezing = self._coder.coded(self._draft, rows, tensors, wanted)
+            coded, size = made.coded, layers.size
             record = FrameRecord(
                 index=t,
                 coding=coded.coding,
                 presentation_time=time,
-                segment_length=coded.size,
-                segment_sha256=self._draft.store(t, made_pieces(coded.pieces)),
+                segment_length=size,
+                segment_sha256=self._draft.store(t, made_pieces(layers.pieces)),
                 state_digest=coded.state_digest,
                 state_bytes=sum(tensor.words.nbytes for tensor in made.tensors.values()),
                 trained_from=lineage,
@@ -264,12 +270,14 @@ class Writer:
                 source_name=name,
                 extras_text=text,
                 declared_psnr=options.known_psnr(made.psnr, declared_psnr),
+                refinements=layers.records,
             )
             self._draft.enter(record, maps, made.remembered)
             coded.pieces.clear()  # they hold the state before, whose memory is wanted now
             before = dict(cursor.state)
             cursor.forget()
-            cursor.follow(owned(made.tensors, before), coded.history)
+            kept = owned(made.tensors, before)
+            cursor.follow(kept, coded.history, layers.with_base(made.tensors, kept).stops)
         for name, note in made.notes.items():
             self._notes.setdefault(name, note)
         return record.segment_length

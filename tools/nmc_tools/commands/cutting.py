@@ -15,6 +15,7 @@ from nmc_tools.commands.shared_options import (
     DirectoryOption,
     EffortOption,
     ForceOption,
+    KeptOption,
     OutputPath,
     PackagePath,
 )
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 def extract(
     package: PackagePath,
     output: OutputPath,
-    frames: Annotated[str, typer.Option("--frames", help="Such as 0,3-5,8- or -1.")],
+    frames: Annotated[str, typer.Option("--frames", help="Such as 0,3-5,8- or -1.")] = "0-",
+    refinements: KeptOption = None,
     effort: EffortOption = "strong",
     directory: DirectoryOption = False,
     force: ForceOption = False,
@@ -38,6 +40,8 @@ def extract(
     Examples
     --------
       nmc extract scene.nmc -o some.nmc --frames 0,8-15
+
+      nmc extract layered.nmc -o base.nmc --refinements 0    (nothing is coded again)
     """
     with nmc.open(package) as sequence:
         chosen = _chosen(frames, len(sequence))
@@ -49,6 +53,7 @@ def extract(
             effort=effort,
             directory=directory,
             overwrite=force,
+            refinements=refinements,
             progress=progress,
         )
     _summary(output)
@@ -68,6 +73,7 @@ def trim(
     stop: Annotated[
         int | None, typer.Option(min=1, help="First frame to leave out; all if not given.")
     ] = None,
+    refinements: KeptOption = None,
     effort: EffortOption = "strong",
     directory: DirectoryOption = False,
     force: ForceOption = False,
@@ -79,12 +85,13 @@ def trim(
       nmc trim scene.nmc -o middle.nmc --start 30 --stop 90
     """
     last = "" if stop is None else str(stop - 1)
-    extract(package, output, f"{start}-{last}", effort, directory, force)
+    extract(package, output, f"{start}-{last}", refinements, effort, directory, force)
 
 
 def concat(
     packages: Annotated[list[Path], typer.Argument(metavar="PKG…", help="Packages, in order.")],
     output: OutputPath,
+    refinements: KeptOption = None,
     effort: EffortOption = "strong",
     directory: DirectoryOption = False,
     force: ForceOption = False,
@@ -102,6 +109,7 @@ def concat(
             effort=effort,
             directory=directory,
             overwrite=force,
+            refinements=refinements,
             progress=progress,
         )
     _summary(output)

@@ -85,6 +85,15 @@ def _print_summary(sequence: nmc.ChainSequence) -> None:
         table.add_row(Text(name, style="bold"), _safe(value))
     if manifest.profile == "lossy":
         table.add_row(Text("loss", style="bold"), _safe(_loss_text(sequence)))
+    if sequence.stops > 1:
+        kept = [
+            sum(f.refinements[k].start for f in sequence.frames) for k in range(sequence.stops - 1)
+        ]
+        parts = ", ".join(size_text(size) for size in [*kept, segments])
+        table.add_row(
+            Text("refinements", style="bold"),
+            f"{sequence.stops - 1} of each frame; base and refinements up to each stop: {parts}",
+        )
     if sequence.colour is not None:
         views = len(sequence.colour.views)
         table.add_row(Text("colour", style="bold"), f"of {views} training views, frame by frame")
@@ -127,6 +136,16 @@ def _shown_extras(frame: FrameRecord) -> str:
     return json.dumps(shown, ensure_ascii=False, separators=(",", ":")) if shown else ""
 
 
+def _refined_bytes(frame: FrameRecord) -> list[str]:
+    """Return the bytes of each refinement, with its PSNR where that is declared."""
+    ends = [*(refined.start for refined in frame.refinements[1:]), frame.segment_length]
+    return [
+        str(end - refined.start)
+        + ("" if refined.declared_psnr is None else f" ({psnr_text(refined.declared_psnr)})")
+        for refined, end in zip(frame.refinements, ends, strict=False)
+    ]
+
+
 def _declared(decibels: float | None) -> str:
     return "-" if decibels is None else psnr_text(decibels)
 
@@ -138,6 +157,7 @@ def _print_frames(sequence: nmc.ChainSequence, shown: int) -> None:
     further += ["extras"] if columns.extras is not None else []
     psnr = columns.declared_psnr is not None
     names += ["PSNR"] if psnr else []
+    names += [f"+{k}" for k in range(1, sequence.stops)]
     table = Table(*names, *further, box=None)
     for frame in sequence.frames[:shown]:
         texts = {"source": frame.source_name, "extras": _shown_extras(frame)}
@@ -146,12 +166,13 @@ def _print_frames(sequence: nmc.ChainSequence, shown: int) -> None:
             str(frame.index),
             frame.coding,
             str(frame.presentation_time),
-            str(frame.segment_length),
+            str(frame.base_length),
             f"{frame.state_bytes / max(1, frame.segment_length):.3f}",
             "-" if frozen is None else ",".join(map(str, frozen)) or "none",
             "-" if frame.iterations is None else str(frame.iterations),
             "-" if frame.seconds is None else f"{frame.seconds:.1f}",
             *([_declared(frame.declared_psnr)] if psnr else []),
+            *_refined_bytes(frame),
             *(_safe(_shortened(texts[name]) or "-") for name in further),
         )
     out.print(table)

@@ -9,7 +9,7 @@ import typer
 
 import nmc
 from nmc.reading.declared import declared_errors
-from nmc_format.manifest.check.sources import SAME_PSNR
+from nmc_format.manifest.check.refinements import SAME_PSNR
 from nmc_tools.terminal import counted, note
 
 if TYPE_CHECKING:
@@ -62,10 +62,21 @@ DeclarePsnrOption = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
+RefineOption = Annotated[
+    list[int] | None,
+    typer.Option(
+        metavar="BITS",
+        min=1,
+        max=12,
+        help="A refinement of each frame: steps are finer by so many halvings; may be repeated. "
+        "Who receives the package may leave out the last ones.",
+        rich_help_panel=PANEL,
+    ),
+]
 
 
 def quantisation_of(
-    frames: int, *, distortion: Any = None, **options: Any
+    frames: int, *, distortion: Any = None, refine: list[int] | None = None, **options: Any
 ) -> nmc.Quantisation | None:
     """Return what the options ask for; None where they ask for nothing.
 
@@ -75,6 +86,8 @@ def quantisation_of(
         How many there will be.
     distortion : callable or None
         How near two states are, where a target in dB is given.
+    refine : list of int or None
+        Refinements, in halvings of the steps.
     **options
         By name of the option; None where it is not given.
 
@@ -85,6 +98,10 @@ def quantisation_of(
     """
     given = {name: value for name, value in options.items() if value is not None}
     if not given:
+        if refine:
+            raise typer.BadParameter(
+                "say what the base loses, such as --quality 30", param_hint="--refine"
+            )
         return None
     if len(given) > 1:
         names = " and ".join(f"--{name.replace('_', '-')}" for name in given)
@@ -96,7 +113,9 @@ def quantisation_of(
             param_hint="--target-psnr",
         )
     try:
-        return nmc.Quantisation(**given, distortion=distortion, frames=frames)
+        return nmc.Quantisation(
+            **given, distortion=distortion, frames=frames, refinements=refine or ()
+        )
     except ValueError as error:
         name = next(iter(given))
         text = str(error).replace("'step'", "all tensors").replace("'max_error'", "all tensors")

@@ -21,6 +21,7 @@ from nmc_tools.commands.lossy_options import (
     Loss,
     MaxErrorOption,
     QualityOption,
+    RefineOption,
     StepOption,
     TargetBytesOption,
     TargetPsnrOption,
@@ -64,6 +65,7 @@ def pack(
     max_error: MaxErrorOption = None,
     target_bytes: TargetBytesOption = None,
     target_psnr: TargetPsnrOption = None,
+    refine: RefineOption = None,
     declare_psnr: DeclarePsnrOption = None,
     key: Annotated[
         list[str] | None,
@@ -128,16 +130,19 @@ def pack(
 
       nmc pack run/ -o scene.nmc --target-bytes 20000 --key-every 10
 
+      nmc pack run/ -o scene.nmc --quality 30 --refine 2    (a base, and 12 dB more who wants them)
+
       nmc pack scene.nmc -o lossy.nmc --target-psnr 40    (between renderings; needs cameras)
 
       nmc pack run/ -o scene.nmc --keep all    (optimizer, epochs and nesting too, to resume from)
     """
-    lossy = {
+    lossy: dict[str, Any] = {
         "quality": quality,
         "step": step,
         "max_error": max_error,
         "target_bytes": target_bytes,
         "target_psnr": target_psnr,
+        "refine": refine,
     }
     options: dict[str, Any] = {
         "directory": directory,

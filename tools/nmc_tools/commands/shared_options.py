@@ -7,10 +7,25 @@ from typing import Annotated
 
 import typer
 
+import nmc
 from nmc.coding.arithmetic import Effort
 
 PackagePath = Annotated[Path, typer.Argument(metavar="PKG", help="A .nmc file or directory.")]
 OutputPath = Annotated[Path, typer.Option("--output", "-o", help="The package to write.")]
+StopOption = Annotated[
+    int | None,
+    typer.Option(
+        "--refinements",
+        min=0,
+        help="How many refinements of each frame are decoded; 0: the base. By default all.",
+    ),
+]
+KeptOption = Annotated[
+    int | None,
+    typer.Option(
+        "--refinements", min=0, help="How many refinements of each frame are kept; 0: the base."
+    ),
+]
 EffortOption = Annotated[
     Effort, typer.Option(help="Speed against size; the decoded states are the same.")
 ]
@@ -36,3 +51,17 @@ FramesOption = Annotated[
 MaxLevelOption = Annotated[
     int, typer.Option("--max-level", min=1, max=4, help="Refuse packages of a higher level.")
 ]
+
+
+def opened(package: Path, max_level: int, refinements: int | None) -> nmc.ChainSequence:
+    """Open a package for what is left of each frame without some of its refinements.
+
+    Raises
+    ------
+    typer.BadParameter
+        If its frames have fewer.
+    """
+    try:
+        return nmc.open(package, max_level=max_level, stop=refinements)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--refinements") from None

@@ -28,6 +28,8 @@ from nmc_tools.commands.shared_options import (
     JobsOption,
     MaxLevelOption,
     PackagePath,
+    StopOption,
+    opened,
 )
 from nmc_tools.frame_selection import parse_frames
 from nmc_tools.terminal import counted, progress_bar, say
@@ -63,6 +65,7 @@ def unpack(
             "coding does not take is not decoded.",
         ),
     ] = None,
+    refinements: StopOption = None,
     max_level: MaxLevelOption = DEFAULT_MAX_LEVEL,
     jobs: JobsOption = None,
     resume: Annotated[
@@ -85,8 +88,10 @@ def unpack(
       nmc unpack run.nmc -o run/ --to pt --names source
 
       nmc unpack scene.nmc -o frames/ --frames 7 --tensor 'layers.0.*'
+
+      nmc unpack layered.nmc -o coarse/ --refinements 0
     """
-    with nmc.open(package, max_level=max_level) as sequence:
+    with opened(package, max_level, refinements) as sequence:
         chosen = range(len(sequence))
         if frames is not None:
             try:

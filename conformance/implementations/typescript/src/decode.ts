@@ -8,6 +8,7 @@ import type { Manifest } from "./manifest.js";
 import { integer, makePlan, type Plan, quantised, raw, skip, type Step, type Stream, update } from "./plan.js";
 import { BinsCoder, type BinsOutput } from "./quantised/bins.js";
 import type { Quantised } from "./quantised/element.js";
+import { checkRefinements, Refinements } from "./refinements.js";
 import { readSegment, type Segment } from "./segment.js";
 import { takeSlices } from "./slices.js";
 import { arrayLimit, segmentName, type Source } from "./source.js";
@@ -34,13 +35,17 @@ export class Decoder {
   private failure: { readonly key: number; readonly frame: number; readonly error: unknown } | null = null;
   private readonly coder = new Coder();
   private readonly bins = new BinsCoder();
+  private readonly refinements: Refinements;
+  private stops: State[] = [];
 
   constructor(
     private readonly source: Source,
     private readonly manifest: Manifest,
-  ) {}
+  ) {
+    this.refinements = new Refinements(manifest);
+  }
 
-  /** The state of frame t, verified. */
+  /** The state of the last stop of frame t, verified. */
   frame(t: number): State {
     let key = t;
     while (this.manifest.coding[key] !== 0) key -= 1;
@@ -60,8 +65,8 @@ export class Decoder {
       }
       this.held = s;
     }
-    this.verify(t);
-    return this.state;
+    this.verify(t, this.stops.length);
+    return this.stops.at(-1) ?? this.state;
   }
 
   private readSegment(t: number): Segment {
@@ -94,6 +99,7 @@ export class Decoder {
   private decode(t: number, last: State): State {
     const segment = this.readSegment(t);
     this.checkLinks(t, segment);
+    checkRefinements(this.manifest, t, segment);
     if (this.manifest.coding[t] === 0) {
       this.coder.reset();
       this.bins.reset();
@@ -117,6 +123,7 @@ export class Decoder {
       else state.set(row, this.old(before, row));
     }
     for (const [row, digest] of plan.digests) this.old(state, row).stored = digest;
+    this.stops = this.refinements.decode(t, segment, state);
     return state;
   }
 
@@ -178,17 +185,17 @@ export class Decoder {
     return new Queue(this.bins.decode(plan.bins.bytes, inputs, plan.bins.name, file));
   }
 
-  private verify(t: number): void {
-    const entries = [...this.state].map(([row, tensor]) => {
+  private verify(t: number, stop: number): void {
+    const entries = [...(this.stops.at(-1) ?? this.state)].map(([row, tensor]) => {
       tensor.digest ??= tensorDigest(tensor.dtype.name, tensor.shape, tensor.data);
       return { name: this.manifest.rows[row].nameBytes, digest: tensor.digest };
     });
     const actual = stateDigest(entries);
-    const expected = this.manifest.stateDigest(t);
+    const expected = this.manifest.stateDigest(t, stop);
     if (!equalBytes(actual, expected)) {
-      refuse("decoding/state-digest-mismatch", `the decoded state is ${hex(actual)}, expected ${hex(expected)}`, at(`/frames/${t}/state_digest`));
+      refuse("decoding/state-digest-mismatch", `the decoded state is ${hex(actual)}, expected ${hex(expected)}`, at(stop === 0 ? `/frames/${t}/state_digest` : `/frames/${t}/refinements/${stop - 1}/state_digest`));
     }
-    for (const [row, { digest, stored }] of this.state) {
+    for (const [row, { digest, stored }] of this.stops.at(-1) ?? this.state) {
       if (digest !== null && stored !== null && !equalBytes(digest, stored)) {
         const { name } = this.manifest.rows[row];
         refuse("decoding/tensor-digest-mismatch", `tensor ${name} has digest ${hex(digest)}, the segment says ${hex(stored)}`, inFile(segmentName(t)));

@@ -41,6 +41,9 @@ export const layout: readonly LayoutEntry[] = [
   entry("/frames/source_name", "str", ["N"]),
   entry("/frames/extras", "str", ["N"]),
   entry("/frames/declared_psnr", "f8", ["N"]),
+  entry("/refinements/start", "u8", ["N", "S"]),
+  entry("/refinements/state_digest", "u1", ["N", "S", 32]),
+  entry("/refinements/declared_psnr", "f8", ["N", "S"]),
   entry("/training/trained_from", "i8", ["N"]),
   entry("/training/iterations", "i8", ["N"]),
   entry("/training/seconds", "f8", ["N"]),
@@ -66,6 +69,7 @@ export const layout: readonly LayoutEntry[] = [
 
 /** Where one object of a line is there, all of them shall be. */
 export const together: readonly (readonly string[])[] = [
+  ["/refinements/start", "/refinements/state_digest"],
   ["/training/requires_grad", "/training/requires_grad_known"],
   ["/training/exclude_layers", "/training/exclude_layers_count"],
   ["/training/colour_view", "/training/colour"],

@@ -57,7 +57,7 @@ export function decode(request: Request): Outcome {
       if (request.output !== null) {
         writeState(join(request.output, `frame_${String(t).padStart(8, "0")}.safetensors`), state, manifest.rows);
       }
-      outcome.frames.push({ frame: t, digest: hex(manifest.stateDigest(t)) });
+      outcome.frames.push({ frame: t, digest: hex(manifest.stateDigest(t, manifest.stops)) });
       outcome.report.decoded += 1;
     }
   } finally {

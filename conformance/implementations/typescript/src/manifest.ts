@@ -30,7 +30,11 @@ export interface Manifest {
   segmentLength(t: number): number;
   segmentSha256(t: number): string;
   stateBytes(t: number): number;
-  stateDigest(t: number): Bytes;
+  /** Refinements of each frame (clause 5.4.7). */
+  readonly stops: number;
+  /** Of a stop; by itself of the base. */
+  stateDigest(t: number, stop?: number): Bytes;
+  refinementStart(t: number, stop: number): number;
   /** T(t) of clause 5.4.3. */
   rowsOf(t: number): number;
 }
@@ -93,6 +97,9 @@ function checkLayout(objects: Objects): void {
       if (there && !objects.has(path)) refuse("manifest/object-missing", "an object is missing that others need", at(path));
     }
   }
+  if (objects.has("/refinements/declared_psnr") && !objects.has("/refinements/start")) {
+    refuse("manifest/object-missing", "there is a PSNR of refinements, and none of them", at("/refinements/start"));
+  }
   if (["psnr", "ssim", "lpips"].some((c) => objects.has(`/quality/${c}`)) && !objects.has("/quality/view")) {
     refuse("manifest/object-missing", "the names of the views are missing", at("/quality/view"));
   }
@@ -152,6 +159,9 @@ export function openManifest(file: Bytes, options: Options): Manifest {
   const hashes = get(objects, "/frames/segment_sha256");
   const sizes = get(objects, "/frames/state_bytes");
   const digests = get(objects, "/frames/state_digest");
+  const starts = objects.get("/refinements/start");
+  const refined = objects.get("/refinements/state_digest");
+  const refinements = Number(starts?.dims[1] ?? 0n);
   return {
     objects,
     profile,
@@ -162,7 +172,9 @@ export function openManifest(file: Bytes, options: Options): Manifest {
     segmentLength: (t) => lengths.number(t),
     segmentSha256: (t) => hex(hashes.row(t, 32)),
     stateBytes: (t) => sizes.number(t),
-    stateDigest: (t) => digests.row(t, 32),
+    stops: refinements,
+    stateDigest: (t, stop = 0) => (stop === 0 || refined === undefined ? digests.row(t, 32) : refined.row(t * refinements + stop - 1, 32)),
+    refinementStart: (t, stop) => starts?.number(t * refinements + stop - 1) ?? 0,
     rowsOf: (t) => countRows(table, t),
   };
 }

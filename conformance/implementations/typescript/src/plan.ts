@@ -114,12 +114,18 @@ function pick(segment: Segment, kind: string, plain: number, profile: string): S
   return { name, coding, bytes, plain };
 }
 
+/** Whether a stream is one of refinements 1 to a last one (clause 6.2.1). */
+function isRefined(name: string, last: number): boolean {
+  const match = /^stop([1-8])\.(bins\.nmc|bounds|modes)$/.exec(name);
+  return match !== null && Number(match[1]) <= last;
+}
+
 /** Clause 12.6.1: a binary32 number, finite and without a sign, for each quantised row. */
-function checkBounds(segment: Segment, grids: number): void {
-  const bytes = segment.streams.get("bounds") ?? new Uint8Array(0);
+export function checkBounds(segment: Segment, grids: number, name: string): void {
+  const bytes = segment.streams.get(name) ?? new Uint8Array(0);
   const wrong = (reason: string): never =>
     refuse("segment/bounds", `the stream of declared errors is malformed: ${reason}`, inFile(segment.file));
-  if (segment.streams.has("bounds") !== grids > 0) wrong(`it is ${grids > 0 ? "missing" : "there"}, and ${grids} rows are quantised`);
+  if (segment.streams.has(name) !== grids > 0) wrong(`it is ${grids > 0 ? "missing" : "there"}, and ${grids} rows are quantised`);
   if (bytes.length !== 4 * grids) wrong(`it has ${bytes.length} bytes, and ${grids} rows are quantised`);
   for (let i = 0; i < grids; i++) {
     if (u32(bytes, 4 * i) >= 0x7f800000) wrong(`number ${i} is not finite, or has a sign`);
@@ -179,7 +185,7 @@ function isQuantised(row: number, mode: number, dtype: string, size: number, old
 export function makePlan(manifest: Manifest, t: number, segment: Segment, before: ReadonlyMap<number, Before>): Plan {
   const place = inFile(segment.file);
   for (const name of segment.streams.keys()) {
-    if (!known.has(name)) refuse("segment/stream-unknown", `stream ${name} is unknown`, place);
+    if (!known.has(name) && !isRefined(name, segment.stops.length)) refuse("segment/stream-unknown", `stream ${name} is unknown`, place);
   }
   const modes = segment.streams.get("modes");
   if (modes === undefined) return refuse("segment/stream-missing", "stream modes is missing", place);
@@ -228,7 +234,7 @@ export function makePlan(manifest: Manifest, t: number, segment: Segment, before
   if (total !== manifest.stateBytes(t)) {
     refuse("segment/state-bytes", `the tensors have ${total} bytes in all, the manifest says ${manifest.stateBytes(t)}`, place);
   }
-  checkBounds(segment, grids);
+  checkBounds(segment, grids, "bounds");
   return {
     steps,
     digests: readDigests(segment, steps),

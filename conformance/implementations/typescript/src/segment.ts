@@ -6,6 +6,10 @@ export interface Segment {
   readonly file: string;
   readonly parent: string | null;
   readonly state: string;
+  /** Digests of the states of its stops above the base. */
+  readonly stops: readonly string[];
+  /** Where each stream begins. */
+  readonly offsets: ReadonlyMap<string, number>;
   readonly streams: ReadonlyMap<string, Bytes>;
 }
 
@@ -24,8 +28,9 @@ function isObject(value: unknown): value is JsonObject {
 }
 
 /** Clause 6.1.3: the header leaves no choice, so it is written again and compared. */
-export function buildHeader(parent: string | null, state: string, streams: readonly StreamEntry[]): string {
-  let header = `{"__metadata__":{"nmc":"1.0"${parent === null ? "" : `,"parent":"${parent}"`},"state":"${state}"}`;
+export function buildHeader(parent: string | null, state: string, stops: readonly string[], streams: readonly StreamEntry[]): string {
+  const further = stops.map((digest, k) => `,"stop${k + 1}":"${digest}"`).join("");
+  let header = `{"__metadata__":{"nmc":"1.0"${parent === null ? "" : `,"parent":"${parent}"`},"state":"${state}"${further}}`;
   let start = 0;
   for (const s of streams) {
     const end = start + s.length;
@@ -36,7 +41,7 @@ export function buildHeader(parent: string | null, state: string, streams: reado
   return header + " ".repeat((64 - ((8 + header.length) % 64)) % 64);
 }
 
-function checkMetadata(metadata: unknown, file: string): { parent: string | null; state: string } {
+function checkMetadata(metadata: unknown, file: string): { parent: string | null; state: string; stops: string[] } {
   const wrong = (key: string, reason: string): never =>
     refuse("segment/metadata", `metadata ${key}: ${reason}`, inFile(file, 8));
   if (!isObject(metadata)) return wrong("__metadata__", "is missing");
@@ -48,7 +53,12 @@ function checkMetadata(metadata: unknown, file: string): { parent: string | null
   const state = digest("state");
   const parent = digest("parent");
   if (metadata["nmc"] !== "1.0") wrong("nmc", "is not 1.0");
-  return state === null ? wrong("state", "is missing") : { parent, state };
+  const stops: string[] = [];
+  for (let k = 1; k <= 8; k++) {
+    const stop = digest(`stop${k}`);
+    if (stop !== null) stops.push(stop);
+  }
+  return state === null ? wrong("state", "is missing") : { parent, state, stops };
 }
 
 function checkStream(name: string, value: unknown, file: string, data: number): StreamEntry {
@@ -82,25 +92,27 @@ export function readSegment(bytes: Bytes, file: string): Segment {
     malformed("the header is not JSON", 8);
   }
   if (!isObject(parsed)) return malformed("the header is not a JSON object", 8);
-  const { parent, state } = checkMetadata(parsed["__metadata__"], file);
+  const { parent, state, stops } = checkMetadata(parsed["__metadata__"], file);
   const data = bytes.length - 8 - n;
   const entries: StreamEntry[] = [];
   for (const [name, value] of Object.entries(parsed)) {
     if (name !== "__metadata__") entries.push(checkStream(name, value, file, data));
   }
-  if (!entries.every((e) => /^[a-z.]{1,32}$/.test(e.name))) {
+  if (!entries.every((e) => /^[a-z1-8.]{1,32}$/.test(e.name))) {
     refuse("segment/stream-unknown", "a stream has a name that is not known", inFile(file, 8));
   }
   entries.sort((a, b) => (a.name < b.name ? -1 : 1));
-  if (!equalBytes(utf8(buildHeader(parent, state, entries)), raw)) {
+  if (!equalBytes(utf8(buildHeader(parent, state, stops, entries)), raw)) {
     refuse("segment/not-canonical", "the header is not in canonical form", inFile(file, 8));
   }
   const streams = new Map<string, Bytes>();
+  const offsets = new Map<string, number>();
   let start = 8 + n;
   for (const e of entries) {
+    offsets.set(e.name, start);
     streams.set(e.name, bytes.subarray(start, start + e.length));
     start += e.length;
   }
   if (start !== bytes.length) malformed("the streams do not end at the end of the segment", start);
-  return { file, parent, state, streams };
+  return { file, parent, state, stops, offsets, streams };
 }

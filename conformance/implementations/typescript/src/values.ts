@@ -173,16 +173,26 @@ function checkSources(objects: Objects, frames: number): void {
   }
 }
 
-/** Clause 5.4.6. */
-function checkFidelity(objects: Objects, frames: number): void {
-  const declared = objects.get("/frames/declared_psnr");
-  for (let t = 0; declared !== undefined && t < frames; t++) {
-    const psnr = declared.number(t);
-    if (psnr !== -1 && !(psnr >= 0 && psnr <= 1000)) value("the PSNR is neither -1 nor a number from 0 to 1000", `/frames/${t}/declared_psnr`);
+function checkPsnr(declared: H5Object | undefined, place: (i: number) => string): void {
+  for (let i = 0, n = declared?.count ?? 0; i < n; i++) {
+    const psnr = declared?.number(i) ?? -1;
+    if (psnr !== -1 && !(psnr >= 0 && psnr <= 1000)) value("the PSNR is neither -1 nor a number from 0 to 1000", place(i));
   }
 }
 
-function checkSizes(objects: Objects, level: Level, frames: number, table: readonly Row[]): void {
+/** Clauses 5.4.6 and 5.4.7. Returns the number of refinements. */
+function checkRefinements(objects: Objects, profile: string): number {
+  checkPsnr(objects.get("/frames/declared_psnr"), (t) => `/frames/${t}/declared_psnr`);
+  const starts = objects.get("/refinements/start");
+  if (starts === undefined) return 0;
+  const count = Number(starts.dims[1]);
+  if (count < 1 || count > 8) value(`there are ${count} refinements of a frame; 1 to 8 are allowed`, "/refinements/start");
+  if (profile !== "lossy") value(`the profile ${profile} has no refinements`, "/refinements/start");
+  checkPsnr(objects.get("/refinements/declared_psnr"), (i) => `/frames/${Math.floor(i / count)}/refinements/${i % count}/declared_psnr`);
+  return count;
+}
+
+function checkSizes(objects: Objects, level: Level, frames: number, table: readonly Row[], refinements: number): void {
   const lengths = column(objects, "/frames/segment_length");
   const sizes = column(objects, "/frames/state_bytes");
   let rows = 0;
@@ -192,7 +202,7 @@ function checkSizes(objects: Objects, level: Level, frames: number, table: reado
     if (state > level.stateBytes) {
       refuse("profile/level-exceeded", `the state has ${sizes.big(t)} bytes, more than ${level.stateBytes}, the bound of level ${level.level}`, at(`/frames/${t}/state_bytes`));
     }
-    const bound = state + Math.floor(state / 64) + 65536 + 273 * rows;
+    const bound = (refinements + 1) * (state + Math.floor(state / 64) + 65536 + 273 * rows);
     if (lengths.number(t) > bound) {
       refuse("profile/level-exceeded", `the segment has ${lengths.big(t)} bytes, more than ${bound}`, at(`/frames/${t}/segment_length`));
     }
@@ -207,8 +217,8 @@ export function checkValues(objects: Objects, level: Level, frames: number, rows
   const table = checkTable(objects, rows, frames);
   checkFrames(objects, level, frames);
   checkSources(objects, frames);
-  checkFidelity(objects, frames);
-  checkSizes(objects, level, frames, table);
+  const refinements = checkRefinements(objects, profile);
+  checkSizes(objects, level, frames, table, refinements);
   checkTraining(objects, frames, table);
   checkCameras(objects);
   return { profile, table };

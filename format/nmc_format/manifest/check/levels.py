@@ -76,6 +76,7 @@ def level_findings(manifest: Manifest) -> Iterator[Finding]:
     first = np.array([row.first_frame for row in manifest.tensors], np.int64)
     rows = np.searchsorted(first, np.arange(len(coding)), side="right").astype(np.uint64)
     allowed = state + state // 64 + SEGMENT_SLACK + SHAPE_RECORD_BYTES * rows
+    allowed *= np.uint64(manifest.stops)
     over = length > allowed
     if over.any():
         t = int(over.argmax())

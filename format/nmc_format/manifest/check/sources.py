@@ -1,4 +1,4 @@
-"""Checks of what a manifest says of sources and fidelity of its frames (clauses 5.4.5, 5.4.6)."""
+"""Checks of what a manifest says of the sources of its frames (clause 5.4.5)."""
 
 from __future__ import annotations
 
@@ -23,22 +23,6 @@ MAX_EXTRAS = 65_536
 
 MAX_ALL_EXTRAS = 2**24
 """Bytes of the extras of all frames."""
-
-SAME_PSNR = 1000.0
-"""The declared PSNR of renderings that are the same, in dB."""
-
-
-def psnr_findings(manifest: Manifest) -> Iterator[Finding]:
-    """Yield the first declared PSNR that is out of its range."""
-    declared = manifest.frames.declared_psnr
-    if declared is None:
-        return
-    wrong = (declared != -1) & ((declared < 0) | (declared > SAME_PSNR))
-    if wrong.any():
-        t = int(wrong.argmax())
-        reason = f"a PSNR of {declared[t].item()} dB; it is 0 to {SAME_PSNR:.0f}, or -1"
-        place = columns.frame_pointer(t, columns.DECLARED_PSNR)
-        yield finding("manifest/value", pointer=place, reason=reason)
 
 
 def source_findings(manifest: Manifest) -> Iterator[Finding]:

@@ -32,6 +32,7 @@ _TOGETHER = (
         columns.NORMALISATION,
     },
     {columns.DISTORTION_MODEL, columns.DISTORTION},
+    {columns.REFINEMENT_START, columns.REFINED_DIGEST},
 )
 """Objects of which all are there, or none (clause 5.3.3)."""
 
@@ -109,6 +110,8 @@ def _half_there(path: str, objects: RawObjects) -> bool:
     """Whether other objects of the same record are there, so that this one has to be."""
     if path == columns.QUALITY_VIEW:
         return not objects.keys().isdisjoint(columns.METRICS.values())
+    if path == columns.REFINEMENT_START and columns.REFINED_PSNR in objects:
+        return True
     return any(path in together and together & set(objects) for together in _TOGETHER)
 
 

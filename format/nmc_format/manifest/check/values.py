@@ -10,7 +10,8 @@ from nmc_format.issues import Finding, finding
 from nmc_format.manifest import columns
 from nmc_format.manifest.check.cameras import camera_findings
 from nmc_format.manifest.check.levels import level_findings
-from nmc_format.manifest.check.sources import psnr_findings, source_findings
+from nmc_format.manifest.check.refinements import refinement_findings
+from nmc_format.manifest.check.sources import source_findings
 from nmc_format.manifest.check.training import training_findings
 from nmc_format.manifest.columns import frame_pointer, tensor_pointer
 from nmc_format.manifest.frame_table import Coding
@@ -36,7 +37,7 @@ def value_findings(manifest: Manifest) -> Iterator[Finding]:
     yield from _tensor_findings(manifest)
     yield from _frame_findings(manifest)
     yield from source_findings(manifest)
-    yield from psnr_findings(manifest)
+    yield from refinement_findings(manifest)
     yield from level_findings(manifest)
     yield from training_findings(manifest)
     yield from camera_findings(manifest)

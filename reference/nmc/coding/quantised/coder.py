@@ -43,14 +43,28 @@ class _Block:
 
 
 @dataclass(frozen=True, eq=False)
-class _Tensor:
-    """One coded tensor with all that its blocks need."""
+class TensorInCode:
+    """One coded tensor with all that its blocks need.
 
-    target: Target
-    entry: Entry
+    Attributes
+    ----------
+    grid : tuple of Part
+    substreams : tuple of int
+        One for each part.
+    symbols, before : int32[R, C]
+        Those of this frame, and those that were coded here last.
+    bins : int32[R, C]
+        What the contexts know of each element (clause 12.4.3).
+    dependent, updated : bool
+    """
+
+    grid: Grid
+    substreams: tuple[int, ...]
     symbols: Integers
     before: Integers
     bins: Integers
+    dependent: bool
+    updated: bool
 
 
 def first_predictor() -> Predictor:
@@ -89,6 +103,17 @@ def encode(
         _tensor(target, entry, c.symbols, memory, c.base)
         for target, entry, c in zip(targets, entries, coded, strict=True)
     ]
+    written = [
+        write_entry(entry, with_grid=target.grid is None)
+        for target, entry in zip(targets, entries, strict=True)
+    ]
+    return encode_tensors(tensors, written, memory, mixing=mixing)
+
+
+def encode_tensors(
+    tensors: Sequence[TensorInCode], entries: Sequence[bytes], memory: Memory, *, mixing: bool
+) -> bytes:
+    """Return the payload of some tensors, given what is said of each; predictors move on."""
     substreams = _substreams(tensors)
     _ready(substreams, memory)
     bodies = _on_each(
@@ -98,8 +123,7 @@ def encode(
         substreams,
     )
     out = bytearray([MIXED if mixing else ADAPTIVE]) + count_bytes(len(substreams))
-    for target, entry in zip(targets, entries, strict=True):
-        out += write_entry(entry, with_grid=target.grid is None)
+    out += b"".join(entries)
     for code, raw in bodies:
         out += count_bytes(len(code) // 2) + count_bytes(len(raw))
     for code, raw in bodies:
@@ -132,46 +156,69 @@ def decode(
         If the payload is malformed.
     """
     reader = Reader(memoryview(payload).cast("B"))
+    mixing, count = read_head(reader)
+    entries = read_entries(reader, targets, count)
+    tensors = [
+        _tensor(t, e, np.zeros(t.shape, np.int32), memory, bases.get(t.row))
+        for t, e in zip(targets, entries, strict=True)
+    ]
+    decode_tensors(reader, tensors, memory, mixing=mixing)
+    made = []
+    for target, entry, tensor in zip(targets, entries, tensors, strict=True):
+        coded = CodedSymbols(
+            tensor.symbols,
+            entry.shifts,
+            entry.substreams,
+            entry.dependent,
+            entry.transformed,
+            entry.learning,
+            bases.get(target.row),
+        )
+        try:
+            made.append((entry.grid, settle(target.row, coded, entry.grid, memory)))
+        except SymbolError as error:
+            raise CoderError(f"row {target.row}: {error}") from None
+    return made
+
+
+def read_head(reader: Reader) -> tuple[bool, int]:
+    """Return whether probabilities are mixed, and how many substreams there are.
+
+    Raises
+    ------
+    CoderError
+        If a field is out of its range.
+    """
     variant = reader.byte()
     if variant not in (ADAPTIVE, MIXED):
         raise CoderError(f"byte 0: variant {variant}; this decoder knows 2 and 3")
     count = reader.count()
     if not 1 <= count <= SUBSTREAMS:
         raise CoderError(f"{count} substreams; 1 to {SUBSTREAMS} allowed")
-    entries = read_entries(reader, targets, count)
-    sizes = [(reader.count(), reader.count()) for _ in range(count)]
+    return variant == MIXED, count
+
+
+def decode_tensors(
+    reader: Reader, tensors: Sequence[TensorInCode], memory: Memory, *, mixing: bool
+) -> None:
+    """Read the symbols of some tensors into their arrays; predictors move on.
+
+    Raises
+    ------
+    CoderError
+        If the substreams are malformed.
+    """
+    substreams = _substreams(tensors)
+    sizes = [(reader.count(), reader.count()) for _ in substreams]
     bodies = [(reader.words(words), reader.octets(octets)) for words, octets in sizes]
     reader.end()
-    tensors = [
-        _tensor(t, e, np.zeros(t.shape, np.int32), memory, bases.get(t.row))
-        for t, e in zip(targets, entries, strict=True)
-    ]
-    substreams = _substreams(tensors)
     _ready(substreams, memory)
     _on_each(
         lambda substream: _decode_substream(
-            substream, substreams[substream], memory, bodies[substream], mixing=variant == MIXED
+            substream, substreams[substream], memory, bodies[substream], mixing=mixing
         ),
         substreams,
     )
-    made = []
-    for tensor in tensors:
-        coded = CodedSymbols(
-            tensor.symbols,
-            tensor.entry.shifts,
-            tensor.entry.substreams,
-            tensor.entry.dependent,
-            tensor.entry.transformed,
-            tensor.entry.learning,
-            bases.get(tensor.target.row),
-        )
-        try:
-            made.append(
-                (tensor.entry.grid, settle(tensor.target.row, coded, tensor.entry.grid, memory))
-            )
-        except SymbolError as error:
-            raise CoderError(f"row {tensor.target.row}: {error}") from None
-    return made
 
 
 def settle(row: int, coded: CodedSymbols, grid: Grid, memory: Memory) -> Integers:
@@ -195,30 +242,36 @@ def settle(row: int, coded: CodedSymbols, grid: Grid, memory: Memory) -> Integer
 
 def _tensor(
     target: Target, entry: Entry, symbols: Integers, memory: Memory, base: Quantised | None
-) -> _Tensor:
+) -> TensorInCode:
     nothing = np.zeros(target.shape, np.int32)
     before = memory.symbols.get(target.row, nothing) if base else nothing
     bins = base.bins if base and not entry.transformed else nothing
-    return _Tensor(target, entry, symbols, before, bins)
+    return TensorInCode(
+        entry.grid,
+        entry.substreams,
+        symbols,
+        before,
+        bins,
+        dependent=entry.dependent,
+        updated=target.grid is not None,
+    )
 
 
-def _substreams(tensors: Sequence[_Tensor]) -> dict[int, list[tuple[bool, _Block]]]:
+def _substreams(tensors: Sequence[TensorInCode]) -> dict[int, list[tuple[bool, _Block]]]:
     """Return the blocks of each substream, in order, each with whether bins are updated."""
-    used = [substream for tensor in tensors for substream in tensor.entry.substreams]
+    used = [substream for tensor in tensors for substream in tensor.substreams]
     substreams: dict[int, list[tuple[bool, _Block]]] = {
         substream: [] for substream in range(max(used) + 1)
     }
     for tensor in tensors:
-        for (_, rows), substream in zip(
-            slices_of(tensor.entry.grid), tensor.entry.substreams, strict=True
-        ):
+        for (_, rows), substream in zip(slices_of(tensor.grid), tensor.substreams, strict=True):
             block = _Block(
                 tensor.symbols[rows],
                 tensor.before[rows],
                 tensor.bins[rows],
-                tensor.entry.dependent,
+                tensor.dependent,
             )
-            substreams[substream].append((tensor.target.grid is not None, block))
+            substreams[substream].append((tensor.updated, block))
     return substreams
 
 

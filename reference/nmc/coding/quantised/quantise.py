@@ -299,8 +299,24 @@ def _coded_with(
 
 
 def _tensor(task: _Task, bins: Integers, values: Reals, coded: CodedSymbols | None) -> Tensor:
-    original = task.original
-    words = words_of(bins, task.grid, original.dtype)
+    return tensor_of(task.original, task.grid, bins, values, coded)
+
+
+def tensor_of(
+    original: Tensor,
+    grid: Grid,
+    bins: Integers,
+    values: Reals,
+    coded: CodedSymbols | None = None,
+) -> Tensor:
+    """Return a tensor of some bins, with its declared error.
+
+    Raises
+    ------
+    GridError
+        If an element or the error is beyond the finite numbers.
+    """
+    words = words_of(bins, grid, original.dtype)
     made = Tensor(original.dtype, original.shape, words)
     error = float(np.abs(real(made) - values).max())
     if error > _LARGEST_BOUND:
@@ -308,4 +324,4 @@ def _tensor(task: _Task, bins: Integers, values: Reals, coded: CodedSymbols | No
     bound = np.float32(error)
     if float(bound) < error:
         bound = np.nextafter(bound, np.float32(np.inf))
-    return replace(made, quantised=Quantised(task.grid, bins, float(bound), coded))
+    return replace(made, quantised=Quantised(grid, bins, float(bound), coded))

@@ -27,16 +27,38 @@ interface Place {
   readonly substream: number;
 }
 
-interface Entry {
-  readonly input: BinsInput;
+/** A tensor that a refinement brings onto a finer grid (clause 12.7.3). */
+export interface RefinedInput {
+  readonly row: number;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** What it is at the stop below. */
+  readonly below: Quantised;
+  /** What it was at this stop of frame t−1; null where it was not quantised, or of another shape. */
+  readonly past: Quantised | null;
+}
+
+interface Coded {
   readonly columns: number;
   readonly grid: readonly GridPart[];
   readonly dependent: boolean;
   readonly transformed: boolean;
-  readonly learning: boolean;
+  readonly updated: boolean;
   readonly places: readonly Place[];
   readonly symbols: Int32Array;
   readonly before: Int32Array | null;
+  /** What contexts know of each element. */
+  readonly old: Int32Array | null;
+}
+
+interface Refined extends Coded {
+  readonly input: RefinedInput;
+  readonly expected: Float64Array;
+}
+
+interface Entry extends Coded {
+  readonly input: BinsInput;
+  readonly learning: boolean;
 }
 
 /** Elements in one frame that this program can hold with their bins and symbols. */
@@ -44,6 +66,10 @@ const elementLimit = 2 ** 29;
 
 function rowsOf(shape: readonly number[]): number {
   return shape.length > 0 ? shape[0] : 1;
+}
+
+function sameGrid(a: readonly GridPart[], b: readonly GridPart[]): boolean {
+  return a.length === b.length && a.every((p, k) => p.rows === b[k].rows && p.mantissa === b[k].mantissa && p.exponent === b[k].exponent);
 }
 
 function readGrid(payload: Payload, rows: number): GridPart[] {
@@ -100,11 +126,21 @@ export class BinsCoder {
   }
 
   private decodePayload(payload: Payload, inputs: readonly BinsInput[]): BinsOutput[] {
+    const entries = this.decodeSymbols(payload, inputs, (input, count) => this.readEntry(payload, input, count));
+    const bins = entries.map((entry) => this.makeBins(entry));
+    return entries.map(({ input, columns, grid }, i) => {
+      const quantised = { grid, bins: bins[i] };
+      return { data: elementsOf(quantised, columns, input.dtype), quantised };
+    });
+  }
+
+  /** Fields and symbols of a payload, whatever its descriptions are. */
+  private decodeSymbols<I, C extends Coded>(payload: Payload, inputs: readonly I[], read: (input: I, count: number) => C): C[] {
     const variant = payload.byte();
     if (variant !== 2 && variant !== 3) malformed(`variant ${variant} is unknown`);
     const count = payload.count();
     if (count < 1 || count > 64) malformed(`${count} substreams; there are 1 to 64`);
-    const entries = inputs.map((input) => this.readEntry(payload, input, count));
+    const entries = inputs.map((input) => read(input, count));
     const last = entries.reduce((most, { places }) => places.reduce((a, { substream }) => Math.max(a, substream), most), 0);
     if (last + 1 !== count) malformed(`${count} substreams, of which ${last + 1} are used`);
     const sizes = Array.from({ length: count }, () => ({ words: payload.count(), raw: payload.count() }));
@@ -112,11 +148,69 @@ export class BinsCoder {
       this.decodeSubstream(number, variant === 3, payload.words(words), payload.take(raw), entries);
     });
     payload.end();
-    const bins = entries.map((entry) => this.makeBins(entry));
-    return entries.map(({ input, columns, grid }, i) => {
-      const quantised = { grid, bins: bins[i] };
-      return { data: elementsOf(quantised, columns, input.dtype), quantised };
+    return entries;
+  }
+
+  /** The stream of a refinement (clause 12.7.3). */
+  refine(bytes: Bytes, inputs: readonly RefinedInput[], stream: string, file: string): BinsOutput[] {
+    const payload = new Payload(bytes);
+    try {
+      const entries = this.decodeSymbols(payload, inputs, (input, count) => this.readRefined(payload, input, count));
+      return entries.map(({ input, columns, grid, expected, symbols }) => {
+        const bins = new Int32Array(symbols.length);
+        for (let i = 0; i < bins.length; i++) {
+          const bin = expected[i] + symbols[i];
+          if (Math.abs(bin) >= 2 ** 28) malformed("a bin has more than 28 bits");
+          bins[i] = bin;
+        }
+        this.symbols.set(input.row, symbols);
+        const quantised = { grid, bins };
+        return { data: elementsOf(quantised, columns, input.dtype), quantised };
+      });
+    } catch (error) {
+      if (!(error instanceof Malformed)) throw error;
+      return refuse("segment/bins", `stream ${stream} is malformed: ${error.message}`, inFile(file));
+    }
+  }
+
+  private readRefined(payload: Payload, input: RefinedInput, count: number): Refined {
+    const flags = payload.byte();
+    const [octet] = payload.take(1);
+    const finer = (octet << 24) >> 24;
+    const reach = payload.count();
+    if (flags !== 0 && flags !== 8) malformed(`flags are ${flags}`);
+    if (finer < -17 || finer > 24) malformed(`a grid is finer by 2^${finer}`);
+    if (reach >= 2 ** 28) malformed(`a reach is ${reach}`);
+    const grid = input.below.grid.map(({ rows, mantissa, exponent }) => {
+      if (exponent - finer < -1200 || exponent - finer > 1023) malformed("an exponent is out of its range");
+      return { rows, mantissa, exponent: exponent - finer };
     });
+    const places: Place[] = [];
+    for (let k = 0; k < grid.length; k++) {
+      if (k > 0 && flags === 0) {
+        places.push(places[0]);
+        continue;
+      }
+      const substream = payload.byte();
+      if (substream >= count) malformed(`substream ${substream} of ${count}`);
+      places.push({ shift: 0, substream });
+    }
+    const { below, past } = input;
+    const updated = past !== null && sameGrid(past.grid, grid);
+    const expected = new Float64Array(below.bins.length);
+    const old = new Int32Array(below.bins.length);
+    const limit = 2 ** 27;
+    for (let i = 0; i < expected.length; i++) {
+      const bin = below.bins[i];
+      const middle = finer >= 0 ? bin * 2 ** finer : Math.floor((bin + 2 ** (-1 - finer)) / 2 ** -finer);
+      const lag = updated ? past.bins[i] - middle : 0;
+      expected[i] = middle + Math.min(Math.max(lag, -reach), reach);
+      old[i] = updated ? Math.min(Math.max(lag, -limit), limit) : bin;
+    }
+    const columns = expected.length / rowsOf(input.shape);
+    const symbols = new Int32Array(expected.length);
+    const before = updated ? (this.symbols.get(input.row) ?? null) : null;
+    return { input, columns, grid, dependent: false, transformed: false, updated, places, symbols, before, old, expected };
   }
 
   private readEntry(payload: Payload, input: BinsInput, count: number): Entry {
@@ -142,7 +236,9 @@ export class BinsCoder {
     }
     const symbols = new Int32Array(elements);
     const before = this.symbols.get(input.row) ?? null;
-    return { input, columns: elements / rows, grid, dependent, transformed, learning, places, symbols, before };
+    const old = transformed || input.old === null ? null : input.old.bins;
+    const updated = input.old !== null;
+    return { input, columns: elements / rows, grid, dependent, transformed, learning, updated, places, symbols, before, old };
   }
 
   private model(updated: boolean, number: number): Model {
@@ -155,18 +251,18 @@ export class BinsCoder {
     return model;
   }
 
-  private decodeSubstream(number: number, mixed: boolean, code: Uint16Array, bytes: Uint8Array, entries: readonly Entry[]): void {
+  private decodeSubstream(number: number, mixed: boolean, code: Uint16Array, bytes: Uint8Array, entries: readonly Coded[]): void {
     const raw = new RawBits(bytes);
     let decisions: Decisions | null = null;
-    for (const { input, columns, grid, places, symbols, before, dependent, transformed } of entries) {
+    for (const { columns, grid, places, symbols, before, old: known, dependent, updated } of entries) {
       let start = 0;
       for (let k = 0; k < grid.length; k++) {
         const end = start + grid[k].rows * columns;
         if (places[k].substream === number) {
           decisions ??= new Decisions(code);
-          const old = transformed || input.old === null ? null : input.old.bins.subarray(start, end);
+          const old = known?.subarray(start, end) ?? null;
           const block = { symbols: symbols.subarray(start, end), before: before?.subarray(start, end) ?? null, old, columns, dependent };
-          decodeBlock(block, { decisions, raw, model: this.model(input.old !== null, number), mixed });
+          decodeBlock(block, { decisions, raw, model: this.model(updated, number), mixed });
         }
         start = end;
       }
