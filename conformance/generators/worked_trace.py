@@ -8,7 +8,6 @@ from the encoder in plain integers, and the decisions are decoded again by the t
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +23,8 @@ from arithmetic.arithmetic_cases import (
 )
 from arithmetic.coder_adaptive import TensorEncoder, first_trend
 from arithmetic.coder_chances import Predictor, RangeCoder, lg, squash, stretch
-from arithmetic.coder_static import code_tokens, frequencies, token_of
-from arithmetic.coder_words import Bits, CodedTensor, History, change_of, coded_tensor, past_of
+from arithmetic.coder_static import choose, code_tokens, describe, raw_bits_of
+from arithmetic.coder_words import Bits, CodedTensor, History, coded_tensor
 from chain import DELTA, INTEGER, KEY, RAW, Cell, Chain, Frame, Row
 from writers.listing import dump
 
@@ -123,36 +122,34 @@ def _decisions(variant: int) -> tuple[list[int], list[tuple[str, ...]]]:
     return words, lines
 
 
-def _tokens() -> list[tuple[str, ...]]:
-    """Return a line for each token of the static payload (clause 8.6.4)."""
-    p, raw = _tensor(), Bits()
-    changes = [change_of(p, i) for i in range(len(p.old))]
-    sizes = [c.size for c in changes if not c.equal]
-    scale = sum(sizes) // len(sizes)
-    tokens = []
-    for x, z, change in zip(p.old, p.new, changes, strict=True):
-        depth = max(0, min(63, (scale >> 3) - p.exponent(x)))
-        tokens.append((64 + depth, token_of(p, x, z, change, past_of(1), raw)))
-    counted: dict[int, Counter[int]] = {}
-    for context, token in tokens:
-        counted.setdefault(context, Counter())[token] += 1
-    tables = {context: frequencies(counter) for context, counter in counted.items()}
-    states, words = code_tokens(tokens, tables)
+def _tokens() -> tuple[str, list[tuple[str, ...]]]:
+    """Return what the lane begins with, and a line for each token (clauses 8.6.4 and 8.6.5)."""
+    p = _tensor()
+    made = describe(p, History())
+    numbers, tables = choose([made])
+    (state,), words = code_tokens(
+        [(numbers[c], t) for c, t in zip(made.contexts, made.tokens, strict=True)], tables
+    )
+    first_state = f"{state:014X}"
     lines, place = [], 0
-    for i, (context, token) in enumerate(tokens):
-        s = states[i % 4]
-        q, f = s % 4096, tables[context][token]
-        start = sum(n for t, n in tables[context].items() if t < token)
-        after = f * (s >> 12) + q - start
-        read = ""
-        if after < 65536:
-            after, read, place = after << 16 | words[place], f"{words[place]:04X}", place + 1
+    for i, (context, token) in enumerate(zip(made.contexts, made.tokens, strict=True)):
+        table = tables[numbers[context]]
+        q, f = state % 1024, table[token]
+        start = sum(n for t, n in table.items() if t < token)
         assert start <= q < start + f
-        states[i % 4] = after
+        after = f * (state >> 10) + q - start
+        read = ""
+        if i % 2 and after < 1 << 20:  # a run of one lane has two words
+            after, read, place = after << 32 | words[place], f"{words[place]:08X}", place + 1
+        n = raw_bits_of(p, token)
+        raw = f"{made.values[i]:X} ({n} bits)" if n else ""
         word = f"{p.old[i]:08X} → {p.new[i]:08X}"
-        lines.append((*map(str, (i, context, s, q, token, f, start, after)), read, word))
-    assert states == [65536] * 4
-    return lines
+        numbers_of = (i, context, numbers[context], f"{state:X}", q, token, f, start)
+        lines.append((*map(str, numbers_of), f"{after:X}", read, raw, word))
+        state = after
+    assert state == 1 << 20
+    assert place == len(words)
+    return first_state, lines
 
 
 def _table(head: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> str:
@@ -173,7 +170,13 @@ def listing() -> str:
     decisions = ("", "Slot", "chance", "span", "low", "bound", "bit")
     words, plain = _decisions(ADAPTIVE)
     mixed_words, mixed = _decisions(MIXED)
-    head = ("i", "context", "lane", "q", "token", "frequency", "first", "after", "read", "word")
+    head = ("i", "context", "table", "lane", "q", "token", "frequency", "first", "after")
+    head += ("read", "raw bits", "word")
+    first_state, tokens = _tokens()
+    static = (
+        f"Its only lane begins with {first_state}. Its tokens by clauses 8.6.4 and 8.6.5, the "
+        "lane in hexadecimal before and after each, and behind a code word that was read:"
+    )
 
     def code(values: Sequence[int]) -> str:
         return " ".join(f"{word:04X}" for word in values)
@@ -199,8 +202,8 @@ def listing() -> str:
             about,
             "**Static variant**, vector `08-arithmetic/trace-static`, the payload:",
             _payload(STATIC),
-            "Its tokens by clause 8.6.4, each in lane *i* mod 4:",
-            _table(head, _tokens()),
+            static,
+            _table(head, tokens),
             "**Adaptive variant**, vector `08-arithmetic/trace-adaptive`, the payload:",
             _payload(ADAPTIVE),
             plain_words,

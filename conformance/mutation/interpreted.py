@@ -21,7 +21,7 @@ def module() -> ModuleType:
     made = ModuleType(NAME)
     for name in ("kernel", "exact_kernel", "inline", "routine"):
         setattr(made, name, _as_it_is)
-    for function in (bit_length, get, put, load64, store64):
+    for function in (bit_length, get, put, load32, load64, store32, store64):
         setattr(made, function.__name__, function)
     made.__dict__.update(Array=Any, U64=np.uint64, I64=np.int64)
     return made
@@ -46,10 +46,23 @@ def put(array: NDArray[Any], index: Any, value: Any) -> None:
     array[_place(array, index)] = int(value) & ((1 << (8 * array.itemsize)) - 1)
 
 
+def load32(octets: NDArray[np.uint8], index: Any) -> np.uint64:
+    """Read four bytes, least significant first."""
+    at = _place(octets, index, 4)
+    return np.uint64(int.from_bytes(octets[at : at + 4].tobytes(), "little"))
+
+
 def load64(octets: NDArray[np.uint8], index: Any) -> np.uint64:
     """Read eight bytes, least significant first."""
     at = _place(octets, index, 8)
     return np.uint64(int.from_bytes(octets[at : at + 8].tobytes(), "little"))
+
+
+def store32(octets: NDArray[np.uint8], index: Any, value: Any) -> None:
+    """Write the low four bytes of a word, least significant first."""
+    at = _place(octets, index, 4)
+    low = int(value) & 0xFFFFFFFF
+    octets[at : at + 4] = np.frombuffer(low.to_bytes(4, "little"), np.uint8)
 
 
 def store64(octets: NDArray[np.uint8], index: Any, value: Any) -> None:

@@ -24,7 +24,7 @@ from chain import (
 from model.model_cases import SEED, random_bytes, size_of
 
 from arithmetic import coder_adaptive, coder_sparse, coder_static
-from arithmetic.coder_words import CodedTensor, History, coded_tensor, compare
+from arithmetic.coder_words import CodedTensor, History, coded_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,15 +38,17 @@ def payload(tensors: list[CodedTensor], history: History, variant: int, fill: in
     """Return a payload (clause 8.3.2), bits without meaning as given; the history goes on."""
     if variant == STORED:
         body = b"".join(z.to_bytes(p.w // 8, "little") for p in tensors for z in p.new)
-        for p in tensors:
-            changes = [compare(p, x, z) for x, z in zip(p.old, p.new, strict=True)]
-            history.entries_of(p)[:] = [change.entry for change in changes]
     elif variant == STATIC:
-        body = coder_static.encode(tensors, history, fill)
+        body = coder_static.encode(tensors, history, coder_static.Faults(fill=fill))
     elif variant == SPARSE:
         body = coder_sparse.body(tensors, history, (1, -1, 2, 0)).serialize()
     else:
         body = coder_adaptive.encode(tensors, history, variant, fill)
+    for p in tensors:
+        if variant not in (STATIC, SPARSE):
+            history.ways.pop(p.row, None)
+        if variant not in (ADAPTIVE, MIXED):
+            history.forget_entries(p.row)
     return bytes([variant]) + body
 
 

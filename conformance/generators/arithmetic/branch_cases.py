@@ -22,7 +22,9 @@ from arithmetic.arithmetic_cases import (
     trained,
     training_chain,
 )
+from arithmetic.coder_static import Faults
 from arithmetic.coder_words import History, coded_tensor
+from arithmetic.payload_cases import StaticParts
 
 WINDOW = 0x50
 """Byte of a window of 1 MiB."""
@@ -260,7 +262,7 @@ def _trends() -> list[Case]:
 
 
 def _tables() -> list[Case]:
-    """Return tables whose frequencies add up to more than 4096, and tables that are cut."""
+    """Return tables whose frequencies add up to more than 1024, and tables that are cut."""
     old = np.full(16, 7, "<u2")
     new = old + np.array([0, 1, 0, 1, 3, 0, 1, 2, 0, 0, 1, 1, 0, 1, 5, 0], "<u2")
     base = arithmetic_case(
@@ -270,10 +272,8 @@ def _tables() -> list[Case]:
         coded(_two("U16", (16,), old.tobytes(), new.tobytes()), [STATIC] * 2),
     )
     stream = base.chain.frames[1].payloads["integer.nmc"]
-    size = stream[1]
-    start = 4 + 2 + 16  # variant and three counts, the scale of one tensor, the states
-    table = stream[start : start + size]
-    assert max(stream[1:4]) < 128
+    parts = StaticParts.of(stream, 16, 1)
+    table = parts.tables
 
     def refused(name: str, what: str, made: bytes) -> Case:
         return base.reject(
@@ -287,15 +287,15 @@ def _tables() -> list[Case]:
         )
 
     def other(tables: bytes) -> bytes:
-        return bytes([stream[0], len(tables), *stream[2:start]]) + tables + stream[start + size :]
+        return replace(parts, tables=tables).data()
 
     tensor = coded_tensor(0, "U16", (16,), old.tobytes(), new.tobytes())
-    over = bytes([STATIC]) + coder_static.encode([tensor], History(), overfull=True)
-    stated = bytes([STATIC]) + coder_static.encode([tensor], History(), overstated=True)
+    over = bytes([STATIC]) + coder_static.encode([tensor], History(), Faults(overfull=True))
+    stated = bytes([STATIC]) + coder_static.encode([tensor], History(), Faults(overstated=True))
     return [
         base,
-        refused("over", "of frequencies that add up to 4097", over),
-        refused("over-stated", "that say 4097, and of which 4096 are used,", stated),
+        refused("over", "of frequencies that add up to 1025", over),
+        refused("over-stated", "that say 1025, and of which 1024 are used,", stated),
         refused("cut", "that end too soon", other(table[:-1])),
         refused("cut-inside", "that end within a frequency", other(table[: len(table) // 2])),
         refused("none", "of no bytes", other(b"")),

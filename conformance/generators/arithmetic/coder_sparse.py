@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from arithmetic import coder_static
-from arithmetic.coder_words import CodedTensor, History, clip, compare, count, past_of
+from arithmetic.coder_words import CodedTensor, History, clip, count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -109,13 +109,13 @@ class Look:
         ]
 
 
-def look(p: CodedTensor, size: int, entries: Sequence[int], first: int) -> Look:
+def look(p: CodedTensor, size: int, ways: Sequence[int], first: int) -> Look:
     """Look at all cells of a tensor."""
     starts = range(0, len(p.old), size)
     return Look(
         [
             (
-                max(past_of(h).past for h in entries[i : i + size]),
+                max(min(way, 2) for way in ways[i : i + size]),
                 octave_of(p, p.old[i], first),
             )
             for i in starts
@@ -216,7 +216,7 @@ def body(
         size = min(size, len(p.old))
         lowest = min((p.magnitude(x) >> p.m for x in p.old), default=0) if p.e else 0
         at = lowest if first is None else first
-        seen = look(p, size, history.entries_of(p), at) if size else Look([], [])
+        seen = look(p, size, history.ways_of(p), at) if size else Look([], [])
         seen = replace(seen, live=live_of(seen.live))
         looks.append((p, size, seen, at))
     common: Chances | None = None
@@ -257,18 +257,20 @@ def body(
             if size
             else p
         )
-        kept.append([history.entries_of(p)[i] for i in words])
-    inside = History({p.row: entries for p, entries in zip(tensors, kept, strict=True)})
+        kept.append(([history.ways_of(p)[i] for i in words], words))
+    inside = History({p.row: ways for p, (ways, _) in zip(tensors, kept, strict=True)})
     data = (
         encode_inner(inner, inside) if encode_inner else b"\1" + coder_static.encode(inner, inside)
     )
-    for p in tensors:
-        history.entries_of(p)[:] = [
-            compare(p, x, z).entry for x, z in zip(p.old, p.new, strict=True)
-        ]
+    for p, part, (_, words) in zip(tensors, inner, kept, strict=True):
+        ways = history.ways_of(p)
+        ways[:] = [0] * len(ways)
+        for i, way in zip(words, inside.ways_of(part), strict=True):
+            ways[i] = way
     return Body(cells, data)
 
 
-def stored(inner: list[CodedTensor], _: History) -> bytes:
+def stored(inner: list[CodedTensor], inside: History) -> bytes:
     """Return an inner payload of variant 0."""
+    inside.ways.clear()
     return b"\0" + b"".join(z.to_bytes(p.w // 8, "little") for p in inner for z in p.new)

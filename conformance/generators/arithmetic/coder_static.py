@@ -2,47 +2,114 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from arithmetic.coder_words import (
-    Bits,
-    Change,
-    CodedTensor,
-    History,
-    Past,
-    change_of,
-    clip,
-    count,
-    past_of,
-)
+from arithmetic.coder_words import Bits, CodedTensor, History, clip, compare, count
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-TOTAL = 4096
+TOTAL = 1024
 CONTEXTS = 192
+CHUNK = 65536
+FIRST = 1 << 20
+MOST_TABLES = 32
+ESCAPE = 1
 
 
-def token_of(p: CodedTensor, x: int, z: int, change: Change, past: Past, raw: Bits) -> int:
-    """Return the token of a change, and put its raw bits into the field (clause 8.6.5)."""
+@dataclass(frozen=True)
+class Faults:
+    """What an encoder does otherwise than clause 8.6 says, or than it would by itself.
+
+    Attributes
+    ----------
+    fill : int
+        Bits without meaning.
+    end : int
+        The context behind the last one with a table.
+    surplus : int or None
+        A token that never occurs in the first table.
+    state : int
+        The first state of lane 0 of the encoder, which is the last one of a decoder.
+    overfull, overstated : bool
+        The frequencies of the first table add up to 1025, with which the words are coded; or it is
+        said so, and the words are coded with 1024.
+    unknown : bool
+        The last context has a table that there is none of.
+    early, late : bool
+        The lanes of the first run write a code word that they need not, or not one that they must.
+    kind : int or None
+        Which offsets a head has.
+    forced : mapping of int to mapping of int to (int, int)
+        By row and word, a token and its raw bits as a number.
+    """
+
+    fill: int = 0
+    end: int = CONTEXTS
+    surplus: int | None = None
+    state: int = FIRST
+    overfull: bool = False
+    overstated: bool = False
+    unknown: bool = False
+    early: bool = False
+    late: bool = False
+    kind: int | None = None
+    forced: Mapping[int, Mapping[int, tuple[int, int]]] = field(default_factory=dict)
+
+
+NONE = Faults()
+
+
+def lanes_of(words: int) -> int:
+    """Return how many lanes a chunk has (clause 8.6.1)."""
+    return 8 if words >= 8192 else 1
+
+
+def raw_bits_of(p: CodedTensor, token: int) -> int:
+    """Return how many raw bits a token has (clause 8.6.5)."""
+    if token < 18:
+        return (0, p.w)[token] if token < 2 else p.m
+    return (token - 18) // 4
+
+
+def token_of(p: CodedTensor, x: int, z: int, way: int) -> tuple[int, int]:
+    """Return the token of a change and the value of its raw bits (clause 8.6.5)."""
+    change = compare(p, x, z)
     if change.equal:
-        return 0
+        return 0, 0
     if change.flip:
-        step = (p.magnitude(z) >> p.m) - (p.magnitude(x) >> p.m) + (change.turns << p.e)
-        if -8 <= step <= 7 and not change.far:
-            raw.put(z & ((1 << p.m) - 1), p.m)
-            return 2 * p.w + 9 + step
-        raw.put(p.magnitude(z), p.w - 1)
-        return 2 * p.w + 17
-    n = change.d.bit_length()
-    raw.put(change.d - (1 << (n - 1)), n - 1)
-    guess = (past.heading - 1) ^ p.sign(x) if past.heading > 0 else 0
-    return 2 * n - 1 + (change.shrunk ^ guess)
+        step = (p.magnitude(z) >> p.m) - (p.magnitude(x) >> p.m)
+        return (10 + step, z & ((1 << p.m) - 1)) if -8 <= step <= 7 else (ESCAPE, z)
+    n = (change.d + 1).bit_length() - 2
+    if n > min(p.w - 2, 58):
+        return ESCAPE, z
+    second = (change.d + 1) >> n & 1
+    other = change.shrunk ^ int(way == 3)
+    return 18 + 4 * n + 2 * second + other, (change.d + 1) & ((1 << n) - 1)
+
+
+def word_of(p: CodedTensor, token: int, value: int, x: int, way: int) -> int:
+    """Return the word that a token and its raw bits stand for (clause 8.6.5)."""
+    if token < 2:
+        return (x, value)[token]
+    if token < 18:
+        return ((x >> p.m << p.m) + (1 << (p.w - 1)) + ((token - 10) << p.m) + value) % (1 << p.w)
+    second = 2 | (token - 18) >> 1 & 1
+    d = (second << (token - 18) // 4) - 1 + value
+    return (x - d if way_of(token, way) == 3 else x + d) % (1 << p.w)
+
+
+def way_of(token: int, way: int) -> int:
+    """Return the way of a word after its token (clause 8.6.5)."""
+    if token < 18:
+        return 2 * int(token > 0)
+    return 2 + (token % 2 ^ int(way == 3))
 
 
 def frequencies(tokens: Counter[int]) -> dict[int, int]:
-    """Return frequencies of at least 1 that add up to 4096."""
+    """Return frequencies of at least 1 that add up to 1024."""
     total = sum(tokens.values())
     made = {t: max(1, n * TOTAL // total) for t, n in sorted(tokens.items())}
     largest = max(made, key=lambda t: made[t])
@@ -63,45 +130,51 @@ def put_table(bits: Bits, table: dict[int, int]) -> None:
             bits.put(f - 1 - (1 << (n - 1)), n - 1)
 
 
-def put_tables(tables: dict[int, dict[int, int]], fill: int = 0, end: int = CONTEXTS) -> bytes:
-    """Write the tables of all contexts; one that equals the one before is not written again."""
-    bits, last, table = Bits(), -1, None
-    for context, mine in sorted(tables.items()):
-        bits.gamma(context - last)
-        last = context
-        if table is not None:
-            bits.put(int(mine != table), 1)
-        if mine != table:
-            put_table(bits, mine)
-            table = mine
-    bits.gamma(end - last)
-    return bits.bytes(fill)
-
-
-_ANY_POINT = 1234
-"""Code point of a word in a context without a table: any will do (clause 8.6.4)."""
+def put_tables(numbers: Sequence[int], tables: Sequence[dict[int, int]], faults: Faults) -> bytes:
+    """Write the number of the table of each context, and the tables."""
+    bits = Bits()
+    bits.put(len(tables) - 1, 5)
+    start = 0
+    for context in range(1, CONTEXTS + 1):
+        if context == CONTEXTS or numbers[context] != numbers[start]:
+            end = faults.end if context == CONTEXTS else context
+            bits.gamma(end - start)
+            unknown = faults.unknown and context == CONTEXTS
+            bits.put(len(tables) if unknown else numbers[start], 5)
+            start = context
+    for table in tables:
+        put_table(bits, table)
+    return bits.bytes(faults.fill)
 
 
 def code_tokens(
-    tokens: list[tuple[int, int]], tables: dict[int, dict[int, int]], state: int = 65536
+    tokens: Sequence[tuple[int, int]], tables: Sequence[dict[int, int]], faults: Faults = NONE
 ) -> tuple[list[int], list[int]]:
-    """Return the lanes and the code words of tokens given with their contexts (8.6.4)."""
-    starts: dict[int, dict[int, int]] = {}
-    for context, table in tables.items():
-        at, starts[context] = 0, {}
-        for token, f in table.items():
-            starts[context][token] = at
-            at += f
-    lanes, words = [state, 65536, 65536, 65536], []
-    for i in reversed(range(len(tokens))):
-        context, token = tokens[i]
-        s, f = lanes[i % 4], tables[context][token] if context in tables else 1
-        if s >= f << 20:
-            words.append(s & 0xFFFF)
-            s >>= 16
-        start = starts[context][token] if context in tables else _ANY_POINT
-        assert s % f + start < TOTAL, "an overfull table has no code point for it"
-        lanes[i % 4] = ((s // f) << 12) + s % f + start
+    """Return the lanes and the code words of tokens, given with the numbers of their tables."""
+    count_ = lanes_of(len(tokens))
+    lanes, words = [faults.state, *[FIRST] * (count_ - 1)], []
+    starts = [
+        {t: sum(f for other, f in table.items() if other < t) for t in table} for table in tables
+    ]
+    run = 2 * count_
+    for first in range((len(tokens) - 1) // run * run, -1, -run):
+        for lane in reversed(range(count_)):
+            mine = tokens[first + lane : first + run : count_]
+            product = 1
+            for number, token in mine:
+                product *= tables[number][token]
+            s = lanes[lane]
+            full = s >= product << (52 - 10 * len(mine))
+            if mine and (
+                (full and not (faults.late and first == 0)) or (faults.early and not first)
+            ):
+                words.append(s & 0xFFFFFFFF)
+                s >>= 32
+            for number, token in reversed(mine):
+                f = tables[number][token]
+                s = ((s // f) << 10) + s % f + starts[number][token]
+                assert s % f + starts[number][token] <= TOTAL
+            lanes[lane] = s
     return lanes, words[::-1]
 
 
@@ -117,89 +190,122 @@ def _overfull(table: dict[int, int]) -> dict[int, int]:
     return {**table, last: table[last] + 1}
 
 
-def _section(
-    tensors: Sequence[CodedTensor],
-    history: History,
-    fill: int,
-    end: int,
-    surplus: int | None,
-    state: int,
-    *,
-    tableless: bool,
-    overfull: bool,
-    overstated: bool,
-) -> bytes:
-    raw, scales = Bits(), b""
-    tokens: list[tuple[int, int]] = []
-    for p in tensors:
-        entries = history.entries_of(p)
-        changes = [change_of(p, i) for i in range(len(p.old))]
-        moved = [c.size for c in changes if not c.equal]
-        scale = sum(moved) // len(moved) if moved else 0
-        scales += scale.to_bytes(2, "little")
-        for i, (x, z, change) in enumerate(zip(p.old, p.new, changes, strict=True)):
-            past = past_of(entries[i])
-            expected = (past.previous + 7 * scale) >> 3 if past.past == 2 else scale
-            context = 64 * past.past + clip((expected >> 3) - p.exponent(x), 0, 63)
-            tokens.append((context, token_of(p, x, z, change, past, raw)))
-            entries[i] = change.entry
-    seen: dict[int, Counter[int]] = defaultdict(Counter)
-    for context, token in tokens:
-        seen[context][token] += 1
-    tables = {context: frequencies(counted) for context, counted in seen.items()}
-    if tableless:
-        tables = {context: table for context, table in tables.items() if table.keys() - {0}}
-    if surplus is not None:
-        first = min(tables)
-        tables[first] = _with_token(tables[first], surplus)
-    if overfull:
-        first = min(tables)
-        tables[first] = _overfull(tables[first])
-    lanes, words = code_tokens(tokens, tables, state)
-    if overstated:
-        first = min(tables)
-        tables = {**tables, first: _overfull(tables[first])}
-    table_bytes, raw_bytes = put_tables(tables, fill, end), raw.bytes(fill)
-    head = count(len(table_bytes)) + count(len(words)) + count(len(raw_bytes)) + scales
-    head += b"".join(s.to_bytes(4, "little") for s in lanes)
-    return head + table_bytes + b"".join(w.to_bytes(2, "little") for w in words) + raw_bytes
+@dataclass(frozen=True)
+class Described:
+    """A tensor with its head, its tokens and their contexts."""
+
+    p: CodedTensor
+    head: bytes
+    tokens: list[int]
+    values: list[int]
+    contexts: list[int]
 
 
-def encode(
-    tensors: Sequence[CodedTensor],
-    history: History,
-    fill: int = 0,
-    end: int = CONTEXTS,
-    surplus: int | None = None,
-    state: int = 65536,
-    *,
-    tableless: bool = False,
-    overfull: bool = False,
-    overstated: bool = False,
-) -> bytes:
-    """Return the body of variant 1 (clause 8.6.1), bits without meaning as given.
+def _offsets(sizes: list[int], scale: int) -> int:
+    mean = sum(sizes) // len(sizes) if sizes else scale
+    return clip((mean - scale + 1) // 2, -8, 7)
 
-    An end of the tables other than that of clause 8.6.3 is a fault, and so can be a surplus token;
-    so is another first state of the encoder, which is the last one of a decoder, and a first table
-    whose frequencies add up to 4097, with which the words can be coded all the same; or it is said
-    so of a table, and the words are coded with 4096. On request the contexts in which all words are
-    equal have no table.
-    """
+
+def _nibbles(offsets: Sequence[int], fill: int) -> bytes:
+    padded = [offset + 8 for offset in offsets] + [15 * fill] * (len(offsets) % 2)
+    return bytes(a | b << 4 for a, b in zip(padded[::2], padded[1::2], strict=True))
+
+
+def describe(p: CodedTensor, history: History, faults: Faults = NONE) -> Described:
+    """Return the head and the tokens of a tensor (clauses 8.6.1, 8.6.2 and 8.6.5); ways go on."""
+    changes = [compare(p, x, z) for x, z in zip(p.old, p.new, strict=True)]
+    sizes = [c.size for c in changes]
+    moved = [c.size for c in changes if not c.equal]
+    scale = sum(moved) // len(moved) if moved else 0
+    n = p.columns
+    lines = -(-len(p.old) // n)
+    # by themselves, tensors take turns, so that all kinds of heads occur
+    kind = (p.row + len(p.old)) % 4 if faults.kind is None else faults.kind
+    columns, rows = [0] * n, [0] * lines
+    head = bytes([kind]) + scale.to_bytes(2, "little")
+    if kind & 1:
+        columns = [_offsets([s for s in sizes[j::n] if s], scale) for j in range(n)]
+        head += _nibbles(columns, faults.fill)
+    if kind & 2:
+        rows = [_offsets([s for s in sizes[i * n : i * n + n] if s], scale) for i in range(lines)]
+        head += _nibbles(rows, faults.fill)
+    ways = history.ways_of(p)
+    made = Described(p, head, [], [], [])
+    for i, (x, z) in enumerate(zip(p.old, p.new, strict=True)):
+        expected = scale + 2 * (columns[i % n] + rows[i // n])
+        wide = p.w == 64
+        octave = (expected >> 3) - p.exponent(x) if wide else (expected >> 2) - 2 * p.exponent(x)
+        token, value = faults.forced.get(p.row, {}).get(i) or token_of(p, x, z, ways[i])
+        assert word_of(p, token, value, x, ways[i]) == z
+        made.contexts.append(64 * min(ways[i], 2) + clip(octave, 0, 63))
+        made.tokens.append(token)
+        made.values.append(value)
+        ways[i] = way_of(token, ways[i])
+    return made
+
+
+def choose(described: Sequence[Described]) -> tuple[list[int], list[dict[int, int]]]:
+    """Return the number of the table of each context, and the tables."""
+    seen: dict[int, Counter[int]] = {}
+    for made in described:
+        for context, token in zip(made.contexts, made.tokens, strict=True):
+            seen.setdefault(context, Counter())[token] += 1
+    used = sorted(seen)
+    number = min(len(used), MOST_TABLES)
+    counted = [Counter[int]() for _ in range(number)]
+    numbers = [0] * CONTEXTS
+    for k, context in enumerate(used):
+        numbers[context:] = [k * number // len(used)] * (CONTEXTS - context)
+        counted[numbers[context]] += seen[context]
+    return numbers, [frequencies(tokens) for tokens in counted]
+
+
+def _chunk(
+    made: Described, first: int, numbers: list[int], tables: list[dict[int, int]], faults: Faults
+) -> tuple[bytes, bytes]:
+    """Return the sizes of a chunk, and the chunk."""
+    part = slice(first, first + CHUNK)
+    raw = Bits()
+    for token, value in zip(made.tokens[part], made.values[part], strict=True):
+        raw.put(value, raw_bits_of(made.p, token))
+    tokens = [
+        (numbers[context], token)
+        for context, token in zip(made.contexts[part], made.tokens[part], strict=True)
+    ]
+    lanes, words = code_tokens(tokens, tables, faults)
+    raw_bytes = raw.bytes(faults.fill)
+    body = b"".join(min(s, (1 << 56) - 1).to_bytes(7, "little") for s in lanes)
+    body += b"".join(w.to_bytes(4, "little") for w in words) + raw_bytes
+    return count(len(words)) + count(len(raw_bytes)), body
+
+
+def _section(tensors: Sequence[CodedTensor], history: History, faults: Faults) -> bytes:
+    described = [describe(p, history, faults) for p in tensors]
+    numbers, tables = choose(described)
+    if faults.surplus is not None:
+        tables[0] = _with_token(tables[0], faults.surplus)
+    stated = [_overfull(tables[0]), *tables[1:]]
+    if faults.overfull:
+        tables = stated
+    heads, chunks = b"", b""
+    for made in described:
+        parts = [
+            _chunk(made, first, numbers, tables, faults)
+            for first in range(0, len(made.tokens), CHUNK)
+        ]
+        heads += made.head + b"".join(sizes for sizes, _ in parts)
+        chunks += b"".join(body for _, body in parts)
+    data = put_tables(numbers, stated if faults.overstated else tables, faults)
+    return count(len(data)) + heads + data + chunks
+
+
+def encode(tensors: Sequence[CodedTensor], history: History, faults: Faults = NONE) -> bytes:
+    """Return the body of variant 1 (clause 8.6.1)."""
     sections: dict[tuple[int, int, int], list[CodedTensor]] = {}
     for p in tensors:
         sections.setdefault(p.word_format, []).append(p)
     return b"".join(
-        _section(
-            section,
-            history,
-            fill,
-            end,
-            surplus,
-            state,
-            tableless=tableless,
-            overfull=overfull,
-            overstated=overstated,
-        )
+        _section([p for p in section if p.old], history, faults)
         for section in sections.values()
         if any(p.old for p in section)
     )

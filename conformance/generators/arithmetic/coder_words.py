@@ -101,8 +101,7 @@ class Change:
     """The change from one word to another (clause 8.4).
 
     As a fault, ``far`` codes the exponent of a flip as if it were 32 above (1) or below (-1) the
-    expected one, and in the static variant with a token for what is far; ``turns`` is added to the
-    exponent's step as so many whole rounds.
+    expected one.
     """
 
     equal: bool
@@ -112,7 +111,6 @@ class Change:
     size: int = 0
     down: int = 0
     far: int = 0
-    turns: int = 0
 
     @property
     def entry(self) -> int:
@@ -202,14 +200,27 @@ def count(value: int) -> bytes:
 class History:
     """What the coder remembers in a group (clause 8.3.3)."""
 
+    ways: dict[int, list[int]] = field(default_factory=dict)
     entries: dict[int, list[int]] = field(default_factory=dict)
     trends: dict[int, object] = field(default_factory=dict)
     predictors: dict[tuple[int, tuple[int, int, int]], object] = field(default_factory=dict)
 
     def forget(self, row: int) -> None:
         """Forget a row that is absent or raw in a frame."""
+        self.ways.pop(row, None)
+        self.forget_entries(row)
+
+    def forget_entries(self, row: int) -> None:
+        """Forget what variants 2 and 3 remember of a row."""
         self.entries.pop(row, None)
         self.trends.pop(row, None)
+
+    def ways_of(self, p: CodedTensor) -> list[int]:
+        """Return the ways of a row, those at first where its number of words is another."""
+        known = self.ways.get(p.row)
+        if known is None or len(known) != len(p.old):
+            known = self.ways[p.row] = [FIRST_ENTRY] * len(p.old)
+        return known
 
     def entries_of(self, p: CodedTensor) -> list[int]:
         """Return the entries of a row, those at first where its number of words is another."""

@@ -19,8 +19,9 @@ from arithmetic.arithmetic_cases import (
     trained,
     training_chain,
 )
+from arithmetic.coder_static import Faults
 from arithmetic.coder_words import CodedTensor, History, coded_tensor
-from arithmetic.payload_cases import CODER, counts, static_section, with_counts
+from arithmetic.payload_cases import CODER, counts, edited, with_counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +117,7 @@ def _raw_bits() -> list[Case]:
         data = base.chain.frames[1].payloads[STREAM]
         assert data[-1] == 0
         if v == STATIC:
-            cut = static_section(data, 2, b"")
+            cut = edited(data, raw=-1)
         else:
             (words, raw), at = counts(data, 2)
             cut = with_counts(data[0], [words, raw - 1], data[at:-1])
@@ -140,14 +141,14 @@ def _raw_bits() -> list[Case]:
 def _alphabets() -> list[Case]:
     """Return tables with a token that never occurs: the last one there is, and the one beyond."""
     made = []
-    for dtype, tokens in (("F32", 2 * 32 + 1 + 17), ("I16", 2 * 16 + 1)):
+    for dtype, tokens in (("F32", 142), ("I16", 78)):
         row = Row("a", dtype, (3, 8))
         cells = (frame.cells[0] for frame in training_chain((row,), 2, 29).frames)
         old, new = (cell.data for cell in cells if cell is not None)
 
         def static(token: int) -> Callable[[list[CodedTensor]], bytes]:
             return lambda tensors: (
-                bytes([STATIC]) + coder_static.encode(tensors, History(), surplus=token)
+                bytes([STATIC]) + coder_static.encode(tensors, History(), Faults(surplus=token))
             )
 
         kind = dtype.lower()
@@ -158,6 +159,12 @@ def _alphabets() -> list[Case]:
             _pair(row, old, new, static(tokens - 1)),
         )
         data = _pair(row, old, new, static(tokens)).frames[1].payloads[STREAM]
+        if dtype == "I16":
+            flip = _pair(row, old, new, static(17)).frames[1].payloads[STREAM]
+            what = "a table of a static payload with a flip of I16"
+            made.append(
+                _without_last(base, "08-arithmetic/static-token-flip-i16", what, "8.6.3", flip)
+            )
         name = f"08-arithmetic/static-token-beyond-{kind}"
         what = f"a table of a static payload with a token beyond those of {dtype}"
         made += [base, _without_last(base, name, what, "8.6.3", data)]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from chain import Row
+from chain import DELTA, INTEGER, KEY, RAW, Cell, Chain, Frame, Row
 from segment.segment_cases import streams
 
 from arithmetic import coder_static
@@ -20,6 +22,7 @@ from arithmetic.arithmetic_cases import (
     coded,
     training_chain,
 )
+from arithmetic.coder_static import Faults
 from arithmetic.coder_words import History, coded_tensor, count
 
 if TYPE_CHECKING:
@@ -121,42 +124,42 @@ def _damaged() -> list[Case]:
             "words-more",
             "a static payload with a code word too many",
             "8.6.4",
-            lambda d: static_section(d, 1, b"\0\0"),
+            lambda d: edited(d, code=4),
         ),
         bad(
             STATIC,
             "words-fewer",
             "a static payload without its last code word",
             "8.6.4",
-            lambda d: static_section(d, 1, b""),
+            lambda d: edited(d, code=-4),
         ),
         bad(
             STATIC,
             "raw-more",
             "a static payload with a byte of raw bits too many",
             "8.4.3",
-            lambda d: static_section(d, 2, b"\0"),
+            lambda d: edited(d, raw=1),
         ),
         bad(
             STATIC,
             "tables-end",
             "a static payload whose tables end behind the last context",
             "8.6.3",
-            lambda _: _static(end=193),
+            lambda _: _static(Faults(end=193)),
         ),
         bad(
             STATIC,
             "tables-byte-after",
             "a static payload with a byte of tables too many",
             "8.6.3",
-            lambda d: static_section(d, 0, b"\0"),
+            lambda d: edited(d, tables=1),
         ),
         bad(
             STATIC,
             "state",
-            "a static payload whose states do not end at 65536",
+            "a static payload whose lane does not end at 2^20",
             "8.6.4",
-            lambda _: _static(state=65537),
+            lambda _: _static(Faults(state=(1 << 20) + 1)),
         ),
         bad(
             STATIC,
@@ -164,6 +167,34 @@ def _damaged() -> list[Case]:
             "a static payload whose tables run out of bits",
             "8.6.3",
             _static_tables,
+        ),
+        bad(
+            STATIC,
+            "tables-unknown",
+            "a static payload with a context whose table there is none of",
+            "8.6.3",
+            lambda _: _static(Faults(unknown=True)),
+        ),
+        bad(
+            STATIC,
+            "head-kind-4",
+            "a static payload with a head of kind 4",
+            "8.6.1",
+            lambda _: _static(Faults(kind=4)),
+        ),
+        bad(
+            STATIC,
+            "head-cut",
+            "a static payload that ends within the offsets of a head",
+            "8.3.4",
+            lambda _: _static(Faults(kind=3))[:7],
+        ),
+        bad(
+            STATIC,
+            "lane-low",
+            "a static payload whose lane begins below 2^20",
+            "8.6.4",
+            lambda _: _static(Faults(early=True)),
         ),
     ]
     return made
@@ -178,9 +209,11 @@ def _loose() -> list[Case]:
         filled = coded(chain, [v] * 2, 1)
         one, other = (c.frames[1].payloads[STREAM] for c in (plain, filled))
         assert one[-1] != other[-1], "the raw bits fill their last byte"
-        (size, *_), at = counts(one, 3)
-        end = at + 2 + 16 + size - 1
-        assert v != STATIC or one[end] != other[end], "the tables fill their last byte"
+        end = 0
+        if v == STATIC:
+            parts = StaticParts.of(one)
+            end = len(one) - len(parts.lane + parts.code + parts.raw) - 1
+            assert one[end] != other[end], "the tables fill their last byte"
         made += [
             _bits_set(base, v, "raw", end=len(one) - 1, other=other),
             *([_bits_set(base, v, "tables", end=end, other=other)] if v == STATIC else []),
@@ -191,6 +224,45 @@ def _loose() -> list[Case]:
                 streams(lambda made: {**made, STREAM: _padded(made[STREAM])}),
             ),
         ]
+    return [*made, *_offset_bits(), *_lane_high()]
+
+
+def _offset_bits() -> list[Case]:
+    """Return offsets of an odd number of columns and lines, and bits that are left over."""
+    row = Row("a", "F32", (3, 9))
+    before, after = (frame.cells[0] for frame in training_chain((row,), 2, 29).frames)
+    assert before is not None
+    assert after is not None
+    tensors = [coded_tensor(0, row.dtype, row.shape, before.data, after.data)]
+    one = bytes([STATIC]) + coder_static.encode(tensors, History(), Faults(kind=3))
+    frames = (
+        Frame(KEY, (Cell(RAW, before.data),)),
+        Frame(DELTA, (Cell(INTEGER, after.data),), integer="nmc", payloads={STREAM: one}),
+    )
+    base = arithmetic_case(
+        "static-offsets-odd",
+        "offsets of odd numbers of columns and lines",
+        ("8.6.1",),
+        Chain((row,), frames, profile="main"),
+    )
+    # behind the variant and a count of one byte: kind, scale, five bytes of columns, two of lines
+    assert one[1] < 128
+    made = [base]
+    for what, end in (("columns", 2 + 3 + 4), ("lines", 2 + 3 + 5 + 1)):
+        assert one[end] < 16
+        other = one[:end] + bytes([one[end] | 0x80]) + one[end + 1 :]
+        edits = streams(lambda made, other=other: {**made, STREAM: other})
+        made.append(
+            base.reject(
+                f"08-arithmetic/static-offsets-bits-set-{what}",
+                f"bits left over behind the offsets of {what} that are not 0 are rejected",
+                "8.6.1",
+                CODER,
+                edits,
+                stage="frame",
+                frame=1,
+            )
+        )
     return made
 
 
@@ -263,35 +335,102 @@ def with_counts(variant: int, values: list[int], rest: bytes) -> bytes:
     return bytes([variant]) + b"".join(map(count, values)) + rest
 
 
-def static_section(data: bytes, which: int, more: bytes) -> bytes:
-    """Return a static payload of one tensor with more in a section, or its last unit left out."""
-    sizes, at = counts(data, 3)
-    fixed = data[at : at + 18]  # the scale, and four states
-    at += 18
-    sections = []
-    for size, unit in zip(sizes, (1, 2, 1), strict=True):
-        sections.append(data[at : at + size * unit])
-        at += size * unit
-    unit = 2 if which == 1 else 1
-    sections[which] = sections[which] + more if more else sections[which][:-unit]
-    sizes[which] = len(sections[which]) // unit
-    return data[:1] + b"".join(map(count, sizes)) + fixed + b"".join(sections)
+@dataclass(frozen=True)
+class StaticParts:
+    """The fields of a static payload of one tensor of 3 by 8 words, or of one line (8.6.1)."""
+
+    head: bytes
+    tables: bytes
+    lane: bytes
+    code: bytes
+    raw: bytes
+
+    @classmethod
+    def of(cls, data: bytes, columns: int = 8, lines: int = 3) -> StaticParts:
+        """Return the fields of a payload."""
+        (size,), at = counts(data, 1)
+        kind = data[at]
+        offsets = (columns + 1) // 2 * (kind & 1) + (lines + 1) // 2 * (kind >> 1)
+        head = data[at : at + 3 + offsets]
+        at += len(head)
+        (words, raw), after = counts(data[at - 1 :], 2)
+        at += after - 1
+        assert len(data) == at + size + 7 + 4 * words + raw
+        ends = [at, at + size, at + size + 7, len(data) - raw, len(data)]
+        parts = (data[a:b] for a, b in itertools.pairwise(ends))
+        return cls(head, *parts)
+
+    def data(self) -> bytes:
+        """Return the payload, its sizes those of the fields."""
+        sizes = count(len(self.code) // 4) + count(len(self.raw))
+        fields = self.head + sizes + self.tables + self.lane + self.code + self.raw
+        return bytes([STATIC]) + count(len(self.tables)) + fields
 
 
-def _static(**faults: int) -> bytes:
+def edited(data: bytes, *, tables: int = 0, code: int = 0, raw: int = 0, columns: int = 8) -> bytes:
+    """Return a static payload with so many bytes more in a field, or fewer."""
+    parts = StaticParts.of(data, columns, 3 if columns == 8 else 1)
+
+    def resized(field: bytes, more: int) -> bytes:
+        return field + bytes(more) if more > 0 else field[: len(field) + more]
+
+    return replace(
+        parts,
+        tables=resized(parts.tables, tables),
+        code=resized(parts.code, code),
+        raw=resized(parts.raw, raw),
+    ).data()
+
+
+def _static(faults: Faults) -> bytes:
     """Return the small static payload with a fault of its encoder."""
     row = Row("a", "F32", (3, 8))
     before, after = (frame.cells[0] for frame in training_chain((row,), 2, 29).frames)
     assert before is not None
     assert after is not None
     tensors = [coded_tensor(0, row.dtype, row.shape, before.data, after.data)]
-    return bytes([STATIC]) + coder_static.encode(tensors, History(), **faults)
+    return bytes([STATIC]) + coder_static.encode(tensors, History(), faults)
+
+
+def _lane_high() -> list[Case]:
+    """Return a payload whose lane begins as it is before it writes its last code word."""
+    for n in range(20, 200):
+        chain = training_chain((Row("a", "F32", (n,)),), 2, n)
+        before, after = (frame.cells[0] for frame in chain.frames)
+        assert before is not None
+        assert after is not None
+        tensors = [coded_tensor(0, "F32", (n,), before.data, after.data)]
+        right, late = (
+            bytes([STATIC]) + coder_static.encode(tensors, History(), Faults(kind=0, late=late))
+            for late in (False, True)
+        )
+        if right != late and StaticParts.of(late).lane[-1] < 0xFF:
+            break
+    assert right != late
+    second = replace(chain.frames[1], integer="nmc", payloads={STREAM: right})
+    base = arithmetic_case(
+        "static-lane-right",
+        "a lane that has written a code word in its last run",
+        ("8.6.4",),
+        replace(chain, frames=(chain.frames[0], second), profile="main"),
+    )
+    return [
+        base,
+        base.reject(
+            "08-arithmetic/static-lane-high",
+            "a lane that begins at 2^52 or above is rejected",
+            "8.6.4",
+            CODER,
+            streams(lambda made: {**made, STREAM: late}),
+            stage="frame",
+            frame=1,
+        ),
+    ]
 
 
 def _static_tables(data: bytes) -> bytes:
-    (size, _, _), at = counts(data, 3)
-    at += 2 + 16
-    return data[:at] + bytes(size) + data[at + size :]
+    parts = StaticParts.of(data)
+    return replace(parts, tables=bytes(len(parts.tables))).data()
 
 
 def cases() -> list[Case]:

@@ -7,7 +7,6 @@ from cases import Case
 from chain import DELTA, INTEGER, KEY, RAW, Cell, Chain, Edits, Frame, Row
 from model.model_cases import random_bytes
 
-from arithmetic import coder_static
 from arithmetic.arithmetic_cases import (
     NAMES,
     STREAM,
@@ -16,7 +15,6 @@ from arithmetic.arithmetic_cases import (
     trained,
     training_chain,
 )
-from arithmetic.coder_words import History, coded_tensor
 
 _UNKNOWN = {0: 8, 1: 5, 2: 18, 3: 7}
 """By a variant: another number, of which the low bits are its own for some."""
@@ -34,20 +32,32 @@ def _raw_alone(variant: int) -> Chain:
     return coded(Chain(rows, tuple(frames)), [None, variant, None, variant, variant])
 
 
-def _tableless() -> Chain:
-    """Return a chain of words that move, and of words far from them that stay."""
-    small, large = ((np.arange(20, dtype="<f4") + 1) * scale for scale in (1, 2.0**40))
-    old = np.concatenate([small, large]).astype("<f4")
-    new = old.view("<u4").copy()
-    new[:20:2] += 3
-    before, after = old.tobytes(), new.tobytes()
-    tensor = coded_tensor(0, "F32", (40,), before, after)
-    body = coder_static.encode([tensor], History(), tableless=True)
-    moved = Frame(
-        DELTA, (Cell(INTEGER, after),), integer="nmc", payloads={STREAM: bytes([1]) + body}
-    )
-    frames = (Frame(KEY, (Cell(RAW, before),)), moved)
-    return Chain((Row("a", "F32", (40,)),), frames, profile="main")
+def _chunks() -> Chain:
+    """Return tensors of several chunks: of eight lanes, and with a last one of one lane."""
+    sizes = {"U8": 65536 + 8200, "I8": 65536 + 5, "BOOL": 8191}
+    rows = tuple(Row(dtype.lower(), dtype, (n,)) for dtype, n in sizes.items())
+    data = [np.zeros(n, np.uint8) for n in sizes.values()]
+    frames = [Frame(KEY, tuple(Cell(RAW, d.tobytes()) for d in data))]
+    for t in range(1, 3):
+        for k, d in enumerate(data):
+            step = 1 if k == 2 else 3
+            d[t :: 509 + k] ^= step
+            d[-4:] ^= 1
+        frames.append(Frame(DELTA, tuple(Cell(INTEGER, d.tobytes()) for d in data)))
+    return coded(Chain(rows, tuple(frames)), [None, 1, 1])
+
+
+def _heads() -> Chain:
+    """Return tensors of all kinds of heads, and of odd numbers of lines and columns."""
+    shapes = ((5, 7), (3, 2, 9), (4, 40), (33, 3), (1, 5), (6,), (2, 33), (7, 2))
+    rows = tuple(Row(f"h{i}", "F32" if i % 3 else "F16", s) for i, s in enumerate(shapes))
+    return coded(training_chain(rows, 4, 61), [None, 1, 1, 1])
+
+
+def _alternating() -> Chain:
+    """Return frames of every variant in turn: each forgets what others remember."""
+    rows = (Row("a", "F32", (4, 9)), Row("b", "I16", (21,)))
+    return coded(training_chain(rows, 8, 67), [None, 1, 2, 1, 0, 1, 3, 2])
 
 
 def cases() -> list[Case]:
@@ -61,14 +71,26 @@ def cases() -> list[Case]:
         )
         for variant in (1, 2, 3, 4)
     ]
-    made.append(
+    made += [
         arithmetic_case(
-            "static-tableless",
-            "in a context without a table a word stays, and its code point can be any",
-            ("8.6.3", "8.6.4"),
-            _tableless(),
-        )
-    )
+            "static-chunks",
+            "tensors of several chunks, of eight lanes and of one",
+            ("8.6.1", "8.6.4"),
+            _chunks(),
+        ),
+        arithmetic_case(
+            "static-heads",
+            "heads with offsets of columns, of lines, of both and of none",
+            ("8.6.1", "8.6.2"),
+            _heads(),
+        ),
+        arithmetic_case(
+            "alternating",
+            "each kind of variant forgets what the other one remembers",
+            ("8.3.3",),
+            _alternating(),
+        ),
+    ]
     rows = (Row("a", "F32", (2, 8)), Row("b", "I16", (9,)))
     for variant, other in _UNKNOWN.items():
         name = NAMES[variant]

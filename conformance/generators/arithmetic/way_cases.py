@@ -1,4 +1,7 @@
-"""Vectors of clauses 8.4 to 8.6: changes that leave their range, or are coded the long way."""
+"""Vectors of clauses 8.4 to 8.6: changes that leave their range, or are coded the long way.
+
+Variants 2 and 3 refuse them; in variant 1 every token stands for a word.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from chain import DELTA, INTEGER, KEY, RAW, WORD_BYTES, Cell, Chain, Frame, Row
 
 from arithmetic import coder_adaptive, coder_static
 from arithmetic.arithmetic_cases import ADAPTIVE, MIXED, NAMES, STATIC, STREAM, arithmetic_case
+from arithmetic.coder_static import Faults
 from arithmetic.coder_words import Change, History, coded_tensor, compare
 from arithmetic.payload_cases import CODER, counts
 
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
 
 _MAGNITUDE = (1 << 31) - 1
 _SIGN = 1 << 31
-_CLAUSE = {STATIC: "8.6.5", ADAPTIVE: "8.5.5", MIXED: "8.5.5"}
+_CLAUSE = {ADAPTIVE: "8.5.5", MIXED: "8.5.5"}
 
 
 def _moved(x: int, d: int, shrunk: int, exponent: int) -> Change:
@@ -34,10 +38,7 @@ def _chain(dtype: str, x: int, z: int, variant: int, change: Change | None = Non
     tensors = [coded_tensor(0, dtype, (1,), old, new)]
     if change is not None:
         tensors = [replace(tensors[0], forced={0: change})]
-    if variant == STATIC:
-        body = coder_static.encode(tensors, History())
-    else:
-        body = coder_adaptive.encode(tensors, History(), variant)
+    body = coder_adaptive.encode(tensors, History(), variant)
     payloads = {STREAM: bytes([variant]) + body}
     second = Frame(DELTA, (Cell(INTEGER, new),), integer="nmc", payloads=payloads)
     return Chain((Row("a", dtype, (1,)),), (Frame(KEY, (Cell(RAW, old),)), second), profile="main")
@@ -108,8 +109,8 @@ def _moves(v: int) -> list[Case]:
     ]
 
 
-def _flip(x: int, z: int, *, far: int = 0, turns: int = 0) -> Change:
-    return replace(compare(_tensor(x, z), x, z), far=far, turns=turns)
+def _flip(x: int, z: int, *, far: int = 0) -> Change:
+    return replace(compare(_tensor(x, z), x, z), far=far)
 
 
 def _tensor(x: int, z: int) -> coder_adaptive.CodedTensor:
@@ -120,31 +121,8 @@ def _flips() -> list[Case]:
     def word(sign: int, exponent: int) -> int:
         return sign << 31 | exponent << 23 | 0x123456
 
-    low, high = (word(0, 3), word(1, 251)), (word(1, 250), word(0, 1))
     near = word(0, 120), word(1, 121)
-    made = [
-        *_pair(
-            STATIC,
-            "flip-below",
-            "a flip whose exponent falls below 0",
-            ("F32", *low),
-            _flip(*low, turns=-1),
-        ),
-        *_pair(
-            STATIC,
-            "flip-above",
-            "a flip whose exponent rises beyond its bits",
-            ("F32", *high),
-            _flip(*high, turns=1),
-        ),
-        *_pair(
-            STATIC,
-            "flip-long",
-            "a flip to an exponent nearby that is coded as a whole magnitude",
-            ("F32", *near),
-            _flip(*near, far=1),
-        ),
-    ]
+    made = []
     # the expected exponent of a first word is half the word's width above its own: 120 + 16 - 24
     for v in (ADAPTIVE, MIXED):
         made += [
@@ -200,6 +178,63 @@ def _low() -> list[Case]:
     return made
 
 
+_ANY = (
+    ("F32", 5, 18 + 4 * 2 + 1, 0),  # shrinks below 0, into the other sign
+    ("F32", _SIGN | (_MAGNITUDE - 2), 18 + 4 * 1 + 2, 1),  # grows beyond its bits
+    ("F32", 3 << 23 | 77, 2, 99),  # a flip whose exponent falls below 0
+    ("F32", _SIGN | 250 << 23, 17, 5),  # a flip whose exponent rises beyond its bits
+    ("F32", 120 << 23 | 5, 1, 120 << 23 | 7),  # an escape for what has a token
+    ("F32", 120 << 23 | 5, 1, 120 << 23 | 5),  # an escape for what is equal
+    ("F32", 1 << 23, 18 + 4 * 30 + 3, (1 << 30) - 1),  # the largest difference
+    ("BF16", 0x3F80, 18 + 4 * 14 + 2, (1 << 14) - 1),
+    ("F16", 0x83FF, 2, 1023),
+    ("F8_E4M3", 0x40, 18 + 4 * 6 + 3, 63),
+    ("U8", 100, 18 + 4 * 6 + 2, 63),  # an integer moved the long way
+    ("I16", 100, 18 + 4 * 14 + 3, (1 << 14) - 1),
+    ("I32", 100, 1, (1 << 32) - 1),
+    ("U64", 1, 18 + 4 * 58 + 3, (1 << 58) - 1),  # the longest move of 64 bits
+    ("U64", 1, 1, (1 << 64) - 1),
+    ("F64", 5, 18 + 4 * 3 + 1, 7),
+    ("F64", 1023 << 52, 2 + 15, (1 << 52) - 1),
+    ("F64", 1 << 63 | 9, 2, 0),
+)
+"""Words of a type, and tokens with their raw bits that no encoder has to use."""
+
+
+def _any_token() -> list[Case]:
+    """Return words whose tokens are not those of the shortest change, then words that go on."""
+    rows, before, after, beyond, forced = [], [], [], [], {}
+    for i, (dtype, x, token, value) in enumerate(_ANY):
+        width = WORD_BYTES[dtype]
+        p = coded_tensor(i, dtype, (1,), x.to_bytes(width, "little"), bytes(width))
+        z = coder_static.word_of(p, token, value, x, 1)
+        forced[i] = {0: (token, value)}
+        rows.append(Row(f"t{i}", dtype, (1,)))
+        before.append(x.to_bytes(width, "little"))
+        after.append(z.to_bytes(width, "little"))
+        beyond.append(((z + 3) % (1 << 8 * width)).to_bytes(width, "little"))
+    history = History()
+    frames = [Frame(KEY, tuple(Cell(RAW, data) for data in before))]
+    for old, new, tokens in ((before, after, forced), (after, beyond, {})):
+        tensors = [
+            coded_tensor(i, row.dtype, (1,), *pair)
+            for i, (row, pair) in enumerate(zip(rows, zip(old, new, strict=True), strict=True))
+        ]
+        body = coder_static.encode(tensors, history, Faults(forced=tokens))
+        payloads = {STREAM: bytes([STATIC]) + body}
+        cells = tuple(Cell(INTEGER, data) for data in new)
+        frames.append(Frame(DELTA, cells, integer="nmc", payloads=payloads))
+    return [
+        arithmetic_case(
+            "static-any-token",
+            "words are modulo 2^w, whatever token a word has",
+            ("8.6.5", "8.6.2"),
+            Chain(tuple(rows), tuple(frames), profile="main"),
+        )
+    ]
+
+
 def cases() -> list[Case]:
     """Return the cases of these clauses."""
-    return [*(case for v in (STATIC, ADAPTIVE, MIXED) for case in _moves(v)), *_flips(), *_low()]
+    moves = [case for v in (ADAPTIVE, MIXED) for case in _moves(v)]
+    return [*moves, *_flips(), *_low(), *_any_token()]

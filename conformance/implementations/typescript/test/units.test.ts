@@ -65,14 +65,18 @@ test("addition wraps in every width", () => {
   }
 });
 
-test("entries of stored words, narrow and wide", () => {
-  const narrow = new NarrowTensor(0, dtype("I8"), [3], Uint8Array.of(5, 255, 0), new Uint16Array(3));
-  narrow.store(Uint8Array.of(5, 0, 128));
-  assert.deepEqual([...narrow.entries], [0, 2 * 8, 2 * 64]);
-  const old = new Uint8Array(new BigUint64Array([5n, 2n ** 64n - 1n, 0n]).buffer);
-  const wide = new WideTensor(0, dtype("I64"), [3], old, new Uint16Array(3));
-  wide.store(new Uint8Array(new BigUint64Array([4n, 0n, 2n ** 63n]).buffer));
-  assert.deepEqual([...wide.entries], [2 * 8 + 1, 2 * 8, 2 * 512]);
+test("moves of the static variant are modulo 2^w, narrow and wide", () => {
+  const none = (n: number) => [new Uint16Array(n), new Uint8Array(n)] as const;
+  const narrow = new NarrowTensor(0, dtype("I8"), [2], Uint8Array.of(5, 255), ...none(2));
+  const raw = () => new RawBits(Uint8Array.of(0b11, 0));
+  narrow.shifted(0, 2, 2, true, raw()); // 5 - (8 - 1 + 3)
+  narrow.shifted(1, 2, 0, false, raw()); // 255 + 1
+  assert.deepEqual([...narrow.result()], [251, 0]);
+  const old = new Uint8Array(new BigUint64Array([5n, 2n ** 64n - 1n]).buffer);
+  const wide = new WideTensor(0, dtype("I64"), [2], old, ...none(2));
+  wide.shifted(0, 2, 2, true, raw());
+  wide.shifted(1, 2, 0, false, raw());
+  assert.deepEqual([...new BigUint64Array(wide.result().buffer)], [2n ** 64n - 5n, 0n]);
 });
 
 test("logarithm, raw bits and counts", () => {

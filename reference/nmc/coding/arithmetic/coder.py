@@ -17,7 +17,6 @@ from nmc.coding.arithmetic.tensors import (
     check_tensors,
     settle,
     settled,
-    widths_of,
 )
 from nmc_format.dtypes import Words
 
@@ -71,6 +70,7 @@ def encode(
         encode_words = partial(_encode_words, effort="fast")
         body = sparse.encode(tensors, current, lives, next_history, encode_words)
         if len(body) < sum(tensor.reference.nbytes for tensor in tensors):
+            _forget_others(SPARSE, tensors, next_history)
             history.adopt(next_history)
             return bytes([SPARSE]) + body
     return _encode_words(tensors, current, history, effort)
@@ -86,17 +86,18 @@ def _encode_words(
     if stored:
         next_history = history.copy()
         if variant == STATIC:
-            from nmc.coding.arithmetic import static
+            from nmc.coding.arithmetic import static_encode
 
-            body = static.encode(tensors, current, next_history)
+            body = static_encode.encode(tensors, current, next_history)
         else:
             from nmc.coding.arithmetic import adaptive
 
             body = adaptive.encode(tensors, current, next_history, mixing=variant == MIXED)
         if body is not None and len(body) < stored:
+            _forget_others(variant, tensors, next_history)
             history.adopt(next_history)
             return bytes([variant]) + body
-    _remember_stored(tensors, current, history)
+    _forget_others(STORED, tensors, history)
     return bytes([STORED]) + b"".join(
         words.astype(words.dtype.newbyteorder("<")).tobytes() for words in current
     )
@@ -139,8 +140,18 @@ def decode(
     else:
         decoded = _decode_words(variant, reader, tensors, next_history)
     reader.end()
+    _forget_others(variant, tensors, next_history)
     history.adopt(next_history)
     return decoded
+
+
+def _forget_others(variant: int, tensors: Sequence[CodedTensor], history: History) -> None:
+    """Forget what other variants remember of the tensors (clause 8.3.3)."""
+    rows = [tensor.row for tensor in tensors]
+    if variant not in (STATIC, SPARSE):
+        history.forget_ways(rows)
+    if variant not in (ADAPTIVE, MIXED):
+        history.forget_entries(rows)
 
 
 def _decode_inner(reader: Reader, tensors: Sequence[CodedTensor], history: History) -> list[Words]:
@@ -156,9 +167,8 @@ def _decode_words(
 ) -> list[Words]:
     """Decode the body of any variant but the sparse one."""
     if variant == STORED:
-        decoded = _read_stored(reader, tensors)
-        _remember_stored(tensors, decoded, history)
-        return decoded
+        history.forget_ways(tensor.row for tensor in tensors)
+        return _read_stored(reader, tensors)
     if variant == STATIC:
         from nmc.coding.arithmetic import static
 
@@ -177,14 +187,3 @@ def _read_stored(reader: Reader, tensors: Sequence[CodedTensor]) -> list[Words]:
         data = reader.take(tensor.reference.nbytes)
         decoded.append(np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype))
     return decoded
-
-
-def _remember_stored(
-    tensors: Sequence[CodedTensor], current: Sequence[Words], history: History
-) -> None:
-    from nmc.coding.arithmetic.words import remember
-
-    for tensor, words in zip(tensors, current, strict=True):
-        entries = np.empty(tensor.count, np.uint16)
-        remember(tensor.reference, words, widths_of(tensor), entries)
-        history.entries[tensor.row] = entries

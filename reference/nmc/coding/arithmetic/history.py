@@ -12,9 +12,9 @@ from nmc.coding.arithmetic.tensors import CodedTensor
 from nmc.coding.quantised.memory import Memory
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
-NOT_YET = 1  # history entry of a word that has had no frame before it
+NOT_YET = 1  # way and entry of a word that has had no frame before it
 WordFormat = tuple[int, int, int]
 
 
@@ -43,8 +43,8 @@ Indices = NDArray[np.unsignedinteger]
 
 
 @dataclass(frozen=True)
-class SparseEntries:
-    """Entries of a row of which few changed in the frame before.
+class SparseWays:
+    """Ways of a row of which few words changed in the frame before.
 
     Attributes
     ----------
@@ -52,27 +52,27 @@ class SparseEntries:
         Words of the row.
     words : ndarray of uint32 or uint64
         The words that changed, ascending.
-    entries : uint16[number of words]
-        Their entries; those of all others are 0.
+    ways : uint8[number of words]
+        Their ways; those of all others are 0.
     """
 
     count: int
     words: Indices
-    entries: NDArray[np.uint16]
+    ways: NDArray[np.uint8]
 
-    def dense(self) -> NDArray[np.uint16]:
-        """Return the entries of all words."""
-        entries = np.zeros(self.count, np.uint16)
-        entries[self.words] = self.entries
-        return entries
+    def dense(self) -> NDArray[np.uint8]:
+        """Return the ways of all words."""
+        ways = np.zeros(self.count, np.uint8)
+        ways[self.words] = self.ways
+        return ways
 
-    def at(self, words: Indices) -> NDArray[np.uint16]:
-        """Return the entries of some words, ascending."""
+    def at(self, words: Indices) -> NDArray[np.uint8]:
+        """Return the ways of some words, ascending."""
         from nmc.coding.arithmetic.sparse_kernel import look_among
 
-        entries = np.empty(words.size, np.uint16)
-        look_among(self.words, self.entries, words, entries)
-        return entries
+        ways = np.empty(words.size, np.uint8)
+        look_among(self.words, self.ways, words, ways)
+        return ways
 
 
 @dataclass
@@ -81,8 +81,10 @@ class History:
 
     Attributes
     ----------
-    entries : dict of int to uint16[count] or SparseEntries
+    entries : dict of int to uint16[count]
         For each row of the tensor table, the last change of each word (clause 8.4.2).
+    ways : dict of int to uint8[count] or SparseWays
+        For each row, which way each word went in the frame before (clause 8.6.2).
     trends : dict of int to int64[8]
         For each row, the forecast the adaptive coder has learnt (clause 8.5.4).
     predictors : dict of (mixing, word format) to Predictor
@@ -90,43 +92,62 @@ class History:
         What the coder of quantised tensors remembers (clause 12.4.1).
     """
 
-    entries: dict[int, NDArray[np.uint16] | SparseEntries] = field(default_factory=dict)
+    entries: dict[int, NDArray[np.uint16]] = field(default_factory=dict)
+    ways: dict[int, NDArray[np.uint8] | SparseWays] = field(default_factory=dict)
     trends: dict[int, NDArray[np.int64]] = field(default_factory=dict)
     predictors: dict[tuple[bool, WordFormat], Predictor] = field(default_factory=dict)
     quantised: Memory = field(default_factory=Memory)
 
     def entries_of(self, tensor: CodedTensor) -> NDArray[np.uint16]:
         """Return the last entries of a tensor's words."""
-        entries = self._known(tensor)
-        if entries is None:
+        entries = self.entries.get(tensor.row)
+        if entries is None or entries.size != tensor.count:
             return np.full(tensor.count, NOT_YET, np.uint16)
-        return entries.dense() if isinstance(entries, SparseEntries) else entries
+        return entries
 
-    def entries_at(self, tensor: CodedTensor, words: Indices) -> NDArray[np.uint16]:
-        """Return the last entries of some words of a tensor, ascending."""
-        entries = self._known(tensor)
-        if entries is None:
-            return np.full(words.size, NOT_YET, np.uint16)
-        return entries.at(words) if isinstance(entries, SparseEntries) else entries[words]
+    def ways_of(self, tensor: CodedTensor) -> NDArray[np.uint8]:
+        """Return which ways a tensor's words went last."""
+        ways = self._known(tensor)
+        if ways is None:
+            return np.full(tensor.count, NOT_YET, np.uint8)
+        return ways.dense() if isinstance(ways, SparseWays) else ways
+
+    def ways_at(self, tensor: CodedTensor, words: Indices) -> NDArray[np.uint8]:
+        """Return which ways some words of a tensor went last, ascending."""
+        ways = self._known(tensor)
+        if ways is None:
+            return np.full(words.size, NOT_YET, np.uint8)
+        return ways.at(words) if isinstance(ways, SparseWays) else ways[words]
 
     def recent(self, tensor: CodedTensor) -> tuple[int, Indices]:
-        """Return the words that changed in the frame before, and the entry of all others."""
-        entries = self._known(tensor)
-        if entries is None:
+        """Return the words that changed in the frame before, and the way of all others."""
+        ways = self._known(tensor)
+        if ways is None:
             return NOT_YET, np.empty(0, np.uint32)
-        if isinstance(entries, SparseEntries):
-            return 0, entries.words
-        return 0, np.flatnonzero(entries).astype(np.uint64)
+        if isinstance(ways, SparseWays):
+            return 0, ways.words
+        return 0, np.flatnonzero(ways).astype(np.uint64)
 
-    def _known(self, tensor: CodedTensor) -> NDArray[np.uint16] | SparseEntries | None:
-        entries = self.entries.get(tensor.row)
-        if isinstance(entries, SparseEntries):
-            return entries if entries.count == tensor.count else None
-        return entries if entries is not None and entries.size == tensor.count else None
+    def _known(self, tensor: CodedTensor) -> NDArray[np.uint8] | SparseWays | None:
+        ways = self.ways.get(tensor.row)
+        if isinstance(ways, SparseWays):
+            return ways if ways.count == tensor.count else None
+        return ways if ways is not None and ways.size == tensor.count else None
+
+    def forget_entries(self, rows: Iterable[int]) -> None:
+        """Forget what variants 2 and 3 remember of rows (clause 8.3.3)."""
+        for row in rows:
+            self.entries.pop(row, None)
+            self.trends.pop(row, None)
+
+    def forget_ways(self, rows: Iterable[int]) -> None:
+        """Forget what variants 1 and 4 remember of rows (clause 8.3.3)."""
+        for row in rows:
+            self.ways.pop(row, None)
 
     def keep(self, rows: Collection[int]) -> None:
         """Forget every row but these: those that a frame skips or codes by difference (8.3.3)."""
-        for known in (self.entries, self.trends):
+        for known in (self.entries, self.ways, self.trends):
             for row in known.keys() - set(rows):
                 del known[row]
 
@@ -137,6 +158,7 @@ class History:
         """
         return History(
             dict(self.entries),
+            dict(self.ways),
             {row: trend.copy() for row, trend in self.trends.items()},
             {key: predictor.copy() for key, predictor in self.predictors.items()},
             self.quantised,
@@ -144,4 +166,5 @@ class History:
 
     def adopt(self, other: History) -> None:
         """Become what another history is."""
-        self.entries, self.trends, self.predictors = other.entries, other.trends, other.predictors
+        self.entries, self.ways = other.entries, other.ways
+        self.trends, self.predictors = other.trends, other.predictors

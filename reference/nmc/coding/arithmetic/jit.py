@@ -109,6 +109,32 @@ def load64(_typing: Any, octets: Any, index: Any) -> Any:
 
 
 @_machine
+def load32(_typing: Any, octets: Any, index: Any) -> Any:
+    """Read four bytes of a uint8 array, least significant first, at any offset."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _element(context, builder, signature.args[0], *arguments)
+        narrow = builder.bitcast(pointer, ir.IntType(32).as_pointer())
+        return builder.zext(builder.load(narrow, align=1), ir.IntType(64))
+
+    return types.uint64(octets, index), generate
+
+
+@_machine
+def store32(_typing: Any, octets: Any, index: Any, value: Any) -> Any:
+    """Write four bytes of a uint8 array, least significant first, at any offset."""
+    del value
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _element(context, builder, signature.args[0], arguments[0], arguments[1])
+        narrow = builder.bitcast(pointer, ir.IntType(32).as_pointer())
+        builder.store(builder.trunc(arguments[2], ir.IntType(32)), narrow, align=1)
+        return context.get_dummy_value()
+
+    return types.void(octets, index, types.uint64), generate
+
+
+@_machine
 def store64(_typing: Any, octets: Any, index: Any, value: Any) -> Any:
     """Write eight bytes of a uint8 array, least significant first, at any offset."""
     del value

@@ -29,6 +29,16 @@ class Reader:
         self._data = data
         self._at = 0
 
+    @property
+    def data(self) -> memoryview:
+        """The whole payload."""
+        return self._data
+
+    @property
+    def position(self) -> int:
+        """How many bytes of it were read."""
+        return self._at
+
     def byte(self) -> int:
         """Read one byte."""
         return self.take(1)[0]
@@ -84,29 +94,6 @@ def check_rest(octets: NDArray[np.uint8], position: int) -> None:
     """
     if position % 8 and int(octets[position // 8]) >> position % 8:
         raise CoderError("bits left over in the last byte of a field are not 0")
-
-
-class BitWriter:
-    """Bits of a table, least significant first (clause 8.6.3)."""
-
-    def __init__(self) -> None:
-        self._value = 0
-        self._length = 0
-
-    def bits(self, value: int, count: int) -> None:
-        """Append the low count bits of a value."""
-        self._value |= value << self._length
-        self._length += count
-
-    def gamma(self, number: int) -> None:
-        """Append a number of at least 1 as an Elias gamma code."""
-        length = number.bit_length()
-        self.bits(1 << (length - 1), length)
-        self.bits(number & ~(1 << (length - 1)), length - 1)
-
-    def bytes(self) -> bytes:
-        """Return what was written, padded with zeros to a whole byte."""
-        return self._value.to_bytes((self._length + 7) // 8, "little")
 
 
 def join(parts: Iterable[bytes | bytearray | memoryview]) -> bytes:

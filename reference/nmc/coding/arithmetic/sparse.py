@@ -10,7 +10,7 @@ import numpy as np
 from nmc.coding.arithmetic import cells
 from nmc.coding.arithmetic import sparse_kernel as kernels
 from nmc.coding.arithmetic.cells import Indices, LiveCells
-from nmc.coding.arithmetic.history import History, SparseEntries
+from nmc.coding.arithmetic.history import History, SparseWays
 from nmc.coding.arithmetic.payload import Reader, join
 from nmc.coding.arithmetic.tensors import CodedTensor
 from nmc_format.dtypes import Words
@@ -97,7 +97,7 @@ def _inner(
             continue
         reference = _gather(tensor.reference, some)
         inner.append(replace(tensor, shape=reference.shape, reference=reference))
-        inside.entries[tensor.row] = history.entries_at(tensor, some)
+        inside.ways[tensor.row] = history.ways_at(tensor, some)
     return inner, inside
 
 
@@ -112,9 +112,9 @@ def _remember(
     history.adopt(inside)
     for tensor, part, some in zip(tensors, inner, indices, strict=True):
         if some is not None:
-            entries = inside.entries_of(part)
-            kept = entries != 0
-            history.entries[tensor.row] = SparseEntries(tensor.count, some[kept], entries[kept])
+            ways = inside.ways_of(part)
+            kept = ways != 0
+            history.ways[tensor.row] = SparseWays(tensor.count, some[kept], ways[kept])
 
 
 def _gather(words: Words, indices: Indices | None) -> Words:

@@ -1,8 +1,9 @@
-"""The static coder: tables sent with the frame, interleaved rANS (clause 8.6)."""
+"""The static coder: tables sent with the frame, chunks of interleaved rANS (clause 8.6)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,74 +11,143 @@ from numpy.typing import NDArray
 from nmc.coding.arithmetic import static_kernel as kernels
 from nmc.coding.arithmetic import tables
 from nmc.coding.arithmetic.history import History
-from nmc.coding.arithmetic.payload import SPARE, Reader, check_rest, count_bytes, join
-from nmc.coding.arithmetic.tensors import CodedTensor, CoderError, sections_of, widths_of
-from nmc.coding.arithmetic.words import remember
+from nmc.coding.arithmetic.payload import Reader
+from nmc.coding.arithmetic.tensors import CodedTensor, CoderError, lines_of, sections_of
 from nmc_format.dtypes import Words
 
-_SPARE_WORDS = 2 * kernels.LANES
+NO_OFFSETS = np.empty(0, np.int16)
+MIDDLE = 8  # the offset that is nothing
+STEP = 2  # eighths of an octave in one step of an offset
+_OFFSETS = np.array([(i % 16, i // 16) for i in range(256)], np.int16)
+_OFFSETS = (_OFFSETS - np.int16(MIDDLE)) * np.int16(STEP)
+"""The two offsets of each byte, in eighths of an octave."""
+_FAULTS = {
+    kernels.LANE_BEYOND: "a lane begins out of its range",
+    kernels.EXHAUSTED: "the code words or the raw bits run out",
+    kernels.CODE_LEFT: "the code words do not end where the tokens do",
+    kernels.RAW_LEFT: "the raw bits do not end where the words do",
+}
+COLUMNS, LINES = 1, 2
+"""Bits of the kind of a head: which offsets it has (clause 8.6.2)."""
 
 
-def encode(tensors: Sequence[CodedTensor], current: Sequence[Words], history: History) -> bytes:
-    """Encode all tensors, widths by widths; history moves on to this frame."""
-    return join(
-        part
-        for section in sections_of(tensors)
-        for part in _encode_section(
-            [tensors[i] for i in section], [current[i] for i in section], history
-        )
-    )
+@dataclass(frozen=True)
+class Expectation:
+    """What is sent of the extents of a tensor's changes (clause 8.6.2).
+
+    Attributes
+    ----------
+    parameters : int64[PARAMETERS]
+        Word format, scale and line length, as the kernels take them.
+    columns, lines : int16[n]
+        Offsets of the columns and lines, in eighths of an octave; empty where there are none.
+    """
+
+    parameters: NDArray[np.int64]
+    columns: NDArray[np.int16]
+    lines: NDArray[np.int16]
+
+    @classmethod
+    def of(
+        cls,
+        tensor: CodedTensor,
+        scale: int,
+        columns: NDArray[np.int16] = NO_OFFSETS,
+        lines: NDArray[np.int16] = NO_OFFSETS,
+    ) -> Expectation:
+        """Prepare a scale and offsets in eighths of an octave; offsets can be missing."""
+        length = 1
+        if columns.size or lines.size:
+            length = lines_of(tensor.shape)[1]
+        if columns.size and not lines.size and length < kernels.BATCH:
+            # repeated until one line is as long as a batch, so that loops over lines pay
+            times = -(-kernels.BATCH // length)
+            length, columns = length * times, np.tile(columns, times)
+        numbers = (tensor.bits, tensor.exponent_bits, tensor.mantissa_bits, scale, length)
+        return cls(np.array(numbers, np.int64), columns, lines)
 
 
-def _encode_section(
-    tensors: list[CodedTensor], current: list[Words], history: History
-) -> list[bytes]:
-    count = sum(tensor.count for tensor in tensors)
-    if count == 0:
-        return []
-    context = np.empty(count, np.uint8)
-    tokens = np.empty(count, np.uint8)
-    octets = np.zeros(sum(tensor.reference.nbytes for tensor in tensors) + SPARE, np.uint8)
-    scales = np.empty(len(tensors), "<u2")
-    position = at = 0
-    for i, (tensor, words) in enumerate(zip(tensors, current, strict=True)):
-        widths = widths_of(tensor)
-        before = history.entries_of(tensor)
-        after = np.empty(tensor.count, np.uint16)
-        total, number = remember(tensor.reference, words, widths, after)
-        scales[i] = total // max(number, 1)
-        part = slice(at, at + tensor.count)
-        kernels.contexts(tensor.reference, before, widths, int(scales[i]), context[part])
-        position = kernels.tokenize(
-            tensor.reference, words, before, widths, tokens[part], octets, position
-        )
-        history.entries[tensor.row] = after
-        at += tensor.count
-    counts = np.zeros(kernels.CONTEXTS * kernels.TOKENS, np.uint32)
-    kernels.histogram(context, tokens, counts)
-    table, frequencies = tables.choose(counts.astype(np.int64).reshape(-1, kernels.TOKENS))
-    words16 = np.empty(count + kernels.LANES, np.uint16)
-    lanes = np.empty(kernels.LANES, np.uint64)
-    place = kernels.rans_encode(
-        context,
-        tokens,
-        tables.starts_of(frequencies).astype(np.uint16).reshape(-1),
-        frequencies.astype(np.uint16).reshape(-1),
-        words16,
-        lanes,
-    )
-    coded = words16[place:].astype("<u2").tobytes()
-    raw = octets[: (position + 7) // 8].tobytes()
-    return [
-        count_bytes(len(table)),
-        count_bytes(len(coded) // 2),
-        count_bytes(len(raw)),
-        scales.tobytes(),
-        lanes.astype("<u4").tobytes(),
-        table,
-        coded,
-        raw,
-    ]
+@dataclass(frozen=True)
+class Chunk:
+    """One chunk of a payload: at most CHUNK words of a tensor, which can be decoded alone.
+
+    Attributes
+    ----------
+    tensor : int
+        Index of its tensor among the coded tensors.
+    first : int
+        Its first word.
+    start, code, end : int
+        Bytes of the payload where its lanes, its raw bits and what follows them begin.
+    expectation : Expectation
+    tables : Tables
+    """
+
+    tensor: int
+    first: int
+    start: int
+    code: int
+    end: int
+    expectation: Expectation
+    tables: tables.Tables
+
+
+def lanes_of(words: int) -> int:
+    """Return how many lanes a chunk of so many words has (clause 8.6.4)."""
+    return kernels.LANES if words >= kernels.MANY else 1
+
+
+def chunk_starts(tensor: CodedTensor) -> range:
+    """Return the first words of the chunks of a tensor."""
+    return range(0, tensor.count, kernels.CHUNK)
+
+
+def read_chunks(reader: Reader, tensors: Sequence[CodedTensor]) -> Iterator[Chunk]:
+    """Yield every chunk of a payload, in their order; nothing of them is decoded yet.
+
+    Raises
+    ------
+    CoderError
+        If heads or tables are malformed, or announce more than there is.
+    """
+    for section in sections_of(tensors):
+        if any(tensors[i].count for i in section):
+            yield from _read_section(reader, [(i, tensors[i]) for i in section])
+
+
+def _read_section(reader: Reader, section: list[tuple[int, CodedTensor]]) -> Iterator[Chunk]:
+    table_size = reader.count()
+    heads = [(i, tensor, *_read_head(reader, tensor)) for i, tensor in section if tensor.count > 0]
+    known = tables.alphabet(section[0][1].bits, section[0][1].exponent_bits)
+    parsed = tables.parse(reader.octets(table_size), known)
+    for i, tensor, expectation, sizes in heads:
+        for first, (code_words, raw_size) in zip(chunk_starts(tensor), sizes, strict=True):
+            start = reader.position
+            words = min(tensor.count - first, kernels.CHUNK)
+            lanes = kernels.LANE_BYTES * lanes_of(words)
+            reader.take(lanes + 4 * code_words + raw_size)
+            code = start + lanes + 4 * code_words
+            yield Chunk(i, first, start, code, reader.position, expectation, parsed)
+
+
+def _read_head(reader: Reader, tensor: CodedTensor) -> tuple[Expectation, list[tuple[int, int]]]:
+    kind, low, high = reader.take(3)
+    if kind > COLUMNS | LINES:
+        raise CoderError(f"row {tensor.row}: a head of kind {kind}; there are 0 to 3")
+    columns = by_line = NO_OFFSETS
+    if kind:
+        lines, length = lines_of(tensor.shape)
+        columns = _read_offsets(reader, length) if kind & COLUMNS else NO_OFFSETS
+        by_line = _read_offsets(reader, lines) if kind & LINES else NO_OFFSETS
+    sizes = [(reader.count(), reader.count()) for _ in chunk_starts(tensor)]
+    return Expectation.of(tensor, low | high << 8, columns, by_line), sizes
+
+
+def _read_offsets(reader: Reader, number: int) -> NDArray[np.int16]:
+    data = np.frombuffer(reader.take((number + 1) // 2), np.uint8)
+    if number % 2 and data[-1] > 15:
+        raise CoderError("bits left over behind the offsets are not 0")
+    return _OFFSETS[data].reshape(-1)[:number]
 
 
 def decode(reader: Reader, tensors: Sequence[CodedTensor], history: History) -> list[Words]:
@@ -88,62 +158,90 @@ def decode(reader: Reader, tensors: Sequence[CodedTensor], history: History) -> 
     CoderError
         If the payload is malformed.
     """
+    chunks = list(read_chunks(reader, tensors))
     decoded: list[Words] = [np.empty_like(tensor.reference) for tensor in tensors]
-    for section in sections_of(tensors):
-        _decode_section(
-            reader, [tensors[i] for i in section], [decoded[i] for i in section], history
-        )
+    ways = [np.empty(tensor.count, np.uint8) for tensor in tensors]
+    before = [history.ways_of(tensor) for tensor in tensors]
+    payload = np.frombuffer(reader.data, np.uint8)
+    work = Workspace()
+    for chunk in chunks:
+        i = chunk.tensor
+        decode_chunk(payload, chunk, tensors[i], before[i], decoded[i], ways[i], work)
+    for tensor, after in zip(tensors, ways, strict=True):
+        history.ways[tensor.row] = after
     return decoded
 
 
-def _decode_section(
-    reader: Reader, tensors: list[CodedTensor], out: list[Words], history: History
+class Workspace:
+    """What the decoding of one chunk needs besides the chunk; one for each thread."""
+
+    def __init__(self) -> None:
+        self.lanes = np.empty(kernels.LANES, np.uint64)
+        self.contexts = np.empty(kernels.BATCH, np.uint8)
+        self.tokens = np.empty(kernels.BATCH, np.uint8)
+        self.raw = np.empty(kernels.BATCH, np.uint32)
+        self.wide_raw = np.empty(kernels.BATCH, np.uint64)
+
+
+def decode_chunk(
+    payload: NDArray[np.uint8],
+    chunk: Chunk,
+    tensor: CodedTensor,
+    ways: NDArray[np.uint8],
+    words: Words,
+    next_ways: NDArray[np.uint8],
+    work: Workspace,
 ) -> None:
-    count = sum(tensor.count for tensor in tensors)
-    if count == 0:
-        return
-    table_size, word_count, raw_size = reader.count(), reader.count(), reader.count()
-    scales = np.frombuffer(reader.take(2 * len(tensors)), "<u2")
-    lanes = np.frombuffer(reader.take(4 * kernels.LANES), "<u4").astype(np.uint64)
-    tokens_known = tables.alphabet(tensors[0].bits, tensors[0].exponent_bits)
-    frequencies = tables.parse(reader.octets(table_size), tokens_known)
-    words16 = reader.words(word_count, _SPARE_WORDS)
-    octets = reader.octets(raw_size)
-    context = np.empty(count, np.uint8)
-    at = 0
-    for tensor, scale in zip(tensors, scales, strict=True):
-        part = slice(at, at + tensor.count)
-        kernels.contexts(
-            tensor.reference,
-            history.entries_of(tensor),
-            widths_of(tensor),
-            int(scale),
-            context[part],
-        )
-        at += tensor.count
-    tokens: NDArray[np.uint8] = np.empty(count, np.uint8)
-    place = kernels.rans_decode(context, tokens, tables.lookup(frequencies), words16, lanes)
-    if place != word_count or (lanes != kernels.FIRST_LANE).any():
-        raise CoderError("the code words do not end where the tokens do")
-    counts = kernels.raw_counts(tensors[0].bits, tensors[0].mantissa_bits)
-    block = np.empty(kernels.BLOCK, np.uint64)
-    position = at = 0
-    for tensor, words in zip(tensors, out, strict=True):
-        widths = widths_of(tensor)
-        entries = history.entries_of(tensor)
-        part = slice(at, at + tensor.count)
-        position = kernels.detokenize(
-            tensor.reference, words, entries, widths, tokens[part], counts, octets, position, block
-        )
-        if position == kernels.EXHAUSTED:
-            raise CoderError(f"row {tensor.row}: the raw bits end early")
-        if position == kernels.WRONG_WAY:
-            reason = "a change leaves its range or is coded the long way"
-            raise CoderError(f"row {tensor.row}: {reason}")
-        after = np.empty(tensor.count, np.uint16)
-        remember(tensor.reference, words, widths, after)
-        history.entries[tensor.row] = after
-        at += tensor.count
-    if (position + 7) // 8 != raw_size:
-        raise CoderError(f"{raw_size} bytes of raw bits, {(position + 7) // 8} used")
-    check_rest(octets, position)
+    """Decode one chunk into its part of a tensor; chunks are independent of each other.
+
+    Parameters
+    ----------
+    payload : uint8[...]
+        The whole payload, as it was read.
+    chunk : Chunk
+        Of read_chunks.
+    tensor : CodedTensor
+        Its tensor.
+    ways : uint8[count]
+        What the history knows of the tensor.
+    words, next_ways : flat arrays of the tensor's size
+        Receive the chunk's words and their ways.
+    work : Workspace
+        Of this thread.
+
+    Raises
+    ------
+    CoderError
+        If the chunk is malformed.
+    """
+    octets, start = payload, chunk.start
+    size = chunk.end - start
+    if payload.size - chunk.end < kernels.OVERREAD:
+        octets, start = np.zeros(size + kernels.OVERREAD, np.uint8), 0
+        octets[:size] = payload[chunk.start : chunk.end]
+        octets.flags.writeable = False  # as a payload: for another type all would be compiled again
+    counts, masks = kernels.raw_bits(tensor.bits, tensor.mantissa_bits)
+    state = kernels.decode_chunk(
+        tensor.reference,
+        ways,
+        chunk.first,
+        chunk.expectation.columns,
+        chunk.expectation.lines,
+        chunk.expectation.parameters,
+        chunk.tables.bases,
+        chunk.tables.points,
+        counts,
+        masks,
+        octets,
+        start,
+        start + chunk.code - chunk.start,
+        start + size,
+        work.lanes,
+        work.contexts,
+        work.tokens,
+        work.wide_raw if tensor.bits == 64 else work.raw,
+        words,
+        next_ways,
+    )
+    if state != kernels.DECODED:
+        raise CoderError(f"row {tensor.row}, word {chunk.first} and after: {_FAULTS[state]}")

@@ -1,249 +1,353 @@
-"""The inner loops of the static coder (clause 8.6): contexts, tokens, raw bits and rANS."""
+"""The inner loops of the static decoder (clause 8.6): contexts, tokens, raw bits and words.
+
+A chunk is decoded in batches, whose contexts, tokens and raw bits stay in the nearest cache. The
+loops over the words of a batch are of two kinds: those without a chain become vector instructions,
+and those with one do as little as they can.
+"""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from nmc.coding.arithmetic.jit import I64, U64, Array, get, inline, kernel, put
-from nmc.coding.arithmetic.words import clip, compare, raw_bits, short_raw_bits
+from nmc.coding.arithmetic.jit import I64, U64, Array, get, inline, kernel, load32, load64, put
 
 OCTAVES = 64
 CONTEXTS = 3 * OCTAVES
 TOKENS = 256
-LANES = 4
-TOTAL_BITS = 12
+TABLES = 32
+TOTAL_BITS = 10
 TOTAL = 1 << TOTAL_BITS
-FIRST_LANE = 1 << 16
-EXHAUSTED = -1
-WRONG_WAY = -2
-BLOCK = 2048  # words that are looked at twice while they are in the nearest cache
-REACH = 8  # flips that move the exponent by -REACH .. REACH - 1 have tokens of their own
+
+CHUNK = 1 << 16  # words, at most
+LANES = 8
+MANY = 1 << 13  # words from which on a chunk has LANES lanes, not one
+FIRST_LANE = 1 << 20
+LAST_LANE = 1 << 52
+LANE_BYTES = 7
+
+ESCAPE = 1
+FLIPS = 2  # the first token of a flip that moves the exponent field by -REACH .. REACH - 1
+REACH = 8
+MOVES = FLIPS + 2 * REACH
+LONGEST = 58  # raw bits of a move with a token of its own
+
+BATCH = 1024
+OVERREAD = BATCH * 8 + 64  # octets that may be looked at beyond the end of a chunk
+
+# What can be wrong with a chunk.
+DECODED, LANE_BEYOND, EXHAUSTED, CODE_LEFT, RAW_LEFT = range(5)
+
+# Elements of the parameters of a tensor that the kernels take.
+BITS, EXPONENT, MANTISSA, SCALE, LINE = range(5)
+PARAMETERS = 5
 
 
-@kernel
-def contexts(reference: Array, entries: Array, widths: Array, scale: int, out: Array) -> None:
-    """Write the context of every word (clause 8.6.2) to uint8 out."""
-    bits, exponent_bits, mantissa_bits = widths[2], widths[3], widths[4]
-    magnitude_mask = U64(0xFFFFFFFFFFFFFFFF) >> U64(64 - bits + 1)
-    lowest = I64(exponent_bits > 0)
-    for i in range(reference.size):
-        index = U64(i)
-        exponent = I64(0)
-        if exponent_bits > 0:
-            exponent = I64((get(reference, index) & magnitude_mask) >> U64(mantissa_bits))
-        exponent = max(exponent, lowest)
-        entry = I64(get(entries, index))
-        forecast = scale
-        past = entry
-        if entry > 1:
-            forecast = ((entry >> 1) + 7 * scale) >> 3
-            past = I64(2)
-        octaves = clip((forecast >> 3) - exponent, 0, OCTAVES - 1)
-        put(out, index, U64(past * OCTAVES + octaves))
+@cache
+def raw_bits(bits: int, mantissa_bits: int) -> tuple[Array, Array]:
+    """Return how many raw bits follow each token, and as many ones (clause 8.6.5).
 
-
-@kernel
-def tokenize(
-    reference: Array,
-    current: Array,
-    entries: Array,
-    widths: Array,
-    tokens: Array,
-    octets: Array,
-    position: int,
-) -> Any:
-    """Write the token of every word and its raw bits (clause 8.6.5); return the bit position."""
-    bits, exponent_bits, mantissa_bits = widths[2], widths[3], widths[4]
-    floating = exponent_bits > 0
-    magnitude_mask = U64(0xFFFFFFFFFFFFFFFF) >> U64(64 - bits + I64(floating))
-    mantissa_mask = (U64(1) << U64(mantissa_bits)) - U64(1)
-    for i in range(reference.size):
-        index = U64(i)
-        old = get(reference, index)
-        flipped, length, shrunk, word = compare(
-            old, get(current, index), bits, magnitude_mask, floating
-        )
-        if flipped:
-            step = I64(word >> U64(mantissa_bits)) - I64(
-                (old & magnitude_mask) >> U64(mantissa_bits)
-            )
-            if -REACH <= step < REACH:
-                token = 2 * bits + 1 + REACH + step
-                count = mantissa_bits
-                word &= mantissa_mask
-            else:
-                token = 2 * bits + 1 + 2 * REACH
-                count = bits - 1
-        elif length == 0:
-            token = I64(0)
-            count = I64(0)
-        else:
-            sign = I64(old >> U64(bits - 1)) if floating else I64(0)
-            entry = I64(get(entries, index))
-            expected = (entry ^ sign) & 1 if entry > 1 else I64(0)
-            token = 2 * length - 1 + (shrunk ^ expected)
-            count = length - 1
-        put(tokens, index, U64(token))
-        if count > 0:
-            raw_bits(True, octets, position, word, count)
-            position += count
-    return position
-
-
-def raw_counts(bits: int, mantissa_bits: int) -> Array:
-    """Return int64[TOKENS]: how many raw bits follow each token (clause 8.6.5)."""
-    counts = np.zeros(TOKENS, np.int64)
-    lengths = np.arange(1, 2 * bits + 1)
-    counts[lengths] = (lengths - 1) >> 1
-    counts[2 * bits + 1 : 2 * bits + 1 + 2 * REACH] = mantissa_bits
-    counts[2 * bits + 1 + 2 * REACH] = bits - 1
-    return counts
+    Returns
+    -------
+    tuple of uint8[TOKENS] and uint64[TOKENS]
+    """
+    counts = np.zeros(TOKENS, np.uint8)
+    counts[ESCAPE] = bits
+    counts[FLIPS:MOVES] = mantissa_bits
+    counts[MOVES:] = np.arange(TOKENS - MOVES) >> 2
+    return counts, np.array([(1 << int(count)) - 1 for count in counts], np.uint64)
 
 
 @inline
-def detokenize_raw(tokens: Array, counts: Array, octets: Array, position: Any, out: Array) -> Any:
-    """Read the raw bits of a block of tokens; return the bit position."""
-    last_position = I64(octets.size - 16) * 8
-    for i in range(tokens.size):
-        count = I64(get(counts, get(tokens, U64(i))))
-        if count <= 57:
-            put(out, U64(i), short_raw_bits(octets, position, count))
-        else:
-            put(out, U64(i), raw_bits(False, octets, position, U64(0), count))
-        position += count
-        if position > last_position:
-            return I64(EXHAUSTED)
-    return position
+def piece_contexts(
+    old: Array, ways: Array, base: Any, columns: Array, widths: Array, first: Any, out: Array
+) -> None:
+    """Write the contexts of a part of a line (clause 8.6.2) from place first of out.
 
-
-@kernel
-def detokenize(
-    reference: Array,
-    current: Array,
-    entries: Array,
-    widths: Array,
-    tokens: Array,
-    counts: Array,
-    octets: Array,
-    position: int,
-    block: Array,
-) -> Any:
-    """Write every word from its token and raw bits (clause 8.6.5); return the bit position.
-
-    EXHAUSTED where the bits run out, WRONG_WAY for a change that no encoder makes.
-    The work goes in blocks: reading bits is a chain, what is made of them is not, and the second
-    loop becomes vector instructions.
+    base is the expected extent without the offset of the column; columns may be empty.
     """
-    bits, exponent_bits, mantissa_bits = widths[2], widths[3], widths[4]
-    floating = U64(exponent_bits > 0)
-    magnitude_mask = U64(0xFFFFFFFFFFFFFFFF) >> (U64(64 - bits) + floating)
-    sign_shift = U64(bits - 1)
-    shift = U64(mantissa_bits)
-    lengths = U64(2 * bits)
-    escape = U64(2 * bits + 1 + 2 * REACH)
-    highest = (U64(1) << U64(exponent_bits)) - U64(1)
-    half = U64(1) << sign_shift
-    wrong = U64(0)
-    for start in range(0, reference.size, block.size):
-        end = min(start + block.size, reference.size)
-        position = detokenize_raw(tokens[start:end], counts, octets, position, block)
-        if position == EXHAUSTED:
-            return position
-        for i in range(start, end):
-            index = U64(i)
-            old = get(reference, index)
-            token = get(tokens, index)
-            word = get(block, U64(i - start))
-            entry = get(entries, index)
-            length = (token + U64(1)) >> U64(1)
-            leading = (U64(1) << ((length - U64(1)) & U64(63))) if token > U64(0) else U64(0)
-            sign = (old >> sign_shift) & floating
-            expected = (entry ^ sign) & U64(entry > U64(1))
-            shrunk = U64(0) - (((token + U64(1)) ^ expected) & U64(1))
-            moved = (old + (((word | leading) ^ shrunk) - shrunk)) & magnitude_mask
-            moved |= old & ~magnitude_mask
-            magnitude = old & magnitude_mask
-            room = magnitude ^ (magnitude_mask & ~shrunk)  # mask - magnitude where it grows
-            room = room if floating else half - (shrunk & U64(1))
-            field = (magnitude >> shift) + token - lengths - U64(1 + REACH)
-            near = (word >> shift) - (magnitude >> shift) + U64(REACH) < U64(2 * REACH)
-            astray = near if token == escape else field > highest
-            wrong |= U64((word | leading) > room if token <= lengths else astray)
-            flipped = word | (field << shift if token < escape else U64(0))
-            flipped = (flipped & magnitude_mask) | (~old & ~magnitude_mask)
-            put(current, index, moved if token <= lengths else flipped)
-        if wrong:
-            return I64(WRONG_WAY)
-    return position
+    narrow = widths[BITS] < 64
+    shift = np.int32(2) if narrow else np.int32(3)
+    finer = np.int32(narrow)
+    magnitude_bits = widths[EXPONENT] + widths[MANTISSA]
+    mask = (U64(1) << U64(magnitude_bits)) - U64(1)
+    mantissa = U64(widths[MANTISSA])
+    lowest = np.int32(widths[EXPONENT] > 0)
+    flat = columns.size == 0
+    for i in range(old.size):
+        index = U64(i)
+        exponent = max(np.int32((get(old, index) & mask) >> mantissa), lowest)
+        expected = np.int32(base) if flat else np.int32(np.int32(base) + np.int32(columns[i]))
+        octave = np.int32((expected >> shift) - np.int32(exponent << finer))
+        octave = max(np.int32(0), min(np.int32(OCTAVES - 1), octave))
+        put(out, U64(first) + index, U64(octave) | (min(get(ways, index), U64(2)) << U64(6)))
 
 
-@kernel
-def histogram(context: Array, tokens: Array, counts: Array) -> None:
-    """Count the tokens of each context in uint32 counts[CONTEXTS * TOKENS]."""
-    for i in range(tokens.size):
-        slot = (get(context, U64(i)) << U64(8)) | get(tokens, U64(i))
-        put(counts, slot, get(counts, slot) + U64(1))
+@inline
+def batch_contexts(
+    old: Array,
+    ways: Array,
+    start: Any,
+    end: Any,
+    columns: Array,
+    lines: Array,
+    widths: Array,
+    out: Array,
+) -> None:
+    """Write the contexts of words start to end of a tensor, piece by piece of its lines."""
+    length = widths[LINE]
+    here = start
+    while here < end:
+        base = widths[SCALE]
+        there = end
+        first = I64(0)
+        last = I64(0)
+        if columns.size > 0 or lines.size > 0:
+            line = here // length
+            there = min(end, (line + 1) * length)
+            if lines.size > 0:
+                base += I64(lines[line])
+            if columns.size > 0:
+                first = here - line * length
+                last = first + there - here
+        piece_contexts(
+            old[here:there], ways[here:there], base, columns[first:last], widths, here - start, out
+        )
+        here = there
 
 
-@kernel
-def rans_encode(
-    context: Array, tokens: Array, starts: Array, frequencies: Array, words: Array, lanes: Array
+@inline
+def token_step(
+    state: Any, contexts: Array, index: Any, bases: Array, table: Array, tokens: Array
 ) -> Any:
-    """Encode the tokens backwards from the end of words (clause 8.6.4); return the first place."""
-    place = I64(words.size)
-    for k in range(LANES):
-        lanes[k] = U64(FIRST_LANE)
-    for i in range(tokens.size - 1, -1, -1):
-        slot = (get(context, U64(i)) << U64(8)) | get(tokens, U64(i))
-        frequency = get(frequencies, slot)
-        lane = U64(i & (LANES - 1))
-        x = get(lanes, lane)
-        if x >= frequency << U64(32 - TOTAL_BITS):
-            place -= 1
-            put(words, place, x)
-            x >>= U64(16)
-        quotient = np.uint32(x) // np.uint32(frequency)
-        rest = x - U64(quotient) * frequency
-        put(lanes, lane, (U64(quotient) << U64(TOTAL_BITS)) + rest + get(starts, slot))
+    """Decode one token of a lane (clause 8.6.4)."""
+    found = get(table, get(bases, get(contexts, index)) | (state & U64(TOTAL - 1)))
+    put(tokens, index, found)
+    offset = (found >> U64(8)) & U64(TOTAL - 1)
+    return (found >> U64(8 + TOTAL_BITS)) * (state >> U64(TOTAL_BITS)) + offset
+
+
+@inline
+def refill(state: Any, octets: Array, place: Any) -> Any:
+    """Take a code word into a lane that has become too small, without a branch."""
+    longer = (state << U64(32)) | load32(octets, place)
+    short = state < U64(FIRST_LANE)
+    return (longer if short else state), place + (U64(short) << U64(2))
+
+
+@inline
+def few_tokens(
+    contexts: Array,
+    start: Any,
+    end: Any,
+    bases: Array,
+    table: Array,
+    tokens: Array,
+    octets: Array,
+    place: Any,
+    lanes: Array,
+) -> Any:
+    """Decode the tokens from start to end, run by run; return the place of the next code word."""
+    count = I64(lanes.size)
+    for first in range(start, end, 2 * count):
+        for i in range(first, min(end, first + 2 * count)):
+            lane = (i - first) % count
+            lanes[lane] = token_step(lanes[lane], contexts, U64(i), bases, table, tokens)
+        for lane in range(count):
+            lanes[lane], place = refill(lanes[lane], octets, place)
     return place
 
 
 @inline
-def rans_step(
-    x: Any, context: Any, tokens: Array, index: Any, table: Array, words: Array, place: Any
+def batch_tokens(
+    contexts: Array,
+    size: Any,
+    bases: Array,
+    table: Array,
+    tokens: Array,
+    octets: Array,
+    place: Any,
+    lanes: Array,
 ) -> Any:
-    """Decode one token of one lane (clause 8.6.4), without a branch."""
-    found = get(table, (get(context, index) << U64(TOTAL_BITS)) | (x & U64(TOTAL - 1)))
-    put(tokens, index, found)
-    high = x >> U64(TOTAL_BITS)
-    x = ((found >> U64(8)) & U64(TOTAL - 1)) * high + high + (found >> U64(20))
-    longer = (x << U64(16)) | get(words, place)
-    short = x < U64(FIRST_LANE)
-    x = longer if short else x
-    return x, place + U64(short)
+    """Decode the tokens of a batch; return the place of the next code word."""
+    whole = I64(0)
+    if lanes.size == LANES:
+        whole = size & ~(2 * LANES - 1)
+        a, b, c, d = lanes[0], lanes[1], lanes[2], lanes[3]
+        e, f, g, h = lanes[4], lanes[5], lanes[6], lanes[7]
+        for i in range(0, whole, 2 * LANES):
+            j = U64(i)
+            a = token_step(a, contexts, j, bases, table, tokens)
+            b = token_step(b, contexts, j + U64(1), bases, table, tokens)
+            c = token_step(c, contexts, j + U64(2), bases, table, tokens)
+            d = token_step(d, contexts, j + U64(3), bases, table, tokens)
+            e = token_step(e, contexts, j + U64(4), bases, table, tokens)
+            f = token_step(f, contexts, j + U64(5), bases, table, tokens)
+            g = token_step(g, contexts, j + U64(6), bases, table, tokens)
+            h = token_step(h, contexts, j + U64(7), bases, table, tokens)
+            a = token_step(a, contexts, j + U64(8), bases, table, tokens)
+            b = token_step(b, contexts, j + U64(9), bases, table, tokens)
+            c = token_step(c, contexts, j + U64(10), bases, table, tokens)
+            d = token_step(d, contexts, j + U64(11), bases, table, tokens)
+            e = token_step(e, contexts, j + U64(12), bases, table, tokens)
+            f = token_step(f, contexts, j + U64(13), bases, table, tokens)
+            g = token_step(g, contexts, j + U64(14), bases, table, tokens)
+            h = token_step(h, contexts, j + U64(15), bases, table, tokens)
+            a, place = refill(a, octets, place)
+            b, place = refill(b, octets, place)
+            c, place = refill(c, octets, place)
+            d, place = refill(d, octets, place)
+            e, place = refill(e, octets, place)
+            f, place = refill(f, octets, place)
+            g, place = refill(g, octets, place)
+            h, place = refill(h, octets, place)
+        lanes[0], lanes[1], lanes[2], lanes[3] = a, b, c, d
+        lanes[4], lanes[5], lanes[6], lanes[7] = e, f, g, h
+    return few_tokens(contexts, whole, size, bases, table, tokens, octets, place, lanes)
+
+
+@inline
+def batch_raw(
+    tokens: Array, size: Any, counts: Array, masks: Array, octets: Array, position: Any, out: Array
+) -> Any:
+    """Read the raw bits of a batch (clause 8.6.5); return the bit position."""
+    wide = out.itemsize == 8  # an escape of 64 bits can lie in nine octets
+    for i in range(size):
+        token = get(tokens, U64(i))
+        place = position >> U64(3)
+        shift = position & U64(7)
+        word = load64(octets, place) >> shift
+        if wide:
+            word |= get(octets, place + U64(8)) << U64(1) << (U64(63) - shift)
+        put(out, U64(i), word & get(masks, token))
+        position += get(counts, token)
+    return position
+
+
+@inline
+def batch_words(
+    old: Array, ways: Array, tokens: Array, raw: Array, widths: Array, words: Array, after: Array
+) -> None:
+    """Write every word from its token and raw bits (clause 8.6.5), and the way that it went."""
+    word = old.dtype.type
+    one = word(1)
+    shift_mask = word(widths[BITS] - 1)
+    mantissa = word(widths[MANTISSA])
+    sign = word(word(widths[EXPONENT] > 0) << shift_mask)
+    kept = word(~word(word(one << mantissa) - one))
+    for i in range(old.size):
+        index = U64(i)
+        x = word(get(old, index))
+        token = word(get(tokens, index))
+        bits = word(get(raw, index))
+        way = word(get(ways, index))
+        code = word(token - word(MOVES))
+        count = word(word(code >> word(2)) & shift_mask)
+        step = word(word(word(2) | word(word(code >> one) & one)) << count)
+        step = word(word(step - one) + bits)
+        shrunk = word(word(code ^ word(way & word(way >> one))) & one)
+        less = word(word(0) - shrunk)
+        moved = word(x + word(word(step ^ less) - less))
+        field = word(word(token - word(FLIPS + REACH)) << mantissa)
+        flipped = word(word(word(word(x & kept) + sign) + field) + bits)
+        other = word(bits if token == word(ESCAPE) else x)
+        other = word(flipped if token >= word(FLIPS) else other)
+        put(words, index, U64(moved if token >= word(MOVES) else other))
+        way = word(word(2) + shrunk) if token >= word(MOVES) else word(2)
+        put(after, index, U64(way if token > word(0) else word(0)))
+
+
+@inline
+def first_lanes(octets: Array, start: Any, lanes: Array) -> Any:
+    """Read the lanes that a chunk begins with; return whether all are in their range."""
+    right = True
+    for lane in range(lanes.size):
+        state = load64(octets, start + LANE_BYTES * lane) & U64(2**56 - 1)
+        lanes[lane] = state
+        right = right and state >= U64(FIRST_LANE) and state < U64(LAST_LANE)
+    return right
+
+
+@inline
+def ended(octets: Array, position: Any, end: Any) -> Any:
+    """Whether a bit field ends at an octet: what is left over is less than one, and zeros."""
+    if (position + U64(7)) >> U64(3) != U64(end):
+        return False
+    rest = position & U64(7)
+    return rest == U64(0) or get(octets, position >> U64(3)) >> rest == U64(0)
 
 
 @kernel
-def rans_decode(context: Array, tokens: Array, table: Array, words: Array, lanes: Array) -> Any:
-    """Decode a token for every context (clause 8.6.4); words has 2 * LANES to spare."""
-    place = U64(0)
-    last = U64(words.size - 2 * LANES)
-    a, b, c, d = lanes[0], lanes[1], lanes[2], lanes[3]
-    whole = tokens.size & ~(LANES - 1)
-    for i in range(0, whole, LANES):
-        if place > last:
-            return EXHAUSTED
-        j = U64(i)
-        a, place = rans_step(a, context, tokens, j, table, words, place)
-        b, place = rans_step(b, context, tokens, j + U64(1), table, words, place)
-        c, place = rans_step(c, context, tokens, j + U64(2), table, words, place)
-        d, place = rans_step(d, context, tokens, j + U64(3), table, words, place)
-    lanes[0], lanes[1], lanes[2], lanes[3] = a, b, c, d
-    for i in range(whole, tokens.size):
-        lane = i & (LANES - 1)
-        lanes[lane], place = rans_step(lanes[lane], context, tokens, U64(i), table, words, place)
-    if place > last:
-        return EXHAUSTED
-    return I64(place)
+def decode_chunk(
+    old: Array,
+    ways: Array,
+    first: int,
+    columns: Array,
+    lines: Array,
+    widths: Array,
+    bases: Array,
+    table: Array,
+    counts: Array,
+    masks: Array,
+    octets: Array,
+    start: int,
+    code_end: int,
+    raw_end: int,
+    states: Array,
+    contexts: Array,
+    tokens: Array,
+    raw: Array,
+    words: Array,
+    after: Array,
+) -> Any:
+    """Decode the chunk of a tensor that begins at word first (clause 8.6).
+
+    Parameters
+    ----------
+    old, ways, words, after : flat arrays of the whole tensor
+        Its words and ways before; its words and ways after, of which the chunk's are written.
+    columns, lines : int16[n]
+        Offsets of the expected extent; empty where there are none.
+    octets : uint8[...]
+        A payload. The chunk's lanes begin at start, its raw bits at code_end; OVERREAD octets
+        behind raw_end are looked at.
+    states, contexts, tokens, raw : arrays of LANES and of BATCH elements
+        Space to work in.
+
+    Returns
+    -------
+    int
+        DECODED, or what is wrong with the chunk.
+    """
+    last = min(I64(old.size), I64(first) + CHUNK)
+    count = I64(LANES) if last - first >= MANY else I64(1)
+    lanes = states[:count]
+    if not first_lanes(octets, I64(start), lanes):
+        return I64(LANE_BEYOND)
+    place = U64(start + LANE_BYTES * count)
+    position = U64(code_end) << U64(3)
+    for here in range(I64(first), last, BATCH):
+        there = min(last, here + BATCH)
+        size = there - here
+        batch_contexts(old, ways, here, there, columns, lines, widths, contexts)
+        place = batch_tokens(contexts, size, bases, table, tokens, octets, place, lanes)
+        position = batch_raw(tokens, size, counts, masks, octets, position, raw)
+        if place > U64(code_end) or position > U64(raw_end) << U64(3):
+            return I64(EXHAUSTED)
+        batch_words(
+            old[here:there],
+            ways[here:there],
+            tokens,
+            raw,
+            widths,
+            words[here:there],
+            after[here:there],
+        )
+    if place != U64(code_end):
+        return I64(CODE_LEFT)
+    for lane in range(count):
+        if lanes[lane] != U64(FIRST_LANE):
+            return I64(CODE_LEFT)
+    return I64(DECODED) if ended(octets, position, raw_end) else I64(RAW_LEFT)

@@ -108,6 +108,11 @@ export class Adaptive {
     for (const row of this.trends.keys()) if (!rows.has(row)) this.trends.delete(row);
   }
 
+  /** Forgets the trend of a row. */
+  forget(row: number): void {
+    this.trends.delete(row);
+  }
+
   private predictor(variant: number, name: string): Predictor {
     const predictors = this.predictors.get(variant) ?? new Map<string, Predictor>();
     let predictor = predictors.get(name);

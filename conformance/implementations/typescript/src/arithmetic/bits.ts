@@ -52,6 +52,16 @@ export class Payload {
     return out;
   }
 
+  /** n code words of 32 bits. */
+  longWords(n: number): Uint32Array {
+    if (4 * n > this.left) malformed("it ends before its code words do");
+    const bytes = this.take(4 * n);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const out = new Uint32Array(n);
+    for (let i = 0; i < n; i++) out[i] = view.getUint32(4 * i, true);
+    return out;
+  }
+
   end(): void {
     if (this.left !== 0) malformed("bytes are left over");
   }

@@ -18,13 +18,23 @@ export interface CoderInput {
 /** What this program remembers of rows, in bytes; the text sets no bound (see the README). */
 const historyLimit = 2 ** 32;
 
-function tensorOf(row: number, dtype: DType, shape: readonly number[], old: Bytes, entries: Uint16Array): CodedTensor {
-  const kind = dtype.word === 64 ? WideTensor : NarrowTensor;
-  return new kind(row, dtype, shape, old, entries);
+/** What is remembered of a row: its entries, or its ways, or neither. */
+interface Memory {
+  readonly entries: Uint16Array;
+  readonly ways: Uint8Array;
 }
 
-function partOf(tensor: CodedTensor, old: Bytes, entries: Uint16Array): CodedTensor {
-  return tensorOf(tensor.row, tensor.dtype, [entries.length], old, entries);
+function freshMemory(count: number): Memory {
+  return { entries: new Uint16Array(count).fill(1), ways: new Uint8Array(count).fill(1) };
+}
+
+function tensorOf(row: number, dtype: DType, shape: readonly number[], old: Bytes, { entries, ways }: Memory): CodedTensor {
+  const kind = dtype.word === 64 ? WideTensor : NarrowTensor;
+  return new kind(row, dtype, shape, old, entries, ways);
+}
+
+function partOf(tensor: CodedTensor, old: Bytes, ways: Uint8Array): CodedTensor {
+  return tensorOf(tensor.row, tensor.dtype, [ways.length], old, { entries: new Uint16Array(0), ways });
 }
 
 function decodeStored(payload: Payload, tensors: readonly CodedTensor[]): void {
@@ -34,46 +44,48 @@ function decodeStored(payload: Payload, tensors: readonly CodedTensor[]): void {
 /** The payload within a sparse one (clause 8.7.1). */
 function decodeInner(payload: Payload, parts: readonly CodedTensor[]): void {
   const variant = payload.byte();
-  if (variant === 0) decodeStored(payload, parts);
-  else if (variant === 1) decodeStatic(payload, parts);
+  if (variant === 0) {
+    decodeStored(payload, parts);
+    for (const { ways } of parts) ways.fill(1);
+  } else if (variant === 1) decodeStatic(payload, parts);
   else malformed(`an inner payload has variant ${variant}`);
 }
 
 export class Coder {
-  private readonly entries = new Map<number, Uint16Array>();
-  private entryBytes = 0;
+  private readonly memory = new Map<number, Memory>();
+  private remembered = 0;
   private adaptive = new Adaptive();
 
   /** At a key frame everything is forgotten. */
   reset(): void {
-    this.entries.clear();
-    this.entryBytes = 0;
+    this.memory.clear();
+    this.remembered = 0;
     this.adaptive = new Adaptive();
   }
 
   /** Forgets every row but these: those that a frame skips or codes by difference. */
   keep(rows: ReadonlySet<number>): void {
-    for (const [row, entries] of this.entries) {
+    for (const [row, { entries }] of this.memory) {
       if (rows.has(row)) continue;
-      this.entryBytes -= 2 * entries.length;
-      this.entries.delete(row);
+      this.remembered -= 3 * entries.length;
+      this.memory.delete(row);
     }
     this.adaptive.keep(rows);
   }
 
-  private entriesOf(row: number, count: number): Uint16Array {
-    const old = this.entries.get(row);
-    if (old !== undefined && old.length === count) return old;
-    this.entryBytes += 2 * (count - (old?.length ?? 0));
-    if (this.entryBytes > historyLimit) throw new Unsupported("the history of the coder exceeds what this program can hold");
-    const fresh = new Uint16Array(count).fill(1);
-    this.entries.set(row, fresh);
+  private memoryOf(row: number, count: number): Memory {
+    const old = this.memory.get(row);
+    if (old !== undefined && old.entries.length === count) return old;
+    this.remembered += 3 * (count - (old?.entries.length ?? 0));
+    if (this.remembered > historyLimit) throw new Unsupported("the history of the coder exceeds what this program can hold");
+    const fresh = freshMemory(count);
+    this.memory.set(row, fresh);
     return fresh;
   }
 
   decode(bytes: Bytes, inputs: readonly CoderInput[], stream: string, file: string): Bytes[] {
     const tensors = inputs.map(({ row, dtype, shape, old }): CodedTensor => {
-      return tensorOf(row, dtype, shape, old, this.entriesOf(row, old.length / (dtype.word / 8)));
+      return tensorOf(row, dtype, shape, old, this.memoryOf(row, old.length / (dtype.word / 8)));
     });
     try {
       this.decodePayload(new Payload(bytes), tensors);
@@ -104,5 +116,12 @@ export class Coder {
         malformed(`variant ${variant} is unknown`);
     }
     payload.end();
+    // each kind of variant forgets what the other one remembers (clause 8.3.3)
+    for (const { row, entries, ways } of tensors) {
+      if (variant !== 1 && variant !== 4) ways.fill(1);
+      if (variant === 2 || variant === 3) continue;
+      entries.fill(1);
+      this.adaptive.forget(row);
+    }
   }
 }

@@ -60,7 +60,7 @@ function readPiece(payload: Payload, tensor: CodedTensor, chances: Chances, size
     const from = size * cell;
     const to = Math.min(from + size, tensor.count);
     let past = 0;
-    for (let i = from; i < to; i++) past = Math.max(past, Math.min(tensor.entries[i], 2));
+    for (let i = from; i < to; i++) past = Math.max(past, Math.min(tensor.ways[i], 2));
     const octave = Math.max(0, Math.min(octaves - 1, tensor.field(from) - chances.first));
     const chance = chances.of[3 * follows + past][tensor.floating ? octave : 0];
     if (total > 0 && total + chance > fullStretch) {
@@ -104,7 +104,7 @@ function readCells(payload: Payload, tensor: CodedTensor, known: Chances | null)
   return { words, chances };
 }
 
-type Part = (tensor: CodedTensor, old: Uint8Array, entries: Uint16Array) => CodedTensor;
+type Part = (tensor: CodedTensor, old: Uint8Array, ways: Uint8Array) => CodedTensor;
 
 /** Decodes all tensors; a part has some words of one, and `decodeInner` makes them. */
 export function decodeSparse(payload: Payload, tensors: readonly CodedTensor[], makePart: Part, decodeInner: (parts: readonly CodedTensor[]) => void): void {
@@ -120,7 +120,7 @@ export function decodeSparse(payload: Payload, tensors: readonly CodedTensor[], 
     const width = tensor.dtype.word / 8;
     const old = new Uint8Array(width * words.length);
     words.forEach((i, j) => old.set(tensor.old.subarray(width * i, width * (i + 1)), width * j));
-    return makePart(tensor, old, Uint16Array.from(words, (i) => tensor.entries[i]));
+    return makePart(tensor, old, Uint8Array.from(words, (i) => tensor.ways[i]));
   });
   decodeInner(parts);
   tensors.forEach((tensor, k) => {
@@ -130,10 +130,10 @@ export function decodeSparse(payload: Payload, tensors: readonly CodedTensor[], 
     const made = parts[k].result();
     const out = tensor.result();
     out.set(tensor.old);
-    tensor.entries.fill(0);
+    tensor.ways.fill(0);
     words.forEach((i, j) => {
       out.set(made.subarray(width * j, width * (j + 1)), width * i);
-      tensor.entries[i] = parts[k].entries[j];
+      tensor.ways[i] = parts[k].ways[j];
     });
   });
 }

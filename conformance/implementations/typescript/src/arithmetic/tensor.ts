@@ -35,11 +35,13 @@ export interface CodedTensor {
   readonly columns: number;
   /** Bits of a magnitude. */
   readonly top: number;
-  /** The history: one entry for each word. */
+  /** The history of variants 2 and 3: one entry for each word. */
   readonly entries: Uint16Array;
   /** The words of frame t−1, as bytes. */
   readonly old: Uint8Array;
   readonly floating: boolean;
+  /** The history of variant 1: one way for each word. */
+  readonly ways: Uint8Array;
   sign(i: number): number;
   /** The exponent field; 0 of an integer. */
   field(i: number): number;
@@ -47,10 +49,12 @@ export interface CodedTensor {
   /** Each of these makes new word i and gives the extent of the change. */
   move(i: number, prefix: number, n: number, shrunk: number, raw: RawBits): number;
   flip(i: number, exponent: number, raw: RawBits): number;
-  flipNear(i: number, step: number, raw: RawBits): number;
-  flipWhole(i: number, raw: RawBits): number;
+  /** Each of these makes new word i in the static variant (clause 8.6.5). */
+  whole(i: number, raw: RawBits): void;
+  turned(i: number, step: number, raw: RawBits): void;
+  shifted(i: number, leading: number, n: number, shrunk: boolean, raw: RawBits): void;
   equal(i: number): void;
-  /** Takes the words as bytes and makes the entries. */
+  /** Takes the words as bytes. */
   store(bytes: Uint8Array): void;
   result(): Uint8Array;
 }
@@ -87,6 +91,7 @@ export class NarrowTensor implements CodedTensor {
     shape: readonly number[],
     readonly old: Uint8Array,
     readonly entries: Uint16Array,
+    readonly ways: Uint8Array,
   ) {
     this.wordFormat = wordFormatOf(dtype);
     this.columns = columnsOf(shape, dtype);
@@ -152,49 +157,24 @@ export class NarrowTensor implements CodedTensor {
     return this.turn(i, ((exponent * 2 ** this.m + raw.raw(this.m)) & this.mask) >>> 0);
   }
 
-  flipNear(i: number, step: number, raw: RawBits): number {
-    const field = ((this.words[i] & this.mask) >>> this.m) + step;
-    need(field >= 0 && field < 2 ** this.e);
-    return this.flip(i, field, raw);
+  // typed arrays of words take numbers modulo 2^w
+
+  whole(i: number, raw: RawBits): void {
+    this.made[i] = raw.raw(this.dtype.word);
   }
 
-  flipWhole(i: number, raw: RawBits): number {
-    const magnitude = raw.raw(this.top);
-    const step = (magnitude >>> this.m) - ((this.words[i] & this.mask) >>> this.m);
-    need(step < -8 || step > 7);
-    return this.turn(i, magnitude);
+  turned(i: number, step: number, raw: RawBits): void {
+    const field = 2 ** this.m;
+    this.made[i] = Math.floor(this.words[i] / field) * field + 2 ** this.top + step * field + raw.raw(this.m);
+  }
+
+  shifted(i: number, leading: number, n: number, shrunk: boolean, raw: RawBits): void {
+    const d = leading * 2 ** n - 1 + raw.raw(n);
+    this.made[i] = shrunk ? this.words[i] - d : this.words[i] + d;
   }
 
   store(bytes: Uint8Array): void {
     this.bytes.set(bytes);
-    const { words: old, made, entries, top, e } = this;
-    const modulus = 2 ** this.dtype.word;
-    for (let i = 0; i < this.count; i++) {
-      const x = old[i];
-      const z = made[i];
-      if (x === z) {
-        entries[i] = 0;
-        continue;
-      }
-      let extent: number;
-      let down: number;
-      if (e > 0) {
-        const sign = x >>> top;
-        if (sign !== z >>> top) {
-          extent = this.flipSize((x & this.mask) >>> 0, (z & this.mask) >>> 0);
-          down = 1 - sign;
-        } else {
-          extent = this.moveSize(Math.abs(z - x), this.exponent(i));
-          down = (z > x ? 0 : 1) ^ sign;
-        }
-      } else {
-        const forward = z > x ? z - x : z - x + modulus;
-        const backward = modulus - forward;
-        down = backward < forward ? 1 : 0;
-        extent = this.moveSize(Math.min(forward, backward), 0);
-      }
-      entries[i] = 2 * extent + down;
-    }
   }
 
   result(): Uint8Array {
@@ -232,6 +212,7 @@ export class WideTensor implements CodedTensor {
     shape: readonly number[],
     readonly old: Uint8Array,
     readonly entries: Uint16Array,
+    readonly ways: Uint8Array,
   ) {
     this.wordFormat = wordFormatOf(dtype);
     this.columns = columnsOf(shape, dtype);
@@ -298,45 +279,22 @@ export class WideTensor implements CodedTensor {
     return this.turn(i, (BigInt(exponent) * (1n << BigInt(this.m)) + raw.big(this.m)) & this.mask);
   }
 
-  flipNear(i: number, step: number, raw: RawBits): number {
-    const field = Number((this.words[i] & this.mask) >> BigInt(this.m)) + step;
-    need(field >= 0 && field < 2 ** this.e);
-    return this.flip(i, field, raw);
+  whole(i: number, raw: RawBits): void {
+    this.made[i] = raw.big(64);
   }
 
-  flipWhole(i: number, raw: RawBits): number {
-    const magnitude = raw.big(this.top);
-    const step = Number(magnitude >> BigInt(this.m)) - Number((this.words[i] & this.mask) >> BigInt(this.m));
-    need(step < -8 || step > 7);
-    return this.turn(i, magnitude);
+  turned(i: number, step: number, raw: RawBits): void {
+    const m = BigInt(this.m);
+    this.made[i] = ((this.words[i] >> m) << m) + this.half + BigInt(step) * (1n << m) + raw.big(this.m);
+  }
+
+  shifted(i: number, leading: number, n: number, shrunk: boolean, raw: RawBits): void {
+    const d = (BigInt(leading) << BigInt(n)) - 1n + raw.big(n);
+    this.made[i] = shrunk ? this.words[i] - d : this.words[i] + d;
   }
 
   store(bytes: Uint8Array): void {
     this.bytes.set(bytes);
-    for (let i = 0; i < this.count; i++) {
-      const x = this.words[i];
-      const z = this.made[i];
-      if (x === z) {
-        this.entries[i] = 0;
-        continue;
-      }
-      const sign = this.sign(i);
-      let extent: number;
-      let down: number;
-      if (this.e > 0 && sign !== Number(z >> 63n)) {
-        extent = this.flipSize(x & this.mask, z & this.mask);
-        down = 1 - sign;
-      } else if (this.e > 0) {
-        extent = this.moveSize(z > x ? z - x : x - z, this.exponent(i));
-        down = (z > x ? 0 : 1) ^ sign;
-      } else {
-        const forward = BigInt.asUintN(64, z - x);
-        const backward = BigInt.asUintN(64, x - z);
-        down = backward < forward ? 1 : 0;
-        extent = this.moveSize(down === 1 ? backward : forward, 0);
-      }
-      this.entries[i] = 2 * extent + down;
-    }
   }
 
   result(): Uint8Array {
