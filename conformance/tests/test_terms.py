@@ -30,7 +30,7 @@ decoding difference differences does examples exclude_layers freezing from heade
 is iv joining json judges learning links lossless malformed may metadata method mixed none not
 numbers of one opening order other over packed plan quality readings reconstruction record
 refusing regular required requires_grad root rules seeking semantics sha-256 shapes source sources
-standard static structure suite superblock syntax test the their this to trained training two
+sparse standard static structure suite superblock syntax test the their this to trained training two
 unfinished untrusted use vectors verification verified version versions view what whom work
 zstandard bases bounds learnt nmc quantisation remembered
 """

@@ -96,7 +96,7 @@ export class Decoder {
     }
   }
 
-  private decode(t: number, last: State): State {
+  private decode(t: number, before: State): State {
     const segment = this.readSegment(t);
     this.checkLinks(t, segment);
     checkRefinements(this.manifest, t, segment);
@@ -104,16 +104,17 @@ export class Decoder {
       this.coder.reset();
       this.bins.reset();
     }
-    const plan = makePlan(this.manifest, t, segment, last);
+    const plan = makePlan(this.manifest, t, segment, before);
     if (plan.steps.some((s) => s.size > arrayLimit) || this.manifest.stateBytes(t) > arrayLimit) {
       throw new Unsupported(`the state of frame ${t} has ${this.manifest.stateBytes(t)} bytes, more than this program can hold`);
     }
-    this.coder.keep(rowsOf({ ...plan, steps: plan.steps.filter((s) => s.map === null) }, skip, integer));
+    this.coder.keep(rowsOf(plan, skip, integer));
+    this.coder.forget(rowsOf({ ...plan, steps: plan.steps.filter((s) => s.map !== null) }, integer));
     this.bins.keep(rowsOf(plan, skip, update));
-    const before = this.taken(plan, last);
+    const references = this.taken(plan, before);
     const state = new Map<number, Tensor>();
     const raws = this.plain(plan, raw, plan.raw, segment.file);
-    const differences = plan.integer?.coding === "nmc" ? this.words(plan, plan.integer, before, segment.file) : this.sums(plan, before, segment.file);
+    const differences = plan.integer?.coding === "nmc" ? this.words(plan, plan.integer, references, segment.file) : this.sums(plan, references, segment.file);
     const bins = this.quantised(plan, before, segment.file);
     for (const { row, mode, shape } of plan.steps) {
       const dtype = this.manifest.rows[row].dtype;

@@ -219,8 +219,9 @@ export function makePlan(manifest: Manifest, t: number, segment: Segment, before
       if (key) return refuse("segment/mode-key-frame", `row ${row} of a key frame has mode ${mode}`, place);
       const old = before.get(row);
       if (old === undefined) return refuse("segment/mode-reference", `row ${row} has mode ${mode}, but is absent in the frame before`, place);
+      shape = old.shape;
       const map = maps.get(row);
-      shape = map === undefined ? old.shape : [map.slices, ...old.shape.slice(1)];
+      if (map !== undefined) shape = [map.slices, ...old.shape.slice(1)];
     }
     const size = tensorBytes(dtype, shape);
     if (typeof size === "string") return refuse("segment/shapes", size, place);

@@ -73,6 +73,11 @@ export class Coder {
     this.adaptive.keep(rows);
   }
 
+  /** Forgets some rows: those that are coded from other slices. */
+  forget(rows: ReadonlySet<number>): void {
+    this.keep(new Set([...this.memory.keys()].filter((row) => !rows.has(row))));
+  }
+
   private memoryOf(row: number, count: number): Memory {
     const old = this.memory.get(row);
     if (old !== undefined && old.entries.length === count) return old;
