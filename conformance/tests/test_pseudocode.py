@@ -138,10 +138,10 @@ def test_a_name_without_a_meaning_is_found() -> None:
 
 EDITS = {
     "a width": ("tensor.w > 8 · k", "tensor.w > 16 · k", "06-segment/zstd-widths"),
-    "the first entry": ("history.entries else 1", "history.entries else 0", "08-arithmetic/static"),
+    "the first way": ("history.ways else 1", "history.ways else 0", "08-arithmetic/static"),
     "a rate": (
-        "<< 4) \N{MINUS SIGN} average) >> 4)",
-        "<< 4) \N{MINUS SIGN} average) >> 5)",
+        "<< 4) \N{MINUS SIGN} trend.slow) >> 10)",
+        "<< 4) \N{MINUS SIGN} trend.slow) >> 5)",
         "08-arithmetic/adaptive",
     ),
     "a weight": (
@@ -149,7 +149,11 @@ EDITS = {
         "<< 16) \N{MINUS SIGN} squash(a)",
         "08-arithmetic/mixed",
     ),
-    "a guess": ("^ sign(x) if heading > 0", "if heading > 0", "08-arithmetic/static-momentum"),
+    "a guess": (
+        "(1 if guess = 3 else 0)",
+        "(1 if guess = 2 else 0)",
+        "08-arithmetic/static-momentum",
+    ),
 }
 """Faults in the text, each with a vector that finds it out."""
 
