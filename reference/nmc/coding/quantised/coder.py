@@ -162,7 +162,7 @@ def decode(
         _tensor(t, e, np.zeros(t.shape, np.int32), memory, bases.get(t.row))
         for t, e in zip(targets, entries, strict=True)
     ]
-    decode_tensors(reader, tensors, memory, mixing=mixing)
+    decode_tensors(reader, tensors, memory, count, mixing=mixing)
     made = []
     for target, entry, tensor in zip(targets, entries, tensors, strict=True):
         coded = CodedSymbols(
@@ -199,7 +199,12 @@ def read_head(reader: Reader) -> tuple[bool, int]:
 
 
 def decode_tensors(
-    reader: Reader, tensors: Sequence[TensorInCode], memory: Memory, *, mixing: bool
+    reader: Reader,
+    tensors: Sequence[TensorInCode],
+    memory: Memory,
+    count: int,
+    *,
+    mixing: bool,
 ) -> None:
     """Read the symbols of some tensors into their arrays; predictors move on.
 
@@ -209,7 +214,7 @@ def decode_tensors(
         If the substreams are malformed.
     """
     substreams = _substreams(tensors)
-    sizes = [(reader.count(), reader.count()) for _ in substreams]
+    sizes = [(reader.count(), reader.count()) for _ in range(count)]
     bodies = [(reader.words(words), reader.octets(octets)) for words, octets in sizes]
     reader.end()
     _ready(substreams, memory)

@@ -201,7 +201,7 @@ def decode(
     used = 1 + max(substream for tensor in coded for substream in tensor.substreams)
     if used != count:
         raise CoderError(f"{count} substreams, of which {used} are used")
-    decode_tensors(reader, coded, memory, mixing=mixing)
+    decode_tensors(reader, coded, memory, count, mixing=mixing)
     made = []
     for below, tensor, forecast in zip(tensors, coded, forecasts, strict=True):
         bins = forecast.expected + tensor.symbols
