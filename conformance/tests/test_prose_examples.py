@@ -37,7 +37,7 @@ IDS = [vector.id for vector in load_suite(VECTORS).vectors]
 RUN = {
     "blake3": "04-model",
     "coder": ("08-arithmetic", "12-quantised"),
-    "frames": "spec/text/0",
+    "frames": "spec/text/",
     "freezing": "09-freezing",
     "lookup3": "annex-d",
     "freeze": "annex-b",

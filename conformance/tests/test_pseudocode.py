@@ -49,10 +49,15 @@ IN_SENTENCES = {"12-quantised/refined-start", "12-quantised/refined-missing"}
 """Links of clause 7.2.1 whose codes the pseudo-code refuses elsewhere."""
 
 
+BEYOND_THE_LIBRARY = {"05-package/hdf5-info-rest"}
+"""Manifests of annex D that the HDF5 library, by which this test reads them, looks deeper into."""
+
+
 ACCEPTED = [
     v.id
     for v in VECTORS_BY_ID.values()
     if v.expected.outcome == "accept" and not v.requires and not v.prepare
+    if v.id not in BEYOND_THE_LIBRARY
 ]
 REFUSED = [
     v.id

@@ -97,7 +97,7 @@ def test_an_error_comes_at_its_place_and_ends_the_others() -> None:
         found.extend(in_order([bad, lambda: good(1)], 2))
     assert found == [(0, 0)]
     assert ended.wait(5)
-    assert not [t for t in threading.enumerate() if t.name.startswith("nmc")]
+    assert not [t for t in threading.enumerate() if t.name.startswith("nmc-groups")]
 
 
 def test_who_stops_early_leaves_no_thread() -> None:
@@ -109,7 +109,7 @@ def test_who_stops_early_leaves_no_thread() -> None:
     results = in_order([endless, endless], 2)
     assert next(results) == 1
     results.close()
-    assert not [t for t in threading.enumerate() if t.name.startswith("nmc")]
+    assert not [t for t in threading.enumerate() if t.name.startswith("nmc-groups")]
 
 
 def test_sequences_apart_decode_at_the_same_time(tmp_path) -> None:

@@ -338,7 +338,10 @@ def _lanes(shift: int, name: str, where: str) -> list[Case]:
         lane = _lane_of(data)
         if lane < 1 << 23 or lane >= 1 << 31:
             right = _good(
-                f"lane-{name}-right", "a lane in its range", ("8.7.4",), _one(chances_of=same)[0]
+                f"lane-{name}-right",
+                f"a lane in its range, beside one {where}",
+                ("8.7.4",),
+                _one(chances_of=same)[0],
             )
             return [
                 right,
@@ -375,9 +378,8 @@ def _ends_early() -> list[Case]:
     def two(body: Body) -> None:
         body.cells[0].live = [2]
 
-    return [
-        _reject(base, "live-end", "a piece that ends before its live cells", "8.7.4", make(two))
-    ]
+    wrong = _reject(base, "live-end", "a piece that ends before its live cells", "8.7.4", make(two))
+    return [base, wrong]
 
 
 def _padded() -> list[Case]:

@@ -243,6 +243,7 @@ def _digests() -> list[Case]:
             "7.2.3",
             "decoding/state-digest-mismatch",
             both,
+            place={"pointer": "/frames/1/refinements/0/state_digest"},
         ),
         refused(
             "start",
@@ -402,10 +403,20 @@ def _manifests() -> list[Case]:
             lambda m: {**m, digest: np.repeat(m[digest], 2, 1)},
         ),
         refused_open(
-            "psnr-negative", "a negative PSNR of a stop", "5.4.6", value, declared(40.0, -2.0)
+            "psnr-negative",
+            "a negative PSNR of a stop",
+            "5.4.6",
+            value,
+            declared(40.0, -2.0),
+            place={"pointer": "/frames/1/refinements/0/declared_psnr"},
         ),
         refused_open(
-            "psnr-large", "a PSNR of a stop above 1000", "5.4.6", value, declared(1000.5, 40.0)
+            "psnr-large",
+            "a PSNR of a stop above 1000",
+            "5.4.6",
+            value,
+            declared(1000.5, 40.0),
+            place={"pointer": "/frames/0/refinements/0/declared_psnr"},
         ),
         refused_open(
             "psnr-nan",
@@ -441,6 +452,7 @@ def _main() -> Case:
         "5.4.7",
         "manifest/value",
         chain=quantised_chain(_FLOATS, _NOTHING, profile="main"),
+        place={"pointer": "/refinements/start"},
     )
 
 

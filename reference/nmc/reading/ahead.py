@@ -68,7 +68,7 @@ def in_order(
             yield from job()
         return
     stop = threading.Event()
-    pool = ThreadPoolExecutor(min(threads, len(jobs)), thread_name_prefix="nmc")
+    pool = ThreadPoolExecutor(min(threads, len(jobs)), thread_name_prefix="nmc-groups")
     waiting = deque(jobs)
     running: deque[SimpleQueue[Any]] = deque()
 
