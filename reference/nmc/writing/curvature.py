@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Curvature:
     """How much is seen of errors in a model's tensors, as a mean squared error, by name.
 
-    The framework measures it by gradients (:func:`nmc_framework.evaluation.curvature.curvature`).
+    The framework measures it by gradients (``nmc_framework.evaluation.curvature.curvature``).
     With it, steps need no trials, errors of a matrix are rounded so that they make up for each
     other, and what nobody sees costs no bytes in a key frame.
 
