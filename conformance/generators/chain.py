@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import prod
@@ -16,7 +15,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from writers import hdf5_writer, zip_writer
-from writers.package_writer import manifest_preimage, segment, state_preimage, tensor_preimage
+from writers.package_writer import (
+    count,
+    manifest_preimage,
+    segment,
+    state_preimage,
+    tensor_preimage,
+)
+from writers.stream_writer import BITS, difference, planes, shape_record, stored_zstd
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Objects: TypeAlias = dict[str, Array]
@@ -25,20 +31,6 @@ Streams: TypeAlias = dict[str, bytes]
 ABSENT, SKIP, RAW, INTEGER, QUANTISED, UPDATE = range(6)
 KEY, DELTA = 0, 1
 MANIFEST = "manifest.h5"
-
-BITS = {
-    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"), 8),
-    **dict.fromkeys(("F8_E4M3FNUZ", "F8_E5M2FNUZ"), 8),
-    "F4": 4,
-    **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
-    **dict.fromkeys(("I16", "U16", "F16", "BF16"), 16),
-    **dict.fromkeys(("I32", "U32", "F32"), 32),
-    **dict.fromkeys(("C64", "F64", "I64", "U64"), 64),
-}
-"""Bits of an element (table 4-1)."""
-
-WORD_BYTES = {name: 4 if name == "C64" else max(1, bits // 8) for name, bits in BITS.items()}
-"""Bytes of a word (table 4-1)."""
 
 
 @dataclass(frozen=True)
@@ -93,15 +85,6 @@ class SliceMap:
             made += count(2 * step) if n == 1 else count(2 * step + 1) + count(n)
             at += n
         return made
-
-
-def count(value: int) -> bytes:
-    """Return a count (clause 8.3.2)."""
-    made = bytearray()
-    while value >= 0x80:
-        made.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*made, value])
 
 
 @dataclass(frozen=True)
@@ -224,54 +207,6 @@ def segment_name(index: int) -> str:
 def shape_of(chain: Chain, row: int, cell: Cell) -> tuple[int, ...]:
     """Return the shape of a tensor in a frame."""
     return chain.rows[row].shape if cell.shape is None else cell.shape
-
-
-def difference(dtype: str, before: bytes, after: bytes) -> bytes:
-    """Return the differences of the words of two tensors, modulo 2^w (clause 8.2.1)."""
-    width = f"<u{WORD_BYTES[dtype]}"
-    made: bytes = np.subtract(np.frombuffer(after, width), np.frombuffer(before, width)).tobytes()
-    return made
-
-
-FLOATING = frozenset(
-    {"F8_E5M2", "F8_E4M3", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "F16", "BF16", "F32", "C64", "F64"}
-)
-"""Element types whose words have an exponent (table 4-1)."""
-
-
-def folded(stream: str, dtype: str, data: bytes) -> bytes:
-    """Return the words of a tensor folded for Zstandard (clause 6.3.2)."""
-    width = WORD_BYTES[dtype]
-    bits = 8 * width
-    words = [int.from_bytes(data[i : i + width], "little") for i in range(0, len(data), width)]
-    if stream == "integer":
-        words = [2 * y if y < 1 << (bits - 1) else 2 * ((1 << bits) - y) - 1 for y in words]
-    elif dtype in FLOATING:
-        words = [(x << 1 | x >> (bits - 1)) % (1 << bits) for x in words]
-    return b"".join(x.to_bytes(width, "little") for x in words)
-
-
-def planes(stream: str, tensors: list[tuple[str, bytes]]) -> bytes:
-    """Return the byte planes of all tensors of a stream (clause 6.3.2)."""
-    words = [(WORD_BYTES[dtype], folded(stream, dtype, data)) for dtype, data in tensors]
-    return b"".join(data[k::width] for k in range(7, -1, -1) for width, data in words if width > k)
-
-
-def stored_zstd(content: bytes) -> bytes:
-    """Return a Zstandard frame of blocks that are not compressed (RFC 8878, 3.1.1)."""
-    head = struct.pack("<IB", 0xFD2FB528, 0b1110_0000) + struct.pack("<Q", len(content))
-    size = 1 << 17
-    blocks = [content[i : i + size] for i in range(0, len(content), size)] or [b""]
-    body = b""
-    for i, block in enumerate(blocks):
-        last = i == len(blocks) - 1
-        body += (len(block) << 3 | int(last)).to_bytes(3, "little") + block
-    return head + body
-
-
-def shape_record(row: int, shape: tuple[int, ...]) -> bytes:
-    """Return one record of the stream ``shapes`` (clause 6.2.3)."""
-    return struct.pack(f"<{2 + len(shape)}Q", row, len(shape), *shape)
 
 
 _LOSSY = ("bins.nmc", "bounds")

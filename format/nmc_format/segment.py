@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
 from nmc_format.issues import refuse
+from nmc_format.segment_header import REFINED_STREAM, canonical_header, parse_header
 from nmc_format.slices import SliceMap
 from nmc_format.slices import parse as parse_slices
-from nmc_format.state_digest import DIGEST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,40 +29,10 @@ MODE_NAMES: Final = ("absent", "skip", "raw", "integer", "quantised", "update")
 CODINGS: Final = ("none", "zstd", "nmc")
 """Entropy codings; the stream ``integer`` coded with zstd is named ``integer.zstd`` (6.3)."""
 
-MAX_HEADER_BYTES: Final = 4096
-"""A header names at most 8 + 3 * 8 streams and ten digests, under 3000 bytes (clause 6.1.2)."""
-
-MOST_REFINEMENTS: Final = 8
-
 BELOW: Final = 0
 REFINE: Final = 2
 REFINED_MODE_NAMES: Final = ("below", "skip", "refine")
 """Modes of a refinement by number (clause 12.7.2)."""
-
-HEAD_BYTES: Final = 8 + MAX_HEADER_BYTES
-"""Where the streams of a segment begin at the latest."""
-
-SEGMENT_VERSION: Final = "1.0"
-
-_ALIGNMENT = 64
-REFINED_STREAM = re.compile(r"stop([1-8])\.(bins\.nmc|bounds|modes)")
-"""Streams of a refinement (clause 12.7.1); they come after all of the base."""
-_STREAMS = frozenset(
-    {
-        "modes",
-        "shapes",
-        "raw",
-        "raw.zstd",
-        "integer",
-        "integer.zstd",
-        "integer.nmc",
-        "bins.nmc",
-        "bounds",
-        "digests",
-        "slices",
-    }
-)
-"""Every stream that a segment of this version may have (clause 6.2.1)."""
 
 
 @dataclass(frozen=True)
@@ -189,27 +157,6 @@ def made(parts: Iterable[Bytes]) -> Iterator[Buffer]:
             yield part
 
 
-def canonical_header(
-    sizes: Mapping[str, int], parent: bytes | None, states: Sequence[bytes]
-) -> bytes:
-    """Return the one header that these contents have (clause 6.1.3), its length field included."""
-    metadata = {"nmc": SEGMENT_VERSION}
-    if parent is not None:
-        metadata["parent"] = parent.hex()
-    metadata["state"] = states[0].hex()
-    for k, state in enumerate(states[1:], 1):
-        metadata[f"stop{k}"] = state.hex()
-    entries: dict[str, Any] = {"__metadata__": metadata}
-    start = 0
-    for name in sorted(sizes):
-        end = start + sizes[name]
-        entries[name] = {"dtype": "U8", "shape": [end - start], "data_offsets": [start, end]}
-        start = end
-    text = json.dumps(entries, separators=(",", ":")).encode("ascii")
-    text += b" " * (-(8 + len(text)) % _ALIGNMENT)
-    return len(text).to_bytes(8, "little") + text
-
-
 def serialize(
     *,
     parent: bytes | None,
@@ -254,29 +201,10 @@ def parse(data: Buffer, file: str) -> Segment:
     FormatError
         If the segment is malformed.
     """
+    header = parse_header(data, file)
     view = memoryview(data).cast("B")
-    header, body = read_header(view, file)
-    metadata = header.pop("__metadata__", None)
-    if not isinstance(metadata, dict):
-        raise refuse(
-            "segment/metadata", file=file, offset=8, key="__metadata__", reason="is missing"
-        )
-    parent = _digest(metadata, "parent", file) if "parent" in metadata else None
-    state = _digest(metadata, "state", file)
-    named = [f"stop{k}" for k in range(1, MOST_REFINEMENTS + 1) if f"stop{k}" in metadata]
-    refined = [_digest(metadata, name, file) for name in named]
-    _check_version(metadata, file)
-    spans = _spans(header, len(view) - body, file)
-    sizes = {name: end - start for name, (start, end) in spans.items()}
-    if canonical_header(sizes, parent, [state, *refined]) != view[:body]:
-        raise refuse(
-            "segment/not-canonical",
-            file=file,
-            offset=8,
-            reason="keys are sorted, data is dense, there is no other space than the padding to 64",
-        )
-    streams = {name: view[body + start : body + end] for name, (start, end) in spans.items()}
-    offsets = {name: body + start for name, (start, _) in spans.items()}
+    streams = {name: view[start:end] for name, (start, end) in header.spans.items()}
+    offsets = {name: start for name, (start, _) in header.spans.items()}
     if "modes" not in streams:
         raise refuse("segment/stream-missing", file=file, offset=8, stream="modes")
     shapes = streams.get("shapes", memoryview(b""))
@@ -284,8 +212,8 @@ def parse(data: Buffer, file: str) -> Segment:
         raise refuse("segment/stream-surplus", file=file, offset=8, stream="shapes")
     return Segment(
         file=file,
-        parent=parent,
-        state=state,
+        parent=header.parent,
+        state=header.states[0],
         modes=np.frombuffer(streams["modes"], np.uint8),
         shapes=_shapes(shapes, file, offsets.get("shapes", 0)),
         raw=_stream("raw", streams, offsets, file),
@@ -294,23 +222,8 @@ def parse(data: Buffer, file: str) -> Segment:
         bounds=_bounds("bounds", streams, offsets, file),
         digests=_stream("digests", streams, offsets, file),
         slices=_slices(streams, offsets, file),
-        refinements=_refinements(refined, streams, offsets, file),
+        refinements=_refinements(header.states[1:], streams, offsets, file),
     )
-
-
-def spans_of(data: Buffer, file: str) -> dict[str, tuple[int, int]]:
-    """Return where each stream begins and ends in a segment; only its header is looked at.
-
-    Raises
-    ------
-    FormatError
-        If the header is malformed.
-    """
-    view = memoryview(data).cast("B")
-    header, body = read_header(view, file)
-    header.pop("__metadata__", None)
-    spans = _spans(header, len(view) - body, file)
-    return {name: (body + start, body + end) for name, (start, end) in spans.items()}
 
 
 def _slices(
@@ -349,88 +262,6 @@ def _refinements(
             )
         )
     return tuple(made)
-
-
-def read_header(view: memoryview, file: str) -> tuple[dict[str, Any], int]:
-    """Return the header as JSON has it, and how many bytes it has with its length."""
-    if len(view) < 8:
-        raise refuse(
-            "segment/header", file=file, offset=0, reason="it ends before its length field"
-        )
-    size = int.from_bytes(view[:8], "little")
-    if not 2 <= size <= min(MAX_HEADER_BYTES, len(view) - 8):
-        raise refuse(
-            "segment/header",
-            file=file,
-            offset=0,
-            reason=f"length field {size}; 2 to {MAX_HEADER_BYTES} are allowed, "
-            f"{len(view) - 8} bytes follow",
-        )
-    try:
-        header = json.loads(bytes(view[8 : 8 + size]))
-    except (ValueError, RecursionError):
-        raise refuse("segment/header", file=file, offset=8, reason="it is not JSON") from None
-    if not isinstance(header, dict):
-        raise refuse("segment/header", file=file, offset=8, reason="it is not a JSON object")
-    return header, 8 + size
-
-
-def _digest(metadata: Mapping[str, Any], key: str, file: str) -> bytes:
-    text = metadata.get(key)
-    try:
-        digest = bytes.fromhex(text) if isinstance(text, str) else b""
-    except ValueError:
-        digest = b""
-    if len(digest) != DIGEST_BYTES:
-        raise refuse(
-            "segment/metadata",
-            file=file,
-            offset=8,
-            key=key,
-            reason="is not a digest of 64 hex digits",
-        )
-    return digest
-
-
-def _check_version(metadata: Mapping[str, Any], file: str) -> None:
-    """Refuse another version of a segment than the one of clause 6.1.3."""
-    version = metadata.get("nmc")
-    if version != SEGMENT_VERSION:
-        raise refuse(
-            "segment/metadata",
-            file=file,
-            offset=8,
-            key="nmc",
-            reason=f"is {version!a}, expected {SEGMENT_VERSION}",
-        )
-
-
-def _spans(header: Mapping[str, Any], room: int, file: str) -> dict[str, tuple[int, int]]:
-    """Return the data offsets of each stream; they fill the data without gaps or overlaps."""
-    spans = {}
-    for name, entry in header.items():
-        if name not in _STREAMS and not REFINED_STREAM.fullmatch(name):
-            raise refuse("segment/stream-unknown", file=file, offset=8, stream=name)
-        match entry:
-            case {"dtype": "U8", "shape": [int()], "data_offsets": [int(start), int(end)]} if (
-                0 <= start <= end <= room
-            ):
-                spans[name] = (start, end)
-            case _:
-                raise refuse(
-                    "segment/stream-type",
-                    file=file,
-                    offset=8,
-                    stream=name,
-                    actual=json.dumps(entry),
-                    expected=f"U8 of one dimension within {room} bytes",
-                )
-    used = sum(end - start for start, end in spans.values())
-    if used != room:
-        raise refuse(
-            "segment/header", file=file, offset=8, reason=f"streams fill {used} of {room} bytes"
-        )
-    return spans
 
 
 def _shapes(data: memoryview, file: str, offset: int) -> dict[int, tuple[int, ...]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nmc_format.segment import REFINED_STREAM, canonical_header, parse, read_header
+from nmc_format.segment import parse
+from nmc_format.segment_header import REFINED_STREAM, canonical_header, parse_header
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,15 +33,14 @@ def at_stop(data: Buffer, stop: int, file: str) -> list[Buffer]:
     segment = parse(data, file)
     if len(segment.refinements) <= stop:
         return [data]
-    sizes, body = _sizes(data, file)
+    whole = parse_header(data, file)
     kept = {
-        name: size
-        for name, size in sizes.items()
+        name: end - start
+        for name, (start, end) in whole.spans.items()
         if not (found := REFINED_STREAM.fullmatch(name)) or int(found[1]) <= stop
     }
-    states = [segment.state, *(refined.state for refined in segment.refinements[:stop])]
-    header = canonical_header(kept, segment.parent, states)
-    return [header, memoryview(data).cast("B")[body : segment.refinements[stop].start]]
+    header = canonical_header(kept, whole.parent, whole.states[: 1 + stop])
+    return [header, memoryview(data).cast("B")[whole.nbytes : segment.refinements[stop].start]]
 
 
 def refined(
@@ -56,26 +56,19 @@ def refined(
         Of each refinement the state digest, and its streams by name without the stop.
     """
     base = b"".join(pieces)
-    segment = parse(base, "")
-    sizes, body = _sizes(base, "")
+    whole = parse_header(base, "")
+    sizes = {name: end - start for name, (start, end) in whole.spans.items()}
     named = [
         {f"stop{k}.{name}": given[name] for name in sorted(given)}
         for k, (_, given) in enumerate(added, 1)
     ]
     for streams in named:
         sizes |= {name: memoryview(stream).nbytes for name, stream in streams.items()}
-    header = canonical_header(sizes, segment.parent, [segment.state, *(s for s, _ in added)])
-    made: list[Buffer] = [header, base[body:]]
-    at, starts = len(header) + len(base) - body, []
+    header = canonical_header(sizes, whole.parent, [*whole.states, *(s for s, _ in added)])
+    made: list[Buffer] = [header, base[whole.nbytes :]]
+    at, starts = len(header) + len(base) - whole.nbytes, []
     for streams in named:
         starts.append(at)
         made += streams.values()
         at += sum(memoryview(stream).nbytes for stream in streams.values())
     return made, starts
-
-
-def _sizes(data: Buffer, file: str) -> tuple[dict[str, int], int]:
-    """Return the bytes of each stream, and where the first one begins."""
-    header, body = read_header(memoryview(data).cast("B"), file)
-    header.pop("__metadata__")
-    return {name: entry["shape"][0] for name, entry in header.items()}, body

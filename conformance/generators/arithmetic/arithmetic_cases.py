@@ -7,21 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from cases import Case
-from chain import (
-    BITS,
-    DELTA,
-    INTEGER,
-    KEY,
-    QUANTISED,
-    RAW,
-    SKIP,
-    WORD_BYTES,
-    Cell,
-    Chain,
-    Frame,
-    Row,
-)
+from chain import DELTA, INTEGER, KEY, QUANTISED, RAW, SKIP, Cell, Chain, Frame, Row
 from model.model_cases import SEED, random_bytes, size_of
+from writers.stream_writer import BITS, WORD_BYTES
 
 from arithmetic import coder_adaptive, coder_sparse, coder_static
 from arithmetic.coder_words import CodedTensor, History, coded_tensor

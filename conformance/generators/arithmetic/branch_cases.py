@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 from cases import Case
-from chain import DELTA, INTEGER, KEY, RAW, Cell, Chain, Frame, Row, planes
+from chain import DELTA, INTEGER, KEY, RAW, Cell, Chain, Frame, Row
 from model.model_cases import random_bytes, size_of
 from segment.segment_cases import put
+from writers.stream_writer import planes
 from writers.zstd_writer import Blocks, Copy, Literals, frame
 
 from arithmetic import coder_static
@@ -24,7 +25,7 @@ from arithmetic.arithmetic_cases import (
 )
 from arithmetic.coder_static import Faults
 from arithmetic.coder_words import History, coded_tensor
-from arithmetic.payload_cases import StaticParts
+from arithmetic.payload_fields import StaticParts
 
 WINDOW = 0x50
 """Byte of a window of 1 MiB."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from writers.package_writer import count
+
 from arithmetic.coder_chances import Predictor, RangeCoder, learn, squash, stretch
 from arithmetic.coder_words import (
     Bits,
@@ -14,7 +16,6 @@ from arithmetic.coder_words import (
     Past,
     change_of,
     clip,
-    count,
     past_of,
 )
 

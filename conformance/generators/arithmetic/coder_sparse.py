@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from writers.package_writer import count
+
 from arithmetic import coder_static
-from arithmetic.coder_words import CodedTensor, History, clip, count
+from arithmetic.coder_words import CodedTensor, History, clip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -6,7 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from arithmetic.coder_words import Bits, CodedTensor, History, clip, compare, count
+from writers.package_writer import count
+
+from arithmetic.coder_words import Bits, CodedTensor, History, clip, compare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -187,15 +187,6 @@ class Bits:
         return bytes(made)
 
 
-def count(value: int) -> bytes:
-    """Return a count (clause 8.3.2)."""
-    made = bytearray()
-    while value >= 0x80:
-        made.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*made, value])
-
-
 @dataclass
 class History:
     """What the coder remembers in a group (clause 8.3.3)."""

@@ -21,7 +21,8 @@ from arithmetic.arithmetic_cases import (
 )
 from arithmetic.coder_static import Faults
 from arithmetic.coder_words import CodedTensor, History, coded_tensor
-from arithmetic.payload_cases import CODER, counts, edited, with_counts
+from arithmetic.payload_cases import CODER
+from arithmetic.payload_fields import counts, edited, with_counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,83 +6,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from cases import Case
-from chain import DELTA, INTEGER, KEY, RAW, Cell, Chain, Frame, Row
+from chain import DELTA, Chain, Frame, Row
+from writers.package_writer import count
 
 from arithmetic import coder_adaptive, coder_sparse
-from arithmetic.arithmetic_cases import SPARSE, STREAM, arithmetic_case
+from arithmetic.arithmetic_cases import STREAM, arithmetic_case
 from arithmetic.coder_sparse import Body, Cells, Look, stored
-from arithmetic.coder_words import CodedTensor, History, coded_tensor, count
+from arithmetic.coder_words import CodedTensor, History
+from arithmetic.sparse_chain import moved_words, one_tensor, sparse_chain, weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 CODER = "segment/coder"
-LIVE = (3, 4, 11, 20, *range(30, 110, 9))
 CLAUSES = ("8.7.1", "8.7.2", "8.7.3", "8.7.4")
-
-
-def _weights(count_: int, seed: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    rng = np.random.default_rng(seed)
-    exponents = rng.integers(-12, 2, count_)
-    return np.ldexp(rng.integers(64, 128, count_), exponents - 6).astype("<f4")
-
-
-def _moved(
-    words: np.ndarray[tuple[int], np.dtype[np.float32]], live: Sequence[int], seed: int
-) -> bytes:
-    """Return the words with some of them moved by a few units of the last place."""
-    rng = np.random.default_rng(seed)
-    made = words.view("<u4").copy()
-    for i in live:
-        step = int(rng.integers(1, 9))
-        made[i] = int(made[i]) + (step if rng.integers(2) else -step)
-    return made.tobytes()
-
-
-def _chain(
-    rows: Sequence[Row],
-    states: Sequence[Sequence[bytes]],
-    bodies: Sequence[Callable[[list[CodedTensor], History], Body]],
-) -> Chain:
-    """Return a key frame, and delta frames whose payloads are made by bodies."""
-    frames = [Frame(KEY, tuple(Cell(RAW, d) for d in states[0]), raw="zstd")]
-    history = History()
-    for before, after, body in zip(states[:-1], states[1:], bodies, strict=True):
-        tensors = [
-            coded_tensor(i, row.dtype, row.shape, x, z)
-            for i, (row, x, z) in enumerate(zip(rows, before, after, strict=True))
-        ]
-        data = bytes([SPARSE]) + body(tensors, history).serialize()
-        cells = tuple(Cell(INTEGER, d) for d in after)
-        frames.append(Frame(DELTA, cells, integer="nmc", payloads={STREAM: data}))
-    return Chain(tuple(rows), tuple(frames), profile="main")
 
 
 def _good(name: str, what: str, clauses: tuple[str, ...], chain: Chain) -> Case:
     return arithmetic_case(f"sparse-{name}", what, clauses, chain)
 
 
-def _one(
-    live: Sequence[int] = LIVE, count_: int = 120, **options: object
-) -> tuple[Chain, Callable[[Callable[[Body], Body | None]], Chain]]:
-    """Return a chain of two frames, and a way to make it with a fault in its body."""
-    words = _weights(count_, 41)
-    rows = [Row("a", "F32", (count_,))]
-    states = [[words.tobytes()], [_moved(words, live, 42)]]
-
-    def make(change: Callable[[Body], Body | None]) -> Chain:
-        def body(tensors: list[CodedTensor], history: History) -> Body:
-            made = coder_sparse.body(tensors, history, **options)  # type: ignore[arg-type]
-            return change(made) or made
-
-        return _chain(rows, states, [body])
-
-    return make(lambda made: made), make
-
-
 def _sizes() -> list[Case]:
     """Return cases of cells of many sizes, of tensors without words or live cells."""
-    words = [_weights(n, 50 + n) for n in (40, 40, 41, 1, 12)]
+    words = [weights(n, 50 + n) for n in (40, 40, 41, 1, 12)]
     rows = [
         Row("a", "F32", (40,)),
         Row("b", "F32", (8, 5)),
@@ -94,11 +40,11 @@ def _sizes() -> list[Case]:
     live = ((3, 9, 10), (5, 6, 9, 39), (0, 40), (0,), ())
     states = [[w.tobytes() for w in words]]
     for t in range(2):
-        moved = [
-            _moved(np.frombuffer(d, "<f4"), i, 60 + t)
+        after = [
+            moved_words(np.frombuffer(d, "<f4"), i, 60 + t)
             for d, i in zip(states[-1], live, strict=True)
         ]
-        states.append(moved)
+        states.append(after)
     states = [[*s[:3], b"", *s[3:]] for s in states]
 
     def sizes(*given: int) -> Callable[[list[CodedTensor], History], Body]:
@@ -109,20 +55,20 @@ def _sizes() -> list[Case]:
             "cells",
             "cells of one word, of a row, of three words, of all; none is live, or there are none",
             CLAUSES,
-            _chain(rows, states, [sizes(1, 5, 3, 1, 1, 2), sizes(40, 1, 7, 1, 1, 12)]),
+            sparse_chain(rows, states, [sizes(1, 5, 3, 1, 1, 2), sizes(40, 1, 7, 1, 1, 12)]),
         ),
         _good(
             "all-words",
             "tensors whose cells are not looked at have all words in the inner payload",
             ("8.7.2", "8.7.1"),
-            _chain(rows, states, [sizes(0), sizes(0, 1)]),
+            sparse_chain(rows, states, [sizes(0), sizes(0, 1)]),
         ),
     ]
 
 
 def _same_words() -> Case:
     """Return a case of a live cell in which nothing changed."""
-    words = _weights(24, 41)
+    words = weights(24, 41)
     rows = [Row("a", "F32", (24,))]
 
     def body(tensors: list[CodedTensor], history: History) -> Body:
@@ -131,17 +77,17 @@ def _same_words() -> Case:
         return made
 
     states = [[words.tobytes()]]
-    states += [[_moved(words, (3, 9), 43)], [_moved(words, (3, 10), 44)]]
+    states += [[moved_words(words, (3, 9), 43)], [moved_words(words, (3, 10), 44)]]
     return _good(
         "live-and-equal",
         "a cell can be live though all its words stay, and is not of the past then",
         ("8.7.1", "8.4.2", "8.7.3"),
-        _chain(rows, states, [body, coder_sparse.body]),
+        sparse_chain(rows, states, [body, coder_sparse.body]),
     )
 
 
 def _chances() -> list[Case]:
-    words = [_weights(200, 70), _weights(200, 71)]
+    words = [weights(200, 70), weights(200, 71)]
     rows = [Row("a", "F32", (200,)), Row("b", "F32", (200,))]
     rng = np.random.default_rng(72)
     states = [[w.tobytes() for w in words]]
@@ -149,7 +95,7 @@ def _chances() -> list[Case]:
         live = [sorted(rng.choice(200, 60, replace=False)) for _ in rows]
         states.append(
             [
-                _moved(np.frombuffer(d, "<f4"), i, 73 + t)
+                moved_words(np.frombuffer(d, "<f4"), i, 73 + t)
                 for d, i in zip(states[-1], live, strict=True)
             ]
         )
@@ -174,19 +120,19 @@ def _chances() -> list[Case]:
             "chances-shared",
             "chances of a tensor can hold for the next one too",
             ("8.7.3",),
-            _chain(rows, states, [shared] * 3),
+            sparse_chain(rows, states, [shared] * 3),
         ),
         _good(
             "octaves",
             "exponents below the first octave and above the last one are in these",
             ("8.7.3",),
-            _chain(rows, states, [ends(121), ends(95), ends(65535)]),
+            sparse_chain(rows, states, [ends(121), ends(95), ends(65535)]),
         ),
         _good(
             "chances-bytes",
             "chances of every size, from 1 to 65535",
             ("8.7.3", "8.7.4"),
-            _chain(
+            sparse_chain(
                 rows,
                 states,
                 [steps([1, 5, 8, 9, 60]), steps([128, 129, 255, 120]), steps([200, 240, 112, 17])],
@@ -224,12 +170,12 @@ def _pieces() -> list[Case]:
         def body(tensors: list[CodedTensor], history: History, size: int = size) -> Body:
             return coder_sparse.body(tensors, history, (size,))
 
-        cases.append(_good(name, what, ("8.7.2", "8.7.4"), _chain(rows, states, [body] * 2)))
+        cases.append(_good(name, what, ("8.7.2", "8.7.4"), sparse_chain(rows, states, [body] * 2)))
     return cases
 
 
 def _inner() -> list[Case]:
-    chain, make = _one(encode_inner=stored)
+    chain, make = one_tensor(encode_inner=stored)
     base = _good("inner-stored", "an inner payload of variant 0", ("8.7.1",), chain)
     made = [base]
     for variant, name in ((2, "adaptive"), (3, "mixed")):
@@ -237,13 +183,13 @@ def _inner() -> list[Case]:
         def coded(inner: list[CodedTensor], inside: History, variant: int = variant) -> bytes:
             return bytes([variant]) + coder_adaptive.encode(inner, inside, variant)
 
-        wrong, _ = _one(encode_inner=coded)
+        wrong, _ = one_tensor(encode_inner=coded)
         made.append(
             _reject(base, f"inner-{name}", f"an inner payload of variant {variant}", "8.7.1", wrong)
         )
-    fifth, _ = _one()
+    fifth, _ = one_tensor()
     odd = _good("inner-static", "an inner payload of variant 1", ("8.7.1",), fifth)
-    five = _one()[1](lambda body: Body(body.cells, b"\5" + body.inner[1:]))
+    five = one_tensor()[1](lambda body: Body(body.cells, b"\5" + body.inner[1:]))
     made += [
         odd,
         _reject(odd, "inner-as-variant-5", "an inner payload of variant 5", "8.7.1", five),
@@ -266,7 +212,7 @@ def _reject(base: Case, name: str, what: str, clause: str, chain: Chain) -> Case
 
 
 def _faults() -> list[Case]:
-    chain, make = _one()
+    chain, make = one_tensor()
     base = _good("some", "some live cells of one word", CLAUSES, chain)
 
     def bad(name: str, what: str, clause: str, change: Callable[[Cells], None]) -> Case:
@@ -292,9 +238,9 @@ def _faults() -> list[Case]:
 
         return change
 
-    whole, _ = _one(range(24), 24, sizes=(24,))
+    whole, _ = one_tensor(range(24), 24, sizes=(24,))
     all_in_one = _good("one-cell", "a cell of all words of a tensor", ("8.7.2",), whole)
-    larger, _ = _one(range(24), 24, sizes=(24,), claimed=25)
+    larger, _ = one_tensor(range(24), 24, sizes=(24,), claimed=25)
     made = [
         base,
         all_in_one,
@@ -317,7 +263,7 @@ def _faults() -> list[Case]:
             piece(code=lambda d: d[:-1])),
         bad("code-huge", "a code of 2^63 - 1 bytes", "8.7.4", piece(size=2**63 - 1)),
     ]  # fmt: skip
-    wrong, _ = _one(last=coder_sparse.FIRST_LANE + 1)
+    wrong, _ = one_tensor(last=coder_sparse.FIRST_LANE + 1)
     made.append(_reject(base, "lane-end", "a lane that does not end at 2^23", "8.7.4", wrong))
     made += _lanes(-8, "low", "below 2^23") + _lanes(1, "high", "at 2^31 or above")
     return [*made, *_octaves_beyond(), *_ends_early()]
@@ -333,7 +279,7 @@ def _lanes(shift: int, name: str, where: str) -> list[Case]:
                 made.setdefault((follows, past), {})[octave] = step
             return made
 
-        wrong, _ = _one(shift=shift, chances_of=same)
+        wrong, _ = one_tensor(shift=shift, chances_of=same)
         data = wrong.frames[1].payloads[STREAM]
         lane = _lane_of(data)
         if lane < 1 << 23 or lane >= 1 << 31:
@@ -341,7 +287,7 @@ def _lanes(shift: int, name: str, where: str) -> list[Case]:
                 f"lane-{name}-right",
                 f"a lane in its range, beside one {where}",
                 ("8.7.4",),
-                _one(chances_of=same)[0],
+                one_tensor(chances_of=same)[0],
             )
             return [
                 right,
@@ -363,7 +309,7 @@ def _octaves_beyond() -> list[Case]:
     ranges = {1: range(1, 32)}
 
     def with_ranges(given: Mapping[int, range]) -> Chain:
-        return _one(first=100, ranges=given)[0]
+        return one_tensor(first=100, ranges=given)[0]
 
     base = _good("chances-all", "chances of octaves 1 to 31", ("8.7.3",), with_ranges(ranges))
     wrong = with_ranges({1: range(1, 33)})
@@ -372,7 +318,7 @@ def _octaves_beyond() -> list[Case]:
 
 def _ends_early() -> list[Case]:
     """Return the case of a piece that ends before all its live cells are found."""
-    chain, make = _one((0,), 2, sizes=(1,), first=0, chances_of=lambda _: {(0, 1): {31: 90}})
+    chain, make = one_tensor((0,), 2, sizes=(1,), first=0, chances_of=lambda _: {(0, 1): {31: 90}})
     base = _good("first-alone", "of two cells the first one is live", ("8.7.4",), chain)
 
     def two(body: Body) -> None:
@@ -383,7 +329,7 @@ def _ends_early() -> list[Case]:
 
 
 def _padded() -> list[Case]:
-    chain, make = _one()
+    chain, _ = one_tensor()
     base = _good("some", "", CLAUSES, chain)
 
     def long(change: Callable[[bytes], bytes]) -> Chain:
@@ -394,7 +340,6 @@ def _padded() -> list[Case]:
         frames = (first, Frame(DELTA, second.cells, integer="nmc", payloads=payloads))
         return Chain(chain.rows, frames, profile="main")
 
-    del make
     nine = long(lambda d: d[:1] + b"\x81" + b"\x80" * 7 + b"\0" + d[2:])
     ten = long(lambda d: d[:1] + b"\x81" + b"\x80" * 8 + b"\0" + d[2:])
     return [

@@ -8,13 +8,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from chain import DELTA, INTEGER, KEY, RAW, WORD_BYTES, Cell, Chain, Frame, Row
+from chain import DELTA, INTEGER, KEY, RAW, Cell, Chain, Frame, Row
+from writers.stream_writer import WORD_BYTES
 
 from arithmetic import coder_adaptive, coder_static
 from arithmetic.arithmetic_cases import ADAPTIVE, MIXED, NAMES, STATIC, STREAM, arithmetic_case
 from arithmetic.coder_static import Faults
 from arithmetic.coder_words import Change, History, coded_tensor, compare
-from arithmetic.payload_cases import CODER, counts
+from arithmetic.payload_cases import CODER
+from arithmetic.payload_fields import counts
 
 if TYPE_CHECKING:
     from cases import Case

@@ -7,7 +7,8 @@ from math import prod
 
 import numpy as np
 from cases import Case
-from chain import BITS, DELTA, INTEGER, KEY, RAW, SKIP, WORD_BYTES, Cell, Chain, Frame, Row
+from chain import DELTA, INTEGER, KEY, RAW, SKIP, Cell, Chain, Frame, Row
+from writers.stream_writer import BITS, WORD_BYTES
 
 SEED = 20261
 

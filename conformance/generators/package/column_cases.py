@@ -11,8 +11,9 @@ import numpy as np
 from bases import ONE, PAIR
 from chain import Edits, scalar_text
 
+from package.camera_objects import CAMERAS, LENSES
 from package.manifest_cases import SHAPE, TYPE, VALUE, object_case, put_all
-from package.record_cases import CAMERAS, LENSES, WITH_CAMERAS
+from package.record_cases import WITH_CAMERAS
 
 if TYPE_CHECKING:
     from cases import Case

@@ -15,8 +15,9 @@ from cases import Case
 from chain import DELTA, KEY, RAW, SKIP, Cell, Chain, Frame, Row, scalar_text, text
 from model.model_cases import SEED, random_bytes
 
+from package.camera_objects import CAMERAS, LENSES, changed
 from package.manifest_cases import VALUE, put_all
-from package.record_cases import CAMERAS, LENSES, WITH_CAMERAS, changed
+from package.record_cases import WITH_CAMERAS
 
 if TYPE_CHECKING:
     from chain import Array

@@ -8,28 +8,12 @@ import numpy as np
 from bases import ONE, PAIR
 from chain import Edits, scalar_text, text
 
+from package.camera_objects import CAMERAS, LENSES, changed, normed, scaled, wide
 from package.manifest_cases import VALUE, put_all
 
 if TYPE_CHECKING:
     from cases import Case
     from chain import Array
-
-CONVENTION = "camera-to-world opencv corner"
-CAMERAS: dict[str, Array] = {
-    "/cameras/name": text("left", "오른쪽"),
-    "/cameras/size": np.array([[64, 48], [1, 1]], "<u4"),
-    "/cameras/intrinsics": np.array([[50, 51, 32, 24], [0.5, 0.5, 0.5, 0.5]], "<f8"),
-    "/cameras/camera_to_world": np.array(
-        [[[1, 0, 0, 2], [0, 1, 0, 0], [0, 0, 1, -3]], [[0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0]]],
-        "<f8",
-    ),
-    "/cameras@convention": scalar_text(CONVENTION),
-    "/cameras@normalisation": np.diag([0.5, 0.5, 0.5, 1.0]).astype("<f8"),
-}
-LENSES: dict[str, Array] = {
-    "/cameras/distortion_model": text("none", "opencv"),
-    "/cameras/distortion": np.array([[0] * 5, [0.1, -0.2, 0.001, 0.002, 0.3]], "<f8"),
-}
 
 WITH_CAMERAS = ONE.vary(
     "05-package/cameras",
@@ -51,32 +35,6 @@ def _camera(name: str, what: str, path: str, array: Array, code: str = "manifest
     return WITH_CAMERAS.reject(
         f"05-package/camera-{name}", f"{what} is rejected", clause, code, put_all(made), place=place
     )
-
-
-def changed(path: str, index: tuple[int, ...], value: float) -> Array:
-    """Return an object of the cameras with one value changed."""
-    array = {**CAMERAS, **LENSES}[path].copy()
-    array[index] = value
-    return array
-
-
-def _scaled(scale: float) -> Array:
-    """Return the normalisation of a rotation about z by 90 degrees and a scale."""
-    turned = np.array([[0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]], "<f8") * scale
-    turned[3, 3] = 1
-    return turned
-
-
-def _normed(row: int, column: int, more: float) -> Array:
-    """Return the normalisation with more in one element."""
-    made = CAMERAS["/cameras@normalisation"].copy()
-    made[row, column] += more
-    return made
-
-
-def _wide() -> Array:
-    """Return the coefficients of the cameras, and three columns more."""
-    return np.concatenate([LENSES["/cameras/distortion"], np.zeros((2, 3))], axis=1).astype("<f8")
 
 
 def _without(path: str) -> Edits:
@@ -127,10 +85,8 @@ def _cameras() -> list[Case]:
         ),
         _camera("singular", "a normalisation without an inverse", norm, singular),
         _camera("flat", "a normalisation whose columns are almost in one plane", norm, flat),
-        _camera(
-            "norm-stretched", "a normalisation that stretches", norm, _normed(2, 2, 0.5 * 1e-3)
-        ),
-        _camera("norm-sheared", "a normalisation that shears", norm, _normed(0, 2, 0.5 * 1e-3)),
+        _camera("norm-stretched", "a normalisation that stretches", norm, normed(2, 2, 0.5 * 1e-3)),
+        _camera("norm-sheared", "a normalisation that shears", norm, normed(0, 2, 0.5 * 1e-3)),
         *(
             WITH_CAMERAS.vary(
                 f"05-package/camera-norm-{name}",
@@ -139,19 +95,19 @@ def _cameras() -> list[Case]:
                 put_all({**CAMERAS, **LENSES, norm: matrix}),
             )
             for name, what, matrix in (
-                ("rough", "can be as inexact as binary32 numbers", _normed(0, 2, 1e-5)),
-                ("uneven", "can have columns of almost one length", _normed(1, 1, 2e-5)),
-                ("mirrored", "can mirror", _normed(1, 1, -1.0)),
+                ("rough", "can be as inexact as binary32 numbers", normed(0, 2, 1e-5)),
+                ("uneven", "can have columns of almost one length", normed(1, 1, 2e-5)),
+                ("mirrored", "can mirror", normed(1, 1, -1.0)),
             )
         ),
-        _camera("scale-tiny", "a normalisation of a scale of 1e-101", norm, _scaled(1e-101)),
-        _camera("scale-huge", "a normalisation of a scale of 1e101", norm, _scaled(1e101)),
+        _camera("scale-tiny", "a normalisation of a scale of 1e-101", norm, scaled(1e-101)),
+        _camera("scale-huge", "a normalisation of a scale of 1e101", norm, scaled(1e101)),
         *(
             WITH_CAMERAS.vary(
                 f"05-package/camera-scale-{name}",
                 f"a normalisation can have a scale of {scale:.0e}",
                 "5.6.1",
-                put_all({**CAMERAS, **LENSES, norm: _scaled(scale)}),
+                put_all({**CAMERAS, **LENSES, norm: scaled(scale)}),
             )
             for name, scale in (("small", 1e-99), ("large", 1e99))
         ),
@@ -177,7 +133,7 @@ def _cameras() -> list[Case]:
             "05-package/camera-coefficients-eight",
             "columns of distortion that no model uses are 0",
             "5.6.2",
-            put_all({**CAMERAS, **LENSES, lenses: _wide()}),
+            put_all({**CAMERAS, **LENSES, lenses: wide()}),
         ),
         WITH_CAMERAS.vary(
             "05-package/camera-coefficients-none",

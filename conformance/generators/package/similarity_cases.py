@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from package.camera_objects import CAMERAS, LENSES
 from package.manifest_cases import put_all
-from package.record_cases import CAMERAS, LENSES, WITH_CAMERAS
+from package.record_cases import WITH_CAMERAS
 
 if TYPE_CHECKING:
     from cases import Case

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING
 
-from arithmetic.coder_words import WORD_FORMATS, count
+from arithmetic.coder_words import WORD_FORMATS
+from writers.package_writer import count
 
 from quantised import coder_bases
 from quantised.coder_symbols import Block, BlockEncoder, Model, Substream, values_of

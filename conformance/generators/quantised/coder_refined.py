@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from arithmetic.coder_words import clip, count
+from arithmetic.coder_words import clip
+from writers.package_writer import count
 
 from quantised.coder_bins import Grid, Known, Part
 

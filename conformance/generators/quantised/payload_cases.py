@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from arithmetic.coder_words import count
 from chain import KEY, Row
 from segment.segment_cases import streams
+from writers.package_writer import count
 
 from quantised.coder_bins import ADAPTIVE, Part, Payload
 from quantised.quantised_cases import quantised_case

@@ -8,77 +8,34 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from chain import KEY, NO_EDITS, RAW, Cell, Edits, Row
+from chain import RAW, Cell, Edits
 
 from quantised.coder_bins import ADAPTIVE
 from quantised.quantised_chain import (
     HELD,
     KEPT,
     SAME,
-    Act,
     Finer,
     Layer,
     Symbols,
     one_part,
-    quantised_chain,
     symbols,
 )
-from quantised.refinement_cases import case, finer
+from quantised.refinement_cases import finer
+from quantised.refinement_objects import manifest_faults
+from quantised.refinement_pair import SMALL, acted, pair, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from cases import Case
-    from chain import Objects, Streams
+    from chain import Streams
 
     from quantised.coder_bins import Payload
 
 
-def refused(
-    name: str,
-    what: str,
-    clause: str,
-    codes: Sequence[str] | str,
-    edits: Edits = NO_EDITS,
-    **more: Any,
-) -> Case:
-    """Return the case of two refinements with one fault in a frame."""
-    return SMALL.reject(
-        f"12-quantised/refined-{name}",
-        f"{what} is rejected",
-        clause,
-        codes,
-        edits,
-        **{"stage": "frame", "frame": 1, **more},
-    )
-
-
-PAIR = (Row("a", "F32", (4, 6)), Row("b", "F16", (3,)))
-_RAW = Cell(RAW, struct.pack("<3e", 1, 2, 3))
-
-
-def pair(
-    first: Layer | None = None, second: Layer | None = None, other: Cell | Symbols | None = None
-) -> list[Act]:
-    """Return a key frame and an update of two tensors, each with a refinement."""
-    key, update = symbols(801, 24), symbols(802, 24, 2.0)
-    b = Symbols([5, -7, 0], one_part((3,), 1, -6)) if other is None else other
-    refined = [
-        Layer((finer(803, 24), Finer([1, 0, -1]) if other is None else SAME), ADAPTIVE),
-        Layer((finer(804, 24), HELD if other is None else SAME), ADAPTIVE),
-    ]
-    return [
-        Act((Symbols(key, one_part((4,), 3, -8)), b), KEY, ADAPTIVE, layers=(first or refined[0],)),
-        Act(
-            (Symbols(update), KEPT),
-            variant=ADAPTIVE,
-            layers=(second or refined[1],),
-        ),
-    ]
-
-
-SMALL = case("small", "a small package with one refinement", ("12.7.1",), PAIR, pair())
 _MODE = "segment/refinement"
+_RAW = Cell(RAW, struct.pack("<3e", 1, 2, 3))
 
 
 def _stream(change: Callable[[Streams], Streams]) -> Edits:
@@ -88,7 +45,7 @@ def _stream(change: Callable[[Streams], Streams]) -> Edits:
 def _second_below(name: str, what: str, modes: bytes, code: str) -> Case:
     """Return the case of other modes, where the second row is as at the stop below."""
     acts = pair(second=Layer((finer(804, 24), SAME), ADAPTIVE, streams={"modes": modes}))
-    return _acted(name, what, "12.7.2", code, acts)
+    return acted(name, what, "12.7.2", code, acts)
 
 
 def _with(**changed: bytes | None) -> Edits:
@@ -99,10 +56,6 @@ def _with(**changed: bytes | None) -> Edits:
         return {k: v for k, v in {**made, **named}.items() if v is not None}
 
     return _stream(change)
-
-
-def _acted(name: str, what: str, clause: str, codes: str, acts: list[Act], **more: Any) -> Case:
-    return refused(name, what, clause, codes, chain=quantised_chain(PAIR, acts), **more)
 
 
 def _bad_modes() -> list[Case]:
@@ -126,7 +79,7 @@ def _bad_modes() -> list[Case]:
             ("segment/stream-missing", _MODE),
             _with(modes=None),
         ),
-        _acted(
+        acted(
             "bins-missing",
             "a refinement without its bins",
             "12.7.2",
@@ -161,14 +114,14 @@ def _bad_modes() -> list[Case]:
             "segment/bounds",
             _with(bounds=struct.pack("<2f", 1, float("nan"))),
         ),
-        _acted(
+        acted(
             "held-raw",
             "a row that is skipped, and not quantised at the stop below",
             "12.7.2",
             _MODE,
             [raw[0], held],
         ),
-        _acted(
+        acted(
             "refined-raw",
             "a refinement without its base: a row that is not quantised",
             "12.7.2",
@@ -180,7 +133,7 @@ def _bad_modes() -> list[Case]:
                 ),
             ],
         ),
-        _acted(
+        acted(
             "held-key",
             "a row of a key frame that is skipped",
             "12.7.2",
@@ -202,7 +155,7 @@ def _was_raw() -> Case:
     acts[1] = replace(
         acts[1], rows=(acts[1].rows[0], fresh), layers=(Layer((finer(804, 24), HELD), ADAPTIVE),)
     )
-    return _acted(
+    return acted(
         "held-was-raw",
         "a row that is skipped, and was not quantised in the frame before",
         "12.7.2",
@@ -299,7 +252,7 @@ def _payloads() -> list[Case]:
 
         layer = replace(wide[1].layers[0], change=change)
         acts = [wide[0], replace(wide[1], layers=(layer,))]
-        return _acted(name, what, "12.7.3", codes, acts)  # type: ignore[arg-type]
+        return acted(name, what, "12.7.3", codes, acts)  # type: ignore[arg-type]
 
     def given(name: str, what: str, content: Finer, key: Symbols | None = None) -> Case:
         acts = pair(second=Layer((content, HELD), ADAPTIVE))
@@ -310,7 +263,7 @@ def _payloads() -> list[Case]:
                 layers=(Layer((SAME, Finer([1, 0, -1])), ADAPTIVE),),
             )
             acts[1] = replace(acts[1], rows=(Symbols([0] * 24), KEPT))
-        return _acted(name, what, "12.7.3", codes, acts)  # type: ignore[arg-type]
+        return acted(name, what, "12.7.3", codes, acts)  # type: ignore[arg-type]
 
     some = symbols(804, 24, 1.0, 0.4)
     one = [[1] + [0] * 23, [0] * 24]
@@ -343,126 +296,12 @@ def _payloads() -> list[Case]:
     ]
 
 
-def _manifests() -> list[Case]:
-    start, digest, psnr = (f"/refinements/{n}" for n in ("start", "state_digest", "declared_psnr"))
-    value = "manifest/value"
-
-    def refused_open(
-        name: str,
-        what: str,
-        clause: str,
-        code: str,
-        change: Callable[[Objects], Objects],
-        **more: Any,
-    ) -> Case:
-        edits = Edits(objects=change)
-        return refused(name, what, clause, code, edits, stage="open", frame=None, **more)
-
-    def repeated(made: Objects) -> Objects:
-        return {**made, start: np.repeat(made[start], 9, 1), digest: np.repeat(made[digest], 9, 1)}
-
-    def declared(*values: float) -> Callable[[Objects], Objects]:
-        return lambda made: {**made, psnr: np.array(values, "<f8").reshape(2, -1)}
-
-    none = quantised_chain(PAIR, [replace(act, layers=()) for act in pair()])
-
-    def alone(name: str, what: str, path: str, shape: tuple[int, ...], dtype: str) -> Case:
-        """Return the case of a package without refinements that has one of their objects."""
-        return refused_open(
-            name,
-            what,
-            "5.3.3",
-            "manifest/object-missing",
-            lambda made: {**made, path: np.full(shape, 40, dtype)},
-            chain=none,
-        )
-
-    plain = SMALL.vary(
-        "12-quantised/refined-psnr",
-        "a stop with a declared PSNR, in one frame and not in the other",
-        "5.4.7",
-        Edits(objects=declared(1000.0, -1.0)),
-    )
-    return [
-        plain,
-        refused_open("count-9", "nine refinements", "5.4.7", value, repeated),
-        refused_open(
-            "count-0",
-            "refinements of which there are none",
-            "5.4.7",
-            value,
-            lambda m: {**m, start: m[start][:, :0], digest: m[digest][:, :0]},
-        ),
-        alone("digest-left-out", "refinements without digests", start, (2, 1), "<u8"),
-        alone("start-left-out", "refinements without their starts", digest, (2, 1, 32), "u1"),
-        refused_open(
-            "digest-two",
-            "digests of two refinements where there is one",
-            "5.3.3",
-            "manifest/object-shape",
-            lambda m: {**m, digest: np.repeat(m[digest], 2, 1)},
-        ),
-        refused_open(
-            "psnr-negative",
-            "a negative PSNR of a stop",
-            "5.4.6",
-            value,
-            declared(40.0, -2.0),
-            place={"pointer": "/frames/1/refinements/0/declared_psnr"},
-        ),
-        refused_open(
-            "psnr-large",
-            "a PSNR of a stop above 1000",
-            "5.4.6",
-            value,
-            declared(1000.5, 40.0),
-            place={"pointer": "/frames/0/refinements/0/declared_psnr"},
-        ),
-        refused_open(
-            "psnr-nan",
-            "a PSNR of a stop that is not a number",
-            "5.4.7",
-            "manifest/not-a-number",
-            declared(40.0, float("nan")),
-        ),
-        alone("psnr-alone", "a PSNR of stops where there are none", psnr, (2, 1), "<f8"),
-        _main(),
-    ]
-
-
-_FLOATS = (Row("a", "F32", (2,)),)
-_NOTHING = [Act((Cell(RAW, struct.pack("<2f", 1, 2)),), KEY, layers=(Layer((SAME,)),))]
-
-
-def _main_base() -> Case:
-    return case(
-        "nothing",
-        "a refinement of a state in which nothing is quantised",
-        ("12.7.1",),
-        _FLOATS,
-        _NOTHING,
-    )
-
-
-def _main() -> Case:
-    """Return the case of a package of profile main whose manifest has refinements."""
-    return _main_base().reject(
-        "12-quantised/refined-main",
-        "a refinement in a package of profile main is rejected",
-        "5.4.7",
-        "manifest/value",
-        chain=quantised_chain(_FLOATS, _NOTHING, profile="main"),
-        place={"pointer": "/refinements/start"},
-    )
-
-
 def cases() -> list[Case]:
     """Return the cases of these clauses."""
     return [
         SMALL,
-        _main_base(),
         *_bad_modes(),
         *_digests(),
         *_payloads(),
-        *_manifests(),
+        *manifest_faults(),
     ]

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from arithmetic.arithmetic_cases import STORED, coded, training_chain
 from bases import PAIR
 from cases import Case
-from chain import KEY, RAW, Cell, Chain, Edits, Frame, Row, stored_zstd
+from chain import KEY, RAW, Cell, Chain, Edits, Frame, Row
 from model.model_cases import SEED
+from writers.stream_writer import stored_zstd
 
 from segment.segment_cases import (
     LENGTH,

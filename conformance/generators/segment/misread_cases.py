@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from bases import PAIR
 from cases import Case
-from chain import DELTA, KEY, RAW, SKIP, Cell, Chain, Edits, Frame, Row, state_digest, stored_zstd
+from chain import DELTA, KEY, RAW, SKIP, Cell, Chain, Edits, Frame, Row, state_digest
 from model.model_cases import SEED, random_bytes
 from writers.package_writer import segment
+from writers.stream_writer import stored_zstd
 
 from segment.shape_cases import cases as shape_cases
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 from bases import PAIR
 from cases import Case
-from chain import KEY, NO_EDITS, RAW, Cell, Chain, Edits, Frame, Row, shape_record
+from chain import KEY, NO_EDITS, RAW, Cell, Chain, Edits, Frame, Row
 from model.model_cases import SEED, random_bytes
+from writers.stream_writer import shape_record
 
 from segment.segment_cases import LENGTH, SURPLUS, put, segment_case, without
 

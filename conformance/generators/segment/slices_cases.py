@@ -9,22 +9,9 @@ import numpy as np
 from arithmetic import coder_static
 from arithmetic.coder_words import History, coded_tensor
 from cases import Case
-from chain import (
-    DELTA,
-    INTEGER,
-    KEY,
-    NO_EDITS,
-    RAW,
-    SKIP,
-    Cell,
-    Chain,
-    Edits,
-    Frame,
-    Row,
-    SliceMap,
-    count,
-)
+from chain import DELTA, INTEGER, KEY, NO_EDITS, RAW, SKIP, Cell, Chain, Edits, Frame, Row, SliceMap
 from model.model_cases import SEED, random_bytes
+from writers.package_writer import count
 
 from segment.segment_cases import SURPLUS, put
 

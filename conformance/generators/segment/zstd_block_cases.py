@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from cases import Case
-from chain import DELTA, INTEGER, KEY, RAW, Cell, Chain, Frame, Row, planes
+from chain import DELTA, INTEGER, KEY, RAW, Cell, Chain, Frame, Row
 from model.model_cases import SEED, random_bytes, stepped
+from writers.stream_writer import planes
 from writers.zstd_codes import PREDEFINED_TABLES, Huffman, Table
 from writers.zstd_writer import (
     COMPRESSED,

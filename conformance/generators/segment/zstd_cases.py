@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from bases import PAIR, ROWS
 from cases import Case
-from chain import DELTA, INTEGER, KEY, RAW, Cell, Chain, Frame, Row, planes, stored_zstd
+from chain import DELTA, INTEGER, KEY, RAW, Cell, Chain, Frame, Row
 from model.model_cases import SEED, random_bytes, size_of, stepped
+from writers.stream_writer import planes, stored_zstd
 from writers.xxh64 import xxh64_low
 
 from segment.segment_cases import put, segment_case, streams

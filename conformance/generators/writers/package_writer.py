@@ -29,6 +29,15 @@ def le64(number: int) -> bytes:
     return number.to_bytes(8, "little")
 
 
+def count(value: int) -> bytes:
+    """Return a count (clause 8.3.2)."""
+    made = bytearray()
+    while value >= 0x80:
+        made.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*made, value])
+
+
 def framed(text: bytes) -> bytes:
     """Return F(text) (clause 3.2)."""
     return le32(len(text)) + text

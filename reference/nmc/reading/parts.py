@@ -15,7 +15,8 @@ from nmc_format.dtypes import word_dtype
 from nmc_format.issues import refuse
 from nmc_format.package.members import segment_name
 from nmc_format.plan import plan_frame
-from nmc_format.segment import HEAD_BYTES, INTEGER, RAW, SKIP, parse, spans_of
+from nmc_format.segment import INTEGER, RAW, SKIP, parse
+from nmc_format.segment_header import HEAD_BYTES, parse_header
 from nmc_format.state_digest import DIGEST_BYTES, state_digest
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class SegmentParts:
         self._data = np.empty(length, np.uint8)  # pages that nothing is read into take no memory
         self._data[: len(head)] = np.frombuffer(head, np.uint8)
         name = segment_name(index)
-        for stream, (start, end) in spans_of(self._data.data, name).items():
+        for stream, (start, end) in parse_header(self._data.data, name).spans.items():
             if stream in _SMALL:
                 self._load(start, end - start)
         self.segment = parse(self._data.data, name)
