@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nmc.coding.encode import CodedFrame
     from nmc.coding.state import Tensor
     from nmc.writing.quantisation import Quantisation
-    from nmc.writing.quantiser import Place
+    from nmc.writing.trial import Place
 
 T = TypeVar("T")
 Make = Callable[[float], "dict[int, Tensor]"]

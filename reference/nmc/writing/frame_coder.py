@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from nmc.coding.encode import encode_frame
 from nmc.coding.freezing import recorded
 from nmc.writing import options
-from nmc.writing.quantiser import Place, are_known, declared_psnr, quantised, unchanged
+from nmc.writing.quantiser import are_known, declared_psnr, quantised, unchanged
 from nmc.writing.refinement import Layered, finer_states, layered
+from nmc.writing.trial import Place
 from nmc_format.manifest.frame_table import Coding
 
 if TYPE_CHECKING:
