@@ -11,6 +11,8 @@
 from nmc.reading.check import check
 from nmc.reading.sequence import ChainSequence
 from nmc.reading.sequence import open_sequence as open  # noqa: A004 - nmc.open, as in gzip.open
+from nmc.transport.ends import Receiver, Sender
+from nmc.transport.message import apply, encode_delta
 from nmc.writing.curvature import Curvature
 from nmc.writing.quantisation import Quantisation
 from nmc.writing.recovery import recover
@@ -34,10 +36,14 @@ __all__ = [
     "PackedArray",
     "Quality",
     "Quantisation",
+    "Receiver",
+    "Sender",
     "Sensitivity",
     "Writer",
+    "apply",
     "check",
     "concat",
+    "encode_delta",
     "extract",
     "open",
     "recover",

@@ -1,0 +1,1 @@
+"""How states and packages travel: weights from process to process as messages (annex F)."""
