@@ -151,6 +151,8 @@ def test_the_headlines_are_read_off_the_tables() -> None:
 """
     *_, row = readme_figures.coder_headlines(coders).splitlines()
     assert row == "| `one` | 1.9 (7 / 7), slow peer | 2.0 (5 / 6) | 2.1 (4 / 4) | 2.2 (3 / 2) |"
+    splats = coders.replace("fast**", "fast, package**")
+    assert readme_figures.coder_headlines(splats).splitlines()[-1] == row
     scenes = """| scene | s, frame 0 | dB | s, later | dB |
 |---|---|---|---|---|
 | a | 16 | 29.0 | 2.6 | 28.0 |

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import openzl.ext as zl
 
-from nmc_tools.bench.peers import Chain, Method, Words
+from nmc_tools.bench.peers import Method
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from nmc_tools.bench.chains import Chain, Words
 
 
 def _split(c: Any, after: Any) -> Any:
@@ -48,27 +50,40 @@ def _compress(compressor: Any, words: Words) -> bytes:
 
 
 class OpenZl(Method):
-    """Differences of words, by one graph; the best one on the first delta frame where trained."""
+    """Differences of words, by one graph; the best one on the first delta frame where trained.
 
-    def __init__(self, *, trained: bool) -> None:
+    Parameters
+    ----------
+    trained : bool
+        Try all graphs on the first frame that is coded.
+    alone : bool
+        Code the words themselves, the frame before unseen.
+    """
+
+    def __init__(self, *, trained: bool, alone: bool) -> None:
         self._trained = trained
-        self._chosen: tuple[str, Any] | None = None
+        self._alone = alone
+        self._chosen: Any = None
+
+    def begin(self, chain: Chain) -> None:
+        """Choose the graph."""
+        self._chosen = self._choose(self._numbers(chain, 1))
+
+    def _numbers(self, chain: Chain, t: int) -> Words:
+        return chain.flat(t) if self._alone else chain.flat(t) - chain.flat(t - 1)
 
     def encode(self, chain: Chain, t: int) -> bytes:
         """Code frame t given frame t-1."""
-        difference = chain.flat(t) - chain.flat(t - 1)
-        if self._chosen is None or self._chosen[0] != chain.name:
-            self._chosen = chain.name, self._choose(difference)
-        return _compress(self._chosen[1], difference)
+        return _compress(self._chosen, self._numbers(chain, t))
 
-    def _choose(self, difference: Words) -> Any:
+    def _choose(self, numbers: Words) -> Any:
         if not self._trained:
             return _compressor("numbers")
         made = [_compressor(graph) for graph in _GRAPHS]
-        return min(made, key=lambda compressor: len(_compress(compressor, difference)))
+        return min(made, key=lambda compressor: len(_compress(compressor, numbers)))
 
     def decode(self, data: bytes, chain: Chain, t: int) -> Words:
         """Return the words of frame t."""
-        numbers = zl.DCtx().decompress(data)[0].content.as_nparray()
-        difference: Words = np.asarray(numbers).view("<u4")
-        return difference + chain.flat(t - 1)
+        plain = zl.DCtx().decompress(data)[0].content.as_nparray()
+        numbers: Words = np.asarray(plain).view(chain.flat(t - 1).dtype)
+        return numbers if self._alone else numbers + chain.flat(t - 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -10,13 +11,62 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import nmc
-from nmc_tools.bench.worker import best_seconds
+from nmc_tools.bench.peers import Method
+from nmc_tools.bench.timing import best_seconds
 
 if TYPE_CHECKING:
     from nmc.coding.arithmetic import Effort
-    from nmc_tools.bench.peers import Chain
+    from nmc_tools.bench.chains import Chain, Words
 
 LONG_SEQUENCE = 10_000
+
+
+class Packaged(Method):
+    """A whole package as a method: files, digests and verified reading are part of its times."""
+
+    def __init__(self, effort: Effort) -> None:
+        self._effort = effort
+        self._folder = Path(tempfile.mkdtemp())
+        self._path = self._folder / "chain.nmc"
+        self._writer: nmc.Writer | None = None
+        self._sequence: nmc.ChainSequence | None = None
+
+    def begin(self, chain: Chain) -> None:
+        """Begin a package with the key frame."""
+        self._close()
+        self._writer = nmc.Writer(
+            self._path, effort=self._effort, key_every=0, directory=True, overwrite=True
+        )
+        self._writer.append(chain.frames[0])
+
+    def encode(self, chain: Chain, t: int) -> bytes:
+        """Append frame t; return as many bytes as its segment has."""
+        assert self._writer is not None
+        before = self._writer.bytes_written
+        self._writer.append(chain.frames[t])
+        return bytes(self._writer.bytes_written - before)
+
+    def _close(self) -> None:
+        for opened in (self._writer, self._sequence):
+            if opened is not None:
+                opened.close()
+        self._writer = self._sequence = None
+
+    def end(self) -> None:
+        """Delete the package."""
+        self._close()
+        shutil.rmtree(self._folder)
+
+    def begin_decoding(self, chain: Chain) -> None:  # noqa: ARG002 - that of the other methods
+        """Close the package, and read its key frame."""
+        self._close()
+        self._sequence = nmc.open(self._path)
+        self._sequence.state(0)
+
+    def decode(self, data: bytes, chain: Chain, t: int) -> list[Words]:  # noqa: ARG002 - as above
+        """Read and verify frame t."""
+        assert self._sequence is not None
+        return [tensor.words for tensor in self._sequence.state(t).values()]
 
 
 def measure_package(chain: Chain, effort: Effort) -> dict[str, float]:

@@ -1,50 +1,35 @@
 """The peers and ourselves as functions of one frame and the frame before.
 
-Each method codes the flat 32-bit words of a frame, given those of the frame before, on one thread.
+Each method codes the flat words of a frame, given those of the frame before, on one thread.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from nmc.coding.arithmetic import CodedTensor, Effort
-
-Words: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.uint32]]"
-
-
-@dataclass(frozen=True)
-class Chain:
-    """A chain as arrays.
-
-    Attributes
-    ----------
-    name : str
-        Its name.
-    frames : tuple of mapping of str to array
-        The float32 states, in order.
-    """
-
-    name: str
-    frames: tuple[Mapping[str, np.ndarray[Any, Any]], ...]
-
-    def words(self, t: int) -> list[Words]:
-        """Return the words of one frame, one flat array for each tensor."""
-        return [np.ascontiguousarray(a).reshape(-1).view("<u4") for a in self.frames[t].values()]
-
-    def flat(self, t: int) -> Words:
-        """Return all words of one frame as one array."""
-        return np.concatenate(self.words(t))
+    from nmc_tools.bench.chains import Chain, Words
 
 
 class Method:
     """One way to code a delta frame; may remember what it coded."""
+
+    def begin(self, chain: Chain) -> None:
+        """Stand at frame 0, before all delta frames are coded; not part of a time."""
+
+    def begin_decoding(self, chain: Chain) -> None:
+        """Stand at frame 0, before all delta frames are decoded; not part of a time."""
+        self.begin(chain)
+
+    def end(self) -> None:
+        """Let go of files."""
 
     def encode(self, chain: Chain, t: int) -> bytes:
         """Code frame t given frame t-1."""
@@ -73,16 +58,32 @@ class FlatMethod(Method):
 
 def shuffle(words: Words) -> bytes:
     """Return the bytes of some words, byte plane by byte plane."""
-    return np.ascontiguousarray(words.view(np.uint8).reshape(-1, 4).T).tobytes()
+    return np.ascontiguousarray(words.view(np.uint8).reshape(-1, words.itemsize).T).tobytes()
 
 
-def unshuffle(data: bytes) -> Words:
+def unshuffle(data: bytes, dtype: np.dtype[Any]) -> Words:
     """Undo :func:`shuffle`."""
-    planes = np.frombuffer(data, np.uint8).reshape(4, -1)
-    return np.ascontiguousarray(planes.T).reshape(-1).view("<u4")
+    planes = np.frombuffer(data, np.uint8).reshape(dtype.itemsize, -1)
+    return np.ascontiguousarray(planes.T).reshape(-1).view(dtype)
 
 
-def _zstd_prefix(level: int) -> Method:
+@dataclass
+class Alone(Method):
+    """A peer that codes each frame by itself: as a difference from zeros."""
+
+    method: FlatMethod
+
+    def encode(self, chain: Chain, t: int) -> bytes:
+        """Code frame t."""
+        now = chain.flat(t)
+        return self.method.compress(now, np.zeros_like(now))
+
+    def decode(self, data: bytes, chain: Chain, t: int) -> Words:
+        """Return the words of frame t."""
+        return self.method.decompress(data, np.zeros_like(chain.flat(t)))
+
+
+def _zstd_prefix(level: int) -> FlatMethod:
     import zstandard as z
 
     def dictionary(before: Words) -> z.ZstdCompressionDict:
@@ -98,85 +99,107 @@ def _zstd_prefix(level: int) -> Method:
 
     def decompress(data: bytes, before: Words) -> Words:
         decompressor = z.ZstdDecompressor(dict_data=dictionary(before), max_window_size=2**31)
-        return np.frombuffer(decompressor.decompress(data), "<u4")
+        return np.frombuffer(decompressor.decompress(data), before.dtype)
 
     return FlatMethod(compress, decompress)
 
 
-def _xor_zstd(level: int) -> Method:
+def _xor_zstd(level: int) -> FlatMethod:
     import zstandard as z
 
     def compress(now: Words, before: Words) -> bytes:
         return z.ZstdCompressor(level=level).compress(shuffle(now ^ before))
 
     def decompress(data: bytes, before: Words) -> Words:
-        return unshuffle(z.ZstdDecompressor().decompress(data)) ^ before
+        return unshuffle(z.ZstdDecompressor().decompress(data), before.dtype) ^ before
 
     return FlatMethod(compress, decompress)
 
 
-def _zipnn() -> Method:
+def _zipnn() -> FlatMethod:
     import zipnn
 
-    codec = zipnn.ZipNN(
-        bytearray_dtype="float32", input_format="byte", delta_compressed_type="byte", threads=1
-    )
+    def codec(words: Words) -> Any:
+        dtype = "float32" if words.itemsize == 4 else "bfloat16"
+        return zipnn.ZipNN(
+            bytearray_dtype=dtype, input_format="byte", delta_compressed_type="byte", threads=1
+        )
 
     def compress(now: Words, before: Words) -> bytes:
-        data = codec.compress(
+        data = codec(now).compress(
             bytearray(now.tobytes()), delta_second_data=bytearray(before.tobytes())
         )
         return bytes(data)
 
     def decompress(data: bytes, before: Words) -> Words:
-        plain = codec.decompress(data, delta_second_data=bytearray(before.tobytes()))
-        return np.frombuffer(bytes(plain), "<u4")
+        plain = codec(before).decompress(data, delta_second_data=bytearray(before.tobytes()))
+        return np.frombuffer(bytes(plain), before.dtype)
 
     return FlatMethod(compress, decompress)
 
 
-def _z4ai() -> Method:
+def _z4ai() -> FlatMethod:
     import z4ai
 
     def compress(now: Words, before: Words) -> bytes:
-        return bytes(z4ai.compress_delta(now.tobytes(), before.tobytes(), dtype="fp32", threads=1))
+        dtype = "fp32" if now.itemsize == 4 else "bf16"
+        return bytes(z4ai.compress_delta(now.tobytes(), before.tobytes(), dtype=dtype, threads=1))
 
     def decompress(data: bytes, before: Words) -> Words:
-        return np.frombuffer(bytes(z4ai.decompress_delta(data, before.tobytes())), "<u4")
+        plain = bytes(z4ai.decompress_delta(data, before.tobytes()))
+        return np.frombuffer(plain, before.dtype)
 
     return FlatMethod(compress, decompress)
 
 
-def _openzl(*, trained: bool) -> Method:
+def _openzl(*, trained: bool, alone: bool = False) -> Method:
     from nmc_tools.bench.openzl_peer import OpenZl
 
-    return OpenZl(trained=trained)
+    return OpenZl(trained=trained, alone=alone)
 
 
-def _ordered(words: Words) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+def _signed(words: Words) -> np.ndarray[tuple[int], np.dtype[np.signedinteger[Any]]]:
+    return words.view(f"<i{words.itemsize}")
+
+
+def _ordered(words: Words) -> np.ndarray[tuple[int], np.dtype[np.signedinteger[Any]]]:
     """Return floating-point words as integers that rise with the number they stand for."""
-    signed = words.view("<i4")
-    return np.where(signed < 0, np.int32(-(2**31)) - signed, signed)
+    signed = _signed(words)
+    return np.where(signed < 0, np.iinfo(signed.dtype).min - signed, signed)
 
 
-def _pcodec(level: int, *, ordered: bool) -> Method:
+def _pcodec(level: int, *, ordered: bool) -> FlatMethod:
     from pcodec import ChunkConfig, standalone
 
-    def number(words: Words) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-        return _ordered(words) if ordered else words.view("<i4")
+    number = _ordered if ordered else _signed
 
     def compress(now: Words, before: Words) -> bytes:
         difference = number(now) - number(before)
         return bytes(standalone.simple_compress(difference, ChunkConfig(compression_level=level)))
 
     def decompress(data: bytes, before: Words) -> Words:
-        total = number(before) + standalone.simple_decompress(data)
-        return (_ordered(total.view("<u4")) if ordered else total).view("<u4")
+        total = (number(before) + standalone.simple_decompress(data)).view(before.dtype)
+        return _ordered(total).view(before.dtype) if ordered else total
 
     return FlatMethod(compress, decompress)
 
 
-def _hdf5(level: int, *, xor: bool) -> Method:
+def _pcodec_floats(level: int) -> FlatMethod:
+    """Return pcodec for the FP32 numbers of a frame, the frame before unseen."""
+    from pcodec import ChunkConfig, standalone
+
+    def compress(now: Words, _: Words) -> bytes:
+        config = ChunkConfig(compression_level=level)
+        return bytes(standalone.simple_compress(now.view("<f4"), config))
+
+    def decompress(data: bytes, before: Words) -> Words:
+        words: Words = standalone.simple_decompress(data).view(before.dtype)
+        return words
+
+    return FlatMethod(compress, decompress)
+
+
+def _hdf5(level: int, *, xor: bool) -> FlatMethod:
     import io
 
     import h5py
@@ -196,7 +219,7 @@ def _hdf5(level: int, *, xor: bool) -> Method:
     return FlatMethod(compress, decompress)
 
 
-def _safetensors() -> Method:
+def _safetensors() -> FlatMethod:
     from safetensors import numpy as st
 
     def compress(now: Words, _: Words) -> bytes:
@@ -215,31 +238,41 @@ class Coder(Method):
         from nmc.coding.arithmetic import History
 
         self.effort = effort
-        self.encoding, self.decoding = History(), History()
+        self.history = History()
+
+    def begin(self, chain: Chain) -> None:  # noqa: ARG002 - that of the other methods
+        """Forget what earlier frames taught."""
+        from nmc.coding.arithmetic import History
+
+        self.history = History()
 
     @staticmethod
     def _coded(chain: Chain, t: int) -> list[CodedTensor]:
         from nmc.coding.arithmetic import CodedTensor
 
-        shapes = [array.shape for array in chain.frames[t - 1].values()]
-        pairs = enumerate(zip(shapes, chain.words(t - 1), strict=True))
-        return [CodedTensor(i, 32, 8, 23, shape, words) for i, (shape, words) in pairs]
+        arrays = chain.frames[t - 1].values()
+        return [
+            CodedTensor(i, 8 * words.itemsize, 8, 8 * words.itemsize - 9, array.shape, words)
+            for i, (array, words) in enumerate(zip(arrays, chain.words(t - 1), strict=True))
+        ]
 
     def encode(self, chain: Chain, t: int) -> bytes:
         """Code frame t given frame t-1."""
-        from nmc.coding.arithmetic import History, encode
+        from nmc.coding.arithmetic import encode
 
-        if t == 1:
-            self.encoding = History()
-        return encode(self._coded(chain, t), chain.words(t), self.encoding, self.effort)
+        return encode(self._coded(chain, t), chain.words(t), self.history, self.effort)
 
     def decode(self, data: bytes, chain: Chain, t: int) -> list[Words]:
         """Return the words of frame t."""
-        from nmc.coding.arithmetic import History, decode
+        from nmc.coding.arithmetic import decode
 
-        if t == 1:
-            self.decoding = History()
-        return decode(data, self._coded(chain, t), self.decoding)
+        return decode(data, self._coded(chain, t), self.history)
+
+
+def _package(effort: Effort) -> Method:
+    from nmc_tools.bench.packages import Packaged
+
+    return Packaged(effort)
 
 
 METHODS: dict[str, Callable[[], Method]] = {
@@ -262,9 +295,24 @@ METHODS: dict[str, Callable[[], Method]] = {
 }
 """Every method by the name it has in tables; those of this project begin with ``nmc``."""
 
-MODULES = {
-    "z4ai, delta": "z4ai",
-    "OpenZL, integer difference": "openzl",
-    "OpenZL, best graph of the first delta": "openzl",
+CHANGING: dict[str, Callable[[], Method]] = {
+    "safetensors": _safetensors,
+    "shuffle, zstd -19, each frame alone": lambda: Alone(_xor_zstd(19)),
+    "zipnn, each frame alone": lambda: Alone(_zipnn()),
+    "z4ai, each frame alone": lambda: Alone(_z4ai()),
+    "OpenZL, each frame alone": lambda: _openzl(trained=False, alone=True),
+    "OpenZL, best graph, each frame alone": lambda: _openzl(trained=True, alone=True),
+    "pcodec 12, each frame alone": lambda: Alone(_pcodec_floats(12)),
+    "zstd -3 --patch-from": partial(_zstd_prefix, 3),
+    "zstd -19 --patch-from": partial(_zstd_prefix, 19),
+    "nmc fast, package": partial(_package, "fast"),
+    "nmc strong, package": partial(_package, "strong"),
+    "nmc max, package": partial(_package, "max"),
 }
-"""Methods that are left out where their module is not installed: not every platform has one."""
+"""Methods for chains whose frames differ in shape: most peers have no difference there."""
+
+
+def module_of(method: str) -> str:
+    """Return the module that a method needs and that not every platform has; else ``numpy``."""
+    name = method.partition(",")[0].lower()
+    return name if name in ("z4ai", "openzl") else "numpy"

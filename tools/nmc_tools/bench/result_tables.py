@@ -49,6 +49,43 @@ def package_table(results: dict[str, dict[str, dict[str, float]]]) -> str:
     return "\n".join(lines)
 
 
+def thread_table(seconds: dict[str, dict[int, float]]) -> str:
+    """Return the table of checking with some threads as Markdown."""
+    numbers = list(next(iter(seconds.values())))
+    lines = [
+        "| `nmc check` | " + " | ".join(f"{n} thread{'s' * (n > 1)}" for n in numbers) + " |",
+        "|---|" + "---:|" * len(numbers),
+    ]
+    for coding, taken in seconds.items():
+        cells = [f"{1e3 * taken[n]:.0f} ms, {taken[1] / taken[n]:.2f} times" for n in numbers]
+        lines.append(f"| {coding} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def use_table(
+    memory: dict[str, dict[str, float]], one_tensor: dict[str, dict[str, float]], tensors: int
+) -> str:
+    """Return the table of memory, and of one tensor alone, as Markdown."""
+    lines = [
+        f"| coding | writing, states | reading, states | a frame | one of {tensors} tensors |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {coding} | {used['writing']:.2f} | {used['reading']:.2f} | "
+        f"{1e3 * one_tensor[coding]['state']:.1f} ms | "
+        f"{1e3 * one_tensor[coding]['tensor']:.1f} ms |"
+        for coding, used in memory.items()
+    ]
+    return "\n".join(lines)
+
+
+def start_table(seconds: dict[str, float]) -> str:
+    """Return the table of starting programs as Markdown."""
+    lines = ["| start of | seconds |", "|---|---:|"]
+    lines += [f"| {what} | {taken:.2f} |" for what, taken in seconds.items()]
+    return "\n".join(lines)
+
+
 def plot(results: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
     """Draw ratio against speed, one panel for each chain and direction."""
     import matplotlib as mpl

@@ -77,7 +77,7 @@ class BenchChain:
 
 def trained_chain(folder: Path, *, every: int) -> BenchChain:
     """Return a chain of safetensors files that :mod:`nmc_tools.bench_rd.distortion` can render."""
-    from nmc_tools.bench.worker import load_chain
+    from nmc_tools.bench.chains import load as load_chain
     from nmc_tools.bench_rd.curvature import of_trained
     from nmc_tools.bench_rd.distortion import Distortion, fidelity
     from nmc_tools.bench_rd.hash_chain import TABLE, level_rows
