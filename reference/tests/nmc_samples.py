@@ -19,6 +19,7 @@ from nmc_format.manifest.read import read_objects
 from nmc_format.manifest.write import write_manifest
 from nmc_format.package import zip64
 from nmc_format.package.members import segment_name
+from nmc_format.segment_header import canonical_header, parse_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,11 +201,9 @@ def seal(package: Path) -> None:
 
 def rebuild(package: Path, t: int, **changes: Any) -> None:
     """Serialise one segment again with some parts replaced, and seal the package."""
-    found = segment.parse(segment_path(package, t).read_bytes(), "x")
-    streams = [s for s in (found.raw, found.integer, found.bins, found.digests) if s]
-    payloads = {s.name: bytes(s.data) for s in streams}
-    if found.bounds is not None:
-        payloads["bounds"] = found.bounds.astype("<f4").tobytes()
+    data = segment_path(package, t).read_bytes()
+    found, header = segment.parse(data, "x"), parse_header(data, "x")
+    payloads = {n: data[a:b] for n, (a, b) in header.spans.items() if n not in ("modes", "shapes")}
     parts = {
         "parent": found.parent,
         "state": found.state,
@@ -215,6 +214,18 @@ def rebuild(package: Path, t: int, **changes: Any) -> None:
     for name, value in changes.items():
         parts[name] = value(parts[name]) if callable(value) else value
     segment_path(package, t).write_bytes(b"".join(map(bytes, segment.serialize(**parts))))
+    seal(package)
+
+
+def restream(package: Path, t: int, change: Callable[[dict[str, bytes]], Any], stops: int) -> None:
+    """Change the streams of one segment in place, keep some of its stops, and seal the package."""
+    data = segment_path(package, t).read_bytes()
+    header = parse_header(data, "x")
+    streams = {name: data[start:end] for name, (start, end) in header.spans.items()}
+    change(streams)
+    sizes = {name: len(stream) for name, stream in streams.items()}
+    made = canonical_header(sizes, header.parent, header.states[: 1 + stops])
+    segment_path(package, t).write_bytes(made + b"".join(streams[n] for n in sorted(streams)))
     seal(package)
 
 

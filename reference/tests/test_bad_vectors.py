@@ -10,7 +10,9 @@ import bad_hdf5
 import bad_manifests
 import bad_packages
 import bad_quantised
+import bad_refinements
 import bad_segments
+import bad_slices
 import bad_streams
 import pytest
 from bad_cases import CASES
@@ -19,7 +21,10 @@ import nmc_spec
 
 HERE = Path(__file__).parent
 VECTORS = HERE.parents[1] / "conformance" / "vectors"
-TABLES = (bad_segments, bad_streams, bad_quantised, bad_packages, bad_hdf5, bad_manifests)
+TABLES = (
+    *(bad_segments, bad_slices, bad_streams, bad_quantised, bad_refinements),
+    *(bad_packages, bad_hdf5, bad_manifests),
+)
 """The modules that hold the cases; importing them has filled CASES."""
 
 TABLE = tomllib.loads((HERE / "bad_vectors.toml").read_text(encoding="utf-8"))
