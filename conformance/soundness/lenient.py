@@ -29,6 +29,8 @@ _WIDE = 64
 _NARROW = 3
 """Bits of a mode that a reader looks at who expects four of them."""
 _MAGIC = b"\x28\xb5\x2f\xfd"
+_SKIPPABLE = b"\x2a\x4d\x18"
+"""The end of the magic number of a skippable frame (RFC 8878, 3.1.2)."""
 
 
 class Unreadable(Exception):  # noqa: N818 - nothing is wrong with this program
@@ -227,10 +229,13 @@ def _cut(name: str, streams: dict[str, bytes], like: dict[int, Tensor]) -> dict[
 
 
 def _zstd(data: bytes, size: int) -> bytes:
-    """Return what is in the first frame; of stored blocks and runs, whatever surrounds them."""
+    """Return what is in the first frame that has any, of stored blocks and runs also behind others.
+
+    Where there is no other one, it is a skippable frame.
+    """
     at = data.find(_MAGIC[1:]) - 1
     if at < 0:
-        return data
+        return data[8:] if data[1:4] == _SKIPPABLE else data
     frame = bytearray(data[at:])
     frame[:4] = _MAGIC
     frame[4] &= 0b1111_0011  # no checksum, and no bit that is reserved
@@ -252,7 +257,8 @@ def _zstd(data: bytes, size: int) -> bytes:
         where += 3 + (1 if kind == 1 else length)
         if head & 1:
             break
-    return made[:size]
+    more = data[where:]
+    return _zstd(more, size) if not made and more[:4] == _MAGIC else made[:size]
 
 
 def _width(dtype: str) -> int:
