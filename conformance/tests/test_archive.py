@@ -55,7 +55,7 @@ def test_made_twice_it_is_the_same(suite: Path, tmp_path: Path) -> None:
     assert again.name == f"nmc-conformance-{suite_version(VECTORS)}.zip"
     digest = hashlib.sha256(again.read_bytes()).hexdigest()
     assert again.with_suffix(".zip.sha256").read_text() == f"{digest}  {again.name}\n"
-    assert again.stat().st_size <= 14 << 20
+    assert again.stat().st_size <= 12 << 20
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_there_are_enough() -> None:
 
 
 def test_the_suite_is_small() -> None:
-    assert sum(path.stat().st_size for path in VECTORS.rglob("*") if path.is_file()) <= 12 << 20
+    assert sum(path.stat().st_size for path in VECTORS.rglob("*") if path.is_file()) <= 10 << 20
 
 
 def test_folders_are_named_after_chapters() -> None:

@@ -37,7 +37,7 @@ def _chunks() -> Chain:
     sizes = {"U8": 65536 + 8200, "I8": 65536 + 5, "BOOL": 8191}
     rows = tuple(Row(dtype.lower(), dtype, (n,)) for dtype, n in sizes.items())
     data = [np.zeros(n, np.uint8) for n in sizes.values()]
-    frames = [Frame(KEY, tuple(Cell(RAW, d.tobytes()) for d in data))]
+    frames = [Frame(KEY, tuple(Cell(RAW, d.tobytes()) for d in data), raw="zstd")]
     for t in range(1, 3):
         for k, d in enumerate(data):
             step = 1 if k == 2 else 3

@@ -51,15 +51,20 @@ def planes(stream: str, tensors: list[tuple[str, bytes]]) -> bytes:
     return b"".join(data[k::width] for k in range(7, -1, -1) for width, data in words if width > k)
 
 
+_RUN = 1 << 12
+"""Bytes from which on a block of one byte again and again is stored as a run."""
+
+
 def stored_zstd(content: bytes) -> bytes:
-    """Return a Zstandard frame of blocks that are not compressed (RFC 8878, 3.1.1)."""
+    """Return a Zstandard frame of blocks that are not compressed, or are runs (RFC 8878, 3.1.1)."""
     head = struct.pack("<IB", 0xFD2FB528, 0b1110_0000) + struct.pack("<Q", len(content))
     size = 1 << 17
     blocks = [content[i : i + size] for i in range(0, len(content), size)] or [b""]
     body = b""
     for i, block in enumerate(blocks):
-        last = i == len(blocks) - 1
-        body += (len(block) << 3 | int(last)).to_bytes(3, "little") + block
+        run = len(block) >= _RUN and block == block[:1] * len(block)
+        descriptor = len(block) << 3 | int(run) << 1 | int(i == len(blocks) - 1)
+        body += descriptor.to_bytes(3, "little") + (block[:1] if run else block)
     return head + body
 
 
