@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from nmc_tools.commands.framework import PANEL
 
+_TRANSMISSION = "Transmission"
 _PROTOCOL = "Conformance protocol (conformance/PROTOCOL.md)"
 
 
@@ -34,6 +35,8 @@ _COMMANDS = {
     "trim": _Entry("cutting", "trim"),
     "concat": _Entry("cutting", "concat"),
     "recover": _Entry("cutting", "recover"),
+    "serve": _Entry("serve", "serve", _TRANSMISSION),
+    "token": _Entry("serve", "token", _TRANSMISSION),
     "demo": _Entry("demo", "demo"),
     "cameras": _Entry("cameras", "app", PANEL),
     "capture": _Entry("capture", "capture", PANEL),
@@ -48,7 +51,6 @@ _COMMANDS = {
     "describe": _Entry("codec", "describe", _PROTOCOL),
     "decode": _Entry("codec", "decode", _PROTOCOL),
     "encode": _Entry("codec", "encode", _PROTOCOL),
-    "serve": _Entry("codec", "serve", _PROTOCOL),
 }
 
 

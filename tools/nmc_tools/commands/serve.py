@@ -1,0 +1,171 @@
+"""``nmc serve``: packages over HTTP; without a path, the requests of the conformance protocol."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nmc_format.host import absent, host_errors
+from nmc_tools.commands.shared_options import JsonOption
+from nmc_tools.terminal import refuse_input, say, warn
+
+if TYPE_CHECKING:
+    from nmc_tools.serve.access import Access
+
+_LONGEST_KEY = 4096
+
+
+def serve(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[PATH]…",
+            help="Packages, presentation documents, and folders of them. None: answer the "
+            "requests of the conformance protocol, from standard input.",
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 8080,
+    token: Annotated[
+        list[str] | None,
+        typer.Option(envvar="NMC_SERVE_TOKEN", help="A token that clients need; may be repeated."),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="File with the key that tokens of nmc token are signed with."
+        ),
+    ] = None,
+    origin: Annotated[
+        str, typer.Option(help="Pages of which origin may read, such as https://example.org.")
+    ] = "*",
+    log: Annotated[bool, typer.Option("--log", help="Write a line for each request.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Serve packages over HTTP: ranges, caching, tokens, metrics, and packages that still grow.
+
+    A package is at /NAME, a listing at / and /index.json, counts for Prometheus at /metrics. A URL
+    with ?digest=MANIFEST-DIGEST may be kept for ever by caches. For TLS, put a proxy before it.
+    Ctrl-C ends it. With --json the first line says where it listens, for scripts.
+
+    Examples
+    --------
+      nmc serve scene.nmc
+
+      nmc serve packages/ --host 0.0.0.0 --port 9000 --token SECRET
+
+      nmc serve packages/ --port 0 --json | jq -r .url
+    """
+    if not paths:
+        if sys.stdin is not None and sys.stdin.isatty():
+            raise typer.BadParameter("give packages to serve", param_hint="PATH")
+        from nmc_tools.commands.codec import serve as answer_requests
+
+        answer_requests()
+        return
+    for path in paths:
+        if not path.exists():
+            raise absent(str(path))
+    access = _access(token or [], key)
+    try:
+        from nmc_tools.serve.connections import Limits
+        from nmc_tools.serve.running import Running, bound, url_of
+    except ModuleNotFoundError as error:
+        refuse_input(
+            "input/unsupported",
+            "nmc serve",
+            f"it needs {error.name}",
+            "pip install 'neural-model-chain[serve]'",
+        )
+    from nmc_tools.serve.application import app
+    from nmc_tools.serve.metrics import Metrics
+
+    metrics = Metrics()
+    try:
+        application = app(paths, access=access, origins=_origin(origin), metrics=metrics, log=log)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="PATH") from None
+    if access.open and host not in ("127.0.0.1", "localhost", "::1"):
+        warn(f"everybody who reaches {host} can read this; --token or --key keeps others out")
+    listening = bound(host, port)
+    url = url_of(listening)
+
+    def started() -> None:
+        if as_json:
+            line = json.dumps({"event": "listening", "url": url, "pid": os.getpid()})
+            sys.stdout.write(line + "\n")
+        else:
+            say(f"serving at {url} (Ctrl-C ends it)")
+        sys.stdout.flush()
+
+    Running(application, metrics, Limits()).run(listening, started)
+
+
+def token(
+    key: Annotated[
+        Path, typer.Option(metavar="FILE", help="File with the key, as given to nmc serve.")
+    ],
+    seconds: Annotated[
+        int, typer.Option("--for", min=1, max=10**9, metavar="SECONDS", help="How long it opens.")
+    ] = 3600,
+    path: Annotated[
+        str, typer.Option(help="Only this path and what lies below, such as scene.nmc.")
+    ] = "",
+) -> None:
+    """Print a token that opens what nmc serve serves, until it expires.
+
+    The key is a file of at least 16 random bytes that nobody else can read, such as of
+    head -c 32 /dev/urandom > serve.key
+
+    Examples
+    --------
+      nmc token --key serve.key --for 86400 --path scene.nmc
+    """
+    import time
+
+    from nmc_tools.serve.access import signed_token
+
+    try:
+        say(signed_token(_key(key), int(time.time()) + seconds, path))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--key") from None
+
+
+def _access(tokens: list[str], key: Path | None) -> Access:
+    from nmc_tools.serve.access import Access
+
+    try:
+        return Access(tuple(tokens), None if key is None else _key(key))
+    except ValueError as error:
+        hint = "--key" if "key" in str(error) else "--token"
+        raise typer.BadParameter(str(error), param_hint=hint) from None
+
+
+def _key(path: Path) -> bytes:
+    with host_errors(path), path.open("rb") as file:
+        data: bytes = file.read(_LONGEST_KEY + 1)
+    if len(data) > _LONGEST_KEY:
+        raise typer.BadParameter(
+            f"{path}: it has more than {_LONGEST_KEY} bytes", param_hint="--key"
+        )
+    return data
+
+
+def _origin(text: str) -> Any:
+    if (
+        text != "*"
+        and not text.replace("://", "")
+        .replace(":", "")
+        .replace(".", "")
+        .replace("-", "")
+        .replace("[", "")
+        .replace("]", "")
+        .isalnum()
+    ):
+        raise typer.BadParameter(f"{text!r} is no origin", param_hint="--origin")
+    return text

@@ -1,0 +1,219 @@
+"""Answers that are files: whole or in part, with what lets a cache keep them (RFC 9110, 9111)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from nmc_format.issues import FormatError
+from nmc_tools.serve.facts import Journals, KnownPackages, manifest_status
+from nmc_tools.serve.messages import answer, refusal
+from nmc_tools.serve.ranges import Unsatisfiable, one_range, precondition, same_file
+from nmc_tools.serve.shelf import Kind, Opened, Shelf
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+    from pathlib import Path
+
+    from nmc_tools.serve.messages import Send
+
+_PIECE = 2**18
+"""Bytes that are read and sent at a time."""
+
+_FOREVER = "max-age=31536000, immutable, no-transform"
+_ASK = "no-cache, no-transform"
+_NEVER = "no-store, no-transform"
+"""Coded data does not become smaller: nothing on the way is to compress it."""
+
+_MEDIA = {
+    Kind.FILE: "application/octet-stream",
+    Kind.MANIFEST: "application/x-hdf5",
+    Kind.SEGMENT: "application/octet-stream",
+    Kind.JOURNAL: "application/x-ndjson",
+    Kind.DOCUMENT: "application/json",
+}
+
+_NO_WAIT = getattr(os, "RWF_NOWAIT", 0)
+
+
+@dataclass(frozen=True)
+class _Meta:
+    """What an answer says of a file: its bytes, its tag, how long it may be kept."""
+
+    size: int
+    tag: str | None
+    cache: str
+
+
+class Files:
+    """Answers requests for what a shelf holds.
+
+    Parameters
+    ----------
+    shelf : Shelf
+        What is served.
+    private : bool
+        Whether shared caches have to leave the answers alone, since not everybody may read.
+    """
+
+    def __init__(self, shelf: Shelf, *, private: bool) -> None:
+        self.shelf = shelf
+        self.known = KnownPackages()
+        self.journals = Journals()
+        self._whose = "private" if private else "public"
+
+    async def __call__(self, scope: MutableMapping[str, Any], _receive: Any, send: Send) -> None:
+        """Answer one request (ASGI)."""
+        opened = self.shelf.open(scope["path"])
+        if opened is None:
+            await refusal(send, 404, f"there is nothing at {scope['path']!r}")
+            return
+        try:
+            try:
+                meta = await self._meta(opened, scope["query_string"])
+            except _Refused as refused:
+                await refusal(send, refused.status, str(refused), refused.code)
+                return
+            await self._send(scope, send, opened, meta)
+        finally:
+            os.close(opened.handle)
+
+    async def _meta(self, opened: Opened, query: bytes) -> _Meta:
+        if opened.kind is Kind.JOURNAL:
+            return _Meta(self._sealed(opened.package)[0], None, _NEVER)
+        if opened.kind is Kind.DOCUMENT:
+            status = opened.status
+            tag = f'"{status.st_size:x}-{status.st_mtime_ns:x}"'
+            return _Meta(status.st_size, tag, f"{self._whose}, {_ASK}")
+        manifest = manifest_status(opened.package)
+        if manifest is None:
+            return self._growing(opened)
+        facts = self.known.at_hand(opened.package, manifest)
+        if facts is None:
+            try:
+                facts = await asyncio.to_thread(self.known.read, opened.package, manifest)
+            except FormatError as error:
+                found = error.finding
+                raise _Refused(500, f"{found.message}", found.code) from None
+        tag, digests, size = facts.tag, {facts.digest}, opened.status.st_size
+        if opened.kind is Kind.SEGMENT:
+            if opened.frame >= len(facts.lengths):
+                raise _Refused(404, f"frame {opened.frame}: there are {len(facts.lengths)}")
+            if size != facts.lengths[opened.frame]:
+                expected = facts.lengths[opened.frame]
+                words = f"the segment has {size} bytes; the manifest says {expected}"
+                raise _Refused(500, words, "segment/length")
+            own = facts.segment_digest(opened.frame)
+            tag, digests = f'"{own}"', {own, facts.digest}
+        wanted = _wanted_digest(query)
+        if wanted is None:
+            return _Meta(size, tag, f"{self._whose}, {_ASK}")
+        if wanted not in digests:
+            raise _Refused(404, "what lies here now has another digest than the URL says")
+        return _Meta(size, tag, f"{self._whose}, {_FOREVER}")
+
+    def _growing(self, opened: Opened) -> _Meta:
+        """Return how a segment of an unfinished package is answered: if its journal has it."""
+        if opened.kind is not Kind.SEGMENT or opened.frame >= self._sealed(opened.package)[1]:
+            raise _Refused(404, "the package is not finished, and this is not in its journal yet")
+        return _Meta(opened.status.st_size, None, _NEVER)
+
+    def _sealed(self, package: Path) -> tuple[int, int]:
+        try:
+            return self.journals.sealed(package)
+        except OSError:
+            raise _Refused(404, "the package has neither manifest nor journal") from None
+
+    async def _send(
+        self, scope: MutableMapping[str, Any], send: Send, opened: Opened, meta: _Meta
+    ) -> None:
+        modified = opened.status.st_mtime
+        headers = {
+            "accept-ranges": "bytes",
+            "cache-control": meta.cache,
+            "content-type": _MEDIA[opened.kind],
+            "last-modified": formatdate(modified, usegmt=True),
+        }
+        if meta.tag is not None:
+            headers["etag"] = meta.tag
+        asked = scope["nmc.headers"]
+        ended = precondition(asked, meta.tag, modified)
+        if ended is not None:
+            await answer(send, ended, headers)
+            return
+        part, status = range(meta.size), 200
+        if scope["method"] == "GET" and same_file(asked.get("if-range"), meta.tag, modified):
+            try:
+                found = one_range(asked.get("range"), meta.size)
+            except Unsatisfiable:
+                said = {"content-range": f"bytes */{meta.size}", "accept-ranges": "bytes"}
+                await refusal(send, 416, "no byte of the file is in this range", headers=said)
+                return
+            if found is not None:
+                part, status = found, 206
+                last = part.stop - 1
+                headers["content-range"] = f"bytes {part.start}-{last}/{meta.size}"
+        headers["content-length"] = str(len(part))
+        if scope["method"] == "HEAD":
+            await answer(send, status, headers)
+            return
+        await _stream(send, status, headers, opened.handle, part)
+
+
+class _Refused(Exception):  # noqa: N818 - an answer
+    """A request that gets no file: the status, the words and a code of the catalogue."""
+
+    def __init__(self, status: int, words: str, code: str = "") -> None:
+        super().__init__(words)
+        self.status, self.code = status, code
+
+
+def _wanted_digest(query: bytes) -> str | None:
+    if b"digest=" not in query:
+        return None
+    try:
+        found = parse_qs(query.decode("ascii"), max_num_fields=32).get("digest")
+    except ValueError:
+        return "none"
+    return found[-1].lower() if found else None
+
+
+async def _stream(
+    send: Send, status: int, headers: dict[str, str], handle: int, part: range
+) -> None:
+    """Send a part of a file; one that became shorter meanwhile ends the connection."""
+    first = await _read(handle, part.start, min(_PIECE, len(part)))
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [(k.encode(), v.encode("latin-1")) for k, v in headers.items()],
+        }
+    )
+    at, piece = part.start, first
+    while at + len(piece) < part.stop:
+        if not piece:
+            raise EOFError("a file that is served became shorter")
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        at += len(piece)
+        piece = await _read(handle, at, min(_PIECE, part.stop - at))
+    await send({"type": "http.response.body", "body": piece, "more_body": False})
+
+
+async def _read(handle: int, at: int, size: int) -> bytes | bytearray:
+    """Read bytes, in this thread where the system has them in memory, else in another one."""
+    if not size:
+        return b""
+    if _NO_WAIT:
+        data = bytearray(size)
+        try:
+            got = os.preadv(handle, [data], at, _NO_WAIT)
+        except OSError:  # not in memory, or a file system without such reads
+            got = 0
+        if got == size:
+            return data
+    return await asyncio.to_thread(os.pread, handle, size, at)

@@ -1,0 +1,44 @@
+"""A server on loopback for tests: in a thread of its own, stopped at the end."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+
+@contextmanager
+def served(paths, *, limits=None, **options):
+    """Yield the URL of a server."""
+    from nmc_tools.serve import app
+    from nmc_tools.serve.connections import Limits
+    from nmc_tools.serve.metrics import Metrics
+    from nmc_tools.serve.running import Running, bound, url_of
+
+    metrics = Metrics()
+    server = Running(app(paths, metrics=metrics, **options), metrics, limits or Limits())
+    listening = bound("127.0.0.1", 0)
+    url = url_of(listening)
+    ready = threading.Event()
+    thread = threading.Thread(target=server.run, args=(listening, ready.set))
+    thread.start()
+    try:
+        assert ready.wait(60)
+        yield url
+    finally:
+        server.stop()
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+def ask(url, path, headers=None, method="GET"):
+    """Return status, headers (lower case) and body of one request; the path goes as it is."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
+    try:
+        connection.request(method, path, headers=headers or {})
+        found = connection.getresponse()
+        return found.status, {k.lower(): v for k, v in found.getheaders()}, found.read()
+    finally:
+        connection.close()
