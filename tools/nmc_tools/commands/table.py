@@ -37,6 +37,7 @@ _COMMANDS = {
     "recover": _Entry("cutting", "recover"),
     "serve": _Entry("serve", "serve", _TRANSMISSION),
     "token": _Entry("serve", "token", _TRANSMISSION),
+    "bridge": _Entry("bridge", "app"),
     "demo": _Entry("demo", "demo"),
     "cameras": _Entry("cameras", "app", PANEL),
     "capture": _Entry("capture", "capture", PANEL),
