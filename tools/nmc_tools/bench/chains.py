@@ -126,9 +126,9 @@ def sources(folder: Path, sizes: Sizes, ply: Path | None, checkpoint: Path | Non
     """
     trained = [] if sizes == SMALL else sorted(shared("chains").glob("*/"))
     found = [Source(path, "trained") for path in trained]
-    for percent, step in _SPARSE_STEPS.items():
+    for percent, step in SPARSE_STEPS.items():
         name = f"sparse_bf16_{percent}"
-        states = list(_sparse(sizes, step))
+        states = list(sparse_weights(sizes, step))
         changed = _share_changed(states)
         about = f"BF16 weights of which {changed:.2f} % change in a frame, drawn"
         found.append(_stored(folder / name, states, about))
@@ -154,11 +154,11 @@ def _stored(folder: Path, states: list[State], about: str) -> Source:
     return Source(folder, about)
 
 
-_SPARSE_STEPS = {1: 2.4e-7, 3: 8.8e-7, 8: 3e-6}
+SPARSE_STEPS = {1: 2.4e-7, 3: 8.8e-7, 8: 3e-6}
 """By per cent of the words that change, the mean length of a step of the weights."""
 
 
-def _sparse(sizes: Sizes, step: float) -> Iterator[State]:
+def sparse_weights(sizes: Sizes, step: float) -> Iterator[State]:
     """Yield BF16 weights whose FP32 master copy moves by steps of one length, as Adam's do."""
     import ml_dtypes
 

@@ -223,32 +223,36 @@ def _applied(version: Version, before: Mapping[str, Array]) -> dict[str, Array]:
 
 def _patched(path: Path, name: str, version: Version, data: Bytes, before: Array) -> Array:
     old = to_words(before).view(np.uint8)
-    xor = version.encoding == "xor"
-    most = old.size if xor else 4 + 5 * old.size
+    most = old.size if version.encoding == "xor" else 4 + 5 * old.size
     try:
         with zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(data.data) as reader:
-            plain_bytes = reader.read(most + 1)
+            difference = reader.read(most + 1)
     except zstandard.ZstdError as error:
         raise CheckpointError(path, f"{plain(name)!r} is no zstd frame: {plain(error)}") from None
-    difference = np.frombuffer(plain_bytes, np.uint8)
-    if xor:
+    new = patched(path, name, version.encoding, difference, old)
+    return from_words(new.view(to_words(before).dtype), dtype_of(before), tuple(before.shape))
+
+
+def patched(path: Path, name: str, encoding: str, data: bytes, old: Bytes) -> Bytes:
+    """Return the new bytes of a tensor, from a difference that is not compressed any more.
+
+    Raises
+    ------
+    CheckpointError
+        If it does not fit the old bytes.
+    """
+    difference = np.frombuffer(data, np.uint8)
+    if encoding == "xor":
         if difference.size != old.size:
             raise CheckpointError(
                 path, f"{plain(name)!r} has {difference.size} bytes, expected {old.size}"
             )
-        new = np.bitwise_xor(old, difference)
-    else:
-        new = _overwritten(path, name, difference, old)
-    words = new.view(to_words(before).dtype)
-    return from_words(words, dtype_of(before), tuple(before.shape))
-
-
-def _overwritten(path: Path, name: str, difference: Bytes, old: Bytes) -> Bytes:
+        return np.bitwise_xor(old, difference)
     count = int(difference[:4].view("<u4")[0]) if difference.size >= 4 else -1
     if count < 0 or difference.size != 4 + 5 * count:
         raise CheckpointError(path, f"{plain(name)!r} is not a count, places and new bytes")
     places = difference[4 : 4 + 4 * count].view("<u4")
-    if count and (int(places.max()) >= old.size or (np.diff(places.astype("i8")) <= 0).any()):
+    if count and (int(places.max()) >= old.size or (places[1:] <= places[:-1]).any()):
         raise CheckpointError(
             path, f"{plain(name)!r} has places that do not ascend, or beyond its {old.size} bytes"
         )

@@ -122,3 +122,61 @@ def rate_distortion(
             return
         out.print(report.text, markup=False)
         say(f"{output}: {', '.join(path.name for path in report.files)}")
+
+
+@app.command("sync")
+def synchronisation(
+    changed: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Per cent of the weights that change in a step: 1, 3 or 8; repeatable. All if "
+            "not given."
+        ),
+    ] = None,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="How often each chain is sent; the shortest time counts.")
+    ] = 5,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A chain of a few numbers: tries the code only.")
+    ] = False,
+    into: Annotated[
+        Path | None, typer.Option(help="Put the table between the marks of a Markdown file.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+) -> None:
+    """Measure weights on their way from training to inference: messages beside the peers' layouts.
+
+    The chains are BF16 weights whose FP32 master copies move by steps as Adam's; they are made.
+    Every state that comes is compared, bit for bit. The methods take turns, on one core.
+
+    Examples
+    --------
+      nmc bench sync
+
+      nmc bench sync --changed 1 --rounds 20
+
+      nmc bench sync --into BENCHMARKS.md
+    """
+    for name in _ONE_THREAD:
+        os.environ.setdefault(name, "1")
+    from dataclasses import asdict
+
+    from nmc_tools.bench.chains import SPARSE_STEPS
+
+    known = {str(percent): percent for percent in SPARSE_STEPS}
+    wanted = changed or list(known)
+    unknown = [percent for percent in wanted if percent not in known]
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]}: there are {', '.join(known)}")
+    from nmc_tools.bench.published import put_into
+    from nmc_tools.bench_sync.measure import measured, table
+
+    with progress_bar("measuring", unit="rounds") as progress:
+        rows = measured([known[p] for p in wanted], rounds, quick=quick, report=progress)
+    text = table(rows)
+    if into:
+        put_into(into, "bench-sync", text)
+    if as_json:
+        print_json([asdict(row) for row in rows])
+        return
+    out.print(text, markup=False)
