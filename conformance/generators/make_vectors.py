@@ -76,6 +76,7 @@ MODULES = (
     "quantised.mode_cases",
     "quantised.refinement_cases",
     "quantised.refinement_faults",
+    "quantised.refinement_rows",
     "worked_trace",
     "freezing.freezing_cases",
     "freezing.frozen_cases",

@@ -45,7 +45,12 @@ JUDGED = {
 """Codes of what the pseudo-code refuses; the rest of a refusal is in sentences."""
 
 
-IN_SENTENCES = {"12-quantised/refined-start", "12-quantised/refined-missing"}
+IN_SENTENCES = {
+    "12-quantised/refined-digest-none",
+    "12-quantised/refined-missing",
+    "12-quantised/refined-start",
+    "12-quantised/refined-start-second",
+}
 """Links of clause 7.2.1 whose codes the pseudo-code refuses elsewhere."""
 
 

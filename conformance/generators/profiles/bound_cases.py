@@ -17,6 +17,7 @@ from chain import (
     Chain,
     Edits,
     Frame,
+    Refinement,
     Row,
     digest_rows,
     objects_of,
@@ -173,34 +174,47 @@ def _claimed(size: int) -> Edits:
     return Edits(objects=change)
 
 
-def _segments(size: int, name: str) -> list[Case]:
-    """Return segments as long as they may be: a zstd frame of many blocks without bytes."""
+def _segments(size: int, name: str, stops: int = 0) -> list[Case]:
+    """Return segments as long as they may be: a zstd frame of many blocks without bytes.
+
+    ``stops`` refinements, each of which leaves the tensor as it is, allow as much again.
+    """
     content = bytes(range(size))
+    cells = (Cell(RAW, content),)
+    below = Refinement(cells, {"modes": b"\0"})
     chain = Chain(
-        (Row("a", "U8", (size,)),), (Frame(KEY, (Cell(RAW, content),), raw="zstd"),), profile="main"
+        (Row("a", "U8", (size,)),),
+        (Frame(KEY, cells, raw="zstd", refinements=(below,) * stops),),
+        profile="lossy" if stops else "main",
     )
-    bound = size + size // 64 + 65_536 + 273
+    bound = (stops + 1) * (size + size // 64 + 65_536 + 273)
     digest = state_digest(chain, 0)
+    whose = f"state of {size} bytes" + (" with a refinement" if stops else "")
+    most = 60_000 * (stops + 1)
+    refined = {f"stop{k}.modes": b"\0" for k in range(1, stops + 1)}
+
+    def made_of(streams: dict[str, bytes], coded: bytes) -> bytes:
+        return segment(None, digest, {**streams, "raw.zstd": coded}, stops=[digest] * stops)
 
     def stream(length: int) -> bytes:
         """Return a frame with which the segment has so many bytes."""
-        modes = {"modes": bytes([RAW])}
+        modes = {"modes": bytes([RAW]), **refined}
         for field, dictionary in ((4, 0), (4, 1), (4, 2), (8, 0), (8, 1)):
             made = frame(
                 _blocks(content, 1), window=0, size_field=field, dictionary=bytes(dictionary)
             )
-            room = length - len(segment(None, digest, {**modes, "raw.zstd": bytes(60_000)}))
-            blocks = (60_000 + room - len(made)) // 3 + 1
+            room = length - len(made_of(modes, bytes(most)))
+            blocks = (most + room - len(made)) // 3 + 1
             made = frame(
                 _blocks(content, blocks), window=0, size_field=field, dictionary=bytes(dictionary)
             )
-            if len(segment(None, digest, {**modes, "raw.zstd": made})) == length:
+            if len(made_of(modes, made)) == length:
                 return made
         raise ValueError(f"no frame makes a segment of {length} bytes")
 
     full = Case(
         f"10-profiles/{name}",
-        f"a segment as long as its state of {size} bytes allows",
+        f"a segment as long as its {whose} allows",
         ("10.2",),
         chain,
         put("raw.zstd", stream(bound), 0),
@@ -211,7 +225,7 @@ def _segments(size: int, name: str) -> list[Case]:
         full,
         full.reject(
             f"10-profiles/{name}-more",
-            f"a segment of a byte more than its state of {size} bytes allows is rejected",
+            f"a segment of a byte more than its {whose} allows is rejected",
             "10.2",
             EXCEEDED,
             put("raw.zstd", stream(bound + 1), 0),
@@ -260,5 +274,6 @@ def cases() -> list[Case]:
         *_segments(70, "bound-segment"),
         *_segments(64, "bound-segment-64"),
         *_segments(63, "bound-segment-63"),
+        *_segments(70, "bound-segment-refined", stops=1),
     ]
     return [*_counted(), *_tables(), *_claims(), *segments, *_wrapping()]

@@ -86,12 +86,12 @@ def _bad_modes() -> list[Case]:
             "segment/stream-missing",
             pair(second=Layer((SAME, SAME), ADAPTIVE, streams={"modes": b"\x02\x00"})),
         ),
-        refused(
+        acted(
             "bins-surplus",
             "bins of a refinement that refines nothing",
             "12.7.2",
             "segment/stream-surplus",
-            _with(modes=b"\x00\x00"),
+            pair(second=Layer((SAME, SAME), ADAPTIVE, streams={"bins.nmc": b"\2\1\0\0"})),
         ),
         refused(
             "bounds-missing",

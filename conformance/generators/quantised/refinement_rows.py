@@ -1,0 +1,135 @@
+"""Vectors of clause 12.7: rows and parts of refinements that alike ones do not tell apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from chain import DELTA, KEY, Edits, Row
+
+from quantised.coder_bins import ADAPTIVE, Part
+from quantised.quantised_cases import LAYERS
+from quantised.quantised_chain import (
+    HELD,
+    SAME,
+    Act,
+    Finer,
+    Layer,
+    Symbols,
+    one_part,
+    quantised_chain,
+    symbols,
+)
+from quantised.refinement_cases import BASE, ROW, STOPS, case, finer, layered, one_row
+from quantised.refinement_pair import acted, pair, refused
+
+if TYPE_CHECKING:
+    from cases import Case
+    from chain import Objects
+
+
+EIGHT = case(
+    "eight",
+    "eight refinements of each frame, the last ones on grids that are coarser again",
+    ("5.4.7", "12.7.2"),
+    LAYERS,
+    layered(BASE[:2], 8, seed=900),
+)
+_PARTS = (Part(2, 5, -9), Part(1, 3, -4), Part(5, 7, -11))
+
+
+def _parts(name: str, what: str, *substreams: tuple[int, ...]) -> Case:
+    """Return the case of a grid of three parts, whose refinements have these substreams."""
+    rows = (Row("w", "F32", (8, 12)),)
+    acts = [
+        Act(
+            (Symbols(symbols(840 + t, 96, 6.0), _PARTS if t == 0 else None),),
+            DELTA if t else KEY,
+            layers=(Layer((Finer(symbols(850 + t, 96, 2.0, 0.3), substreams=used),)),),
+        )
+        for t, used in enumerate(substreams)
+    ]
+    return case(name, what, ("12.7.3",), rows, acts)
+
+
+def _unlike() -> Case:
+    """Return the case of a row of another shape, which is skipped by the refinement."""
+    acts = pair()
+    fresh = Symbols([3, 0, -2, 9, 1], one_part((5,), 1, -6), shape=(5,))
+    held = Layer((finer(804, 24), HELD), ADAPTIVE)
+    acts[1] = replace(acts[1], rows=(acts[1].rows[0], fresh), layers=(held,))
+    return acted(
+        "held-shape",
+        "a row that is skipped, and had another shape in the frame before",
+        "12.7.2",
+        "segment/refinement",
+        acts,
+    )
+
+
+def _later(made: Objects) -> Objects:
+    """Return the manifest in which the second refinement of frame 1 begins a byte later."""
+    start = made["/refinements/start"].copy()
+    start[1, 1] += 1
+    return {**made, "/refinements/start": start}
+
+
+def cases() -> list[Case]:
+    """Return the cases of this clause."""
+    a, b, c = (finer(820 + k, 96, finer=0, reach=3) for k in range(3))
+    third = Layer((finer(804, 24), HELD), ADAPTIVE, streams={"modes": b"\x03\x01"})
+    return [
+        case(
+            "below-again",
+            "a row that was as at the stop below is coded anew on the same grid",
+            ("12.7.2",),
+            ROW,
+            one_row(a, b, SAME, c, HELD),
+        ),
+        EIGHT,
+        _parts(
+            "parts",
+            "a grid of three parts, whose symbols are in one substream",
+            (0,),
+            (0,),
+        ),
+        _parts(
+            "parts-apart",
+            "a grid of three parts, whose symbols are in substreams of their own or together",
+            (0, 1, 2),
+            (1, 0, 1),
+            (0,),
+        ),
+        acted(
+            "mode-3-refine",
+            "a mode of 3 with bins",
+            "12.7.2",
+            "segment/refinement",
+            pair(second=third),
+        ),
+        _unlike(),
+        refused(
+            "digest-none",
+            "a segment without the digest of a stop, whose streams are there",
+            "7.2.1",
+            ("segment/stream-surplus", "segment/refinement", "segment/stream-unknown"),
+            Edits(stops={1: lambda _: []}),
+        ),
+        STOPS.reject(
+            "12-quantised/refined-start-second",
+            "a second refinement that begins elsewhere than the manifest says is rejected",
+            "7.2.1",
+            "segment/refinement",
+            Edits(objects=_later),
+            stage="frame",
+            frame=1,
+        ),
+        EIGHT.reject(
+            "12-quantised/refined-nine",
+            "nine refinements, each of them sound, are rejected",
+            "5.4.7",
+            "manifest/value",
+            chain=quantised_chain(LAYERS, layered(BASE[:2], 9, seed=900)),
+            place={"pointer": "/refinements/start"},
+        ),
+    ]
