@@ -53,13 +53,24 @@ export function text(bytes: Bytes): string | null {
 
 /** Clause 3.2: texts are compared as bytes. */
 export function compareBytes(a: Bytes, b: Bytes): number {
-  return Buffer.compare(a, b);
+  const shorter = Math.min(a.length, b.length);
+  for (let i = 0; i < shorter; i++) {
+    if (a[i] !== b[i]) return a[i] - b[i];
+  }
+  return a.length - b.length;
 }
 
 export function equalBytes(a: Bytes, b: Bytes): boolean {
-  return a.length === b.length && Buffer.compare(a, b) === 0;
+  return a.length === b.length && compareBytes(a, b) === 0;
 }
 
 export function hex(bytes: Bytes): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
+  let out = "";
+  for (const byte of bytes) out += byte.toString(16).padStart(2, "0");
+  return out;
+}
+
+/** Each byte as the character of that number; for few bytes. */
+export function latin1(bytes: Bytes): string {
+  return String.fromCharCode(...bytes);
 }

@@ -1,7 +1,7 @@
-// SHA-256 digests of tensors, states and manifests (clauses 4.5 and 5.3.4); BLAKE3 comes from hash-wasm.
-import { createHash, type Hash } from "node:crypto";
+// SHA-256 digests of tensors, states and manifests (clauses 4.5 and 5.3.4) and BLAKE3, both of hash-wasm.
 import { createBLAKE3 } from "hash-wasm";
 import { type Bytes, compareBytes, le32, le64, utf8 } from "./bytes.js";
+import { createHash, type Hash } from "./hash.js";
 import type { Objects } from "./objects.js";
 
 function frame(hash: Hash, bytes: Bytes): void {

@@ -3,7 +3,6 @@ import { type Bytes, equalBytes, hex } from "./bytes.js";
 import { manifestDigest } from "./digest.js";
 import type { DType } from "./dtypes.js";
 import { at, harmless, inFile, refuse } from "./errors.js";
-import { readByLibrary } from "./h5library.js";
 import { CompactReader, NotCompact } from "./hdf5.js";
 import { layout, together } from "./layout.js";
 import { type Level, levels } from "./levels.js";
@@ -41,7 +40,8 @@ export interface Manifest {
 
 export interface Options {
   readonly maxLevel: number;
-  readonly compactOnly?: boolean;
+  /** What reads a manifest that is not in the compact form; null where nothing does. */
+  readonly library: ((file: Bytes, reason: string) => Objects) | null;
 }
 
 export function readObjects(file: Bytes, options: Options): Objects {
@@ -49,10 +49,10 @@ export function readObjects(file: Bytes, options: Options): Objects {
     return new CompactReader(file).read();
   } catch (error) {
     if (!(error instanceof NotCompact)) throw error;
-    if (options.compactOnly === true) {
+    if (options.library === null) {
       return refuse("manifest/unreadable", `the manifest is not in the compact form: ${error.message}`, inFile(manifestFile));
     }
-    return readByLibrary(file, error.message);
+    return options.library(file, error.message);
   }
 }
 

@@ -1,7 +1,9 @@
 // A package: opened by the steps of clause 7.1.1, with a decoder of its frames.
 import { Decoder } from "./decode.js";
+import { openSource } from "./files.js";
+import { readByLibrary } from "./h5library.js";
 import { type Manifest, openManifest, type Options } from "./manifest.js";
-import { openSource, readManifestFile, type Source } from "./source.js";
+import { readManifestFile, type Source } from "./source.js";
 import { openZip } from "./zip.js";
 
 export interface Package {
@@ -10,10 +12,10 @@ export interface Package {
   readonly decoder: Decoder;
 }
 
-export function openPackage(path: string, options: Options): Package {
+export function openPackage(path: string, options: Omit<Options, "library">): Package {
   const source = openSource(path, openZip);
   try {
-    const manifest = openManifest(readManifestFile(source), options);
+    const manifest = openManifest(readManifestFile(source), { ...options, library: readByLibrary });
     return { source, manifest, decoder: new Decoder(source, manifest) };
   } catch (error) {
     source.close();

@@ -1,5 +1,5 @@
 // A segment: the canonical header (clause 6.1) and its streams.
-import { type Bytes, safe, u64, utf8, equalBytes } from "./bytes.js";
+import { type Bytes, equalBytes, latin1, safe, u64, utf8 } from "./bytes.js";
 import { harmless, inFile, refuse } from "./errors.js";
 
 export interface Segment {
@@ -87,7 +87,7 @@ export function readSegment(bytes: Bytes, file: string): Segment {
   if (raw.some((b) => b > 127)) malformed("the header is not ASCII", 8);
   let parsed: unknown;
   try {
-    parsed = JSON.parse(Buffer.from(raw).toString("latin1"));
+    parsed = JSON.parse(latin1(raw));
   } catch {
     malformed("the header is not JSON", 8);
   }

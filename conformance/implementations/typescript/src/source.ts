@@ -1,8 +1,6 @@
 // A package as a directory or as one file (clauses 5.1 and 5.2): its members, and nothing beside them.
-import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, statSync } from "node:fs";
-import { join } from "node:path";
 import type { Bytes } from "./bytes.js";
-import { inFile, refuse, Unsupported } from "./errors.js";
+import { inFile, refuse } from "./errors.js";
 import { manifestFile, manifestLimit } from "./objects.js";
 
 /** The largest array of bytes that this program makes. */
@@ -19,81 +17,12 @@ export interface Source {
   close(): void;
 }
 
-export function readAt(fd: number, offset: number, length: number, member: string): Bytes {
-  if (length > arrayLimit) throw new Unsupported(`${member} has ${length} bytes, more than this program can hold`);
-  const out = new Uint8Array(length);
-  let done = 0;
-  while (done < length) {
-    const n = readSync(fd, out, done, Math.min(length - done, 2 ** 30), offset + done);
-    if (n === 0) refuse("input/unreadable", `the file ends within ${member}`, inFile(member, done));
-    done += n;
-  }
-  return out;
-}
-
-export class DirectorySource implements Source {
-  constructor(private readonly root: string) {}
-
-  /** The members have links and special files refused before they are opened (clause 5.1.4). */
-  private stat(member: string): { size: number; file: boolean } | null {
-    const parts = member.split("/");
-    for (let i = 1; i <= parts.length; i++) {
-      const name = parts.slice(0, i).join("/");
-      const stat = lstatSync(join(this.root, ...parts.slice(0, i)), { throwIfNoEntry: false });
-      if (stat === undefined) return null;
-      const last = i === parts.length;
-      if (last ? !stat.isFile() : !stat.isDirectory()) {
-        refuse("package/not-a-file", `${name} is not a regular ${last ? "file" : "directory"}`, inFile(name));
-      }
-      if (last) return { size: stat.size, file: true };
-    }
-    return null;
-  }
-
-  size(member: string): number | null {
-    return this.stat(member)?.size ?? null;
-  }
-
-  read(member: string): Bytes {
-    const expected = this.stat(member);
-    if (expected === null) return refuse("package/member-missing", `member ${member} is missing`, inFile(member));
-    const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-    const fd = openSync(join(this.root, member), flags);
-    try {
-      const stat = fstatSync(fd);
-      if (!stat.isFile()) refuse("package/not-a-file", `${member} is not a regular file`, inFile(member));
-      if (stat.size !== expected.size) refuse("input/unreadable", `${member} changes`, inFile(member));
-      return readAt(fd, 0, stat.size, member);
-    } finally {
-      closeSync(fd);
-    }
-  }
-
-  close(): void {
-    // nothing is held open
-  }
-}
-
-/** Clause 5.1.1: tell what is there. The callback opens the file form. */
-export function openSource(path: string, openFile: (fd: number, size: number) => Source): Source {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) return refuse("host/not-found", "there is no such file or directory", inFile("."));
-  if (stat.isDirectory()) {
-    const there = (name: string) => lstatSync(join(path, name), { throwIfNoEntry: false }) !== undefined;
-    if (there(manifestFile)) return new DirectorySource(path);
-    if (there("journal.ndjson")) {
-      refuse("package/unfinished", "the package was never finished: it has a journal and no manifest", inFile("journal.ndjson"));
-    }
-    return refuse("package/not-a-package", "a directory with neither manifest nor journal", inFile("."));
-  }
-  if (!stat.isFile()) return refuse("package/not-a-package", "neither a file nor a directory", inFile("."));
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  try {
-    return openFile(fd, fstatSync(fd).size);
-  } catch (error) {
-    closeSync(fd);
-    throw error;
-  }
+/** Bytes of one file at any place; what there is not is refused. */
+export interface RandomAccess {
+  read(offset: number, length: number, member: string): Bytes;
+  /** Where the file is far away: a member's bytes, header and all, are looked at when they have come. */
+  later?(member: string, from: number, to: number, look: () => void): void;
+  close(): void;
 }
 
 export function readManifestFile(source: Source): Bytes {

@@ -1,9 +1,8 @@
 // The file form (clause 5.2): every header has exactly one form, so each is built again and compared.
-import { closeSync } from "node:fs";
-import { type Bytes, equalBytes, safe, u16, u32, u64, utf8, view } from "./bytes.js";
+import { type Bytes, equalBytes, latin1, safe, u16, u32, u64, utf8, view } from "./bytes.js";
 import { harmless, inFile, refuse, Unsupported } from "./errors.js";
 import { manifestFile } from "./objects.js";
-import { readAt, type Source } from "./source.js";
+import type { RandomAccess, Source } from "./source.js";
 
 const endSize = 98;
 const entrySize = 46;
@@ -95,7 +94,7 @@ function checkEnd(end: Bytes, size: number): { members: number; offset: number }
 }
 
 function checkName(raw: Bytes, place: number): string {
-  const name = Buffer.from(raw.subarray(0, nameLimit)).toString("latin1");
+  const name = latin1(raw.subarray(0, nameLimit));
   if (name !== manifestFile && !/^segments\/[0-9]{8}\.safetensors$/.test(name) || raw.length > nameLimit) {
     refuse("package/member-name", `member name ${harmless(name)} is not allowed in a package`, inFile(archive, place));
   }
@@ -103,7 +102,7 @@ function checkName(raw: Bytes, place: number): string {
 }
 
 /** Entries of the central directory, compared with their local headers. */
-function readEntries(fd: number, directory: Bytes, offset: number, members: number): Map<string, Entry> {
+function readEntries(file: RandomAccess, directory: Bytes, offset: number, members: number): Map<string, Entry> {
   const entries = new Map<string, Entry>();
   let position = 0;
   let next = 0;
@@ -136,7 +135,9 @@ function readEntries(fd: number, directory: Bytes, offset: number, members: numb
     const local = localBytes(rawName, crc, size, header);
     const start = header + local.length;
     if (start + size > offset) refuse("package/zip-overlap", `member ${name} reaches into the central directory`, inFile(name, header));
-    checkLocal(readAt(fd, header, local.length, name), local, name, header);
+    const look = (): void => checkLocal(file.read(header, local.length, name), local, name, header);
+    if (file.later === undefined) look();
+    else file.later(name, header, start + size, look);
     entries.set(name, { name, crc, size, header, start });
     next = start + size;
     last = name;
@@ -160,7 +161,7 @@ function checkLocal(actual: Bytes, expected: Bytes, name: string, header: number
 
 class ZipSource implements Source {
   constructor(
-    private readonly fd: number,
+    private readonly file: RandomAccess,
     private readonly entries: ReadonlyMap<string, Entry>,
   ) {}
 
@@ -171,21 +172,21 @@ class ZipSource implements Source {
   read(member: string): Bytes {
     const entry = this.entries.get(member);
     if (entry === undefined) return refuse("package/member-missing", `member ${member} is missing`, inFile(member));
-    return readAt(this.fd, entry.start, entry.size, member);
+    return this.file.read(entry.start, entry.size, member);
   }
 
   close(): void {
-    closeSync(this.fd);
+    this.file.close();
   }
 }
 
-export function openZip(fd: number, size: number): Source {
-  const head = readAt(fd, 0, Math.min(size, 4), archive);
+export function openZip(file: RandomAccess, size: number): Source {
+  const head = file.read(0, Math.min(size, 4), archive);
   if (!equalBytes(head, utf8("PK\u0003\u0004"))) {
     refuse("package/not-a-package", "the file does not begin with 50 4B 03 04", inFile(archive, 0));
   }
   if (size < endSize) damaged("the file is shorter than its end records", 0);
-  const { members, offset } = checkEnd(readAt(fd, size - endSize, endSize, archive), size);
-  const directory = readAt(fd, offset, size - endSize - offset, archive);
-  return new ZipSource(fd, readEntries(fd, directory, offset, members));
+  const { members, offset } = checkEnd(file.read(size - endSize, endSize, archive), size);
+  const directory = file.read(offset, size - endSize - offset, archive);
+  return new ZipSource(file, readEntries(file, directory, offset, members));
 }
