@@ -10,6 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmc.coding.arithmetic import CodedTensor, CoderError, History, coder, decode, encode
+from nmc.coding.arithmetic import sparse_kernel as kernels
+from nmc.coding.arithmetic.chances import ChanceSet
+from nmc.coding.arithmetic.tensors import widths_of
 
 FORMATS = {
     "I8": (8, 0, 0),
@@ -187,3 +190,36 @@ def test_damaged_payloads_neither_crash_nor_hang():
 def test_junk_neither_crashes_nor_hangs(junk, start):
     _, tensors, before = some_payload()
     attempt(bytes([coder.SPARSE]) + start + junk, tensors, before)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_pieces_come_back_whatever_the_chances(seed):
+    """Chances above what a stretch may spend, stretches over several blocks, cells that follow."""
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(1, 3 * kernels.BLOCK))
+    reference = rng.integers(0, 1 << 16, count).astype(np.uint16)
+    share = float(rng.choice([0.0005, 0.01, 0.3, 0.99]))
+    live = np.flatnonzero(rng.random(count) < share).astype(np.uint32)
+    if rng.random() < 0.5:
+        live = np.unique(np.concatenate([live, [0, count - 1]])).astype(np.uint32)
+    if not live.size:
+        return
+    steps = np.zeros(kernels.PLACES, np.uint8)
+    kinds = [rng.integers(1, 256, 256), rng.integers(1, 30, 256), rng.choice([1, 250, 255], 256)]
+    steps[:] = kinds[seed % 3]
+    chances = ChanceSet(100, steps).table()
+    recent = np.flatnonzero(rng.random(count) < 0.1).astype(np.uint32)
+    tensor = CodedTensor(0, 16, 8, 7, (count,), reference)
+    seen = kernels.View(reference, widths_of(tensor), 1, int(rng.integers(0, 2)), recent)
+    block, sums = kernels.new_block(), kernels.new_sums()
+    symbols = np.empty(kernels.PIECE + count, np.uint64)
+    number = kernels.encode_cells(*seen, 100, 0, live, chances, block, sums, symbols)
+    assert number >= live.size
+    octets = np.empty(3 * number + 8, np.uint8)
+    lane = np.empty(1, np.int64)
+    code = octets[kernels.code_symbols(symbols[:number], octets, lane) :]
+    found = np.empty_like(live)
+    padded = np.concatenate([code, np.zeros(16, np.uint8)])
+    used = kernels.decode_cells(*seen, 100, 0, found, chances, block, padded, lane)
+    assert used == code.size
+    np.testing.assert_array_equal(found, live)

@@ -168,12 +168,14 @@ class _ChanceMissingError(Exception):
 
 def _encode_pieces(seen: kernels.View, live: LiveCells, chances: ChanceSet) -> list[bytes]:
     parts = []
-    table, block = chances.table(), kernels.new_block()
+    table, block, sums = chances.table(), kernels.new_block(), kernels.new_sums()
     for begin, cells in zip(live.starts(), live.pieces(), strict=True):
         if not cells.size:
             continue
         symbols = np.empty(kernels.PIECE + cells.size, np.uint64)
-        number = kernels.encode_cells(*seen, chances.first, begin, cells, table, block, symbols)
+        number = kernels.encode_cells(
+            *seen, chances.first, begin, cells, table, block, sums, symbols
+        )
         if number == kernels.MISSED:
             raise _ChanceMissingError
         octets = np.empty(3 * number + 8, np.uint8)

@@ -15,7 +15,7 @@ from nmc.coding.arithmetic.tensors import CoderError
 
 SAME, OWN = 0, 1
 _RANGES = [128 * follows + 32 * past for follows in range(2) for past in range(3)]
-_SAMPLES = 1 << 19
+_SAMPLES = 1 << 18
 """Cells of a tensor that are counted at least; chances need no more."""
 
 
@@ -27,10 +27,11 @@ def _steps() -> NDArray[np.int64]:
 
 STEPS = _steps()
 _ASCENDING = np.argsort(STEPS, kind="stable")
+_MIDDLES = (STEPS[_ASCENDING][1:] + STEPS[_ASCENDING][:-1]) / 2
 
-_FLAT = 0.615
+_FLAT = 0.5
 """What is left of a small chance: chances of a stretch add up where those of independent changes
-multiply, and it is best if a stretch holds 1.2 changes on average."""
+multiply. With 0.6 a payload is smallest; this takes 0.6 % more bytes and 6 % less time."""
 
 View: TypeAlias = kernels.View
 Cells: TypeAlias = NDArray[np.unsignedinteger]
@@ -114,7 +115,7 @@ def choose(changes: Sequence[tuple[View, Cells]], *, exact: bool) -> ChanceSet:
         floor = moved > 0
     share = moved / np.maximum(seen, 1)
     wanted = kernels.ONE * share * (_FLAT + (1 - _FLAT) * share)
-    nearest = _ASCENDING[np.abs(STEPS[_ASCENDING] - wanted[:, None]).argmin(1)]
+    nearest = _ASCENDING[_MIDDLES.searchsorted(wanted)]
     return ChanceSet(lowest, np.where(floor, np.maximum(nearest, 1), 0).astype(np.uint8))
 
 

@@ -40,6 +40,8 @@ class Predictor:
 
 
 Indices = NDArray[np.unsignedinteger]
+_DENSE = 32
+"""One word in so many is wanted: then writing all ways down is faster than merging two lists."""
 
 
 @dataclass(frozen=True)
@@ -62,16 +64,21 @@ class SparseWays:
 
     def dense(self) -> NDArray[np.uint8]:
         """Return the ways of all words."""
+        from nmc.coding.arithmetic.sparse_kernel import scatter
+
         ways = np.zeros(self.count, np.uint8)
-        ways[self.words] = self.ways
+        scatter(self.ways, self.words, ways)
         return ways
 
     def at(self, words: Indices) -> NDArray[np.uint8]:
         """Return the ways of some words, ascending."""
-        from nmc.coding.arithmetic.sparse_kernel import look_among
+        from nmc.coding.arithmetic.sparse_kernel import gather, look_among
 
         ways = np.empty(words.size, np.uint8)
-        look_among(self.words, self.ways, words, ways)
+        if _DENSE * words.size > self.count:
+            gather(self.dense(), words, ways)
+        else:
+            look_among(self.words, self.ways, words, ways)
         return ways
 
 

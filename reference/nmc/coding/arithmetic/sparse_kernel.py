@@ -21,6 +21,8 @@ EXHAUSTED = -1
 TOO_FEW = -2
 MISSED = -3
 PIECE = 1 << 17  # cells of a piece, which is decoded by itself
+STRIDE = 8  # sums that are compared at once
+FAR = 1 << 62  # above all sums
 BLOCK = 4096  # cells whose places are looked up at once, while they are in the nearest cache
 
 
@@ -199,6 +201,35 @@ def count_places(
             next_change += 1
 
 
+def new_sums() -> NDArray[np.int64]:
+    """Return room for the sums of a block's chances, and for those behind its end."""
+    return np.empty(BLOCK + STRIDE + 1, np.int64)
+
+
+@inline
+def add_up(block: Array, length: Any, chances: Array, sums: Array) -> None:
+    """Write what the chances before each cell of a block add up to; more than any, behind it."""
+    total = I64(0)
+    put(sums, U64(0), total)
+    for i in range(length):
+        total += I64(get(chances, U64(get(block, U64(i)))))
+        put(sums, U64(i + 1), total)
+    for i in range(length + 1, length + STRIDE + 1):
+        put(sums, U64(i), I64(FAR))
+
+
+@inline
+def find_over(sums: Array, begin: Any, limit: Any) -> Any:
+    """Return the first cell from begin on behind which the sum is above a limit."""
+    i = begin
+    while I64(get(sums, U64(i + STRIDE))) <= limit:
+        i += STRIDE
+    below = I64(0)
+    for k in range(1, STRIDE):
+        below += I64(get(sums, U64(i + k)) <= limit)
+    return i + below
+
+
 @kernel
 def encode_cells(
     reference: Array,
@@ -211,68 +242,70 @@ def encode_cells(
     live: Array,
     chances: Array,
     block: Array,
+    sums: Array,
     symbols: Array,
 ) -> Any:
     """Write first << 32 | frequency of every decision of a piece (clause 8.7.4) to uint64 symbols.
 
-    Return their number, or MISSED where the chance of a change is 0.
+    Return their number, or MISSED where the chance of a change is 0. What a stretch has spent at a
+    cell is the difference of two sums: no cell that stays is looked at, but to add it up.
     """
     stop = min(begin + PIECE, -(-I64(reference.size) // size))
     at = first_from(recent, begin)
-    number = I64(0)
+    number = U64(0)
     next_change = I64(0)
-    total = U64(0)
+    carried = I64(0)
     follows = U64(0)
     for start in range(begin, stop, BLOCK):
         at = look_up(reference, widths, size, rest, recent, first, at, start, block)
         put(block, U64(0), get(block, U64(0)) | follows)
+        follows = U64(0)
         end = min(start + BLOCK, stop)
-        put(block, U64(end - start), U64(END))
-        length = U64(end - start)
-        here = length
-        hidden = U64(END)
-        if I64(get(live, U64(next_change))) < end:
-            here = get(live, U64(next_change)) - U64(start)
-            hidden = get(block, here)
-            put(block, here, U64(END))
-        i = U64(0)
-        while True:
-            chance = get(chances, get(block, i))
-            while total + chance <= U64(LIMIT):
-                total += chance
-                i += U64(1)
-                chance = get(chances, get(block, i))
-            if i == here:
-                if here == length:
-                    break
-                chance = get(chances, hidden)
-                if chance == 0:
-                    return I64(MISSED)
-            over = total + chance > U64(LIMIT)
-            if over and total == 0 and i < here:
-                total = chance
-                i += U64(1)
-                continue
-            none = over and total > 0
-            put(symbols, U64(number), (total << U64(32)) | (U64(ONE) - total if none else chance))
-            number += 1
-            total = U64(0)
-            if none:
-                continue
-            put(block, here, hidden)
-            i += U64(1)
-            next_change += 1
+        length = I64(end - start)
+        add_up(block, length, chances, sums)
+        base = -carried  # what a stretch has spent at cell i is sums[i] - base
+        i = I64(0)
+        while i < length:
             here = length
-            after = get(block, i) | U64(FOLLOWS)
-            put(block, i, after)
-            if next_change == live.size:
-                return number
             if I64(get(live, U64(next_change))) < end:
-                here = get(live, U64(next_change)) - U64(start)
-                hidden = get(block, here)
-                put(block, here, U64(END))
-        follows = get(block, U64(end - start)) & U64(FOLLOWS)
-    return number
+                here = I64(get(live, U64(next_change))) - start
+            total = I64(get(sums, U64(here))) - base
+            while total > LIMIT:
+                i = find_over(sums, i, base + LIMIT)
+                spent = I64(get(sums, U64(i))) - base
+                if spent == 0:  # a chance above the limit is spent alone
+                    i += 1
+                    spent = I64(get(sums, U64(i))) - base
+                    if i == length:
+                        break
+                put(symbols, number, U64(spent << 32) | U64(ONE - spent))
+                number += U64(1)
+                base = I64(get(sums, U64(i)))
+                total = I64(get(sums, U64(here))) - base
+            if here == length:
+                carried = total
+                break
+            chance = I64(get(sums, U64(here + 1))) - I64(get(sums, U64(here)))
+            if chance == 0:
+                return I64(MISSED)
+            if total > 0 and total + chance > LIMIT:
+                put(symbols, number, U64(total << 32) | U64(ONE - total))
+                number += U64(1)
+                total = I64(0)
+            put(symbols, number, U64(total << 32) | U64(chance))
+            number += U64(1)
+            next_change += 1
+            if next_change == live.size:
+                return I64(number)
+            i = here + 1
+            carried = I64(0)
+            if i == length:
+                follows = U64(FOLLOWS)
+                break
+            after = get(chances, U64(get(block, U64(i))) | U64(FOLLOWS))
+            base = I64(get(sums, U64(i + 1))) - I64(after)
+            put(sums, U64(i), base)  # as if the cells before had taken so much more or less
+    return I64(number)
 
 
 @kernel

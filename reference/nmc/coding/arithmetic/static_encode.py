@@ -110,7 +110,7 @@ def _offsets(
 ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
     """Return the offsets of columns and lines that are worth their bytes."""
     lines, length = lines_of(tensor.shape)
-    if length < _SHORTEST_LINE or lines < 2:
+    if len(tensor.shape) < 2 or length < _SHORTEST_LINE or lines < 2:
         return NO_OFFSETS, NO_OFFSETS
     by_column = np.zeros((length, 2), np.int64)
     by_line = np.zeros((lines, 2), np.int64)
