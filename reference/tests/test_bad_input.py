@@ -198,6 +198,9 @@ SEEN_ELSEWHERE = {"host/exists", "host/no-space", "host/more-findings"}
 SEEN_IN_HOST_TESTS = {"host/denied", "host/device", "host/changed", "host/failed", "host/no-memory"}
 """Codes of ``test_host_errors.py``, ``test_sharing.py`` and ``test_messages.py``."""
 
+SEEN_WITH_SERVERS = {"host/connection", "host/server"}
+"""Codes of ``test_remote_servers.py``."""
+
 
 def test_every_code_has_a_case() -> None:
     """A code of the catalogue that no damage gives is not a code."""
@@ -207,6 +210,7 @@ def test_every_code_has_a_case() -> None:
         {code for case_ in CASES for code, _ in case_.findings}
         | SEEN_ELSEWHERE
         | SEEN_IN_HOST_TESTS
+        | SEEN_WITH_SERVERS
     )
     assert codes - seen == set()
     assert seen - codes == set()

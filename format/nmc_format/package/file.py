@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmc_format.host import host_refusal
@@ -20,21 +22,35 @@ from nmc_format.package.positioned import PositionedFile
 from nmc_format.package.truncation import truncation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from nmc_format.issues import Finding
+    from nmc_format.package.source import ByteSource
+
+_WHOLE_BYTES = 1 << 25
+"""A segment up to this size is fetched as a whole where a part of it is wanted: one request."""
 
 
 class FilePackage(Package):
-    """A package as one file (clause 5.2)."""
+    """A package as one file (clause 5.2).
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    path : Path or str
+        The file; a name for messages where a source is given.
+    source : ByteSource or None
+        What it is read from, if not from a file of this host; closed with the package.
+    """
+
+    def __init__(self, path: Path | str, source: ByteSource | None = None) -> None:
         super().__init__(path)
-        try:
-            self._file = PositionedFile(path)
-        except OSError as error:
-            raise host_refusal(error, path) from None
+        if source is None:
+            try:
+                source = PositionedFile(Path(path))
+            except OSError as error:
+                raise host_refusal(error, path) from None
+        self._file = source
+        self._known_crc: dict[str, int] = {}
         try:
             self._open()
         except BaseException:
@@ -42,16 +58,20 @@ class FilePackage(Package):
             raise
 
     def _open(self) -> None:
+        self._size = self._file.size
+        self._members: dict[str, zip64.Member] = {}
+        refused = None
+        try:
+            self._read_directory()
+            self._file.expect(0, max(HEAD_BYTES, self._end(MANIFEST_NAME)))
+        except FormatError as error:
+            refused = error
         head = self._file.read_at(0, HEAD_BYTES)
         if not head.startswith(b"PK\x03\x04"):
             reason, hint = foreign_file(head, self._file.size)
             raise refuse_with(hint, "package/not-a-package", file=str(self.path), reason=reason)
-        self._size = self._file.size
-        self._members: dict[str, zip64.Member] = {}
-        try:
-            self._read_directory()
-        except FormatError as error:
-            raise self._recognised(error) from None
+        if refused is not None:
+            raise self._recognised(refused) from None
 
     def _recognised(self, error: FormatError) -> FormatError:
         """Return a refusal that says what the file is, where that is known; else the one given."""
@@ -97,15 +117,24 @@ class FilePackage(Package):
 
     def _data_start(self, member: zip64.Member) -> int:
         self._check_open()
-        return zip64.data_start(self._file.stream(), member, str(self.path))
+        return zip64.data_start(self._file.stream(exact=True), member, str(self.path))
+
+    def _end(self, name: str) -> int:
+        """Return where the data of a member ends, if its local header is in its one form."""
+        member = self._members[name]
+        return member.header + zip64.local_length(member) + member.size
 
     def _read(self, name: str, start: int, size: int) -> bytes:
         member = self._members[name]
+        if size == member.size or member.size <= _WHOLE_BYTES:
+            self._file.expect(member.header, self._end(name))
         data = self._file.read_at(self._data_start(member) + start, size)
         if len(data) != size:
             raise refuse(
                 "segment/length", file=name, actual=start + len(data), expected=member.size
             )
+        if self._file.distant and size == member.size:
+            self._known_crc[name] = zlib.crc32(data)
         return data
 
     def manifest(self) -> bytes:
@@ -129,6 +158,13 @@ class FilePackage(Package):
             raise refuse("segment/length", file=name, actual=actual, expected=limit)
         return self._read(name, start, size)
 
+    def expect(self, frames: range, lengths: Sequence[int]) -> None:
+        """Hear that these segments are read next: they lie one after the other."""
+        del lengths
+        names = [name for t in frames if (name := segment_name(t)) in self._members]
+        if names:
+            self._file.expect(self._members[names[0]].header, self._end(names[-1]))
+
     def segment_lengths(self) -> list[int]:
         """Return the bytes of each segment that is there."""
         return [m.size for m in self._members.values() if m.name != MANIFEST_NAME]
@@ -143,7 +179,10 @@ class FilePackage(Package):
             except FormatError as error:
                 yield error.finding
                 continue
-            actual = zip64.crc32(self._file.stream(), start, member.size)
+            actual = self._known_crc.get(member.name)  # what came from a server is not asked again
+            if actual is None:
+                self._file.expect(start, start + member.size)
+                actual = zip64.crc32(self._file.stream(), start, member.size)
             if actual != member.crc:
                 yield finding(
                     "package/zip-checksum",

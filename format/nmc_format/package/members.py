@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -40,8 +40,9 @@ class Package(ABC):
     cannot be read is raised by the other methods, too; ValueError after :meth:`close`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         self.path = path
+        """Where it lies: a path of this host, or in words what else it is read from."""
         self._closed = False
 
     def _check_open(self) -> None:
@@ -76,6 +77,18 @@ class Package(ABC):
         FormatError
             As :meth:`segment`.
         """
+
+    def expect(self, frames: range, lengths: Sequence[int]) -> None:
+        """Hear that the segments of these frames are read next, one after the other.
+
+        Parameters
+        ----------
+        frames : range
+            Frames in ascending order, none left out.
+        lengths : sequence of int
+            Bytes of the segment of each, as the manifest says.
+        """
+        del frames, lengths
 
     @abstractmethod
     def findings(self, frames: int) -> Iterator[Finding]:

@@ -6,14 +6,13 @@ import io
 import os
 import stat
 import threading
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING
 
 from nmc_format.host import host_refusal
+from nmc_format.package.source import ByteSource
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from typing_extensions import Buffer
 
 _FLAGS = (
     os.O_RDONLY
@@ -37,7 +36,7 @@ def _open_regular(path: Path, *, follow: bool) -> int | None:
     return None
 
 
-class PositionedFile:
+class PositionedFile(ByteSource):
     """A file open for reading; any number of threads, and of forked processes, may read it.
 
     Parameters
@@ -92,10 +91,6 @@ class PositionedFile:
             os.lseek(handle, start, os.SEEK_SET)
             return os.read(handle, size)
 
-    def stream(self) -> BinaryIO:
-        """Return the file as a stream with a position of its own, at its start."""
-        return cast("BinaryIO", io.BufferedReader(_Stream(self)))
-
     @property
     def closed(self) -> bool:
         """Whether it was closed."""
@@ -104,30 +99,3 @@ class PositionedFile:
     def close(self) -> None:
         """Release the file."""
         self._file.close()
-
-
-class _Stream(io.RawIOBase):
-    def __init__(self, file: PositionedFile) -> None:
-        self._source = file
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._source.size}[whence]
-        self._at = base + offset
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: Buffer) -> int:
-        view = memoryview(buffer).cast("B")
-        data = self._source.read_at(self._at, len(view))
-        view[: len(data)] = data
-        self._at += len(data)
-        return len(data)

@@ -114,12 +114,26 @@ def read_directory(stream: BinaryIO, size: int, file: str) -> Iterator[Member]:
             )
         if member.header > expected:
             raise _bad(file, expected, "bytes between two members belong to neither")
-        expected += _local_length(member) + member.size
+        expected += local_length(member) + member.size
         yield member
     if place != start + length:
         raise _bad(file, place, "the entries do not fill the central directory")
     if expected != start:
         raise _bad(file, expected, "the central directory does not follow the last member")
+
+
+def size_of_tail(tail: bytes) -> int | None:
+    """Return how long a file is that ends with these bytes, by its end records; None without them.
+
+    Who knows the length of the file compares it; :func:`read_directory` compares the rest.
+    """
+    if len(tail) < END_BYTES:
+        return None
+    fields = _END64.unpack_from(tail, len(tail) - END_BYTES)
+    count, length, start = fields[7], fields[8], fields[9]
+    if tail[-END_BYTES:] != _end_records(count, length, start):
+        return None
+    return int(start + length + END_BYTES)
 
 
 def _central_entry(stream: BinaryIO, place: int, file: str) -> tuple[Member, int]:
@@ -209,7 +223,7 @@ def file_size(members: Iterable[tuple[str, int]]) -> int:
     """Return the bytes of the file that :func:`write` makes of members of these names and sizes."""
     at = central = 0
     for name, size in members:
-        at += _local_length(Member(name, size, 0, at)) + size
+        at += local_length(Member(name, size, 0, at)) + size
         central += _CENTRAL.size + len(name) + _CENTRAL_ZIP64.size
     return at + central + END_BYTES
 
@@ -277,7 +291,8 @@ def _end_records(count: int, length: int, start: int) -> bytes:
     )
 
 
-def _local_length(member: Member) -> int:
+def local_length(member: Member) -> int:
+    """Return the bytes before the data of a member: header, name and extra fields."""
     used = _LOCAL.size + len(member.name) + _LOCAL_ZIP64.size + _PADDING.size
     return used + -(member.header + used) % ALIGNMENT
 
@@ -285,7 +300,7 @@ def _local_length(member: Member) -> int:
 def _local_header(member: Member) -> bytes:
     raw = member.name.encode("ascii")
     zip64 = _LOCAL_ZIP64.pack(_ZIP64_ID, 16, member.size, member.size)
-    padding = _local_length(member) - _LOCAL.size - len(raw) - len(zip64) - _PADDING.size
+    padding = local_length(member) - _LOCAL.size - len(raw) - len(zip64) - _PADDING.size
     extra = zip64 + _PADDING.pack(_PADDING_ID, 2 + padding, ALIGNMENT) + b"\0" * padding
     sizes = (_IN_ZIP64_32, _IN_ZIP64_32)
     fields = (_VERSION, 0, 0, 0, _DATE, member.crc, *sizes, len(raw), len(extra))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
     from nmc_format.manifest.record import Manifest
+    from nmc_format.package.members import Package
 
 _Item = TypeVar("_Item")
 
@@ -29,6 +30,32 @@ class _Failure:
 
 
 _END = object()
+
+
+_FRAMES_AHEAD = 8
+_BYTES_AHEAD = 1 << 24
+"""What is asked for ahead of frames that are taken in order, at most."""
+
+
+def expect(package: Package, manifest: Manifest, frames: range, *, within: range) -> None:
+    """Say which segments are read next, so that a server can be asked for them at once.
+
+    Parameters
+    ----------
+    package, manifest
+        The package and its checked manifest.
+    frames : range
+        Frames that are read now, one after the other.
+    within : range
+        Some of those behind them are likely to be read after, as far as these go.
+    """
+    if not frames:
+        return
+    lengths = manifest.frames.segment_length
+    behind = lengths[frames.stop : min(frames.stop + _FRAMES_AHEAD, within.stop)]
+    stop = frames.stop + int((behind.cumsum() <= _BYTES_AHEAD).sum())
+    every = range(frames.start, stop)
+    package.expect(every, [int(lengths[t]) for t in every])
 
 
 def groups_of(manifest: Manifest) -> list[range]:

@@ -6,22 +6,22 @@ import hashlib
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nmc.coding.cursor import Cursor
 from nmc.coding.decode import check_segment
 from nmc.coding.freezing import freezing_findings
-from nmc.reading.ahead import groups_of, in_order, usual_threads
+from nmc.reading.ahead import expect, groups_of, in_order, usual_threads
 from nmc.reading.sequence import DEFAULT_MAX_LEVEL, level_refused
+from nmc.remote.address import name_of
+from nmc.remote.opening import Target, open_anywhere
 from nmc_format.issues import Finding, FormatError, finding, first_error, refuse
 from nmc_format.manifest.read import parse_manifest
-from nmc_format.package.form import open_package
 from nmc_format.package.members import segment_name
 from nmc_format.report import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping
 
     from nmc.coding.state import State
     from nmc_format.manifest.record import Manifest
@@ -33,19 +33,20 @@ MAX_FINDINGS = 10_000
 
 
 def check(
-    path: str | Path,
+    path: Target,
     *,
     decode: bool = True,
     max_level: int = DEFAULT_MAX_LEVEL,
     threads: int | None = 1,
     progress: Callable[[int, int], None] | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> Report:
     """Check a package; never raises for what is in it.
 
     Parameters
     ----------
-    path : str or Path
-        A ``.nmc`` file or directory.
+    path : str, path, bytes or binary file
+        A ``.nmc`` file or directory, or its address; as :func:`nmc.open` takes it.
     decode : bool
         Decode every frame and compare it with its digest; else integrity and structure only.
     max_level : int
@@ -56,16 +57,19 @@ def check(
         are the same.
     progress : callable or None
         Called with (frames done, frames in all).
+    storage_options : mapping or None
+        Of a server or a store, as of :func:`nmc.open`.
 
     Returns
     -------
     Report
         Every finding; what merely follows from another one is left out.
     """
+    name = name_of(path)
     try:
-        package = open_package(path)
+        package = open_anywhere(path, storage_options)
     except FormatError as error:
-        return Report(str(path), 0, 0, (error.finding,))
+        return Report(name, 0, 0, (error.finding,))
     with package:
         try:
             manifest, findings = parse_manifest(package.manifest(), package.manifest_path)
@@ -74,15 +78,13 @@ def check(
         if manifest is not None and not first_error(findings) and manifest.level > max_level:
             findings.append(level_refused(manifest.level, max_level))
         if manifest is None or first_error(findings):
-            return Report(str(path), len(manifest) if manifest else 0, 0, tuple(findings))
+            return Report(name, len(manifest) if manifest else 0, 0, tuple(findings))
         walk = _Walk(package, manifest, decode=decode)
         for t, found in walk.frames(usual_threads(manifest) if threads is None else threads):
             findings += found
             if len(findings) > MAX_FINDINGS:
-                findings.append(finding("host/more-findings", file=str(path), limit=MAX_FINDINGS))
-                return Report(
-                    str(path), len(manifest), walk.decoded, tuple(findings), manifest.profile
-                )
+                findings.append(finding("host/more-findings", file=name, limit=MAX_FINDINGS))
+                return Report(name, len(manifest), walk.decoded, tuple(findings), manifest.profile)
             if progress:
                 progress(t + 1, len(manifest))
         named = {f.place.file for f in findings}
@@ -91,7 +93,7 @@ def check(
             for f in package.findings(len(manifest))
             if f not in findings and not _follows(f, named)
         ]
-        return Report(str(path), len(manifest), walk.decoded, tuple(findings), manifest.profile)
+        return Report(name, len(manifest), walk.decoded, tuple(findings), manifest.profile)
 
 
 def _follows(finding: Finding, named: set[str | None]) -> bool:
@@ -141,6 +143,7 @@ class _Walk:
     def _group(self, frames: range) -> Iterator[_Seen]:
         cursor = Cursor()
         for t in frames:
+            expect(self.package, self.manifest, range(t, t + 1), within=frames)
             before = cursor.state if cursor.known and t != frames[0] else None
             try:
                 data = self.package.segment(t, int(self.manifest.frames.segment_length[t]))

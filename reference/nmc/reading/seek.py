@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nmc.coding.cursor import Cursor
 from nmc.coding.decode import check_state
 from nmc.coding.state import State, Tensor
+from nmc.reading.ahead import expect
 from nmc.reading.parts import some_tensors
 from nmc_format.issues import FormatError
 
@@ -64,11 +65,18 @@ class Seeker:
             start = self._manifest.frames.key_frame_before(index)
             if not start <= self._index <= index or self._written_to():
                 self._forget()
+            missing = range(max(start, self._index + 1), index + 1)
+            goes_on = missing.start == self._index + 1 > 0
+            ahead = range(len(self._manifest)) if goes_on else missing
+            expect(self._package, self._manifest, missing, within=ahead)
             try:
-                for t in range(max(start, self._index + 1), index + 1):
+                for t in missing:
                     self._advance(t, verify=self._verify and t == index)
-            except FormatError:
-                self._name_first_broken(start, index)
+            except FormatError as error:
+                if error.finding.code.startswith("host/"):  # it says nothing about the frames
+                    self._forget()
+                else:
+                    self._name_first_broken(start, index)
                 raise
             except BaseException:
                 self._forget()

@@ -5,20 +5,22 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
 from nmc.coding.decode import check_segment
 from nmc.coding.state import State, arrays_of
 from nmc.reading.parts import present_rows
 from nmc.reading.seek import Seeker
+from nmc.remote.opening import Target, open_anywhere
 from nmc_format.issues import Finding, FormatError, finding, first_error, refuse
 from nmc_format.manifest.columns import LEVEL
 from nmc_format.manifest.json_object import parse_object
 from nmc_format.manifest.read import parse_manifest
-from nmc_format.package.form import open_package
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
     from types import TracebackType
 
     from nmc_format.dtypes import Array
@@ -30,22 +32,24 @@ DEFAULT_MAX_LEVEL = 3
 """Highest level that is opened unless the caller says otherwise: states of up to 16 GiB."""
 
 Arrays: TypeAlias = "dict[str, Array]"
-AnyPath: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
 
 
 def open_sequence(
-    path: AnyPath,
+    path: Target,
     *,
     max_level: int = DEFAULT_MAX_LEVEL,
     verify: bool = True,
     stop: int | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> ChainSequence:
     """Open a package for reading; known to users as ``nmc.open``.
 
     Parameters
     ----------
-    path : str, bytes or path
-        A ``.nmc`` file or directory.
+    path : str, path, bytes or binary file
+        A ``.nmc`` file or directory: its path, or its address on a server (``https://``) or in a
+        store that fsspec knows (``s3://``, ``gs://``, ``memory://``). Or a package file as bytes,
+        or as an open binary file that can be sought.
     max_level : int
         Highest level that is accepted (clause 10.2); it bounds the memory that is used.
     verify : bool
@@ -53,6 +57,9 @@ def open_sequence(
     stop : int or None
         Which state of each frame: 0 is the base, and each refinement makes one more (clause 12.7).
         None: the last.
+    storage_options : mapping or None
+        Of a server: ``headers`` (a mapping), ``timeout`` and ``pause`` in seconds, ``tries``. Of a
+        store: what fsspec takes for it.
 
     Returns
     -------
@@ -65,24 +72,61 @@ def open_sequence(
         If the package is refused, or the system lets nobody read it; ``error.finding`` has its
         code, place and words.
     """
-    package = open_package(path)
+    package = open_anywhere(path, storage_options)
     try:
         manifest = checked_manifest(package)
         if manifest.level > max_level:
             raise FormatError(level_refused(manifest.level, max_level))
-        return ChainSequence(package, manifest, max_level=max_level, verify=verify, stop=stop)
+        return ChainSequence(
+            package,
+            manifest,
+            max_level=max_level,
+            verify=verify,
+            stop=stop,
+            origin=Origin(path, storage_options),
+        )
     except BaseException:
         package.close()
         raise
 
 
-def _reopen(path: str, max_level: int, verify: bool, stop: int, digest: bytes) -> ChainSequence:
+@dataclass(frozen=True)
+class Origin:
+    """What a package was opened by, so that another process can open it, too.
+
+    Attributes
+    ----------
+    target : path, str, bytes or binary file
+        What the caller gave.
+    options : mapping or None
+        Of its server or store.
+    """
+
+    target: Target
+    options: Mapping[str, Any] | None = None
+
+
+def _reopen(
+    origin: Origin, max_level: int, verify: bool, stop: int, digest: bytes
+) -> ChainSequence:
     """Open a package that another process had open; see :meth:`ChainSequence.__reduce__`."""
-    sequence = open_sequence(path, max_level=max_level, verify=verify, stop=stop)
+    sequence = open_sequence(
+        origin.target,
+        max_level=max_level,
+        verify=verify,
+        stop=stop,
+        storage_options=origin.options,
+    )
     actual = sequence.manifest.root.manifest_digest
     if actual != digest:
         sequence.close()
-        raise refuse("host/changed", file=path, actual=actual.hex(), expected=digest.hex())
+        raise refuse(
+            "host/changed",
+            file=str(sequence.path),
+            what="manifest digest",
+            actual=actual.hex(),
+            expected=digest.hex(),
+        )
     return sequence
 
 
@@ -153,6 +197,7 @@ class ChainSequence(Sequence[Arrays]):
         max_level: int = DEFAULT_MAX_LEVEL,
         verify: bool = True,
         stop: int | None = None,
+        origin: Origin | None = None,
     ) -> None:
         if stop is not None and not 0 <= operator.index(stop) < manifest.stops:
             raise ValueError(
@@ -161,7 +206,9 @@ class ChainSequence(Sequence[Arrays]):
             )
         self.stop = manifest.stops - 1 if stop is None else operator.index(stop)
         self._package = package
-        self._place = str(package.path.absolute())  # the working directory may change
+        self._origin = origin or Origin(package.path)
+        if isinstance(package.path, Path):
+            self._origin = Origin(str(package.path.absolute()))  # the working directory may change
         self._max_level = max_level
         self._verify = verify
         self._seekers: dict[int, Seeker] = {}
@@ -191,15 +238,15 @@ class ChainSequence(Sequence[Arrays]):
         if self._closed:
             raise ValueError(f"the sequence {str(self.path)!r} is closed; open it again")
 
-    def __reduce__(self) -> tuple[Any, tuple[str, int, bool, int, bytes]]:
+    def __reduce__(self) -> tuple[Any, tuple[Origin, int, bool, int, bytes]]:
         """Rebuild by opening the package again, in another process or as a copy."""
         self._check_open()
         digest = self.manifest.root.manifest_digest
-        return _reopen, (self._place, self._max_level, self._verify, self.stop, digest)
+        return _reopen, (self._origin, self._max_level, self._verify, self.stop, digest)
 
     @property
-    def path(self) -> Path:
-        """Where the package lies."""
+    def path(self) -> Path | str:
+        """Where the package lies; if not on this host, its address as it may be printed."""
         return self._package.path
 
     @property
@@ -408,6 +455,7 @@ class ChainSequence(Sequence[Arrays]):
             max_level=self._max_level,
             verify=self._verify,
             stop=self.stop,
+            origin=self._origin,
         )
 
     def close(self) -> None:

@@ -56,7 +56,7 @@ def write_quality(source: str | Path, quality: Quality, target: str | Path | Non
     with open_package(source) as package:
         manifest = _amended(package, quality)
         data = _checked_bytes(manifest)
-        path = package.path if target is None else Path(target)
+        path = Path(package.path if target is None else target)
         with host_errors(path):
             place = place_of(path)
             if target is None and isinstance(package, DirectoryPackage):

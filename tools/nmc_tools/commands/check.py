@@ -17,7 +17,12 @@ from nmc_tools.checkpoints import Keep
 from nmc_tools.commands.against import Compared, compared, originals_of, worst_of
 from nmc_tools.commands.lossy_options import psnr_text
 from nmc_tools.commands.repack import renderer_of
-from nmc_tools.commands.shared_options import JobsOption, JsonOption, MaxLevelOption
+from nmc_tools.commands.shared_options import (
+    JobsOption,
+    JsonOption,
+    MaxLevelOption,
+    path_or_address,
+)
 from nmc_tools.terminal import (
     Exit,
     counted,
@@ -40,7 +45,12 @@ _FAULTS_SHOWN = 20
 
 def check(
     packages: Annotated[
-        list[Path], typer.Argument(metavar="PKG…", help="Packages: .nmc files or directories.")
+        list[Any],
+        typer.Argument(
+            metavar="PKG…",
+            help="Packages: .nmc files or directories, or addresses: https://…, s3://…",
+            parser=path_or_address,
+        ),
     ],
     decode: Annotated[
         bool, typer.Option(help="Decode every frame and compare it with its digest.")
@@ -81,6 +91,8 @@ def check(
 
       nmc check scene.nmc --json | jq '.findings[].code'
 
+      nmc check https://example.org/scene.nmc
+
       nmc check lossy.nmc --against run/
 
       nmc check lossy.nmc --against scene.nmc --pictures seen/
@@ -102,9 +114,9 @@ def check(
             continue
         for found in report.findings:
             if len(packages) > 1:
-                err.print(f"{printable(str(package))}: ", end="", markup=False)
+                err.print(f"{printable(report.path)}: ", end="", markup=False)
             print_finding(found)
-        say(f"{package}: {_verdict(report)}")
+        say(f"{report.path}: {_verdict(report)}")
     holds, document = True, None
     if against and reports[0].accepted:
         holds, document = _against(packages[0], against, key or [], keep, as_json=as_json)

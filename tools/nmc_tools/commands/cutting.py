@@ -18,6 +18,7 @@ from nmc_tools.commands.shared_options import (
     KeptOption,
     OutputPath,
     PackagePath,
+    PackageSource,
 )
 from nmc_tools.frame_selection import parse_frames
 from nmc_tools.terminal import Exit, counted, print_finding, progress_bar, say, size_text
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def extract(
-    package: PackagePath,
+    package: PackageSource,
     output: OutputPath,
     frames: Annotated[str, typer.Option("--frames", help="Such as 0,3-5,8- or -1.")] = "0-",
     refinements: KeptOption = None,
@@ -67,7 +68,7 @@ def _chosen(text: str, count: int) -> list[int]:
 
 
 def trim(
-    package: PackagePath,
+    package: PackageSource,
     output: OutputPath,
     start: Annotated[int, typer.Option(min=0, help="First frame to keep.")] = 0,
     stop: Annotated[

@@ -9,9 +9,10 @@ import numpy as np
 import typer
 
 import nmc
+from nmc.remote.address import scheme_of
 from nmc_format.dtypes import PackedArray, dtype_of, to_words
 from nmc_format.issues import FormatError
-from nmc_tools.commands.shared_options import JsonOption
+from nmc_tools.commands.shared_options import Address, JsonOption, path_or_address
 from nmc_tools.terminal import (
     Exit,
     counted,
@@ -105,11 +106,12 @@ def _counts(rows: list[dict[str, Any]], compared: int) -> dict[str, int]:
     }
 
 
-def _place(text: str) -> tuple[Path, int | None]:
+def _place(text: str) -> tuple[Path | Address, int | None]:
     path, at, frame = text.rpartition("@")
-    if at and frame.lstrip("-").isdigit() and not Path(text).exists():
-        return Path(path), int(frame)
-    return Path(text), None
+    numbered = bool(at) and frame.lstrip("-").isdigit()
+    if numbered and (scheme_of(text) or not Path(text).exists()):
+        return path_or_address(path), int(frame)
+    return path_or_address(text), None
 
 
 def _pairs(

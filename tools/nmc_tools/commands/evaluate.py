@@ -286,7 +286,8 @@ def _plot(path: Path, sequence: Any, scoring: Scoring) -> None:
     from nmc_framework.evaluation import plot_chain
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    plot_chain(path, scoring.points, f"{sequence.path.name}: {counted(len(sequence), 'frame')}")
+    name = Path(sequence.path).name
+    plot_chain(path, scoring.points, f"{name}: {counted(len(sequence), 'frame')}")
 
 
 def _page(

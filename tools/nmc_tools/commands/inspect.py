@@ -16,7 +16,7 @@ from nmc_format.json_view import json_view
 from nmc_format.manifest.frame_table import FrameRecord
 from nmc_format.manifest.tensor_table import PARAMETER
 from nmc_tools.commands.lossy_options import Loss, psnr_text
-from nmc_tools.commands.shared_options import JsonOption, PackagePath
+from nmc_tools.commands.shared_options import JsonOption, PackageSource
 from nmc_tools.terminal import counted, out, print_json, printable, size_text
 
 _ROWS_SHOWN = 40
@@ -24,7 +24,7 @@ _TEXT_SHOWN = 60
 
 
 def inspect(
-    package: PackagePath,
+    package: PackageSource,
     tensors: Annotated[bool, typer.Option("--tensors", help="List the tensors too.")] = False,
     every: Annotated[bool, typer.Option("--all", help="List every frame, however many.")] = False,
     as_json: JsonOption = False,
@@ -36,6 +36,8 @@ def inspect(
       nmc inspect scene.nmc --tensors
 
       nmc inspect scene.nmc --json > scene.json
+
+      nmc inspect s3://bucket/scene.nmc
     """
     with nmc.open(package, max_level=4) as sequence:
         if as_json:

@@ -3,13 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
 import nmc
 from nmc.coding.arithmetic import Effort
+from nmc.remote.address import scheme_of, shown
 
+
+class Address(str):
+    """An address of a package on a server or in a store, where commands take a path as well."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        """Its last part, for people."""
+        return urlsplit(self).path.rstrip("/").rpartition("/")[2] or shown(self)
+
+
+def path_or_address(text: str) -> Path | Address:
+    """Return what an argument names; a path keeps only one of two slashes."""
+    return Address(text) if scheme_of(text) else Path(text)
+
+
+PackageSource = Annotated[
+    Any,
+    typer.Argument(
+        metavar="PKG",
+        help="A .nmc file or directory, or its address: https://…, s3://…",
+        parser=path_or_address,
+    ),
+]
 PackagePath = Annotated[Path, typer.Argument(metavar="PKG", help="A .nmc file or directory.")]
 OutputPath = Annotated[Path, typer.Option("--output", "-o", help="The package to write.")]
 StopOption = Annotated[
@@ -53,7 +80,7 @@ MaxLevelOption = Annotated[
 ]
 
 
-def opened(package: Path, max_level: int, refinements: int | None) -> nmc.ChainSequence:
+def opened(package: Path | Address, max_level: int, refinements: int | None) -> nmc.ChainSequence:
     """Open a package for what is left of each frame without some of its refinements.
 
     Raises

@@ -27,7 +27,7 @@ from nmc_tools.commands.shared_options import (
     FramesOption,
     JobsOption,
     MaxLevelOption,
-    PackagePath,
+    PackageSource,
     StopOption,
     opened,
 )
@@ -41,7 +41,7 @@ SUFFIXES = {"safetensors": ".safetensors", "pt": ".pt", "npz": ".npz", "ply": ".
 
 
 def unpack(
-    package: PackagePath,
+    package: PackageSource,
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory for the files.")],
     frames: FramesOption = None,
     to: Annotated[Target, typer.Option(help="Format of the files.")] = "safetensors",
@@ -90,6 +90,8 @@ def unpack(
       nmc unpack scene.nmc -o frames/ --frames 7 --tensor 'layers.0.*'
 
       nmc unpack layered.nmc -o coarse/ --refinements 0
+
+      nmc unpack https://example.org/scene.nmc -o frames/ --frames 7
     """
     with opened(package, max_level, refinements) as sequence:
         chosen = range(len(sequence))
