@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType
 
 _COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -114,12 +113,6 @@ def mutants(module: str, path: Path, left_out: frozenset[str] = frozenset()) -> 
             Site(module, place.function, change, repeat, number, _own_lines(place.statement))
         )
     return found
-
-
-def mutated(site: Site, path: Path, left_out: frozenset[str] = frozenset()) -> CodeType:
-    """Return the code of a module with one change made."""
-    tree = mutated_tree(site, path, left_out)
-    return compile(tree, str(path), "exec", dont_inherit=True)
 
 
 def mutated_tree(site: Site, path: Path, left_out: frozenset[str] = frozenset()) -> ast.Module:

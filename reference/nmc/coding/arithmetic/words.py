@@ -11,9 +11,7 @@ from nmc.coding.arithmetic.jit import (
     bit_length,
     get,
     inline,
-    kernel,
     load64,
-    put,
     store64,
 )
 
@@ -45,12 +43,6 @@ def raw_bits(encoding: Any, octets: Array, position: Any, value: Any, count: Any
         rest = load64(octets, (position + 32) >> 3) >> shift
         result |= (rest & ((U64(1) << U64(count - 32)) - U64(1))) << U64(32)
     return result
-
-
-@inline
-def short_raw_bits(octets: Array, position: Any, count: Any) -> Any:
-    """Read 0 to 57 bits of the bit field in one load."""
-    return (load64(octets, position >> 3) >> U64(position & 7)) & ((U64(1) << U64(count)) - U64(1))
 
 
 @inline
@@ -100,33 +92,3 @@ def extent_of(
         octave = max(I64(larger >> U64(mantissa_bits)), I64(1)) + mantissa_bits + 1
         return 8 * octave + below_leading(larger, mantissa_bits + 1)
     return 8 * (length + exponent) + below_leading(word, length)
-
-
-@kernel
-def remember(reference: Array, current: Array, widths: Array, entries: Array) -> Any:
-    """Write the entry of every word (clause 8.4.2); return the sum and number of entries."""
-    bits, exponent_bits, mantissa_bits = widths[2], widths[3], widths[4]
-    floating = exponent_bits > 0
-    magnitude_mask = U64(0xFFFFFFFFFFFFFFFF) >> U64(64 - bits + I64(floating))
-    total = I64(0)
-    number = I64(0)
-    for i in range(reference.size):
-        index = U64(i)
-        old = get(reference, index)
-        new = get(current, index)
-        flipped, length, shrunk, word = compare(old, new, bits, magnitude_mask, floating)
-        sign = I64(0)
-        exponent = I64(0)
-        magnitude = old & magnitude_mask
-        if floating:
-            sign = I64(old >> U64(bits - 1))
-            exponent = max(I64(magnitude >> U64(mantissa_bits)), I64(1))
-        entry = U64(0)
-        if flipped or length > 0:
-            extent = extent_of(flipped, length, word, magnitude, exponent, mantissa_bits)
-            down = sign ^ (1 if flipped else shrunk)
-            entry = U64((extent << 1) | down)
-            total += extent
-            number += 1
-        put(entries, index, entry)
-    return total, number
