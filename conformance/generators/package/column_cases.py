@@ -12,7 +12,7 @@ from bases import ONE, PAIR
 from chain import Edits, scalar_text
 
 from package.camera_objects import CAMERAS, LENSES
-from package.manifest_cases import SHAPE, TYPE, VALUE, object_case, put_all
+from package.manifest_cases import SHAPE, TYPE, VALUE, configured, object_case, put_all
 from package.record_cases import WITH_CAMERAS
 
 if TYPE_CHECKING:
@@ -113,15 +113,6 @@ def _texts() -> list[Case]:
             {"/model@family": np.array(value)},
         )
 
-    def configured(name: str, what: str, value: str) -> Case:
-        return object_case(
-            f"configuration-{name}",
-            f"a configuration that is {what} is rejected",
-            "5.4.2",
-            VALUE,
-            {"/model@configuration": scalar_text(value)},
-        )
-
     deep = 30_000
     return [
         root("ten", "version 10.0", "10.0"),
@@ -129,7 +120,7 @@ def _texts() -> list[Case]:
         family("utf-8", "that is not UTF-8", b"\xff\xfe"),
         family("zero", "with a zero byte in it", b"a\0b"),
         configured("null", "null", "null"),
-        configured("nested-30000", "nested 30,000 deep", '{"x":' + "[" * deep + "]" * deep + "}"),
+        configured("nested-30000", '{"x":' + "[" * deep + "]" * deep + "}", "nested 30,000 deep"),
     ]
 
 

@@ -290,16 +290,18 @@ def _root() -> list[Case]:
     ]
 
 
-def _model() -> list[Case]:
-    def configured(name: str, value: str, what: str) -> Case:
-        return object_case(
-            f"configuration-{name}",
-            f"a configuration that is {what} is rejected",
-            "5.4.2",
-            VALUE,
-            {"/model@configuration": scalar_text(value)},
-        )
+def configured(name: str, value: str, what: str) -> Case:
+    """Return the case of a configuration that is refused."""
+    return object_case(
+        f"configuration-{name}",
+        f"a configuration that is {what} is rejected",
+        "5.4.2",
+        VALUE,
+        {"/model@configuration": scalar_text(value)},
+    )
 
+
+def _model() -> list[Case]:
     def varied(name: str, value: str, what: str) -> Case:
         return ONE.vary(
             f"05-package/configuration-{name}",

@@ -13,7 +13,7 @@ from chain import DELTA, INTEGER, KEY, NO_EDITS, RAW, SKIP, Cell, Chain, Edits, 
 from model.model_cases import SEED, random_bytes
 from writers.package_writer import count
 
-from segment.segment_cases import SURPLUS, put
+from segment.segment_cases import SURPLUS, put, segment_case
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,15 +115,15 @@ def cases() -> list[Case]:
         codes: str | tuple[str, ...] = SLICES,
         frame: int = 1,
     ) -> Case:
-        return base.reject(
-            f"06-segment/slices-{name}",
-            f"in the stream of slices, {what} is rejected",
+        return segment_case(
+            f"slices-{name}",
+            f"in the stream of slices, {what}",
             CLAUSE,
             codes,
             edits if data is None else put("slices", data),
+            base,
+            frame,
             chain=chain,
-            stage="frame",
-            frame=frame,
         )
 
     head = count(3) + b"\0\1\2" + count(5)
