@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nmc.coding.arithmetic.tensors import CoderError
-from nmc.coding.quantised.grid import GridError, Quantised, words_of
+from nmc.coding.quantised.grid import Quantised
 from nmc.coding.quantised.memory import Memory
-from nmc.coding.quantised.reconstruct import with_bounds
+from nmc.coding.quantised.reconstruct import tensors_of, with_bounds
 from nmc.coding.state import State, Tensor
-from nmc_format.issues import refuse
 from nmc_format.refined_plan import plan_refinement
 
 if TYPE_CHECKING:
@@ -117,24 +115,10 @@ def _refined(
 
     bases = bins_of(below)
     tensors = [refine.Below(row, bases[row], past_of(before, row, below[row])) for row in rows]
-    table = manifest.tensors
-    try:
-        decoded = refine.decode(stream.data, tensors, memory)
-        return {
-            row: Tensor(
-                table[row].dtype,
-                below[row].shape,
-                words_of(bins, grid, table[row].dtype),
-                None,
-                Quantised(grid, bins, 0.0),
-            )
-            for row, (grid, bins) in zip(rows, decoded, strict=True)
-        }
-    except (CoderError, GridError) as error:
-        raise refuse(
-            "segment/bins",
-            file=segment.file,
-            offset=stream.offset,
-            stream=stream.name,
-            reason=str(error),
-        ) from None
+    return tensors_of(
+        lambda: refine.decode(stream.data, tensors, memory),
+        {row: below[row].shape for row in rows},
+        manifest.tensors,
+        stream,
+        segment.file,
+    )

@@ -13,7 +13,7 @@ from nmc_format.issues import refuse
 from nmc_format.segment import UPDATE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nmc.coding.state import State
     from nmc_format.manifest.tensor_table import TensorRow
     from nmc_format.plan import PlannedTensor
-    from nmc_format.segment import Segment
+    from nmc_format.segment import Segment, Stream
 
 
 def decode_quantised(
@@ -49,16 +49,58 @@ def decode_quantised(
         Target(t.row, matrix_shape(t.shape), bases[t.row].grid if t.row in bases else None)
         for t in tensors
     ]
+    shapes = {t.row: t.shape for t in tensors}
+    return tensors_of(
+        lambda: coder.decode(stream.data, targets, bases, history.quantised),
+        shapes,
+        table,
+        stream,
+        segment.file,
+    )
+
+
+def tensors_of(
+    decode: Callable[[], Sequence[tuple[Grid, Integers]]],
+    shapes: Mapping[int, tuple[int, ...]],
+    table: Sequence[TensorRow],
+    stream: Stream,
+    file: str,
+) -> dict[int, Tensor]:
+    """Return the tensors of a stream of bins, by row.
+
+    Parameters
+    ----------
+    decode : callable
+        Decodes the stream: the grid and the bins of each tensor.
+    shapes : mapping of int to tuple of int
+        Shapes of the tensors, by row.
+    table : sequence of TensorRow
+        The tensor table.
+    stream : Stream
+        Where they are, for messages.
+    file : str
+        Name for messages.
+
+    Raises
+    ------
+    FormatError
+        If the stream is malformed.
+    """
     try:
-        decoded = coder.decode(stream.data, targets, bases, history.quantised)
         return {
-            t.row: _tensor(t, table[t.row], grid, bins)
-            for t, (grid, bins) in zip(tensors, decoded, strict=True)
+            row: Tensor(
+                table[row].dtype,
+                shape,
+                words_of(bins, grid, table[row].dtype),
+                None,
+                Quantised(grid, bins, 0.0),
+            )
+            for (row, shape), (grid, bins) in zip(shapes.items(), decode(), strict=True)
         }
     except (CoderError, GridError) as error:
         raise refuse(
             "segment/bins",
-            file=segment.file,
+            file=file,
             offset=stream.offset,
             stream=stream.name,
             reason=str(error),
@@ -68,11 +110,6 @@ def decode_quantised(
 def _quantised(tensor: Tensor) -> Quantised:
     assert tensor.quantised is not None
     return tensor.quantised
-
-
-def _tensor(planned: PlannedTensor, row: TensorRow, grid: Grid, bins: Integers) -> Tensor:
-    words = words_of(bins, grid, row.dtype)
-    return Tensor(row.dtype, planned.shape, words, None, Quantised(grid, bins, 0.0))
 
 
 def with_bounds(
