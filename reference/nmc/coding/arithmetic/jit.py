@@ -96,53 +96,50 @@ def put(_typing: Any, array: Any, index: Any, value: Any) -> Any:
     return types.void(array, index, types.uint64), generate
 
 
-@_machine
-def load64(_typing: Any, octets: Any, index: Any) -> Any:
-    """Read eight bytes of a uint8 array, least significant first, at any offset."""
+def _load(octets: Any, index: Any, bits: int) -> Any:
+    """Return what reads so many bits at any offset, as uint64."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = _element(context, builder, signature.args[0], *arguments)
-        wide = builder.bitcast(pointer, ir.IntType(64).as_pointer())
-        return builder.load(wide, align=1)
+        value = builder.load(builder.bitcast(pointer, ir.IntType(bits).as_pointer()), align=1)
+        return builder.zext(value, ir.IntType(64))
 
     return types.uint64(octets, index), generate
+
+
+def _store(octets: Any, index: Any, bits: int) -> Any:
+    """Return what writes so many low bits of a uint64 at any offset."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _element(context, builder, signature.args[0], arguments[0], arguments[1])
+        value = builder.trunc(arguments[2], ir.IntType(bits))
+        builder.store(value, builder.bitcast(pointer, ir.IntType(bits).as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(octets, index, types.uint64), generate
+
+
+@_machine
+def load64(_typing: Any, octets: Any, index: Any) -> Any:
+    """Read eight bytes of a uint8 array, least significant first, at any offset."""
+    return _load(octets, index, 64)
 
 
 @_machine
 def load32(_typing: Any, octets: Any, index: Any) -> Any:
     """Read four bytes of a uint8 array, least significant first, at any offset."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _element(context, builder, signature.args[0], *arguments)
-        narrow = builder.bitcast(pointer, ir.IntType(32).as_pointer())
-        return builder.zext(builder.load(narrow, align=1), ir.IntType(64))
-
-    return types.uint64(octets, index), generate
+    return _load(octets, index, 32)
 
 
 @_machine
 def store32(_typing: Any, octets: Any, index: Any, value: Any) -> Any:
     """Write four bytes of a uint8 array, least significant first, at any offset."""
     del value
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _element(context, builder, signature.args[0], arguments[0], arguments[1])
-        narrow = builder.bitcast(pointer, ir.IntType(32).as_pointer())
-        builder.store(builder.trunc(arguments[2], ir.IntType(32)), narrow, align=1)
-        return context.get_dummy_value()
-
-    return types.void(octets, index, types.uint64), generate
+    return _store(octets, index, 32)
 
 
 @_machine
 def store64(_typing: Any, octets: Any, index: Any, value: Any) -> Any:
     """Write eight bytes of a uint8 array, least significant first, at any offset."""
     del value
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _element(context, builder, signature.args[0], arguments[0], arguments[1])
-        wide = builder.bitcast(pointer, ir.IntType(64).as_pointer())
-        builder.store(arguments[2], wide, align=1)
-        return context.get_dummy_value()
-
-    return types.void(octets, index, types.uint64), generate
+    return _store(octets, index, 64)
