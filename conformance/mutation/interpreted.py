@@ -6,6 +6,7 @@ lines can be traced, and an index beyond an array ends the trial instead of the 
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -21,7 +22,7 @@ def module() -> ModuleType:
     made = ModuleType(NAME)
     for name in ("kernel", "exact_kernel", "inline", "routine"):
         setattr(made, name, _as_it_is)
-    for function in (bit_length, get, put, load32, load64, store32, store64):
+    for function in (bit_length, get, put, elements, prefetch, load32, load64, store32, store64):
         setattr(made, function.__name__, function)
     made.__dict__.update(Array=Any, U64=np.uint64, I64=np.int64)
     return made
@@ -44,6 +45,17 @@ def get(array: NDArray[Any], index: Any) -> np.uint64:
 def put(array: NDArray[Any], index: Any, value: Any) -> None:
     """Store the low bits of a word."""
     array[_place(array, index)] = int(value) & ((1 << (8 * array.itemsize)) - 1)
+
+
+def elements(like: NDArray[Any], address: Any, count: Any) -> NDArray[Any]:
+    """Array of the type of another one at an address."""
+    octets = (ctypes.c_char * (int(count) * like.itemsize)).from_address(int(address))
+    return np.frombuffer(octets, like.dtype)
+
+
+def prefetch(array: NDArray[Any], index: Any, written: Any) -> None:
+    """Do nothing: a cache is no part of what a kernel means."""
+    del array, index, written
 
 
 def load32(octets: NDArray[np.uint8], index: Any) -> np.uint64:

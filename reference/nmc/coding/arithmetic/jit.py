@@ -9,7 +9,9 @@ import numba
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
+from numba.core.errors import RequireLiteralValue
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 from nmc.machine_code import compiled
 
@@ -94,6 +96,46 @@ def put(_typing: Any, array: Any, index: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, index, types.uint64), generate
+
+
+@_machine
+def elements(_typing: Any, like: Any, address: Any, count: Any) -> Any:
+    """Array of the type of another one at an address; the caller vouches for its memory."""
+    del address, count
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = signature.return_type
+        array = context.make_array(kind)(context, builder)
+        width = context.get_constant(types.intp, kind.dtype.bitwidth // 8)
+        populate_array(  # type: ignore[no-untyped-call]
+            array,
+            data=builder.inttoptr(arguments[1], array.data.type),
+            shape=[arguments[2]],
+            strides=[width],
+            itemsize=width,
+            meminfo=None,
+        )
+        return array._getvalue()  # noqa: SLF001 - numba has no other name for it
+
+    return like(like, types.int64, types.int64), generate
+
+
+@_machine
+def prefetch(_typing: Any, array: Any, index: Any, written: Any) -> Any:
+    """Fetch the cache line of an element, which need not be there; to be written, if that is 1."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _element(context, builder, signature.args[0], arguments[0], arguments[1])
+        octet, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [octet, number, number, number])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [octet], kind)
+        constants = [number(written.literal_value), number(3), number(1)]
+        builder.call(function, [builder.bitcast(pointer, octet), *constants])
+        return context.get_dummy_value()
+
+    if not isinstance(written, types.IntegerLiteral):
+        raise RequireLiteralValue("written")
+    return types.void(array, index, written), generate
 
 
 def _load(octets: Any, index: Any, bits: int) -> Any:

@@ -13,23 +13,61 @@ from nmc.coding.arithmetic import static_kernel as kernels
 from nmc.coding.arithmetic import tables
 from nmc.coding.arithmetic.history import History
 from nmc.coding.arithmetic.payload import SPARE, count_bytes, join
-from nmc.coding.arithmetic.static import (
-    COLUMNS,
-    LINES,
-    MIDDLE,
-    NO_OFFSETS,
-    STEP,
-    Expectation,
-    chunk_starts,
-    lanes_of,
-)
+from nmc.coding.arithmetic.static_chunk_kernel import COLUMN_BIT, LINE_BIT, MIDDLE, STEP
 from nmc.coding.arithmetic.tensors import CodedTensor, lines_of, sections_of
 from nmc_format.dtypes import Words
 
+NO_OFFSETS = np.empty(0, np.int16)
 _SHORTEST_LINE = 16  # words; shorter ones are not worth offsets
 _STEP = np.int16(STEP)
 _PRIOR = 4  # words of the mean extent that every line and column is thought to have besides
 _WORTH = 160  # sum of squared offsets over the words of a line or column that pays for its offset
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What is sent of the extents of a tensor's changes (clause 8.6.2).
+
+    Attributes
+    ----------
+    parameters : int64[PARAMETERS]
+        Word format, scale and line length, as the kernels take them.
+    columns, lines : int16[n]
+        Offsets of the columns and lines, in eighths of an octave; empty where there are none.
+    """
+
+    parameters: NDArray[np.int64]
+    columns: NDArray[np.int16]
+    lines: NDArray[np.int16]
+
+    @classmethod
+    def of(
+        cls,
+        tensor: CodedTensor,
+        scale: int,
+        columns: NDArray[np.int16] = NO_OFFSETS,
+        lines: NDArray[np.int16] = NO_OFFSETS,
+    ) -> Expectation:
+        """Prepare a scale and offsets in eighths of an octave; offsets can be missing."""
+        length = 1
+        if columns.size or lines.size:
+            length = lines_of(tensor.shape)[1]
+        if columns.size and not lines.size and length < kernels.BATCH:
+            # repeated until one line is as long as a batch, so that loops over lines pay
+            times = -(-kernels.BATCH // length)
+            length, columns = length * times, np.tile(columns, times)
+        numbers = (tensor.bits, tensor.exponent_bits, tensor.mantissa_bits, scale, length)
+        return cls(np.array(numbers, np.int64), columns, lines)
+
+
+def lanes_of(words: int) -> int:
+    """Return how many lanes a chunk of so many words has (clause 8.6.4)."""
+    return kernels.LANES if words >= kernels.MANY else 1
+
+
+def chunk_starts(tensor: CodedTensor) -> range:
+    """Return the first words of the chunks of a tensor."""
+    return range(0, tensor.count, kernels.CHUNK)
 
 
 @dataclass(frozen=True)
@@ -82,7 +120,7 @@ def _describe(
     total, number = encoding.extents(tensor.reference, words, parameters, extent)
     scale = int(total) // max(int(number), 1)
     columns, lines = _offsets(tensor, extent, scale)
-    kind = COLUMNS * (columns.size > 0) | LINES * (lines.size > 0)
+    kind = COLUMN_BIT * (columns.size > 0) | LINE_BIT * (lines.size > 0)
     data = bytes([kind]) + scale.to_bytes(2, "little")
     data += _offset_bytes(columns) + _offset_bytes(lines)
     expectation = Expectation.of(tensor, scale, columns * _STEP, lines * _STEP)

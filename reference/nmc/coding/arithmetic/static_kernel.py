@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nmc.coding.arithmetic.jit import I64, U64, Array, get, inline, kernel, load32, load64, put
+from nmc.coding.arithmetic.jit import I64, U64, Array, get, inline, load32, load64, put
 
 OCTAVES = 64
 CONTEXTS = 3 * OCTAVES
@@ -36,9 +36,6 @@ LONGEST = 58  # raw bits of a move with a token of its own
 
 BATCH = 1024
 OVERREAD = BATCH * 8 + 64  # octets that may be looked at beyond the end of a chunk
-
-# What can be wrong with a chunk.
-DECODED, LANE_BEYOND, EXHAUSTED, CODE_LEFT, RAW_LEFT = range(5)
 
 # Elements of the parameters of a tensor that the kernels take.
 BITS, EXPONENT, MANTISSA, SCALE, LINE = range(5)
@@ -212,14 +209,30 @@ def batch_tokens(
 def batch_raw(
     tokens: Array, size: Any, counts: Array, masks: Array, octets: Array, position: Any, out: Array
 ) -> Any:
-    """Read the raw bits of a batch (clause 8.6.5); return the bit position."""
-    wide = out.itemsize == 8  # an escape of 64 bits can lie in nine octets
-    for i in range(size):
+    """Read the raw bits of a batch (clause 8.6.5); return the bit position.
+
+    Those of two tokens are read at once where they fit in what one load has.
+    """
+    pairs = I64(0) if out.itemsize == 8 else size & ~1
+    for i in range(0, pairs, 2):
+        first = get(tokens, U64(i))
+        second = get(tokens, U64(i) + U64(1))
+        one = get(counts, first)
+        both = one + get(counts, second)
+        word = load64(octets, position >> U64(3)) >> (position & U64(7))
+        put(out, U64(i), word & ((U64(1) << one) - U64(1)))
+        if both > U64(57):  # two escapes
+            word = load64(octets, (position + one) >> U64(3)) >> ((position + one) & U64(7))
+            put(out, U64(i) + U64(1), word & get(masks, second))
+        else:
+            put(out, U64(i) + U64(1), (word & ((U64(1) << both) - U64(1))) >> one)
+        position += both
+    for i in range(pairs, size):
         token = get(tokens, U64(i))
         place = position >> U64(3)
         shift = position & U64(7)
         word = load64(octets, place) >> shift
-        if wide:
+        if out.itemsize == 8:  # an escape of 64 bits can lie in nine octets
             word |= get(octets, place + U64(8)) << U64(1) << (U64(63) - shift)
         put(out, U64(i), word & get(masks, token))
         position += get(counts, token)
@@ -257,97 +270,3 @@ def batch_words(
         put(words, index, U64(moved if token >= word(MOVES) else other))
         way = word(word(2) + shrunk) if token >= word(MOVES) else word(2)
         put(after, index, U64(way if token > word(0) else word(0)))
-
-
-@inline
-def first_lanes(octets: Array, start: Any, lanes: Array) -> Any:
-    """Read the lanes that a chunk begins with; return whether all are in their range."""
-    right = True
-    for lane in range(lanes.size):
-        state = load64(octets, start + LANE_BYTES * lane) & U64(2**56 - 1)
-        lanes[lane] = state
-        right = right and state >= U64(FIRST_LANE) and state < U64(LAST_LANE)
-    return right
-
-
-@inline
-def ended(octets: Array, position: Any, end: Any) -> Any:
-    """Whether a bit field ends at an octet: what is left over is less than one, and zeros."""
-    if (position + U64(7)) >> U64(3) != U64(end):
-        return False
-    rest = position & U64(7)
-    return rest == U64(0) or get(octets, position >> U64(3)) >> rest == U64(0)
-
-
-@kernel
-def decode_chunk(
-    old: Array,
-    ways: Array,
-    first: int,
-    columns: Array,
-    lines: Array,
-    widths: Array,
-    bases: Array,
-    table: Array,
-    counts: Array,
-    masks: Array,
-    octets: Array,
-    start: int,
-    code_end: int,
-    raw_end: int,
-    states: Array,
-    contexts: Array,
-    tokens: Array,
-    raw: Array,
-    words: Array,
-    after: Array,
-) -> Any:
-    """Decode the chunk of a tensor that begins at word first (clause 8.6).
-
-    Parameters
-    ----------
-    old, ways, words, after : flat arrays of the whole tensor
-        Its words and ways before; its words and ways after, of which the chunk's are written.
-    columns, lines : int16[n]
-        Offsets of the expected extent; empty where there are none.
-    octets : uint8[...]
-        A payload. The chunk's lanes begin at start, its raw bits at code_end; OVERREAD octets
-        behind raw_end are looked at.
-    states, contexts, tokens, raw : arrays of LANES and of BATCH elements
-        Space to work in.
-
-    Returns
-    -------
-    int
-        DECODED, or what is wrong with the chunk.
-    """
-    last = min(I64(old.size), I64(first) + CHUNK)
-    count = I64(LANES) if last - first >= MANY else I64(1)
-    lanes = states[:count]
-    if not first_lanes(octets, I64(start), lanes):
-        return I64(LANE_BEYOND)
-    place = U64(start + LANE_BYTES * count)
-    position = U64(code_end) << U64(3)
-    for here in range(I64(first), last, BATCH):
-        there = min(last, here + BATCH)
-        size = there - here
-        batch_contexts(old, ways, here, there, columns, lines, widths, contexts)
-        place = batch_tokens(contexts, size, bases, table, tokens, octets, place, lanes)
-        position = batch_raw(tokens, size, counts, masks, octets, position, raw)
-        if place > U64(code_end) or position > U64(raw_end) << U64(3):
-            return I64(EXHAUSTED)
-        batch_words(
-            old[here:there],
-            ways[here:there],
-            tokens,
-            raw,
-            widths,
-            words[here:there],
-            after[here:there],
-        )
-    if place != U64(code_end):
-        return I64(CODE_LEFT)
-    for lane in range(count):
-        if lanes[lane] != U64(FIRST_LANE):
-            return I64(CODE_LEFT)
-    return I64(DECODED) if ended(octets, position, raw_end) else I64(RAW_LEFT)

@@ -111,12 +111,17 @@ def settled(words: Words) -> Words:
     A word in a memory-mapped file can lie at an odd address, and for an array that cannot be
     written every kernel would be compiled a second time.
     """
-    return np.require(words, requirements=("C", "A", "W"))
+    return words if words.flags.carray else np.require(words, requirements=("C", "A", "W"))
 
 
 def settle(tensors: Sequence[CodedTensor]) -> list[CodedTensor]:
     """Return tensors whose references are settled."""
-    return [replace(tensor, reference=settled(tensor.reference)) for tensor in tensors]
+    return [
+        tensor
+        if tensor.reference.flags.carray
+        else replace(tensor, reference=settled(tensor.reference))
+        for tensor in tensors
+    ]
 
 
 LONGEST_LINE = 65536

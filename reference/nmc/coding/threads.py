@@ -1,0 +1,58 @@
+"""Work of one frame in several threads: kernels that let go of the interpreter's lock."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_SHARE = 4
+"""Parts for each thread: one that is held up leaves what is left to the others."""
+
+
+def parts_of(count: int, threads: int) -> list[slice]:
+    """Return slices of so many things that are alike, a few for each thread; none is empty."""
+    parts = min(count, 1 if threads <= 1 else _SHARE * threads)
+    return [slice(count * k // parts, count * (k + 1) // parts) for k in range(parts)]
+
+
+def in_threads(jobs: Sequence[Callable[[], None]], threads: int) -> None:
+    """Do all jobs, so many at the same time; the caller's thread is one of them.
+
+    Raises
+    ------
+    BaseException
+        What the first of the jobs that fail raises, once no job runs any more.
+    """
+    if threads <= 1 or len(jobs) <= 1:
+        for job in jobs:
+            job()
+        return
+    waiting = deque(enumerate(jobs))
+    errors: dict[int, BaseException] = {}
+
+    def work() -> None:
+        while not errors:
+            try:
+                index, job = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                job()
+            except BaseException as error:  # it is raised where all wait for it
+                errors[index] = error
+
+    others = [
+        threading.Thread(target=work, name="nmc-frame", daemon=True)
+        for _ in range(min(threads, len(jobs)) - 1)
+    ]
+    for other in others:
+        other.start()
+    work()
+    for other in others:
+        other.join()
+    if errors:
+        raise errors[min(errors)]

@@ -1,0 +1,95 @@
+"""Threads within a frame: the same words, bytes and errors whatever their number."""
+
+from __future__ import annotations
+
+import threading
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from nmc.coding.arithmetic import CodedTensor, CoderError, History, encode, static
+from nmc.coding.arithmetic.payload import Reader
+from nmc.coding.threads import in_threads, parts_of
+
+COUNTS = (70_000, 5, 0, 200_000, 9000)
+
+
+def chain() -> list[list[CodedTensor]]:
+    """Return three frames of tensors of two word formats; one has several chunks."""
+    rng = np.random.default_rng(4)
+    values = [rng.normal(size=count).astype("f4") for count in COUNTS]
+    frames = []
+    for _ in range(3):
+        words = [
+            v.view("u4") if i % 2 else (v.view("u4") >> 16).astype("u2")
+            for i, v in enumerate(values)
+        ]
+        formats = [(32, 8, 23) if i % 2 else (16, 8, 7) for i in range(len(words))]
+        frames.append(
+            [
+                CodedTensor(i, *f, w.shape, w)
+                for i, (f, w) in enumerate(zip(formats, words, strict=True))
+            ]
+        )
+        values = [v + np.float32(1e-3) * rng.normal(size=v.size).astype("f4") for v in values]
+    return frames
+
+
+def payloads() -> tuple[list[list[CodedTensor]], list[bytes]]:
+    frames, history = chain(), History()
+    made = [
+        encode(old, [t.reference for t in new], history, "fast") for old, new in pairwise(frames)
+    ]
+    assert all(data[0] == 1 for data in made)
+    return frames, made
+
+
+def decoded(payload, tensors, history, threads):
+    reader = Reader(memoryview(payload))
+    reader.byte()
+    return static.decode(reader, tensors, history, threads)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+def test_the_words_are_the_same(threads) -> None:
+    frames, made = payloads()
+    history = History()
+    for old, new, payload in zip(frames, frames[1:], made, strict=False):
+        words = decoded(payload, old, history, threads)
+        assert all(np.array_equal(w, t.reference) for w, t in zip(words, new, strict=True))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_the_first_broken_chunk_is_named(threads) -> None:
+    frames, made = payloads()
+    reader = Reader(memoryview(made[0]))
+    reader.byte()
+    sections = static.read_sections(reader, frames[0])
+    broken = bytearray(made[0])
+    for section in sections:  # the lanes of its last chunks
+        for start in section.chunks[-2:, 2]:
+            broken[start : start + 7] = bytes(7)
+    for _ in range(5):
+        with pytest.raises(CoderError, match=r"row 0, word 65536 and after: a lane begins"):
+            decoded(bytes(broken), frames[0], History(), threads)
+
+
+def test_parts_cover_everything_once() -> None:
+    for count in (0, 1, 2, 7, 100):
+        for threads in (1, 2, 5):
+            parts = parts_of(count, threads)
+            assert [i for part in parts for i in range(count)[part]] == list(range(count))
+            assert all(part.stop > part.start for part in parts)
+
+
+def test_jobs_run_at_the_same_time_and_the_first_error_is_raised() -> None:
+    met = threading.Barrier(3, timeout=20)
+    in_threads([met.wait] * 3, 3)
+
+    def fail(k: int) -> None:
+        met.wait()
+        raise ValueError(k)
+
+    with pytest.raises(ValueError, match=r"^0$"):
+        in_threads([lambda k=k: fail(k) for k in range(3)], 3)
