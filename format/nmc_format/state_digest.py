@@ -25,7 +25,7 @@ def framed(text: str) -> bytes:
     return len(data).to_bytes(4, "little") + data
 
 
-def tensor_digest(dtype: Dtype, shape: tuple[int, ...], words: Words) -> bytes:
+def tensor_digest(dtype: Dtype, shape: tuple[int, ...], words: Words, threads: int = 1) -> bytes:
     """Return the digest of one tensor (clause 4.5.1), 32 bytes."""
     head = b"".join(
         (
@@ -35,12 +35,12 @@ def tensor_digest(dtype: Dtype, shape: tuple[int, ...], words: Words) -> bytes:
             *(d.to_bytes(8, "little") for d in shape),
         )
     )
-    return hashlib.sha256(head + content_hash(words)).digest()
+    return hashlib.sha256(head + content_hash(words, threads)).digest()
 
 
-def content_hash(words: Words) -> bytes:
+def content_hash(words: Words, threads: int = 1) -> bytes:
     """Return the BLAKE3 of the bytes of a tensor (clause 4.5.3), 32 bytes; other threads go on."""
-    return blake3(words.view("u1").data).digest()
+    return blake3(words.view("u1").data, max_threads=threads).digest()
 
 
 def state_digest(tensors: Iterable[tuple[str, bytes]]) -> bytes:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
+import nmc
 from nmc.coding.arithmetic import CodedTensor, CoderError, History, encode, static
 from nmc.coding.arithmetic.payload import Reader
 from nmc.coding.threads import in_threads, parts_of
@@ -93,3 +95,52 @@ def test_jobs_run_at_the_same_time_and_the_first_error_is_raised() -> None:
 
     with pytest.raises(ValueError, match=r"^0$"):
         in_threads([lambda k=k: fail(k) for k in range(3)], 3)
+
+
+def chain_of_states() -> list[dict[str, np.ndarray]]:
+    """Return two groups of three frames; one tensor is hashed in threads of its own."""
+    rng = np.random.default_rng(5)
+    state = {f"t{i}": rng.normal(size=(300, 3 * i + 1)).astype("f4") for i in range(20)}
+    state["large"] = rng.normal(size=1_100_000).astype("f4")
+    state["frozen"] = np.arange(9)
+    made = []
+    for _ in range(6):
+        made.append(state)
+        state = {
+            n: a if n == "frozen" else a + np.float32(1e-4) * rng.normal(size=a.shape).astype("f4")
+            for n, a in state.items()
+        }
+    return made
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"effort": "fast"}, {"effort": "fast", "entropy": "zstd"}, {"profile": "baseline"}],
+    ids=["fast", "zstd", "plain"],
+)
+def test_a_package_is_the_same_and_is_read_as_the_same(tmp_path, options) -> None:
+    made = chain_of_states()
+    paths = [tmp_path / f"{threads}.nmc" for threads in (1, 2, 3, 5)]
+    for path in paths:
+        with nmc.Writer(path, key_every=3, threads=int(path.stem), **options) as writer:
+            for state in made:
+                writer.append(state)
+    assert len({path.read_bytes() for path in paths}) == 1
+    for threads in (1, 2, 3, 5):
+        with nmc.open(paths[0], threads=threads) as sequence:
+            for t in (0, 5, 2):
+                for name, array in sequence[t].items():
+                    assert array.tobytes() == made[t][name].tobytes()
+            again = pickle.loads(pickle.dumps(sequence))
+            assert again[1]["large"].tobytes() == made[1]["large"].tobytes()
+            again.close()
+        assert not nmc.check(paths[0], threads=threads).findings
+
+
+def test_no_threads_are_refused(tmp_path) -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        nmc.Writer(tmp_path / "x.nmc", threads=0)
+    with nmc.Writer(tmp_path / "y.nmc") as writer:
+        writer.append({"w": np.ones(3, "f4")})
+    with pytest.raises(ValueError, match="at least one"):
+        nmc.open(tmp_path / "y.nmc", threads=0)

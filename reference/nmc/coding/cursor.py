@@ -39,10 +39,13 @@ class Cursor:
     ----------
     stop : int or None
         How many refinements of each frame are decoded; None: all.
+    threads : int
+        Parts of a frame that are decoded at the same time; the states are the same.
     """
 
-    def __init__(self, stop: int | None = None) -> None:
+    def __init__(self, stop: int | None = None, threads: int = 1) -> None:
         self._stop = stop
+        self._threads = threads
         self.state: State = EMPTY_STATE
         self.history = History()
         self.refined: tuple[AtStop, ...] = ()
@@ -92,14 +95,14 @@ class Cursor:
         check_links(manifest, t, segment)
         if not known:
             return
-        state = decode_frame(manifest, t, segment, before, history)
+        state = decode_frame(manifest, t, segment, before, history, self._threads)
         stop = manifest.stops - 1 if self._stop is None else self._stop
         if verify and (self._stop is None or stop == 0):
-            check_state(manifest, t, state)
+            check_state(manifest, t, state, threads=self._threads)
         stops = decode_refinements(manifest, segment, state, refined, stop)
         for k, at_stop in enumerate(stops if verify else (), 1):
             if self._stop is None or k == stop:
-                check_state(manifest, t, at_stop.state, k)
+                check_state(manifest, t, at_stop.state, k, self._threads)
         self.follow(state, history, stops)
 
     def follow(self, state: State, history: History, refined: Sequence[AtStop] = ()) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from nmc.coding import arithmetic, streams
 from nmc.coding.quantised.reconstruct import decode_quantised, with_bounds
 from nmc.coding.state import Tensor, digest_of, taken
+from nmc.coding.threads import in_threads
 from nmc_format.dtypes import word_dtype
 from nmc_format.issues import refuse
 from nmc_format.manifest.columns import (
@@ -50,7 +52,12 @@ def coded_tensor(row: int, table: Sequence[TensorRow], reference: Tensor) -> ari
 
 
 def decode_frame(
-    manifest: Manifest, index: int, segment: Segment, before: State, history: History
+    manifest: Manifest,
+    index: int,
+    segment: Segment,
+    before: State,
+    history: History,
+    threads: int = 1,
 ) -> State:
     """Decode one frame.
 
@@ -66,6 +73,8 @@ def decode_frame(
         The state of the frame before; empty for a key frame.
     history : History
         What the lossless coder remembers in this group; changed by this call.
+    threads : int
+        Parts of the frame that are decoded at the same time; the state is the same.
 
     Returns
     -------
@@ -86,10 +95,10 @@ def decode_frame(
     before = {**before, **{t.row: taken(before[t.row], t.slices) for t in plan.tensors if t.slices}}
     history.quantised.keep(set(plan.quantised) - {t.row for t in plan.of_mode(QUANTISED)})
     raw = plan.of_mode(RAW)
-    for tensor, words in zip(raw, _raw(raw, table, segment), strict=True):
+    for tensor, words in zip(raw, _raw(raw, table, segment, threads), strict=True):
         made[tensor.row] = Tensor(table[tensor.row].dtype, tensor.shape, words)
     changed = plan.of_mode(INTEGER)
-    words_after = _integer(changed, table, segment, before, history)
+    words_after = _integer(changed, table, segment, before, history, threads)
     for tensor, words in zip(changed, words_after, strict=True):
         made[tensor.row] = Tensor(table[tensor.row].dtype, tensor.shape, words)
     made |= decode_quantised(plan.of_mode(QUANTISED, UPDATE), table, segment, before, history)
@@ -116,13 +125,18 @@ def _empty(tensors: Sequence[PlannedTensor], table: Sequence[TensorRow]) -> list
 
 
 def _raw(
-    tensors: Sequence[PlannedTensor], table: Sequence[TensorRow], segment: Segment
+    tensors: Sequence[PlannedTensor],
+    table: Sequence[TensorRow],
+    segment: Segment,
+    threads: int,
 ) -> list[Words]:
     stream = segment.raw
     if stream is None:
         return _empty(tensors, table)
     if stream.coding == "zstd":
-        return streams.decompress(stream, _like(tensors, table), segment.file, differences=False)
+        return streams.decompress(
+            stream, _like(tensors, table), segment.file, differences=False, threads=threads
+        )
     if stream.coding == "none":
         words = streams.split(stream.data, _like(tensors, table))
         return [np.require(w, requirements="A") for w in words]
@@ -137,23 +151,28 @@ def _integer(
     segment: Segment,
     before: State,
     history: History,
+    threads: int,
 ) -> list[Words]:
     stream = segment.integer
     if stream is None:
         return _empty(tensors, table)
     if stream.coding == "nmc":
-        return _coded(tensors, table, segment, stream, before, history)
+        return _coded(tensors, table, segment, stream, before, history, threads)
     if stream.coding == "zstd":
         differences = streams.decompress(
-            stream, _like(tensors, table), segment.file, differences=True
+            stream, _like(tensors, table), segment.file, differences=True, threads=threads
         )
     else:
         differences = streams.split(stream.data, _like(tensors, table))
     in_place = stream.coding == "zstd"  # the differences lie in memory of their own
-    return [
-        np.add(before[t.row].words, difference, out=difference if in_place else None)  # modulo 2^w
-        for t, difference in zip(tensors, differences, strict=True)
-    ]
+    made: list[Words] = list(differences)
+
+    def add(k: int) -> None:
+        old, difference = before[tensors[k].row].words, differences[k]
+        made[k] = np.add(old, difference, out=difference if in_place else None)  # modulo 2^w
+
+    in_threads([partial(add, k) for k in range(len(tensors))], threads)
+    return made
 
 
 def _coded(
@@ -163,10 +182,11 @@ def _coded(
     stream: Stream,
     before: State,
     history: History,
+    threads: int,
 ) -> list[Words]:
     coded = [coded_tensor(t.row, table, before[t.row]) for t in tensors]
     try:
-        return arithmetic.decode(stream.data, coded, history)
+        return arithmetic.decode(stream.data, coded, history, threads)
     except arithmetic.CoderError as error:
         raise refuse(
             "segment/coder",
@@ -242,7 +262,9 @@ def check_links(manifest: Manifest, index: int, segment: Segment) -> None:
             )
 
 
-def check_state(manifest: Manifest, index: int, state: State, stop: int = 0) -> None:
+def check_state(
+    manifest: Manifest, index: int, state: State, stop: int = 0, threads: int = 1
+) -> None:
     """Check a decoded state against its digest, and tensors against theirs (clause 7.2.3).
 
     Raises
@@ -250,7 +272,7 @@ def check_state(manifest: Manifest, index: int, state: State, stop: int = 0) -> 
     FormatError
         If they differ.
     """
-    actual = digest_of(state, manifest.tensors)
+    actual = digest_of(state, manifest.tensors, threads)
     expected = manifest.state_digest(index, stop)
     if actual != expected:
         place = frame_pointer(index, STATE_DIGEST)

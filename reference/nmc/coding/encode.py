@@ -12,7 +12,7 @@ from nmc.coding import arithmetic, matching, streams
 from nmc.coding.arithmetic import Effort, History
 from nmc.coding.decode import coded_tensor
 from nmc.coding.quantised import produce
-from nmc.coding.state import digest_of, taken
+from nmc.coding.state import digest_of, hash_all, taken
 from nmc_format.manifest.frame_table import Coding
 from nmc_format.segment import (
     ABSENT,
@@ -93,6 +93,7 @@ def encode_frame(
     parent: bytes | None,
     entropy: Entropy,
     effort: Effort,
+    threads: int = 1,
 ) -> CodedFrame:
     """Encode one frame: as a key frame where there is no parent, or where that is smaller.
 
@@ -109,10 +110,13 @@ def encode_frame(
         State digest of the frame before; None asks for a key frame.
     entropy, effort
         How its streams are coded.
+    threads : int
+        Parts of the frame that are coded and hashed at the same time; the bytes are the same.
     """
+    hash_all(state, threads)
     if parent is None or not before.known:
         return _key(state, rows, entropy, effort)
-    delta = _delta(state, before, rows, parent, entropy, effort)
+    delta = _delta(state, before, rows, parent, entropy, effort, threads)
     size = sum(tensor.words.nbytes for tensor in state.values())
     if delta.size > _WORTH_COMPARING * size:
         key = _key(state, rows, entropy, effort)
@@ -154,6 +158,7 @@ def _delta(
     parent: bytes,
     entropy: Entropy,
     effort: Effort,
+    threads: int,
 ) -> CodedFrame:
     """Encode a delta frame (clauses 6.2.2, 6.2.6 and 8.2)."""
     modes = np.full(len(rows), ABSENT, np.uint8)
@@ -169,7 +174,7 @@ def _delta(
     changed = [row for row in state if modes[row] == INTEGER]
     payloads = _raw(state, [row for row in state if modes[row] == RAW], entropy, effort)
     if any(state[row].words.size for row in changed):
-        payloads |= _integer(state, references, rows, changed, entropy, effort, history)
+        payloads |= _integer(state, references, rows, changed, entropy, effort, history, threads)
     payloads |= _quantised(state, before.state, modes, history, effort)
     if maps:
         payloads["slices"] = serialize_maps(maps)
@@ -329,10 +334,12 @@ def _integer(
     entropy: Entropy,
     effort: Effort,
     history: History,
+    threads: int,
 ) -> dict[str, Bytes]:
     if entropy == "nmc":
         inputs = [coded_tensor(row, rows, before[row]) for row in changed]
         words = [state[row].words for row in changed]
-        return {"integer.nmc": arithmetic.encode(inputs, words, history, effort)}
+        coded = arithmetic.encode_pieces(inputs, words, history, effort, threads)
+        return {"integer.nmc": Pieces(sum(map(len, coded)), partial(iter, coded))}
     made = [_Made(state[row], before[row]) for row in changed]
     return _plain("integer", made, entropy, effort)

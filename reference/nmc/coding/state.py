@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from nmc.coding.threads import in_threads, parts_of
 from nmc_format.dtypes import Dtype, PackedArray, Words, byte_size, from_words
 from nmc_format.state_digest import state_digest, tensor_digest
 
@@ -53,6 +54,12 @@ class Tensor:
         """Digest of the tensor (clause 4.5.1), computed at most once."""
         return self.known_digest or tensor_digest(self.dtype, self.shape, self.words)
 
+    def hash_in(self, threads: int) -> None:
+        """Compute the digest, with so many threads, if it is not known."""
+        if not self.known_digest and "digest" not in self.__dict__:
+            digest = tensor_digest(self.dtype, self.shape, self.words, threads)
+            self.__dict__["digest"] = digest
+
     def copied(self) -> Tensor:
         """Return the same tensor in memory of its own; it is not hashed again.
 
@@ -71,6 +78,9 @@ class Tensor:
         array.flags.writeable = False
         return array
 
+
+_LARGE = 1 << 22
+"""Bytes from which on a tensor is worth threads of its own."""
 
 State: TypeAlias = "Mapping[int, Tensor]"
 """The present tensors of a frame, by row of the tensor table, in the order of the table."""
@@ -97,8 +107,27 @@ def taken(reference: Tensor, slices: SliceMap) -> Tensor:
     return Tensor(reference.dtype, shape, words.reshape(-1))
 
 
-def digest_of(state: State, rows: Sequence[TensorRow]) -> bytes:
-    """Return the digest of a state (clause 4.5.2)."""
+def hash_all(state: State, threads: int) -> None:
+    """Have each tensor know its digest: a large one in threads, small ones beside each other."""
+    if threads <= 1:
+        return  # each is computed where it is wanted
+    tensors = list(state.values())
+    for tensor in tensors:
+        if tensor.words.nbytes >= _LARGE:
+            tensor.hash_in(threads)
+    small = [tensor for tensor in tensors if tensor.words.nbytes < _LARGE]
+    jobs = [partial(_hash_all, small[part]) for part in parts_of(len(small), threads)]
+    in_threads(jobs, threads if sum(t.words.nbytes for t in small) >= _LARGE else 1)
+
+
+def _hash_all(tensors: Sequence[Tensor]) -> None:
+    for tensor in tensors:
+        tensor.hash_in(1)
+
+
+def digest_of(state: State, rows: Sequence[TensorRow], threads: int = 1) -> bytes:
+    """Return the digest of a state (clause 4.5.2); so many tensors are hashed at the same time."""
+    hash_all(state, threads)
     return state_digest((rows[row].name, tensor.digest) for row, tensor in state.items())
 
 

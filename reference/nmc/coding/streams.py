@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 import zstandard
 
+from nmc.coding.threads import in_threads
 from nmc_format.dtypes import Dtype, word_dtype
 from nmc_format.issues import refuse
 
@@ -123,9 +124,16 @@ def _unfold(words: Words, dtype: Dtype, *, differences: bool) -> None:
 
 
 def decompress(
-    stream: Stream, like: Sequence[tuple[Dtype, int]], file: str, *, differences: bool
+    stream: Stream,
+    like: Sequence[tuple[Dtype, int]],
+    file: str,
+    *,
+    differences: bool,
+    threads: int = 1,
 ) -> list[Words]:
     """Decode what :func:`compress` made; never allocates more than the tensors need.
+
+    Planes become words again for so many tensors at the same time.
 
     Raises
     ------
@@ -160,8 +168,9 @@ def decompress(
         raise bad(str(error)) from None
     if rest:
         raise bad(rest)
-    for tensor, (dtype, _) in zip(words, like, strict=True):
-        _unfold(tensor, dtype, differences=differences)
+    unfold = partial(_unfold, differences=differences)
+    jobs = [partial(unfold, w, dtype) for w, (dtype, _) in zip(words, like, strict=True)]
+    in_threads(jobs, threads)
     return words
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from nmc.coding.threads import available_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -64,11 +65,29 @@ def groups_of(manifest: Manifest) -> list[range]:
     return [range(a, b) for a, b in zip(keys, [*keys[1:], len(manifest)], strict=True)]
 
 
+def shared(manifest: Manifest, groups: int, threads: int | None) -> tuple[int, int]:
+    """Return how many groups are worked on at the same time, and threads within each frame.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        It says how large states are.
+    groups : int
+        How many there are to work on.
+    threads : int or None
+        Threads in all; None: as many as there are cores, and groups only as their states fit.
+    """
+    total = available_cores() if threads is None else threads
+    most = usual_threads(manifest) if threads is None else threads
+    outer = max(1, min(most, groups))
+    return outer, max(1, total // outer)
+
+
 def usual_threads(manifest: Manifest) -> int:
     """Return as many threads as there are cores, while their states take at most 1 GiB."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = available_cores()
     largest = int(manifest.frames.state_bytes.max(initial=1))
-    return max(1, min(cores or 1, _ROOM // (_STATES * max(1, largest))))
+    return max(1, min(cores, _ROOM // (_STATES * max(1, largest))))
 
 
 def in_order(

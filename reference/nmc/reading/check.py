@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nmc.coding.cursor import Cursor
 from nmc.coding.decode import check_segment
 from nmc.coding.freezing import freezing_findings
-from nmc.reading.ahead import expect, groups_of, in_order, usual_threads
+from nmc.reading.ahead import expect, groups_of, in_order, shared
 from nmc.reading.sequence import DEFAULT_MAX_LEVEL, level_refused
 from nmc.remote.address import name_of
 from nmc.remote.opening import Target, open_anywhere
@@ -52,9 +52,9 @@ def check(
     max_level : int
         Packages of a higher level are not decoded.
     threads : int or None
-        Groups of frames that are decoded at the same time, each with states of its own in memory;
-        None: as many as there are cores, as long as these states take at most 1 GiB. The findings
-        are the same.
+        Threads in all: for groups of frames, each with states of its own in memory, and what is
+        left over within each frame. None: as many as there are cores, and groups as long as their
+        states take at most 1 GiB. The findings are the same.
     progress : callable or None
         Called with (frames done, frames in all).
     storage_options : mapping or None
@@ -80,7 +80,7 @@ def check(
         if manifest is None or first_error(findings):
             return Report(name, len(manifest) if manifest else 0, 0, tuple(findings))
         walk = _Walk(package, manifest, decode=decode)
-        for t, found in walk.frames(usual_threads(manifest) if threads is None else threads):
+        for t, found in walk.frames(threads):
             findings += found
             if len(findings) > MAX_FINDINGS:
                 findings.append(finding("host/more-findings", file=name, limit=MAX_FINDINGS))
@@ -125,11 +125,13 @@ class _Walk:
             sha256.tobytes(): t for t, sha256 in enumerate(manifest.frames.segment_sha256)
         }
 
-    def frames(self, threads: int) -> Iterator[tuple[int, list[Finding]]]:
+    def frames(self, threads: int | None) -> Iterator[tuple[int, list[Finding]]]:
         """Yield each frame with what is wrong with it, in order."""
         before: State | None = None
-        jobs = [partial(self._group, frames) for frames in groups_of(self.manifest)]
-        with closing(in_order(jobs, threads)) as seen_frames:
+        groups = groups_of(self.manifest)
+        outer, inner = shared(self.manifest, len(groups), threads)
+        jobs = [partial(self._group, frames, inner) for frames in groups]
+        with closing(in_order(jobs, outer)) as seen_frames:
             for seen in seen_frames:
                 findings = seen.findings
                 if seen.decoded:
@@ -140,8 +142,8 @@ class _Walk:
                 before = seen.state
                 yield seen.index, findings
 
-    def _group(self, frames: range) -> Iterator[_Seen]:
-        cursor = Cursor()
+    def _group(self, frames: range, threads: int) -> Iterator[_Seen]:
+        cursor = Cursor(threads=threads)
         for t in frames:
             expect(self.package, self.manifest, range(t, t + 1), within=frames)
             before = cursor.state if cursor.known and t != frames[0] else None

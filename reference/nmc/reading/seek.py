@@ -32,17 +32,25 @@ class Seeker:
         Compare each returned state with its digest.
     stop : int
         Which state of each frame: so many refinements are decoded.
+    threads : int
+        Parts of a frame that are decoded at the same time.
     """
 
     def __init__(
-        self, package: Package, manifest: Manifest, *, verify: bool, stop: int = 0
+        self,
+        package: Package,
+        manifest: Manifest,
+        *,
+        verify: bool,
+        stop: int = 0,
+        threads: int = 1,
     ) -> None:
         self._package = package
         self._manifest = manifest
         self._verify = verify
         self._lock = threading.Lock()
         self._stop = stop
-        self._cursor = Cursor(stop)
+        self._cursor = Cursor(stop, threads)
         self._index = -1
         self._lent = False
 

@@ -7,10 +7,11 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from nmc.coding.decode import check_segment
 from nmc.coding.state import State, arrays_of
+from nmc.reading.frames import Arrays, FrameRecords, SequenceSlice
 from nmc.reading.parts import present_rows
 from nmc.reading.seek import Seeker
 from nmc.remote.opening import Target, open_anywhere
@@ -24,14 +25,12 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from nmc_format.dtypes import Array
-    from nmc_format.manifest.frame_table import Colour, FrameRecord
+    from nmc_format.manifest.frame_table import Colour
     from nmc_format.manifest.record import Cameras, Manifest, Quality
     from nmc_format.package.members import Package
 
 DEFAULT_MAX_LEVEL = 3
 """Highest level that is opened unless the caller says otherwise: states of up to 16 GiB."""
-
-Arrays: TypeAlias = "dict[str, Array]"
 
 
 def open_sequence(
@@ -41,6 +40,7 @@ def open_sequence(
     verify: bool = True,
     stop: int | None = None,
     storage_options: Mapping[str, Any] | None = None,
+    threads: int = 1,
 ) -> ChainSequence:
     """Open a package for reading; known to users as ``nmc.open``.
 
@@ -60,6 +60,9 @@ def open_sequence(
     storage_options : mapping or None
         Of a server: ``headers`` (a mapping), ``timeout`` and ``pause`` in seconds, ``tries``. Of a
         store: what fsspec takes for it.
+    threads : int
+        Parts of a frame that are decoded and hashed at the same time. The states are the same; the
+        coders *strong* and *max* have one thread whatever this says.
 
     Returns
     -------
@@ -84,6 +87,7 @@ def open_sequence(
             verify=verify,
             stop=stop,
             origin=Origin(path, storage_options),
+            threads=threads,
         )
     except BaseException:
         package.close()
@@ -107,7 +111,7 @@ class Origin:
 
 
 def _reopen(
-    origin: Origin, max_level: int, verify: bool, stop: int, digest: bytes
+    origin: Origin, max_level: int, verify: bool, stop: int, threads: int, digest: bytes
 ) -> ChainSequence:
     """Open a package that another process had open; see :meth:`ChainSequence.__reduce__`."""
     sequence = open_sequence(
@@ -115,6 +119,7 @@ def _reopen(
         max_level=max_level,
         verify=verify,
         stop=stop,
+        threads=threads,
         storage_options=origin.options,
     )
     actual = sequence.manifest.root.manifest_digest
@@ -144,25 +149,6 @@ def checked_manifest(package: Package) -> Manifest:
     return manifest
 
 
-class FrameRecords(Sequence["FrameRecord"]):
-    """The frames of a package as the manifest describes them; nothing is decoded."""
-
-    def __init__(self, manifest: Manifest) -> None:
-        self._manifest = manifest
-
-    def __len__(self) -> int:
-        return len(self._manifest)
-
-    @overload
-    def __getitem__(self, index: int) -> FrameRecord: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[FrameRecord]: ...
-    def __getitem__(self, index: int | slice) -> FrameRecord | list[FrameRecord]:
-        if isinstance(index, slice):
-            return [self._manifest.frame(i) for i in range(*index.indices(len(self)))]
-        return self._manifest.frame(range(len(self))[index])
-
-
 class ChainSequence(Sequence[Arrays]):
     """The states of a package, decoded on demand.
 
@@ -170,7 +156,8 @@ class ChainSequence(Sequence[Arrays]):
     the deltas after the state that was decoded last. Arrays are read-only and share the memory of
     tensors that did not change; copy what you want to change.
 
-    Threads may share a sequence; they decode one after the other. Forked processes may, too, and
+    Threads may share a sequence; they decode one after the other. One frame is decoded in several
+    threads where ``nmc.open`` was told how many. Forked processes may, too, and
     each goes on by itself. A pickled sequence opens the package again by its absolute path, and
     refuses another one that lies there now (``host/changed``).
 
@@ -198,7 +185,10 @@ class ChainSequence(Sequence[Arrays]):
         verify: bool = True,
         stop: int | None = None,
         origin: Origin | None = None,
+        threads: int = 1,
     ) -> None:
+        if operator.index(threads) < 1:
+            raise ValueError(f"{threads} threads; at least one is needed")
         if stop is not None and not 0 <= operator.index(stop) < manifest.stops:
             raise ValueError(
                 f"stop {stop} of {str(package.path)!r}: its frames have "
@@ -211,6 +201,7 @@ class ChainSequence(Sequence[Arrays]):
             self._origin = Origin(str(package.path.absolute()))  # the working directory may change
         self._max_level = max_level
         self._verify = verify
+        self._threads = threads
         self._seekers: dict[int, Seeker] = {}
         self._closed = False
         self.manifest = manifest
@@ -228,7 +219,13 @@ class ChainSequence(Sequence[Arrays]):
         self._check_open()
         process = os.getpid()
         if process not in self._seekers:
-            fresh = Seeker(self._package, self.manifest, verify=self._verify, stop=self.stop)
+            fresh = Seeker(
+                self._package,
+                self.manifest,
+                verify=self._verify,
+                stop=self.stop,
+                threads=self._threads,
+            )
             self._seekers.setdefault(process, fresh)  # of two threads, both get the first one's
             for other in set(self._seekers) - {process}:
                 self._seekers.pop(other, None)
@@ -238,11 +235,12 @@ class ChainSequence(Sequence[Arrays]):
         if self._closed:
             raise ValueError(f"the sequence {str(self.path)!r} is closed; open it again")
 
-    def __reduce__(self) -> tuple[Any, tuple[Origin, int, bool, int, bytes]]:
+    def __reduce__(self) -> tuple[Any, tuple[Origin, int, bool, int, int, bytes]]:
         """Rebuild by opening the package again, in another process or as a copy."""
         self._check_open()
         digest = self.manifest.root.manifest_digest
-        return _reopen, (self._origin, self._max_level, self._verify, self.stop, digest)
+        options = (self._max_level, self._verify, self.stop, self._threads)
+        return _reopen, (self._origin, *options, digest)
 
     @property
     def path(self) -> Path | str:
@@ -442,11 +440,16 @@ class ChainSequence(Sequence[Arrays]):
         check_segment(frame, data)
         return data
 
-    def apart(self) -> ChainSequence:
+    def apart(self, *, threads: int | None = None) -> ChainSequence:
         """Return a sequence over the same package that decodes by itself, for another thread.
 
         Threads that share one sequence wait for each other; groups of frames can be decoded at the
         same time by sequences apart. Closing it does not close this one, which has to stay open.
+
+        Parameters
+        ----------
+        threads : int or None
+            Threads within each of its frames; None: as many as this one has.
         """
         self._check_open()
         return _Apart(
@@ -456,6 +459,7 @@ class ChainSequence(Sequence[Arrays]):
             verify=self._verify,
             stop=self.stop,
             origin=self._origin,
+            threads=self._threads if threads is None else threads,
         )
 
     def close(self) -> None:
@@ -490,23 +494,3 @@ class _Apart(ChainSequence):
     def close(self) -> None:
         self._closed = True
         self._seekers.clear()
-
-
-class SequenceSlice(Sequence[Arrays]):
-    """Some frames of a sequence; decodes when asked."""
-
-    def __init__(self, sequence: ChainSequence, indices: range) -> None:
-        self._sequence = sequence
-        self._indices = indices
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    @overload
-    def __getitem__(self, index: int) -> Arrays: ...
-    @overload
-    def __getitem__(self, index: slice) -> SequenceSlice: ...
-    def __getitem__(self, index: int | slice) -> Arrays | SequenceSlice:
-        if isinstance(index, slice):
-            return SequenceSlice(self._sequence, self._indices[index])
-        return self._sequence[self._indices[index]]

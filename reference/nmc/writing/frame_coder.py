@@ -64,6 +64,7 @@ class FrameCoder:
     key_frames: frozenset[int]
     detect_frozen: bool
     quantisation: Quantisation | None
+    threads: int
 
     def coded(
         self, draft: Draft, rows: Sequence[TensorRow], tensors: dict[int, Tensor], wanted: Wanted
@@ -111,6 +112,7 @@ class FrameCoder:
             parent=parent,
             entropy=self.entropy,
             effort=self.effort,
+            threads=self.threads,
         )
         aims = asked is not None and asked.has_target
         group = draft.group if aims and parent is not None else ()

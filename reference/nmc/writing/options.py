@@ -132,3 +132,15 @@ def _whole(given: float, place: str) -> int:
     if whole is None or whole != given:
         raise refuse("manifest/value", pointer=place, reason=f"{given!r} is not a whole number")
     return whole
+
+
+def check_threads(threads: int) -> None:
+    """Check a number of threads.
+
+    Raises
+    ------
+    ValueError
+        If it is less than one.
+    """
+    if threads < 1:
+        raise ValueError(f"{threads} threads; at least one is needed")

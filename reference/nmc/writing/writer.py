@@ -75,6 +75,9 @@ class Writer:
         Where nobody declares what was frozen, compare with the frame before.
     quantisation : Quantisation or None
         How tensors are quantised; None keeps every bit.
+    threads : int
+        Parts of a frame that are coded and hashed at the same time. The bytes are the same; the
+        efforts *strong* and *max* code in one thread whatever this says.
     resume : bool
         Go on with an unfinished package; without one, begin.
     overwrite : bool
@@ -106,6 +109,7 @@ class Writer:
         sequence_id: str | None = None,
         detect_frozen: bool = False,
         quantisation: Quantisation | None = None,
+        threads: int = 1,
         resume: bool = False,
         overwrite: bool = False,
     ) -> None:
@@ -115,6 +119,7 @@ class Writer:
         options.check_coding(profile, entropy, effort, key_every, timescale)
         options.check_model(family, sequence_id, layers)
         options.check_quantisation(quantisation, profile)
+        options.check_threads(threads)
         settings = Settings(
             profile=profile,
             entropy=entropy,
@@ -135,6 +140,7 @@ class Writer:
             frozenset(key_frames),
             detect_frozen,
             quantisation,
+            threads,
         )
         self._notes: dict[str, str] = {}
         self._closed = False

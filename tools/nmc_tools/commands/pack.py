@@ -12,6 +12,7 @@ import typer
 
 import nmc
 from nmc.coding.encode import Entropy
+from nmc.coding.threads import available_cores
 from nmc.writing.writer import DEFAULT_KEY_EVERY
 from nmc_tools import checkpoints
 from nmc_tools.checkpoints import Keep, Order
@@ -35,6 +36,7 @@ from nmc_tools.commands.shared_options import (
     ForceOption,
     JsonOption,
     OutputPath,
+    PackJobsOption,
 )
 from nmc_tools.terminal import counted, note, print_json, progress_bar, say, size_text
 
@@ -104,6 +106,7 @@ def pack(
         bool, typer.Option(help="Record what equals the frame before as frozen.")
     ] = True,
     directory: DirectoryOption = False,
+    jobs: PackJobsOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after an interruption.")] = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -119,6 +122,8 @@ def pack(
       nmc pack run/ -o scene.nmc
 
       nmc pack 'run/frame_*.pth' -o scene.nmc --key model.state_dict --effort max
+
+      nmc pack run/ -o scene.nmc --effort fast --jobs 4    (each frame in four threads)
 
       nmc pack run/ -o scene.nmc --key-every 16 --layers '0=pts_linears.0,1=pts_linears.1'
 
@@ -151,6 +156,7 @@ def pack(
         "effort": effort,
         "key_every": key_every,
         "key_frames": key_frame or (),
+        "threads": jobs or available_cores(),
         "resume": resume,
         "overwrite": force,
     }

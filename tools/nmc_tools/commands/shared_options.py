@@ -66,8 +66,18 @@ JobsOption = Annotated[
         "--jobs",
         "-j",
         min=1,
-        help="Groups of frames at a time, each with memory of its own. By default, one for each "
-        "core while their states take at most 1 GiB.",
+        help="Threads: for groups of frames, each with memory of its own, and within frames. By "
+        "default one for each core, and groups while their states take at most 1 GiB.",
+    ),
+]
+PackJobsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        help="Threads for each frame: its digests, and the coder where the effort is fast. By "
+        "default one for each core. The bytes are the same.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, by its schema.")]

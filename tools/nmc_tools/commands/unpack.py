@@ -14,7 +14,7 @@ import typer
 
 import nmc
 from nmc.coding.state import arrays_of
-from nmc.reading.ahead import in_order, usual_threads
+from nmc.reading.ahead import in_order, shared
 from nmc.reading.sequence import DEFAULT_MAX_LEVEL
 from nmc_format.issues import refuse, refuse_with
 from nmc_tools import checkpoints
@@ -115,7 +115,7 @@ def unpack(
         with progress_bar(f"unpacking {package.name}", kept=kept, resume="--resume") as progress:
 
             def written(frames: Sequence[int]) -> Iterator[list[str]]:
-                with sequence.apart() as alone:
+                with sequence.apart(threads=inner) as alone:
                     for t in frames:
                         path = output / files[t]
                         if not os.path.lexists(path) or force:
@@ -125,9 +125,9 @@ def unpack(
                         else:
                             yield []
 
-            threads = usual_threads(sequence.manifest) if jobs is None else jobs
             work = [partial(written, frames) for frames in _by_group(sequence, chosen)]
-            with closing(in_order(work, threads)) as frames_done:
+            outer, inner = shared(sequence.manifest, len(work), jobs)
+            with closing(in_order(work, outer)) as frames_done:
                 for done, noted in enumerate(frames_done, 1):
                     notes += noted
                     progress(done, len(chosen))

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from nmc.coding.arithmetic.history import History
-from nmc.coding.arithmetic.payload import Reader
+from nmc.coding.arithmetic.payload import Reader, join
 from nmc.coding.arithmetic.tensors import (
     CodedTensor,
     CoderError,
@@ -34,6 +34,7 @@ def encode(
     current: Sequence[Words],
     history: History,
     effort: Effort = "strong",
+    threads: int = 1,
 ) -> bytes:
     """Encode the words of one delta frame.
 
@@ -48,6 +49,8 @@ def encode(
     effort : {"fast", "strong", "max"}
         Static, adaptive or mixed coding. Where few words changed, those alone are coded (clause
         8.7). The payload falls back to stored words where that is smaller.
+    threads : int
+        Chunks of the static variant that are coded at the same time; the bytes are the same.
 
     Returns
     -------
@@ -59,6 +62,17 @@ def encode(
     CoderError
         If tensors and words do not fit together.
     """
+    return join(encode_pieces(tensors, current, history, effort, threads))
+
+
+def encode_pieces(
+    tensors: Sequence[CodedTensor],
+    current: Sequence[Words],
+    history: History,
+    effort: Effort,
+    threads: int = 1,
+) -> list[bytes]:
+    """Encode as :func:`encode` does; return the payload in pieces, which are not copied."""
     check_tensors(tensors)
     check_current(tensors, current)
     tensors, current = settle(tensors), [settled(words) for words in current]
@@ -67,44 +81,58 @@ def encode(
     lives = sparse.select(tensors, current, _SPARSE_SHARES[effort])
     if lives is not None:
         next_history = history.copy()
-        encode_words = partial(_encode_words, effort="fast")
+        encode_words = partial(_encode_inner, threads=threads)
         body = sparse.encode(tensors, current, lives, next_history, encode_words)
         if len(body) < sum(tensor.reference.nbytes for tensor in tensors):
             _forget_others(SPARSE, tensors, next_history)
             history.adopt(next_history)
-            return bytes([SPARSE]) + body
-    return _encode_words(tensors, current, history, effort)
+            return [bytes([SPARSE]), body]
+    return _encode_words(tensors, current, history, effort, threads)
+
+
+def _encode_inner(
+    tensors: Sequence[CodedTensor], current: Sequence[Words], history: History, threads: int
+) -> bytes:
+    """Return the payload within a sparse one (clause 8.7.1)."""
+    return join(_encode_words(tensors, current, history, "fast", threads))
 
 
 def _encode_words(
-    tensors: Sequence[CodedTensor], current: Sequence[Words], history: History, effort: Effort
-) -> bytes:
-    """Return a payload of any variant but the sparse one."""
+    tensors: Sequence[CodedTensor],
+    current: Sequence[Words],
+    history: History,
+    effort: Effort,
+    threads: int,
+) -> list[bytes]:
+    """Return a payload of any variant but the sparse one, in pieces."""
     variant = _VARIANTS[effort]
     stored = sum(tensor.reference.nbytes for tensor in tensors)
-    body: bytes | None = None
+    body: list[bytes] | None = None
     if stored:
         next_history = history.copy()
         if variant == STATIC:
             from nmc.coding.arithmetic import static_encode
 
-            body = static_encode.encode(tensors, current, next_history)
+            body = static_encode.encode(tensors, current, next_history, threads)
         else:
             from nmc.coding.arithmetic import adaptive
 
-            body = adaptive.encode(tensors, current, next_history, mixing=variant == MIXED)
-        if body is not None and len(body) < stored:
+            whole = adaptive.encode(tensors, current, next_history, mixing=variant == MIXED)
+            body = None if whole is None else [whole]
+        if body is not None and sum(map(len, body)) < stored:
             _forget_others(variant, tensors, next_history)
             history.adopt(next_history)
-            return bytes([variant]) + body
+            return [bytes([variant]), *body]
     _forget_others(STORED, tensors, history)
-    return bytes([STORED]) + b"".join(
-        words.astype(words.dtype.newbyteorder("<")).tobytes() for words in current
-    )
+    plain = (words.astype(words.dtype.newbyteorder("<")).tobytes() for words in current)
+    return [bytes([STORED]), *plain]
 
 
 def decode(
-    payload: bytes | memoryview, tensors: Sequence[CodedTensor], history: History
+    payload: bytes | memoryview,
+    tensors: Sequence[CodedTensor],
+    history: History,
+    threads: int = 1,
 ) -> list[Words]:
     """Decode the words of one delta frame.
 
@@ -116,6 +144,8 @@ def decode(
         As they were for encode.
     history : History
         Of the group; moves on to this frame, or stays as it was where an error is raised.
+    threads : int
+        Chunks of the static variant that are decoded at the same time; the words are the same.
 
     Returns
     -------
@@ -136,9 +166,10 @@ def decode(
     if variant == SPARSE:
         from nmc.coding.arithmetic import sparse
 
-        decoded = sparse.decode(reader, tensors, next_history, _decode_inner)
+        inner = partial(_decode_inner, threads=threads)
+        decoded = sparse.decode(reader, tensors, next_history, inner)
     else:
-        decoded = _decode_words(variant, reader, tensors, next_history)
+        decoded = _decode_words(variant, reader, tensors, next_history, threads)
     reader.end()
     _forget_others(variant, tensors, next_history)
     history.adopt(next_history)
@@ -154,16 +185,18 @@ def _forget_others(variant: int, tensors: Sequence[CodedTensor], history: Histor
         history.forget_entries(rows)
 
 
-def _decode_inner(reader: Reader, tensors: Sequence[CodedTensor], history: History) -> list[Words]:
+def _decode_inner(
+    reader: Reader, tensors: Sequence[CodedTensor], history: History, threads: int
+) -> list[Words]:
     """Decode the payload within a sparse one (clause 8.7.1)."""
     variant = reader.byte()
     if variant not in (STORED, STATIC):
         raise CoderError(f"an inner payload of variant {variant}; it is 0 or 1")
-    return _decode_words(variant, reader, tensors, history)
+    return _decode_words(variant, reader, tensors, history, threads)
 
 
 def _decode_words(
-    variant: int, reader: Reader, tensors: Sequence[CodedTensor], history: History
+    variant: int, reader: Reader, tensors: Sequence[CodedTensor], history: History, threads: int
 ) -> list[Words]:
     """Decode the body of any variant but the sparse one."""
     if variant == STORED:
@@ -172,7 +205,7 @@ def _decode_words(
     if variant == STATIC:
         from nmc.coding.arithmetic import static
 
-        return static.decode(reader, tensors, history)
+        return static.decode(reader, tensors, history, threads)
     if variant in (ADAPTIVE, MIXED):
         from nmc.coding.arithmetic import adaptive
 

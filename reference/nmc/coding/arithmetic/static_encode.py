@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +15,14 @@ from nmc.coding.arithmetic import static_encode_kernel as encoding
 from nmc.coding.arithmetic import static_kernel as kernels
 from nmc.coding.arithmetic import tables
 from nmc.coding.arithmetic.history import History
-from nmc.coding.arithmetic.payload import SPARE, count_bytes, join
+from nmc.coding.arithmetic.payload import SPARE, count_bytes
 from nmc.coding.arithmetic.static_chunk_kernel import COLUMN_BIT, LINE_BIT, MIDDLE, STEP
 from nmc.coding.arithmetic.tensors import CodedTensor, lines_of, sections_of
+from nmc.coding.threads import in_threads, parts_of
 from nmc_format.dtypes import Words
 
 NO_OFFSETS = np.empty(0, np.int16)
+_UNCOUNTED = np.empty(0, np.uint32)
 _SHORTEST_LINE = 16  # words; shorter ones are not worth offsets
 _STEP = np.int16(STEP)
 _PRIOR = 4  # words of the mean extent that every line and column is thought to have besides
@@ -76,84 +81,182 @@ class _Head:
 
     tensor: CodedTensor
     words: Words
-    data: bytes
-    contexts: NDArray[np.uint8]
-    tokens: NDArray[np.uint8]
     ways: NDArray[np.uint8]
+    data: bytes
+    expectation: Expectation
+    next_ways: NDArray[np.uint8]
 
 
-def encode(tensors: Sequence[CodedTensor], current: Sequence[Words], history: History) -> bytes:
-    """Encode all tensors, word format by word format; history moves on to this frame."""
+_Pair: TypeAlias = tuple[CodedTensor, Words]
+
+
+def encode(
+    tensors: Sequence[CodedTensor], current: Sequence[Words], history: History, threads: int = 1
+) -> list[bytes]:
+    """Encode all tensors, word format by word format; history moves on to this frame.
+
+    Parameters
+    ----------
+    threads : int
+        How many chunks are coded at the same time; the bytes are the same.
+
+    Returns
+    -------
+    list of bytes
+        The body of the payload, in pieces.
+    """
     parts: list[bytes] = []
     for section in sections_of(tensors):
-        if any(tensors[i].count for i in section):
-            pairs = [(tensors[i], current[i]) for i in section if tensors[i].count]
-            parts += _encode_section(pairs, history)
+        pairs = [(tensors[i], current[i]) for i in section if tensors[i].count]
+        if pairs:
+            parts += _encode_section(pairs, history, threads)
         for i in section:
             if not tensors[i].count:
                 history.ways[tensors[i].row] = np.empty(0, np.uint8)
-    return join(parts)
+    return parts
 
 
-def _encode_section(pairs: list[tuple[CodedTensor, Words]], history: History) -> list[bytes]:
-    counts = np.zeros(kernels.CONTEXTS * kernels.TOKENS, np.uint32)
-    heads = [_describe(tensor, words, history, counts) for tensor, words in pairs]
-    chosen = tables.choose(counts)
-    parts = [b""]
-    bodies: list[bytes] = []
+def _encode_section(pairs: list[_Pair], history: History, threads: int) -> list[bytes]:
+    heads = _describe(pairs, history, threads)
+    chunks = [(head, first) for head in heads for first in chunk_starts(head.tensor)]
+    chosen = tables.choose(_count(chunks, threads))
+    coded: list[tuple[bytes, bytes, bytes]] = [(b"", b"", b"")] * len(chunks)
+
+    def encode_some(part: slice) -> None:
+        work = _Workspace()
+        for k in range(part.start, part.stop):
+            coded[k] = _encode_chunk(*chunks[k], chosen, work)
+
+    in_threads([partial(encode_some, part) for part in parts_of(len(chunks), threads)], threads)
+    parts = [count_bytes(len(chosen.data))]
+    ahead = iter(coded)
     for head in heads:
         parts.append(head.data)
-        for first in chunk_starts(head.tensor):
-            lanes, code, raw = _encode_chunk(head, first, chosen)
+        history.ways[head.tensor.row] = head.next_ways
+        for _, (_, code, raw) in zip(chunk_starts(head.tensor), ahead, strict=False):
             parts += [count_bytes(len(code) // 4), count_bytes(len(raw))]
-            bodies += [lanes, code, raw]
-    parts[0] = count_bytes(len(chosen.data))
-    return [*parts, chosen.data, *bodies]
+    return [*parts, chosen.data, *chain.from_iterable(coded)]
 
 
-def _describe(
-    tensor: CodedTensor, words: Words, history: History, counts: NDArray[np.uint32]
+def _describe(pairs: list[_Pair], history: History, threads: int) -> list[_Head]:
+    """Choose the expected extents of the tensors of a section."""
+    spans = [
+        (k, lines)
+        for k, (tensor, _) in enumerate(pairs)
+        for lines in _line_ranges(*lines_of(tensor.shape))
+    ]
+    found: list[_Extents | None] = [None] * len(spans)
+
+    def look(part: slice) -> None:
+        for n in range(part.start, part.stop):
+            k, lines = spans[n]
+            found[n] = _Extents.of(*pairs[k], lines)
+
+    in_threads([partial(look, part) for part in parts_of(len(spans), threads)], threads)
+    heads = []
+    for k, (tensor, words) in enumerate(pairs):
+        own = [e for (owner, _), e in zip(spans, found, strict=True) if owner == k and e]
+        heads.append(_head(tensor, words, history.ways_of(tensor), own))
+    return heads
+
+
+def _line_ranges(lines: int, length: int) -> list[range]:
+    """Return the lines of a tensor in ranges of about a chunk."""
+    step = max(1, kernels.CHUNK // length)
+    return [range(at, min(at + step, lines)) for at in range(0, lines, step)]
+
+
+@dataclass(frozen=True)
+class _Extents:
+    """Sums of the extents of some lines of a tensor, and of the number of words that changed.
+
+    Attributes
+    ----------
+    total, number : int
+    columns, lines : int64[n, 2]
+        Of each column, and of each of the lines; empty where offsets are not thought of.
+    """
+
+    total: int
+    number: int
+    columns: NDArray[np.int64]
+    lines: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, tensor: CodedTensor, words: Words, lines: range) -> _Extents:
+        """Look at some lines of a tensor."""
+        all_lines, length = lines_of(tensor.shape)
+        part = slice(lines.start * length, min(lines.stop * length, tensor.count))
+        extent = np.empty(part.stop - part.start, np.uint16)
+        parameters = Expectation.of(tensor, 0).parameters
+        total, number = encoding.extents(tensor.reference[part], words[part], parameters, extent)
+        matrix = len(tensor.shape) > 1 and length >= _SHORTEST_LINE and all_lines > 1
+        by_column = np.zeros((length if matrix else 0, 2), np.int64)
+        by_line = np.zeros((len(lines) if matrix else 0, 2), np.int64)
+        if matrix:
+            encoding.sums(extent, length, by_column, by_line)
+        return cls(int(total), int(number), by_column, by_line)
+
+
+def _head(
+    tensor: CodedTensor, words: Words, ways: NDArray[np.uint8], found: list[_Extents]
 ) -> _Head:
-    """Choose the expected extents of a tensor and find its tokens, which are added to counts."""
-    extent = np.empty(tensor.count, np.uint16)
-    parameters = Expectation.of(tensor, 0).parameters
-    total, number = encoding.extents(tensor.reference, words, parameters, extent)
-    scale = int(total) // max(int(number), 1)
-    columns, lines = _offsets(tensor, extent, scale)
+    number = sum(extents.number for extents in found)
+    scale = sum(extents.total for extents in found) // max(number, 1)
+    columns = lines = NO_OFFSETS
+    if found[0].lines.size:
+        columns = _worthy(np.sum([extents.columns for extents in found], axis=0), scale)
+        lines = _worthy(np.concatenate([extents.lines for extents in found]), scale)
     kind = COLUMN_BIT * (columns.size > 0) | LINE_BIT * (lines.size > 0)
     data = bytes([kind]) + scale.to_bytes(2, "little")
     data += _offset_bytes(columns) + _offset_bytes(lines)
     expectation = Expectation.of(tensor, scale, columns * _STEP, lines * _STEP)
-    contexts = np.empty(tensor.count, np.uint8)
-    tokens = np.empty(tensor.count, np.uint8)
-    next_ways = np.empty(tensor.count, np.uint8)
+    return _Head(tensor, words, ways, data, expectation, np.empty(tensor.count, np.uint8))
+
+
+class _Workspace:
+    """Space for one chunk; one for each thread."""
+
+    def __init__(self) -> None:
+        self.contexts = np.empty(kernels.CHUNK, np.uint8)
+        self.tokens = np.empty(kernels.CHUNK, np.uint8)
+
+
+def _tokenize(head: _Head, first: int, work: _Workspace, counts: NDArray[np.uint32]) -> None:
+    """Find the tokens of a chunk, which are added to counts unless that is empty.
+
+    They are found twice, once to count them: to keep them would take half as much memory as the
+    words.
+    """
+    last = min(head.tensor.count, first + kernels.CHUNK)
     encoding.tokenize(
-        tensor.reference,
-        words,
-        history.ways_of(tensor),
-        expectation.columns,
-        expectation.lines,
-        expectation.parameters,
-        contexts,
-        tokens,
-        next_ways,
+        head.tensor.reference,
+        head.words,
+        head.ways,
+        first,
+        head.expectation.columns,
+        head.expectation.lines,
+        head.expectation.parameters,
+        work.contexts[: last - first],
+        work.tokens[: last - first],
+        head.next_ways[first:last],
         counts,
     )
-    history.ways[tensor.row] = next_ways
-    return _Head(tensor, words, data, contexts, tokens, next_ways)
 
 
-def _offsets(
-    tensor: CodedTensor, extent: NDArray[np.uint16], scale: int
-) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """Return the offsets of columns and lines that are worth their bytes."""
-    lines, length = lines_of(tensor.shape)
-    if len(tensor.shape) < 2 or length < _SHORTEST_LINE or lines < 2:
-        return NO_OFFSETS, NO_OFFSETS
-    by_column = np.zeros((length, 2), np.int64)
-    by_line = np.zeros((lines, 2), np.int64)
-    encoding.sums(extent, length, by_column, by_line)
-    return _worthy(by_column, scale), _worthy(by_line, scale)
+def _count(chunks: Sequence[tuple[_Head, int]], threads: int) -> NDArray[np.uint32]:
+    """Count the tokens of all chunks in each context."""
+    parts = parts_of(len(chunks), threads)
+    counts = np.zeros((len(parts), kernels.CONTEXTS * kernels.TOKENS), np.uint32)
+
+    def count(k: int) -> None:
+        work = _Workspace()
+        for head, first in chunks[parts[k]]:
+            _tokenize(head, first, work, counts[k])
+
+    in_threads([partial(count, k) for k in range(len(parts))], threads)
+    total: NDArray[np.uint32] = counts.sum(axis=0, dtype=np.uint32)
+    return total
 
 
 def _worthy(sums: NDArray[np.int64], scale: int) -> NDArray[np.int16]:
@@ -173,37 +276,34 @@ def _offset_bytes(offsets: NDArray[np.int16]) -> bytes:
     return (padded[::2] | padded[1::2] << 4).tobytes()
 
 
-def _encode_chunk(head: _Head, first: int, chosen: tables.Chosen) -> tuple[bytes, bytes, bytes]:
+def _encode_chunk(
+    head: _Head, first: int, chosen: tables.Chosen, work: _Workspace
+) -> tuple[bytes, bytes, bytes]:
     """Return the lanes, the code words and the raw bits of a chunk."""
     tensor = head.tensor
-    words = min(tensor.count - first, kernels.CHUNK)
+    _tokenize(head, first, work, _UNCOUNTED)
+    part = slice(first, min(tensor.count, first + kernels.CHUNK))
+    words = part.stop - first
+    contexts, tokens = work.contexts[:words], work.tokens[:words]
     counts, masks = kernels.raw_bits(tensor.bits, tensor.mantissa_bits)
     raw = np.empty(words * tensor.bits // 8 + SPARE, np.uint8)
     length = encoding.write_raw(
-        tensor.reference,
-        head.words,
-        first,
-        Expectation.of(tensor, 0).parameters,
-        head.contexts,
-        head.tokens,
+        tensor.reference[part],
+        head.words[part],
+        head.expectation.parameters,
+        contexts,
+        tokens,
         chosen.bases,
         chosen.frequencies,
         counts,
         masks,
         raw,
-        head.ways,
+        head.next_ways[part],
     )
     lanes = np.empty(lanes_of(words), np.uint64)
     code = np.empty(4 * (words + lanes.size), np.uint8)
     place = encoding.write_code(
-        head.contexts,
-        head.tokens,
-        first,
-        chosen.bases,
-        chosen.starts,
-        chosen.frequencies,
-        code,
-        lanes,
+        contexts, tokens, chosen.bases, chosen.starts, chosen.frequencies, code, lanes
     )
     states = lanes.astype("<u8").view(np.uint8).reshape(-1, 8)[:, : kernels.LANE_BYTES]
     return states.tobytes(), code[place:].tobytes(), raw[: (length + 7) // 8].tobytes()

@@ -19,7 +19,6 @@ from nmc.coding.arithmetic.jit import (
 from nmc.coding.arithmetic.static_kernel import (
     BATCH,
     BITS,
-    CHUNK,
     ESCAPE,
     EXPONENT,
     FIRST_LANE,
@@ -103,6 +102,7 @@ def tokenize(
     old: Array,
     new: Array,
     ways: Array,
+    first: int,
     columns: Array,
     lines: Array,
     widths: Array,
@@ -111,25 +111,28 @@ def tokenize(
     next_ways: Array,
     counts: Array,
 ) -> None:
-    """Write context, token and way of every word; count tokens in uint32 counts[contexts, tokens].
+    """Write context, token and way of the words from first on, as many as contexts has room for.
 
-    Every change has the token that clause 8.6.5 gives it; what has none is an escape.
+    Every change has the token that clause 8.6.5 gives it; what has none is an escape. Tokens are
+    counted in uint32 counts[contexts, tokens], unless that is empty.
     """
     bits, mantissa_bits = widths[BITS], widths[MANTISSA]
     sign = U64(widths[EXPONENT] > 0) << U64(bits - 1)
     rest = ~sign
-    for start in range(0, old.size, BATCH):
-        end = min(I64(old.size), start + BATCH)
-        batch_contexts(old, ways, start, end, columns, lines, widths, contexts[start:end])
+    for start in range(0, contexts.size, BATCH):
+        end = min(I64(contexts.size), start + BATCH)
+        batch_contexts(
+            old, ways, first + start, first + end, columns, lines, widths, contexts[start:end]
+        )
         for i in range(start, end):
             index = U64(i)
-            x = get(old, index)
-            z = get(new, index)
+            x = get(old, U64(first + i))
+            z = get(new, U64(first + i))
             size, shrunk = difference(x, z, bits)
             turned = (x ^ z) & sign > U64(0)
             count = I64(bit_length(size + U64(1))) - 2
             half = ((size + U64(1)) >> U64(count & 63)) & U64(1)
-            before = get(ways, index)
+            before = get(ways, U64(first + i))
             other = shrunk ^ (before & (before >> U64(1)))
             move = U64(MOVES) + (U64(count) << U64(2)) + (half << U64(1)) + other
             move = move if count <= LONGEST else U64(ESCAPE)
@@ -141,7 +144,7 @@ def tokenize(
             put(tokens, index, token)
             way = U64(2) + shrunk if token >= U64(MOVES) else U64(2)
             put(next_ways, index, way if token > U64(0) else U64(0))
-        for i in range(start, end):
+        for i in range(start, end if counts.size > 0 else start):
             slot = (get(contexts, U64(i)) << U64(8)) | get(tokens, U64(i))
             put(counts, slot, get(counts, slot) + U64(1))
 
@@ -150,7 +153,6 @@ def tokenize(
 def write_raw(
     old: Array,
     new: Array,
-    first: int,
     widths: Array,
     contexts: Array,
     tokens: Array,
@@ -161,7 +163,7 @@ def write_raw(
     octets: Array,
     next_ways: Array,
 ) -> Any:
-    """Write the raw bits of the chunk from word first; return their number (clause 8.6.5).
+    """Write the raw bits of a chunk; return their number (clause 8.6.5).
 
     A token that the table of its context does not have becomes an escape.
     """
@@ -170,7 +172,7 @@ def write_raw(
     filled = U64(0)
     place = U64(0)
     number = I64(0)
-    for i in range(first, min(I64(old.size), first + CHUNK)):
+    for i in range(old.size):
         index = U64(i)
         token = get(tokens, index)
         slot = (get(bases, get(contexts, index)) >> U64(TOTAL_BITS - 8)) | token
@@ -206,14 +208,13 @@ def write_raw(
 def write_code(
     contexts: Array,
     tokens: Array,
-    first: int,
     bases: Array,
     starts: Array,
     frequencies: Array,
     octets: Array,
     lanes: Array,
 ) -> Any:
-    """Write the code words of the chunk from word first, backwards from the end of octets (8.6.4).
+    """Write the code words of a chunk, backwards from the end of octets (clause 8.6.4).
 
     Returns
     -------
@@ -221,7 +222,7 @@ def write_code(
         Where the first one lies. The lanes are those that a decoder begins with.
     """
     count = I64(lanes.size)
-    size = min(I64(tokens.size) - first, I64(CHUNK))
+    size = I64(tokens.size)
     place = I64(octets.size)
     for lane in range(count):
         lanes[lane] = U64(FIRST_LANE)
@@ -233,11 +234,11 @@ def write_code(
             if one >= end:
                 continue
             state = get(lanes, U64(lane))
-            slot = _slot(contexts, tokens, first + one, bases)
+            slot = _slot(contexts, tokens, one, bases)
             f = get(frequencies, slot)
             two = one + count
             if two < end:
-                later = _slot(contexts, tokens, first + two, bases)
+                later = _slot(contexts, tokens, two, bases)
                 g = get(frequencies, later)
                 if state >= (f * g) << U64(32):
                     place -= 4

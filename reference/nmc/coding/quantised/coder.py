@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from nmc.coding.quantised.grid import Grid, Integers, Quantised, slices_of
 from nmc.coding.quantised.memory import Memory, Predictor
 from nmc.coding.quantised.payload import SUBSTREAMS, Entry, Target, read_entries, write_entry
 from nmc.coding.quantised.symbols import CodedSymbols, SymbolError, added, changes_of
+from nmc.coding.threads import available_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -286,13 +286,6 @@ def _ready(substreams: dict[int, list[tuple[bool, _Block]]], memory: Memory) -> 
         for updating, _ in blocks:
             if (updating, substream) not in memory.predictors:
                 memory.predictors[updating, substream] = first_predictor()
-
-
-def available_cores() -> int:
-    """Return the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _on_each(
