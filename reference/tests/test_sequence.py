@@ -175,8 +175,8 @@ def test_an_interrupted_decode_leaves_no_half_state(package, states, monkeypatch
         sequence[4]
         real = room.decode_frame
 
-        def interrupted(manifest, plan, segment, before, history):
-            real(manifest, plan, segment, before, history)
+        def interrupted(*arguments):
+            real(*arguments)
             raise KeyboardInterrupt
 
         monkeypatch.setattr(room, "decode_frame", interrupted)
