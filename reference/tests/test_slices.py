@@ -95,3 +95,95 @@ def test_names_of_slices_are_used(tmp_path):
         sizes = sequence.manifest.frames.segment_length
         assert sizes[1] < 0.75 * sizes[0]
         np.testing.assert_array_equal(sequence[1]["name"], names[order])
+
+
+def moved_far(rng, state, *, churn):
+    """Return points that are shuffled, and whose values tell nothing of where they went."""
+    count = len(state["place"])
+    keep = rng.permutation(count)[churn:]
+    fresh = int(state["id"].max()) + 1 + np.arange(churn, dtype=state["id"].dtype)
+    made = {"id": np.concatenate([state["id"][keep], fresh])}
+    for name in ("place", "colour"):
+        values = state[name][keep]
+        moved = values + 0.2 * rng.normal(size=values.shape)
+        new = rng.normal(size=(churn, *values.shape[1:]))
+        made[name] = np.concatenate([moved, new]).astype("f4")
+    return made
+
+
+def named_points(rng, count, ids):
+    return {
+        "id": ids,
+        "place": rng.normal(size=(count, 3)).astype("f4"),
+        "colour": rng.normal(size=(count, 9)).astype("f4"),
+    }
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_points_are_matched_by_their_names(tmp_path, width):
+    rng = np.random.default_rng(2)
+    ids = np.arange(3000, dtype=np.int32)
+    states = [named_points(rng, 3000, ids)]
+    for _ in range(2):
+        states.append(moved_far(rng, states[-1], churn=30))
+    if width == 2:  # a name of two numbers, none of which is enough
+        for state in states:
+            state["id"] = np.stack([state["id"] % 50, state["id"] // 50], 1)
+    sizes = {}
+    for name in (None, "id"):
+        path = tmp_path / f"{name}.nmc"
+        with nmc.Writer(path, row_id=name) as writer:
+            for state in states:
+                writer.append(state)
+            matched = writer.slices
+        with nmc.open(path) as sequence:
+            sizes[name] = int(sequence.manifest.frames.segment_length[1:].sum())
+            for t, state in enumerate(states):
+                for key, values in state.items():
+                    np.testing.assert_array_equal(sequence[t][key], values)
+        assert nmc.check(path).accepted
+    assert [(each.frame, each.count, each.found, each.by) for each in matched] == [
+        (1, 3000, 2970, "ids"),
+        (2, 3000, 2970, "ids"),
+    ]
+    assert set(matched[0].tensors) >= {"place", "colour"}
+    if width == 1:  # whole numbers that differ are taken for names unasked
+        assert sizes["id"] == sizes[None]
+    else:
+        assert sizes["id"] < 0.95 * sizes[None]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda state: state.pop("id"), "there is no tensor 'id'"),
+        (lambda state: state.update(id=state["id"] // 2), "slices 0 and 1 are equal"),
+        (lambda state: state.update(id=np.int32(3)), "is a single number"),
+    ],
+)
+def test_names_that_name_nothing_are_refused(tmp_path, change, words):
+    rng = np.random.default_rng(3)
+    state = named_points(rng, 100, np.arange(100, dtype=np.int32))
+    with nmc.Writer(tmp_path / "a.nmc", row_id="id") as writer:
+        writer.append(state)
+        wrong = dict(state)
+        change(wrong)
+        with pytest.raises(FormatError, match=words) as error:
+            writer.append(wrong)
+        assert error.value.finding.code == "input/unsupported"
+        writer.append(state)
+    with nmc.open(tmp_path / "a.nmc") as sequence:
+        assert len(sequence) == 2
+
+
+def test_a_writer_says_where_it_fell_back(tmp_path):
+    rng = np.random.default_rng(4)
+    first, other = (splats(rng, count) for count in (300, 280))
+    other["network"] = first["network"]
+    with nmc.Writer(tmp_path / "a.nmc", entropy="zstd") as writer:
+        big = {"big": np.zeros((400, 400), "f4")}  # which makes a delta frame worth it
+        writer.append(first | big)
+        writer.append(other | big)
+        (found,) = writer.slices
+    assert (found.frame, found.count, found.found) == (1, 280, 0)
+    assert set(found.tensors) == {"place", "colour", "opacity", "flat"}

@@ -73,12 +73,15 @@ class CodedFrame:
         Digest of the state, 32 bytes.
     history : History
         What the lossless coder remembers after it.
+    matchings : tuple of Matching
+        What became of slices whose number or order changed.
     """
 
     coding: Coding
     pieces: list[Bytes]
     state_digest: bytes
     history: History
+    matchings: tuple[matching.Matching, ...] = ()
 
     @property
     def size(self) -> int:
@@ -94,6 +97,7 @@ def encode_frame(
     entropy: Entropy,
     effort: Effort,
     threads: int = 1,
+    ids: int | None = None,
 ) -> CodedFrame:
     """Encode one frame: as a key frame where there is no parent, or where that is smaller.
 
@@ -112,11 +116,13 @@ def encode_frame(
         How its streams are coded.
     threads : int
         Parts of the frame that are coded and hashed at the same time; the bytes are the same.
+    ids : int or None
+        Row of the tensor that names slices (`matching.check_ids`); None: they are found by values.
     """
     hash_all(state, threads)
     if parent is None or not before.known:
         return _key(state, rows, entropy, effort)
-    delta = _delta(state, before, rows, parent, entropy, effort, threads)
+    delta = _delta(state, before, rows, parent, entropy, effort, threads, ids)
     size = sum(tensor.words.nbytes for tensor in state.values())
     if delta.size > _WORTH_COMPARING * size:
         key = _key(state, rows, entropy, effort)
@@ -159,15 +165,17 @@ def _delta(
     entropy: Entropy,
     effort: Effort,
     threads: int,
+    ids: int | None,
 ) -> CodedFrame:
     """Encode a delta frame (clauses 6.2.2, 6.2.6 and 8.2)."""
     modes = np.full(len(rows), ABSENT, np.uint8)
     for row, tensor in state.items():
         modes[row] = _mode(tensor, before.state.get(row), entropy)
-    maps, references = _references(state, before.state, modes, entropy)
+    maps, references = _references(state, before.state, modes, entropy, ids)
     moved = {row for slices in maps for row in slices.rows}
     for row in moved:
         modes[row] = INTEGER
+    matchings = _matchings(state, before.state, modes, maps, ids)
     history = before.history.copy()
     history.quantised = history.quantised.copy()
     history.keep({row for row in state if modes[row] in (SKIP, INTEGER)} - moved)
@@ -178,7 +186,28 @@ def _delta(
     payloads |= _quantised(state, before.state, modes, history, effort)
     if maps:
         payloads["slices"] = serialize_maps(maps)
-    return _serialize(state, rows, modes, payloads, parent, history)
+    coded = _serialize(state, rows, modes, payloads, parent, history)
+    return replace(coded, matchings=matchings)
+
+
+def _matchings(
+    state: State,
+    before: State,
+    modes: np.ndarray[tuple[int], np.dtype[np.uint8]],
+    maps: Sequence[SliceMap],
+    ids: int | None,
+) -> tuple[matching.Matching, ...]:
+    """Return what became of slices: those with a map, and tensors of another shape without one."""
+    by: Literal["ids", "values"] = "values" if ids is None else "ids"
+    found = [
+        matching.Matching(m.rows, m.count, int((m.origin_of_each() >= 0).sum()), by) for m in maps
+    ]
+    whole: dict[int, list[int]] = {}
+    for row, tensor in state.items():
+        if modes[row] == RAW and row in before and before[row].shape != tensor.shape:
+            whole.setdefault(tensor.shape[0] if tensor.shape else 1, []).append(row)
+    found += [matching.Matching(tuple(rows), count, 0, by) for count, rows in whole.items()]
+    return tuple(found)
 
 
 def _references(
@@ -186,6 +215,7 @@ def _references(
     before: State,
     modes: np.ndarray[tuple[int], np.dtype[np.uint8]],
     entropy: Entropy,
+    ids: int | None,
 ) -> tuple[list[SliceMap], State]:
     """Return where slices come from, and what tensors are differences from (clause 6.2.6).
 
@@ -197,10 +227,14 @@ def _references(
         if modes[row] in (RAW, INTEGER) and row in before
     }
     lost = [row for row, far in spread.items() if far > _FAR]
-    if entropy == "none" or not lost:
+    if entropy == "none" or (not lost and ids is None):
         return [], before
     maps, references = [], dict(before)
-    for slices in matching.maps_of(state, before, lost):
+    if ids is None:
+        candidates = matching.maps_of(state, before, lost)
+    else:
+        candidates = matching.maps_by_ids(state, before, ids)
+    for slices in candidates:
         made = {row: taken(before[row], slices) for row in slices.rows}
         rows = tuple(
             row

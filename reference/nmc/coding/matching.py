@@ -1,18 +1,22 @@
 """Finds where the slices of tensors went that were pruned, added to or shuffled (clause 6.2.6).
 
-Splats and other sets of points have one slice of several tensors for each point. Training moves a
-slice a little, so that most upper bits of its words stay. They are compared as keys, over other
+Splats and other sets of points have one slice of several tensors for each point. Where a tensor
+names the points, slices of one name belong together. Else they are found by values: training moves
+a slice a little, so that most upper bits of its words stay. They are compared as keys, over other
 columns and other bits in each round, until nearly all slices have found theirs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nmc_format.issues import refuse
+from nmc_format.manifest import columns
 from nmc_format.slices import FRESH, SliceMap, map_of
 
 if TYPE_CHECKING:
@@ -31,8 +35,91 @@ Column = NDArray[np.uint64]
 Indices = NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Matching:
+    """What became of the slices of some tensors whose number or order changed.
+
+    Attributes
+    ----------
+    rows : tuple of int
+        The tensors, by row.
+    count : int
+        Slices of each of them in frame t.
+    found : int
+        How many have an origin in frame t-1; 0 where the tensors are coded whole.
+    by : {"values", "ids"}
+        How they were looked for.
+    """
+
+    rows: tuple[int, ...]
+    count: int
+    found: int
+    by: Literal["values", "ids"]
+
+
+def check_ids(state: State, row: int | None, name: str) -> None:
+    """Refuse a tensor that is to name the slices of frame t and does not.
+
+    Raises
+    ------
+    FormatError
+        ``input/unsupported``, if it is missing, has no slices, or two of them are equal.
+    """
+    tensor = None if row is None else state.get(row)
+    hint = "give each point a number of its own that it keeps, or leave the name out"
+    if tensor is None:
+        reason = f"there is no tensor {name!r}, by which slices are to be matched"
+    elif not tensor.shape:
+        reason = f"tensor {name!r}, by which slices are to be matched, is a single number"
+    elif tensor.words.size:
+        ids, counts = np.unique(_slices(tensor), axis=0, return_counts=True)
+        if ids.shape[0] == tensor.shape[0]:
+            return
+        twice = np.flatnonzero((_slices(tensor) == ids[counts > 1][0]).all(1))
+        reason = (
+            f"slices are to be matched by tensor {name!r}, of which {tensor.shape[0]} slices have "
+            f"{ids.shape[0]} values: slices {twice[0]} and {twice[1]} are equal"
+        )
+    else:
+        return
+    raise refuse("input/unsupported", pointer=columns.TENSORS, reason=reason, hint=hint)
+
+
+def _slices(tensor: Tensor) -> NDArray[np.unsignedinteger]:
+    """Return the words of a tensor, a row for each slice."""
+    return tensor.words.reshape(tensor.shape[0], -1)
+
+
+def maps_by_ids(state: State, before: State, ids: int) -> list[SliceMap]:
+    """Return a map of the rows that have as many slices as one that names them.
+
+    Parameters
+    ----------
+    state, before : mapping of int to Tensor
+        The states of frames t and t-1.
+    ids : int
+        The row of the tensor that names the slices, each with a name of its own.
+    """
+    if not _fits(state, before, ids):
+        return []
+    old, new = _slices(before[ids]), _slices(state[ids])
+    keys = np.unique(np.concatenate([old, new]), axis=0, return_inverse=True)[1].reshape(-1)
+    places = np.full(int(keys.max()) + 1, FRESH, np.int64)
+    places[keys[: len(old)]] = np.arange(len(old))
+    origins = places[keys[len(old) :]]
+    if np.array_equal(origins, np.arange(len(old))):
+        return []  # all slices are where they were
+    sizes = len(old), len(new)
+    rows = [
+        row
+        for row in state
+        if _fits(state, before, row) and (before[row].shape[0], state[row].shape[0]) == sizes
+    ]
+    return [map_of(tuple(sorted(rows)), origins)]
+
+
 def maps_of(state: State, before: State, moved: Sequence[int]) -> list[SliceMap]:
-    """Return maps of the rows whose slices are found again.
+    """Return maps of the rows whose slices are found again by their values.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nmc.coding.encode import encode_frame
 from nmc.coding.freezing import recorded
+from nmc.coding.matching import check_ids
 from nmc.writing import options
 from nmc.writing.quantiser import are_known, declared_psnr, quantised, unchanged
 from nmc.writing.refinement import Layered, finer_states, layered
@@ -65,6 +66,7 @@ class FrameCoder:
     detect_frozen: bool
     quantisation: Quantisation | None
     threads: int
+    row_id: str | None = None
 
     def coded(
         self, draft: Draft, rows: Sequence[TensorRow], tensors: dict[int, Tensor], wanted: Wanted
@@ -105,8 +107,13 @@ class FrameCoder:
             lineage=wanted.lineage,
             detect=self.detect_frozen and are_known(cursor.state, remembered),
         )
+        ids = None
+        if self.row_id is not None:
+            ids = next((row for row in tensors if rows[row].name == self.row_id), None)
+            check_ids(tensors, ids, self.row_id)
         encode = partial(
             encode_frame,
+            ids=ids,
             before=cursor,
             rows=rows,
             parent=parent,

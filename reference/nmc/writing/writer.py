@@ -11,6 +11,7 @@ from nmc.writing import options, sources
 from nmc.writing.draft import Draft
 from nmc.writing.frame_coder import FrameCoder, Wanted
 from nmc.writing.journal import Settings
+from nmc.writing.matched_slices import MatchedSlices
 from nmc.writing.quantiser import grids_of
 from nmc.writing.start import Existing
 from nmc.writing.table import GrowingTable
@@ -78,6 +79,10 @@ class Writer:
     threads : int
         Parts of a frame that are coded and hashed at the same time. The bytes are the same; the
         efforts *strong* and *max* code in one thread whatever this says.
+    row_id : str or None
+        Name of a tensor that names the slices of others: one that no two points share, and that
+        each point keeps from frame to frame. Points that were pruned, added or shuffled are found
+        again by it; else by their values.
     resume : bool
         Go on with an unfinished package; without one, begin.
     overwrite : bool
@@ -110,6 +115,7 @@ class Writer:
         detect_frozen: bool = False,
         quantisation: Quantisation | None = None,
         threads: int = 1,
+        row_id: str | None = None,
         resume: bool = False,
         overwrite: bool = False,
     ) -> None:
@@ -141,7 +147,9 @@ class Writer:
             detect_frozen,
             quantisation,
             threads,
+            row_id,
         )
+        self._slices: list[MatchedSlices] = []
         self._notes: dict[str, str] = {}
         self._closed = False
         self._table = GrowingTable(layers or {}, buffers)
@@ -171,6 +179,11 @@ class Writer:
     def notes(self) -> dict[str, str]:
         """What a quantisation did not do as asked, by name of the tensor."""
         return dict(self._notes)
+
+    @property
+    def slices(self) -> tuple[MatchedSlices, ...]:
+        """What became of tensors whose slices changed in number or order, frame by frame."""
+        return tuple(self._slices)
 
     @property
     def last_state(self) -> dict[str, Array]:
@@ -286,6 +299,7 @@ class Writer:
             cursor.follow(kept, coded.history, layers.with_base(made.tensors, kept).stops)
         for name, note in made.notes.items():
             self._notes.setdefault(name, note)
+        self._slices += [MatchedSlices.of(t, each, rows) for each in coded.matchings]
         return record.segment_length
 
     def append_coded(

@@ -38,6 +38,7 @@ from nmc_tools.commands.shared_options import (
     OutputPath,
     PackJobsOption,
 )
+from nmc_tools.commands.slice_notes import show_slices, slices_json
 from nmc_tools.terminal import counted, note, print_json, progress_bar, say, size_text
 
 Shapes: TypeAlias = dict[str, tuple[str, tuple[int, ...]]]
@@ -105,6 +106,13 @@ def pack(
     detect_frozen: Annotated[
         bool, typer.Option(help="Record what equals the frame before as frozen.")
     ] = True,
+    row_id: Annotated[
+        str | None,
+        typer.Option(
+            help="A tensor that gives each point a name of its own, such as an id: points that "
+            "were pruned, added or shuffled are matched by it. By default by their values."
+        ),
+    ] = None,
     directory: DirectoryOption = False,
     jobs: PackJobsOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after an interruption.")] = False,
@@ -128,6 +136,8 @@ def pack(
       nmc pack run/ -o scene.nmc --key-every 16 --layers '0=pts_linears.0,1=pts_linears.1'
 
       nmc pack last.pt best.pt first.pt -o scene.nmc --order given
+
+      nmc pack splats/ -o scene.nmc --row-id id    (points that come and go, matched by their ids)
 
       nmc pack run/ -o scene.nmc --quality 50    (lossy: some ten times smaller)
 
@@ -157,6 +167,7 @@ def pack(
         "key_every": key_every,
         "key_frames": key_frame or (),
         "threads": jobs or available_cores(),
+        "row_id": row_id,
         "resume": resume,
         "overwrite": force,
     }
@@ -209,7 +220,9 @@ def pack(
                 )
             progress(t + 1, len(sources))
     show_notes(writer.notes)
-    _summary(output, sources, first, _asked(key_every, key_frame), as_json=as_json)
+    show_slices(writer.slices)
+    asked = _asked(key_every, key_frame)
+    _summary(output, sources, first, asked, slices_json(writer.slices), as_json=as_json)
 
 
 def _refuse_of_a_package(*options: object) -> None:
@@ -275,6 +288,7 @@ def _summary(
     sources: list[checkpoints.FrameSource],
     first: checkpoints.Checkpoint,
     asked: Callable[[int], bool],
+    slices: list[dict[str, Any]],
     *,
     as_json: bool,
 ) -> None:
@@ -300,6 +314,7 @@ def _summary(
                 "bytes": size,
                 "weights": first.key,
                 "skipped": skipped,
+                "slices": slices,
                 "lossy": None if loss is None else loss.to_json(),
             }
         )

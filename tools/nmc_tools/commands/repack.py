@@ -14,6 +14,7 @@ from nmc.writing.repack import described, repack
 from nmc_tools.commands.against import is_package
 from nmc_tools.commands.framework import cameras_in, framework
 from nmc_tools.commands.lossy_options import Loss, quantisation_of, show_notes
+from nmc_tools.commands.slice_notes import show_slices, slices_json
 from nmc_tools.terminal import counted, note, print_json, progress_bar, say, size_text
 
 if TYPE_CHECKING:
@@ -62,10 +63,11 @@ def pack_package(
         with writer, progress_bar(f"packing {output.name}", kept=kept, resume="--resume") as shown:
             repack(sequence, writer, shown)
         show_notes(writer.notes)
+        show_slices(writer.slices)
         if sequence.quality is not None and quantisation is not None:
             note("the quality record is left out: it was measured of the states of the source")
         before = sequence.size
-    _summary(output, before, as_json=as_json)
+    _summary(output, before, slices_json(writer.slices), as_json=as_json)
 
 
 def _quantisation(
@@ -141,7 +143,7 @@ def _unused(state: Any, original: Any) -> float:
     raise NotImplementedError
 
 
-def _summary(output: Path, before: int, *, as_json: bool) -> None:
+def _summary(output: Path, before: int, slices: list[dict[str, Any]], *, as_json: bool) -> None:
     with nmc.open(output, max_level=4) as sequence:
         raw = sum(frame.state_bytes for frame in sequence.frames)
         keys = sum(frame.coding == "key" for frame in sequence.frames)
@@ -153,6 +155,7 @@ def _summary(output: Path, before: int, *, as_json: bool) -> None:
             "key_frames": keys,
             "raw_bytes": raw,
             "source_bytes": before,
+            "slices": slices,
             "bytes": size,
             "lossy": None if loss is None else loss.to_json(),
         }
