@@ -38,6 +38,8 @@ _COMMANDS = {
     "serve": _Entry("serve", "serve", _TRANSMISSION),
     "token": _Entry("serve", "token", _TRANSMISSION),
     "bridge": _Entry("bridge", "app"),
+    "present": _Entry("presenting", "present", _TRANSMISSION),
+    "play": _Entry("presenting", "play", _TRANSMISSION),
     "demo": _Entry("demo", "demo"),
     "cameras": _Entry("cameras", "app", PANEL),
     "capture": _Entry("capture", "capture", PANEL),

@@ -1,0 +1,110 @@
+"""Finds a presentation document or a package, in a file or on a server."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from nmc_format.host import host_errors
+from nmc_format.issues import refuse
+from nmc_format.package.form import open_package
+from nmc_tools.adaptive.document import MAX_BYTES, parse_document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nmc_format.package.members import Package
+    from nmc_tools.adaptive.document import Presentation
+
+
+def is_document_name(target: str) -> bool:
+    """Whether a path or an address is that of a presentation document, by its name."""
+    path = urlsplit(target).path if on_server(target) else target
+    return path.lower().endswith(".json")
+
+
+def read_document(target: str, options: Mapping[str, Any] | None = None) -> Presentation:
+    """Read and check a presentation document.
+
+    Parameters
+    ----------
+    target : str
+        A path or an address.
+    options : mapping or None
+        Of the server, as for :func:`nmc.open`.
+
+    Raises
+    ------
+    FormatError
+        If it is not there, or is none.
+    """
+    if on_server(target):
+        return parse_document(_fetched(target, options or {}), shown(target))
+    path = Path(target)
+    with host_errors(path), path.open("rb") as file:
+        return parse_document(file.read(MAX_BYTES + 1), target)
+
+
+def beside(document: str, url: str, digest: str) -> str:
+    """Return where a package of a document lies; of a server, with its digest and what it grants.
+
+    Parameters
+    ----------
+    document : str
+        Path or address of the document.
+    url : str
+        Of the package, checked by :func:`nmc_tools.adaptive.document.points_inside`.
+    digest : str
+        With it, a cache on the way can keep the answers for ever.
+    """
+    if not on_server(document):
+        return str(Path(document).parent / unquote(url))
+    parts = urlsplit(document)
+    query = f"{parts.query}&digest={digest}" if parts.query else f"digest={digest}"
+    folder = parts.path.rpartition("/")[0]
+    return urlunsplit(parts._replace(path=f"{folder}/{url}", query=query, fragment=""))
+
+
+def open_target(target: str, options: Mapping[str, Any] | None = None) -> Package:
+    """Open the package at a path or an address."""
+    if not on_server(target):
+        return open_package(target)
+    opening = _remote("opening", target)
+    package: Package = opening.open_anywhere(target, options)
+    return package
+
+
+def on_server(target: str) -> bool:
+    """Whether a target is the address of a server, not a path."""
+    return target.lower().startswith(("http://", "https://"))
+
+
+def shown(url: str) -> str:
+    """Return an address without what its query grants."""
+    return url.partition("?")[0]
+
+
+def _remote(module: str, url: str) -> Any:
+    try:
+        return import_module(f"nmc.remote.{module}")
+    except ModuleNotFoundError as error:
+        reason = f"reading from servers needs {error.name}"
+        raise refuse("input/unsupported", file=shown(url), reason=reason, hint="") from None
+
+
+def _fetched(url: str, options: Mapping[str, Any]) -> bytes:
+    patience = _remote("patience", url).Patience.of(options)
+    client = _remote("web_client", url).WebClient(options.get("headers") or {}, patience)
+    try:
+        data = bytearray()
+        for piece in _remote("web_object", url).WebObject(client, url, patience).whole(MAX_BYTES):
+            data += piece
+            if len(data) > MAX_BYTES:
+                break
+    except _remote("remote_object", url).NoObject:
+        raise refuse("host/not-found", file=shown(url)) from None
+    finally:
+        client.close()
+    return bytes(data)

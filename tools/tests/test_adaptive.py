@@ -1,0 +1,390 @@
+"""``nmc present`` and ``nmc play``: documents, those from strangers, and playing on bad lines."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import nmc
+import nmc_spec
+from nmc_format.issues import FormatError, refuse
+from nmc_tools.adaptive.choice import Always, Dynamic, Moment, Throughput
+from nmc_tools.adaptive.document import Presentation, Representation, parse_document, points_inside
+from nmc_tools.adaptive.session import Session
+
+FRAMES, EVERY = 12, 4
+
+
+def write(path, seed, *, frames=FRAMES, every=EVERY, size=200, times=None, **options):
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(size=(size, 30)).astype("f4")
+    with nmc.Writer(path, key_every=every, timescale=10, **options) as writer:
+        for t in range(frames):
+            weights[: size // 4] += np.float32(1e-3) * rng.normal(size=(size // 4, 30)).astype("f4")
+            time = t if times is None else times[t]
+            writer.append({"w": weights.copy()}, presentation_time=time)
+    return path
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("qualities")
+    write(folder / "low.nmc", 0, size=40)
+    write(folder / "high.nmc", 1, size=400)
+    write(folder / "middle.nmc", 2, size=120, every=2, directory=True)
+    return folder
+
+
+@pytest.fixture
+def document(shelf, run):
+    path = shelf / "sequence.json"
+    outcome = run(
+        "present",
+        shelf / "high.nmc",
+        shelf / "low.nmc",
+        shelf / "middle.nmc",
+        "-o",
+        path,
+        "--force",
+    )
+    assert outcome.code == 0, outcome
+    return path
+
+
+def test_a_document_says_what_packages_are(document, shelf):
+    found = parse_document(document.read_bytes(), "x")
+    assert [r.url for r in found.representations] == ["low.nmc", "middle.nmc", "high.nmc"]
+    assert (found.frames, found.timescale, found.duration) == (FRAMES, 10, FRAMES)
+    assert found.starts == (0, 4, 8)  # key frames of all three
+    for r in found.representations:
+        with nmc.open(shelf / r.url) as sequence:
+            lengths = [frame.segment_length for frame in sequence.frames]
+            assert r.digest == sequence.manifest.root.manifest_digest.hex()
+        assert r.group_bytes == tuple(sum(lengths[t : t + 4]) for t in (0, 4, 8))
+        assert r.bandwidth == math.ceil(max(r.group_bytes) * 8 / 0.4)
+    assert json.loads(document.read_text()) == found.to_json()
+
+
+def test_refinements_are_qualities_of_one_package(tmp_path, run):
+    source = write(tmp_path / "source.nmc", 0)
+    packed = ("pack", source, "-o", tmp_path / "r.nmc", "--quality", 30, "--refine", 2)
+    assert run(*packed, "--key-every", EVERY).code == 0
+    assert run("present", tmp_path / "r.nmc", "-o", tmp_path / "r.json").code == 0
+    found = parse_document((tmp_path / "r.json").read_bytes(), "x")
+    assert [r.stop for r in found.representations] == [0, 1]
+    base, whole = found.representations
+    assert all(a < b for a, b in zip(base.group_bytes, whole.group_bytes, strict=True))
+    for quality, r in (("lowest", base), ("highest", whole)):
+        outcome = run("play", tmp_path / "r.json", "--headless", "--json", "--quality", quality)
+        assert outcome.code == 0, outcome
+        report = json.loads(outcome.out)
+        assert (report["decoded_frames"], report["bytes"]) == (FRAMES, sum(r.group_bytes))
+
+
+def test_other_sequences_are_refused(shelf, tmp_path, run):
+    low = write(tmp_path / "low.nmc", 0)
+    for name, options, words in (
+        ("shorter", {"frames": FRAMES - 1}, "11 frames, not 12"),
+        ("times", {"times": [*range(FRAMES - 1), FRAMES]}, "frame 11 is shown at another time"),
+        ("keys", {"every": 0}, "no key frame after the first"),
+    ):
+        other = write(tmp_path / f"{name}.nmc", 1, **options)
+        outcome = run("present", low, other, "-o", tmp_path / "x.json")
+        assert outcome.code == 1
+        assert words in outcome.err
+        assert not (tmp_path / "x.json").exists()
+    outcome = run("present", low, shelf / "low.nmc", "-o", tmp_path / "x.json")
+    assert "does not lie beside" in outcome.err
+    (tmp_path / "x.json").write_text("mine")
+    assert run("present", low, "-o", tmp_path / "x.json").code == 1
+    assert (tmp_path / "x.json").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.org/x.nmc",
+        "//example.org/x.nmc",
+        "/x.nmc",
+        "../x.nmc",
+        "a/../../x.nmc",
+        "a/%2e%2e/%2E%2e/x.nmc",
+        "%2fetc",
+        "..%2fx.nmc",
+        "a//x.nmc",
+        "a\\x.nmc",
+        "%5c%5chost",
+        "file:x.nmc",
+        "x.nmc?y",
+        "x.nmc#y",
+        "x%00.nmc",
+        "x .nmc",
+        ".hidden/x.nmc",
+        "",
+        "x" * 2000,
+    ],
+)
+def test_a_document_that_points_outside(document, url, run, tmp_path):
+    assert not points_inside(url)
+    found = json.loads(document.read_text())
+    found["representations"][0]["url"] = url
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(found))
+    outcome = run("play", path, "--headless")
+    assert outcome.code == 1
+    assert outcome.err.startswith("error input/unreadable at ")
+    assert outcome.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("url", ["x.nmc", "a/b-c_d.nmc", "a%20b.nmc", "x..nmc", "%ED%95%9C.nmc"])
+def test_a_document_that_points_inside(url):
+    assert points_inside(url)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("nmc_presentation",), 2),
+        (("frames",), 0),
+        (("frames",), 10**30),
+        (("frames",), 8),
+        (("frames",), "12"),
+        (("timescale",), 0),
+        (("duration",), 1),
+        (("duration",), -1),
+        (("groups",), []),
+        (("groups", 0, "start"), 1),
+        (("groups", 1, "start"), 0),
+        (("groups", 1, "time"), 0),
+        (("groups", 2, "start"), 12),
+        (("representations",), []),
+        (("representations", 0, "group_bytes"), [1]),
+        (("representations", 0, "group_bytes", 0), -5),
+        (("representations", 0, "group_bytes", 0), 2**60),
+        (("representations", 0, "digest"), "00"),
+        (("representations", 0, "id"), "low.nmc"),
+        (("representations", 0, "stop"), 9),
+        (("representations", 0, "stop"), True),
+        (("representations", 0, "psnr"), "high"),
+    ],
+)
+def test_documents_that_contradict_themselves(document, path, value):
+    found = json.loads(document.read_text())
+    found["representations"].reverse()
+    at = found
+    for step in path[:-1]:
+        at = at[step]
+    at[path[-1]] = value
+    with pytest.raises(FormatError) as error:
+        parse_document(json.dumps(found).encode(), "x")
+    assert error.value.finding.code == "input/unreadable"
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b"null", b"[" * 100_000, b"\xff\xfe", b"{}", b'{"a":' * 50_000]
+)
+def test_what_is_no_document(data):
+    with pytest.raises(FormatError):
+        parse_document(data, "x")
+
+
+def test_every_key_of_the_schema_is_needed(document):
+    found = json.loads(document.read_text())
+    schema = nmc_spec.schema("presentation")
+    assert set(schema["required"]) == set(found)
+    for name in found:
+        with pytest.raises(FormatError):
+            parse_document(json.dumps({k: v for k, v in found.items() if k != name}).encode(), "x")
+
+
+def test_a_package_that_is_not_the_one_meant(document, shelf, run, tmp_path):
+    found = json.loads(document.read_text())
+    for r in found["representations"]:
+        write(tmp_path / r["url"], 9, size=50)
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(found))
+    outcome = run("play", path, "--headless", "--json")
+    assert outcome.code == 1
+    report = json.loads(outcome.out)
+    assert (report["skipped"], report["decoded_frames"]) == ([0, 1, 2], 0)
+    assert all("host/changed" in refused["reason"] for refused in report["refused"])
+
+
+def test_playing_decodes_every_frame(document, shelf, run):
+    for target in (document, shelf / "low.nmc", shelf / "middle.nmc"):
+        outcome = run("play", target, "--headless", "--json")
+        assert outcome.code == 0, outcome
+        report = json.loads(outcome.out)
+        assert (report["decoded_frames"], report["errors"], report["skipped"]) == (FRAMES, [], [])
+    outcome = run("play", document, "--headless")
+    assert "12 of 12 frames decoded and right" in outcome.out
+    assert run("play", document).code == 2
+
+
+def test_a_damaged_segment_is_played_in_another_quality(document, shelf, run, tmp_path):
+    for r in json.loads(document.read_text())["representations"]:
+        source = shelf / r["url"]
+        if source.is_file():
+            data = bytearray(source.read_bytes())
+            if r["url"] == "high.nmc":
+                data[len(data) // 2] ^= 1
+            (tmp_path / r["url"]).write_bytes(data)
+    damaged = json.loads(document.read_text())
+    damaged["representations"] = [r for r in damaged["representations"] if r["url"] != "middle.nmc"]
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(damaged))
+    outcome = run("play", path, "--headless", "--json", "--quality", "highest")
+    report = json.loads(outcome.out)
+    assert (outcome.code, report["decoded_frames"], report["skipped"]) == (1, FRAMES, [])
+    (refused,) = report["refused"]
+    assert refused["representation"] == "high.nmc"
+    assert "segment/" in refused["reason"]
+    one = json.loads(run("play", tmp_path / "high.nmc", "--headless", "--json").out)
+    assert (len(one["skipped"]), one["decoded_frames"]) == (1, FRAMES - EVERY)
+
+
+class Trace:
+    """A line whose bytes a second are given for each second, and whose clock is not the host's."""
+
+    def __init__(self, rates, sizes):
+        self.rates, self.sizes, self.at = rates, sizes, 0.0
+        self.broken = set()
+
+    def now(self):
+        return self.at
+
+    def wait(self, seconds):
+        assert seconds > 0
+        self.at += seconds
+
+    def length(self, quality, frame):
+        return self.sizes[quality]
+
+    def fetch(self, quality, frame, start, size):
+        if (quality, frame) in self.broken:
+            raise refuse("host/failed", file="x", reason="gone")
+        self.at += 0.002
+        left = float(size)
+        while left > 0:
+            rate = self.rates[int(self.at) % len(self.rates)]
+            span = min(left / rate, math.floor(self.at) + 1 - self.at)
+            self.at += max(span, 1e-9)
+            left -= rate * max(span, 1e-9)
+        return bytes(size)
+
+
+SIZES = (2_000, 10_000, 60_000)
+"""Bytes of a frame, of three qualities: 60, 300 and 1800 kB a second at 30 frames."""
+
+
+def presentation(groups=60, length=30, sizes=SIZES):
+    return Presentation(
+        frames=groups * length,
+        timescale=30,
+        duration=groups * length,
+        starts=tuple(range(0, groups * length, length)),
+        times=tuple(range(0, groups * length, length)),
+        representations=tuple(
+            Representation(
+                str(i), f"{i}.nmc", "0" * 64, None, (length * s,) * groups, s, None, "", 1
+            )
+            for i, s in enumerate(sizes)
+        ),
+    )
+
+
+def play(rates, choice, made=None, sizes=SIZES, line=None):
+    line = line or Trace(rates, sizes)
+    decoded = []
+    made = made or presentation(sizes=sizes)
+    report = Session(made, line, choice, lambda q, frames, _: decoded.append((q, frames))).run()
+    assert [frames for _, frames in decoded] == [made.group(p.group) for p in report.played]
+    return report
+
+
+KILO = 1000.0
+TRACES = {
+    "steady": [700 * KILO] * 10,
+    "fast": [9000 * KILO],
+    "just enough": [75 * KILO],
+    "falls": [4000 * KILO] * 20 + [90 * KILO] * 40,
+    "swings": [3000 * KILO, 100 * KILO] * 10,
+    "gaps": [2500 * KILO] * 12 + [80 * KILO] * 3,
+    "commute": [int(400 * KILO * (1.3 + math.sin(t / 3))) for t in range(60)],
+}
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_no_stall_is_longer_than_a_group_where_the_lowest_fits(name):
+    made = presentation()
+    report = play(TRACES[name], Dynamic())
+    assert len(report.played) == 60
+    assert max((seconds for _, seconds in report.stalls), default=0.0) <= made.seconds(0)
+    lowest = play(TRACES[name], Always(0))
+    highest = play(TRACES[name], Always(-1))
+    assert lowest.startup <= highest.startup
+    mean = sum(p.quality for p in report.played) / 60
+    assert mean >= (0 if name == "just enough" else 0.5)
+    if highest.stalls:
+        assert sum(s for _, s in report.stalls) < sum(s for _, s in highest.stalls)
+    else:
+        assert mean > 1.4
+
+
+def test_a_download_is_left_when_the_line_breaks_down():
+    rates = [5000 * KILO] * 3 + [70 * KILO] * 300
+    report = play(rates, Dynamic())
+    assert report.left_size > 0
+    assert max((s for _, s in report.stalls), default=0.0) <= 1.0
+
+
+def test_the_same_quality_is_kept_on_a_steady_line():
+    report = play(TRACES["steady"], Dynamic())
+    qualities = [p.quality for p in report.played]
+    assert set(qualities[5:]) <= {1, 2}
+    assert report.switches <= 12
+
+
+def test_what_cannot_be_fetched_is_fetched_in_another_quality_or_skipped():
+    line = Trace([9000 * KILO], SIZES)
+    line.broken = {(2, 35), (1, 65), (2, 65), (0, 65)}
+    report = play(None, Dynamic(), line=line)
+    assert report.skipped == [2]
+    assert [p.group for p in report.played] == [0, 1, *range(3, 60)]
+    assert all("gone" in why for _, _, why in report.refused)
+
+
+def test_the_buffer_is_bounded():
+    made = presentation()
+    line = Trace([50_000 * KILO], SIZES)
+    report = Session(made, line, Dynamic(), lambda *_: None, most=5.0).run()
+    assert not report.stalls
+    assert line.at >= 60 - 5.0 - made.seconds(0)
+
+
+def test_one_quality_and_qualities_of_one_size():
+    for sizes in ((5000,), (5000, 5000)):
+        made = presentation(sizes=sizes)
+        assert not play([300 * KILO], Dynamic(), made, sizes).stalls
+
+
+def test_the_estimate_is_the_lesser_of_two_means():
+    estimate = Throughput()
+    assert estimate.estimate() == 0
+    estimate.add(1000, 1.0)
+    assert estimate.estimate() == pytest.approx(1000)
+    estimate.add(100_000, 1.0)
+    slow = estimate.estimate()
+    assert 1000 < slow < 100_000
+    for _ in range(100):
+        estimate.add(100_000, 1.0)
+    assert estimate.estimate() == pytest.approx(100_000, rel=1e-3)
+
+
+def test_nothing_is_known_at_the_start():
+    assert Dynamic().next(Moment(SIZES, 1.0, 0.0, 0.0)) == 0
+    assert Always(-1).next(Moment(SIZES, 1.0, 0.0, 0.0)) == 2
+    found = presentation()
+    assert replace(found, duration=found.duration + 30).seconds(59) == 2.0
