@@ -245,6 +245,30 @@ def test_a_damaged_segment_is_played_in_another_quality(document, shelf, run, tm
     assert (len(one["skipped"]), one["decoded_frames"]) == (1, FRAMES - EVERY)
 
 
+def test_playing_from_a_server(document, shelf, run):
+    for name in ("uvicorn", "starlette", "httptools"):
+        pytest.importorskip(name)
+    from serving import ask, served
+
+    from nmc_tools.serve import Access
+
+    with served([shelf], access=Access(("abc",))) as url:
+        for target in ("sequence.json", "low.nmc", "middle.nmc"):
+            outcome = run("play", url + target, "--headless", "--json", "--token", "abc")
+            assert outcome.code == 0, outcome
+            assert json.loads(outcome.out)["decoded_frames"] == FRAMES
+            assert run("play", url + target, "--headless").code == 1
+        headers = {"Authorization": "Bearer abc"}
+        text = ask(url, "/metrics", headers)[2].decode()
+        asked = sum(int(line.split()[-1]) for line in text.splitlines() if "total{" in line)
+        outcome = run("play", f"{url}low.nmc?token=abc", "--headless", "--json")
+        text = ask(url, "/metrics", headers)[2].decode()
+        now = sum(int(line.split()[-1]) for line in text.splitlines() if "total{" in line)
+        assert now - asked - 1 <= 2 + FRAMES  # two to open, and one a segment; one for the counts
+        missing = run("play", f"{url}nothing.json?token=abc", "--headless")
+        assert (missing.code, missing.err.count("host/not-found")) == (1, 1)
+
+
 class Trace:
     """A line whose bytes a second are given for each second, and whose clock is not the host's."""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from nmc.remote.address import shown
+from nmc.remote.opening import open_anywhere
 from nmc_format.host import host_errors
 from nmc_format.issues import refuse
-from nmc_format.package.form import open_package
 from nmc_tools.adaptive.document import MAX_BYTES, parse_document
 
 if TYPE_CHECKING:
@@ -69,11 +69,7 @@ def beside(document: str, url: str, digest: str) -> str:
 
 def open_target(target: str, options: Mapping[str, Any] | None = None) -> Package:
     """Open the package at a path or an address."""
-    if not on_server(target):
-        return open_package(target)
-    opening = _remote("opening", target)
-    package: Package = opening.open_anywhere(target, options)
-    return package
+    return open_anywhere(target, options if on_server(target) else None)
 
 
 def on_server(target: str) -> bool:
@@ -81,29 +77,21 @@ def on_server(target: str) -> bool:
     return target.lower().startswith(("http://", "https://"))
 
 
-def shown(url: str) -> str:
-    """Return an address without what its query grants."""
-    return url.partition("?")[0]
-
-
-def _remote(module: str, url: str) -> Any:
-    try:
-        return import_module(f"nmc.remote.{module}")
-    except ModuleNotFoundError as error:
-        reason = f"reading from servers needs {error.name}"
-        raise refuse("input/unsupported", file=shown(url), reason=reason, hint="") from None
-
-
 def _fetched(url: str, options: Mapping[str, Any]) -> bytes:
-    patience = _remote("patience", url).Patience.of(options)
-    client = _remote("web_client", url).WebClient(options.get("headers") or {}, patience)
+    from nmc.remote.patience import Patience
+    from nmc.remote.remote_object import NoObject
+    from nmc.remote.web_client import WebClient
+    from nmc.remote.web_object import WebObject
+
+    patience = Patience.of(options)
+    client = WebClient(options.get("headers") or {}, patience)
     try:
         data = bytearray()
-        for piece in _remote("web_object", url).WebObject(client, url, patience).whole(MAX_BYTES):
+        for piece in WebObject(client, url, patience).whole(MAX_BYTES):
             data += piece
             if len(data) > MAX_BYTES:
                 break
-    except _remote("remote_object", url).NoObject:
+    except NoObject:
         raise refuse("host/not-found", file=shown(url)) from None
     finally:
         client.close()

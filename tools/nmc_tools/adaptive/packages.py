@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Self
 from nmc.coding.cursor import Cursor
 from nmc.coding.decode import check_segment
 from nmc.reading.sequence import DEFAULT_MAX_LEVEL, checked_manifest, level_refused
+from nmc.remote.address import shown
 from nmc_format.issues import FormatError, refuse
 from nmc_tools.adaptive.describe import Source, presentation_of, taken_bytes
-from nmc_tools.adaptive.opening import beside, open_target, shown
+from nmc_tools.adaptive.opening import beside, open_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,6 +94,7 @@ class Packages:
             raise refuse(
                 "host/changed",
                 file=wanted.url,
+                what="manifest digest",
                 actual=manifest.root.manifest_digest.hex(),
                 expected=wanted.digest,
             )

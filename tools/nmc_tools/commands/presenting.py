@@ -106,8 +106,9 @@ def play(
             "this client shows no picture: give --headless, or use nmc view",
             param_hint="--headless",
         )
+    from nmc.remote.address import shown
     from nmc_tools.adaptive.choice import Always, Choice, Dynamic
-    from nmc_tools.adaptive.opening import is_document_name, read_document, shown
+    from nmc_tools.adaptive.opening import is_document_name, read_document
     from nmc_tools.adaptive.packages import Decoder, Packages, of_one_package
     from nmc_tools.adaptive.session import Session
 
