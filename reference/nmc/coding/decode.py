@@ -14,7 +14,7 @@ from nmc.coding.quantised.reconstruct import decode_quantised, with_bounds
 from nmc.coding.state import Tensor, digest_of, taken
 from nmc.coding.threads import in_threads
 from nmc_format.dtypes import word_dtype
-from nmc_format.issues import refuse
+from nmc_format.issues import FormatError, refuse
 from nmc_format.manifest.columns import (
     REFINED_DIGEST,
     STATE_DIGEST,
@@ -188,13 +188,18 @@ def _coded(
     try:
         return arithmetic.decode(stream.data, coded, history, threads)
     except arithmetic.CoderError as error:
-        raise refuse(
-            "segment/coder",
-            file=segment.file,
-            offset=stream.offset,
-            stream=stream.name,
-            reason=str(error),
-        ) from None
+        raise coder_refused(segment, stream, error) from None
+
+
+def coder_refused(segment: Segment, stream: Stream, error: arithmetic.CoderError) -> FormatError:
+    """Return the error for a payload that the lossless coder refuses."""
+    return refuse(
+        "segment/coder",
+        file=segment.file,
+        offset=stream.offset,
+        stream=stream.name,
+        reason=str(error),
+    )
 
 
 def check_segment(frame: FrameRecord, data: bytes) -> None:

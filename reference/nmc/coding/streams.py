@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache, partial
+from itertools import chain
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
@@ -13,7 +14,9 @@ from nmc_format.dtypes import Dtype, word_dtype
 from nmc_format.issues import refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from typing_extensions import Buffer
 
     from nmc_format.dtypes import Words
     from nmc_format.segment import Stream
@@ -140,6 +143,51 @@ def decompress(
     FormatError
         If it is not a zstd frame of exactly that size.
     """
+    every = range(len(like))
+    made = decompress_some(stream, like, file, every, differences=differences, threads=threads)
+    return [made[k] for k in every]
+
+
+def decompress_some(
+    stream: Stream,
+    like: Sequence[tuple[Dtype, int]],
+    file: str,
+    wanted: Collection[int],
+    *,
+    differences: bool,
+    threads: int = 1,
+    blocks: Iterable[Buffer] | None = None,
+) -> dict[int, Words]:
+    """Decode some tensors of what :func:`compress` made.
+
+    Parameters
+    ----------
+    stream : Stream
+        The stream.
+    like : sequence of (Dtype, bytes)
+        One for each tensor, in order.
+    file : str
+        Name of the segment, for errors.
+    wanted : collection of int
+        Indices of the tensors that are wanted. The others are passed over, and what comes behind
+        the last byte of these is not decompressed.
+    differences : bool
+        As for :func:`compress`.
+    threads : int
+        Tensors whose planes become words at the same time.
+    blocks : iterable of bytes-like or None
+        The bytes of the stream, where the stream does not have them at hand.
+
+    Returns
+    -------
+    dict of int to ndarray
+        The words of the tensors that are wanted.
+
+    Raises
+    ------
+    FormatError
+        If it is not a zstd frame of exactly that size.
+    """
     expected = sum(size for _, size in like)
 
     def bad(reason: str) -> Exception:
@@ -153,48 +201,83 @@ def decompress(
         )
 
     try:
-        parameters = zstandard.get_frame_parameters(stream.data)
+        ahead = iter((stream.data,) if blocks is None else blocks)
+        first = next(ahead, b"")
+        parameters = zstandard.get_frame_parameters(memoryview(first))
         if parameters.content_size != expected:
             raise bad(f"the frame says {parameters.content_size}")
         if parameters.window_size > 1 << _MAX_WINDOW_LOG:
             raise bad(f"its window has {parameters.window_size} bytes")
         if parameters.dict_id:
             raise bad("it needs a dictionary")
-        words = [np.empty(size // dtype.word_bytes, word_dtype(dtype)) for dtype, size in like]
-        planes = [w.view(np.uint8).reshape(-1, w.itemsize).T for w in words]
-        room = (plane[k] for k in range(7, -1, -1) for plane in planes if len(plane) > k)
-        rest = _fill(room, stream.data)
+        made = {
+            k: np.empty(size // dtype.word_bytes, word_dtype(dtype))
+            for k, (dtype, size) in enumerate(like)
+            if k in wanted
+        }
+        room, whole = _room(made, like), len(made) == len(like)
+        rest = _fill(room, chain((first,), ahead), whole=whole)
     except zstandard.ZstdError as error:
         raise bad(str(error)) from None
     if rest:
         raise bad(rest)
     unfold = partial(_unfold, differences=differences)
-    jobs = [partial(unfold, w, dtype) for w, (dtype, _) in zip(words, like, strict=True)]
-    in_threads(jobs, threads)
-    return words
+    in_threads([partial(unfold, words, like[k][0]) for k, words in made.items()], threads)
+    return made
 
 
-def _fill(room: Iterator[Octets], data: memoryview) -> str:
+def _room(
+    made: Mapping[int, Words], like: Sequence[tuple[Dtype, int]]
+) -> list[tuple[Octets | None, int]]:
+    """Return where each byte plane goes, and how long it is; those that go nowhere are None."""
+    planes = {i: w.view(np.uint8).reshape(-1, w.itemsize).T for i, w in made.items()}
+    return [
+        (planes[i][k] if i in planes else None, size // dtype.word_bytes)
+        for k in range(7, -1, -1)
+        for i, (dtype, size) in enumerate(like)
+        if dtype.word_bytes > k
+    ]
+
+
+def _fill(
+    room: Sequence[tuple[Octets | None, int]], blocks: Iterable[Buffer], *, whole: bool
+) -> str:
     """Decompress into arrays, one after the other; return what is wrong, nothing if all is well.
 
-    A few bytes are given at a time, as each of them can become some ten thousand.
+    A few bytes are given at a time, as each of them can become some ten thousand. Unless the whole
+    is wanted, it ends with the last array that is there.
     """
+    if not whole:
+        there = [k for k, (target, size) in enumerate(room) if target is not None and size]
+        room = room[: max(there, default=-1) + 1]
     decompressor = zstandard.ZstdDecompressor().decompressobj()
-    target, at = next(room, None), 0
-    for start in range(0, len(data), _FEED):
+    ahead = ((target, size) for target, size in room if size)
+    target, size = next(ahead, (None, 0))
+    at = 0
+    for feed in _feeds(blocks):
         if decompressor.eof:
-            return f"{len(data) - start} bytes follow it"
-        plain = np.frombuffer(decompressor.decompress(data[start : start + _FEED]), np.uint8)
+            return "bytes follow it"
+        if not whole and not size:
+            return ""
+        plain = np.frombuffer(decompressor.decompress(feed), np.uint8)
         while plain.size:
-            while target is not None and at == target.size:
-                target, at = next(room, None), 0
-            if target is None:
-                return "it makes more"
-            count = min(plain.size, target.size - at)
-            target[at : at + count] = plain[:count]
+            if not size:
+                return "it makes more" if whole else ""
+            count = min(plain.size, size - at)
+            if target is not None:
+                target[at : at + count] = plain[:count]
             plain, at = plain[count:], at + count
-    if not decompressor.eof or decompressor.unused_data:
+            if at == size:
+                (target, size), at = next(ahead, (None, 0)), 0
+    if size:
+        return "it makes fewer" if decompressor.eof else "it does not end where the stream does"
+    if whole and (not decompressor.eof or decompressor.unused_data):
         return "it does not end where the stream does"
-    while target is not None and at == target.size:
-        target, at = next(room, None), 0
-    return "" if target is None else "it makes fewer"
+    return ""
+
+
+def _feeds(blocks: Iterable[Buffer]) -> Iterator[memoryview]:
+    for block in blocks:
+        view = memoryview(block)
+        for start in range(0, len(view), _FEED):
+            yield view[start : start + _FEED]

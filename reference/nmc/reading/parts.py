@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nmc.coding import streams
+from nmc.coding.arithmetic import History
 from nmc.coding.decode import check_links
 from nmc.coding.state import Tensor, taken
+from nmc.reading import coded_parts
 from nmc_format.dtypes import word_dtype
 from nmc_format.issues import refuse
 from nmc_format.package.members import segment_name
@@ -20,7 +22,7 @@ from nmc_format.segment_header import HEAD_BYTES, parse_header
 from nmc_format.state_digest import DIGEST_BYTES, state_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from nmc.coding.state import State
     from nmc_format.dtypes import Words
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 _SMALL = ("modes", "shapes", "slices", "bounds", "digests")
 """Streams that are read of every frame; they have a few bytes for each tensor or slice."""
+
+_BLOCK = 1 << 20
+"""Bytes of a stream that are read at a time where they are not kept."""
 
 
 class SegmentParts:
@@ -67,6 +72,12 @@ class SegmentParts:
         data = self._package.part(self._index, self._data.size, start, size)
         self._data[start : start + size] = np.frombuffer(data, np.uint8)
 
+    def blocks(self, stream: Stream) -> Iterator[bytes]:
+        """Yield the bytes of a stream, which are not kept."""
+        for start in range(0, len(stream.data), _BLOCK):
+            size = min(_BLOCK, len(stream.data) - start)
+            yield self._package.part(self._index, self._data.size, stream.offset + start, size)
+
     def read(self, stream: Stream, start: int = 0, size: int | None = None) -> None:
         """Read a part of a stream, or all of it."""
         self._load(stream.offset + start, len(stream.data) if size is None else size)
@@ -85,6 +96,12 @@ class _Frame:
         return int(self.segment.modes[row])
 
     @cached_property
+    def coding_is_apart(self) -> bool:
+        """Whether the lossless coder has each tensor of the frame apart."""
+        stream = self.segment.integer
+        return stream is not None and coded_parts.is_apart(self.parts, stream)
+
+    @cached_property
     def stored_digests(self) -> dict[int, bytes]:
         """The digests that the segment has of the tensors it brings, by row (clause 6.2.5)."""
         if self.segment.digests is None:
@@ -97,7 +114,13 @@ class _Frame:
 
 
 def some_tensors(
-    package: Package, manifest: Manifest, t: int, rows: Collection[int], *, verify: bool
+    package: Package,
+    manifest: Manifest,
+    t: int,
+    rows: Collection[int],
+    *,
+    verify: bool,
+    threads: int = 1,
 ) -> State | None:
     """Decode some tensors of frame t.
 
@@ -112,6 +135,8 @@ def some_tensors(
     verify : bool
         Compare the state's digest, made of theirs and of stored ones; decode the others whose
         digests are not stored.
+    threads : int
+        Parts of a tensor that are decoded at the same time.
 
     Returns
     -------
@@ -133,8 +158,10 @@ def some_tensors(
     if not all(_is_apart(frames[s], row) for row, way in ways.items() for s in way):
         return None
     made: dict[int, Tensor] = {}
+    memory = History()
     for s in sorted({s for way in ways.values() for s in way}):
-        _decode(manifest, frames[s], {row for row in needed if s in ways[row]}, made)
+        own = {row for row in needed if s in ways[row]}
+        _decode(manifest, frames[s], own, made, memory, threads)
     if verify:
         names = manifest.tensors
         found = {row: made[row].digest if row in made else stored[row] or b"" for row in last}
@@ -202,27 +229,50 @@ def _is_apart(frame: _Frame, row: int) -> bool:
     """Whether a tensor can be decoded without the others of its frame."""
     mode = frame.mode_of(row)
     stream = frame.segment.raw if mode == RAW else frame.segment.integer
-    return mode in (RAW, INTEGER) and (stream is None or stream.coding in ("none", "zstd"))
+    if mode not in (RAW, INTEGER) or stream is None:
+        return mode in (RAW, INTEGER)
+    if stream.coding == "nmc":
+        return frame.coding_is_apart
+    return stream.coding in ("none", "zstd")
 
 
 def _decode(
-    manifest: Manifest, frame: _Frame, rows: Collection[int], made: dict[int, Tensor]
+    manifest: Manifest,
+    frame: _Frame,
+    rows: Collection[int],
+    made: dict[int, Tensor],
+    memory: History,
+    threads: int,
 ) -> None:
     """Decode some tensors of one frame from those of the frame before, which are replaced."""
+    memory.forget_ways(p.row for p in frame.plan.coded if p.mode != INTEGER or p.slices)
     for mode, stream in ((RAW, frame.segment.raw), (INTEGER, frame.segment.integer)):
         tensors = frame.plan.of_mode(mode)
         wanted = [p for p in tensors if p.row in rows]
         if not wanted:
+            continue
+        if stream is not None and stream.coding == "nmc":
+            references = {p.row: _reference(p, made[p.row]) for p in wanted}
+            words_after = coded_parts.decode(
+                manifest.tensors, frame.segment, frame.parts, tensors, references, memory, threads
+            )
+            for p in wanted:
+                dtype = manifest.tensors[p.row].dtype
+                made[p.row] = Tensor(dtype, p.shape, words_after[p.row])
             continue
         for planned, words in zip(
             wanted, _words(manifest, frame, tensors, wanted, stream), strict=True
         ):
             dtype = manifest.tensors[planned.row].dtype
             if mode == INTEGER:
-                old = made[planned.row]
-                old = taken(old, planned.slices) if planned.slices else old
+                old = _reference(planned, made[planned.row])
                 words = np.add(old.words, words)  # noqa: PLW2901 - clause 8.2.1
             made[planned.row] = Tensor(dtype, planned.shape, words)
+
+
+def _reference(planned: PlannedTensor, before: Tensor) -> Tensor:
+    """Return what a tensor is a difference from."""
+    return taken(before, planned.slices) if planned.slices else before
 
 
 def _words(
@@ -238,10 +288,16 @@ def _words(
         return [np.empty(0, word_dtype(table[p.row].dtype)) for p in wanted]
     like = [(table[p.row].dtype, p.size) for p in tensors]
     if stream.coding == "zstd":
-        frame.parts.read(stream)
-        differences = stream.name.startswith("integer")
-        every = streams.decompress(stream, like, frame.segment.file, differences=differences)
-        return [words for p, words in zip(tensors, every, strict=True) if p.row in rows]
+        some = [k for k, p in enumerate(tensors) if p.row in rows]
+        made = streams.decompress_some(
+            stream,
+            like,
+            frame.segment.file,
+            some,
+            differences=stream.name.startswith("integer"),
+            blocks=frame.parts.blocks(stream),
+        )
+        return [made[k] for k in some]
     found, start = [], 0
     for p, (dtype, size) in zip(tensors, like, strict=True):
         if p.row in rows:

@@ -48,6 +48,7 @@ class Seeker:
         self._package = package
         self._manifest = manifest
         self._verify = verify
+        self._threads = threads
         self._lock = threading.Lock()
         self._stop = stop
         self._cursor = Cursor(stop, threads)
@@ -106,7 +107,14 @@ class Seeker:
             at_hand = self._index == index and not self._lent and self._cursor.known
             state = self._cursor.finest if at_hand else None
         if state is None and not self._stop:  # a stop above the base is decoded as a whole
-            state = some_tensors(self._package, self._manifest, index, rows, verify=self._verify)
+            state = some_tensors(
+                self._package,
+                self._manifest,
+                index,
+                rows,
+                verify=self._verify,
+                threads=self._threads,
+            )
         if state is None:
             state = self.state(index)
         return {row: state[row] for row in state if row in rows}

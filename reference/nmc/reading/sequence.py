@@ -379,8 +379,10 @@ class ChainSequence(Sequence[Arrays]):
     def tensor(self, index: int, name: str) -> Array:
         """Return one tensor of a frame, verified as a whole state is.
 
-        It costs what codes this tensor, from the last key frame on: its own bytes where the package
-        is not entropy coded, all tensors of a frame where its coder mixes them. Its digest is
+        It costs what codes this tensor, from the last key frame on: its own bytes where a frame is
+        not entropy coded; its own chunks where that is by effort *fast*; of zstd, the stream up to
+        its last byte, which is not kept; all tensors of a frame that is coded by *strong*, by
+        *max*, or as changes of few words. Its digest is
         compared through that of the state; where segments store no tensor digests (clause 6.2.5),
         the other tensors are decoded for it, too.
 

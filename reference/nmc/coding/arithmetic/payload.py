@@ -39,6 +39,15 @@ class Reader:
         """How many bytes of it were read."""
         return self._at
 
+    def ready(self, size: int) -> int:
+        """Have the next so many bytes at hand, or as many as there are; return where they end."""
+        return min(self._at + size, len(self._data))
+
+    def pass_by(self, size: int) -> None:
+        """Go past so many bytes without having them at hand."""
+        self._check(size)
+        self._at += size
+
     def byte(self) -> int:
         """Read one byte."""
         return self.take(1)[0]
@@ -55,12 +64,15 @@ class Reader:
 
     def take(self, size: int) -> memoryview:
         """Read size bytes."""
+        self._check(size)
+        self._at += size
+        return self._data[self._at - size : self._at]
+
+    def _check(self, size: int) -> None:
         if size > len(self._data) - self._at:
             raise CoderError(
                 f"byte {self._at}: {size} bytes announced, {len(self._data) - self._at} left"
             )
-        self._at += size
-        return self._data[self._at - size : self._at]
 
     def octets(self, size: int) -> NDArray[np.uint8]:
         """Read size bytes into an array with room to spare behind them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -31,6 +31,10 @@ _FAULTS = {
 }
 
 
+_HEADS = 1 << 16
+"""Bytes of heads that are looked for at first, where a payload is not at hand as a whole."""
+
+
 @dataclass(frozen=True)
 class Section:
     """The coded tensors of one word format, as far as the head of a payload tells of them.
@@ -54,6 +58,33 @@ class Section:
     chunks: NDArray[np.int64]
     offsets: NDArray[np.int16]
     tables: tables.Tables
+
+    def chunks_of(self, wanted: Collection[int]) -> NDArray[np.int64]:
+        """Return the chunks of some tensors, by their indices among the coded tensors."""
+        if all(i in wanted for i in self.indices):
+            return self.chunks
+        known = np.array([i in wanted for i in self.indices])
+        some: NDArray[np.int64] = self.chunks[known[self.chunks[:, chunk_kernels.TENSOR]]]
+        return some
+
+
+@dataclass(frozen=True)
+class Part:
+    """What the decoding of one tensor takes and makes.
+
+    Attributes
+    ----------
+    before : uint8[count]
+        Which ways its words went last.
+    words : flat array
+        Receives the words.
+    after : uint8[count]
+        Receives their ways.
+    """
+
+    before: NDArray[np.uint8]
+    words: Words
+    after: NDArray[np.uint8]
 
 
 def read_sections(reader: Reader, tensors: Sequence[CodedTensor]) -> list[Section]:
@@ -84,9 +115,15 @@ def _read_section(reader: Reader, tensors: Sequence[CodedTensor], indices: list[
         number += -(-count // kernels.CHUNK)
     chunks = np.empty((number, chunk_kernels.CHUNK_COLUMNS), np.int64)
     offsets = np.empty(room, np.int16)
-    fault, k, at = chunk_kernels.read_heads(
-        payload_of(reader), reader.position, table_size, rows, offsets, chunks
-    )
+    octets, ahead = payload_of(reader), _HEADS
+    while True:
+        limit = reader.ready(ahead)
+        fault, k, at = chunk_kernels.read_heads(
+            octets, reader.position, limit, table_size, rows, offsets, chunks
+        )
+        if fault != chunk_kernels.BEYOND or limit == octets.size:
+            break
+        ahead *= 8
     if fault != chunk_kernels.RIGHT:
         raise CoderError(f"row {tensors[indices[k]].row}: {_FAULTS[fault]}")
     reader.take(at - reader.position)
@@ -94,7 +131,7 @@ def _read_section(reader: Reader, tensors: Sequence[CodedTensor], indices: list[
     parsed = tables.parse(
         reader.octets(table_size), tables.alphabet(first.bits, first.exponent_bits)
     )
-    reader.take(int(chunks[-1, chunk_kernels.RAW_END]) - reader.position)
+    reader.pass_by(int(chunks[-1, chunk_kernels.RAW_END]) - reader.position)
     return Section(indices, rows, chunks, offsets, parsed)
 
 
@@ -126,7 +163,8 @@ def decode(
     after = [np.empty(tensor.count, np.uint8) for tensor in tensors]
     before = [history.ways_of(tensor) for tensor in tensors]
     for section in sections:
-        decode_section(section, octets, tensors, before, decoded, after, threads)
+        parts = {i: Part(before[i], decoded[i], after[i]) for i in section.indices}
+        decode_section(section, octets, tensors, parts, threads)
     for tensor, ways in zip(tensors, after, strict=True):
         history.ways[tensor.row] = ways
     return decoded
@@ -136,12 +174,10 @@ def decode_section(
     section: Section,
     octets: NDArray[np.uint8],
     tensors: Sequence[CodedTensor],
-    before: Sequence[NDArray[np.uint8]],
-    decoded: Sequence[Words],
-    after: Sequence[NDArray[np.uint8]],
+    parts: Mapping[int, Part],
     threads: int = 1,
 ) -> None:
-    """Decode the chunks of a section, each straight into its part of its tensor.
+    """Decode chunks of a section, each straight into its part of its tensor.
 
     Parameters
     ----------
@@ -149,10 +185,10 @@ def decode_section(
         Of read_sections.
     octets : uint8[...]
         The whole payload.
-    tensors, before : sequences
-        The coded tensors, and which ways their words went last: uint8[count].
-    decoded, after : sequences
-        Receive the words and their ways.
+    tensors : sequence of CodedTensor
+        The coded tensors; of those that are not wanted, references are not looked at.
+    parts : mapping of int to Part
+        Those of its tensors that are wanted, by index.
     threads : int
         How many chunks are decoded at the same time.
 
@@ -163,12 +199,13 @@ def decode_section(
     """
     rows = section.rows
     for k, i in enumerate(section.indices):
-        rows[k, chunk_kernels.OLD] = _address_of(tensors[i].reference)
-        rows[k, chunk_kernels.WAYS] = _address_of(before[i])
-        rows[k, chunk_kernels.WORDS] = _address_of(decoded[i])
-        rows[k, chunk_kernels.AFTER] = _address_of(after[i])
+        if i in parts:
+            rows[k, chunk_kernels.OLD] = _address_of(tensors[i].reference)
+            rows[k, chunk_kernels.WAYS] = _address_of(parts[i].before)
+            rows[k, chunk_kernels.WORDS] = _address_of(parts[i].words)
+            rows[k, chunk_kernels.AFTER] = _address_of(parts[i].after)
     like = tensors[section.indices[0]]
-    for near, shift, chunks in _with_room(octets, section.chunks):
+    for near, shift, chunks in _with_room(octets, section.chunks_of(parts)):
         jobs = [
             partial(_decode_chunks, section, chunks[part], near, shift, like, tensors)
             for part in parts_of(len(chunks), threads)

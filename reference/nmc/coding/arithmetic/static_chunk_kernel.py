@@ -54,11 +54,11 @@ _LONGEST_COUNT = 9  # bytes
 
 
 @inline
-def _count(octets: Array, position: Any) -> Any:
+def _count(octets: Array, position: Any, limit: Any) -> Any:
     """Read a count (clause 8.3.2); return it and the position, -1 and no matter what on a fault."""
     number = I64(0)
     for k in range(_LONGEST_COUNT):
-        if position >= I64(octets.size):
+        if position >= limit:
             return I64(-1), position
         octet = I64(get(octets, U64(position)))
         position += 1
@@ -79,7 +79,13 @@ def _offsets(octets: Array, position: Any, number: Any, out: Array, first: Any) 
 
 @kernel
 def read_heads(
-    octets: Array, position: int, table_size: int, rows: Array, offsets: Array, chunks: Array
+    octets: Array,
+    position: int,
+    limit: int,
+    table_size: int,
+    rows: Array,
+    offsets: Array,
+    chunks: Array,
 ) -> Any:
     """Read the heads of a section, and find its chunks behind the tables that follow.
 
@@ -87,8 +93,9 @@ def read_heads(
     ----------
     octets : uint8[...]
         The payload.
-    position, table_size : int
-        Where the heads begin, and the bytes of the tables behind them.
+    position, limit, table_size : int
+        Where the heads begin, where what is at hand of them ends, and the bytes of the tables
+        behind them.
     rows : int64[tensors, TENSOR_COLUMNS]
         The table of tensors; receives what the heads say.
     offsets : int16[...]
@@ -102,11 +109,12 @@ def read_heads(
         What is wrong, the row where, and the position of the tables.
     """
     size = I64(octets.size)
+    limit = I64(limit)
     at = I64(0)
     chunk = I64(0)
     position = I64(position)
     for k in range(rows.shape[0]):
-        if size - position < 3:
+        if limit - position < 3:
             return I64(BEYOND), I64(k), position
         kind = I64(get(octets, U64(position)))
         rows[k, HEAD_SCALE] = I64(get(octets, U64(position + 1))) | (
@@ -121,7 +129,7 @@ def read_heads(
         right = True
         columns = length if kind & COLUMN_BIT else I64(0)
         by_line = lines if kind & LINE_BIT else I64(0)
-        if size - position < ((columns + 1) >> 1) + ((by_line + 1) >> 1):
+        if limit - position < ((columns + 1) >> 1) + ((by_line + 1) >> 1):
             return I64(BEYOND), I64(k), position
         rows[k, COLUMNS] = at
         right = _offsets(octets, position, columns, offsets, at)
@@ -143,8 +151,8 @@ def read_heads(
         if not right:
             return I64(OFFSETS_LEFT), I64(k), position
         for first in range(0, count, CHUNK):
-            code, position = _count(octets, position)
-            raw, position = _count(octets, position)
+            code, position = _count(octets, position, limit)
+            raw, position = _count(octets, position, limit)
             if code < 0 or raw < 0 or code > size or raw > size:
                 return I64(BEYOND), I64(k), position
             chunks[chunk, TENSOR] = k
