@@ -52,6 +52,8 @@ class Case:
         Frames that are asked for, in that order; None asks for all.
     max_level : int or None
         Level that the decoder is told to accept at most.
+    signed_by : tuple of str
+        Keys that the decoder is told to demand, in base 16.
     prepare : tuple of dict
         Steps on the copy that a program gets, for what a repository cannot hold.
     raw_input : bytes or None
@@ -78,6 +80,7 @@ class Case:
     requires: tuple[str, ...] = ()
     frames: tuple[int, ...] | None = None
     max_level: int | None = None
+    signed_by: tuple[str, ...] = ()
     prepare: tuple[Mapping[str, Any], ...] = ()
     raw_input: bytes | None = None
     inflate: bool = False
@@ -241,6 +244,8 @@ def vector(
         request["frames"] = list(case.frames)
     if case.max_level is not None:
         request["max_level"] = case.max_level
+    if case.signed_by:
+        request["signed_by"] = list(case.signed_by)
     if request:
         made["request"] = request
     made["generator"] = {"name": generator, "case": case.id.partition("/")[2], "seed": case.seed}

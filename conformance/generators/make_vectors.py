@@ -85,6 +85,9 @@ MODULES = (
     "profiles.profile_cases",
     "profiles.bound_cases",
     "profiles.large_cases",
+    "signatures.signature_cases",
+    "signatures.form_cases",
+    "signatures.demand_cases",
     "model.model_cases",
     "model.digest_cases",
 )

@@ -149,13 +149,20 @@ class InProcess(Subject):
     def __init__(self) -> None:
         super().__init__("nmc")
 
-    def decode(self, stage: Stage, frames: Sequence[int], max_level: int | None) -> Answer:
+    def decode(
+        self,
+        stage: Stage,
+        frames: Sequence[int],
+        max_level: int | None,
+        signed_by: Sequence[str] = (),
+    ) -> Answer:
         """Ask for frames of the input of a stage."""
         from nmc_tools.commands import codec
 
         level = _MAX_LEVEL if max_level is None else max_level
+        keys = codec.keys_of(signed_by)
         return _answer(
-            stage, lambda: codec.run_decode(stage.input, list(frames), stage.output, level)
+            stage, lambda: codec.run_decode(stage.input, list(frames), stage.output, level, keys)
         )
 
     def check(self, stage: Stage) -> Answer:

@@ -17,6 +17,7 @@ from nmc_conformance.judge import (
     BROKEN,
     FAIL,
     GOOD,
+    NOT_SUPPORTED,
     PASS,
     XFAIL,
     XPASS,
@@ -115,9 +116,13 @@ def describe(plan: Plan, parent: Path) -> Description:
 def decoder_trial(
     subject: Subject, description: Description, vector: Vector, stage: Stage
 ) -> tuple[Judgement, Answer | None]:
-    """Put one vector to a decoder."""
+    """Put one vector to a decoder; one that knows of no demands is not asked about them."""
+    if vector.signed_by and (
+        lacking := description.lacks(vector.profile, vector.level, vector.requires)
+    ):
+        return Judgement(NOT_SUPPORTED, lacking), None
     stage.put(vector)
-    answer = subject.decode(stage, vector.frames, vector.max_level)
+    answer = subject.decode(stage, vector.frames, vector.max_level, vector.signed_by)
     return judge_decoder(vector, description, answer, stage.output), answer
 
 
@@ -306,5 +311,5 @@ def read_expected_failures(path: Path) -> dict[str, str]:
 
 
 def select_for_checker(vectors: Sequence[Vector]) -> tuple[Vector, ...]:
-    """Return the vectors that a checker can be judged by: those without a lower level limit."""
-    return tuple(v for v in vectors if v.max_level is None)
+    """Return the vectors that a checker can be judged by: those without a limit or a demand."""
+    return tuple(v for v in vectors if v.for_checkers)

@@ -24,6 +24,7 @@ MANIFEST = "manifest.h5"
 _TEXTS = ("/@creator", "/@sequence_id")
 _LETTERS = string.ascii_letters + string.digits
 _MAX_BYTES = 64 << 20
+_SIGNATURES = b"signatures/"
 _CRC_PLACES = ((b"PK\x03\x04", 30, 14), (b"PK\x01\x02", 46, 16))
 """Signature of a header, where its name stands, and where its CRC-32 does (clause 5.2.1)."""
 
@@ -52,6 +53,8 @@ def reseal(package: Path, seal: str) -> bool:
     if path.is_symlink() or not path.is_file() or path.stat().st_size > _MAX_BYTES:
         return False
     data = path.read_bytes()
+    if _SIGNATURES in data or (package / _SIGNATURES.decode()).is_dir():
+        return False  # what is signed cannot be changed
     made = resealed(data, seal)
     if made is None:
         return False

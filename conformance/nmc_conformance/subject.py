@@ -195,12 +195,20 @@ class Subject:
             raise SubjectError(f"'{self.command} describe' failed ({ending.kind}): {reason}")
         return parse_description(_json(ending.stdout))
 
-    def decode(self, stage: Stage, frames: Sequence[int], max_level: int | None) -> Answer:
+    def decode(
+        self,
+        stage: Stage,
+        frames: Sequence[int],
+        max_level: int | None,
+        signed_by: Sequence[str] = (),
+    ) -> Answer:
         """Ask for frames of the input of a stage."""
         words = ["decode", "--input", str(stage.input), "--frames", ",".join(map(str, frames))]
         words += ["--output", str(stage.output), "--report", str(stage.report)]
         if max_level is not None:
             words += ["--max-level", str(max_level)]
+        if signed_by:
+            words += ["--signed-by", ",".join(signed_by)]
         ending = self._run(stage, *words)
         return _with_report(ending, _report_of(stage), stage.trespass())
 
@@ -243,7 +251,13 @@ class PersistentSubject(Subject):
             raise SubjectError(f"'{self.command} serve' failed ({ending.kind}): {ending.stderr}")
         return parse_description(answer.get("description"))
 
-    def decode(self, stage: Stage, frames: Sequence[int], max_level: int | None) -> Answer:
+    def decode(
+        self,
+        stage: Stage,
+        frames: Sequence[int],
+        max_level: int | None,
+        signed_by: Sequence[str] = (),
+    ) -> Answer:
         """Ask for frames of the input of a stage."""
         request: dict[str, Any] = {
             "do": "decode",
@@ -253,6 +267,8 @@ class PersistentSubject(Subject):
         }
         if max_level is not None:
             request["max_level"] = max_level
+        if signed_by:
+            request["signed_by"] = list(signed_by)
         return self._answer(stage, request)
 
     def check(self, stage: Stage) -> Answer:

@@ -74,6 +74,8 @@ class Vector:
         Frames that are asked for.
     max_level : int or None
         Level that a decoder is told to accept at most.
+    signed_by : tuple of str
+        Keys that a decoder is told to demand (clause 13.2.2), in base 16.
     derived_from : str or None
         The vector that it differs from in one thing.
     expected : Expected
@@ -92,8 +94,14 @@ class Vector:
     prepare: Sequence[Mapping[str, Any]]
     frames: tuple[int, ...]
     max_level: int | None
+    signed_by: tuple[str, ...]
     derived_from: str | None
     expected: Expected
+
+    @property
+    def for_checkers(self) -> bool:
+        """Whether it can be put to a checker, which is told of no limit and of no key."""
+        return self.max_level is None and not self.signed_by
 
     def damage(self) -> str:
         """Return how the input differs from its hashes; empty where it does not."""
@@ -143,6 +151,7 @@ def parse(content: Any, folder: Path) -> Vector:
         prepare=content["input"].get("prepare", ()),
         frames=tuple(request.get("frames", range(len(digests) or 1))),
         max_level=request.get("max_level"),
+        signed_by=tuple(request.get("signed_by", ())),
         derived_from=content["derived_from"],
         expected=Expected(
             outcome=want["outcome"],

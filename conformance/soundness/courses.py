@@ -137,7 +137,7 @@ def _live(vector: Vector, home: Path, pipe: int) -> None:
 def roles(vector: Vector) -> list[str]:
     """Return the roles in which the reference has to refuse a vector."""
     decoder = [DECODER] if vector.expected.stage != "check" else []
-    return decoder + ([CHECKER] if vector.max_level is None else [])
+    return decoder + ([CHECKER] if vector.for_checkers else [])
 
 
 def _course(vector: Vector, role: str, home: Path) -> Course:
@@ -176,7 +176,8 @@ def _decoded(vector: Vector, stage: Stage) -> Any:
     from nmc_tools.commands import codec
 
     level = _MAX_LEVEL if vector.max_level is None else vector.max_level
-    _, report = codec.run_decode(stage.input, list(vector.frames), stage.output, level)
+    keys = codec.keys_of(vector.signed_by)
+    _, report = codec.run_decode(stage.input, list(vector.frames), stage.output, level, keys)
     return report.findings
 
 

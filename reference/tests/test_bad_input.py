@@ -202,6 +202,10 @@ SEEN_WITH_SERVERS = {"host/connection", "host/server"}
 """Codes of ``test_remote_servers.py``."""
 
 
+SEEN_IN_SIGNATURES = {"host/not-verified"}
+"""Codes of ``test_signatures.py``, as those of the chapter ``signature`` are."""
+
+
 def test_every_code_has_a_case() -> None:
     """A code of the catalogue that no damage gives is not a code."""
     chapters = {"package", "manifest", "profile", "segment", "decoding", "freezing", "host"}
@@ -211,6 +215,7 @@ def test_every_code_has_a_case() -> None:
         | SEEN_ELSEWHERE
         | SEEN_IN_HOST_TESTS
         | SEEN_WITH_SERVERS
+        | SEEN_IN_SIGNATURES
     )
     assert codes - seen == set()
     assert seen - codes == set()

@@ -111,6 +111,7 @@ def _test(vector: Vector, work: Path) -> dict[str, Any]:
         "input": where,
         "frames": list(vector.frames),
         "maxLevel": vector.max_level,
+        "signedBy": list(vector.signed_by),
         "accept": expected.outcome == "accept",
         "stage": expected.stage,
         "digests": list(expected.state_digests),

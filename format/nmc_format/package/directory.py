@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from nmc_format.package.members import (
     JOURNAL_NAME,
     MANIFEST_NAME,
     SEGMENT_FOLDER,
+    SIGNATURE_FOLDER,
+    SIGNATURE_NAME,
     Package,
     is_member,
     segment_name,
@@ -22,7 +25,7 @@ from nmc_format.package.members import (
 from nmc_format.package.positioned import PositionedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from nmc_format.issues import Finding
 
@@ -83,6 +86,29 @@ class DirectoryPackage(Package):
             raise refuse("package/not-a-file", file=str(self.path), member=SEGMENT_FOLDER)
         return self._read(segment_name(index), limit, limit, start, size)
 
+    def signatures(self, keys: Collection[bytes] = ()) -> list[str]:
+        """Return the names of the signatures."""
+        del keys
+        self._check_open()
+        folder = self._folder / SIGNATURE_FOLDER
+        try:
+            if not stat.S_ISDIR(folder.lstat().st_mode):
+                raise refuse("package/not-a-file", file=str(self.path), member=SIGNATURE_FOLDER)
+            names = [f"{SIGNATURE_FOLDER}/{entry}" for entry in os.listdir(folder)]  # noqa: PTH208
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise host_refusal(error, folder) from None
+        return sorted(name for name in names if SIGNATURE_NAME.fullmatch(name))
+
+    def signature(self, name: str, limit: int) -> bytes:
+        """Return the bytes of one signature."""
+        self._check_open()
+        with closing(self._open(name)) as file:
+            if not file.is_regular:
+                raise refuse("package/not-a-file", file=str(self.path), member=name)
+            return file.read_at(0, limit + 1)
+
     def _read(self, name: str, expected: int | None, limit: int, start: int, size: int) -> bytes:
         self._check_open()
         with closing(self._open(name)) as file:
@@ -118,7 +144,8 @@ class DirectoryPackage(Package):
             directories[:] = sorted(d for d in directories if not (Path(folder) / d).is_symlink())
 
     def size(self) -> int:
-        """Return the bytes of manifest and segments."""
+        """Return the bytes of manifest, segments and signatures."""
         segments = (self._folder / SEGMENT_FOLDER).glob("*.safetensors")
-        files = [self._folder / MANIFEST_NAME, *segments]
+        signatures = (self._folder / SIGNATURE_FOLDER).glob("*.sig")
+        files = [self._folder / MANIFEST_NAME, *segments, *signatures]
         return sum(f.stat().st_size for f in files if f.is_file())

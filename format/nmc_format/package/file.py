@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from nmc_format.host import host_refusal
 from nmc_format.issues import FormatError, finding, refuse, refuse_with
@@ -14,7 +14,9 @@ from nmc_format.package.foreign import HEAD_BYTES, foreign_file, foreign_zip
 from nmc_format.package.members import (
     MANIFEST_NAME,
     SEGMENT_NAME,
+    SIGNATURE_NAME,
     Package,
+    is_allowed,
     is_member,
     segment_name,
 )
@@ -22,7 +24,7 @@ from nmc_format.package.positioned import PositionedFile
 from nmc_format.package.truncation import truncation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from nmc_format.issues import Finding
     from nmc_format.package.source import ByteSource
@@ -94,11 +96,11 @@ class FilePackage(Package):
     def _read_directory(self) -> None:
         last = ""
         for member in zip64.read_directory(self._file.stream(), self._size, str(self.path)):
-            if member.name != MANIFEST_NAME and not SEGMENT_NAME.fullmatch(member.name):
+            if not is_allowed(member.name):
                 raise self._refuse("package/member-name", member)
             if member.name in self._members:
                 raise self._refuse("package/member-duplicate", member)
-            if member.name < last:  # "manifest.h5" comes before "segments/…" as text, too
+            if member.name < last:  # manifest.h5, segments, signatures: so they are as text, too
                 reason = f"member {member.name} is not in ascending order"
                 raise refuse(
                     "package/zip-structure",
@@ -167,7 +169,25 @@ class FilePackage(Package):
 
     def segment_lengths(self) -> list[int]:
         """Return the bytes of each segment that is there."""
-        return [m.size for m in self._members.values() if m.name != MANIFEST_NAME]
+        return [m.size for m in self._members.values() if SEGMENT_NAME.fullmatch(m.name)]
+
+    def names(self) -> list[str]:
+        """Return the names of all members, in their order."""
+        return list(self._members)
+
+    def member(self, name: str) -> BinaryIO:
+        """Return one member as a stream of its own."""
+        member = self._members[name]
+        return self._file.window(self._data_start(member), member.size)
+
+    def signatures(self, keys: Collection[bytes] = ()) -> list[str]:
+        """Return the names of the signatures."""
+        del keys
+        return [name for name in self._members if SIGNATURE_NAME.fullmatch(name)]
+
+    def signature(self, name: str, limit: int) -> bytes:
+        """Return the bytes of one signature."""
+        return self._read(name, 0, min(self._members[name].size, limit + 1))
 
     def findings(self, frames: int) -> Iterator[Finding]:
         """Yield damaged or surplus members; every byte is read once for its checksum."""

@@ -1,4 +1,4 @@
-"""The members of a package (clauses 5.1.2 and 5.1.3): their names, and read access to them."""
+"""The members of a package (clauses 5.1.2, 5.1.3 and 13.1.1): their names, and read access."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 MANIFEST_NAME: Final = "manifest.h5"
 SEGMENT_FOLDER: Final = "segments"
+SIGNATURE_FOLDER: Final = "signatures"
 JOURNAL_NAME: Final = "journal.ndjson"
 """Exists only while a package is being written (clause 5.1.5)."""
 
 SEGMENT_NAME: Final = re.compile(r"segments/[0-9]{8}\.safetensors")
+SIGNATURE_NAME: Final = re.compile(r"signatures/[0-9a-f]{64}\.sig")
 
 
 def segment_name(index: int) -> str:
@@ -26,9 +28,23 @@ def segment_name(index: int) -> str:
     return f"{SEGMENT_FOLDER}/{index:08d}.safetensors"
 
 
+def signature_name(key: bytes) -> str:
+    """Return the member name of the signature by a public key of 32 bytes (clause 13.1.1)."""
+    return f"{SIGNATURE_FOLDER}/{key.hex()}.sig"
+
+
+def is_allowed(name: str) -> bool:
+    """Whether a package file may have a member of that name (clause 5.1.3)."""
+    return (
+        name == MANIFEST_NAME
+        or SEGMENT_NAME.fullmatch(name) is not None
+        or SIGNATURE_NAME.fullmatch(name) is not None
+    )
+
+
 def is_member(name: str, frames: int) -> bool:
     """Whether a name is that of a member of a package of so many frames (clause 5.1.3)."""
-    if name == MANIFEST_NAME:
+    if name == MANIFEST_NAME or SIGNATURE_NAME.fullmatch(name):
         return True
     return bool(SEGMENT_NAME.fullmatch(name)) and int(name[-20:-12]) < frames
 
@@ -89,6 +105,31 @@ class Package(ABC):
             Bytes of the segment of each, as the manifest says.
         """
         del frames, lengths
+
+    @abstractmethod
+    def signatures(self, keys: Collection[bytes] = ()) -> list[str]:
+        """Return the member names of the signatures, ascending (clause 13.1.1).
+
+        Parameters
+        ----------
+        keys : collection of bytes
+            Where members cannot be listed, those of these keys are looked for, and no others.
+
+        Raises
+        ------
+        FormatError
+            If they lie in something else than a directory.
+        """
+
+    @abstractmethod
+    def signature(self, name: str, limit: int) -> bytes:
+        """Return the bytes of one signature; more than ``limit`` and one are not read.
+
+        Raises
+        ------
+        FormatError
+            If it is no plain file, or cannot be read.
+        """
 
     @abstractmethod
     def findings(self, frames: int) -> Iterator[Finding]:

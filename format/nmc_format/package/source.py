@@ -55,8 +55,12 @@ class ByteSource(ABC):
         exact : bool
             Read what is asked for and nothing behind it.
         """
-        raw = _Stream(self)
+        raw = _Stream(self, 0, self.size)
         return cast("BinaryIO", raw if exact else io.BufferedReader(raw))
+
+    def window(self, start: int, size: int) -> BinaryIO:
+        """Return a part of the bytes as a stream with a position of its own, at its start."""
+        return cast("BinaryIO", io.BufferedReader(_Stream(self, start, size)))
 
     @abstractmethod
     def close(self) -> None:
@@ -129,8 +133,9 @@ class FileObjectSource(ByteSource):
 
 
 class _Stream(io.RawIOBase):
-    def __init__(self, source: ByteSource) -> None:
+    def __init__(self, source: ByteSource, start: int, size: int) -> None:
         self._source = source
+        self._start, self._size = start, size
         self._at = 0
 
     def readable(self) -> bool:
@@ -140,7 +145,7 @@ class _Stream(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._source.size}[whence]
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         self._at = base + offset
         return self._at
 
@@ -149,7 +154,8 @@ class _Stream(io.RawIOBase):
 
     def readinto(self, buffer: Buffer) -> int:
         view = memoryview(buffer).cast("B")
-        data = self._source.read_at(self._at, len(view))
+        rest = max(0, self._size - self._at)
+        data = self._source.read_at(self._start + self._at, min(len(view), rest))
         view[: len(data)] = data
         self._at += len(data)
         return len(data)

@@ -10,7 +10,7 @@ from nmc_format.manifest.compact.headers import OutsideSubset
 from nmc_format.manifest.compact.reader import read_compact
 from nmc_format.manifest.objects import MAX_MANIFEST_BYTES
 from nmc_format.package import zip64
-from nmc_format.package.members import MANIFEST_NAME, segment_name
+from nmc_format.package.members import MANIFEST_NAME, SIGNATURE_NAME, segment_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +31,8 @@ def truncation(stream: BinaryIO, size: int) -> str | None:
     size : int
         Bytes of the file.
     """
-    member = zip64.first_member(stream, size)
-    if member is None or member.name != MANIFEST_NAME:
+    member = zip64.member_at(stream, size)
+    if member is None or member.name != MANIFEST_NAME or zip64.ends_well(stream, size):
         return None
     start = zip64.data_start(stream, member, MANIFEST_NAME)
     if start + member.size > size:
@@ -45,12 +45,24 @@ def truncation(stream: BinaryIO, size: int) -> str | None:
         objects = read_compact(stream.read(member.size))
     except (OutsideSubset, FormatError):
         return None
-    expected = zip64.file_size([(MANIFEST_NAME, member.size), *_segments(objects)])
+    members = [(MANIFEST_NAME, member.size), *_segments(objects)]
+    members += _signatures(stream, size, zip64.members_size(members))
+    expected = zip64.file_size(members)
     if size < expected:
         return f"the file is cut off: {size} bytes of {expected}"
     if size > expected:
         return f"the file has {size} bytes, {size - expected} more than belong to it"
     return None
+
+
+def _signatures(stream: BinaryIO, size: int, start: int) -> Iterator[tuple[str, int]]:
+    """Yield the signatures that follow the segments, as far as they are there."""
+    while start < size:
+        member = zip64.member_at(stream, size, start)
+        if member is None or not SIGNATURE_NAME.fullmatch(member.name):
+            return
+        yield member.name, member.size
+        start = zip64.data_start(stream, member, member.name) + member.size
 
 
 def _segments(objects: RawObjects) -> Iterator[tuple[str, int]]:

@@ -96,12 +96,10 @@ def read_directory(stream: BinaryIO, size: int, file: str) -> Iterator[Member]:
     """
     if size < END_BYTES:
         raise _bad(file, 0, f"{size} bytes are too few")
-    stream.seek(size - END_BYTES)
-    tail = stream.read(END_BYTES)
-    fields = _END64.unpack_from(tail)
-    count, length, start = fields[7], fields[8], fields[9]
-    if start + length != size - END_BYTES or tail != _end_records(count, length, start):
+    ends = _ends(stream, size)
+    if ends is None:
         raise _bad(file, size - END_BYTES, "the end records are missing, or not in their one form")
+    count, length, start = ends
     if count * _CENTRAL.size > length:
         raise _bad(file, size - END_BYTES, f"{count} entries do not fit in {length} bytes")
     stream.seek(start)
@@ -134,6 +132,23 @@ def size_of_tail(tail: bytes) -> int | None:
     if tail[-END_BYTES:] != _end_records(count, length, start):
         return None
     return int(start + length + END_BYTES)
+
+
+def _ends(stream: BinaryIO, size: int) -> tuple[int, int, int] | None:
+    """Return number of entries, bytes and offset of the directory; None without end records."""
+    stream.seek(max(0, size - END_BYTES))
+    tail = stream.read(END_BYTES)
+    if len(tail) < END_BYTES:
+        return None
+    fields = _END64.unpack_from(tail)
+    count, length, start = fields[7], fields[8], fields[9]
+    fits = start + length == size - END_BYTES and tail == _end_records(count, length, start)
+    return (count, length, start) if fits else None
+
+
+def ends_well(stream: BinaryIO, size: int) -> bool:
+    """Whether a file ends with end records in their one form."""
+    return _ends(stream, size) is not None
 
 
 def _central_entry(stream: BinaryIO, place: int, file: str) -> tuple[Member, int]:
@@ -204,28 +219,34 @@ def some_names(stream: BinaryIO, size: int) -> list[str]:
     return [name.decode("utf-8", "replace") for name in names]
 
 
-def first_member(stream: BinaryIO, size: int) -> Member | None:
-    """Return the first member of a file whose central directory is gone, if it is in its form."""
-    stream.seek(0)
+def member_at(stream: BinaryIO, size: int, start: int = 0) -> Member | None:
+    """Return the member at a place of a file whose directory is gone, if it is in its form."""
+    stream.seek(start)
     head = stream.read(_LOCAL.size + _LONGEST_NAME)
-    if size < _LOCAL.size + ALIGNMENT:
+    if size < start + _LOCAL.size + ALIGNMENT:
         return None
     fields = _LOCAL.unpack_from(head)
     name, extra = fields[9], head[_LOCAL.size + fields[9] :]
-    if name > ALIGNMENT or len(extra) < _LOCAL_ZIP64.size:
+    if name > 2 * ALIGNMENT or len(extra) < _LOCAL_ZIP64.size:
         return None
     text = head[_LOCAL.size :][:name].decode("ascii", "replace")
-    member = Member(text, _LOCAL_ZIP64.unpack_from(extra)[2], fields[6], 0)
+    member = Member(text, _LOCAL_ZIP64.unpack_from(extra)[2], fields[6], start)
     return member if text.isascii() and head.startswith(_local_header(member)) else None
+
+
+def members_size(members: Iterable[tuple[str, int]]) -> int:
+    """Return the bytes of the records of members of these names and sizes."""
+    at = 0
+    for name, size in members:
+        at += local_length(Member(name, size, 0, at)) + size
+    return at
 
 
 def file_size(members: Iterable[tuple[str, int]]) -> int:
     """Return the bytes of the file that :func:`write` makes of members of these names and sizes."""
-    at = central = 0
-    for name, size in members:
-        at += local_length(Member(name, size, 0, at)) + size
-        central += _CENTRAL.size + len(name) + _CENTRAL_ZIP64.size
-    return at + central + END_BYTES
+    known = list(members)
+    central = sum(_CENTRAL.size + len(name) + _CENTRAL_ZIP64.size for name, _ in known)
+    return members_size(known) + central + END_BYTES
 
 
 def crc32(stream: BinaryIO, start: int, size: int) -> int:

@@ -12,7 +12,9 @@ from nmc.coding.cursor import Cursor
 from nmc.coding.decode import check_segment
 from nmc.coding.freezing import freezing_findings
 from nmc.reading.ahead import expect, groups_of, in_order, shared
+from nmc.reading.keys import demands_of
 from nmc.reading.sequence import DEFAULT_MAX_LEVEL, level_refused
+from nmc.reading.signatures import missing_findings, signature_findings
 from nmc.remote.address import name_of
 from nmc.remote.opening import Target, open_anywhere
 from nmc_format.issues import Finding, FormatError, finding, first_error, refuse
@@ -21,11 +23,13 @@ from nmc_format.package.members import segment_name
 from nmc_format.report import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from nmc.coding.state import State
+    from nmc.reading.keys import AnyKey
     from nmc_format.manifest.record import Manifest
     from nmc_format.package.members import Package
+    from nmc_format.signature import Signature
 
 
 MAX_FINDINGS = 10_000
@@ -40,6 +44,7 @@ def check(
     threads: int | None = 1,
     progress: Callable[[int, int], None] | None = None,
     storage_options: Mapping[str, Any] | None = None,
+    signed_by: Sequence[AnyKey] = (),
 ) -> Report:
     """Check a package; never raises for what is in it.
 
@@ -59,41 +64,94 @@ def check(
         Called with (frames done, frames in all).
     storage_options : mapping or None
         Of a server or a store, as of :func:`nmc.open`.
+    signed_by : sequence of str, path, bytes or PublicKey
+        Keys each of which has to have signed, as of :func:`nmc.open`. The signatures that are
+        there are verified whether or not any is demanded.
 
     Returns
     -------
     Report
         Every finding; what merely follows from another one is left out.
+
+    Raises
+    ------
+    FormatError
+        If a file of keys is refused.
     """
+    return verified(
+        path,
+        signed_by,
+        decode=decode,
+        max_level=max_level,
+        threads=threads,
+        progress=progress,
+        storage_options=storage_options,
+    )[0]
+
+
+def verified(
+    path: Target,
+    keys: Sequence[AnyKey],
+    *,
+    decode: bool = False,
+    max_level: int = DEFAULT_MAX_LEVEL,
+    threads: int | None = 1,
+    progress: Callable[[int, int], None] | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> tuple[Report, tuple[Signature, ...]]:
+    """Check a package as :func:`check` does; return the report, and the signatures that hold."""
+    demands = demands_of(keys)
     name = name_of(path)
     try:
         package = open_anywhere(path, storage_options)
     except FormatError as error:
-        return Report(name, 0, 0, (error.finding,))
+        return Report(name, 0, 0, (error.finding,)), ()
     with package:
+        signatures: list[Signature] = []
         try:
-            manifest, findings = parse_manifest(package.manifest(), package.manifest_path)
+            data = package.manifest()
+            manifest, findings = parse_manifest(data, package.manifest_path)
         except FormatError as error:
             manifest, findings = None, [error.finding]
-        if manifest is not None and not first_error(findings) and manifest.level > max_level:
-            findings.append(level_refused(manifest.level, max_level))
-        if manifest is None or first_error(findings):
-            return Report(name, len(manifest) if manifest else 0, 0, tuple(findings))
-        walk = _Walk(package, manifest, decode=decode)
-        for t, found in walk.frames(threads):
-            findings += found
-            if len(findings) > MAX_FINDINGS:
-                findings.append(finding("host/more-findings", file=name, limit=MAX_FINDINGS))
-                return Report(name, len(manifest), walk.decoded, tuple(findings), manifest.profile)
-            if progress:
-                progress(t + 1, len(manifest))
-        named = {f.place.file for f in findings}
-        findings += [
-            f
-            for f in package.findings(len(manifest))
-            if f not in findings and not _follows(f, named)
-        ]
-        return Report(name, len(manifest), walk.decoded, tuple(findings), manifest.profile)
+        else:
+            if manifest is not None:
+                digest = manifest.root.manifest_digest
+                signatures, wrong = signature_findings(package, data, digest, demands)
+                findings += [*wrong, *missing_findings(name, signatures, demands)]
+        report = _walked(name, package, manifest, findings, decode, max_level, threads, progress)
+    return report, tuple(signatures)
+
+
+def _walked(
+    path: str,
+    package: Package,
+    manifest: Manifest | None,
+    findings: list[Finding],
+    decode: bool,
+    max_level: int,
+    threads: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> Report:
+    """Return the report on a package whose manifest was read, once every segment was read, too."""
+    of_manifest = [f for f in findings if not f.code.startswith("signature/")]
+    if manifest is not None and not first_error(of_manifest) and manifest.level > max_level:
+        of_manifest.append(level_refused(manifest.level, max_level))
+        findings.append(of_manifest[-1])
+    if manifest is None or first_error(of_manifest):
+        return Report(path, len(manifest) if manifest else 0, 0, tuple(findings))
+    walk = _Walk(package, manifest, decode=decode)
+    for t, found in walk.frames(threads):
+        findings += found
+        if len(findings) > MAX_FINDINGS:
+            findings.append(finding("host/more-findings", file=path, limit=MAX_FINDINGS))
+            return Report(path, len(manifest), walk.decoded, tuple(findings), manifest.profile)
+        if progress:
+            progress(t + 1, len(manifest))
+    named = {f.place.file for f in findings}
+    findings += [
+        f for f in package.findings(len(manifest)) if f not in findings and not _follows(f, named)
+    ]
+    return Report(path, len(manifest), walk.decoded, tuple(findings), manifest.profile)
 
 
 def _follows(finding: Finding, named: set[str | None]) -> bool:

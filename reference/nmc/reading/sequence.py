@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from nmc.coding.decode import check_segment
 from nmc.coding.state import State, arrays_of
 from nmc.reading.frames import Arrays, FrameRecords, SequenceSlice
+from nmc.reading.keys import AnyKey, Demand, demands_of
 from nmc.reading.parts import present_rows
 from nmc.reading.seek import Seeker
+from nmc.reading.signatures import require
 from nmc.remote.opening import Target, open_anywhere
 from nmc_format.issues import Finding, FormatError, finding, first_error, refuse
 from nmc_format.manifest.columns import LEVEL
 from nmc_format.manifest.json_object import parse_object
 from nmc_format.manifest.read import parse_manifest
+from nmc_format.package.members import signature_name
+from nmc_format.signature import Signature, check_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +45,7 @@ def open_sequence(
     stop: int | None = None,
     storage_options: Mapping[str, Any] | None = None,
     threads: int = 1,
+    require_signature: Sequence[AnyKey] = (),
 ) -> ChainSequence:
     """Open a package for reading; known to users as ``nmc.open``.
 
@@ -63,6 +68,10 @@ def open_sequence(
     threads : int
         Parts of a frame that are decoded and hashed at the same time. The states are the same; the
         coders *strong* and *max* have one thread whatever this says.
+    require_signature : sequence of str, path, bytes or PublicKey
+        Keys each of which has to have signed (clause 13.2.2): a line as OpenSSH writes it, 32
+        bytes, or a file of such lines, of which one is enough. They are asked before anything in
+        the manifest is interpreted. Needs the extra ``trust``.
 
     Returns
     -------
@@ -75,9 +84,10 @@ def open_sequence(
         If the package is refused, or the system lets nobody read it; ``error.finding`` has its
         code, place and words.
     """
+    demands = demands_of(require_signature)
     package = open_anywhere(path, storage_options)
     try:
-        manifest = checked_manifest(package)
+        manifest, signatures = _signed_manifest(package, demands)
         if manifest.level > max_level:
             raise FormatError(level_refused(manifest.level, max_level))
         return ChainSequence(
@@ -88,6 +98,7 @@ def open_sequence(
             stop=stop,
             origin=Origin(path, storage_options),
             threads=threads,
+            signatures=signatures,
         )
     except BaseException:
         package.close()
@@ -111,7 +122,13 @@ class Origin:
 
 
 def _reopen(
-    origin: Origin, max_level: int, verify: bool, stop: int, threads: int, digest: bytes
+    origin: Origin,
+    max_level: int,
+    verify: bool,
+    stop: int,
+    threads: int,
+    digest: bytes,
+    signatures: tuple[Signature, ...],
 ) -> ChainSequence:
     """Open a package that another process had open; see :meth:`ChainSequence.__reduce__`."""
     sequence = open_sequence(
@@ -132,6 +149,7 @@ def _reopen(
             actual=actual.hex(),
             expected=digest.hex(),
         )
+    sequence.signatures = signatures  # the digest that they state is the same
     return sequence
 
 
@@ -140,9 +158,27 @@ def level_refused(level: int, limit: int) -> Finding:
     return finding("profile/level-refused", pointer=LEVEL, level=level, limit=limit)
 
 
+def _signed_manifest(
+    package: Package, demands: Sequence[Demand]
+) -> tuple[Manifest, tuple[Signature, ...]]:
+    """Return the manifest of a package and its signatures, where some are demanded."""
+    if not demands:
+        return checked_manifest(package), ()
+    data = package.manifest()
+    signatures = require(package, data, demands)
+    manifest = _first_error_refused(data, package.manifest_path)
+    for signature in signatures:
+        check_digest(signature_name(signature.key), signature, manifest.root.manifest_digest)
+    return manifest, tuple(signatures)
+
+
 def checked_manifest(package: Package) -> Manifest:
     """Return the manifest of a package, or refuse it for its first error."""
-    manifest, findings = parse_manifest(package.manifest(), package.manifest_path)
+    return _first_error_refused(package.manifest(), package.manifest_path)
+
+
+def _first_error_refused(data: bytes, path: Path | None) -> Manifest:
+    manifest, findings = parse_manifest(data, path)
     error = first_error(findings)
     if error is not None or manifest is None:
         raise FormatError(error or findings[0])
@@ -169,6 +205,8 @@ class ChainSequence(Sequence[Arrays]):
         What the manifest says of each frame.
     stop : int
         Which state of each frame is returned: 0 is the base (clause 12.7).
+    signatures : tuple of Signature
+        The signatures, each verified; empty where none was demanded.
 
     Raises
     ------
@@ -186,6 +224,7 @@ class ChainSequence(Sequence[Arrays]):
         stop: int | None = None,
         origin: Origin | None = None,
         threads: int = 1,
+        signatures: tuple[Signature, ...] = (),
     ) -> None:
         if operator.index(threads) < 1:
             raise ValueError(f"{threads} threads; at least one is needed")
@@ -205,6 +244,7 @@ class ChainSequence(Sequence[Arrays]):
         self._seekers: dict[int, Seeker] = {}
         self._closed = False
         self.manifest = manifest
+        self.signatures = signatures
         self.frames = FrameRecords(manifest)
 
     @property
@@ -235,12 +275,12 @@ class ChainSequence(Sequence[Arrays]):
         if self._closed:
             raise ValueError(f"the sequence {str(self.path)!r} is closed; open it again")
 
-    def __reduce__(self) -> tuple[Any, tuple[Origin, int, bool, int, int, bytes]]:
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         """Rebuild by opening the package again, in another process or as a copy."""
         self._check_open()
         digest = self.manifest.root.manifest_digest
         options = (self._max_level, self._verify, self.stop, self._threads)
-        return _reopen, (self._origin, *options, digest)
+        return _reopen, (self._origin, *options, digest, self.signatures)
 
     @property
     def path(self) -> Path | str:

@@ -11,10 +11,11 @@ from nmc.remote.remote_object import NoObject
 from nmc_format.issues import refuse
 from nmc_format.manifest.objects import MAX_MANIFEST_BYTES
 from nmc_format.manifest.read import parse_manifest
-from nmc_format.package.members import MANIFEST_NAME, Package, segment_name
+from nmc_format.package.members import MANIFEST_NAME, Package, segment_name, signature_name
+from nmc_format.signature import MAX_SIGNATURE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from nmc.remote.remote_object import RemoteObject
     from nmc_format.issues import Finding
@@ -63,6 +64,7 @@ class RemoteFolder(Package):
         self._by_process: dict[int, _Windows] = {}
         self._opened: list[RemoteObject] = []
         self._manifest = bytearray()
+        self._signatures: dict[str, bytes] = {}
         for piece in self._object(MANIFEST_NAME).whole(MAX_MANIFEST_BYTES):
             self._manifest += piece
             if len(self._manifest) > MAX_MANIFEST_BYTES:
@@ -130,6 +132,26 @@ class RemoteFolder(Package):
         mine = self._mine
         with mine.lock:
             mine.windows.pop(index, None)
+
+    def signatures(self, keys: Collection[bytes] = ()) -> list[str]:
+        """Return the names of the signatures by these keys: there is no list of all."""
+        self._check_open()
+        self._signatures = {}
+        for name in sorted(map(signature_name, keys)):
+            data = bytearray()
+            try:
+                for piece in self._object(name).whole(MAX_SIGNATURE_BYTES + 1):
+                    data += piece
+                    if len(data) > MAX_SIGNATURE_BYTES:
+                        break
+            except NoObject:
+                continue
+            self._signatures[name] = bytes(data)
+        return list(self._signatures)
+
+    def signature(self, name: str, limit: int) -> bytes:
+        """Return the bytes of one signature."""
+        return self._signatures[name][: limit + 1]
 
     def findings(self, frames: int) -> Iterator[Finding]:
         """Yield nothing: what else lies there cannot be asked of every server."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from nmc.reading.sequence import checked_manifest
 from nmc.writing.finish import compare_file, put_manifest
-from nmc.writing.unfinished import place_of
+from nmc.writing.unfinished import clear_signatures, place_of
 from nmc_format.host import host_errors
 from nmc_format.issues import FormatError, first_error, refuse
 from nmc_format.manifest.columns import metric_path, objects_of
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 def write_quality(source: str | Path, quality: Quality, target: str | Path | None = None) -> None:
     """Replace the quality record of a package; every other object and every segment stays.
+
+    Signatures are left out: they are those of the package without the record.
 
     Parameters
     ----------
@@ -131,6 +133,7 @@ def _replace_manifest(place: Place, data: bytes) -> None:
     folder = place.parent.folder(place.name)
     try:
         put_manifest(folder, data)
+        clear_signatures(folder)
     finally:
         folder.close()
 

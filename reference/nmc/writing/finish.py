@@ -17,7 +17,13 @@ from nmc.writing.unfinished import MANIFEST_FRESH, OURS, PACKAGE_FRESH, SEGMENT_
 from nmc_format.issues import FormatError, refuse
 from nmc_format.package import zip64
 from nmc_format.package.file import FilePackage
-from nmc_format.package.members import JOURNAL_NAME, MANIFEST_NAME, SEGMENT_FOLDER, segment_name
+from nmc_format.package.members import (
+    JOURNAL_NAME,
+    MANIFEST_NAME,
+    SEGMENT_FOLDER,
+    SIGNATURE_FOLDER,
+    segment_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -134,6 +140,7 @@ def _finish_folder(
     made.remove_leftovers(len(digests))
     made.segments.sync()
     put_manifest(made.folder, manifest)
+    unfinished.clear_signatures(made.folder)  # where finished work was resumed
     if made.name != made.place.name:
         _refuse_another(made.place, replaces=replaces)
         exchange(made.place)
@@ -218,9 +225,10 @@ def tidy(place: Place, *, directory: bool, replaces: bool) -> None:
 
 def _carry_over(parent: Folder, old: str, folder: Folder) -> None:
     source = parent.folder(old)
+    kept_out = {*OURS, SEGMENT_FOLDER, SIGNATURE_FOLDER}
     try:
         for name in source.names():
-            if name not in OURS and name != SEGMENT_FOLDER and not folder.kind(name):
+            if name not in kept_out and not folder.kind(name):
                 source.move(name, folder, name)
         if source.holds_folder(SEGMENT_FOLDER):
             before, after = source.folder(SEGMENT_FOLDER), folder.folder(SEGMENT_FOLDER)

@@ -18,7 +18,13 @@ from nmc.writing import journal
 from nmc.writing.folder import Folder
 from nmc_format.issues import FormatError, refuse, refuse_with
 from nmc_format.package.file import FilePackage
-from nmc_format.package.members import JOURNAL_NAME, MANIFEST_NAME, SEGMENT_FOLDER, segment_name
+from nmc_format.package.members import (
+    JOURNAL_NAME,
+    MANIFEST_NAME,
+    SEGMENT_FOLDER,
+    SIGNATURE_FOLDER,
+    segment_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,6 +43,7 @@ that are younger, and the digests tell which."""
 
 OURS = {MANIFEST_NAME, MANIFEST_FRESH, PACKAGE_FRESH, "journal.new", JOURNAL_NAME}
 SEGMENT_FILE = re.compile(r"[0-9]{8}\.(safetensors|new)")
+SIGNATURE_FILE = re.compile(r"[0-9a-f]{64}\.sig(\.new)?")
 
 
 @dataclass(frozen=True)
@@ -322,6 +329,20 @@ def manifest_at(place: Place) -> bytes:
         return package.manifest()
 
 
+def clear_signatures(folder: Folder) -> None:
+    """Remove the signatures in the directory of a package: they are those of what it was before."""
+    if not folder.holds_folder(SIGNATURE_FOLDER):
+        return
+    signatures = folder.folder(SIGNATURE_FOLDER)
+    try:
+        for entry in signatures.names():
+            if SIGNATURE_FILE.fullmatch(entry) and not signatures.holds_folder(entry):
+                signatures.remove(entry)
+    finally:
+        signatures.close()
+    folder.remove_folder(SIGNATURE_FOLDER)
+
+
 def clear(parent: Folder, name: str) -> None:
     """Remove the members of a package and its folder, if nothing else lies in it.
 
@@ -343,6 +364,7 @@ def clear(parent: Folder, name: str) -> None:
             folder.remove_folder(SEGMENT_FOLDER)
         else:
             folder.remove(SEGMENT_FOLDER)
+        clear_signatures(folder)
         for entry in sorted(OURS, key=lambda entry: entry == JOURNAL_NAME):
             if not folder.holds_folder(entry):
                 folder.remove(entry)

@@ -74,6 +74,10 @@ def check(
         typer.Option(help="Where the weights are in the originals, as of nmc pack."),
     ] = None,
     keep: Annotated[Keep, typer.Option(help="What of the originals, as of nmc pack.")] = "weights",
+    signed_by: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="KEY", help="A public key that has to have signed, as of nmc verify."),
+    ] = None,
     max_level: MaxLevelOption = DEFAULT_MAX_LEVEL,
     jobs: JobsOption = None,
     as_json: JsonOption = False,
@@ -107,7 +111,12 @@ def check(
     for package in packages:
         with progress_bar(f"checking {package.name}") as progress:
             report = nmc.check(
-                package, decode=decode, max_level=max_level, threads=jobs, progress=progress
+                package,
+                decode=decode,
+                max_level=max_level,
+                threads=jobs,
+                progress=progress,
+                signed_by=signed_by or (),
             )
         reports.append(report)
         if as_json:

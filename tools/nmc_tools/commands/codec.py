@@ -11,7 +11,7 @@ import re
 import sys
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,7 +22,10 @@ from nmc_format.report import Report
 from nmc_tools.checkpoints.checkpoint import Refusal
 from nmc_tools.checkpoints.safetensors_files import read_safetensors, write_safetensors
 
-FEATURES = ("check", "encode", "hdf5", "max-level", "serve")
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FEATURES = ("check", "encode", "hdf5", "max-level", "serve", "signatures")
 """What this implementation has beyond the least; the names are those of the protocol."""
 
 _FRAME_FILE = re.compile(r"frame_([0-9]{8})\.safetensors")
@@ -57,7 +60,11 @@ def description() -> dict[str, Any]:
 
 
 def run_decode(
-    package: Path, frames: list[int], output: Path, max_level: int
+    package: Path,
+    frames: list[int],
+    output: Path,
+    max_level: int,
+    signed_by: Sequence[bytes] = (),
 ) -> tuple[Outcome, Report]:
     """Decode frames into one safetensors file each.
 
@@ -71,6 +78,8 @@ def run_decode(
         Folder of the files.
     max_level : int
         Highest level that is accepted (clause 10.2).
+    signed_by : sequence of bytes
+        Keys that are demanded (clause 13.2.2).
 
     Returns
     -------
@@ -87,7 +96,7 @@ def run_decode(
     outcome = Outcome.DONE
     output.mkdir(parents=True, exist_ok=True)
     try:
-        with nmc.open(package, max_level=max_level) as sequence:
+        with nmc.open(package, max_level=max_level, require_signature=signed_by) as sequence:
             count = len(sequence)
             for t in frames:
                 if not 0 <= t < count:
@@ -156,6 +165,9 @@ def decode(
     max_level: Annotated[
         int, typer.Option("--max-level", min=1, help="Reject packages of a higher level.")
     ] = 4,
+    signed_by: Annotated[
+        str, typer.Option("--signed-by", help="Public keys that have to have signed, in base 16.")
+    ] = "",
 ) -> None:
     """Decode frames of a package, one safetensors file each (conformance protocol).
 
@@ -166,7 +178,8 @@ def decode(
       nmc decode --input scene.nmc --frames 0,1,2 --output out/ --report report.json
     """
     try:
-        outcome, made = run_decode(package, _frame_list(frames), output, max_level)
+        keys = keys_of(signed_by.split(",") if signed_by else ())
+        outcome, made = run_decode(package, _frame_list(frames), output, max_level, keys)
     except UsageError as error:
         raise typer.BadParameter(str(error)) from None
     if report is not None:
@@ -225,6 +238,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
             [int(t) for t in request["frames"]],
             Path(request["output"]),
             int(request.get("max_level", 4)),
+            keys_of(request.get("signed_by", ())),
         )
         return {"exit": int(outcome), "report": report.to_json()}
     if what == "check":
@@ -239,6 +253,19 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
             return {"exit": int(Outcome.REJECTED), "message": str(error)}
         return {"exit": 0}
     raise UsageError(f"cannot do {what!r}")
+
+
+def keys_of(digits: Sequence[str]) -> list[bytes]:
+    """Return public keys that a request names in base 16.
+
+    Raises
+    ------
+    UsageError
+        If one is none.
+    """
+    if not all(re.fullmatch("[0-9a-f]{64}", key) for key in digits):
+        raise UsageError("a key is 64 digits of base 16, in lower case")
+    return [bytes.fromhex(key) for key in digits]
 
 
 def _frame_list(text: str) -> list[int]:

@@ -1,10 +1,10 @@
 // Packages in the file system of the host (clauses 5.1.1 and 5.1.4).
-import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, statSync } from "node:fs";
+import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Bytes } from "./bytes.js";
 import { inFile, refuse, Unsupported } from "./errors.js";
 import { manifestFile } from "./objects.js";
-import { arrayLimit, type RandomAccess, type Source } from "./source.js";
+import { arrayLimit, isSignature, type RandomAccess, type Source } from "./source.js";
 
 export function readAt(fd: number, offset: number, length: number, member: string): Bytes {
   if (length > arrayLimit) throw new Unsupported(`${member} has ${length} bytes, more than this program can hold`);
@@ -54,6 +54,13 @@ export class DirectorySource implements Source {
     } finally {
       closeSync(fd);
     }
+  }
+
+  signatures(): string[] {
+    const stat = lstatSync(join(this.root, "signatures"), { throwIfNoEntry: false });
+    if (stat === undefined) return [];
+    if (!stat.isDirectory()) refuse("package/not-a-file", "signatures is not a directory", inFile("signatures"));
+    return readdirSync(join(this.root, "signatures")).map((name) => `signatures/${name}`).filter(isSignature).sort();
   }
 
   close(): void {

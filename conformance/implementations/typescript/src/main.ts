@@ -15,7 +15,7 @@ export const description = {
   version: "0.1.0",
   profiles: ["baseline", "main", "lossy"],
   levels: [1, 2, 3, 4],
-  features: ["hdf5", "max-level", "serve"],
+  features: ["hdf5", "max-level", "serve", "signatures"],
 };
 
 export interface Request {
@@ -25,13 +25,15 @@ export interface Request {
   /** All where it is null. */
   readonly frames: readonly number[] | null;
   readonly maxLevel: number;
+  /** Public keys in base 16 that are demanded (clause 13.2.2). */
+  readonly signedBy: readonly string[];
 }
 
 export function decode(request: Request): Outcome {
   const outcome = begin(request.input);
   let opened;
   try {
-    opened = openPackage(request.input, { maxLevel: request.maxLevel });
+    opened = openPackage(request.input, { maxLevel: request.maxLevel, signedBy: request.signedBy });
   } catch (error) {
     enter(outcome, error);
     return outcome;
@@ -86,10 +88,16 @@ function parseLevel(level: unknown): number {
   return level;
 }
 
+function parseKeys(keys: unknown): string[] {
+  const key = (k: unknown): k is string => typeof k === "string" && /^[0-9a-f]{64}$/.test(k) && k.length === 64;
+  if (!Array.isArray(keys) || !keys.every(key)) throw new UsageError("a key is 64 digits of base 16, in lower case");
+  return keys;
+}
+
 function decodeCommand(args: readonly string[]): number {
   const values = new Map<string, string>();
   for (let i = 0; i < args.length; i += 2) {
-    if (!["--input", "--output", "--frames", "--report", "--max-level"].includes(args[i]) || args[i + 1] === undefined) {
+    if (!["--input", "--output", "--frames", "--report", "--max-level", "--signed-by"].includes(args[i]) || args[i + 1] === undefined) {
       throw new UsageError(`unknown option, or one without a value: ${harmless(args[i])}`);
     }
     values.set(args[i], args[i + 1]);
@@ -103,6 +111,7 @@ function decodeCommand(args: readonly string[]): number {
     output,
     frames: frames === undefined ? null : parseFrames(frames),
     maxLevel: parseLevel(Number(values.get("--max-level") ?? 4)),
+    signedBy: parseKeys(values.get("--signed-by")?.split(",") ?? []),
   });
   const path = values.get("--report");
   if (path !== undefined) writeFileSync(path, `${JSON.stringify(outcome.report)}\n`);
@@ -120,13 +129,14 @@ export function answer(line: string): object {
     const request: unknown = JSON.parse(line);
     if (!isObject(request)) throw new UsageError("a request is an object");
     if (request["do"] === "describe") return { exit: 0, description };
-    const { input, output, frames, max_level: level } = request;
+    const { input, output, frames, max_level: level, signed_by: keys } = request;
     if (request["do"] !== "decode" || typeof input !== "string" || typeof output !== "string") {
       throw new UsageError("a request is describe, or decode with input and output");
     }
     const whole = (n: unknown): n is number => typeof n === "number" && Number.isInteger(n) && n >= 0;
     if (frames !== undefined && !(Array.isArray(frames) && frames.every(whole))) throw new UsageError("frames are numbers");
-    const outcome = decode({ input, output, frames: frames ?? null, maxLevel: parseLevel(level ?? 4) });
+    const signedBy = parseKeys(keys ?? []);
+    const outcome = decode({ input, output, frames: frames ?? null, maxLevel: parseLevel(level ?? 4), signedBy });
     return { exit: exitCode(outcome), report: outcome.report, message: messages(outcome).join("; ") };
   } catch (error) {
     if (error instanceof UsageError || error instanceof SyntaxError) return { exit: 2, message: harmless(error.message) };

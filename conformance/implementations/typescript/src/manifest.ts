@@ -21,6 +21,7 @@ export interface Row {
 
 export interface Manifest {
   readonly objects: Objects;
+  readonly digest: Bytes;
   readonly profile: string;
   readonly level: Level;
   readonly frames: number;
@@ -42,6 +43,8 @@ export interface Options {
   readonly maxLevel: number;
   /** What reads a manifest that is not in the compact form; null where nothing does. */
   readonly library: ((file: Bytes, reason: string) => Objects) | null;
+  /** Public keys in base 16, each of which has to have signed (clause 13.2.2). */
+  readonly signedBy?: readonly string[];
 }
 
 export function readObjects(file: Bytes, options: Options): Objects {
@@ -164,6 +167,7 @@ export function openManifest(file: Bytes, options: Options): Manifest {
   const refinements = Number(starts?.dims[1] ?? 0n);
   return {
     objects,
+    digest: said,
     profile,
     level,
     frames,

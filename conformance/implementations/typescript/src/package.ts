@@ -3,20 +3,27 @@ import { Decoder } from "./decode.js";
 import { openSource } from "./files.js";
 import { readByLibrary } from "./h5library.js";
 import { type Manifest, openManifest, type Options } from "./manifest.js";
+import { compareDigest, demand, type Signature } from "./signatures.js";
 import { readManifestFile, type Source } from "./source.js";
 import { openZip } from "./zip.js";
 
 export interface Package {
   readonly source: Source;
   readonly manifest: Manifest;
+  /** Where keys were demanded: all signatures, each verified. */
+  readonly signatures: readonly Signature[];
   readonly decoder: Decoder;
 }
 
 export function openPackage(path: string, options: Omit<Options, "library">): Package {
   const source = openSource(path, openZip);
   try {
-    const manifest = openManifest(readManifestFile(source), { ...options, library: readByLibrary });
-    return { source, manifest, decoder: new Decoder(source, manifest) };
+    const file = readManifestFile(source);
+    const keys = options.signedBy ?? [];
+    const signatures = keys.length === 0 ? [] : demand(source, file, keys);
+    const manifest = openManifest(file, { ...options, library: readByLibrary });
+    compareDigest(signatures, manifest.digest);
+    return { source, manifest, signatures, decoder: new Decoder(source, manifest) };
   } catch (error) {
     source.close();
     throw error;

@@ -6,6 +6,10 @@ import { manifestFile, manifestLimit } from "./objects.js";
 /** The largest array of bytes that this program makes. */
 export const arrayLimit = 2 ** 32 - 2 ** 16;
 
+export function isSignature(member: string): boolean {
+  return /^signatures\/[0-9a-f]{64}\.sig$/.test(member) && !member.includes("\n");
+}
+
 export function segmentName(frame: number): string {
   return `segments/${String(frame).padStart(8, "0")}.safetensors`;
 }
@@ -14,6 +18,8 @@ export function segmentName(frame: number): string {
 export interface Source {
   size(member: string): number | null;
   read(member: string): Bytes;
+  /** Names of the signatures (clause 13.1.1), ascending. */
+  signatures(): string[];
   close(): void;
 }
 

@@ -2,14 +2,14 @@
 import { type Bytes, equalBytes, latin1, safe, u16, u32, u64, utf8, view } from "./bytes.js";
 import { harmless, inFile, refuse, Unsupported } from "./errors.js";
 import { manifestFile } from "./objects.js";
-import type { RandomAccess, Source } from "./source.js";
+import { isSignature, type RandomAccess, type Source } from "./source.js";
 
 const endSize = 98;
 const entrySize = 46;
 const entryExtra = 28;
 const localSize = 30;
 const localExtra = 20;
-const nameLimit = 64;
+const nameLimit = 79;
 const memberLimit = 2 ** 23;
 const archive = ".";
 
@@ -95,7 +95,8 @@ function checkEnd(end: Bytes, size: number): { members: number; offset: number }
 
 function checkName(raw: Bytes, place: number): string {
   const name = latin1(raw.subarray(0, nameLimit));
-  if (name !== manifestFile && !/^segments\/[0-9]{8}\.safetensors$/.test(name) || raw.length > nameLimit) {
+  const allowed = name === manifestFile || /^segments\/[0-9]{8}\.safetensors$/.test(name) || isSignature(name);
+  if (!allowed || raw.length > nameLimit) {
     refuse("package/member-name", `member name ${harmless(name)} is not allowed in a package`, inFile(archive, place));
   }
   return name;
@@ -128,7 +129,7 @@ function readEntries(file: RandomAccess, directory: Bytes, offset: number, membe
     if (!equalBytes(expected, directory.subarray(position, end))) damaged(`the entry of ${name} has a value that the form does not allow`, place);
     if (header < next) refuse("package/zip-overlap", `the bytes of member ${name} overlap another member`, inFile(name, header));
     if (header > next) damaged(`there are bytes before member ${name} that belong to none`, next);
-    // "manifest.h5" comes before "segments/…" in the order of bytes too.
+    // "manifest.h5", "segments/…" and "signatures/…" are in the order of bytes too.
     if (i === 0 ? name !== manifestFile : name <= last) {
       damaged(i === 0 ? "the first member is not the manifest" : `member ${name} is not in ascending order`, place);
     }
@@ -173,6 +174,10 @@ class ZipSource implements Source {
     const entry = this.entries.get(member);
     if (entry === undefined) return refuse("package/member-missing", `member ${member} is missing`, inFile(member));
     return this.file.read(entry.start, entry.size, member);
+  }
+
+  signatures(): string[] {
+    return [...this.entries.keys()].filter(isSignature);
   }
 
   close(): void {

@@ -1,0 +1,1 @@
+"""Vectors of chapter 13: signatures."""

@@ -1,0 +1,212 @@
+"""Private keys of Ed25519 (RFC 8032): made, kept and read as OpenSSH does, and what they sign."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from nmc.reading.keys import PublicKey, read_public_keys
+from nmc_format.host import host_refusal
+from nmc_format.issues import FormatError, refuse
+from nmc_format.signature import Signature, Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MODE: Final = 0o600
+_LONGEST: Final = 1 << 16
+_MISSING: Final = "pip install 'neural-model-chain[trust]'"
+
+
+class PassphraseError(Exception):
+    """A private key needs a passphrase, or another one."""
+
+
+@dataclass(frozen=True)
+class PrivateKey:
+    """A private key of Ed25519; its text does not show it.
+
+    Attributes
+    ----------
+    public : PublicKey
+        The public key that goes with it.
+    """
+
+    public: PublicKey
+    _key: Any
+
+    def __repr__(self) -> str:
+        return f"PrivateKey({self.public})"
+
+    def signed(self, statement: Statement) -> Signature:
+        """Return the signature of a statement."""
+        value: bytes = self._key.sign(statement.to_bytes())
+        return Signature(self.public.key, statement, value)
+
+    def to_openssh(self, passphrase: str | None = None) -> bytes:
+        """Return the content of a private key file, encrypted where there is a passphrase."""
+        serialization = _library("serialization")
+        protection: Any = serialization.NoEncryption()
+        if passphrase:
+            protection = serialization.BestAvailableEncryption(passphrase.encode())
+        made: bytes = self._key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, protection
+        )
+        return made
+
+
+def _library(module: str) -> Any:
+    """Return a module of cryptography's primitives.
+
+    Raises
+    ------
+    FormatError
+        If it is not installed.
+    """
+    from importlib import import_module
+
+    try:
+        return import_module(f"cryptography.hazmat.primitives.{module}")
+    except ImportError:
+        reason = "keys take the library cryptography, which is not installed"
+        raise refuse("input/unsupported", file="keys", reason=reason, hint=_MISSING) from None
+
+
+def generate(comment: str | None = None) -> PrivateKey:
+    """Return a new private key; without a comment, user and host are named as OpenSSH does."""
+    key = _library("asymmetric.ed25519").Ed25519PrivateKey.generate()
+    return _with_public(
+        key, f"{getpass.getuser()}@{socket.gethostname()}" if comment is None else comment
+    )
+
+
+def _with_public(key: Any, comment: str) -> PrivateKey:
+    return PrivateKey(PublicKey(key.public_key().public_bytes_raw(), comment), key)
+
+
+def read_private_key(
+    path: str | Path, passphrase: Callable[[], str | None] = lambda: None
+) -> PrivateKey:
+    """Read a private key as OpenSSH writes it, or PKCS #8 in PEM.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file. A comment is taken from the public key beside it, ``path`` with ``.pub``.
+    passphrase : function
+        Called once where the key is encrypted; returns None where there is no passphrase.
+
+    Raises
+    ------
+    FormatError
+        If it cannot be read, is no private key of Ed25519, or the passphrase is not its own.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LONGEST + 1)
+    except OSError as error:
+        raise host_refusal(error, path) from None
+    if b"PRIVATE KEY-----" not in data or len(data) > _LONGEST:
+        public = data.startswith((b"ssh-", b"ecdsa-", b"sk-"))
+        what = "a public key; give the private one" if public else "no private key"
+        _unreadable(
+            path, f"it is {what}", "make a key with 'nmc keygen' or 'ssh-keygen -t ed25519'"
+        )
+    key = _loaded(path, data, None)
+    if key is None:
+        given = passphrase()
+        key = _loaded(path, data, given.encode()) if given else None
+        if key is None:
+            wrong = "the passphrase is not that of the key" if given else "the key has a passphrase"
+            _unreadable(path, wrong, "give it with --passphrase-file or NMC_PASSPHRASE")
+    if not isinstance(key, _library("asymmetric.ed25519").Ed25519PrivateKey):
+        _unreadable(path, "it is a key of another kind than Ed25519", "ssh-keygen -t ed25519")
+    return _with_public(key, _comment(path))
+
+
+def _loaded(path: Path, data: bytes, passphrase: bytes | None) -> Any:
+    """Return a key, or None where the passphrase is missing or not that of the key."""
+    serialization = _library("serialization")
+    openssh = b"BEGIN OPENSSH PRIVATE KEY" in data
+    load = serialization.load_ssh_private_key if openssh else serialization.load_pem_private_key
+    try:
+        return load(data, passphrase)
+    except TypeError:  # encrypted and no passphrase
+        return None
+    except Exception as error:  # the library raises many kinds for what is damaged
+        if type(error).__name__ == "UnsupportedAlgorithm":
+            _unreadable(path, f"it cannot be read: {error}", _MISSING)
+        if passphrase is not None:
+            return None
+        if "password" in str(error).lower():
+            return None
+        _unreadable(path, "it is damaged, or no private key")
+
+
+def _comment(path: Path) -> str:
+    try:
+        return read_public_keys(path.with_name(path.name + ".pub"))[0].name
+    except FormatError:
+        return ""
+
+
+def _unreadable(path: Path, reason: str, hint: str = "") -> NoReturn:
+    raise refuse("input/unreadable", file=str(path), reason=reason, hint=hint) from None
+
+
+def write_key(
+    key: PrivateKey, path: str | Path, *, passphrase: str | None = None, overwrite: bool = False
+) -> Path:
+    """Write a private key, which none but its owner may read, and ``.pub`` beside it.
+
+    Returns
+    -------
+    Path
+        The file of the public key.
+
+    Raises
+    ------
+    FormatError
+        If one of them exists, or they cannot be written.
+    """
+    path = Path(path)
+    public = path.with_name(path.name + ".pub")
+    for there in (path, public):
+        if not overwrite and os.path.lexists(there):
+            raise refuse("host/exists", file=str(there))
+    try:
+        _write(path, key.to_openssh(passphrase), MODE)
+        _write(public, key.public.line().encode(), 0o644)
+    except OSError as error:
+        raise host_refusal(error, path) from None
+    if read_private_key(path, lambda: passphrase).public.key != key.public.key:
+        raise refuse("host/failed", file=str(path), reason="the key is not on the disk as written")
+    return public
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    """Write a file that has its mode from the first byte on, and put it there in one step."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+
+
+def is_exposed(path: str | Path) -> bool:
+    """Whether others than its owner may read a file."""
+    try:
+        return bool(Path(path).stat().st_mode & 0o077)
+    except OSError:
+        return False
