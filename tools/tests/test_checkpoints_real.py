@@ -31,9 +31,10 @@ READABLE = {
     "resnet56_nncodec/ResNet56_CIF100.pt": ("torch", 350),
     "silero_multi_format/silero_vad_half.onnx": ("onnx", 164),
     "splat_minimal/minimal.splat": ("splat", 4),
-    "splat_minimal/minimal-raw.spz": ("spz", 5),
-    "splat_minimal/minimal-v2.spz": ("spz", 5),
-    "splat_minimal/minimal-v3.spz": ("spz", 5),
+    "splat_minimal/minimal-raw.spz": ("spz", 6),
+    "splat_minimal/minimal-v2.spz": ("spz", 6),
+    "splat_minimal/minimal-v3.spz": ("spz", 6),
+    "splat_minimal/minimal-v4.spz": ("spz", 6),
     "srcnn_tf_ckpt/checkpoint/srcnn_21/SRCNN.model-203320.index": ("tensorflow", 6),
     "srcnn_tf_ckpt/checkpoint/srcnn_21/SRCNN.model-2550000": ("tensorflow-1", 6),
     "tf_pinn/approximate_plane_case10/cp.ckpt.index": ("tensorflow", 12),
@@ -41,7 +42,6 @@ READABLE = {
     "silero_multi_format/silero_vad_16k.safetensors": ("safetensors", 15),
 }
 REFUSED = {
-    "splat_minimal/minimal-v4.spz": "is a .spz file of version 4.*convert it to .ply",
     "splat_minimal/*.ksplat": "is a .ksplat file.*convert it to .ply",
     "srcnn_tf_ckpt/**/*.data-*": "part of a TensorFlow checkpoint.*name the .index file",
     "srcnn_tf_ckpt/**/*.meta": "part of a TensorFlow checkpoint",
@@ -180,3 +180,25 @@ def test_crashing_hdf5_files():
             checkpoints.read(path)
         except CheckpointError as error:
             assert "\n" not in str(error)
+
+
+def test_one_scene_in_two_versions_of_spz(tmp_path):
+    made = []
+    for version in (3, 4):
+        checkpoint = checkpoints.read(found(f"splat_minimal/minimal-v{version}.spz"))
+        checkpoints.write(tmp_path / "a.ply", checkpoint.state, to="ply", extra=checkpoint.extra)
+        made.append(checkpoints.read(tmp_path / "a.ply").state)
+        checkpoints.write(tmp_path / "a.spz", checkpoint.state, to="spz", extra=checkpoint.extra)
+        assert_same(checkpoints.read(tmp_path / "a.spz").state, checkpoint.state)
+    assert_same(*made)
+
+
+def test_real_gaussians_as_gltf_and_back(tmp_path):
+    checkpoint = checkpoints.read(found("gs_ply_pc_short/pc_short.ply"))
+    checkpoints.write(tmp_path / "a.glb", checkpoint.state, to="gltf")
+    stored = checkpoints.read(tmp_path / "a.glb")
+    checkpoints.write(tmp_path / "a.ply", stored.state, to="ply", extra=stored.extra)
+    assert_same(checkpoints.read(tmp_path / "a.ply").state, checkpoint.state)
+    checkpoints.write(tmp_path / "a.spz", checkpoint.state, to="spz")
+    small, large = ((tmp_path / name).stat().st_size for name in ("a.spz", "a.ply"))
+    assert small < large / 5

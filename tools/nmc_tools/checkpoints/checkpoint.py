@@ -89,7 +89,7 @@ class Checkpoint:
     source_format : str
         ``"safetensors"``, ``"torch"``, ``"torch-legacy"``, ``"torchscript"``, ``"npz"``,
         ``"keras"``, ``"ply"``, ``"instant-ngp"``, ``"tensorflow"``, ``"tensorflow-1"``,
-        ``"onnx"``, ``"splat"``, ``"spz"`` or ``"stable-baselines3"``.
+        ``"onnx"``, ``"splat"``, ``"spz"``, ``"gltf"`` or ``"stable-baselines3"``.
     key : str
         The nested mapping that was taken, as a dotted path; ``""`` for the whole file.
     skipped : tuple of str

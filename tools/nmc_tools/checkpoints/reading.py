@@ -35,6 +35,8 @@ _BY_SUFFIX = {
     ".onnx": "onnx",
     ".splat": "splat",
     ".spz": "spz",
+    ".glb": "gltf",
+    ".gltf": "gltf",
     ".zip": "",
 }
 """How to read a file whose content does not tell, by its ending; empty where it has to tell."""
@@ -46,9 +48,13 @@ _OF_FILE_ALONE = {
     "onnx": "onnx_files.read_onnx",
     "ply": "ply_files.read_ply",
     "splat": "splat_files.read_splat",
-    "spz": "splat_files.read_spz",
+    "spz": "spz_files.read_spz",
+    "gltf": "gltf_files.read_gltf",
 }
 """Readers that ask for nothing but the open file, by what they read."""
+
+_GAUSSIANS = {"ply": (b"ply\n", b"ply\r\n"), "spz": (b"NGSP",), "gltf": (b"glTF",)}
+"""How files of Gaussians begin, where that tells."""
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _GZIP = b"\x1f\x8b"
@@ -62,8 +68,9 @@ def read(
     Formats: safetensors; PyTorch (zip, TorchScript, and the form before 1.6), without PyTorch;
     .npz; Keras (.h5, .hdf5, .keras); 3DGS .ply; instant-ngp snapshots (.msgpack, .ingp);
     TensorFlow checkpoints (.index, or the one file of version 1) and SavedModels; ONNX
-    initializers; .splat and .spz; agents of Stable-Baselines3 (.zip). Of a training checkpoint all
-    weights are taken, and what else it holds is listed in ``skipped``; `trees` has the rule.
+    initializers; .splat, .spz and glTF with KHR_gaussian_splatting (.glb); agents of
+    Stable-Baselines3 (.zip). Of a training checkpoint all weights are taken, and what else it holds
+    is listed in ``skipped``; `trees` has the rule.
 
     Parameters
     ----------
@@ -139,10 +146,9 @@ def _kind(path: Path, head: bytes, tail: bytes, size: int) -> str:
         return "zip"
     if head.startswith(_HDF5):
         return "keras"
-    if head.startswith((b"ply\n", b"ply\r\n")):
-        return "ply"
-    if head.startswith(b"NGSP"):
-        return "spz"
+    for kind, magics in _GAUSSIANS.items():
+        if head.startswith(magics):
+            return kind
     # Before pickles, since a header of 0x280 bytes begins as one of protocol 2 does.
     named = path.suffix.lower() == ".safetensors"
     if head[8:9] == b"{" and (named or int.from_bytes(head[:8], "little") <= size):

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
     from nmc_format.dtypes import Array
 
-Target: TypeAlias = Literal["safetensors", "pt", "npz", "ply"]
-TARGETS: tuple[Target, ...] = ("safetensors", "pt", "npz", "ply")
+Target: TypeAlias = Literal["safetensors", "pt", "npz", "ply", "spz", "gltf"]
+TARGETS: tuple[Target, ...] = ("safetensors", "pt", "npz", "ply", "spz", "gltf")
+
+
+KINDS = frozenset({"spz", "gltf"})
+"""What readers of Gaussians note in `Checkpoint.extra`, which the other writers need too."""
 
 
 def write(
@@ -39,9 +43,10 @@ def write(
         The file; one that is there is replaced.
     state : mapping of str to Array
         The tensors, written in this order.
-    to : {"safetensors", "pt", "npz", "ply"}
+    to : {"safetensors", "pt", "npz", "ply", "spz", "gltf"}
         The format. ``"pt"`` needs PyTorch, and loads with ``weights_only=True``; ``"npz"`` holds
-        no bfloat16 and no 8-bit floats; ``"ply"`` needs the tensors of a 3DGS model.
+        no bfloat16 and no 8-bit floats; ``"ply"``, ``"spz"`` and ``"gltf"`` need Gaussians, of
+        whatever kind; those of ``"spz"`` are rounded, unless they come from such a file.
     extra : mapping, optional
         `Checkpoint.extra` of the file the state came from: with it a .ply gets the same header
         and property order, and a .safetensors the same metadata.
@@ -114,9 +119,32 @@ def _write(
     elif to == "npz":
         write_npz(file, state)
     elif to == "ply":
-        write_ply(file, state, extra)
+        write_ply(file, state if "ply_header" in extra else _as_ply(state, extra), extra)
+    elif to == "spz":
+        from nmc_tools.checkpoints.spz_files import write_spz
+
+        write_spz(file, state, extra)
+    elif to == "gltf":
+        from nmc_tools.checkpoints.gltf_files import write_gltf
+
+        write_gltf(file, state, extra)
     else:
         _write_torch(file, state)
+
+
+def _as_ply(state: Mapping[str, Array], extra: Mapping[str, Any]) -> Mapping[str, Array]:
+    """Return the Gaussians of another kind as those of 3DGS; else the state as it is."""
+    if {"xyz", "f_dc"} <= state.keys():
+        return state
+    from nmc_tools.checkpoints.gaussian_kinds import gaussians_of
+
+    try:
+        made: Mapping[str, Array] = gaussians_of(state, extra)
+    except Refusal:
+        if KINDS & extra.keys():
+            raise
+        return state
+    return made
 
 
 def _write_torch(file: BinaryIO, state: Mapping[str, Array]) -> None:

@@ -21,7 +21,8 @@ from nmc_tools import checkpoints
 from nmc_tools.checkpoints import Target, restoring
 from nmc_tools.checkpoints.checkpoint import Refusal
 from nmc_tools.checkpoints.naming import Names, file_names
-from nmc_tools.checkpoints.writing import write_objects
+from nmc_tools.checkpoints.spz_files import BOUNDS, columns_of
+from nmc_tools.checkpoints.writing import KINDS, write_objects
 from nmc_tools.commands.shared_options import (
     ForceOption,
     FramesOption,
@@ -37,7 +38,14 @@ from nmc_tools.terminal import counted, progress_bar, say
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-SUFFIXES = {"safetensors": ".safetensors", "pt": ".pt", "npz": ".npz", "ply": ".ply"}
+SUFFIXES = {
+    "safetensors": ".safetensors",
+    "pt": ".pt",
+    "npz": ".npz",
+    "ply": ".ply",
+    "spz": ".spz",
+    "gltf": ".glb",
+}
 
 
 def unpack(
@@ -92,6 +100,8 @@ def unpack(
       nmc unpack layered.nmc -o coarse/ --refinements 0
 
       nmc unpack https://example.org/scene.nmc -o frames/ --frames 7
+
+      nmc unpack splats.nmc -o web/ --to spz    (rounded; ply and gltf are exact)
     """
     with opened(package, max_level, refinements) as sequence:
         chosen = range(len(sequence))
@@ -156,7 +166,7 @@ def _write(
     if not whole:
         state = sequence[t] if patterns is None else _some(sequence, t, patterns)
         checkpoints.write(path, state, to=to, extra=extra)
-        return []
+        return [BOUNDS] if to == "spz" and columns_of(state) is None else []
     try:
         made, notes = restoring.restored(
             sequence.configuration, sequence.frames[t].extras, sequence[t]
@@ -187,13 +197,14 @@ def _some(sequence: nmc.ChainSequence, t: int, patterns: list[str]) -> dict[str,
 
 
 def _extra(sequence: nmc.ChainSequence, to: str) -> Any:
-    """Return what the importer noted for the exporter, where the format is the same."""
+    """Return what the importer noted for the exporter, where the format is the same.
+
+    Of Gaussians all writers need it: it says what their numbers stand for.
+    """
     configuration = sequence.configuration
     noted = configuration.get("checkpoint") if isinstance(configuration, dict) else None
-    if (
-        isinstance(noted, dict)
-        and noted.get("format") == to
-        and isinstance(noted.get("extra"), dict)
-    ):
-        return noted["extra"]
-    return None
+    if not isinstance(noted, dict) or not isinstance(noted.get("extra"), dict):
+        return None
+    same = noted.get("format") == to
+    gaussians = to in ("ply", "spz", "gltf") and KINDS & noted["extra"].keys()
+    return noted["extra"] if same or gaussians else None
