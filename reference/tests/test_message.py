@@ -375,6 +375,30 @@ def test_the_example_of_the_text():
     assert same_state(nmc.apply(nmc.apply(None, key), delta), CHANGED)
 
 
+def test_other_orders_of_memory_are_the_same_state():
+    a = {"w": np.arange(600, dtype="f4").reshape(20, 30), "s": np.array(3, "i8")}
+    b = {"w": a["w"] + 1, "s": np.array(4, "i8")}
+    message = nmc.encode_delta(a, b)
+    odd = {"w": np.asfortranarray(a["w"]), "s": a["s"].astype(">i8")}
+    assert same_state(nmc.apply(odd, message), b)
+    assert (
+        nmc.encode_delta(odd, {"w": np.asfortranarray(b["w"]), "s": b["s"].astype(">i8")})
+        == message
+    )
+    wide = np.zeros((20, 60), "f4")
+    wide[:, ::2] = a["w"]
+    assert nmc.encode_delta({"w": wide[:, ::2], "s": a["s"]}, b) == message
+
+
+def test_a_message_comes_as_any_bytes():
+    message = nmc.encode_delta(None, SMALL)
+    for data in (bytearray(message), memoryview(message), np.frombuffer(message, "u1")):
+        assert same_state(nmc.apply(None, data), SMALL)
+    for wrong in (5, "text", None):
+        with pytest.raises(TypeError):
+            nmc.apply(None, wrong)
+
+
 def test_length_is_known_from_the_first_bytes():
     message = nmc.encode_delta(None, SMALL)
     assert syntax.length_of(message[:16]) == len(message)

@@ -127,6 +127,25 @@ def test_versions_of_modelexpress_have_names(tmp_path, run, states, base):
     assert all(same(a, b) for a, b in zip(held(tmp_path / "p.nmc"), states, strict=True))
 
 
+def test_one_version_alone(tmp_path, run, states, base):
+    folder = version(tmp_path / "d", 1, states[1], states[0])
+    assert run("bridge", "import", folder, "--base", base, "-o", tmp_path / "p.nmc").code == 0
+    assert all(same(a, b) for a, b in zip(held(tmp_path / "p.nmc"), states[:2], strict=True))
+
+
+def test_a_base_in_parts(tmp_path, run, states):
+    (tmp_path / "base").mkdir()
+    names = list(states[0])
+    for k, part in enumerate((names[:2], names[2:]), 1):
+        file = tmp_path / "base" / f"model-{k:05d}-of-00002.safetensors"
+        save_file({name: states[0][name] for name in part}, file, metadata={"format": "pt"})
+    (tmp_path / "base" / "config.json").write_text("{}")
+    version(tmp_path / "d", 1, states[1], states[0])
+    arguments = ("--base", tmp_path / "base", "-o", tmp_path / "p.nmc")
+    assert run("bridge", "import", tmp_path / "d", *arguments).code == 0
+    assert all(same(a, b) for a, b in zip(held(tmp_path / "p.nmc"), states[:2], strict=True))
+
+
 def test_a_whole_checkpoint_among_the_versions(tmp_path, run, states, base):
     version(tmp_path / "d", 1, states[1], states[0])
     whole = tmp_path / "d" / "weight_v000002"

@@ -280,7 +280,9 @@ def decoded(base: Base, data: Buffer, max_level: int) -> Base:
     FormatError
         If the message is damaged, malformed, or builds on another state.
     """
-    message = syntax.parse(bytes(data), max_level)
+    # what is returned may lie in the message, which nobody is to change then
+    data = data if isinstance(data, bytes) else bytes(memoryview(data))
+    message = syntax.parse(data, max_level)
     segment = parse(message.segment, syntax.PLACE)
     if segment.refinements:
         reason = "a message has none"

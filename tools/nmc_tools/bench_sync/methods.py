@@ -180,27 +180,48 @@ def _trl() -> Peer:
     return Peer(encode, decode)
 
 
-def _z4ai() -> Peer:
-    import z4ai
+class Z4ai:
+    """One delta of the whole state, which is smaller than one for each tensor."""
 
-    def encode(name: str, new: Any, old: Any) -> dict[str, Any]:
-        data = z4ai.compress_delta(
-            _flat(new).tobytes(), _flat(old).tobytes(), dtype="bf16", threads=1
-        )
-        return {name: np.frombuffer(bytes(data), np.uint8)}
+    def __init__(self) -> None:
+        import z4ai
 
-    def decode(name: str, parts: Mapping[str, Any], old: Any) -> Any:
-        plain = z4ai.decompress_delta(parts[name].tobytes(), _flat(old).tobytes())
-        return _like(np.frombuffer(bytes(plain), np.uint8), old)
+        self._z4ai = z4ai
+        self._sent = self._received = b""
+        self._kinds: State = {}
 
-    return Peer(encode, decode)
+    def start(self, state: State) -> None:
+        """Begin with a state that both ends have."""
+        self._kinds = state
+        self._sent = self._received = _joined(state)
+
+    def send(self, state: State) -> bytes:
+        """Return the delta of all bytes."""
+        now = _joined(state)
+        data = bytes(self._z4ai.compress_delta(now, self._sent, dtype="bf16", threads=1))
+        self._sent = now
+        return data
+
+    def receive(self, data: bytes) -> State:
+        """Return the state."""
+        self._received = bytes(self._z4ai.decompress_delta(data, self._received))
+        state, at = {}, 0
+        for name, old in self._kinds.items():
+            plain = np.frombuffer(self._received, np.uint8, old.nbytes, at)
+            state[name] = from_words(plain.view(to_words(old).dtype), dtype_of(old), old.shape)
+            at += old.nbytes
+        return state  # type: ignore[return-value]
+
+
+def _joined(state: State) -> bytes:
+    return b"".join(_flat(array).tobytes() for array in state.values())
 
 
 LINES: dict[str, Callable[[], Line]] = {
     "overwrite, zstd (miles, ModelExpress)": partial(_refit, "overwrite"),
     "XOR, zstd (miles, ModelExpress)": partial(_refit, "xor"),
     "sparse patch, gaps (TRL)": _trl,
-    "z4ai, delta": _z4ai,
+    "z4ai, delta": Z4ai,
     "nmc message, fast": partial(Messages, "fast"),
     "nmc message, strong": partial(Messages, "strong"),
 }

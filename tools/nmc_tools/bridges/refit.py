@@ -74,19 +74,21 @@ class Version:
 
 
 def is_chain(folder: Path) -> bool:
-    """Whether a folder has versions in it."""
-    return any(folder.glob(f"*/{INDEX}"))
+    """Whether a folder has versions in it, or is one with a difference."""
+    return any(folder.glob(f"*/{INDEX}")) or (folder / INDEX).is_file()
 
 
 def versions_of(folder: Path) -> list[Version]:
-    """Return the versions of a folder in the order in which they build on each other.
+    """Return the versions of a folder in the order in which they build on each other, or its own.
 
     Raises
     ------
     CheckpointError
         If an index is malformed, two versions have one name or one base, or a base is missing.
     """
-    found = [_version(path) for path in natsorted(folder.glob(f"*/{INDEX}"), key=str)]
+    alone = folder / INDEX
+    paths = [alone] if alone.is_file() else natsorted(folder.glob(f"*/{INDEX}"), key=str)
+    found = [_version(path) for path in paths]
     by_name: dict[str, Version] = {}
     by_base: dict[str, Version] = {}
     for version in found:
@@ -319,9 +321,8 @@ def write_version(
                 content[name] = _compressed(target / file, name, new, old, encoding)
                 sums[name] = checksum_of(checksum, new)
     if content:
-        checkpoints.write(
-            target / file, content, to="safetensors", extra={"metadata": sums} if sums else None
-        )
+        said = {"format": "pt"} if changed is None else sums  # what transformers asks for
+        checkpoints.write(target / file, content, to="safetensors", extra={"metadata": said})
     index = {"metadata": metadata, "weight_map": dict.fromkeys(content, file)}
     (target / INDEX).write_text(json.dumps(index), encoding="utf-8")
 

@@ -189,7 +189,7 @@ def _reader(folder: Path) -> Callable[[Path, Any], Iterator[tuple[str, Any]]]:
 def _count(folder: Path) -> int:
     from nmc_tools.bridges import message_files, refit
 
-    versions = len(list(folder.glob(f"*/{refit.INDEX}")))
+    versions = len(list(folder.glob(f"*/{refit.INDEX}"))) or (folder / refit.INDEX).is_file()
     files = [*folder.glob("*.safetensors"), *folder.glob(f"*{message_files.SUFFIX}")]
     return versions or len(files)
 
