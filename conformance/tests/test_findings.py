@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import make_vectors
 import pytest
-from findings import expected_findings
 from programs import VECTORS
 
 from nmc_conformance.judge import ELSEWHERE, MATCH, MISMATCH, NO_CODE, judge_checker, places_agree
@@ -80,7 +78,7 @@ def test_grades(code: str, place: dict[str, Any], grade: str) -> None:
 
 def test_nearly_every_negative_vector_says_where_its_fault_is() -> None:
     """The rest has faults of which several places are as good."""
-    cases = {case.id: case for _, case in make_vectors.all_cases()}
-    negative = [case for case in cases.values() if case.stage]
-    placed = [case for case in negative if expected_findings(case, cases)]
+    suite = load_suite(VECTORS).vectors
+    negative = [vector for vector in suite if vector.expected.outcome == "reject"]
+    placed = [vector for vector in negative if vector.expected.findings]
     assert len(placed) > 0.9 * len(negative)

@@ -134,7 +134,22 @@ def _forms() -> list[Case]:
             warnings=("manifest/object-unknown",),
         )
     )
-    return made
+    return [*made, _widths()]
+
+
+def _widths() -> Case:
+    """Return numbers of every class and width, which the digest covers though no table has them."""
+    codes = ("u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8")
+    extra: Objects = {f"/extra/{code}": np.array([1, 2, 3], f"<{code}") for code in codes}
+    edits = replace(laid_out(write_plain), objects=put_all(extra).objects)
+    return PAIR.vary(
+        "05-package/hdf5-widths",
+        "numbers of every class and width are covered by the digest",
+        ("5.3.4", "5.3.1"),
+        edits,
+        warnings=("manifest/object-unknown",),
+        **LIBRARY,
+    )
 
 
 def _extendable(file: h5py.File, objects: Objects) -> None:
