@@ -11,7 +11,6 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-import chain
 import numpy as np
 import prose
 import pseudocode
@@ -23,7 +22,7 @@ from blake3 import blake3
 from cases import input_files
 from freezing import freezing_cases
 from programs import VECTORS
-from writers import hdf5_writer, listing, package_writer
+from writers import hdf5_writer, listing, package_writer, stream_writer
 
 from nmc_conformance.schemas import fault
 from nmc_conformance.subject import Description
@@ -130,12 +129,12 @@ def test_dumps_have_their_offsets_and_texts(block: prose.Block) -> None:
 def test_the_table_of_element_types() -> None:
     head = "| Name | Element, bits | Word, bits | Exponent, bits | Mantissa, bits | Element |"
     rows = prose.table("spec/text/04-model.md", head)
-    assert sorted(name.strip("`") for name, *_ in rows) == sorted(chain.BITS)
+    assert sorted(name.strip("`") for name, *_ in rows) == sorted(stream_writer.BITS)
     for name, bits, word, exponent, mantissa, _ in rows:
         dtype = name.strip("`")
         word_format = (int(word), int(exponent), int(mantissa))
-        assert int(bits) == chain.BITS[dtype]
-        assert word_format[0] == 8 * chain.WORD_BYTES[dtype]
+        assert int(bits) == stream_writer.BITS[dtype]
+        assert word_format[0] == 8 * stream_writer.WORD_BYTES[dtype]
         assert word_format == coder_words.WORD_FORMATS.get(dtype, (word_format[0], 0, 0))
 
 

@@ -6,13 +6,13 @@ import itertools
 import random
 from typing import TYPE_CHECKING, Any
 
-import chain
 import pseudocode
 import pytest
 import text_decoder
 from arithmetic import coder_chances, coder_words
 from programs import VECTORS
 from text_decoder import RECORD, TextDecoder
+from writers import stream_writer
 
 from nmc_conformance.vectors import load_suite
 
@@ -270,7 +270,7 @@ def test_folding(dtype: str, e: int) -> None:
     for stream in ("raw", "integer"):
         fold, back = frames[f"fold_{stream}"], frames[f"unfold_{stream}"]
         mine = [fold(x, 8 * width, e) for x in values]
-        assert b"".join(f.to_bytes(width, "little") for f in mine) == chain.folded(
+        assert b"".join(f.to_bytes(width, "little") for f in mine) == stream_writer.folded(
             stream, dtype, data
         )
         assert [back(f, 8 * width, e) for f in mine] == values
