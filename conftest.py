@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import settings
 
+os.environ["NMC_CACHE"] = "off"  # no test writes into the cache of who runs it
 settings.register_profile("nmc", deadline=None)
 settings.load_profile("nmc")
 

@@ -8,11 +8,15 @@
 ...     last = sequence[-1]
 """
 
+from nmc.reading.asynchronous import AsyncSequence, open_async
 from nmc.reading.check import check
 from nmc.reading.sequence import ChainSequence
 from nmc.reading.sequence import open_sequence as open  # noqa: A004 - nmc.open, as in gzip.open
 from nmc.transport.ends import Receiver, Sender
+from nmc.transport.follow import Follower, follow
+from nmc.transport.growing import open_unfinished
 from nmc.transport.message import apply, encode_delta
+from nmc.transport.push import Pushed, push
 from nmc.writing.curvature import Curvature
 from nmc.writing.quantisation import Quantisation
 from nmc.writing.recovery import recover
@@ -27,13 +31,16 @@ from nmc_format.manifest.record import Cameras, Quality
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncSequence",
     "Cameras",
     "ChainSequence",
     "Colour",
     "Curvature",
     "Finding",
+    "Follower",
     "FormatError",
     "PackedArray",
+    "Pushed",
     "Quality",
     "Quantisation",
     "Receiver",
@@ -45,6 +52,10 @@ __all__ = [
     "concat",
     "encode_delta",
     "extract",
+    "follow",
     "open",
+    "open_async",
+    "open_unfinished",
+    "push",
     "recover",
 ]

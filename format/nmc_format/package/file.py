@@ -52,6 +52,7 @@ class FilePackage(Package):
             except OSError as error:
                 raise host_refusal(error, path) from None
         self._file = source
+        self.distant = source.distant
         self._known_crc: dict[str, int] = {}
         try:
             self._open()

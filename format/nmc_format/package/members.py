@@ -59,6 +59,8 @@ class Package(ABC):
     def __init__(self, path: Path | str) -> None:
         self.path = path
         """Where it lies: a path of this host, or in words what else it is read from."""
+        self.distant = False
+        """Whether a segment is worth remembering: reading it asks a server."""
         self._closed = False
 
     def _check_open(self) -> None:

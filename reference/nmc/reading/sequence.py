@@ -16,6 +16,8 @@ from nmc.reading.keys import AnyKey, Demand, demands_of
 from nmc.reading.parts import present_rows
 from nmc.reading.seek import Seeker
 from nmc.reading.signatures import require
+from nmc.remote.cache import cache_of
+from nmc.remote.cached_package import CachedPackage
 from nmc.remote.opening import Target, open_anywhere
 from nmc_format.issues import Finding, FormatError, finding, first_error, refuse
 from nmc_format.manifest.columns import LEVEL
@@ -46,6 +48,7 @@ def open_sequence(
     storage_options: Mapping[str, Any] | None = None,
     threads: int = 1,
     require_signature: Sequence[AnyKey] = (),
+    cache: bool | str | os.PathLike[str] | None = None,
 ) -> ChainSequence:
     """Open a package for reading; known to users as ``nmc.open``.
 
@@ -72,6 +75,9 @@ def open_sequence(
         Keys each of which has to have signed (clause 13.2.2): a line as OpenSSH writes it, 32
         bytes, or a file of such lines, of which one is enough. They are asked before anything in
         the manifest is interpreted. Needs the extra ``trust``.
+    cache : bool, path or None
+        Where segments from a server or a store are kept, by their digest and compared with it: a
+        folder; None: ``$NMC_CACHE``, else the user's cache, of at most 2 GiB. False: nowhere.
 
     Returns
     -------
@@ -91,12 +97,12 @@ def open_sequence(
         if manifest.level > max_level:
             raise FormatError(level_refused(manifest.level, max_level))
         return ChainSequence(
-            package,
+            _with_cache(package, manifest, cache),
             manifest,
             max_level=max_level,
             verify=verify,
             stop=stop,
-            origin=Origin(path, storage_options),
+            origin=Origin(path, storage_options, cache),
             threads=threads,
             signatures=signatures,
         )
@@ -115,10 +121,24 @@ class Origin:
         What the caller gave.
     options : mapping or None
         Of its server or store.
+    cache : bool, path or None
+        Where its segments are kept.
     """
 
     target: Target
     options: Mapping[str, Any] | None = None
+    cache: bool | str | os.PathLike[str] | None = None
+
+
+def _with_cache(
+    package: Package, manifest: Manifest, wish: bool | str | os.PathLike[str] | None
+) -> Package:
+    """Put the cache before a package that is far."""
+    cache = cache_of(wish) if package.distant else None
+    if cache is None:
+        return package
+    digests = [digest.tobytes() for digest in manifest.frames.segment_sha256]
+    return CachedPackage(package, digests, cache)
 
 
 def _reopen(
@@ -138,6 +158,7 @@ def _reopen(
         stop=stop,
         threads=threads,
         storage_options=origin.options,
+        cache=origin.cache,
     )
     actual = sequence.manifest.root.manifest_digest
     if actual != digest:
@@ -503,6 +524,13 @@ class ChainSequence(Sequence[Arrays]):
             origin=self._origin,
             threads=self._threads if threads is None else threads,
         )
+
+    def detached(self) -> Package:
+        """Return the package, which the caller closes; nothing is decoded here any more."""
+        self._check_open()
+        self._closed = True
+        self._seekers.clear()
+        return self._package
 
     def close(self) -> None:
         """Release the files and the memory; what the manifest says can still be asked for."""

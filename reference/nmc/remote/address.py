@@ -73,3 +73,8 @@ def name_of(target: Any) -> str:
     if isinstance(target, str | bytes | os.PathLike):
         return str(target)
     return str(getattr(target, "path", None) or getattr(target, "name", None) or "open file")
+
+
+def inside_store(path: str, member: str) -> str:
+    """Return the path of a member in a store; the object itself without one."""
+    return f"{path}/{member}" if member else path

@@ -55,7 +55,7 @@ def open_anywhere(target: Target, options: Mapping[str, Any] | None = None) -> P
     """
     scheme = scheme_of(target)
     if scheme in ("http", "https"):
-        return _open_form(str(target), *_web(str(target), options))
+        return _open_form(str(target), *web_objects(str(target), options))
     if scheme and scheme != "file":
         store, path = store_of(str(target), options)
         return _open_stored(store, path, shown(str(target)))
@@ -79,10 +79,18 @@ def open_anywhere(target: Target, options: Mapping[str, Any] | None = None) -> P
     )
 
 
-def _web(
+def web_objects(
     url: str, options: Mapping[str, Any] | None
 ) -> tuple[Callable[[str], RemoteObject], Callable[[], None]]:
-    """Return what makes objects of addresses, and what closes their connections."""
+    """Return what makes objects of addresses of a server, and what closes their connections.
+
+    Raises
+    ------
+    FormatError
+        If it is no address of a server.
+    TypeError
+        If a server has no such option.
+    """
     from nmc.remote.web_client import WebClient
     from nmc.remote.web_object import WebObject
 
@@ -127,7 +135,7 @@ def _nothing(name: str, journal: Callable[[], RemoteObject]) -> FormatError:
             frames += piece.count(b'"state_digest":')
     except Exception:
         return refuse("host/not-found", file=name)
-    hint = "read it as it grows with nmc.follow, or 'nmc follow'"
+    hint = "read it as it grows with nmc.follow, or what there is with nmc.open_unfinished"
     return refuse_with(hint, "package/unfinished", file=name, frames=frames)
 
 

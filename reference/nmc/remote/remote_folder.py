@@ -60,6 +60,7 @@ class RemoteFolder(Package):
 
     def __init__(self, name: str, member: Callable[[str], RemoteObject]) -> None:
         super().__init__(name)
+        self.distant = True
         self._member = member
         self._by_process: dict[int, _Windows] = {}
         self._opened: list[RemoteObject] = []

@@ -79,5 +79,17 @@ class RemoteObject(ABC):
         """
 
     @abstractmethod
+    def since(self, start: int, limit: int) -> bytes:
+        """Return what an object that grows has from a place on, not many more bytes than a limit.
+
+        Raises
+        ------
+        NoObject
+            If there is none.
+        FormatError
+            If the server does not answer, or answers wrongly.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Let go of connections."""

@@ -124,6 +124,26 @@ class WebObject(RemoteObject):
             self._patience.wait(1)
             yield from self.fetch(at, min(length, limit + 1))
 
+    def since(self, start: int, limit: int) -> bytes:
+        """Return what follows a place; one request, and another one where it breaks off."""
+        return self._patiently(lambda: self._since(start, limit))
+
+    def _since(self, start: int, limit: int) -> bytes:
+        answer = self._get({"Range": f"bytes={start}-{start + limit - 1}"} if start else {})
+        if answer.status == 416:
+            answer.close()
+            return b""
+        skipped, data = start, bytearray()
+        if answer.status == 206:
+            self._range_of(answer, (start, start + limit))
+            skipped = 0
+        for piece in answer.pieces():
+            data += piece
+            if len(data) > skipped + limit:
+                answer.close()
+                break
+        return bytes(memoryview(data)[skipped : skipped + limit])
+
     def close(self) -> None:
         """Close connections that are kept open."""
         self._client.close()

@@ -6,6 +6,7 @@ a frame, a record of the manifest such as the cameras, or the digest of the mani
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -26,7 +27,16 @@ if TYPE_CHECKING:
     from nmc.writing.folder import Folder
     from nmc_format.manifest.objects import RawObjects
 
-__all__ = ["JOURNAL_VERSION", "Content", "FrameEntry", "Journal", "Settings", "read"]
+__all__ = [
+    "JOURNAL_VERSION",
+    "Content",
+    "FrameEntry",
+    "Journal",
+    "Reading",
+    "Settings",
+    "lines",
+    "read",
+]
 
 JOURNAL_VERSION = 4
 
@@ -105,20 +115,7 @@ class Journal:
         self._handle = handle
 
     def _pieces(self) -> Iterator[bytes]:
-        """Yield all lines, some at a time: a long chain has a hundred thousand."""
-        content = self.content
-        lines = [_line({"nmc_journal": JOURNAL_VERSION, **asdict(content.settings)})]
-        for name, objects in content.records.items():
-            line = _line(journal_lines.record_fields(name, objects))
-            lines += [line] * (len(line) <= MAX_LINE)
-        size = 0
-        for entry in content.entries:
-            lines.append(_line(journal_lines.frame_fields(entry)))
-            size += len(lines[-1])
-            if size >= _PIECE:
-                yield b"".join(lines)
-                lines, size = [], 0
-        yield b"".join(lines)
+        return lines(self.content)
 
     def append(self, entry: FrameEntry) -> None:
         """Add one finished frame; its segment is on disk already."""
@@ -191,6 +188,22 @@ class Journal:
         self.close()
 
 
+def lines(content: Content) -> Iterator[bytes]:
+    """Yield the lines of a journal, some at a time: a long chain has a hundred thousand."""
+    made = [_line({"nmc_journal": JOURNAL_VERSION, **asdict(content.settings)})]
+    for name, objects in content.records.items():
+        line = _line(journal_lines.record_fields(name, objects))
+        made += [line] * (len(line) <= MAX_LINE)
+    size = 0
+    for entry in content.entries:
+        made.append(_line(journal_lines.frame_fields(entry)))
+        size += len(made[-1])
+        if size >= _PIECE:
+            yield b"".join(made)
+            made, size = [], 0
+    yield b"".join(made)
+
+
 def _same(a: RawObjects, b: RawObjects) -> bool:
     return a.keys() == b.keys() and all(
         (x.dtype, x.shape, x.tobytes()) == (b[path].dtype, b[path].shape, b[path].tobytes())
@@ -253,6 +266,54 @@ def read(folder: Folder) -> Content | None:
             except Unsound:
                 break
     return content
+
+
+class Reading:
+    """A journal that is read while its writer adds to it.
+
+    Attributes
+    ----------
+    content : Content or None
+        What the lines so far say; None before the first.
+    sound : bool
+        Whether each of them is one that a writer writes.
+    last : bytes
+        The last line, with its end.
+    """
+
+    def __init__(self) -> None:
+        self.content: Content | None = None
+        self.sound = True
+        self.last = b""
+        self._rows = journal_lines.Rows()
+
+    def feed(self, data: bytes) -> int:
+        """Take the whole lines at the beginning of some bytes; return how many bytes they have.
+
+        Parameters
+        ----------
+        data : bytes
+            What follows the lines so far; the last line may not be whole yet.
+        """
+        taken = 0
+        while self.sound and (end := data.find(b"\n", taken) + 1):
+            line = data[taken:end]
+            found = next(_sound_lines(io.BytesIO(line)), None)
+            try:
+                if found is None:
+                    raise Unsound
+                if self.content is None:
+                    self.content = Content(journal_lines.settings(found, JOURNAL_VERSION))
+                else:
+                    _take(found, self.content, self._rows)
+            except Unsound:
+                self.sound = False
+                break
+            self.last = line
+            taken = end
+        if len(data) - taken > MAX_LINE:
+            self.sound = False
+        return taken
 
 
 def _take(line: dict[str, Any], content: Content, rows: journal_lines.Rows) -> None:

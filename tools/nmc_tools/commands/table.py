@@ -43,6 +43,7 @@ _COMMANDS = {
     "keygen": _Entry("trust", "keygen"),
     "sign": _Entry("trust", "sign"),
     "verify": _Entry("trust", "verify"),
+    "push": _Entry("push", "push"),
     "demo": _Entry("demo", "demo"),
     "cameras": _Entry("cameras", "app", PANEL),
     "capture": _Entry("capture", "capture", PANEL),

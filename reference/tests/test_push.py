@@ -1,0 +1,137 @@
+"""Packages put into a store: whole, compared, gone on with, and as they grow."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from nmc_samples import chain, write
+
+import nmc
+
+fsspec = pytest.importorskip("fsspec", reason="the extra 'remote' is not installed")
+
+FRAMES = 6
+
+
+@pytest.fixture
+def store():
+    made = fsspec.filesystem("memory")
+    made.store.clear()
+    made.pseudo_dirs[:] = [""]
+    yield made
+    made.store.clear()
+    made.pseudo_dirs[:] = [""]
+
+
+@pytest.fixture(scope="module")
+def states():
+    return chain(FRAMES)
+
+
+def same(state, expected):
+    return all(
+        np.asarray(state[n]).tobytes() == np.asarray(expected[n]).tobytes() for n in expected
+    )
+
+
+def code_of(work):
+    with pytest.raises(nmc.FormatError) as caught:
+        work()
+    return caught.value.finding.code
+
+
+@pytest.mark.parametrize("directory", [False, True])
+@pytest.mark.parametrize("follow", [False, True])
+def test_a_package_is_there_and_not_sent_twice(states, store, tmp_path, directory, follow):
+    path = write(tmp_path / "a.nmc", states, key_every=3, directory=directory)
+    done = nmc.push(path, "memory://shelf/a.nmc", follow=follow)
+    assert done.frames == FRAMES
+    assert done.sent == (FRAMES + 1 if directory or follow else 1)
+    assert nmc.check("memory://shelf/a.nmc").accepted
+    if not (directory or follow):
+        assert store.cat_file("/shelf/a.nmc") == path.read_bytes()
+    assert nmc.push(path, "memory://shelf/a.nmc", follow=follow).sent == 0
+
+
+def test_an_interrupted_push_goes_on(states, store, tmp_path, monkeypatch):
+    path = write(tmp_path / "a.nmc", states, directory=True)
+    put = type(store).open
+
+    def full(self, name, *args, **options):
+        if "00000003" in name and "wb" in args:
+            raise OSError("the connection broke")
+        return put(self, name, *args, **options)
+
+    monkeypatch.setattr(type(store), "open", full)
+    assert code_of(lambda: nmc.push(path, "memory://shelf/a.nmc")) == "host/connection"
+    monkeypatch.undo()
+    assert not store.exists("/shelf/a.nmc/manifest.h5")  # nobody takes it for a package
+    assert code_of(lambda: nmc.open("memory://shelf/a.nmc")) == "host/not-found"
+    damaged = bytearray(store.cat_file("/shelf/a.nmc/segments/00000001.safetensors"))
+    damaged[-1] ^= 1
+    store.pipe_file("/shelf/a.nmc/segments/00000001.safetensors", bytes(damaged))
+    assert nmc.push(path, "memory://shelf/a.nmc").sent == FRAMES + 1 - 2
+    assert nmc.check("memory://shelf/a.nmc").accepted
+
+
+@pytest.mark.parametrize("directory", [False, True])
+def test_another_package_is_not_replaced_unasked(states, store, tmp_path, directory):
+    first = write(tmp_path / "a.nmc", states, directory=directory)
+    other = write(tmp_path / "b.nmc", states[2:], directory=directory)
+    nmc.push(first, "memory://shelf/a.nmc")
+    assert code_of(lambda: nmc.push(other, "memory://shelf/a.nmc")) == "host/exists"
+    assert nmc.check("memory://shelf/a.nmc").frames == FRAMES
+    nmc.push(other, "memory://shelf/a.nmc", overwrite=True)
+    with nmc.open("memory://shelf/a.nmc") as sequence:
+        assert len(sequence) == FRAMES - 2
+        assert same(sequence[0], states[2])
+
+
+def test_a_store_that_keeps_other_bytes(states, store, tmp_path, monkeypatch):
+    path = write(tmp_path / "a.nmc", states)
+    put = type(store).open
+
+    def lossy(self, name, mode="rb", **options):
+        file = put(self, name, mode, **options)
+        if "w" in mode:
+            write_all = file.write
+            file.write = lambda data: write_all(bytes(data)[:-1] + b"?")
+        return file
+
+    monkeypatch.setattr(type(store), "open", lossy)
+    assert code_of(lambda: nmc.push(path, "memory://shelf/a.nmc")) == "host/failed"
+
+
+@pytest.mark.parametrize("directory", [False, True])
+def test_a_package_that_grows_is_followed_there(states, store, tmp_path, directory):
+    """A reader of the store sees each frame while the training goes on, and then the end."""
+    path = tmp_path / "a.nmc"
+    seen = []
+    with nmc.Writer(path, key_every=3, directory=directory) as writer:
+        writer.append(states[0])
+        pushing = threading.Thread(
+            target=nmc.push,
+            args=(path, "memory://shelf/a.nmc"),
+            kwargs={"follow": True, "poll": 0.01, "timeout": 15},
+        )
+        pushing.start()
+        with nmc.follow("memory://shelf/a.nmc", poll=0.01, timeout=15) as frames:
+            for t in range(FRAMES):
+                seen.append(next(frames))
+                assert same(seen[t], states[t])
+                if t + 1 < FRAMES:
+                    writer.append(states[t + 1])
+            writer.close()
+            assert list(frames) == []
+        pushing.join()
+    assert nmc.check("memory://shelf/a.nmc").accepted
+    assert not store.exists("/shelf/a.nmc/journal.ndjson")
+
+
+def test_where_nothing_can_be_put(states, tmp_path):
+    path = write(tmp_path / "a.nmc", states)
+    for target in ("https://example.org/a.nmc", str(tmp_path / "b.nmc")):
+        assert code_of(lambda target=target: nmc.push(path, target)) == "host/path"
+    assert code_of(lambda: nmc.push(tmp_path / "none.nmc", "memory://a")) == "host/not-found"
