@@ -229,6 +229,8 @@ def _segments(size: int, name: str, stops: int = 0) -> list[Case]:
             "10.2",
             EXCEEDED,
             put("raw.zstd", stream(bound + 1), 0),
+            # where the refinement begins follows from the length of what is before it
+            place={"pointer": "/frames/0/segment_length"} if stops else None,
         ),
     ]
 
