@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.up-to-date
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint types contracts generated docs format check bench bench-framework bench-rd conformance report power power-sample mutation mutation-typescript soundness suite-archive dist fuzz faults clean
+.PHONY: help setup demo player player-check test test-all lint types contracts generated docs format check bench bench-framework bench-rd conformance report power power-sample mutation mutation-typescript soundness suite-archive dist fuzz faults clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,6 +21,15 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: setup  ## Train, pack, check, unpack and render a small scene; results in out/demo
 	$(BIN)/nmc demo -o out/demo
+
+PAGE := tools/nmc_tools/player/page
+
+player:  ## Build the page of the player from player/ (needs Node 20.19); users need none of it
+	cd player && npm ci --silent && npm run build --silent
+
+player-check:  ## The page of the player is what its sources make (needs Node 20.19)
+	cd player && npm ci --silent && npm run build --silent -- --outDir ../out/player
+	diff -r out/player $(PAGE)
 
 test: setup  ## Run the tests except for the long sweeps
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"

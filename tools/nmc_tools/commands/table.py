@@ -40,6 +40,7 @@ _COMMANDS = {
     "bridge": _Entry("bridge", "app"),
     "present": _Entry("presenting", "present", _TRANSMISSION),
     "play": _Entry("presenting", "play", _TRANSMISSION),
+    "view": _Entry("view", "view", _TRANSMISSION),
     "keygen": _Entry("trust", "keygen"),
     "sign": _Entry("trust", "sign"),
     "verify": _Entry("trust", "verify"),

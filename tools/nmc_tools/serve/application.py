@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nmc_tools.player.address import PAGE
 from nmc_tools.serve.access import Access
 from nmc_tools.serve.files import Files
 from nmc_tools.serve.front import Front
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nmc_tools.serve.messages import Receive, Scope, Send
-
-PLAYER = Path(__file__).parents[1] / "player" / "dist"
-"""The built page of the player, where the installation has it."""
 
 
 def app(
@@ -65,7 +63,7 @@ def app(
 
     access, counts = access or Access(), metrics or Metrics()
     files = Files(Shelf([Path(path) for path in paths]), private=not access.open)
-    player = (PLAYER / "index.html").is_file()
+    player = (PAGE / "index.html").is_file()
     routes: list[Any] = [
         Route("/health", _Said(lambda: '{"status": "ok"}\n', "application/json")),
         Route("/metrics", _Said(counts.text, TEXT)),
@@ -73,9 +71,9 @@ def app(
         Route("/", Listing(files, page=True, player=player)),
     ]
     if player:
-        routes.append(Mount("/player", StaticFiles(directory=PLAYER, html=True)))
+        routes.append(Mount("/player", StaticFiles(directory=PAGE, html=True)))
     routes.append(Route("/{path:path}", files))
-    front = Middleware(Front, access=access, metrics=counts, origins=origins, log=log)
+    front = Middleware(Front, access=access, metrics=counts, page=player, origins=origins, log=log)
     return Starlette(routes=routes, middleware=[front])
 
 

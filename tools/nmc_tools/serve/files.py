@@ -34,6 +34,7 @@ _MEDIA = {
     Kind.MANIFEST: "application/x-hdf5",
     Kind.SEGMENT: "application/octet-stream",
     Kind.JOURNAL: "application/x-ndjson",
+    Kind.SIGNATURE: "text/plain; charset=utf-8",
     Kind.DOCUMENT: "application/json",
 }
 
@@ -85,7 +86,7 @@ class Files:
     async def _meta(self, opened: Opened, query: bytes) -> _Meta:
         if opened.kind is Kind.JOURNAL:
             return _Meta(self._sealed(opened.package)[0], None, _NEVER)
-        if opened.kind is Kind.DOCUMENT:
+        if opened.kind in {Kind.DOCUMENT, Kind.SIGNATURE}:
             status = opened.status
             tag = f'"{status.st_size:x}-{status.st_mtime_ns:x}"'
             return _Meta(status.st_size, tag, f"{self._whose}, {_ASK}")

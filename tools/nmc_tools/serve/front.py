@@ -30,6 +30,8 @@ class Front:
         Who may read. ``/health`` is open to all.
     metrics : Metrics
         Where requests are counted.
+    page : bool
+        Whether the page of the player, below ``/player/``, is there: that is open to all, too.
     origins : str
         Pages of which origin may read: one origin, or ``*``.
     log : bool
@@ -37,8 +39,16 @@ class Front:
     """
 
     def __init__(
-        self, inner: Application, access: Access, metrics: Metrics, *, origins: str, log: bool
+        self,
+        inner: Application,
+        access: Access,
+        metrics: Metrics,
+        *,
+        page: bool,
+        origins: str,
+        log: bool,
     ) -> None:
+        self._page = page
         self._inner, self._access, self._metrics, self._log = inner, access, metrics, log
         self._always = [
             (b"access-control-allow-origin", origins.encode("ascii")),
@@ -59,7 +69,8 @@ class Front:
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         refused = None
-        if scope["path"] != "/health":
+        path = scope["path"]
+        if path != "/health" and not (self._page and path.startswith("/player/")):
             refused = self._access.refusal(
                 scope["path"], headers.get("authorization"), scope["query_string"]
             )

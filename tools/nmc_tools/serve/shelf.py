@@ -14,7 +14,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from nmc_format.package.members import JOURNAL_NAME, MANIFEST_NAME, SEGMENT_FOLDER
+from nmc_format.package.members import (
+    JOURNAL_NAME,
+    MANIFEST_NAME,
+    SEGMENT_FOLDER,
+    SIGNATURE_NAME,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,6 +44,7 @@ class Kind(Enum):
     MANIFEST = "manifest"
     SEGMENT = "segment"
     JOURNAL = "journal"
+    SIGNATURE = "signature"
     DOCUMENT = "document"
 
 
@@ -172,6 +178,8 @@ def _kind(rest: list[str]) -> tuple[Kind, int, int]:
         return Kind.JOURNAL, -1, 1
     if rest[-2:-1] == [SEGMENT_FOLDER] and (match := _SEGMENT.fullmatch(rest[-1])):
         return Kind.SEGMENT, int(match[1]), 2
+    if SIGNATURE_NAME.fullmatch("/".join(rest[-2:])):
+        return Kind.SIGNATURE, -1, 2
     return (Kind.DOCUMENT if rest[-1].endswith(".json") else Kind.FILE), -1, 0
 
 

@@ -1,0 +1,70 @@
+// The page's side of the worker: requests as promises, answered in their order.
+import type { Answer, PackageInfo, Request, Trouble } from "./messages.js";
+
+export type FrameAnswer = Extract<Answer, { is: "frame" }>;
+
+export class Refused extends Error {
+  constructor(readonly trouble: Trouble) {
+    super(trouble.message);
+  }
+}
+
+interface Waiting {
+  resolve(answer: Answer): void;
+  reject(error: Error): void;
+}
+
+export class Client {
+  private readonly worker: Worker;
+  private readonly waiting: Waiting[] = [];
+  /** What was asked for before the worker was ready. */
+  private early: Request[] | null = [];
+  requests = 0;
+  bytes = 0;
+
+  constructor() {
+    this.worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "worker" });
+    this.worker.onmessage = ({ data }: MessageEvent<Answer>) => this.take(data);
+    this.worker.onerror = (event) => {
+      for (const w of this.waiting.splice(0)) {
+        w.reject(new Refused({ code: "failed", message: event.message || "the decoder could not be started", place: "" }));
+      }
+    };
+  }
+
+  async open(url: string, keys: readonly string[]): Promise<PackageInfo> {
+    const answer = await this.ask({ do: "open", url, keys });
+    if (answer.is !== "opened") throw new Error("another answer was due");
+    return answer.info;
+  }
+
+  async frame(frame: number, ahead: number, all: boolean): Promise<FrameAnswer> {
+    const answer = await this.ask({ do: "frame", frame, ahead, all });
+    if (answer.is !== "frame") throw new Error("another answer was due");
+    return answer;
+  }
+
+  close(): void {
+    this.worker.terminate();
+  }
+
+  private ask(request: Request): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ resolve, reject });
+      if (this.early === null) this.worker.postMessage(request);
+      else this.early.push(request);
+    });
+  }
+
+  private take(answer: Answer): void {
+    if (answer.is === "ready") {
+      for (const request of this.early ?? []) this.worker.postMessage(request);
+      this.early = null;
+      return;
+    }
+    const waiting = this.waiting.shift();
+    if ("requests" in answer) [this.requests, this.bytes] = [answer.requests, answer.bytes];
+    if ("trouble" in answer) waiting?.reject(new Refused(answer.trouble));
+    else waiting?.resolve(answer);
+  }
+}

@@ -1,0 +1,86 @@
+// What the page and the worker that decodes say to each other.
+
+/** Why something was refused or could not be had. */
+export interface Trouble {
+  /** A code of annex A; "unsupported" or "transfer" where it is none about the package. */
+  readonly code: string;
+  readonly message: string;
+  readonly place: string;
+}
+
+export interface FrameInfo {
+  readonly key: boolean;
+  readonly time: number;
+  readonly bytes: number;
+  readonly stateBytes: number;
+  readonly digest: string;
+  /** Mean PSNR of the views that the package's record of quality has, in dB, or what is declared of a loss. */
+  readonly psnr: number | null;
+}
+
+export interface PackageCamera {
+  readonly name: string;
+  readonly width: number;
+  readonly height: number;
+  readonly fx: number;
+  readonly fy: number;
+  readonly cx: number;
+  readonly cy: number;
+  /** Three rows of four: right, down and forward axes and the centre. */
+  readonly cameraToWorld: readonly number[];
+}
+
+/** What is known of the signatures of a package (clause 13). */
+export interface SignatureInfo {
+  readonly state: "unsigned" | "not looked for" | "signed" | "refused";
+  readonly by: readonly { readonly key: string; readonly signer: string; readonly time: string }[];
+  /** Keys that were asked for, each of which has signed. */
+  readonly asked: readonly string[];
+  readonly trouble: Trouble | null;
+}
+
+export interface PackageInfo {
+  readonly signature: SignatureInfo;
+  readonly family: string;
+  readonly configuration: Readonly<Record<string, unknown>>;
+  readonly profile: string;
+  readonly level: number;
+  readonly sequence: string;
+  readonly creator: string;
+  readonly manifestDigest: string;
+  readonly timescale: number;
+  readonly tensors: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly number[] }[];
+  readonly frames: readonly FrameInfo[];
+  readonly psnrIs: "measured" | "declared" | null;
+  readonly cameras: readonly PackageCamera[];
+}
+
+export interface SentTensor {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly data: Uint8Array<ArrayBuffer>;
+}
+
+export type Request =
+  | { readonly do: "open"; readonly url: string; readonly keys: readonly string[] }
+  /** Decode a frame; segments up to `ahead` frames later are fetched meanwhile. `all`: send every tensor. */
+  | { readonly do: "frame"; readonly frame: number; readonly ahead: number; readonly all: boolean };
+
+export type Answer =
+  /** The decoder's modules are there; what is asked for before that would be lost. */
+  | { readonly is: "ready" }
+  | { readonly is: "opened"; readonly info: PackageInfo; readonly requests: number; readonly bytes: number }
+  | { readonly is: "refused"; readonly trouble: Trouble }
+  | {
+      readonly is: "frame";
+      readonly frame: number;
+      /** Tensors that are not those of the frame that was sent last. */
+      readonly changed: readonly SentTensor[];
+      /** Names of all tensors of the state. */
+      readonly names: readonly string[];
+      readonly decodeMs: number;
+      readonly requests: number;
+      readonly bytes: number;
+    }
+  | { readonly is: "frame refused"; readonly frame: number; readonly trouble: Trouble };

@@ -1,0 +1,293 @@
+// Members of a package that lies behind an address: fetched by ranges, looked at as the decoder asks for them.
+import { type Bytes, safe, u64 } from "decoder/bytes.js";
+import { refuse, inFile } from "decoder/errors.js";
+import { manifestFile, manifestLimit } from "decoder/objects.js";
+import type { RandomAccess, Source } from "decoder/source.js";
+import { openZip } from "decoder/zip.js";
+
+/** What cannot be had, or not as it was promised: nothing that the package itself is to blame for. */
+export class TransferError extends Error {}
+
+const tailLength = 65536;
+const endSize = 98;
+const directoryLimit = 2 ** 30;
+const timeLimit = 30_000;
+/** Segments that are kept for going back and forth: a bound in bytes. */
+const heldLimit = 96 * 2 ** 20;
+
+/** Counts what was asked for. */
+export interface Traffic {
+  requests: number;
+  bytes: number;
+}
+
+interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
+async function get(url: string, headers: Record<string, string>, traffic: Traffic): Promise<Response> {
+  traffic.requests += 1;
+  let response: Response;
+  try {
+    response = await fetch(url, { headers, signal: AbortSignal.timeout(timeLimit) });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new TransferError(`${url} does not answer: ${why}`);
+  }
+  if (!response.ok) throw new TransferError(`${url} answers ${response.status} ${response.statusText}`.trim());
+  return response;
+}
+
+/** The body, and no more than was announced: a server that sends more is cut off. */
+async function body(response: Response, expected: number, traffic: Traffic): Promise<Bytes> {
+  const out = new Uint8Array(expected);
+  let done = 0;
+  if (response.body === null) throw new TransferError(`${response.url} sends nothing`);
+  const reader = response.body.getReader();
+  try {
+    for (;;) {
+      const { done: ended, value } = await reader.read();
+      if (ended) break;
+      if (done + value.length > expected) throw new TransferError(`${response.url} sends more than ${expected} bytes`);
+      out.set(value, done);
+      done += value.length;
+    }
+  } catch (error) {
+    await reader.cancel().catch(() => undefined);
+    if (error instanceof TransferError) throw error;
+    throw new TransferError(`${response.url} breaks off after ${done} of ${expected} bytes`);
+  }
+  if (done !== expected) throw new TransferError(`${response.url} ends after ${done} of ${expected} bytes`);
+  traffic.bytes += done;
+  return out;
+}
+
+/** Members that have come, the longest unused going first where they are too many. */
+class Held {
+  private readonly members = new Map<string, Bytes>();
+  private total = 0;
+
+  get(member: string): Bytes | undefined {
+    const bytes = this.members.get(member);
+    if (bytes === undefined) return undefined;
+    this.members.delete(member);
+    this.members.set(member, bytes);
+    return bytes;
+  }
+
+  put(member: string, bytes: Bytes): void {
+    this.drop(member);
+    this.members.set(member, bytes);
+    this.total += bytes.length;
+    for (const first of this.members.keys()) {
+      if (this.total <= heldLimit || first === member) break;
+      this.drop(first);
+    }
+  }
+
+  drop(member: string): void {
+    this.total -= this.members.get(member)?.length ?? 0;
+    this.members.delete(member);
+  }
+}
+
+/** A package that `bring` has to be asked for its members before the decoder reads them. */
+export interface FarSource extends Source {
+  readonly traffic: Traffic;
+  bring(member: string): Promise<void>;
+}
+
+abstract class Fetched {
+  readonly traffic: Traffic = { requests: 0, bytes: 0 };
+  protected readonly held = new Held();
+  private readonly underway = new Map<string, Promise<void>>();
+
+  bring(member: string): Promise<void> {
+    if (this.held.get(member) !== undefined) return Promise.resolve();
+    let coming = this.underway.get(member);
+    if (coming === undefined) {
+      coming = this.fetch(member).finally(() => this.underway.delete(member));
+      this.underway.set(member, coming);
+    }
+    return coming;
+  }
+
+  protected abstract fetch(member: string): Promise<void>;
+
+  protected here(member: string): Bytes {
+    const bytes = this.held.get(member);
+    if (bytes === undefined) throw new TransferError(`${member} has not come yet`);
+    return bytes;
+  }
+}
+
+/** The file form. */
+class FarFile extends Fetched implements FarSource {
+  private readonly spans = new Map<string, Span>();
+  private readonly looks = new Map<string, () => void>();
+  private inner: Source | null = null;
+  private tail: { readonly start: number; readonly bytes: Bytes } = { start: 0, bytes: new Uint8Array(0) };
+  private size_ = 0;
+  private version: string | null = null;
+
+  constructor(private readonly url: string) {
+    super();
+  }
+
+  async open(): Promise<this> {
+    await this.fetchTail();
+    const end = this.size_ - endSize;
+    if (this.size_ >= endSize) {
+      const start = safe(u64(this.tail.bytes, end - this.tail.start + 48));
+      if (start < this.tail.start && end - start <= directoryLimit && start >= 0) {
+        const more = await this.range(start, this.tail.start);
+        this.tail = { start, bytes: joined(more, this.tail.bytes) };
+      }
+    }
+    this.inner = openZip(this.access(), this.size_);
+    return this;
+  }
+
+  size(member: string): number | null {
+    return this.inner?.size(member) ?? null;
+  }
+
+  read(member: string): Bytes {
+    if (this.inner === null) throw new TransferError("the package is not open");
+    const look = this.looks.get(member);
+    if (look !== undefined) {
+      look();
+      this.looks.delete(member);
+    }
+    return this.inner.read(member);
+  }
+
+  signatures(): string[] {
+    return this.inner?.signatures() ?? [];
+  }
+
+  close(): void {
+    // nothing is held open
+  }
+
+  protected async fetch(member: string): Promise<void> {
+    const span = this.spans.get(member);
+    if (span === undefined) return; // the decoder says that it is missing
+    const { start, bytes } = this.tail;
+    const inTail = span.from >= start ? bytes.slice(span.from - start, span.to - start) : null;
+    this.held.put(member, inTail ?? (await this.range(span.from, span.to)));
+  }
+
+  /** What the decoder reads without waiting: the tail of the file, and members that have come. */
+  private access(): RandomAccess {
+    return {
+      read: (offset, length, member) => {
+        const span = this.spans.get(member);
+        if (span !== undefined) return this.here(member).subarray(offset - span.from, offset - span.from + length);
+        const { start, bytes } = this.tail;
+        // What a file begins with is seen with its first member.
+        if (offset < start && length <= 4) return Uint8Array.of(0x50, 0x4b, 3, 4).subarray(0, length);
+        if (offset < start || offset + length > start + bytes.length) {
+          return refuse("package/zip-structure", "the central directory is not where the end records say", inFile("."));
+        }
+        return bytes.subarray(offset - start, offset - start + length);
+      },
+      later: (member, from, to, look) => {
+        this.spans.set(member, { from, to });
+        this.looks.set(member, look);
+      },
+      close: () => undefined,
+    };
+  }
+
+  private async fetchTail(): Promise<void> {
+    const response = await get(this.url, { Range: `bytes=-${tailLength}` }, this.traffic);
+    const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(response.headers.get("Content-Range") ?? "");
+    if (response.status !== 206 || range === null) {
+      await response.body?.cancel();
+      throw new TransferError(`${this.url} is served without ranges; a server that knows them is needed, such as nmc serve`);
+    }
+    const [start, last, size] = range.slice(1).map(Number) as [number, number, number];
+    if (last + 1 !== size || last - start + 1 !== Math.min(size, tailLength) || !Number.isSafeInteger(size)) {
+      throw new TransferError(`${this.url} sends bytes ${start} to ${last} of ${size}; the last ${tailLength} were asked for`);
+    }
+    this.size_ = size;
+    this.version = response.headers.get("ETag");
+    this.tail = { start, bytes: await body(response, last - start + 1, this.traffic) };
+  }
+
+  private async range(from: number, to: number): Promise<Bytes> {
+    const response = await get(this.url, { Range: `bytes=${from}-${to - 1}` }, this.traffic);
+    const said = response.headers.get("Content-Range");
+    if (response.status !== 206 || said !== `bytes ${from}-${to - 1}/${this.size_}` || response.headers.get("ETag") !== this.version) {
+      await response.body?.cancel();
+      throw new TransferError(`${this.url} is not the file any more that it was; open it again`);
+    }
+    return body(response, to - from, this.traffic);
+  }
+}
+
+/** The directory form: a member is an address below that of the directory. */
+class FarDirectory extends Fetched implements FarSource {
+  constructor(
+    private readonly root: string,
+    private readonly keys: readonly string[],
+  ) {
+    super();
+  }
+
+  async open(): Promise<this> {
+    await this.bring(manifestFile);
+    return this;
+  }
+
+  /** A directory far away has no list of its members: a signature is found by the key that is asked for. */
+  signatures(): string[] {
+    return this.keys.map((key) => `signatures/${key}.sig`).filter((name) => this.held.get(name) !== undefined);
+  }
+
+  size(member: string): number | null {
+    return this.held.get(member)?.length ?? null;
+  }
+
+  read(member: string): Bytes {
+    return this.here(member);
+  }
+
+  close(): void {
+    // nothing is held open
+  }
+
+  protected async fetch(member: string): Promise<void> {
+    const address = new URL(member, this.root);
+    address.search = new URL(this.root).search; // a token opens each member
+    const response = await get(address.href, {}, this.traffic);
+    const length = Number(response.headers.get("Content-Length") ?? "NaN");
+    if (!Number.isSafeInteger(length) || length > (member === manifestFile ? manifestLimit : 2 ** 32 - 2 ** 16)) {
+      await response.body?.cancel();
+      throw new TransferError(`${response.url} does not say how long it is, or is too long`);
+    }
+    this.held.put(member, await body(response, length, this.traffic));
+  }
+}
+
+function joined(a: Bytes, b: Bytes): Bytes {
+  const out = new Uint8Array(a.length + b.length);
+  out.set(a);
+  out.set(b, a.length);
+  return out;
+}
+
+/** Opens a package, its manifest and signatures brought: a directory where the address ends with a stroke, else a file. */
+export async function openFar(url: string, keys: readonly string[]): Promise<FarSource> {
+  if (!new URL(url).pathname.endsWith("/")) {
+    const file = await new FarFile(url).open();
+    for (const member of [manifestFile, ...file.signatures()]) await file.bring(member);
+    return file;
+  }
+  const directory = await new FarDirectory(url, keys).open();
+  // One that is not there is found missing when it is demanded.
+  for (const key of keys) await directory.bring(`signatures/${key}.sig`).catch(() => undefined);
+  return directory;
+}

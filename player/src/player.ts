@@ -1,0 +1,367 @@
+// The player: it asks for frames in time, shows them where the eye is, and goes on where one is refused.
+import { Client, Refused, type FrameAnswer } from "./decoding/client.js";
+import type { PackageInfo, Trouble } from "./decoding/messages.js";
+import { Checks } from "./page/checks.js";
+import { bytesText, element, fill } from "./page/elements.js";
+import { clear, drawFrusta } from "./page/overlay.js";
+import { showSignature, signatureRows } from "./page/signature.js";
+import { Timeline } from "./page/timeline.js";
+import { Tracks } from "./page/tracks.js";
+import { Flight } from "./pose/flight.js";
+import { centre, lookingAt, meeting, type Pose, poseOf, type View, viewOf, viewpointOf } from "./pose/pose.js";
+import { readTrack } from "./pose/track.js";
+import { makeStage } from "./render/choice.js";
+import { NoPicture } from "./render/renderer.js";
+import type { Stage } from "./render/stage.js";
+
+/** Segments that are fetched before they are due. */
+const ahead = 2;
+const widest = 46;
+
+export class Player {
+  private readonly client = new Client();
+  private readonly area = element("stage", HTMLElement);
+  private canvas = element("picture", HTMLCanvasElement);
+  private readonly overlay = element("overlay", HTMLCanvasElement);
+  private readonly flight: Flight;
+  private readonly tracks: Tracks;
+  private info_: PackageInfo | null = null;
+  private checks: Checks | null = null;
+  private timeline: Timeline | null = null;
+  private stage: Stage | null = null;
+  /** Frame that is seen; -1 before the first. */
+  private shown = -1;
+  /** What is to be seen next; others that were asked for meanwhile are passed over. */
+  private wanted: number | null = null;
+  private busy = false;
+  private wholeNext = true;
+  private playing = false;
+  /** When the frame that is seen appeared, by the clock of the page. */
+  private since = 0;
+  private degrees = widest;
+  private chosen = -1;
+
+  constructor(private readonly asked: URLSearchParams) {
+    this.flight = new Flight(this.area, {
+      onmove: (_pose, moving) => {
+        if (moving) this.tracks.free();
+        this.moved(moving);
+      },
+    });
+    this.tracks = new Tracks(() => this.follow());
+    new ResizeObserver(() => this.moved(false)).observe(this.area);
+  }
+
+  /** What the package says of itself; null before it is open. */
+  get info(): PackageInfo | null {
+    return this.info_;
+  }
+
+  get frame(): number {
+    return this.shown;
+  }
+
+  async start(): Promise<void> {
+    const url = this.asked.get("url");
+    if (url === null) {
+      this.notice("No package is named: nmc view PACKAGE, or ?url=ADDRESS.");
+      return;
+    }
+    try {
+      const address = new URL(url, location.href);
+      if (!["http:", "https:"].includes(address.protocol)) throw new NoPicture(`an address of ${address.protocol} is not opened`);
+      const keys = this.asked.getAll("key");
+      if (!keys.every((key) => /^[0-9a-f]{64}$/.test(key))) throw new NoPicture("a key is 64 digits of base 16, in lower case");
+      this.open(await this.client.open(address.href, keys), address);
+    } catch (error) {
+      this.notice(`The package is not opened. ${told(error)}`);
+      return;
+    }
+    await this.show(Number(this.asked.get("frame") ?? 0) || 0);
+    if (this.asked.get("track") !== null) await this.fetchTrack(this.asked.get("track")!);
+    if (this.asked.has("play")) this.play(true);
+  }
+
+  /** Shows frame t as soon as it is decoded; resolves when it is, or is refused. */
+  async show(t: number): Promise<void> {
+    const { info_ } = this;
+    if (info_ === null) return;
+    this.wanted = Math.max(0, Math.min(info_.frames.length - 1, Math.trunc(t)));
+    if (this.busy) return;
+    this.busy = true;
+    try {
+      while (this.wanted !== null) {
+        const next: number = this.wanted;
+        this.wanted = null;
+        await this.fetch(next);
+      }
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  play(on: boolean): void {
+    if (this.playing === on || this.info_ === null) return;
+    this.playing = on;
+    const button = element("play", HTMLButtonElement);
+    button.textContent = on ? "❚❚" : "▶";
+    button.setAttribute("aria-label", on ? "Pause" : "Play");
+    if (!on) return;
+    this.since = performance.now();
+    requestAnimationFrame(() => void this.advance());
+  }
+
+  /** Where the eye is: camera-to-world, three rows of four. */
+  get pose(): Pose {
+    return this.flight.pose;
+  }
+
+  /** Places the eye. */
+  look(pose: Pose): void {
+    this.flight.set(pose);
+  }
+
+  /** The picture of the frame that is seen from a place, RGB rows from the top; for scripts. */
+  picture(view: View): Promise<Uint8Array> {
+    if (this.stage === null) return Promise.reject(new NoPicture("there is no picture"));
+    return this.stage.picture(view);
+  }
+
+  private open(info: PackageInfo, address: URL): void {
+    this.info_ = info;
+    document.title = `${decodeURIComponent(address.pathname.replace(/\/$/, "").split("/").at(-1) ?? "")} · NMC`;
+    element("title", HTMLElement).textContent = `${document.title.replace(" · NMC", "")} — ${info.family}, ${info.frames.length} frames`;
+    this.checks = new Checks(info.frames.length);
+    this.timeline = new Timeline(element("timeline", HTMLCanvasElement), info.frames, (t) => this.checks?.of(t) ?? null, (t) => this.seek(t));
+    new ResizeObserver(() => this.timeline?.draw(Math.max(0, this.shown))).observe(element("timeline", HTMLCanvasElement));
+    element("psnr-is", HTMLElement).textContent = info.psnrIs === null ? "PSNR (none recorded)" : `PSNR, ${info.psnrIs}`;
+    const total = info.frames.reduce((sum, f) => sum + f.bytes, 0);
+    const raw = info.frames.reduce((sum, f) => sum + f.stateBytes, 0);
+    showSignature(info.signature);
+    fill(element("facts", HTMLElement), [
+      ["family", info.family],
+      ["profile", `${info.profile}, level ${info.level}`],
+      ["frames", `${info.frames.length}, ${info.frames.filter((f) => f.key).length} key, ${info.timescale} ticks a second`],
+      ["segments", `${bytesText(total)} of ${bytesText(raw)}, ratio ${(raw / Math.max(1, total)).toFixed(2)}`],
+      ["sequence", info.sequence, "mono"],
+      ["manifest", info.manifestDigest, "mono"],
+      ...signatureRows(info.signature),
+    ]);
+    this.startEye(info);
+    this.wire(info);
+    this.setStage(info, address);
+  }
+
+  private setStage(info: PackageInfo, address: URL): void {
+    try {
+      this.stage = makeStage(this.canvas, info, address, this.asked.get("render"), {
+        lost: () => this.restart(info, address),
+        trouble: (why) => this.notice(why),
+      });
+      this.area.dataset["means"] = this.stage.means;
+    } catch (error) {
+      this.notice(`There is no picture: ${told(error)} Frames are decoded and checked all the same.`, true);
+    }
+  }
+
+  /** The graphics processor was lost: a new canvas, and every tensor again. */
+  private restart(info: PackageInfo, address: URL): void {
+    this.stage?.dispose();
+    this.stage = null;
+    const fresh = this.canvas.cloneNode() as HTMLCanvasElement;
+    this.canvas.replaceWith(fresh);
+    this.canvas = fresh;
+    this.wholeNext = true;
+    this.setStage(info, address);
+    if (this.shown >= 0) void this.show(this.shown);
+  }
+
+  private async fetch(t: number): Promise<void> {
+    const info = this.info_!;
+    try {
+      const answer = await this.client.frame(t, this.playing ? ahead : 0, this.wholeNext);
+      this.wholeNext = false;
+      this.checks?.verified(t);
+      this.appear(answer);
+    } catch (error) {
+      const trouble: Trouble = error instanceof Refused ? error.trouble : { code: "failed", message: String(error), place: "" };
+      let next = t + 1;
+      while (next < info.frames.length && !info.frames[next]!.key) next += 1;
+      // What could not be had may come yet; what is damaged is damaged for the rest of its group.
+      if (trouble.code !== "transfer") this.checks?.refused(t, next, trouble);
+      const goes = next < info.frames.length ? ` Playing goes on at key frame ${next}.` : "";
+      this.notice(`Frame ${t} is refused. ${toldTrouble(trouble)}${goes}`);
+      this.timeline?.draw(Math.max(0, this.shown));
+      if (!this.playing) return;
+      if (next < info.frames.length) this.wanted ??= next;
+      else if (element("loop", HTMLInputElement).checked && trouble.code !== "transfer" && this.checks?.of(0) !== "refused") this.wanted ??= 0;
+      else this.play(false);
+    }
+  }
+
+  private appear(answer: FrameAnswer): void {
+    const info = this.info_!;
+    this.stage?.take(answer.frame, answer.changed, answer.names);
+    this.shown = answer.frame;
+    this.since = performance.now();
+    if (!this.follow()) this.moved(this.playing);
+    const f = info.frames[answer.frame]!;
+    element("seek", HTMLInputElement).value = String(answer.frame);
+    element("now", HTMLElement).textContent = `frame ${answer.frame} / ${info.frames.length - 1}`;
+    fill(element("frame-facts", HTMLElement), [
+      ["frame", `${answer.frame}, ${f.key ? "key" : "delta"}`],
+      ["segment", bytesText(f.bytes)],
+      ["PSNR", f.psnr === null ? "not recorded" : `${f.psnr.toFixed(2)} dB`],
+      ["changed", `${answer.changed.length} of ${answer.names.length} tensors`],
+      ["decoded in", `${answer.decodeMs.toFixed(0)} ms`],
+      ["fetched", `${this.client.requests} requests, ${bytesText(this.client.bytes)}`],
+      ["state", f.digest, "mono"],
+    ]);
+    this.timeline?.draw(answer.frame);
+    this.tracks.note(answer.frame, this.flight.pose);
+  }
+
+  private async advance(): Promise<void> {
+    const info = this.info_;
+    if (!this.playing || info === null) return;
+    const last = info.frames.length - 1;
+    const loop = element("loop", HTMLInputElement).checked;
+    if (!this.busy && this.stage?.busy !== true) {
+      if (this.shown >= last && !loop) {
+        this.play(false);
+        return;
+      }
+      const next = this.shown >= last ? 0 : this.shown + 1;
+      const speed = Number(element("speed", HTMLSelectElement).value);
+      const ticks = next === 0 ? 1 : info.frames[next]!.time - info.frames[this.shown]!.time;
+      const due = this.since + (1000 * ticks) / info.timescale / speed;
+      if (performance.now() >= due - 4) {
+        await this.show(next);
+        if (this.shown === next) this.since = Math.max(due, performance.now() - 100);
+      }
+    }
+    requestAnimationFrame(() => void this.advance());
+  }
+
+  private seek(t: number): void {
+    void this.show(t);
+  }
+
+  private moved(moving: boolean): void {
+    if (this.shown >= 0) this.tracks.note(this.shown, this.flight.pose);
+    const view = this.view();
+    if (view === null) return;
+    if (this.shown >= 0) this.stage?.show(view, moving);
+    if (element("frusta", HTMLInputElement).checked) {
+      drawFrusta(this.overlay, view, this.info_?.cameras ?? [], this.flight.speed * 0.15, this.chosen);
+    } else clear(this.overlay);
+    const v = viewpointOf(this.flight.pose);
+    element("where", HTMLElement).textContent =
+      `x ${v.x.toFixed(2)} y ${v.y.toFixed(2)} z ${v.z.toFixed(2)} · yaw ${v.yaw.toFixed(0)}° pitch ${v.pitch.toFixed(0)}° roll ${v.roll.toFixed(0)}°`;
+  }
+
+  private view(): View | null {
+    const ratio = Math.min(2, window.devicePixelRatio || 1);
+    const [width, height] = [Math.round(this.area.clientWidth * ratio), Math.round(this.area.clientHeight * ratio)];
+    if (width === 0 || height === 0) return null;
+    // The field of view holds for the longer side, so that nothing of a camera's picture is cut off.
+    if (width >= height) return viewOf(this.flight.pose, width, height, this.degrees);
+    const view = viewOf(this.flight.pose, height, width, this.degrees);
+    return { ...view, width, height, cx: width / 2, cy: height / 2 };
+  }
+
+  /** Takes the eye along a track; false where there is none. */
+  private follow(): boolean {
+    const at = this.tracks.at(Math.max(0, this.shown));
+    if (at === null) return false;
+    this.flight.pose = poseOf(at);
+    this.moved(this.playing);
+    return true;
+  }
+
+  private startEye(info: PackageInfo): void {
+    const poses = info.cameras.map((c) => c.cameraToWorld);
+    const bounds = info.configuration["bounds"];
+    if (poses.length > 0) {
+      this.flight.pivot = poses.length > 1 ? meeting(poses) : centre(poses[0]!);
+      const far = poses.map((p) => Math.hypot(...centre(p).map((v, i) => v - this.flight.pivot[i]!)));
+      this.flight.speed = Math.max(1e-6, far.sort((a, b) => a - b)[far.length >> 1]! / 2) || 1;
+      // What is up for the cameras on the whole is up for the eye.
+      const up = [0, 1, 2].map((k) => poses.reduce((sum, p) => sum - p[4 * k + 1]!, 0));
+      const length = Math.hypot(...up);
+      if (length > 0.3 * poses.length) this.flight.up = [up[0]! / length, up[1]! / length, up[2]! / length];
+      this.choose(info, 0);
+    } else if (Array.isArray(bounds) && bounds.length === 2) {
+      const [lower, upper] = bounds as [number[], number[]];
+      const middle = lower.map((v, i) => (v + upper[i]!) / 2) as unknown as [number, number, number];
+      const size = Math.hypot(...lower.map((v, i) => upper[i]! - v));
+      this.flight.pivot = middle;
+      this.flight.speed = size / 4 || 1;
+      this.flight.set(lookingAt([middle[0] + size, middle[1], middle[2] + 0.3 * size], middle));
+    }
+  }
+
+  private choose(info: PackageInfo, i: number): void {
+    const camera = info.cameras[i]!;
+    this.chosen = i;
+    this.degrees = (2 * Math.atan((0.5 * Math.max(camera.width, camera.height)) / Math.max(camera.fx, camera.fy)) * 180) / Math.PI;
+    this.tracks.free();
+    this.flight.set(camera.cameraToWorld);
+  }
+
+  private wire(info: PackageInfo): void {
+    const seek = element("seek", HTMLInputElement);
+    seek.max = String(info.frames.length - 1);
+    seek.addEventListener("input", () => this.seek(Number(seek.value)));
+    const on = (id: string, act: () => void): void => element(id, HTMLButtonElement).addEventListener("click", act);
+    on("play", () => this.play(!this.playing));
+    on("previous", () => this.seek(this.shown - 1));
+    on("next", () => this.seek(this.shown + 1));
+    document.addEventListener("keydown", (event) => {
+      if (event.code !== "Space" || (event.target instanceof HTMLElement && ["BUTTON", "INPUT", "SELECT", "SUMMARY"].includes(event.target.tagName))) return;
+      event.preventDefault();
+      this.play(!this.playing);
+    });
+    element("frusta", HTMLInputElement).addEventListener("change", () => this.moved(false));
+    element("cameras-part", HTMLElement).hidden = info.cameras.length === 0;
+    element("cameras", HTMLElement).replaceChildren(
+      ...info.cameras.map((camera, i) => {
+        const [item, button] = [document.createElement("li"), document.createElement("button")];
+        button.textContent = camera.name;
+        button.title = `${camera.width} × ${camera.height}`;
+        button.addEventListener("click", () => this.choose(info, i));
+        item.append(button);
+        return item;
+      }),
+    );
+    this.tracks.wire(info.frames.length, (why) => this.notice(why));
+  }
+
+  private async fetchTrack(address: string): Promise<void> {
+    try {
+      const response = await fetch(new URL(address, location.href));
+      if (!response.ok) throw new NoPicture(`${address} answers ${response.status}`);
+      this.tracks.take(readTrack(await response.text(), address), address);
+    } catch (error) {
+      this.notice(told(error));
+    }
+  }
+
+  private notice(text: string, quiet = false): void {
+    const note = element("notice", HTMLElement);
+    note.textContent = text;
+    note.hidden = text === "";
+    note.className = quiet ? "quiet" : "";
+    note.onclick = () => (note.hidden = true);
+  }
+}
+
+function toldTrouble({ code, message, place }: Trouble): string {
+  const where = place === "" ? "" : ` at ${place}`;
+  return code === "transfer" || code === "failed" ? `${message}.` : `${code}${where}: ${message}.`;
+}
+
+function told(error: unknown): string {
+  if (error instanceof Refused) return toldTrouble(error.trouble);
+  return error instanceof Error ? `${error.message}.` : String(error);
+}

@@ -1,0 +1,16 @@
+// Where pictures appear. A stage takes states as they change and shows them from any place.
+import type { SentTensor } from "../decoding/messages.js";
+import type { View } from "../pose/pose.js";
+
+export interface Stage {
+  /** What it draws with, for the panel. */
+  readonly means: string;
+  /** Whether a picture of a moving eye, or of a frame that is played, is not seen yet. */
+  readonly busy: boolean;
+  take(frame: number, changed: readonly SentTensor[], names: readonly string[]): void;
+  /** Shows a view of what was taken last; `moving`: another follows soon, and it may be coarse. */
+  show(view: View, moving: boolean): void;
+  /** A picture of just this view, RGB rows from the top. */
+  picture(view: View): Promise<Uint8Array>;
+  dispose(): void;
+}

@@ -1,0 +1,106 @@
+"""``nmc view``: a package in the browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmc_format.host import absent
+from nmc_tools.commands.shared_options import JsonOption
+from nmc_tools.terminal import out, printable, refuse_input, say
+
+
+def view(
+    package: Annotated[
+        str, typer.Argument(metavar="PKG|URL", help="A .nmc file or directory, or its address.")
+    ],
+    frame: Annotated[int, typer.Option(min=0, help="The frame that is shown first.")] = 0,
+    play: Annotated[bool, typer.Option("--play", help="Begin to play at once.")] = False,
+    key: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--key", "-k", help="A public key that has to have signed, in a file; repeatable."
+        ),
+    ] = None,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the browser, or say the address.")
+    ] = True,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Play a package in the browser: fetched, decoded and checked there, drawn by its graphics.
+
+    Serves the page, and the package if it is a file or folder of this machine, until Ctrl-C.
+
+    Examples
+    --------
+      nmc view scene.nmc
+
+      nmc view https://example.org/scene.nmc --no-browser
+
+      nmc view scene.nmc --key studio.pub
+    """
+    from nmc_tools.player.address import PAGE, is_address, page_address
+
+    if not is_address(package) and not Path(package).exists():
+        raise absent(package)
+    if not (PAGE / "index.html").is_file():
+        refuse_input("input/unsupported", "nmc view", "the page is not built", "make player")
+    try:
+        from nmc_tools.serve.connections import Limits
+        from nmc_tools.serve.running import Running, bound, url_of
+    except ModuleNotFoundError as error:
+        refuse_input(
+            "input/unsupported",
+            "nmc view",
+            f"it needs {error.name}",
+            "pip install 'neural-model-chain[serve]'",
+        )
+    from nmc_tools.serve.application import app
+    from nmc_tools.serve.metrics import Metrics
+
+    metrics = Metrics()
+    served = [] if is_address(package) else [package]
+    application = app(served, metrics=metrics)
+    listening = bound(host, port)
+    address = page_address(
+        url_of(listening), package, frame=frame, play=play, keys=_keys(key or [])
+    )
+
+    def started() -> None:
+        if as_json:
+            line = json.dumps({"event": "listening", "url": address, "pid": os.getpid()})
+            sys.stdout.write(line + "\n")
+        else:
+            line = printable(f"the player is at {address} (Ctrl-C ends it)")
+            out.print(line, markup=False, soft_wrap=True)
+        sys.stdout.flush()
+        if browser and not as_json and not webbrowser.open(address):
+            say("no browser can be opened here; open that address in one")
+
+    Running(application, metrics, Limits()).run(listening, started)
+
+
+def _keys(files: list[Path]) -> list[str]:
+    """Return the public keys of files, in base 16; the page asks for each of them."""
+    if not files:
+        return []
+    from nmc.reading.keys import read_public_keys
+
+    found = []
+    for path in files:
+        keys = read_public_keys(path)
+        if len(keys) != 1:
+            raise typer.BadParameter(
+                f"{path.name} holds {len(keys)} keys; give one of them in a file of its own",
+                param_hint="--key",
+            )
+        found.append(keys[0].key.hex())
+    return found
