@@ -44,6 +44,9 @@ def serve(
     origin: Annotated[
         str, typer.Option(help="Pages of which origin may read, such as https://example.org.")
     ] = "*",
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes that answer; each counts for itself.")
+    ] = 1,
     log: Annotated[bool, typer.Option("--log", help="Write a line for each request.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -103,7 +106,7 @@ def serve(
             say(f"serving at {url} (Ctrl-C ends it)")
         sys.stdout.flush()
 
-    Running(application, metrics, Limits()).run(listening, started)
+    Running(application, metrics, Limits()).run_workers(listening, workers, started)
 
 
 def token(

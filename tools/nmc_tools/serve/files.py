@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _PIECE = 2**18
 """Bytes that are read and sent at a time."""
 
+_SMALL = 2**14
+"""So many bytes are sent with the header."""
+
 _FOREVER = "max-age=31536000, immutable, no-transform"
 _ASK = "no-cache, no-transform"
 _NEVER = "no-store, no-transform"
@@ -162,7 +165,7 @@ class Files:
         if scope["method"] == "HEAD":
             await answer(send, status, headers)
             return
-        await _stream(send, status, headers, opened.handle, part)
+        await _stream(scope, send, status, headers, opened.handle, part)
 
 
 class _Refused(Exception):  # noqa: N818 - an answer
@@ -184,25 +187,30 @@ def _wanted_digest(query: bytes) -> str | None:
 
 
 async def _stream(
-    send: Send, status: int, headers: dict[str, str], handle: int, part: range
+    scope: MutableMapping[str, Any],
+    send: Send,
+    status: int,
+    headers: dict[str, str],
+    handle: int,
+    part: range,
 ) -> None:
     """Send a part of a file; one that became shorter meanwhile ends the connection."""
-    first = await _read(handle, part.start, min(_PIECE, len(part)))
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [(k.encode(), v.encode("latin-1")) for k, v in headers.items()],
-        }
-    )
-    at, piece = part.start, first
-    while at + len(piece) < part.stop:
+    pairs = [(k.encode(), v.encode("latin-1")) for k, v in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": pairs})
+    at = part.start
+    send_file = scope.get("nmc.send_file")
+    if send_file is not None and len(part) > _SMALL:
+        await send_file(handle, at, len(part))
+        at = part.stop
+    if at == part.stop:
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    while at < part.stop:
+        piece = await _read(handle, at, min(_PIECE, part.stop - at))
         if not piece:
             raise EOFError("a file that is served became shorter")
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
         at += len(piece)
-        piece = await _read(handle, at, min(_PIECE, part.stop - at))
-    await send({"type": "http.response.body", "body": piece, "more_body": False})
+        more = at < part.stop
+        await send({"type": "http.response.body", "body": piece, "more_body": more})
 
 
 async def _read(handle: int, at: int, size: int) -> bytes | bytearray:

@@ -102,6 +102,15 @@ class Front:
                 sent += size
             await send(message)
 
+        if (send_file := scope.get("nmc.send_file")) is not None:
+
+            async def counted_file(handle: int, start: int, size: int) -> None:
+                nonlocal sent
+                await send_file(handle, start, size)
+                metrics.sent += size
+                sent += size
+
+            scope["nmc.send_file"] = counted_file
         metrics.running += 1
         try:
             if method == "OPTIONS":

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import signal
 import socket
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -124,7 +125,12 @@ class Running:
         )
         self._server = _Server(config)
 
-    def run(self, listening: socket.socket, started: Callable[[], None] = lambda: None) -> None:
+    def run(
+        self,
+        listening: socket.socket,
+        started: Callable[[], None] = lambda: None,
+        parent: int | None = None,
+    ) -> None:
         """Serve until :meth:`stop`, or until the process is told to end.
 
         Parameters
@@ -133,6 +139,8 @@ class Running:
             Where clients come from; closed at the end.
         started : callable
             Called when the first client can come.
+        parent : int or None
+            A process without which this one ends.
 
         Raises
         ------
@@ -146,12 +154,49 @@ class Running:
                 await asyncio.sleep(0.01)
             if not task.done():
                 started()
+            while parent is not None and not task.done():
+                await asyncio.wait([task], timeout=1)
+                if os.getppid() != parent:
+                    self.stop()
             await task
 
         with asyncio.Runner(loop_factory=self._server.config.get_loop_factory()) as runner:
             runner.run(serve())
         if self._server.interrupted:
             raise KeyboardInterrupt
+
+    def run_workers(
+        self, listening: socket.socket, workers: int, started: Callable[[], None]
+    ) -> None:
+        """Serve in so many processes, of which this is one; the others end with it.
+
+        Parameters
+        ----------
+        listening : socket
+            Where clients come from; each process takes those that it can.
+        workers : int
+            Processes; one where the system cannot fork.
+        started : callable
+            Called in this process when the first client can come.
+        """
+        own, others = os.getpid(), []
+        for _ in range(workers - 1 if hasattr(os, "fork") else 0):
+            pid = os.fork()
+            if not pid:
+                try:
+                    self.run(listening, parent=own)
+                finally:
+                    os._exit(0)
+            others.append(pid)
+        try:
+            self.run(listening, started)
+        finally:
+            for pid in others:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+            for pid in others:
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
 
     def stop(self) -> None:
         """End the server; other threads may call this."""

@@ -1,0 +1,1 @@
+"""``make bench-transmission``: seeking, serving and playing over loopback, beside nginx."""

@@ -1,0 +1,205 @@
+"""The measurements, each a few figures."""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+import nmc
+from nmc_tools.bench_transmission.crowd import Film, play
+from nmc_tools.bench_transmission.proxy import throttled, trace
+from nmc_tools.bench_transmission.servers import Server, nginx, ours
+
+Figures = dict[str, Any]
+
+_CROWDS = (10, 25, 50, 75, 100, 150, 200)
+
+
+def seeks(path: Path, count: int, threads: int) -> Figures:
+    """Seek to random frames, verified: milliseconds of the slowest twentieth, and requests."""
+    with ours(path.parent) as server:
+        url = server.url + path.name
+        with nmc.open(path, threads=threads) as local, nmc.open(url, threads=threads) as remote:
+            chosen = random.Random(0).sample(range(len(local)), min(count, len(local)))  # noqa: S311
+            local[0], remote[0]
+            times: dict[str, list[float]] = {"local": [], "http": []}
+            asked: list[int] = []
+            for t in chosen:
+                for name, sequence in (("local", local), ("http", remote)):
+                    before = server.requests() if name == "http" else 0
+                    began = time.perf_counter()
+                    sequence[t]
+                    times[name].append(1000 * (time.perf_counter() - began))
+                    if name == "http":
+                        asked.append(server.requests() - before - 1)
+    return {
+        "package": path.stem,
+        "threads": threads,
+        "seeks": len(chosen),
+        "local_p95_ms": float(np.percentile(times["local"], 95)),
+        "local_median_ms": statistics.median(times["local"]),
+        "http_p95_ms": float(np.percentile(times["http"], 95)),
+        "http_median_ms": statistics.median(times["http"]),
+        "requests_most": max(asked),
+    }
+
+
+def sequential(path: Path, repeats: int) -> Figures:
+    """Decode all frames in order, from the disk and over HTTP, in turns; the least of each."""
+    best = {"local": float("inf"), "http": float("inf")}
+    with ours(path.parent) as server:
+        for _ in range(repeats):
+            for name, target in (("local", str(path)), ("http", server.url + path.name)):
+                began = time.perf_counter()
+                with nmc.open(target) as sequence:
+                    frames = sum(1 for _ in sequence)
+                best[name] = min(best[name], time.perf_counter() - began)
+    return {
+        "package": path.stem,
+        "frames": frames,
+        "local_seconds": best["local"],
+        "http_seconds": best["http"],
+        "http_share": best["local"] / best["http"],
+    }
+
+
+def film(server: Server, path: Path) -> Film:
+    """Return what clients play of a package file: where its segments lie."""
+    data = path.read_bytes()
+    parts = []
+    with nmc.open(path) as sequence:
+        for t in range(len(sequence)):
+            segment = sequence.coded(t)
+            parts.append((data.index(segment), len(segment)))
+    return Film(server.url + path.name, tuple(parts))
+
+
+def crowds(path: Path, scratch: Path, seconds: float) -> Figures:
+    """Let more and more clients play from both servers in turns, until both are too slow."""
+    rows: list[Figures] = []
+    held = {"nmc serve": 0, "nginx": 0}
+    with ours(path.parent, 2) as own, nginx(path.parent, scratch) as other:
+        servers = {"nmc serve": own} | ({"nginx": other} if other else {})
+        films = {name: film(server, path) for name, server in servers.items()}
+        going = set(servers)
+        for clients in _CROWDS:
+            for name in sorted(going):
+                seen = play(films[name], clients, seconds)
+                good = not seen.stalls and not seen.errors
+                rows.append({"server": name, "clients": clients, **vars(seen)})
+                if good:
+                    held[name] = clients
+                else:
+                    going.discard(name)
+        if other is None:
+            held.pop("nginx")
+    share = np.mean([size for _, size in films["nmc serve"].parts])
+    return {"held": held, "rows": rows, "frame_bytes": float(share), "seconds": seconds}
+
+
+def soak(path: Path, seconds: float, clients: int) -> Figures:
+    """Let clients play for a while; memory of the server a quarter in and at the end."""
+    with ours(path.parent) as server:
+        played = film(server, path)
+        first = play(played, clients, seconds / 4)
+        early = server.resident()
+        rest = play(played, clients, 3 * seconds / 4)
+        late = server.resident()
+    return {
+        "seconds": seconds,
+        "clients": clients,
+        "frames": first.frames + rest.frames,
+        "errors": first.errors + rest.errors,
+        "stalls": first.stalls + rest.stalls,
+        "early_bytes": early,
+        "late_bytes": late,
+    }
+
+
+def adaptive(document: Path, names: tuple[str, ...]) -> list[Figures]:
+    """Play through lines as slow as traces: adaptive, always the lowest, always the highest."""
+    found: list[Figures] = []
+    with ours(document.parent) as server:
+        for name in names:
+            rows: dict[str, Figures] = {}
+            threads = [
+                threading.Thread(target=_played, args=(server, document, name, quality, rows))
+                for quality in ("adaptive", "lowest", "highest")
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            found += [{"trace": name, "quality": q, **rows[q]} for q in sorted(rows)]
+    return found
+
+
+def _played(
+    server: Server, document: Path, name: str, quality: str, rows: dict[str, Figures]
+) -> None:
+    with throttled(server.url, trace(name)) as url:
+        command = [sys.executable, "-m", "nmc_tools.cli", "play", url + document.name]
+        command += ["--headless", "--json", "--buffer", "10", "--quality", quality]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    report = json.loads(done.stdout)
+    if done.returncode:
+        raise RuntimeError(f"{name}, {quality}: {report['refused']} {report['errors']}")
+    rows[quality] = {
+        key: report[key]
+        for key in (
+            "startup_seconds",
+            "stall_seconds",
+            "longest_stall_seconds",
+            "switches",
+            "bytes",
+            "left_bytes",
+            "mean_quality",
+            "mean_bandwidth",
+        )
+    } | {"stalls": len(report["stalls"])}
+
+
+def live(folder: Path, frames: int) -> Figures | None:
+    """Write a package and follow it over HTTP: seconds from the seal of a frame to its state.
+
+    None where this installation cannot follow.
+    """
+    follow: Callable[..., Any] | None = getattr(nmc, "follow", None)
+    if follow is None:
+        return None
+    path = folder / "live.nmc"
+    sealed: dict[int, float] = {}
+    rng = np.random.default_rng(2)
+    writer = nmc.Writer(path, directory=True, overwrite=True, key_every=GROUP_OF_LIVE)
+
+    def write() -> None:
+        with writer:
+            for t in range(frames):
+                writer.append({"w": rng.normal(size=(100, 100)).astype("f4")})
+                sealed[t] = time.monotonic()
+                time.sleep(0.23)
+
+    latencies: list[float] = []
+    with ours(folder) as server:
+        thread = threading.Thread(target=write)
+        thread.start()
+        while not sealed:
+            time.sleep(0.01)
+        for t, _ in enumerate(follow(urlsplit(server.url + path.name).geturl())):
+            latencies.append(time.monotonic() - sealed.get(t, time.monotonic()))
+        thread.join()
+    return {"frames": len(latencies), "longest_seconds": max(latencies)}
+
+
+GROUP_OF_LIVE = 10

@@ -1,0 +1,143 @@
+"""The tables of the benchmark as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def page(found: Mapping[str, Any]) -> str:
+    """Return the tables; what was not measured is left out."""
+    parts = [
+        _seeks(found.get("seeks", [])),
+        _sequential(found.get("sequential")),
+        _crowd(found.get("crowd")),
+        _soak(found.get("soak")),
+        _live(found.get("live")),
+        _adaptive(found.get("adaptive", [])),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _seeks(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
+    words = (
+        "Seeks to random frames of packages of 300 frames, groups of 10, states of 4.8 MB of which "
+        "10 % or all changes; effort *fast*, each state compared with its digest; milliseconds.\n\n"
+    )
+    head = ("package", "threads", "local p95", "median", "HTTP p95", "median", "requests at most")
+    return words + _table(
+        head,
+        [
+            (
+                f"{row['package'].split('-')[1]} % changes",
+                row["threads"],
+                f"{row['local_p95_ms']:.0f}",
+                f"{row['local_median_ms']:.0f}",
+                f"{row['http_p95_ms']:.0f}",
+                f"{row['http_median_ms']:.0f}",
+                row["requests_most"],
+            )
+            for row in rows
+        ],
+    )
+
+
+def _sequential(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    return (
+        f"Decoding {row['frames']} such frames in order takes {row['local_seconds']:.2f} s from "
+        f"the disk and {row['http_seconds']:.2f} s over HTTP: {row['http_share']:.2f} of the "
+        "speed.\n"
+    )
+
+
+def _crowd(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    held = ", ".join(f"{name} {count}" for name, count in row["held"].items())
+    words = (
+        f"Clients that play {row['what']} ({row['frame_bytes'] / 1000:.0f} kB a frame) at 30 "
+        f"frames a second, a second buffered, for {row['seconds']:.0f} s; clients and servers "
+        f"share the cores, two processes each. Most clients without a stall and an error: "
+        f"{held}.\n\n"
+    )
+    rows = [
+        (
+            r["server"],
+            r["clients"],
+            r["frames"],
+            r["stalls"],
+            r["errors"],
+            f"{r['size'] / row['seconds'] / 1e6:.0f}",
+        )
+        for r in row["rows"]
+    ]
+    return words + _table(("server", "clients", "frames", "late", "errors", "MB/s"), rows)
+
+
+def _soak(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    early, late = row["early_bytes"] / 1e6, row["late_bytes"] / 1e6
+    return (
+        f"{row['clients']} clients for {row['seconds']:.0f} s: {row['frames']} frames, "
+        f"{row['stalls']} late, {row['errors']} errors; the server has {early:.1f} MB in memory "
+        f"after a quarter of it and {late:.1f} MB at the end.\n"
+    )
+
+
+def _live(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    return (
+        f"Live: of {row['frames']} frames, the slowest was decoded {row['longest_seconds']:.2f} s "
+        "after it was sealed.\n"
+    )
+
+
+def _adaptive(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
+    words = (
+        "Three qualities of 20 s (60, 300 and 1800 kB/s) through a proxy as slow as made traces, "
+        "10 s buffered at most. Mean quality: 0 is always the lowest, 2 always the highest.\n\n"
+    )
+    head = (
+        "trace",
+        "quality",
+        "start s",
+        "stalls",
+        "stalled s",
+        "longest",
+        "switches",
+        "mean quality",
+        "MB",
+        "left MB",
+    )
+    return words + _table(
+        head,
+        [
+            (
+                row["trace"],
+                row["quality"],
+                f"{row['startup_seconds']:.2f}",
+                row["stalls"],
+                f"{row['stall_seconds']:.2f}",
+                f"{row['longest_stall_seconds']:.2f}",
+                row["switches"],
+                f"{row['mean_quality']:.2f}",
+                f"{row['bytes'] / 1e6:.1f}",
+                f"{row['left_bytes'] / 1e6:.1f}",
+            )
+            for row in rows
+        ],
+    )
