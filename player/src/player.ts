@@ -40,6 +40,8 @@ export class Player {
   private since = 0;
   private degrees = widest;
   private chosen = -1;
+  /** Whether the eye has a place from which there is something to see. */
+  private placed = false;
 
   constructor(private readonly asked: URLSearchParams) {
     this.flight = new Flight(this.area, {
@@ -149,15 +151,12 @@ export class Player {
     ]);
     this.startEye(info);
     this.wire(info);
-    this.setStage(info, address);
+    this.setStage(info);
   }
 
-  private setStage(info: PackageInfo, address: URL): void {
+  private setStage(info: PackageInfo): void {
     try {
-      this.stage = makeStage(this.canvas, info, address, this.asked.get("render"), {
-        lost: () => this.restart(info, address),
-        trouble: (why) => this.notice(why),
-      });
+      this.stage = makeStage(this.canvas, info, { lost: () => this.restart(info) });
       this.area.dataset["means"] = this.stage.means;
     } catch (error) {
       this.notice(`There is no picture: ${told(error)} Frames are decoded and checked all the same.`, true);
@@ -165,14 +164,14 @@ export class Player {
   }
 
   /** The graphics processor was lost: a new canvas, and every tensor again. */
-  private restart(info: PackageInfo, address: URL): void {
+  private restart(info: PackageInfo): void {
     this.stage?.dispose();
     this.stage = null;
     const fresh = this.canvas.cloneNode() as HTMLCanvasElement;
     this.canvas.replaceWith(fresh);
     this.canvas = fresh;
     this.wholeNext = true;
-    this.setStage(info, address);
+    this.setStage(info);
     if (this.shown >= 0) void this.show(this.shown);
   }
 
@@ -201,7 +200,7 @@ export class Player {
 
   private appear(answer: FrameAnswer): void {
     const info = this.info_!;
-    this.stage?.take(answer.frame, answer.changed, answer.names);
+    this.take(answer);
     this.shown = answer.frame;
     this.since = performance.now();
     if (!this.follow()) this.moved(this.playing);
@@ -219,6 +218,26 @@ export class Player {
     ]);
     this.timeline?.draw(answer.frame);
     this.tracks.note(answer.frame, this.flight.pose);
+  }
+
+  /** Hands a frame to the stage; one that cannot be drawn is told, and the checks go on. */
+  private take(answer: FrameAnswer): void {
+    try {
+      this.stage?.take(answer.frame, answer.changed, answer.names);
+    } catch (error) {
+      this.stage?.dispose();
+      this.stage = null;
+      this.notice(`There is no picture: ${told(error)} Frames are decoded and checked all the same.`, true);
+    }
+    const extent = this.placed ? null : (this.stage?.extent() ?? null);
+    if (extent === null) return;
+    // Trainers of Gaussians have the y axis of pictures: down.
+    this.placed = true;
+    this.flight.pivot = extent.middle;
+    this.flight.up = [0, -1, 0];
+    this.flight.speed = extent.size / 2;
+    const [x, y, z] = extent.middle;
+    this.flight.set(lookingAt([x, y, z - 2.5 * extent.size], extent.middle, this.flight.up));
   }
 
   private async advance(): Promise<void> {
@@ -282,6 +301,7 @@ export class Player {
   private startEye(info: PackageInfo): void {
     const poses = info.cameras.map((c) => c.cameraToWorld);
     const bounds = info.configuration["bounds"];
+    this.placed = poses.length > 0 || Array.isArray(bounds);
     if (poses.length > 0) {
       this.flight.pivot = poses.length > 1 ? meeting(poses) : centre(poses[0]!);
       const far = poses.map((p) => Math.hypot(...centre(p).map((v, i) => v - this.flight.pivot[i]!)));

@@ -1,7 +1,7 @@
 // A stage on the graphics processor: WebGL 2. Coarse while the eye moves, whole when it rests.
 import type { SentTensor } from "../decoding/messages.js";
 import type { View } from "../pose/pose.js";
-import { NoPicture, type Renderer } from "./renderer.js";
+import { type Extent, NoPicture, type Renderer } from "./renderer.js";
 import type { Stage } from "./stage.js";
 
 /** What a picture may take while the eye moves, and a part of one at any time, in milliseconds. */
@@ -99,6 +99,10 @@ export class GraphicsStage implements Stage {
       }
     }
     return Promise.resolve(out);
+  }
+
+  extent(): Extent | null {
+    return this.renderer.extent?.() ?? null;
   }
 
   dispose(): void {

@@ -9,7 +9,14 @@ export interface Renderer {
   update(changed: readonly SentTensor[], names: readonly string[]): void;
   /** Draws a view where the viewport is, its lower left corner at `origin`. */
   draw(view: View, origin?: readonly [number, number]): void;
+  /** Middle of what there is and how far most of it is from it, where the states alone tell. */
+  extent?(): Extent | null;
   dispose(): void;
+}
+
+export interface Extent {
+  readonly middle: readonly [number, number, number];
+  readonly size: number;
 }
 
 /** Why there is no picture, in words for people. */

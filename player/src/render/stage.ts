@@ -1,6 +1,7 @@
 // Where pictures appear. A stage takes states as they change and shows them from any place.
 import type { SentTensor } from "../decoding/messages.js";
 import type { View } from "../pose/pose.js";
+import type { Extent } from "./renderer.js";
 
 export interface Stage {
   /** What it draws with, for the panel. */
@@ -12,5 +13,7 @@ export interface Stage {
   show(view: View, moving: boolean): void;
   /** A picture of just this view, RGB rows from the top. */
   picture(view: View): Promise<Uint8Array>;
+  /** Where there is something, if the states alone tell. */
+  extent(): Extent | null;
   dispose(): void;
 }
