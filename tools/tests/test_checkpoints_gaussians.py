@@ -11,6 +11,7 @@ import math
 import struct
 import zlib
 
+import ml_dtypes
 import numpy as np
 import pytest
 import zstandard
@@ -393,6 +394,30 @@ def test_trainers_to_ply(tmp_path, names):
     checkpoints.write(tmp_path / "a.ply", named, to="ply")
     del state["normals"]
     same(checkpoints.read(tmp_path / "a.ply").state, state)
+
+
+@pytest.mark.parametrize("degree", [0, 3])
+def test_no_gaussians_at_all(tmp_path, degree):
+    none = {name: array[:0] for name, array in gaussians(1, degree).items()}
+    for to in ("ply", "spz"):
+        checkpoints.write(tmp_path / f"a.{to}", none, to=to)
+        stored = checkpoints.read(tmp_path / f"a.{to}")
+        checkpoints.write(tmp_path / "b.ply", stored.state, to="ply", extra=stored.extra)
+        assert len(checkpoints.read(tmp_path / "b.ply").state["xyz"]) == 0
+    with pytest.raises(CheckpointError, match="no Gaussians; glTF"):
+        checkpoints.write(tmp_path / "a.glb", none, to="gltf")
+
+
+def test_other_types_of_numbers(tmp_path):
+    state = {n: a.astype(ml_dtypes.bfloat16) for n, a in gaussians(5).items()}
+    checkpoints.write(tmp_path / "a.glb", state, to="gltf")
+    stored = checkpoints.read(tmp_path / "a.glb")
+    assert np.array_equal(stored.state["POSITION"], state["xyz"].astype("f4"))
+    wide = {n: a.astype("f8") for n, a in gaussians(5).items()}
+    checkpoints.write(tmp_path / "a.glb", wide, to="gltf")
+    wide["xyz"][0, 0] = 0.1
+    with pytest.raises(CheckpointError, match="float32 cannot hold"):
+        checkpoints.write(tmp_path / "a.glb", wide, to="gltf")
 
 
 @pytest.mark.parametrize("to", ["ply", "spz", "gltf"])

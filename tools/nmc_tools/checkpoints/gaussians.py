@@ -8,11 +8,12 @@ y down, z forward.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from nmc_format.dtypes import PackedArray
+from nmc_format.dtypes import PackedArray, dtype_of
 from nmc_tools.checkpoints.checkpoint import Refusal, plain
 
 if TYPE_CHECKING:
@@ -75,8 +76,7 @@ def of_3dgs(state: Mapping[str, Array]) -> Gaussians | None:
     if {"means", "quats", "scales", "opacities"} <= last.keys():
         known = {_TRAINERS[name]: _matrix(name, a) for name, a in last.items() if name in _TRAINERS}
         if "f_rest" in known:
-            rest = known["f_rest"].reshape(len(known["f_rest"]), -1, 3)
-            known["f_rest"] = np.ascontiguousarray(rest.transpose(0, 2, 1)).reshape(len(rest), -1)
+            known["f_rest"] = by_channel(known["f_rest"])
     elif {"xyz", "f_dc", "opacity", "scale", "rotation"} <= state.keys() <= set(NAMES):
         known = {name: _matrix(name, array) for name, array in state.items()}
     else:
@@ -109,9 +109,33 @@ def check(gaussians: Gaussians) -> None:
 
 
 def _matrix(name: str, array: Array) -> Floats:
-    if isinstance(array, PackedArray) or array.dtype.kind != "f" or not array.ndim:
+    floats = not isinstance(array, PackedArray) and dtype_of(array).exponent_bits > 0
+    if isinstance(array, PackedArray) or not floats or array.dtype.kind == "c" or not array.ndim:
         raise Refusal(f"{plain(name)!r} has no rows of floating-point numbers")
-    return array.reshape(len(array), -1).astype("f4", copy=False)
+    rows = flat(array)
+    made: Floats = rows.astype("f4", copy=False)
+    if rows.itemsize > made.itemsize and not np.array_equal(made, rows, equal_nan=True):
+        raise Refusal(
+            f"{plain(name)!r} is {array.dtype}, and float32 cannot hold its numbers",
+            "convert it to float32 first",
+        )
+    return made
+
+
+def flat(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return rows of numbers, (N, width), of an array of any rank; N may be 0."""
+    return array.reshape(len(array), math.prod(array.shape[1:]))
+
+
+def by_coefficient(f_rest: Floats) -> Floats:
+    """Return harmonics (N, K, 3) of those of 3DGS, (N, 3 K)."""
+    return f_rest.reshape(len(f_rest), 3, f_rest.shape[1] // 3).transpose(0, 2, 1)
+
+
+def by_channel(rest: Floats) -> Floats:
+    """Return harmonics as 3DGS has them, (N, 3 K), of those coefficient by coefficient."""
+    colours = rest.reshape(len(rest), math.prod(rest.shape[1:]) // 3, 3)
+    return flat(np.ascontiguousarray(colours.transpose(0, 2, 1)))
 
 
 def turned(gaussians: Gaussians) -> Gaussians:
@@ -125,8 +149,8 @@ def turned(gaussians: Gaussians) -> Gaussians:
             made[name] = made[name] * np.array([1, -1, -1], "f4")
     made["rotation"] = made["rotation"] * np.array([1, 1, -1, -1], "f4")
     if "f_rest" in made:
-        rest = made["f_rest"].reshape(len(made["f_rest"]), 3, -1)
-        made["f_rest"] = (rest * _TURNED[: rest.shape[2]]).reshape(len(rest), -1)
+        rest = by_coefficient(made["f_rest"])
+        made["f_rest"] = by_channel(rest * _TURNED[: rest.shape[1], None])
     return made
 
 

@@ -250,7 +250,7 @@ def gaussians(state: Mapping[str, Array], extra: Mapping[str, Any]) -> Gaussians
     made = {"xyz": read[POSITION], "f_dc": read[colours[0]]}
     if degree:
         rest = np.stack([read[name] for name in colours[1:]], axis=2)
-        made["f_rest"] = np.ascontiguousarray(rest).reshape(len(rest), -1)
+        made["f_rest"] = splats.flat(np.ascontiguousarray(rest))
     for name, attribute in (("scale", SCALE), ("opacity", OPACITY), ("rotation", ROTATION)):
         own = OWN + name.upper()
         stored = _numbers(state, attribute, attribute in normalised)
@@ -271,7 +271,7 @@ def _numbers(state: Mapping[str, Array], name: str, whole: bool) -> splats.Float
     array = state.get(name)
     if array is None or isinstance(array, PackedArray):
         raise Refusal(f"there is no attribute {plain(name)}")
-    rows = array.reshape(len(array), -1)
+    rows = splats.flat(array)
     if rows.dtype.kind == "f":
         return rows.astype("f4", copy=False)
     if not whole:
@@ -338,15 +338,17 @@ def write_gltf(file: BinaryIO, state: Mapping[str, Array], extra: Mapping[str, A
 
 
 def _attributes(made: Gaussians) -> dict[str, np.ndarray[Any, Any]]:
+    if not len(made["xyz"]):
+        raise Refusal("there are no Gaussians; glTF has no empty attributes")
     attributes: dict[str, np.ndarray[Any, Any]] = {POSITION: made["xyz"]}
     for name, attribute in (("rotation", ROTATION), ("scale", SCALE), ("opacity", OPACITY)):
         attributes[attribute] = _as_gltf(name, made[name])
         attributes[OWN + name.upper()] = made[name]
     attributes[_harmonic(0, 0)] = made["f_dc"]
     if "f_rest" in made:
-        rest = made["f_rest"].reshape(len(made["f_rest"]), 3, -1)
+        rest = splats.by_coefficient(made["f_rest"])
         for k, name in enumerate(_harmonics(splats.degree_of(made["f_rest"].shape[1]))):
-            attributes[name] = rest[:, :, k]
+            attributes[name] = rest[:, k]
     if "normals" in made:
         attributes[OWN + "NORMALS"] = made["normals"]
     return attributes

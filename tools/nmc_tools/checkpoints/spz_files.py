@@ -270,19 +270,18 @@ def packed(gaussians: Gaussians) -> dict[str, _Column]:
     degree = splats.degree_of(0 if rest is None else rest.shape[1])
     columns = {
         "header": np.array([[VERSION, degree, bits, 0]], np.uint8),
-        "positions": fixed.view(np.uint8).reshape(-1, 3, 4)[:, :, :3].reshape(-1, 9),
+        "positions": splats.flat(fixed.view(np.uint8).reshape(len(fixed), 3, 4)[:, :, :3]),
         "alphas": _byte(splats.sigmoid(turned["opacity"]) * 255),
         "colors": _byte(turned["f_dc"].astype("f8") * (_COLOUR_SCALE * 255) + 127.5),
         "scales": _byte((turned["scale"].astype("f8") + 10) * 16),
         "rotations": _smallest_three(splats.unit(turned["rotation"])),
     }
     if rest is not None:
-        by_coefficient = rest.reshape(len(rest), 3, -1).transpose(0, 2, 1).astype("f8")
-        units = (_round(by_coefficient * 128) + 128).astype(np.int64)
+        units = (_round(splats.by_coefficient(rest).astype("f8") * 128) + 128).astype(np.int64)
         step = np.where(np.arange(units.shape[1]) < 3, *_SH_BUCKETS)[None, :, None]
         # C rounds a quotient to 0, below 0 too; what lies there is 0 in the end
         buckets = np.maximum(units + step // 2, 0) // step * step
-        columns["sh"] = np.clip(buckets, 0, 255).astype(np.uint8).reshape(len(rest), -1)
+        columns["sh"] = splats.flat(np.clip(buckets, 0, 255).astype(np.uint8))
     return columns
 
 
@@ -326,15 +325,14 @@ def unpacked(columns: Mapping[str, _Column], extra: Mapping[str, Any]) -> Gaussi
     fixed = np.zeros((count, 3, 4), np.uint8)
     fixed[:, :, 1:] = columns["positions"].reshape(count, 3, 3)
     made = {
-        "xyz": ((fixed.reshape(-1, 12).view("<i4") >> 8) / 2.0**bits).astype("f4"),
+        "xyz": ((splats.flat(fixed).view("<i4") >> 8) / 2.0**bits).astype("f4"),
         "f_dc": ((columns["colors"] / 255 - 0.5) / _COLOUR_SCALE).astype("f4"),
         "opacity": splats.logit(columns["alphas"] / 255),
         "scale": (columns["scales"] / 16 - 10).astype("f4"),
         "rotation": (_of_three if version == 2 else _of_smallest_three)(columns["rotations"]),
     }
     if degree:
-        rest = (columns["sh"].reshape(count, -1, 3).transpose(0, 2, 1).astype("f4") - 128) / 128
-        made["f_rest"] = np.ascontiguousarray(rest).reshape(count, -1)
+        made["f_rest"] = splats.by_channel(((columns["sh"].astype("f4") - 128) / 128).astype("f4"))
     return splats.turned({name: made[name] for name in splats.NAMES if name in made})
 
 
