@@ -365,6 +365,7 @@ def test_the_demo_says_little_in_a_pipe(capfd, tmp_path):
     assert len(text.out.splitlines()) == 10 and "PSNR dB" not in text.out
 
 
+@pytest.mark.slow
 def test_the_demo_trained_for_rate_decodes_to_what_was_trained(run, tmp_path):
     told = run("demo", "--quick", "--scene", "thin", "--rate", 0.5, "-o", tmp_path).out
     assert "trained for rate at 0.5 dB a kB" in told
