@@ -44,10 +44,13 @@ def _bases() -> list[Case]:
     fresh[0] = Act(fresh[0].rows)
     unused = learning_acts((4, 4), 4, 75)
     unused[2] = Act((Symbols(symbols(76, 16)),))
+    one = learning_acts((5, 6), 4, 84)
+    one.insert(1, Act((Symbols([int(i == 7) for i in range(30)], learning=True),)))
     data = struct.pack("<30f", *range(30))
     other = struct.pack("<30f", *range(1, 31))
     return [
         learnt("bases", "bases of rows and columns are learnt and used", (5, 6), square),
+        learnt("bases-one-change", "bases learnt first from one change by 1", (5, 6), one),
         learnt(
             "bases-first",
             "coefficients before anything was learnt: the bases are the identity",
