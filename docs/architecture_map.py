@@ -26,7 +26,7 @@ VECTORS = ROOT / "conformance/vectors"
 OPEN, CLOSE = "<!-- map -->\n", "\n<!-- /map -->"
 
 _NAMED = re.compile(r"\b(?:[Cc]lauses?|[Cc]hapters?|[Aa]nnex(?:es)?|[Tt]able) ([^);:`]*)")
-_NUMBER = r"(?:\d+(?:[.-]\d+)*|[A-E](?:[.-]\d+)?)\b"
+_NUMBER = r"(?:\d+(?:[.-]\d+)*|[A-F](?:[.-]\d+)?)\b"
 _CLAUSE = re.compile(rf"\b({_NUMBER})(?: to ({_NUMBER}))?")
 _TITLE = re.compile(r"^# (?:Annex )?([A-Z0-9]+) (?:\(\w+\): )?(.*)$", re.MULTILINE)
 

@@ -69,9 +69,9 @@ class CountingHash:
     def __init__(self) -> None:
         self.bytes = 0
 
-    def __call__(self, words) -> bytes:
+    def __call__(self, words, threads=1) -> bytes:
         self.bytes += words.nbytes
-        return content_hash(words)
+        return content_hash(words, threads)
 
 
 @pytest.fixture
