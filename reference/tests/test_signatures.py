@@ -13,9 +13,8 @@ from nmc_samples import refused
 
 import nmc
 from nmc.reading.check import verified
-from nmc.reading.keys import PublicKey, keys_in, read_public_keys
-from nmc.writing.private_keys import generate, read_private_key, write_key
-from nmc.writing.signing import sign, unsign
+from nmc.reading.keys import keys_in, read_public_keys
+from nmc.writing.signing import unsign
 from nmc_format.package.form import open_package
 
 pytest.importorskip("cryptography", reason="the extra trust is not installed")
@@ -30,7 +29,7 @@ def made(path: Path, *, directory: bool = False, frames: int = 2, seed: float = 
 
 @pytest.fixture(scope="module")
 def key():
-    return generate("studio@example.org")
+    return nmc.PrivateKey.generate("studio@example.org")
 
 
 def codes(path: Path, *keys: object) -> set[str]:
@@ -46,9 +45,9 @@ def test_signing_changes_nothing_else(tmp_path, key, directory) -> None:
     path = made(tmp_path / "a.nmc", directory=directory)
     with open_package(path) as package, nmc.open(path) as sequence:
         manifest, digest = package.manifest(), sequence.manifest.root.manifest_digest
-    sign(path, key)
-    other = generate("archive")
-    sign(path, other, signer="Archive 3")
+    nmc.sign(path, key)
+    other = nmc.PrivateKey.generate("archive")
+    nmc.sign(path, other, signer="Archive 3")
     with open_package(path) as package:
         assert package.manifest() == manifest
     with nmc.open(path, require_signature=[key.public, other.public]) as sequence:
@@ -64,7 +63,7 @@ def test_signing_changes_nothing_else(tmp_path, key, directory) -> None:
 @pytest.mark.parametrize("directory", [False, True])
 def test_every_flipped_bit_is_named(tmp_path, key, directory) -> None:
     path = made(tmp_path / "a.nmc", directory=directory, frames=1)
-    sign(path, key)
+    nmc.sign(path, key)
     assert codes(path, key.public) == set()
     whole = {file: file.read_bytes() for file in files_of(path)}
     for file, data in whole.items():
@@ -82,7 +81,7 @@ def test_every_flipped_bit_is_named(tmp_path, key, directory) -> None:
 @pytest.mark.slow
 def test_every_bit_of_every_byte_is_named(tmp_path, key) -> None:
     path = made(tmp_path / "a.nmc")
-    sign(path, key)
+    nmc.sign(path, key)
     data = path.read_bytes()
     for at in range(8 * len(data)):
         flipped = bytearray(data)
@@ -93,7 +92,7 @@ def test_every_bit_of_every_byte_is_named(tmp_path, key) -> None:
 
 def test_another_order_or_other_metadata_fails(tmp_path, key) -> None:
     path = made(tmp_path / "a.nmc", directory=True, frames=4)
-    sign(path, key)
+    nmc.sign(path, key)
     segments = path / "segments"
     one, two = segments / "00000000.safetensors", segments / "00000002.safetensors"
     first, second = one.read_bytes(), two.read_bytes()
@@ -114,7 +113,7 @@ def test_another_order_or_other_metadata_fails(tmp_path, key) -> None:
 
 def test_a_manifest_is_not_read_before_its_signature(tmp_path, key, monkeypatch) -> None:
     path = made(tmp_path / "a.nmc", directory=True)
-    sign(path, key)
+    nmc.sign(path, key)
     data = bytearray((path / "manifest.h5").read_bytes())
     data[len(data) // 2] ^= 1
     (path / "manifest.h5").write_bytes(data)
@@ -124,49 +123,49 @@ def test_a_manifest_is_not_read_before_its_signature(tmp_path, key, monkeypatch)
 
 def test_what_changes_a_package_leaves_signatures_out(tmp_path, key) -> None:
     path = made(tmp_path / "a.nmc", directory=True)
-    sign(path, key)
+    nmc.sign(path, key)
     made(path, directory=True, seed=1)
     assert not (path / "signatures").exists()
-    sign(path, key)
+    nmc.sign(path, key)
     from nmc.writing.amend import write_quality
 
     quality = nmc.Quality(["front"], {"psnr": np.full((2, 1), 30.0)})
     write_quality(path, quality)
     assert not (path / "signatures").exists()
     assert nmc.check(path).findings == ()
-    sign(path, key)
+    nmc.sign(path, key)
     nmc.extract(path, [0], tmp_path / "b.nmc")
     assert codes(tmp_path / "b.nmc", key.public) == {"signature/missing"}
 
 
 def test_signing_again_replaces_and_stale_ones_stop_it(tmp_path, key) -> None:
     path = made(tmp_path / "a.nmc")
-    sign(path, key, signer="first")
-    made_again = sign(path, key, signer="second")
+    nmc.sign(path, key, signer="first")
+    made_again = nmc.sign(path, key, signer="second")
     assert made_again.statement.signer == "second"
     assert len(verified(path, [key.public])[1]) == 1
     folder = made(tmp_path / "b.nmc", directory=True)
-    sign(folder, key)
+    nmc.sign(folder, key)
     file = next((folder / "signatures").iterdir())
     file.write_bytes(file.read_bytes().replace(b"studio", b"Studio"))
-    refused("signature/wrong", lambda: sign(folder, generate("x")))
-    sign(folder, generate("x"), fresh=True)
+    refused("signature/wrong", lambda: nmc.sign(folder, nmc.PrivateKey.generate("x")))
+    nmc.sign(folder, nmc.PrivateKey.generate("x"), fresh=True)
     assert len(list((folder / "signatures").iterdir())) == 1
     with pytest.raises(ValueError, match="control character"):
-        sign(folder, key, signer="a\nb")
+        nmc.sign(folder, key, signer="a\nb")
     with pytest.raises(ValueError, match="256 bytes"):
-        sign(folder, key, signer="é" * 129)
+        nmc.sign(folder, key, signer="é" * 129)
 
 
 def test_unfinished_and_damaged_packages_are_not_signed(tmp_path, key) -> None:
     path = tmp_path / "a.nmc"
     writer = nmc.Writer(path, directory=True)
     writer.append({"w": np.zeros(3, "f4")})
-    refused("package/unfinished", lambda: sign(path, key))
+    refused("package/unfinished", lambda: nmc.sign(path, key))
     writer.close()
     file = path / "segments" / "00000000.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"\x01")
-    refused("segment/sha256", lambda: sign(path, key))
+    refused("segment/sha256", lambda: nmc.sign(path, key))
     assert not (path / "signatures").exists()
 
 
@@ -211,8 +210,8 @@ def test_keys_of_openssh(tmp_path, key) -> None:
 
 def test_one_key_of_a_file_is_enough_and_each_item_is_needed(tmp_path, key) -> None:
     path = sign_one = made(tmp_path / "a.nmc")
-    sign(sign_one, key)
-    other = generate("other")
+    nmc.sign(sign_one, key)
+    other = nmc.PrivateKey.generate("other")
     both = tmp_path / "allowed"
     both.write_text(key.public.line() + other.public.line())
     assert codes(path, both) == set()
@@ -225,20 +224,20 @@ def test_one_key_of_a_file_is_enough_and_each_item_is_needed(tmp_path, key) -> N
 
 
 def test_private_keys_on_the_disk(tmp_path, key) -> None:
-    public = write_key(key, tmp_path / "plain")
-    locked = generate("locked")
-    write_key(locked, tmp_path / "locked", passphrase="one two")
+    public = key.write(tmp_path / "plain")
+    locked = nmc.PrivateKey.generate("locked")
+    locked.write(tmp_path / "locked", passphrase="one two")
     assert (tmp_path / "plain").stat().st_mode & 0o777 == 0o600
     assert read_public_keys(public) == [key.public]
-    again = read_private_key(tmp_path / "plain")
+    again = nmc.PrivateKey.read(tmp_path / "plain")
     assert again.public == key.public
     assert "PrivateKey(SHA256:" in repr(again)
-    back = read_private_key(tmp_path / "locked", lambda: "one two")
+    back = nmc.PrivateKey.read(tmp_path / "locked", lambda: "one two")
     assert back.public == locked.public
-    refused("host/exists", lambda: write_key(key, tmp_path / "plain"))
+    refused("host/exists", lambda: key.write(tmp_path / "plain"))
     for given, words in ((None, "has a passphrase"), ("wrong", "not that of the key")):
         with pytest.raises(nmc.FormatError, match=words):
-            read_private_key(tmp_path / "locked", lambda given=given: given)
+            nmc.PrivateKey.read(tmp_path / "locked", lambda given=given: given)
     for content, words in (
         (b"", "no private key"),
         (public.read_bytes(), "a public key"),
@@ -248,7 +247,7 @@ def test_private_keys_on_the_disk(tmp_path, key) -> None:
     ):
         (tmp_path / "bad").write_bytes(content)
         with pytest.raises(nmc.FormatError, match=words):
-            read_private_key(tmp_path / "bad")
+            nmc.PrivateKey.read(tmp_path / "bad")
 
 
 def test_another_kind_of_key_is_refused(tmp_path) -> None:
@@ -261,12 +260,12 @@ def test_another_kind_of_key_is_refused(tmp_path) -> None:
     )
     (tmp_path / "ec").write_bytes(text)
     with pytest.raises(nmc.FormatError, match="another kind"):
-        read_private_key(tmp_path / "ec")
+        nmc.PrivateKey.read(tmp_path / "ec")
 
 
 def test_without_the_library_doubt_is_said_aloud(tmp_path, key, monkeypatch) -> None:
     path = made(tmp_path / "a.nmc")
-    sign(path, key)
+    nmc.sign(path, key)
     for name in [n for n in sys.modules if n.startswith("cryptography")]:
         monkeypatch.setitem(sys.modules, name, None)
     report = nmc.check(path)
@@ -274,7 +273,7 @@ def test_without_the_library_doubt_is_said_aloud(tmp_path, key, monkeypatch) -> 
     assert "neural-model-chain[trust]" in report.findings[0].hint
     assert codes(path, key.public) == {"signature/missing"}
     refused("input/unsupported", lambda: nmc.open(path, require_signature=[key.public]))
-    refused("input/unsupported", generate)
+    refused("input/unsupported", nmc.PrivateKey.generate)
     with nmc.open(path) as sequence:
         assert len(sequence) == 2
 
@@ -284,4 +283,4 @@ def test_fingerprints_are_those_of_openssh() -> None:
     (known,) = keys_in(line, "x")
     assert known.fingerprint == "SHA256:lVbTmCxBpGZ3kZmZii9Kmv7inziiKKDmWUFWO1Kqj64"
     assert re.fullmatch(r"[0-9a-f]{64}", known.key.hex())
-    assert PublicKey(known.key).line().rstrip() == line
+    assert nmc.PublicKey(known.key).line().rstrip() == line

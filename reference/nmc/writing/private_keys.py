@@ -7,7 +7,7 @@ import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 from nmc.reading.keys import PublicKey, read_public_keys
 from nmc_format.host import host_refusal
@@ -18,12 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MODE: Final = 0o600
+Asked: TypeAlias = "str | Callable[[], str | None] | None"
 _LONGEST: Final = 1 << 16
 _MISSING: Final = "pip install 'neural-model-chain[trust]'"
-
-
-class PassphraseError(Exception):
-    """A private key needs a passphrase, or another one."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,78 @@ class PrivateKey:
 
     public: PublicKey
     _key: Any
+
+    @classmethod
+    def generate(cls, comment: str | None = None) -> PrivateKey:
+        """Return a new key; without a comment, user and host are named as OpenSSH does.
+
+        Raises
+        ------
+        FormatError
+            If the extra ``trust`` is not installed.
+        """
+        key = _library("asymmetric.ed25519").Ed25519PrivateKey.generate()
+        return _with_public(key, _here() if comment is None else comment)
+
+    @classmethod
+    def read(cls, path: str | Path, passphrase: Asked = None) -> PrivateKey:
+        """Read a key as OpenSSH writes it, or PKCS #8 in PEM.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file. A comment is taken from the public key beside it, ``path`` with ``.pub``.
+        passphrase : str, function or None
+            Of an encrypted key; a function is called once where the key is encrypted.
+
+        Raises
+        ------
+        FormatError
+            If it cannot be read, is no private key of Ed25519, or the passphrase is not its own.
+        """
+        path = Path(path)
+        data = _content(path)
+        key = _loaded(path, data, None)
+        if key is None:
+            given = passphrase() if callable(passphrase) else passphrase
+            key = _loaded(path, data, given.encode()) if given else None
+            if key is None:
+                wrong = "the passphrase is not that of the key"
+                reason = wrong if given else "the key has a passphrase"
+                _unreadable(path, reason, "give it with --passphrase-file or NMC_PASSPHRASE")
+        if not isinstance(key, _library("asymmetric.ed25519").Ed25519PrivateKey):
+            _unreadable(path, "it is a key of another kind than Ed25519", "ssh-keygen -t ed25519")
+        return _with_public(key, _comment(path))
+
+    def write(
+        self, path: str | Path, *, passphrase: str | None = None, overwrite: bool = False
+    ) -> Path:
+        """Write the key, which none but its owner may read, and ``.pub`` beside it.
+
+        Returns
+        -------
+        Path
+            The file of the public key.
+
+        Raises
+        ------
+        FormatError
+            If one of them exists, or they cannot be written.
+        """
+        path = Path(path)
+        public = path.with_name(path.name + ".pub")
+        for there in (path, public):
+            if not overwrite and os.path.lexists(there):
+                raise refuse("host/exists", file=str(there))
+        try:
+            _write(path, self.to_openssh(passphrase), MODE)
+            _write(public, self.public.line().encode(), 0o644)
+        except OSError as error:
+            raise host_refusal(error, path) from None
+        if PrivateKey.read(path, passphrase).public.key != self.public.key:
+            reason = "the key is not on the disk as it was written"
+            raise refuse("host/failed", file=str(path), reason=reason)
+        return public
 
     def __repr__(self) -> str:
         return f"PrivateKey({self.public})"
@@ -76,36 +145,15 @@ def _library(module: str) -> Any:
         raise refuse("input/unsupported", file="keys", reason=reason, hint=_MISSING) from None
 
 
-def generate(comment: str | None = None) -> PrivateKey:
-    """Return a new private key; without a comment, user and host are named as OpenSSH does."""
-    key = _library("asymmetric.ed25519").Ed25519PrivateKey.generate()
-    return _with_public(
-        key, f"{getpass.getuser()}@{socket.gethostname()}" if comment is None else comment
-    )
+def _here() -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def _with_public(key: Any, comment: str) -> PrivateKey:
     return PrivateKey(PublicKey(key.public_key().public_bytes_raw(), comment), key)
 
 
-def read_private_key(
-    path: str | Path, passphrase: Callable[[], str | None] = lambda: None
-) -> PrivateKey:
-    """Read a private key as OpenSSH writes it, or PKCS #8 in PEM.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file. A comment is taken from the public key beside it, ``path`` with ``.pub``.
-    passphrase : function
-        Called once where the key is encrypted; returns None where there is no passphrase.
-
-    Raises
-    ------
-    FormatError
-        If it cannot be read, is no private key of Ed25519, or the passphrase is not its own.
-    """
-    path = Path(path)
+def _content(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(_LONGEST + 1)
@@ -114,19 +162,8 @@ def read_private_key(
     if b"PRIVATE KEY-----" not in data or len(data) > _LONGEST:
         public = data.startswith((b"ssh-", b"ecdsa-", b"sk-"))
         what = "a public key; give the private one" if public else "no private key"
-        _unreadable(
-            path, f"it is {what}", "make a key with 'nmc keygen' or 'ssh-keygen -t ed25519'"
-        )
-    key = _loaded(path, data, None)
-    if key is None:
-        given = passphrase()
-        key = _loaded(path, data, given.encode()) if given else None
-        if key is None:
-            wrong = "the passphrase is not that of the key" if given else "the key has a passphrase"
-            _unreadable(path, wrong, "give it with --passphrase-file or NMC_PASSPHRASE")
-    if not isinstance(key, _library("asymmetric.ed25519").Ed25519PrivateKey):
-        _unreadable(path, "it is a key of another kind than Ed25519", "ssh-keygen -t ed25519")
-    return _with_public(key, _comment(path))
+        _unreadable(path, f"it is {what}", "make a key with 'nmc keygen'")
+    return data
 
 
 def _loaded(path: Path, data: bytes, passphrase: bytes | None) -> Any:
@@ -157,36 +194,6 @@ def _comment(path: Path) -> str:
 
 def _unreadable(path: Path, reason: str, hint: str = "") -> NoReturn:
     raise refuse("input/unreadable", file=str(path), reason=reason, hint=hint) from None
-
-
-def write_key(
-    key: PrivateKey, path: str | Path, *, passphrase: str | None = None, overwrite: bool = False
-) -> Path:
-    """Write a private key, which none but its owner may read, and ``.pub`` beside it.
-
-    Returns
-    -------
-    Path
-        The file of the public key.
-
-    Raises
-    ------
-    FormatError
-        If one of them exists, or they cannot be written.
-    """
-    path = Path(path)
-    public = path.with_name(path.name + ".pub")
-    for there in (path, public):
-        if not overwrite and os.path.lexists(there):
-            raise refuse("host/exists", file=str(there))
-    try:
-        _write(path, key.to_openssh(passphrase), MODE)
-        _write(public, key.public.line().encode(), 0o644)
-    except OSError as error:
-        raise host_refusal(error, path) from None
-    if read_private_key(path, lambda: passphrase).public.key != key.public.key:
-        raise refuse("host/failed", file=str(path), reason="the key is not on the disk as written")
-    return public
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from nmc.reading.check import verified
 from nmc.reading.signatures import signature_findings, signatures_of
+from nmc.writing.private_keys import PrivateKey
 from nmc.writing.unfinished import SIGNATURE_FILE, clear_signatures, place_of
 from nmc_format.host import host_errors
 from nmc_format.issues import FormatError, first_error, refuse
@@ -26,7 +27,6 @@ from nmc_format.signature import Signature, Statement, check_digest, signer_faul
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from nmc.writing.private_keys import PrivateKey
     from nmc.writing.unfinished import Place
 
 _READ_BYTES = 1 << 20
@@ -34,7 +34,7 @@ _READ_BYTES = 1 << 20
 
 def sign(
     path: str | Path,
-    key: PrivateKey,
+    key: PrivateKey | str | Path,
     *,
     signer: str | None = None,
     fresh: bool = False,
@@ -50,8 +50,8 @@ def sign(
     ----------
     path : str or Path
         A finished package of either form.
-    key : PrivateKey
-        Who signs; an earlier signature by it is replaced.
+    key : PrivateKey, str or Path
+        Who signs, or the file of a key without a passphrase. An earlier signature is replaced.
     signer : str or None
         Who signed, for people: at most 256 bytes without control characters. None: the comment of
         the key.
@@ -69,6 +69,8 @@ def sign(
     ValueError
         If the signer cannot be in a signature.
     """
+    if not isinstance(key, PrivateKey):
+        key = PrivateKey.read(key)
     who = key.public.name if signer is None else signer
     if fault := signer_fault(who):
         raise ValueError(fault)

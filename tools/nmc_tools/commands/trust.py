@@ -11,7 +11,7 @@ import typer
 
 from nmc.reading.check import verified
 from nmc.reading.keys import PublicKey, read_public_keys
-from nmc.writing.private_keys import generate, is_exposed, read_private_key, write_key
+from nmc.writing.private_keys import PrivateKey, is_exposed
 from nmc.writing.signing import sign as sign_package
 from nmc.writing.signing import unsign
 from nmc_format.issues import first_error
@@ -66,8 +66,8 @@ def keygen(
       nmc keygen -o studio --no-passphrase --comment studio@example.org
     """
     passphrase = None if no_passphrase else _new_passphrase(passphrase_file)
-    key = generate(comment)
-    public = write_key(key, output, passphrase=passphrase, overwrite=force)
+    key = PrivateKey.generate(comment)
+    public = key.write(output, passphrase=passphrase, overwrite=force)
     say(f"{output}: private key, {'encrypted' if passphrase else 'not encrypted'}; keep it")
     say(f"{public}: public key {key.public}; give it to those who verify")
 
@@ -111,7 +111,7 @@ def sign(
         raise typer.BadParameter(
             "give your private key; 'nmc keygen' makes one", param_hint="--key"
         )
-    private = read_private_key(key, lambda: _passphrase(passphrase_file, str(key)))
+    private = PrivateKey.read(key, lambda: _passphrase(passphrase_file, str(key)))
     if is_exposed(key):
         warn(f"others than you may read the private key {key}; chmod 600 {key}")
     try:
