@@ -31,6 +31,7 @@ NOT_PROVOKABLE: Mapping[str, str] = {
     "host/path": "is about the file system of the host",
     "host/device": "is about the file system of the host",
     "host/changed": "is about the file system of the host",
+    "host/not-verified": "is about the libraries of the host",
     "host/connection": "is about the connection to a server",
     "host/server": "is about a server",
     "host/no-memory": "is about the memory of the host",

@@ -16,6 +16,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from nmc_conformance.compact import DIGEST, SIGNATURE, Manifest, NotCompactError, lookup3, parse
+from nmc_conformance.resigning import resigned, resigned_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +25,6 @@ MANIFEST = "manifest.h5"
 _TEXTS = ("/@creator", "/@sequence_id")
 _LETTERS = string.ascii_letters + string.digits
 _MAX_BYTES = 64 << 20
-_SIGNATURES = b"signatures/"
 _CRC_PLACES = ((b"PK\x03\x04", 30, 14), (b"PK\x01\x02", 46, 16))
 """Signature of a header, where its name stands, and where its CRC-32 does (clause 5.2.1)."""
 
@@ -53,13 +53,48 @@ def reseal(package: Path, seal: str) -> bool:
     if path.is_symlink() or not path.is_file() or path.stat().st_size > _MAX_BYTES:
         return False
     data = path.read_bytes()
-    if _SIGNATURES in data or (package / _SIGNATURES.decode()).is_dir():
-        return False  # what is signed cannot be changed
     made = resealed(data, seal)
     if made is None:
         return False
+    changes = _changes(data, made)
+    if path == package:
+        again = resigned_file(made, _end_of_manifest(made), changes)
+        if again is None:
+            return False
+        path.write_bytes(again)
+        return True
+    signatures = _signatures(package, changes)
+    if signatures is None:
+        return False
     path.write_bytes(made)
+    for file, content in signatures.items():
+        file.write_bytes(content)
     return True
+
+
+def _changes(before: bytes, after: bytes) -> dict[bytes, bytes]:
+    """Return the digests of a manifest that a signature states: before, and what they are now."""
+    one, other = (parse(data[data.find(SIGNATURE) :]) for data in (before, after))
+    hashes = (hashlib.sha256(manifest.data).digest() for manifest in (one, other))
+    return {one.digest(): other.digest(), next(hashes): next(hashes)}
+
+
+def _end_of_manifest(data: bytes) -> int:
+    start = data.find(SIGNATURE)
+    return start + len(parse(data[start:]).data)
+
+
+def _signatures(package: Path, changes: dict[bytes, bytes]) -> dict[Path, bytes] | None:
+    """Return the signatures of a directory, made again; None where one cannot be."""
+    made = {}
+    for file in sorted(package.glob("signatures/*.sig")):
+        if file.is_symlink() or not file.is_file():
+            return None
+        again = resigned(file.name, file.read_bytes(), changes)
+        if again is None:
+            return None
+        made[file] = again
+    return made
 
 
 def resealed(data: bytes, seal: str) -> bytes | None:

@@ -108,6 +108,23 @@ def test_inputs_and_their_order_follow_from_the_seal(tmp_path: Path) -> None:
     assert orders[3] == [v.id for v in vectors]
 
 
+def test_what_is_signed_is_signed_again_and_what_is_wrong_stays_wrong(tmp_path: Path) -> None:
+    for name in ("one", "two", "directory", "form-upper", "form-twice", "other-sha256"):
+        source = VECTORS / "13-signatures" / name / "package.nmc"
+        copy = tmp_path / name
+        shutil.copytree(source, copy) if source.is_dir() else shutil.copyfile(source, copy)
+        assert sealing.reseal(copy, "seal")
+        files = [copy] if copy.is_file() else sorted(p for p in copy.rglob("*") if p.is_file())
+        first = {p: p.read_bytes() for p in files}
+        assert b"signature: " in b"".join(first.values())
+        assert sealing.reseal(copy, "seal")
+        assert {p: p.read_bytes() for p in files} == first
+    wrong = VECTORS / "13-signatures" / "wrong-bit" / "package.nmc"
+    shutil.copyfile(wrong, tmp_path / "wrong")
+    assert not sealing.reseal(tmp_path / "wrong", "seal")
+    assert (tmp_path / "wrong").read_bytes() == wrong.read_bytes()
+
+
 @pytest.mark.slow
 def test_most_inputs_are_sealed_anew_and_keep_what_is_wrong_with_them(tmp_path: Path) -> None:
     count = 0

@@ -11,11 +11,10 @@ from typing import Any
 from bases import FOLDER, PAIR
 from cases import Case
 from chain import MANIFEST, Edits, content_of, members_of, scalar_text, segment_name
-from writers import ed25519
 from writers.zip_writer import Archive
 
-SEEDS = tuple(hashlib.sha256(f"nmc test key {i}".encode()).digest() for i in range(3))
-"""Private keys of these tests, which everybody has."""
+from nmc_conformance import ed25519
+from nmc_conformance.ed25519 import SEEDS
 
 KEYS = tuple(ed25519.public_key(seed).hex() for seed in SEEDS)
 TIME, SIGNER = "2026-11-22T04:00:00Z", "studio@example.org"

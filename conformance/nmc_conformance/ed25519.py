@@ -1,8 +1,14 @@
-"""Ed25519 with plain integers, after RFC 8032, clause 5.1: keys of tests sign vectors with it."""
+"""Ed25519 with plain integers, after RFC 8032, clause 5.1: keys of tests sign vectors with it.
+
+What is signed here is public, and so are the keys: nothing in it has to be kept from anybody.
+"""
 
 from __future__ import annotations
 
 import hashlib
+
+SEEDS = tuple(hashlib.sha256(f"nmc test key {i}".encode()).digest() for i in range(3))
+"""Private keys of the vectors, which everybody has."""
 
 P = 2**255 - 19
 ORDER = 2**252 + 27742317777372353535851937790883648493
