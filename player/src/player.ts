@@ -3,6 +3,7 @@ import { Client, Refused, type FrameAnswer } from "./decoding/client.js";
 import type { PackageInfo, Trouble } from "./decoding/messages.js";
 import { Checks } from "./page/checks.js";
 import { bytesText, element, fill } from "./page/elements.js";
+import type { XrSystem } from "./page/headset.js";
 import { clear, drawFrusta } from "./page/overlay.js";
 import { showSignature, signatureRows } from "./page/signature.js";
 import { Timeline } from "./page/timeline.js";
@@ -354,7 +355,20 @@ export class Player {
         return item;
       }),
     );
+    void this.wireHeadset();
     this.tracks.wire(info.frames.length, (why) => this.notice(why));
+  }
+
+  /** A button where there is a headset, and none where there is none. */
+  private async wireHeadset(): Promise<void> {
+    const { xr } = navigator as Navigator & { xr?: XrSystem };
+    if (xr === undefined || !(await xr.isSessionSupported("immersive-vr").catch(() => false))) return;
+    const button = element("xr", HTMLButtonElement);
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      // A scene as wide as an arm reaches: whoever stands before it sees all of it.
+      this.stage?.present(xr, this.flight.pose, this.flight.speed).then(() => this.moved(false)).catch((error: unknown) => this.notice(told(error)));
+    });
   }
 
   private async fetchTrack(address: string): Promise<void> {

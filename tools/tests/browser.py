@@ -52,8 +52,8 @@ class Page:
         Of the page, with what it opens.
     """
 
-    def __init__(self, browser, address, *, size=(720, 420)):
-        self.context = browser.new_context(
+    def __init__(self, browser, address, *, size=(720, 420), context=None):
+        self.context = context or browser.new_context(
             viewport={"width": size[0], "height": size[1]}, accept_downloads=True
         )
         self.page = self.context.new_page()

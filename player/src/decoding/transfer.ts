@@ -6,12 +6,22 @@ import type { RandomAccess, Source } from "decoder/source.js";
 import { openZip } from "decoder/zip.js";
 
 /** What cannot be had, or not as it was promised: nothing that the package itself is to blame for. */
-export class TransferError extends Error {}
+export class TransferError extends Error {
+  constructor(
+    message: string,
+    /** Whether it may go better another time. */
+    readonly passing = false,
+  ) {
+    super(message);
+  }
+}
 
 const tailLength = 65536;
 const endSize = 98;
 const directoryLimit = 2 ** 30;
-const timeLimit = 30_000;
+/** Milliseconds without a byte after which a server is given up, and those to wait before each new attempt. */
+const stallLimit = 20_000;
+const pauses = [300, 1500];
 /** Segments that are kept for going back and forth: a bound in bytes. */
 const heldLimit = 96 * 2 ** 20;
 
@@ -26,17 +36,63 @@ interface Span {
   readonly to: number;
 }
 
+/** Gives a request up when nothing has come for a while. */
+class Patience {
+  private readonly controller = new AbortController();
+  private timer = 0;
+
+  constructor() {
+    this.more();
+  }
+
+  get signal(): AbortSignal {
+    return this.controller.signal;
+  }
+
+  more(): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.controller.abort(), stallLimit);
+  }
+
+  end(): void {
+    clearTimeout(this.timer);
+  }
+}
+
+const patienceOf = new WeakMap<Response, Patience>();
+
 async function get(url: string, headers: Record<string, string>, traffic: Traffic): Promise<Response> {
   traffic.requests += 1;
+  const patience = new Patience();
   let response: Response;
   try {
-    response = await fetch(url, { headers, signal: AbortSignal.timeout(timeLimit) });
+    response = await fetch(url, { headers, signal: patience.signal });
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new TransferError(`${url} does not answer: ${why}`);
+    patience.end();
+    const why = patience.signal.aborted ? "nothing came" : error instanceof Error ? error.message : String(error);
+    throw new TransferError(`${url} does not answer: ${why}`, true);
   }
-  if (!response.ok) throw new TransferError(`${url} answers ${response.status} ${response.statusText}`.trim());
+  if (!response.ok) {
+    patience.end();
+    await response.body?.cancel();
+    const passing = response.status >= 500 || response.status === 429;
+    throw new TransferError(`${url} answers ${response.status} ${response.statusText}`.trim(), passing);
+  }
+  patienceOf.set(response, patience);
   return response;
+}
+
+/** Tries again what may go better: a server that was restarted, a connection that broke. */
+async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
+  for (let k = 0; ; k++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const pause = pauses[k];
+      if (!(error instanceof TransferError) || !error.passing || pause === undefined) throw error;
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+  }
 }
 
 /** The body, and no more than was announced: a server that sends more is cut off. */
@@ -45,9 +101,11 @@ async function body(response: Response, expected: number, traffic: Traffic): Pro
   let done = 0;
   if (response.body === null) throw new TransferError(`${response.url} sends nothing`);
   const reader = response.body.getReader();
+  const patience = patienceOf.get(response);
   try {
     for (;;) {
       const { done: ended, value } = await reader.read();
+      patience?.more();
       if (ended) break;
       if (done + value.length > expected) throw new TransferError(`${response.url} sends more than ${expected} bytes`);
       out.set(value, done);
@@ -56,9 +114,11 @@ async function body(response: Response, expected: number, traffic: Traffic): Pro
   } catch (error) {
     await reader.cancel().catch(() => undefined);
     if (error instanceof TransferError) throw error;
-    throw new TransferError(`${response.url} breaks off after ${done} of ${expected} bytes`);
+    throw new TransferError(`${response.url} breaks off after ${done} of ${expected} bytes`, true);
+  } finally {
+    patience?.end();
   }
-  if (done !== expected) throw new TransferError(`${response.url} ends after ${done} of ${expected} bytes`);
+  if (done !== expected) throw new TransferError(`${response.url} ends after ${done} of ${expected} bytes`, true);
   traffic.bytes += done;
   return out;
 }
@@ -107,7 +167,7 @@ abstract class Fetched {
     if (this.held.get(member) !== undefined) return Promise.resolve();
     let coming = this.underway.get(member);
     if (coming === undefined) {
-      coming = this.fetch(member).finally(() => this.underway.delete(member));
+      coming = patiently(() => this.fetch(member)).finally(() => this.underway.delete(member));
       this.underway.set(member, coming);
     }
     return coming;
@@ -136,7 +196,7 @@ class FarFile extends Fetched implements FarSource {
   }
 
   async open(): Promise<this> {
-    await this.fetchTail();
+    await patiently(() => this.fetchTail());
     const end = this.size_ - endSize;
     if (this.size_ >= endSize) {
       const start = safe(u64(this.tail.bytes, end - this.tail.start + 48));

@@ -7,7 +7,7 @@ const barColour = "#5b8dd6";
 const keyColour = "#e0a43a";
 const lineColour = "#67c587";
 const refusedColour = "#e2554f";
-const text = "#9aa3ad";
+const text = "#dfe4ea";
 
 /** Draws on a canvas of any size; a click or drag on it seeks. */
 export class Timeline {
@@ -108,7 +108,12 @@ export class Timeline {
     pen.stroke();
     pen.fillStyle = text;
     pen.font = "10px system-ui, sans-serif";
-    pen.fillText(`${high} dB`, 4, 11);
-    pen.fillText(`${low} dB`, 4, room);
+    // Over bars of any colour.
+    pen.strokeStyle = "#1c2026";
+    pen.lineWidth = 3;
+    for (const [value, y] of [[high, 11], [low, room]] as const) {
+      pen.strokeText(`${value} dB`, 4, y);
+      pen.fillText(`${value} dB`, 4, y);
+    }
   }
 }

@@ -1,6 +1,7 @@
 // A stage on the graphics processor: WebGL 2. Coarse while the eye moves, whole when it rests.
 import type { SentTensor } from "../decoding/messages.js";
-import type { View } from "../pose/pose.js";
+import { present, type XrSystem } from "../page/headset.js";
+import type { Pose, View } from "../pose/pose.js";
 import { type Extent, NoPicture, type Renderer } from "./renderer.js";
 import type { Stage } from "./stage.js";
 
@@ -42,7 +43,7 @@ export class GraphicsStage implements Stage {
   readonly means: string;
   /** Whether a picture of a moving eye, or of a frame that is played, is not seen yet. */
   get busy(): boolean {
-    return !this.disposed && (this.wanted?.moving === true || this.underway?.moving === true);
+    return !this.disposed && !this.worn && (this.wanted?.moving === true || this.underway?.moving === true);
   }
 
   private readonly target: Target;
@@ -54,6 +55,8 @@ export class GraphicsStage implements Stage {
   /** Of the picture that is seen. */
   private scale = 0;
   private disposed = false;
+  /** Whether a headset draws, and the page need not. */
+  private worn = false;
   onlost: (() => void) | null = null;
 
   constructor(
@@ -76,7 +79,7 @@ export class GraphicsStage implements Stage {
 
   show(view: View, moving: boolean): void {
     this.wanted = { view, moving };
-    if (this.ticking === 0 && !this.disposed) this.ticking = requestAnimationFrame(() => this.tick());
+    if (this.ticking === 0 && !this.disposed && !this.worn) this.ticking = requestAnimationFrame(() => this.tick());
   }
 
   picture(view: View): Promise<Uint8Array> {
@@ -99,6 +102,17 @@ export class GraphicsStage implements Stage {
       }
     }
     return Promise.resolve(out);
+  }
+
+  async present(xr: XrSystem, base: Pose, scale: number): Promise<void> {
+    this.underway = this.dropped();
+    this.wanted = null;
+    this.worn = true;
+    try {
+      await present(xr, this.gl, base, scale, (view, corner) => this.renderer.draw(view, corner));
+    } finally {
+      this.worn = false;
+    }
   }
 
   extent(): Extent | null {
@@ -144,7 +158,7 @@ export class GraphicsStage implements Stage {
   /** Looks whether the part at hand is done, and begins the next part or picture. */
   private tick(): void {
     this.ticking = 0;
-    if (this.disposed) return;
+    if (this.disposed || this.worn) return;
     const { gl } = this;
     const part = this.underway;
     if (part !== null && part.fence !== null) {
@@ -159,7 +173,7 @@ export class GraphicsStage implements Stage {
       this.measured(part, spent);
       part.done += part.rows;
       if (part.done >= part.height) {
-        this.present(part);
+        this.appear(part);
         this.underway = null;
         // A picture that was coarse because the eye moved is drawn again when it rests.
         if (this.wanted === null && part.scale < 1) this.wanted = { view: part.view, moving: false };
@@ -220,7 +234,7 @@ export class GraphicsStage implements Stage {
     gl.flush();
   }
 
-  private present({ width, height }: Underway): void {
+  private appear({ width, height }: Underway): void {
     const { gl, canvas } = this;
     gl.bindFramebuffer(gl.READ_FRAMEBUFFER, this.target.frame);
     gl.bindFramebuffer(gl.DRAW_FRAMEBUFFER, null);

@@ -1,6 +1,7 @@
 // Where pictures appear. A stage takes states as they change and shows them from any place.
 import type { SentTensor } from "../decoding/messages.js";
-import type { View } from "../pose/pose.js";
+import type { XrSystem } from "../page/headset.js";
+import type { Pose, View } from "../pose/pose.js";
 import type { Extent } from "./renderer.js";
 
 export interface Stage {
@@ -13,6 +14,8 @@ export interface Stage {
   show(view: View, moving: boolean): void;
   /** A picture of just this view, RGB rows from the top. */
   picture(view: View): Promise<Uint8Array>;
+  /** Draws for a headset until it is taken off; `base` is where the user stood, `scale` scene units a metre. */
+  present(xr: XrSystem, base: Pose, scale: number): Promise<void>;
   /** Where there is something, if the states alone tell. */
   extent(): Extent | null;
   dispose(): void;
