@@ -32,7 +32,11 @@ class Source:
     manifest: Manifest
 
 
-def present(packages: Sequence[Path], document: Path) -> Presentation:
+LEAST_GROUP = 0.5
+"""Seconds of a group: below that, answers are waited for longer than bytes."""
+
+
+def present(packages: Sequence[Path], document: Path, least: float = LEAST_GROUP) -> Presentation:
     """Return the document of packages that are qualities of one sequence.
 
     A package with refinements (clause 12.7) gives a representation for each stop.
@@ -43,6 +47,8 @@ def present(packages: Sequence[Path], document: Path) -> Presentation:
         At least one.
     document : Path
         Where the document will lie: the packages lie beside it or below.
+    least : float
+        Seconds from one group to the next at least: common key frames between them are none.
 
     Raises
     ------
@@ -50,18 +56,18 @@ def present(packages: Sequence[Path], document: Path) -> Presentation:
         If a package is refused, lies elsewhere, or is of another sequence: other frames, times or
         cameras, or no common key frame after the first.
     """
-    return presentation_of([_source(path, document) for path in packages])
+    return presentation_of([_source(path, document) for path in packages], least)
 
 
-def presentation_of(sources: Sequence[Source]) -> Presentation:
+def presentation_of(sources: Sequence[Source], least: float = LEAST_GROUP) -> Presentation:
     """Return the presentation of packages whose manifests are at hand; see :func:`present`."""
     first = sources[0]
     for other in sources[1:]:
         fault = _difference(first.manifest, other.manifest)
         if fault:
             raise _refusal(other.path, f"not the same sequence as {first.path}: {fault}")
-    starts = _common_starts(sources)
     manifest = first.manifest
+    starts = _apart(_common_starts(sources), manifest, least)
     ticks = manifest.frames.presentation_time.astype(object) - int(
         manifest.frames.presentation_time[0]
     )
@@ -127,6 +133,15 @@ def _common_starts(sources: Sequence[Source]) -> tuple[int, ...]:
         reason = "no key frame after the first is one of all packages"
         raise _refusal(sources[-1].path, f"{reason}: pack them with the same --key-every")
     return tuple(sorted(starts))
+
+
+def _apart(starts: Sequence[int], manifest: Manifest, least: float) -> tuple[int, ...]:
+    """Return the starts of groups that are so many seconds long at least, but for the last."""
+    times, kept = manifest.frames.presentation_time, [starts[0]]
+    for t in starts[1:]:
+        if int(times[t]) - int(times[kept[-1]]) >= least * manifest.timescale:
+            kept.append(t)
+    return tuple(kept)
 
 
 def _last_frame(manifest: Manifest) -> int:

@@ -74,6 +74,13 @@ class Packages:
             self._taken[quality] = taken_bytes(self.manifest(quality), stop)
         return int(self._taken[quality][frame])
 
+    def expect(self, quality: int, frames: range) -> None:
+        """Hear that these segments are fetched next; those of a stop come one by one."""
+        package, manifest = self._opened(self.presentation.representations[quality])
+        lengths = [int(manifest.frames.segment_length[t]) for t in frames]
+        if all(self.length(quality, t) == n for t, n in zip(frames, lengths, strict=True)):
+            package.expect(frames, lengths)
+
     def fetch(self, quality: int, frame: int, start: int, size: int) -> bytes:
         """Return some bytes of a segment."""
         package, manifest = self._opened(self.presentation.representations[quality])

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 PIECE_SECONDS = 0.5
 """A download can be left after pieces that take about as long."""
 LEAST_PIECE = 2**16
+AT_ONCE = 2**18
+"""Bytes of a group that is fetched as a whole: so few are not worth leaving."""
 
 
 class Line(Protocol):
@@ -35,6 +37,9 @@ class Line(Protocol):
 
     def length(self, quality: int, frame: int) -> int:
         """Return how many bytes of a segment a quality takes."""
+
+    def expect(self, quality: int, frames: range) -> None:
+        """Hear that these segments are fetched next, whole: one request may bring them all."""
 
     def fetch(self, quality: int, frame: int, start: int, size: int) -> bytes:
         """Return some bytes of a segment."""
@@ -205,6 +210,8 @@ class Session:
         lengths = [self.line.length(quality, t) for t in frames]
         left, came, passed = sum(lengths), 0, 0.0
         segments = []
+        if left <= AT_ONCE or not quality:
+            self.line.expect(quality, frames)
         for t, length in zip(frames, lengths, strict=True):
             pieces: list[bytes] = []
             at = 0

@@ -129,24 +129,22 @@ def soak(path: Path, seconds: float, clients: int) -> Figures:
 
 def adaptive(document: Path, names: tuple[str, ...]) -> list[Figures]:
     """Play through lines as slow as traces: adaptive, always the lowest, always the highest."""
-    found: list[Figures] = []
     with ours(document.parent) as server:
-        for name in names:
-            rows: dict[str, Figures] = {}
-            threads = [
-                threading.Thread(target=_played, args=(server, document, name, quality, rows))
-                for quality in ("adaptive", "lowest", "highest")
-            ]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            found += [{"trace": name, "quality": q, **rows[q]} for q in sorted(rows)]
-    return found
+        rows: dict[tuple[str, str], Figures] = {}
+        wanted = [(n, q) for n in names for q in ("adaptive", "lowest", "highest")]
+        threads = [
+            threading.Thread(target=_played, args=(server, document, *each, rows))
+            for each in wanted
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return [{"trace": n, "quality": q, **rows[n, q]} for n, q in wanted]
 
 
 def _played(
-    server: Server, document: Path, name: str, quality: str, rows: dict[str, Figures]
+    server: Server, document: Path, name: str, quality: str, rows: dict[tuple[str, str], Figures]
 ) -> None:
     with throttled(server.url, trace(name)) as url:
         command = [sys.executable, "-m", "nmc_tools.cli", "play", url + document.name]
@@ -155,7 +153,7 @@ def _played(
     report = json.loads(done.stdout)
     if done.returncode:
         raise RuntimeError(f"{name}, {quality}: {report['refused']} {report['errors']}")
-    rows[quality] = {
+    rows[name, quality] = {
         key: report[key]
         for key in (
             "startup_seconds",

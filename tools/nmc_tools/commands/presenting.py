@@ -32,6 +32,9 @@ def present(
         list[Path], typer.Argument(metavar="PKG…", help="Packages of the same sequence.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The document, such as x.json.")],
+    group: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="Least time from group to group.")
+    ] = 0.5,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -51,7 +54,7 @@ def present(
 
     if output.suffix != ".json":
         raise typer.BadParameter("its name ends in .json", param_hint="--output")
-    made = described(packages, output)
+    made = described(packages, output, group)
     document = made.to_json()
     text = json.dumps(document, indent=1) + "\n"
     with host_errors(output):

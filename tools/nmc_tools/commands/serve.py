@@ -44,6 +44,9 @@ def serve(
     origin: Annotated[
         str, typer.Option(help="Pages of which origin may read, such as https://example.org.")
     ] = "*",
+    render: Annotated[
+        bool, typer.Option("--render", help="Render frames for players that cannot; needs torch.")
+    ] = False,
     workers: Annotated[
         int, typer.Option(min=1, max=64, help="Processes that answer; each counts for itself.")
     ] = 1,
@@ -88,9 +91,16 @@ def serve(
     from nmc_tools.serve.application import app
     from nmc_tools.serve.metrics import Metrics
 
+    if render:
+        from nmc_tools.commands.framework import framework
+
+        with framework(paths[0], paths[0]):  # says what is missing, before anybody asks
+            import nmc_framework.rendering  # noqa: F401
     metrics = Metrics()
     try:
-        application = app(paths, access=access, origins=_origin(origin), metrics=metrics, log=log)
+        application = app(
+            paths, access=access, origins=_origin(origin), render=render, metrics=metrics, log=log
+        )
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="PATH") from None
     if access.open and host not in ("127.0.0.1", "localhost", "::1"):

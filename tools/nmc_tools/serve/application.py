@@ -26,6 +26,7 @@ def app(
     *,
     access: Access | None = None,
     origins: str = "*",
+    render: bool = False,
     metrics: Metrics | None = None,
     log: bool = False,
 ) -> Any:
@@ -41,6 +42,9 @@ def app(
         Who may read; None: everybody.
     origins : str
         Pages of which origin may read: one origin, or ``*``.
+    render : bool
+        Render frames for players that cannot, at ``/render/NAME``; needs torch. The protocol is
+        in :mod:`nmc_tools.serve.rendering`.
     metrics : Metrics or None
         Where requests are counted; of its own if None.
     log : bool
@@ -58,7 +62,7 @@ def app(
     """
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
-    from starlette.routing import Mount, Route
+    from starlette.routing import Mount, Route, WebSocketRoute
     from starlette.staticfiles import StaticFiles
 
     access, counts = access or Access(), metrics or Metrics()
@@ -72,6 +76,10 @@ def app(
     ]
     if player:
         routes.append(Mount("/player", StaticFiles(directory=PAGE, html=True)))
+    if render:
+        from nmc_tools.serve.rendering import Rendering
+
+        routes.append(WebSocketRoute("/render/{name:path}", Rendering(files, counts)))
     routes.append(Route("/{path:path}", files))
     front = Middleware(Front, access=access, metrics=counts, page=player, origins=origins, log=log)
     return Starlette(routes=routes, middleware=[front])

@@ -122,6 +122,15 @@ class Shelf:
                 return found
         return None
 
+    def package(self, url: str) -> Path | None:
+        """Return the package that a path of a URL names; None where there is none."""
+        for member in ("", f"/{MANIFEST_NAME}"):
+            opened = self.open(url + member)
+            if opened is not None:
+                os.close(opened.handle)
+                return opened.package if opened.kind in {Kind.FILE, Kind.MANIFEST} else None
+        return None
+
     def entries(self) -> Iterator[Entry]:
         """Yield what there is, sorted by name within each folder."""
         for name, path in sorted(self._named.items()):
