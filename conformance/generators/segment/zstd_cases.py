@@ -99,6 +99,11 @@ def _zstd() -> list[Case]:
             lambda _: _with_size(whole, b"\x38", 0x00),
         ),
         bad(
+            "size-unsaid",
+            "a content size in a byte that the descriptor says nothing of",
+            lambda _: _with_size(whole, b"\x38" + bytes([size]), 0x00),
+        ),
+        bad(
             "size-small",
             "a content size that is too small",
             lambda _: _with_size(whole, bytes([size - 1]), 0x20),
