@@ -11,6 +11,8 @@ import nmc
 pytest.importorskip("s3fs", reason="s3fs is not installed")
 moto_server = pytest.importorskip("moto.server", reason="moto's server is not installed")
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # those of these libraries are theirs to mend
+
 FRAMES = 6
 
 

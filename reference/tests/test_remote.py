@@ -209,3 +209,22 @@ def test_a_query_and_a_password_stay_out_of_messages(server):
         assert "secret" not in str(caught.value)
     assert any("token=secret" in asked.path for asked in server.asked)
     assert server.asked[0].headers["Authorization"].startswith("Basic ")
+
+
+def test_ranges_are_asked_for_by_name(folder, monkeypatch):
+    """Stores have parameters of their own: the second one of s3fs is the version of the object."""
+    fsspec = pytest.importorskip("fsspec")
+    store = fsspec.filesystem("memory")
+    store.pipe_file("/named/a.nmc", (folder / "a.nmc").read_bytes())
+    cat_file = type(store).cat_file
+
+    def as_in_s3fs(self, path, version_id=None, start=None, end=None):
+        assert version_id is None
+        return cat_file(self, path, start=start, end=end)
+
+    monkeypatch.setattr(type(store), "cat_file", as_in_s3fs)
+    assert nmc.check("memory://named/a.nmc").accepted
+    for asynchronous in (True, False):
+        monkeypatch.setattr(type(store), "async_impl", asynchronous)
+        with nmc.open("memory://named/a.nmc", cache=False) as sequence:
+            assert len(sequence) == FRAMES

@@ -136,7 +136,7 @@ class FilePackage(Package):
             raise refuse(
                 "segment/length", file=name, actual=start + len(data), expected=member.size
             )
-        if self._file.distant and size == member.size:
+        if self.keeps_checksums and size == member.size:
             self._known_crc[name] = zlib.crc32(data)
         return data
 

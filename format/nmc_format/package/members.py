@@ -61,6 +61,8 @@ class Package(ABC):
         """Where it lies: a path of this host, or in words what else it is read from."""
         self.distant = False
         """Whether a segment is worth remembering: reading it asks a server."""
+        self.keeps_checksums = False
+        """Whether what is read is remembered for :meth:`findings`, so that it is read once."""
         self._closed = False
 
     def _check_open(self) -> None:

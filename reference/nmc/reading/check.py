@@ -106,6 +106,7 @@ def verified(
         package = open_anywhere(path, storage_options)
     except FormatError as error:
         return Report(name, 0, 0, (error.finding,)), ()
+    package.keeps_checksums = package.distant
     with package:
         signatures: list[Signature] = []
         try:

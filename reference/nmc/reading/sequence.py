@@ -16,6 +16,7 @@ from nmc.reading.keys import AnyKey, Demand, demands_of
 from nmc.reading.parts import present_rows
 from nmc.reading.seek import Seeker
 from nmc.reading.signatures import require
+from nmc.remote.address import is_here
 from nmc.remote.cache import cache_of
 from nmc.remote.cached_package import CachedPackage
 from nmc.remote.opening import Target, open_anywhere
@@ -77,7 +78,8 @@ def open_sequence(
         the manifest is interpreted. Needs the extra ``trust``.
     cache : bool, path or None
         Where segments from a server or a store are kept, by their digest and compared with it: a
-        folder; None: ``$NMC_CACHE``, else the user's cache, of at most 2 GiB. False: nowhere.
+        folder; True: ``$NMC_CACHE``, else the user's cache, of at most 2 GiB; False: nowhere. None:
+        as True, but nothing is kept of a server of this machine.
 
     Returns
     -------
@@ -97,7 +99,7 @@ def open_sequence(
         if manifest.level > max_level:
             raise FormatError(level_refused(manifest.level, max_level))
         return ChainSequence(
-            _with_cache(package, manifest, cache),
+            _with_cache(package, manifest, False if cache is None and is_here(path) else cache),
             manifest,
             max_level=max_level,
             verify=verify,

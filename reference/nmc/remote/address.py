@@ -78,3 +78,12 @@ def name_of(target: Any) -> str:
 def inside_store(path: str, member: str) -> str:
     """Return the path of a member in a store; the object itself without one."""
     return f"{path}/{member}" if member else path
+
+
+def is_here(target: Any) -> bool:
+    """Whether an address is one of this machine itself: its files need no copy on this disk."""
+    try:
+        host = urlsplit(target).hostname if scheme_of(target) in ("http", "https") else None
+    except ValueError:
+        return False
+    return host in {"localhost", "::1"} or (host or "").startswith("127.")

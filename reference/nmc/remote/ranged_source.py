@@ -39,7 +39,8 @@ class Window:
         self.start = start
         self.end = end
         self.failed: BaseException | None = None
-        self._data = bytearray()
+        self._pieces: list[bytes] = []
+        self._have = 0
         self._changed = threading.Condition()
         self._unwanted = self._ended = False
         threading.Thread(target=self._fill, args=(pieces,), name="nmc-ahead", daemon=True).start()
@@ -48,7 +49,8 @@ class Window:
         try:
             for piece in pieces():
                 with self._changed:
-                    self._data += piece
+                    self._pieces.append(piece)
+                    self._have += len(piece)
                     self._changed.notify_all()
                     if self._unwanted:
                         break
@@ -61,11 +63,21 @@ class Window:
     def read(self, start: int, end: int) -> bytes:
         """Return some of its bytes as soon as they are there; fewer only where it has no more."""
         with self._changed:
-            while len(self._data) < end - self.start and not self._ended:
+            while self._have < end - self.start and not self._ended:
                 self._changed.wait()
-            if len(self._data) < end - self.start and self.failed is not None:
+            if self._have < end - self.start and self.failed is not None:
                 raise self.failed
-            return bytes(memoryview(self._data)[start - self.start : end - self.start])
+            pieces = list(self._pieces)
+        found, at = [], self.start
+        for piece in pieces:
+            first, last = max(start - at, 0), min(end - at, len(piece))
+            if first < last:
+                whole = first == 0 and last == len(piece)
+                found.append(piece if whole else memoryview(piece)[first:last])
+            at += len(piece)
+            if at >= end:
+                break
+        return b"".join(found)
 
     def leave(self) -> None:
         """Stop fetching: who still reads it is told that there is no more."""

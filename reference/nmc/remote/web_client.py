@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _MOST_REDIRECTS = 5
-_PIECE = 1 << 18
+_PIECE = 1 << 20
 _IDLE = 8
 """Connections that are kept for the next request."""
 

@@ -24,6 +24,7 @@ from nmc_tools.commands.framework import (
     parse_size,
 )
 from nmc_tools.commands.shared_options import EffortOption, ForceOption
+from nmc_tools.commands.train_served import host_and_port, served_beside
 from nmc_tools.terminal import counted, print_json, refuse_input, say, size_text
 
 if TYPE_CHECKING:
@@ -118,6 +119,12 @@ def train(
     ] = DEFAULT_KEY_EVERY,
     effort: EffortOption = "strong",
     fps: Annotated[int | None, typer.Option(min=1, help="Frames a second; else measured.")] = None,
+    serve: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[HOST:]PORT", help="Serve the package while it grows; port 0: a free one."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="Torch device, such as cpu or cuda:0.")] = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Go on after an interruption.")] = False,
     force: ForceOption = False,
@@ -143,7 +150,12 @@ def train(
       nmc train --scene -o small.nmc --frames 20 --rate 0.1 --key-every 10
 
       nmc train photographs/ -o object.nmc --budget 90s --colour on
+
+      nmc train --scene -o live.nmc --serve 8080    (others read http://127.0.0.1:8080/live.nmc)
     """
+    if serve is not None and as_ != "package":
+        raise typer.BadParameter("a package is served, not checkpoints", param_hint="--serve")
+    place = None if serve is None else host_and_port(serve)
     choices = (_numbers(exclude_layers), exclude_front, exclude_back, exclude_like)
     if sum(choice is not None for choice in (*choices, exclude_auto)) > 1:
         raise typer.BadParameter("choose one of the --exclude options")
@@ -188,6 +200,8 @@ def train(
                 if tensorboard
                 else None
             )
+            if place is not None:
+                stack.enter_context(served_beside(output, *place))
             run = ChainRun(output, footage, rig[0], rig[1], model, schedule, board)
             if as_ == "checkpoints":
                 store = _folder(output, model, resume=resume, force=force)

@@ -1,0 +1,47 @@
+"""``nmc train --serve``: the package that is being trained, over HTTP."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from nmc_tools.terminal import note, refuse_input, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_HERE = ("127.0.0.1", "localhost", "::1")
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """Return what ``8080``, ``0.0.0.0:8080`` or ``[::1]:0`` names; the host is this machine's own.
+
+    Raises
+    ------
+    typer.BadParameter
+        If it is none of these.
+    """
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535:
+        raise typer.BadParameter(
+            f"{text!r}; write such as 8080 or 0.0.0.0:8080", param_hint="--serve"
+        )
+    return host.strip("[]") or _HERE[0], int(port)
+
+
+@contextmanager
+def served_beside(output: Path, host: str, port: int) -> Iterator[None]:
+    """Serve a package while the block runs, and say where."""
+    try:
+        from nmc_tools.serve.beside import beside
+    except ModuleNotFoundError as error:
+        hint = "pip install 'neural-model-chain[serve]'"
+        refuse_input("input/unsupported", "nmc train --serve", f"it needs {error.name}", hint)
+    if host not in _HERE:
+        warn(f"everybody who reaches {host} can read this")
+    with beside(output, host, port) as url:
+        note(f"serving {url} while it is trained; nmc.follow reads its frames as they come")
+        yield
