@@ -14,6 +14,7 @@ from nmc.coding.quantised.memory import Memory
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+CHUNK = 1 << 16  # words of a chunk of the static variant
 NOT_YET = 1  # way and entry of a word that has had no frame before it
 WordFormat = tuple[int, int, int]
 
@@ -70,6 +71,13 @@ class SparseWays:
         scatter(self.ways, self.words, ways)
         return ways
 
+    def part(self, first: int, last: int) -> NDArray[np.uint8]:
+        """Return the ways of the words from first to last."""
+        start, end = np.searchsorted(self.words, (first, last))
+        ways = np.zeros(last - first, np.uint8)
+        ways[self.words[start:end].astype(np.int64) - first] = self.ways[start:end]
+        return ways
+
     def at(self, words: Indices) -> NDArray[np.uint8]:
         """Return the ways of some words, ascending."""
         from nmc.coding.arithmetic.sparse_kernel import gather, look_among
@@ -82,6 +90,52 @@ class SparseWays:
         return ways
 
 
+@dataclass(frozen=True)
+class PackedWays:
+    """Ways of a row, four in an octet: an encoder keeps those of this frame and the one before.
+
+    Attributes
+    ----------
+    count : int
+        Words of the row.
+    octets : uint8[...]
+        Chunk by chunk: octet i has ways i, i + n, i + 2 n and i + 3 n, where n is their number.
+    """
+
+    count: int
+    octets: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, count: int) -> PackedWays:
+        """Return those of so many words; what they are is put there chunk by chunk."""
+        return cls(count, np.empty((count + 3) // 4, np.uint8))
+
+    def put(self, first: int, ways: NDArray[np.uint8]) -> None:
+        """Put those of a chunk, which begins at word first."""
+        quarter = (ways.size + 3) // 4
+        four = np.zeros((4, quarter), np.uint8)
+        four.reshape(-1)[: ways.size] = ways
+        packed = four[0] | four[1] << 2 | four[2] << 4 | four[3] << 6
+        self.octets[first // 4 : first // 4 + quarter] = packed
+
+    def part(self, first: int, last: int) -> NDArray[np.uint8]:
+        """Return those of a chunk, from word first to word last."""
+        quarter = (last - first + 3) // 4
+        octets = self.octets[first // 4 : first // 4 + quarter]
+        four = np.empty((4, quarter), np.uint8)
+        for k in range(4):
+            np.bitwise_and(octets >> 2 * k, 3, out=four[k])
+        return four.reshape(-1)[: last - first]
+
+    def dense(self) -> NDArray[np.uint8]:
+        """Return the ways of all words."""
+        ways = np.empty(self.count, np.uint8)
+        for first in range(0, self.count, CHUNK):
+            last = min(self.count, first + CHUNK)
+            ways[first:last] = self.part(first, last)
+        return ways
+
+
 @dataclass
 class History:
     """What the coder remembers inside one group; make a fresh one at each key frame.
@@ -90,7 +144,7 @@ class History:
     ----------
     entries : dict of int to uint16[count]
         For each row of the tensor table, the last change of each word (clause 8.4.2).
-    ways : dict of int to uint8[count] or SparseWays
+    ways : dict of int to uint8[count], SparseWays or PackedWays
         For each row, which way each word went in the frame before (clause 8.6.2).
     trends : dict of int to int64[8]
         For each row, the forecast the adaptive coder has learnt (clause 8.5.4).
@@ -100,7 +154,7 @@ class History:
     """
 
     entries: dict[int, NDArray[np.uint16]] = field(default_factory=dict)
-    ways: dict[int, NDArray[np.uint8] | SparseWays] = field(default_factory=dict)
+    ways: dict[int, NDArray[np.uint8] | SparseWays | PackedWays] = field(default_factory=dict)
     trends: dict[int, NDArray[np.int64]] = field(default_factory=dict)
     predictors: dict[tuple[bool, WordFormat], Predictor] = field(default_factory=dict)
     quantised: Memory = field(default_factory=Memory)
@@ -135,8 +189,21 @@ class History:
             return 0, ways.words
         return 0, np.flatnonzero(ways).astype(np.uint64)
 
+    def ways_part(self, tensor: CodedTensor, first: int, last: int) -> NDArray[np.uint8]:
+        """Return which ways the words of one chunk of a tensor went last."""
+        ways = self.ways.get(tensor.row)
+        if isinstance(ways, PackedWays) and ways.count == tensor.count:
+            return ways.part(first, last)
+        if isinstance(ways, np.ndarray) and ways.size == tensor.count:
+            return ways[first:last]
+        if isinstance(ways, SparseWays) and ways.count == tensor.count:
+            return ways.part(first, last)
+        return np.full(last - first, NOT_YET, np.uint8)
+
     def _known(self, tensor: CodedTensor) -> NDArray[np.uint8] | SparseWays | None:
         ways = self.ways.get(tensor.row)
+        if isinstance(ways, PackedWays):
+            return ways.dense() if ways.count == tensor.count else None
         if isinstance(ways, SparseWays):
             return ways if ways.count == tensor.count else None
         return ways if ways is not None and ways.size == tensor.count else None

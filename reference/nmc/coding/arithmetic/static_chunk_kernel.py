@@ -237,7 +237,7 @@ def _decode(
     for here in range(first, last, BATCH):
         there = min(last, here + BATCH)
         size = there - here
-        batch_contexts(old, ways, here, there, columns, lines, widths, contexts)
+        batch_contexts(old, ways, I64(0), here, there, columns, lines, widths, contexts)
         _fetch(old, ways, words, after, there)
         place = batch_tokens(contexts, size, bases, table, tokens, octets, place, lanes)
         position = batch_raw(tokens, size, counts, masks, octets, position, raw)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nmc.coding.arithmetic import static_encode_kernel as encoding
 from nmc.coding.arithmetic import static_kernel as kernels
 from nmc.coding.arithmetic import tables
-from nmc.coding.arithmetic.history import History
+from nmc.coding.arithmetic.history import History, PackedWays
 from nmc.coding.arithmetic.payload import SPARE, count_bytes
 from nmc.coding.arithmetic.static_chunk_kernel import COLUMN_BIT, LINE_BIT, MIDDLE, STEP
 from nmc.coding.arithmetic.tensors import CodedTensor, lines_of, sections_of
@@ -81,10 +81,9 @@ class _Head:
 
     tensor: CodedTensor
     words: Words
-    ways: NDArray[np.uint8]
     data: bytes
     expectation: Expectation
-    next_ways: NDArray[np.uint8]
+    next_ways: PackedWays
 
 
 _Pair: TypeAlias = tuple[CodedTensor, Words]
@@ -117,13 +116,13 @@ def encode(
 
 
 def _encode_section(pairs: list[_Pair], history: History, threads: int) -> list[bytes]:
-    heads = _describe(pairs, history, threads)
+    heads = _describe(pairs, threads)
     chunks = [(head, first) for head in heads for first in chunk_starts(head.tensor)]
-    chosen = tables.choose(_count(chunks, threads))
+    chosen = tables.choose(_count(chunks, history, threads))
     coded: list[tuple[bytes, bytes, bytes]] = [(b"", b"", b"")] * len(chunks)
 
     def encode_some(part: slice) -> None:
-        work = _Workspace()
+        work = _Workspace(history)
         for k in range(part.start, part.stop):
             coded[k] = _encode_chunk(*chunks[k], chosen, work)
 
@@ -138,7 +137,7 @@ def _encode_section(pairs: list[_Pair], history: History, threads: int) -> list[
     return [*parts, chosen.data, *chain.from_iterable(coded)]
 
 
-def _describe(pairs: list[_Pair], history: History, threads: int) -> list[_Head]:
+def _describe(pairs: list[_Pair], threads: int) -> list[_Head]:
     """Choose the expected extents of the tensors of a section."""
     spans = [
         (k, lines)
@@ -156,7 +155,7 @@ def _describe(pairs: list[_Pair], history: History, threads: int) -> list[_Head]
     heads = []
     for k, (tensor, words) in enumerate(pairs):
         own = [e for (owner, _), e in zip(spans, found, strict=True) if owner == k and e]
-        heads.append(_head(tensor, words, history.ways_of(tensor), own))
+        heads.append(_head(tensor, words, own))
     return heads
 
 
@@ -198,9 +197,7 @@ class _Extents:
         return cls(int(total), int(number), by_column, by_line)
 
 
-def _head(
-    tensor: CodedTensor, words: Words, ways: NDArray[np.uint8], found: list[_Extents]
-) -> _Head:
+def _head(tensor: CodedTensor, words: Words, found: list[_Extents]) -> _Head:
     number = sum(extents.number for extents in found)
     scale = sum(extents.total for extents in found) // max(number, 1)
     columns = lines = NO_OFFSETS
@@ -211,15 +208,17 @@ def _head(
     data = bytes([kind]) + scale.to_bytes(2, "little")
     data += _offset_bytes(columns) + _offset_bytes(lines)
     expectation = Expectation.of(tensor, scale, columns * _STEP, lines * _STEP)
-    return _Head(tensor, words, ways, data, expectation, np.empty(tensor.count, np.uint8))
+    return _Head(tensor, words, data, expectation, PackedWays.of(tensor.count))
 
 
 class _Workspace:
-    """Space for one chunk; one for each thread."""
+    """Space for one chunk, one for each thread; and the history, which nobody changes meanwhile."""
 
-    def __init__(self) -> None:
+    def __init__(self, history: History) -> None:
+        self.history = history
         self.contexts = np.empty(kernels.CHUNK, np.uint8)
         self.tokens = np.empty(kernels.CHUNK, np.uint8)
+        self.next_ways = np.empty(kernels.CHUNK, np.uint8)
 
 
 def _tokenize(head: _Head, first: int, work: _Workspace, counts: NDArray[np.uint32]) -> None:
@@ -232,25 +231,27 @@ def _tokenize(head: _Head, first: int, work: _Workspace, counts: NDArray[np.uint
     encoding.tokenize(
         head.tensor.reference,
         head.words,
-        head.ways,
+        work.history.ways_part(head.tensor, first, last),
         first,
         head.expectation.columns,
         head.expectation.lines,
         head.expectation.parameters,
         work.contexts[: last - first],
         work.tokens[: last - first],
-        head.next_ways[first:last],
+        work.next_ways[: last - first],
         counts,
     )
 
 
-def _count(chunks: Sequence[tuple[_Head, int]], threads: int) -> NDArray[np.uint32]:
+def _count(
+    chunks: Sequence[tuple[_Head, int]], history: History, threads: int
+) -> NDArray[np.uint32]:
     """Count the tokens of all chunks in each context."""
     parts = parts_of(len(chunks), threads)
     counts = np.zeros((len(parts), kernels.CONTEXTS * kernels.TOKENS), np.uint32)
 
     def count(k: int) -> None:
-        work = _Workspace()
+        work = _Workspace(history)
         for head, first in chunks[parts[k]]:
             _tokenize(head, first, work, counts[k])
 
@@ -298,8 +299,9 @@ def _encode_chunk(
         counts,
         masks,
         raw,
-        head.next_ways[part],
+        work.next_ways[:words],
     )
+    head.next_ways.put(first, work.next_ways[:words])
     lanes = np.empty(lanes_of(words), np.uint64)
     code = np.empty(4 * (words + lanes.size), np.uint8)
     place = encoding.write_code(

@@ -111,7 +111,7 @@ def tokenize(
     next_ways: Array,
     counts: Array,
 ) -> None:
-    """Write context, token and way of the words from first on, as many as contexts has room for.
+    """Write context, token and way of the words from first on, as many as there are ways of.
 
     Every change has the token that clause 8.6.5 gives it; what has none is an escape. Tokens are
     counted in uint32 counts[contexts, tokens], unless that is empty.
@@ -119,10 +119,18 @@ def tokenize(
     bits, mantissa_bits = widths[BITS], widths[MANTISSA]
     sign = U64(widths[EXPONENT] > 0) << U64(bits - 1)
     rest = ~sign
-    for start in range(0, contexts.size, BATCH):
-        end = min(I64(contexts.size), start + BATCH)
+    for start in range(0, ways.size, BATCH):
+        end = min(I64(ways.size), start + BATCH)
         batch_contexts(
-            old, ways, first + start, first + end, columns, lines, widths, contexts[start:end]
+            old,
+            ways,
+            I64(first),
+            first + start,
+            first + end,
+            columns,
+            lines,
+            widths,
+            contexts[start:end],
         )
         for i in range(start, end):
             index = U64(i)
@@ -132,7 +140,7 @@ def tokenize(
             turned = (x ^ z) & sign > U64(0)
             count = I64(bit_length(size + U64(1))) - 2
             half = ((size + U64(1)) >> U64(count & 63)) & U64(1)
-            before = get(ways, U64(first + i))
+            before = get(ways, index)
             other = shrunk ^ (before & (before >> U64(1)))
             move = U64(MOVES) + (U64(count) << U64(2)) + (half << U64(1)) + other
             move = move if count <= LONGEST else U64(ESCAPE)

@@ -86,6 +86,7 @@ def piece_contexts(
 def batch_contexts(
     old: Array,
     ways: Array,
+    shift: Any,
     start: Any,
     end: Any,
     columns: Array,
@@ -93,7 +94,10 @@ def batch_contexts(
     widths: Array,
     out: Array,
 ) -> None:
-    """Write the contexts of words start to end of a tensor, piece by piece of its lines."""
+    """Write the contexts of words start to end of a tensor, piece by piece of its lines.
+
+    The ways are those from word shift on.
+    """
     length = widths[LINE]
     here = start
     while here < end:
@@ -110,7 +114,13 @@ def batch_contexts(
                 first = here - line * length
                 last = first + there - here
         piece_contexts(
-            old[here:there], ways[here:there], base, columns[first:last], widths, here - start, out
+            old[here:there],
+            ways[here - shift : there - shift],
+            base,
+            columns[first:last],
+            widths,
+            here - start,
+            out,
         )
         here = there
 
