@@ -17,6 +17,9 @@ from nmc_format.segment import parse
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from typing_extensions import Buffer
+
+    from nmc.coding.decode import Blocks
     from nmc_format.manifest.record import Manifest
 
 
@@ -62,7 +65,14 @@ class Cursor:
         self.refined = ()
 
     def advance(
-        self, manifest: Manifest, t: int, data: bytes, *, decode: bool = True, verify: bool = True
+        self,
+        manifest: Manifest,
+        t: int,
+        data: Buffer,
+        *,
+        decode: bool = True,
+        verify: bool = True,
+        blocks: Blocks | None = None,
     ) -> None:
         """Go on to frame t; nothing is known afterwards if that fails.
 
@@ -74,12 +84,14 @@ class Cursor:
             The checked manifest.
         t : int
             The frame.
-        data : bytes
+        data : bytes-like
             Its segment.
         decode : bool
             Decode it; else parse it and check its links only.
         verify : bool
             Compare the state of the stop with its digest; where all are decoded, all of them.
+        blocks : callable or None
+            Returns the bytes of a stream piece by piece, where ``data`` has not those of zstd.
 
         Raises
         ------
@@ -88,14 +100,14 @@ class Cursor:
         """
         if manifest.frames.is_key(t):
             self.state, self.history, self.known = EMPTY_STATE, History(), True
-        before, history, known = self.state, self.history, self.known and decode
+        before, history, known = dict(self.state), self.history, self.known and decode
         refined = None if manifest.frames.is_key(t) else self.refined
         self.forget()
         segment = parse(data, segment_name(t))
         check_links(manifest, t, segment)
         if not known:
             return
-        state = decode_frame(manifest, t, segment, before, history, self._threads)
+        state = decode_frame(manifest, t, segment, before, history, self._threads, blocks)
         stop = manifest.stops - 1 if self._stop is None else self._stop
         if verify and (self._stop is None or stop == 0):
             check_state(manifest, t, state, threads=self._threads)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -27,7 +27,9 @@ from nmc_format.segment import INTEGER, QUANTISED, RAW, SKIP, UPDATE
 from nmc_format.state_digest import DIGEST_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    from typing_extensions import Buffer
 
     from nmc.coding.arithmetic import History
     from nmc.coding.state import State
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from nmc_format.manifest.tensor_table import TensorRow
     from nmc_format.plan import FramePlan, PlannedTensor
     from nmc_format.segment import Segment, Stream
+
+    Blocks: TypeAlias = Callable[[Stream], Iterable[Buffer]]
 
 
 def coded_tensor(row: int, table: Sequence[TensorRow], reference: Tensor) -> arithmetic.CodedTensor:
@@ -55,9 +59,10 @@ def decode_frame(
     manifest: Manifest,
     index: int,
     segment: Segment,
-    before: State,
+    before: dict[int, Tensor],
     history: History,
     threads: int = 1,
+    blocks: Blocks | None = None,
 ) -> State:
     """Decode one frame.
 
@@ -69,12 +74,15 @@ def decode_frame(
         The frame.
     segment : Segment
         The parsed segment.
-    before : mapping of int to Tensor
-        The state of the frame before; empty for a key frame.
+    before : dict of int to Tensor
+        The state of the frame before; empty for a key frame. What is not needed any more is taken
+        out, so that its memory can be used again.
     history : History
         What the lossless coder remembers in this group; changed by this call.
     threads : int
         Parts of the frame that are decoded at the same time; the state is the same.
+    blocks : callable or None
+        Returns the bytes of a stream piece by piece, for streams of zstd that are not at hand.
 
     Returns
     -------
@@ -92,13 +100,13 @@ def decode_frame(
     table = manifest.tensors
     made: dict[int, Tensor] = {t.row: before[t.row] for t in plan.of_mode(SKIP)}
     history.keep({t.row for t in plan.of_mode(SKIP, INTEGER) if t.slices is None})
-    before = {**before, **{t.row: taken(before[t.row], t.slices) for t in plan.tensors if t.slices}}
+    before.update({t.row: taken(before[t.row], t.slices) for t in plan.tensors if t.slices})
     history.quantised.keep(set(plan.quantised) - {t.row for t in plan.of_mode(QUANTISED)})
     raw = plan.of_mode(RAW)
-    for tensor, words in zip(raw, _raw(raw, table, segment, threads), strict=True):
+    for tensor, words in zip(raw, _raw(raw, table, segment, threads, blocks), strict=True):
         made[tensor.row] = Tensor(table[tensor.row].dtype, tensor.shape, words)
     changed = plan.of_mode(INTEGER)
-    words_after = _integer(changed, table, segment, before, history, threads)
+    words_after = _integer(changed, table, segment, before, history, threads, blocks)
     for tensor, words in zip(changed, words_after, strict=True):
         made[tensor.row] = Tensor(table[tensor.row].dtype, tensor.shape, words)
     made |= decode_quantised(plan.of_mode(QUANTISED, UPDATE), table, segment, before, history)
@@ -129,13 +137,19 @@ def _raw(
     table: Sequence[TensorRow],
     segment: Segment,
     threads: int,
+    blocks: Blocks | None,
 ) -> list[Words]:
     stream = segment.raw
     if stream is None:
         return _empty(tensors, table)
     if stream.coding == "zstd":
         return streams.decompress(
-            stream, _like(tensors, table), segment.file, differences=False, threads=threads
+            stream,
+            _like(tensors, table),
+            segment.file,
+            differences=False,
+            threads=threads,
+            blocks=None if blocks is None else blocks(stream),
         )
     if stream.coding == "none":
         words = streams.split(stream.data, _like(tensors, table))
@@ -149,9 +163,10 @@ def _integer(
     tensors: Sequence[PlannedTensor],
     table: Sequence[TensorRow],
     segment: Segment,
-    before: State,
+    before: dict[int, Tensor],
     history: History,
     threads: int,
+    blocks: Blocks | None,
 ) -> list[Words]:
     stream = segment.integer
     if stream is None:
@@ -160,7 +175,12 @@ def _integer(
         return _coded(tensors, table, segment, stream, before, history, threads)
     if stream.coding == "zstd":
         differences = streams.decompress(
-            stream, _like(tensors, table), segment.file, differences=True, threads=threads
+            stream,
+            _like(tensors, table),
+            segment.file,
+            differences=True,
+            threads=threads,
+            blocks=None if blocks is None else blocks(stream),
         )
     else:
         differences = streams.split(stream.data, _like(tensors, table))
@@ -180,13 +200,21 @@ def _coded(
     table: Sequence[TensorRow],
     segment: Segment,
     stream: Stream,
-    before: State,
+    before: dict[int, Tensor],
     history: History,
     threads: int,
 ) -> list[Words]:
-    coded = [coded_tensor(t.row, table, before[t.row]) for t in tensors]
+    def release(i: int) -> None:
+        del before[tensors[i].row]
+
     try:
-        return arithmetic.decode(stream.data, coded, history, threads)
+        return arithmetic.decode(
+            stream.data,
+            [coded_tensor(t.row, table, before[t.row]) for t in tensors],  # held there alone
+            history,
+            threads,
+            release,
+        )
     except arithmetic.CoderError as error:
         raise coder_refused(segment, stream, error) from None
 

@@ -28,7 +28,10 @@ _MAX_WINDOW_LOG = 27
 
 
 _FEED = 1 << 12
-"""Bytes that are decompressed at a time: at most 128 MiB come of them."""
+"""Bytes that are decompressed at a time, at most: 128 MiB can come of them."""
+_LEAST = 1 << 6
+_MUCH = 1 << 20
+"""Bytes of planes: where as many came of a feed, the next one is shorter."""
 _BLOCK = 1 << 16
 """Words that are worked on at a time, within the cache."""
 
@@ -133,6 +136,7 @@ def decompress(
     *,
     differences: bool,
     threads: int = 1,
+    blocks: Iterable[Buffer] | None = None,
 ) -> list[Words]:
     """Decode what :func:`compress` made; never allocates more than the tensors need.
 
@@ -144,7 +148,9 @@ def decompress(
         If it is not a zstd frame of exactly that size.
     """
     every = range(len(like))
-    made = decompress_some(stream, like, file, every, differences=differences, threads=threads)
+    made = decompress_some(
+        stream, like, file, every, differences=differences, threads=threads, blocks=blocks
+    )
     return [made[k] for k in every]
 
 
@@ -254,12 +260,14 @@ def _fill(
     ahead = ((target, size) for target, size in room if size)
     target, size = next(ahead, (None, 0))
     at = 0
-    for feed in _feeds(blocks):
+    feeds = _Feeds(blocks)
+    for feed in feeds:
         if decompressor.eof:
             return "bytes follow it"
         if not whole and not size:
             return ""
         plain = np.frombuffer(decompressor.decompress(feed), np.uint8)
+        feeds.made(plain.size)
         while plain.size:
             if not size:
                 return "it makes more" if whole else ""
@@ -276,8 +284,25 @@ def _fill(
     return ""
 
 
-def _feeds(blocks: Iterable[Buffer]) -> Iterator[memoryview]:
-    for block in blocks:
-        view = memoryview(block)
-        for start in range(0, len(view), _FEED):
-            yield view[start : start + _FEED]
+class _Feeds:
+    """Blocks in short pieces: shorter where a plane is nearly empty, as much comes of them."""
+
+    def __init__(self, blocks: Iterable[Buffer]) -> None:
+        self._blocks = blocks
+        self._size = _LEAST
+
+    def made(self, size: int) -> None:
+        """Take note how many bytes came of the last piece."""
+        if size > _MUCH:
+            self._size = max(_LEAST, self._size // 4)
+        else:
+            self._size = min(_FEED, 2 * self._size)
+
+    def __iter__(self) -> Iterator[memoryview]:
+        for block in self._blocks:
+            view = memoryview(block)
+            at = 0
+            while at < len(view):
+                piece = view[at : at + self._size]
+                at += len(piece)
+                yield piece

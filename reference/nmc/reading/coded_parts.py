@@ -120,14 +120,7 @@ def decode(
             own = [i for i in section.indices if i in wanted]
             if own:
                 _load(section, own, parts, stream)
-                made = {
-                    i: static.Part(
-                        history.ways_of(coded[i]),
-                        np.empty(coded[i].count, coded[i].reference.dtype),
-                        np.empty(coded[i].count, np.uint8),
-                    )
-                    for i in own
-                }
+                made = {i: static.Part.of(coded[i], history) for i in own}
                 octets = static.payload_of(reader)
                 static.decode_section(section, octets, coded, made, threads)
                 found.update({coded[i].row: part.words for i, part in made.items()})

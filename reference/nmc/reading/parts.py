@@ -22,7 +22,7 @@ from nmc_format.segment_header import HEAD_BYTES, parse_header
 from nmc_format.state_digest import DIGEST_BYTES, state_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from nmc.coding.state import State
     from nmc_format.dtypes import Words
@@ -49,6 +49,8 @@ class SegmentParts:
         The frame.
     length : int
         Its bytes, as the manifest says; a checked manifest bounds them.
+    later : callable
+        Says by their names which streams are not read now.
 
     Attributes
     ----------
@@ -56,7 +58,13 @@ class SegmentParts:
         Its structure; of the streams, only what was :meth:`read` is there.
     """
 
-    def __init__(self, package: Package, index: int, length: int) -> None:
+    def __init__(
+        self,
+        package: Package,
+        index: int,
+        length: int,
+        later: Callable[[str], bool] = lambda name: name not in _SMALL,
+    ) -> None:
         self._package = package
         self._index = index
         head = package.part(index, length, 0, min(length, HEAD_BYTES))  # it has that length, then
@@ -64,13 +72,18 @@ class SegmentParts:
         self._data[: len(head)] = np.frombuffer(head, np.uint8)
         name = segment_name(index)
         for stream, (start, end) in parse_header(self._data.data, name).spans.items():
-            if stream in _SMALL:
+            if not later(stream):
                 self._load(start, end - start)
         self.segment = parse(self._data.data, name)
 
     def _load(self, start: int, size: int) -> None:
         data = self._package.part(self._index, self._data.size, start, size)
         self._data[start : start + size] = np.frombuffer(data, np.uint8)
+
+    @property
+    def data(self) -> memoryview:
+        """The bytes of the segment, of which only those that were read are right."""
+        return self._data.data
 
     def blocks(self, stream: Stream) -> Iterator[bytes]:
         """Yield the bytes of a stream, which are not kept."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmc.coding.cursor import Cursor
 from nmc.coding.decode import check_state
 from nmc.coding.state import State, Tensor
 from nmc.reading.ahead import expect
-from nmc.reading.parts import some_tensors
+from nmc.reading.parts import SegmentParts, some_tensors
 from nmc_format.issues import FormatError
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
     from nmc_format.manifest.record import Manifest
     from nmc_format.package.members import Package
+
+
+_LARGE = 1 << 22
+"""Bytes from which on a segment is not held as a whole."""
 
 
 class Seeker:
@@ -123,8 +128,13 @@ class Seeker:
         """Decode frame t; the state of t-1 is at hand, or t is a key frame."""
         frames = self._manifest.frames
         self._lent = self._lent and not frames.is_key(t)
-        data = self._package.segment(t, int(frames.segment_length[t]))
-        self._cursor.advance(self._manifest, t, data, verify=verify)
+        length = int(frames.segment_length[t])
+        if length < _LARGE or not isinstance(self._package.path, Path):
+            data = self._package.segment(t, length)
+            self._cursor.advance(self._manifest, t, data, verify=verify)
+        else:  # what zstd made is read as it is decompressed, not kept
+            parts = SegmentParts(self._package, t, length, lambda name: name.endswith(".zstd"))
+            self._cursor.advance(self._manifest, t, parts.data, verify=verify, blocks=parts.blocks)
         self._index = t
 
     def _forget(self) -> None:

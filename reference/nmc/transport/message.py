@@ -312,7 +312,7 @@ def decoded(base: Base, data: Buffer, max_level: int) -> Base:
                 dtype=row.dtype.name,
             )
     manifest = _manifest(rows, segment, message.state_bytes)
-    state = decode_frame(manifest, len(manifest) - 1, segment, base.tensors, History())
+    state = decode_frame(manifest, len(manifest) - 1, segment, dict(base.tensors), History())
     _check_state(state, rows, segment)
     return Base.after(state, rows)
 

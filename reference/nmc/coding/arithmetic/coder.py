@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal, TypeAlias
 
@@ -133,6 +133,7 @@ def decode(
     tensors: Sequence[CodedTensor],
     history: History,
     threads: int = 1,
+    release: Callable[[int], None] | None = None,
 ) -> list[Words]:
     """Decode the words of one delta frame.
 
@@ -146,6 +147,9 @@ def decode(
         Of the group; moves on to this frame, or stays as it was where an error is raised.
     threads : int
         Chunks of the static variant that are decoded at the same time; the words are the same.
+    release : callable or None
+        Called with the index of a tensor whose reference is not needed any more, so that its
+        memory can be used again.
 
     Returns
     -------
@@ -169,7 +173,7 @@ def decode(
         inner = partial(_decode_inner, threads=threads)
         decoded = sparse.decode(reader, tensors, next_history, inner)
     else:
-        decoded = _decode_words(variant, reader, tensors, next_history, threads)
+        decoded = _decode_words(variant, reader, tensors, next_history, threads, release)
     reader.end()
     _forget_others(variant, tensors, next_history)
     history.adopt(next_history)
@@ -192,11 +196,16 @@ def _decode_inner(
     variant = reader.byte()
     if variant not in (STORED, STATIC):
         raise CoderError(f"an inner payload of variant {variant}; it is 0 or 1")
-    return _decode_words(variant, reader, tensors, history, threads)
+    return _decode_words(variant, reader, list(tensors), history, threads)
 
 
 def _decode_words(
-    variant: int, reader: Reader, tensors: Sequence[CodedTensor], history: History, threads: int
+    variant: int,
+    reader: Reader,
+    tensors: list[CodedTensor],
+    history: History,
+    threads: int,
+    release: Callable[[int], None] | None = None,
 ) -> list[Words]:
     """Decode the body of any variant but the sparse one."""
     if variant == STORED:
@@ -205,7 +214,7 @@ def _decode_words(
     if variant == STATIC:
         from nmc.coding.arithmetic import static
 
-        return static.decode(reader, tensors, history, threads)
+        return static.decode(reader, tensors, history, threads, release)
     if variant in (ADAPTIVE, MIXED):
         from nmc.coding.arithmetic import adaptive
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -31,6 +31,8 @@ _FAULTS = {
 }
 
 
+_PORTION = 1 << 20
+"""Words after which references that are not needed any more are let go of."""
 _HEADS = 1 << 16
 """Bytes of heads that are looked for at first, where a payload is not at hand as a whole."""
 
@@ -85,6 +87,12 @@ class Part:
     before: NDArray[np.uint8]
     words: Words
     after: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, tensor: CodedTensor, history: History) -> Part:
+        """Take what the history knows of a tensor, and make room for what comes after."""
+        words = np.empty(tensor.count, tensor.reference.dtype)
+        return cls(history.ways_of(tensor), words, np.empty(tensor.count, np.uint8))
 
 
 def read_sections(reader: Reader, tensors: Sequence[CodedTensor]) -> list[Section]:
@@ -143,7 +151,11 @@ def payload_of(reader: Reader) -> NDArray[np.uint8]:
 
 
 def decode(
-    reader: Reader, tensors: Sequence[CodedTensor], history: History, threads: int = 1
+    reader: Reader,
+    tensors: list[CodedTensor],
+    history: History,
+    threads: int = 1,
+    release: Callable[[int], None] | None = None,
 ) -> list[Words]:
     """Decode all tensors; history moves on to this frame.
 
@@ -151,6 +163,9 @@ def decode(
     ----------
     threads : int
         How many chunks are decoded at the same time; the words are the same.
+    release : callable or None
+        Called with the index of each tensor that was decoded; its reference is let go of, in the
+        list of tensors, too.
 
     Raises
     ------
@@ -159,15 +174,33 @@ def decode(
     """
     sections = read_sections(reader, tensors)
     octets = payload_of(reader)
-    decoded = [np.empty(tensor.count, tensor.reference.dtype) for tensor in tensors]
-    after = [np.empty(tensor.count, np.uint8) for tensor in tensors]
-    before = [history.ways_of(tensor) for tensor in tensors]
+    decoded: list[Words] = [np.empty(0, tensor.reference.dtype) for tensor in tensors]
     for section in sections:
-        parts = {i: Part(before[i], decoded[i], after[i]) for i in section.indices}
-        decode_section(section, octets, tensors, parts, threads)
-    for tensor, ways in zip(tensors, after, strict=True):
-        history.ways[tensor.row] = ways
+        for indices in _portions(section.indices, tensors):
+            parts = {i: Part.of(tensors[i], history) for i in indices}
+            decode_section(section, octets, tensors, parts, threads)
+            for i in indices:
+                decoded[i], history.ways[tensors[i].row] = parts[i].words, parts[i].after
+                if release is not None:
+                    tensors[i] = tensors[i].spent()
+                    release(i)
+    for tensor in tensors:
+        if not tensor.count:
+            history.ways[tensor.row] = np.empty(0, np.uint8)
     return decoded
+
+
+def _portions(indices: list[int], tensors: Sequence[CodedTensor]) -> list[list[int]]:
+    """Return the indices in portions of about so many words as are decoded without a pause."""
+    portions: list[list[int]] = [[]]
+    words = 0
+    for i in indices:
+        if words >= _PORTION:
+            portions.append([])
+            words = 0
+        portions[-1].append(i)
+        words += tensors[i].count
+    return portions
 
 
 def decode_section(

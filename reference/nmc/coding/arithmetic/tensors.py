@@ -52,6 +52,11 @@ class CodedTensor:
         """Number of words."""
         return int(self.reference.size)
 
+    def spent(self) -> CodedTensor:
+        """Return the tensor with a reference of that size that takes no memory: it was decoded."""
+        nothing = np.broadcast_to(np.zeros(1, self.reference.dtype), self.reference.shape)
+        return replace(self, reference=nothing)
+
 
 def check_tensors(tensors: Sequence[CodedTensor]) -> None:
     """Check that every tensor is what it says it is.
