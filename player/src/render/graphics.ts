@@ -9,7 +9,7 @@ import type { Stage } from "./stage.js";
 const movingBudget = 50;
 const partBudget = 80;
 /** Pixels that are drawn in that time: at first what the slowest can, then as was measured. */
-const firstPixels = 2000;
+const firstPixels = 600;
 const coarsest = 1 / 16;
 /** How much finer each picture of an eye at rest may be than the one before, and how many budgets one may take. */
 const finer = 4;
@@ -69,6 +69,7 @@ export class GraphicsStage implements Stage {
     this.means = `WebGL 2, ${name}`;
     this.target = { frame: gl.createFramebuffer(), texture: gl.createTexture(), width: 0, height: 0 };
     canvas.addEventListener("webglcontextlost", this.lost);
+    this.warm();
   }
 
   take(_frame: number, changed: readonly SentTensor[], names: readonly string[]): void {
@@ -135,6 +136,17 @@ export class GraphicsStage implements Stage {
     this.disposed = true;
     this.onlost?.();
   };
+
+  /** Draws one pixel of nothing: the program is made ready while the first frame is fetched and decoded. */
+  private warm(): void {
+    const { gl } = this;
+    this.resize(1, 1);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, this.target.frame);
+    gl.viewport(0, 0, 1, 1);
+    this.renderer.draw({ pose: [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0], width: 1, height: 1, fx: 1, fy: 1, cx: 0.5, cy: 0.5 });
+    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+    gl.flush();
+  }
 
   private dropped(): null {
     if (this.underway !== null) this.gl.deleteSync(this.underway.fence);
