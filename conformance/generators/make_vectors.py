@@ -84,6 +84,7 @@ MODULES = (
     "freezing.misread_cases",
     "profiles.profile_cases",
     "profiles.bound_cases",
+    "profiles.later_cases",
     "profiles.large_cases",
     "signatures.signature_cases",
     "signatures.form_cases",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from chain import DELTA, KEY, Edits, Row
+from cases import Case
+from chain import DELTA, INTEGER, KEY, RAW, Cell, Edits, Row, SliceMap
+from model.model_cases import SEED, random_bytes
 
 from quantised.coder_bins import ADAPTIVE, Part
 from quantised.quantised_cases import LAYERS
@@ -24,7 +26,6 @@ from quantised.refinement_cases import BASE, ROW, STOPS, case, finer, layered, o
 from quantised.refinement_pair import acted, pair, refused
 
 if TYPE_CHECKING:
-    from cases import Case
     from chain import Objects
 
 
@@ -50,6 +51,47 @@ def _parts(name: str, what: str, *substreams: tuple[int, ...]) -> Case:
         for t, used in enumerate(substreams)
     ]
     return case(name, what, ("12.7.3",), rows, acts)
+
+
+def _beside_maps() -> list[Case]:
+    """Return frames whose points are shuffled and added beside a tensor that is refined."""
+    rows = (Row("a", "F32", (4, 6)), Row("place", "F16", (5, 2)), Row("id", "U8", (5, 1)))
+    key, *later = pair()
+    start = (Cell(RAW, random_bytes(20, 870)), Cell(RAW, bytes(range(5))))
+    acts, maps = [], []
+    last = start
+    for t, act in enumerate((key, *later, *later)):
+        layer = replace(act.layers[0], rows=(act.layers[0].rows[0], SAME, SAME))
+        if t:
+            made = SliceMap((1, 2), (4, 2, None, 0, 1, 3) if t == 1 else (5, 0, 1, None))
+            count = len(made.origins)
+            data = (bytes([b ^ 1 for b in made.take(last[0].data, rows[1])]),)
+            data += (made.take(last[1].data, rows[2]),)
+            shapes = (count, 2), (count, 1)
+            last = tuple(Cell(INTEGER, d, s) for d, s in zip(data, shapes, strict=True))
+            maps.append(made)
+        acts.append(replace(act, rows=(act.rows[0], *last), layers=(layer,)))
+    chain = quantised_chain(rows, acts)
+    frames = [replace(f, maps=(m,)) for f, m in zip(chain.frames[1:], maps, strict=True)]
+    beside = Case(
+        "12-quantised/refined-beside-maps",
+        "rows with a slice map beside one that is refined",
+        ("12.7.2", "6.2.6"),
+        replace(chain, frames=(chain.frames[0], *frames)),
+        seed=SEED,
+    )
+    return [
+        beside,
+        beside.reject(
+            "12-quantised/refined-mapped",
+            "a refinement of a row that has a slice map is rejected",
+            ("12.7.2", "6.2.6"),
+            "segment/refinement",
+            Edits(streams={1: lambda made: {**made, "stop1.modes": b"\2\2\0"}}),
+            stage="frame",
+            frame=1,
+        ),
+    ]
 
 
 def _unlike() -> Case:
@@ -87,6 +129,7 @@ def cases() -> list[Case]:
             one_row(a, b, SAME, c, HELD),
         ),
         EIGHT,
+        *_beside_maps(),
         _parts(
             "parts",
             "a grid of three parts, whose symbols are in one substream",
