@@ -278,6 +278,45 @@ def test_without_the_library_doubt_is_said_aloud(tmp_path, key, monkeypatch) -> 
         assert len(sequence) == 2
 
 
+def test_on_a_server_signatures_of_demanded_keys_are_asked_for(tmp_path, key) -> None:
+    from nmc.reading.keys import demands_of
+    from nmc.reading.signatures import require
+    from nmc.remote.remote_folder import RemoteFolder
+    from nmc.remote.remote_object import NoObject
+
+    path = made(tmp_path / "a.nmc", directory=True)
+    nmc.sign(path, key)
+    asked = []
+
+    class Member:
+        def __init__(self, name):
+            self.name = name
+
+        def whole(self, limit):
+            asked.append(self.name)
+            file = path / self.name
+            if not file.is_file():
+                raise NoObject(self.name)
+            yield from (
+                file.read_bytes()[at : at + 100] for at in range(0, file.stat().st_size, 100)
+            )
+
+        def close(self):
+            pass
+
+    with RemoteFolder("https://host/a.nmc", Member) as package:
+        other = nmc.PrivateKey.generate("other")
+        (held,) = require(package, package.manifest(), demands_of([key.public]))
+        assert held.key == key.public.key
+        assert asked[1:] == [f"signatures/{key.public.key.hex()}.sig"]
+        demands = demands_of([other.public])
+        refused("signature/missing", lambda: require(package, package.manifest(), demands))
+        file = path / "signatures" / f"{key.public.key.hex()}.sig"
+        file.write_bytes(file.read_bytes() * 10_000)
+        demands = demands_of([key.public])
+        refused("signature/form", lambda: require(package, package.manifest(), demands))
+
+
 def test_fingerprints_are_those_of_openssh() -> None:
     line = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBH8hbi85c8GJ9ZSMGO5GOBmtrENGou5OpZ045jvr5sn"
     (known,) = keys_in(line, "x")
