@@ -209,6 +209,16 @@ def test_without_graphics_frames_are_checked_all_the_same(plain_browser, tmp_pat
         assert "2 of 3 frames" in page.page.locator("#checks").text_content()
 
 
+def test_a_directory_is_found_without_its_stroke(browser, tmp_path):
+    path = chain(tmp_path / "scene.nmc", field(*FIELDS["matt"]), 2, directory=True)
+    with served([path]) as url, Page(browser, page_address(url, f"{url}scene.nmc")) as page:
+        page.opened().show(1)
+        assert page.frame == 1
+        assert page.notice is None
+    with served([path]) as url, Page(browser, page_address(url, f"{url}other.nmc")) as page:
+        assert "other.nmc answers 404" in page.opened().notice
+
+
 def test_a_family_that_no_browser_draws_is_checked(browser, tmp_path):
     path = tmp_path / "scene.nmc"
     with nmc.Writer(path, family="<img src=x onerror=alert(1)>") as writer:

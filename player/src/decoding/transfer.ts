@@ -11,6 +11,8 @@ export class TransferError extends Error {
     message: string,
     /** Whether it may go better another time. */
     readonly passing = false,
+    /** What a server answered. */
+    readonly status = 0,
   ) {
     super(message);
   }
@@ -76,7 +78,7 @@ async function get(url: string, headers: Record<string, string>, traffic: Traffi
     patience.end();
     await response.body?.cancel();
     const passing = response.status >= 500 || response.status === 429;
-    throw new TransferError(`${url} answers ${response.status} ${response.statusText}`.trim(), passing);
+    throw new TransferError(`${url} answers ${response.status} ${response.statusText}`.trim(), passing, response.status);
   }
   patienceOf.set(response, patience);
   return response;
@@ -155,6 +157,8 @@ class Held {
 /** A package that `bring` has to be asked for its members before the decoder reads them. */
 export interface FarSource extends Source {
   readonly traffic: Traffic;
+  /** Whether all signatures are known, as those of a file are. */
+  readonly lists: boolean;
   bring(member: string): Promise<void>;
 }
 
@@ -184,6 +188,7 @@ abstract class Fetched {
 
 /** The file form. */
 class FarFile extends Fetched implements FarSource {
+  readonly lists = true;
   private readonly spans = new Map<string, Span>();
   private readonly looks = new Map<string, () => void>();
   private inner: Source | null = null;
@@ -290,6 +295,8 @@ class FarFile extends Fetched implements FarSource {
 
 /** The directory form: a member is an address below that of the directory. */
 class FarDirectory extends Fetched implements FarSource {
+  readonly lists = false;
+
   constructor(
     private readonly root: string,
     private readonly keys: readonly string[],
@@ -339,15 +346,33 @@ function joined(a: Bytes, b: Bytes): Bytes {
   return out;
 }
 
-/** Opens a package, its manifest and signatures brought: a directory where the address ends with a stroke, else a file. */
-export async function openFar(url: string, keys: readonly string[]): Promise<FarSource> {
-  if (!new URL(url).pathname.endsWith("/")) {
-    const file = await new FarFile(url).open();
-    for (const member of [manifestFile, ...file.signatures()]) await file.bring(member);
-    return file;
-  }
+async function openFile(url: string): Promise<FarSource> {
+  const file = await new FarFile(url).open();
+  for (const member of [manifestFile, ...file.signatures()]) await file.bring(member);
+  return file;
+}
+
+async function openDirectory(url: string, keys: readonly string[]): Promise<FarSource> {
   const directory = await new FarDirectory(url, keys).open();
-  // One that is not there is found missing when it is demanded.
+  // A signature that is not there is found missing when it is demanded.
   for (const key of keys) await directory.bring(`signatures/${key}.sig`).catch(() => undefined);
   return directory;
+}
+
+/**
+ * Opens a package, its manifest and signatures brought: a directory where the address ends with a stroke, else a
+ * file; where there is no file, it may be a directory all the same.
+ */
+export async function openFar(url: string, keys: readonly string[]): Promise<FarSource> {
+  const address = new URL(url);
+  if (address.pathname.endsWith("/")) return openDirectory(url, keys);
+  try {
+    return await openFile(url);
+  } catch (error) {
+    if (!(error instanceof TransferError) || error.status !== 404) throw error;
+    address.pathname += "/";
+    return openDirectory(address.href, keys).catch(() => {
+      throw error;
+    });
+  }
 }

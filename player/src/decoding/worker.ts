@@ -41,14 +41,14 @@ function trouble(error: unknown): Trouble {
 }
 
 /** Signatures are looked at in any case; where keys are asked for, what lacks one of them is not opened. */
-function look(source: FarSource, url: string, file: Uint8Array, asked: readonly string[]): { info: SignatureInfo; found: readonly Signature[] } {
+function look(source: FarSource, file: Uint8Array, asked: readonly string[]): { info: SignatureInfo; found: readonly Signature[] } {
   if (asked.length > 0) {
     const found = demand(source, file, asked);
     return { info: { state: "signed", by: found, asked, trouble: null }, found };
   }
   try {
     const found = signaturesOf(source, file);
-    const unsigned = new URL(url).pathname.endsWith("/") ? "not looked for" : "unsigned";
+    const unsigned = source.lists ? "unsigned" : "not looked for";
     return { info: { state: found.length > 0 ? "signed" : unsigned, by: found, asked, trouble: null }, found };
   } catch (error) {
     return { info: { state: "refused", by: [], asked, trouble: trouble(error) }, found: [] };
@@ -60,7 +60,7 @@ async function open(url: string, keys: readonly string[]): Promise<void> {
   opened = null;
   const source = await openFar(url, keys);
   const file = readManifestFile(source);
-  const { info, found } = look(source, url, file, keys);
+  const { info, found } = look(source, file, keys);
   const manifest = openManifest(file, { maxLevel: 4, library: null });
   compareDigest(found, manifest.digest);
   opened = { source, manifest, decoder: new Decoder(source, manifest), held: -1, sent: new Map() };
