@@ -23,7 +23,8 @@ PIECE_SECONDS = 0.5
 """A download can be left after pieces that take about as long."""
 LEAST_PIECE = 2**16
 AT_ONCE = 2**18
-"""Bytes of a group that is fetched as a whole: so few are not worth leaving."""
+"""Bytes of a group that is fetched as a whole, if the buffer holds so many groups:"""
+_ROOMY = 4
 
 
 class Line(Protocol):
@@ -210,7 +211,8 @@ class Session:
         lengths = [self.line.length(quality, t) for t in frames]
         left, came, passed = sum(lengths), 0, 0.0
         segments = []
-        if left <= AT_ONCE or not quality:
+        roomy = self._buffer() >= _ROOMY * self.presentation.seconds(group)
+        if not quality or (left <= AT_ONCE and roomy):  # it goes on where it is left
             self.line.expect(quality, frames)
         for t, length in zip(frames, lengths, strict=True):
             pieces: list[bytes] = []

@@ -66,10 +66,13 @@ class Line:
     """
 
     def __init__(self, rates: tuple[int, ...]) -> None:
-        self._rates, self._began, self._free = rates, time.monotonic(), 0.0
+        self._rates, self._free = rates, 0.0
+        self._began: float | None = None  # with the first byte
 
     async def passed(self, size: int) -> None:
         """Wait until so many bytes have passed."""
+        if self._began is None:
+            self._began = time.monotonic()
         at = max(self._free, time.monotonic() - self._began)
         left = float(size)
         while left > 0:
