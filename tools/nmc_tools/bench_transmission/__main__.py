@@ -44,7 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if not given.only or name in given.only:
                 found[name] = measure()
                 kept.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    text = page(found) + f"\nMeasured on {machine(_PACKAGES, 'shared with the clients')}.\n"
+    shared = "shared with the clients"
+    if hasattr(os, "getloadavg"):
+        shared += f" and whatever else ran (load {os.getloadavg()[1]:.0f})"
+    text = page(found) + f"\nMeasured on {machine(_PACKAGES, shared)}.\n"
     (folder / "bench-transmission.md").write_text(text, encoding="utf-8")
     out.print(text, markup=False)
     if given.into:
