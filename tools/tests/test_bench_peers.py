@@ -83,7 +83,7 @@ def test_every_table_is_made(tmp_path, monkeypatch):
     bench.main()
     figures = json.loads((tmp_path / "out/bench.json").read_text())
     assert {name: set(rows) for name, rows in figures["coders"].items()} == {
-        "sparse_bf16_3": {"nmc fast", "safetensors"},
+        "sparse_bf16_3": {"nmc fast"},  # what is known to be behind is not measured on it
         "splats_shuffled": {"nmc fast, package"},
     }
     assert figures["coders"]["sparse_bf16_3"]["nmc fast"]["ratio"] > 8

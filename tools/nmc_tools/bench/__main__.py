@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from nmc_tools.bench import result_tables
 from nmc_tools.bench.chains import SMALL, Sizes, Source, load, shared, sources
 from nmc_tools.bench.packages import LONG_SEQUENCE, measure_opening, measure_package
-from nmc_tools.bench.peers import CHANGING, METHODS, module_of
+from nmc_tools.bench.peers import BEHIND, CHANGING, METHODS, module_of
 from nmc_tools.bench.published import machine, put_into
 from nmc_tools.bench.usage import (
     TENSORS,
@@ -66,7 +66,8 @@ def _installed(method: str) -> bool:
 def _methods(source: Source, only: list[str]) -> list[str]:
     """Return the methods for a chain, those that are installed."""
     every = CHANGING if load(source.folder).changes_shape else METHODS
-    return [method for method in every if _installed(method) and method in (only or every)]
+    wanted = only or [method for method in every if not (source.made and method in BEHIND)]
+    return [method for method in every if _installed(method) and method in wanted]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -98,7 +99,7 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         if arguments.chain:
-            found = [Source(path, "as given") for path in arguments.chain]
+            found = [Source(path, "as given", made=False) for path in arguments.chain]
         else:
             found = sources(
                 Path(folder),
@@ -125,7 +126,7 @@ def _measured(found: list[Source], only: list[str], *, small: bool) -> dict[str,
         ]
         jobs += [
             ("packages", name, effort, partial(_measure_package, source.folder, effort))
-            for effort in ("fast", "strong", "max")
+            for effort in (("fast", "strong") if source.made else ("fast", "strong", "max"))
         ]
     figures: dict[str, Any] = {"about": {s.folder.name: s.about for s in found}}
     words = 1 << (16 if small else 23)

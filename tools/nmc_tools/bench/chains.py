@@ -68,10 +68,13 @@ class Source:
         A folder with one safetensors file for each frame; its name is that of the chain.
     about : str
         What it is.
+    made : bool
+        Whether it was made here; what is slow and known to be behind is not measured on it.
     """
 
     folder: Path
     about: str
+    made: bool = True
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Sizes:
     side : int
         Rows and columns of each of five matrices of BF16 weights.
     splats, frames : int
-        Splats of a frame, and frames of every chain.
+        Splats of a frame, and frames of every other chain.
     """
 
     side: int = 1024
@@ -125,7 +128,7 @@ def sources(folder: Path, sizes: Sizes, ply: Path | None, checkpoint: Path | Non
         A checkpoint that is trained on from; None: a drawn one.
     """
     trained = [] if sizes == SMALL else sorted(shared("chains").glob("*/"))
-    found = [Source(path, "trained") for path in trained]
+    found = [Source(path, "trained", made=False) for path in trained]
     for percent, step in SPARSE_STEPS.items():
         name = f"sparse_bf16_{percent}"
         states = list(sparse_weights(sizes, step))
@@ -165,7 +168,7 @@ def sparse_weights(sizes: Sizes, step: float) -> Iterator[State]:
     rng = np.random.default_rng(1)
     shape = (sizes.side, sizes.side)
     masters = [np.float32(0.02) * rng.standard_normal(shape, dtype="f4") for _ in range(5)]
-    for _ in range(sizes.frames):
+    for _ in range(3):
         yield {f"layer.{i}": master.astype(ml_dtypes.bfloat16) for i, master in enumerate(masters)}
         masters = [m + np.float32(step) * rng.standard_normal(shape, dtype="f4") for m in masters]
 

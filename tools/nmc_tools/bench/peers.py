@@ -295,6 +295,9 @@ METHODS: dict[str, Callable[[], Method]] = {
 }
 """Every method by the name it has in tables; those of this project begin with ``nmc``."""
 
+BEHIND = ("safetensors", "HDF5 shuffle + gzip 4", "XOR, HDF5 shuffle + gzip 9")
+"""Methods that are measured on trained chains alone."""
+
 CHANGING: dict[str, Callable[[], Method]] = {
     "safetensors": _safetensors,
     "shuffle, zstd -19, each frame alone": lambda: Alone(_xor_zstd(19)),
