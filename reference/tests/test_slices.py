@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nmc
+from nmc.coding import matching
 from nmc_format.issues import FormatError
 from nmc_format.slices import FRESH, map_of, parse, serialize
 
@@ -187,3 +188,23 @@ def test_a_writer_says_where_it_fell_back(tmp_path):
         (found,) = writer.slices
     assert (found.frame, found.count, found.found) == (1, 280, 0)
     assert set(found.tensors) == {"place", "colour", "opacity", "flat"}
+
+
+@pytest.mark.parametrize("spread", [1.0, 0.05])
+def test_slices_that_stay_are_not_looked_for(tmp_path, monkeypatch, spread):
+    """Small weights whose signs change go as far as those that went elsewhere, and stay."""
+    rng = np.random.default_rng(7)
+    tables = [rng.normal(0, 1e-4, (5000, 2)).astype("f4")]
+    for _ in range(3):
+        tables.append((tables[-1] + rng.normal(0, 1e-4 * spread, (5000, 2))).astype("f4"))
+    tried = []
+    match = matching.match
+    monkeypatch.setattr(matching, "match", lambda *a: tried.append(1) or match(*a))
+    with nmc.Writer(tmp_path / "c.nmc", key_every=0) as writer:
+        for table in tables:
+            writer.append({"table": table})
+    assert tried == []
+    with nmc.Writer(tmp_path / "s.nmc", key_every=0) as writer:
+        writer.append({"table": tables[0]})
+        writer.append({"table": tables[0][rng.permutation(5000)]})
+    assert tried == [1]

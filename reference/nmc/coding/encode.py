@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from nmc.coding import arithmetic, matching, streams
+from nmc.coding import arithmetic, matching, nearness, streams
 from nmc.coding.arithmetic import Effort, History
 from nmc.coding.decode import coded_tensor
 from nmc.coding.quantised import produce
@@ -40,15 +40,6 @@ EFFORTS: tuple[Effort, ...] = get_args(Effort)
 
 Entropy: TypeAlias = Literal["none", "zstd", "nmc"]
 ENTROPIES: tuple[Entropy, ...] = get_args(Entropy)
-
-_SAMPLES = 4096
-_FEWEST = 64
-
-_FAR = 0.6
-"""Spread from which on the slices of a tensor may have gone elsewhere: trained words are nearer."""
-
-_NEARER = 0.05
-"""How much less a spread has to be for another reference to pay."""
 
 _DIGESTS_SHARE = 256
 """Tensor digests are stored where they are at most one part in so many of a segment."""
@@ -222,11 +213,15 @@ def _references(
     A map has the rows alone that are nearer to what it makes of the frame before.
     """
     spread = {
-        row: _spread(state[row], before[row])
+        row: nearness.spread(state[row], before[row])
         for row in state
         if modes[row] in (RAW, INTEGER) and row in before
     }
-    lost = [row for row, far in spread.items() if far > _FAR]
+    lost = [
+        row
+        for row, far in spread.items()
+        if far > nearness.FAR and nearness.strays(state[row], before[row])
+    ]
     if entropy == "none" or (not lost and ids is None):
         return [], before
     maps, references = [], dict(before)
@@ -239,7 +234,7 @@ def _references(
         rows = tuple(
             row
             for row, old in made.items()
-            if _spread(state[row], old) < spread.get(row, 0) - _NEARER
+            if nearness.spread(state[row], old) < spread.get(row, 0) - nearness.NEARER
         )
         if rows:
             references.update({row: made[row] for row in rows})
@@ -254,37 +249,9 @@ def _mode(tensor: Tensor, reference: Tensor | None, entropy: Entropy) -> int:
         return produce.mode_of(tensor.quantised, reference, tensor.shape)
     if reference is None or reference.shape != tensor.shape:
         return RAW
-    if entropy != "none" and _is_unrelated(tensor.words, reference.words):
+    if entropy != "none" and nearness.is_unrelated(tensor.words, reference.words):
         return RAW
     return INTEGER
-
-
-def _spread(tensor: Tensor, reference: Tensor) -> float:
-    """Return how many of the bits of a word a difference has, on average of some thousand words.
-
-    That of the worst eighth of a tensor: where a slice is left out, only those behind it move. It
-    is more than all bits where the shapes differ.
-    """
-    if tensor.shape != reference.shape:
-        return 2.0
-    stride = max(1, tensor.words.size // _SAMPLES)
-    some, before = tensor.words[::stride], reference.words[::stride]
-    distance = np.minimum(some - before, before - some).astype(np.float64)
-    means = [part.mean() for part in np.array_split(np.frexp(distance)[1], 8) if part.size]
-    return float(max(means, default=0.0)) / (8 * tensor.words.itemsize)
-
-
-def _is_unrelated(words: Words, reference: Words) -> bool:
-    """Whether differences are as large as the words, so that coding them gains nothing.
-
-    Looks at some thousand words: more than half of the differences reach into the upper three
-    sixteenths of the bits. Those of a fine-tuned tensor are far below.
-    """
-    stride = max(1, words.size // _SAMPLES)
-    some, before = words[::stride], reference[::stride]
-    distance = np.minimum(some - before, before - some)
-    limit = 1 << (8 * words.itemsize * 13 // 16)
-    return some.size >= _FEWEST and 2 * int((distance >= limit).sum()) > some.size
 
 
 def _serialize(
