@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from nmc.reading.sequence import checked_manifest
+from nmc.reading.manifest import checked_manifest
 from nmc.writing.finish import compare_file, put_manifest
 from nmc.writing.unfinished import clear_signatures, place_of
 from nmc_format.host import host_errors

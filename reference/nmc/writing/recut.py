@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from nmc.reading.sequence import ChainSequence, open_sequence
+from nmc.reading.opening import open_sequence
+from nmc.reading.sequence import ChainSequence
 from nmc.writing.repack import recorded
 from nmc.writing.writer import DEFAULT_KEY_EVERY, Writer
 from nmc_format.issues import refuse

@@ -6,15 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from nmc.coding.state import Tensor, arrays_of, owned
-from nmc.writing import options, sources
+from nmc.coding.state import Tensor, owned
+from nmc.writing import options
 from nmc.writing.draft import Draft
 from nmc.writing.frame_coder import FrameCoder, Wanted
 from nmc.writing.journal import Settings
 from nmc.writing.matched_slices import MatchedSlices
-from nmc.writing.quantiser import grids_of
 from nmc.writing.start import Existing
 from nmc.writing.table import GrowingTable
+from nmc.writing.written import Written
 from nmc_format.issues import refuse
 from nmc_format.manifest import columns
 from nmc_format.manifest.frame_table import FrameRecord
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from nmc.coding.arithmetic import Effort
     from nmc.coding.encode import Entropy
     from nmc.writing.quantisation import Quantisation
-    from nmc_format.dtypes import Array
     from nmc_format.manifest.record import Cameras, Quality
     from nmc_format.manifest.tensor_table import TensorRow
 
@@ -35,7 +34,7 @@ DEFAULT_KEY_EVERY = 32
 """A seek decodes 16 deltas on average then, and key frames cost about one per cent of the bytes."""
 
 
-class Writer:
+class Writer(Written):
     """Writes a package; a context manager.
 
     Frames that are finished stay on disk whatever happens: after a crash, an exception or a full
@@ -138,7 +137,7 @@ class Writer:
             directory=directory,
             quantisation=quantisation.text if quantisation else "",
         )
-        self._coder = FrameCoder(
+        coder = FrameCoder(
             profile,
             entropy,
             effort,
@@ -149,51 +148,10 @@ class Writer:
             threads,
             row_id,
         )
-        self._slices: list[MatchedSlices] = []
-        self._notes: dict[str, str] = {}
         self._closed = False
-        self._table = GrowingTable(layers or {}, buffers)
+        table = GrowingTable(layers or {}, buffers)
         existing = Existing.of(resume=resume, overwrite=overwrite)
-        self._draft = Draft(self.path, settings, existing, self._table)
-
-    def __len__(self) -> int:
-        """Return the number of finished frames; where a resumed caller goes on."""
-        return len(self._draft.entries)
-
-    @property
-    def rows(self) -> tuple[TensorRow, ...]:
-        """The tensor table so far."""
-        return tuple(self._table.rows)
-
-    @property
-    def bytes_written(self) -> int:
-        """Bytes of all finished segments."""
-        return sum(entry.record.segment_length for entry in self._draft.entries)
-
-    @property
-    def is_lossy(self) -> bool:
-        """Whether a tensor of the last frame, or any to come, may be quantised."""
-        return self._coder.quantisation is not None or bool(self.last_steps)
-
-    @property
-    def notes(self) -> dict[str, str]:
-        """What a quantisation did not do as asked, by name of the tensor."""
-        return dict(self._notes)
-
-    @property
-    def slices(self) -> tuple[MatchedSlices, ...]:
-        """What became of tensors whose slices changed in number or order, frame by frame."""
-        return tuple(self._slices)
-
-    @property
-    def last_state(self) -> dict[str, Array]:
-        """The last finished state as read-only arrays, such as training goes on from."""
-        return arrays_of(self._draft.cursor.state, self._table.rows)
-
-    @property
-    def last_steps(self) -> dict[str, tuple[tuple[int, float], ...]]:
-        """Rows and step of each part of the tensors of the last state that lie on a grid."""
-        return grids_of(self._draft.cursor.state, self._table.rows)
+        super().__init__(Draft(self.path, settings, existing, table), table, coder)
 
     def append(
         self,
@@ -358,12 +316,6 @@ class Writer:
         """
         self._check_open()
         self._draft.record("quality", columns.quality_objects(quality))
-
-    @property
-    def last_colour(self) -> dict[str, Any] | None:
-        """The colour maps (3, 4) float64 of the last frame by view, if it was given any."""
-        maps = self._draft.entries[-1].colour if self._draft.entries else None
-        return sources.colour_maps(maps)
 
     def set_colour(self, views: Sequence[str], colour: Any) -> None:
         """Put the colour record into the manifest (clause 5.5), after the last frame.
