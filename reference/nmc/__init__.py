@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from nmc.reading.asynchronous import AsyncSequence, open_async
     from nmc.reading.check import check
     from nmc.reading.keys import PublicKey
+    from nmc.reading.opening import open_sequence as open  # noqa: A004 - nmc.open, as in gzip.open
     from nmc.reading.sequence import ChainSequence
-    from nmc.reading.sequence import open_sequence as open  # noqa: A004 - nmc.open, as in gzip.open
     from nmc.transport.ends import Receiver, Sender
     from nmc.transport.follow import Follower, follow
     from nmc.transport.growing import open_unfinished
@@ -100,7 +100,7 @@ _HOMES = {
     "encode_delta": ("nmc.transport.message", "encode_delta"),
     "extract": ("nmc.writing.recut", "extract"),
     "follow": ("nmc.transport.follow", "follow"),
-    "open": ("nmc.reading.sequence", "open_sequence"),
+    "open": ("nmc.reading.opening", "open_sequence"),
     "open_async": ("nmc.reading.asynchronous", "open_async"),
     "open_unfinished": ("nmc.transport.growing", "open_unfinished"),
     "push": ("nmc.transport.push", "push"),

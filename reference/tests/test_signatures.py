@@ -117,7 +117,7 @@ def test_a_manifest_is_not_read_before_its_signature(tmp_path, key, monkeypatch)
     data = bytearray((path / "manifest.h5").read_bytes())
     data[len(data) // 2] ^= 1
     (path / "manifest.h5").write_bytes(data)
-    monkeypatch.setattr("nmc.reading.sequence.parse_manifest", lambda *_: pytest.fail("parsed"))
+    monkeypatch.setattr("nmc.reading.manifest.parse_manifest", lambda *_: pytest.fail("parsed"))
     refused("signature/manifest", lambda: nmc.open(path, require_signature=[key.public]))
 
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from nmc.reading.sequence import open_sequence
+from nmc.reading.opening import open_sequence
 
 if TYPE_CHECKING:
     import asyncio

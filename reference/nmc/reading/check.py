@@ -13,7 +13,7 @@ from nmc.coding.decode import check_segment
 from nmc.coding.freezing import freezing_findings
 from nmc.reading.ahead import expect, groups_of, in_order, shared
 from nmc.reading.keys import demands_of
-from nmc.reading.sequence import DEFAULT_MAX_LEVEL, level_refused
+from nmc.reading.manifest import DEFAULT_MAX_LEVEL, level_refused
 from nmc.reading.signatures import missing_findings, signature_findings
 from nmc.remote.address import name_of
 from nmc.remote.opening import Target, open_anywhere

@@ -1,211 +1,30 @@
-"""Packages as sequences of states (clause 7.1): ``nmc.open``, random access, verified results."""
+"""Packages as sequences of states (clause 7.1): random access, verified results."""
 
 from __future__ import annotations
 
 import operator
 import os
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from nmc.coding.decode import check_segment
 from nmc.coding.state import State, arrays_of
 from nmc.reading.frames import Arrays, FrameRecords, SequenceSlice
-from nmc.reading.keys import AnyKey, Demand, demands_of
+from nmc.reading.manifest import DEFAULT_MAX_LEVEL
+from nmc.reading.origin import Origin, reopened
 from nmc.reading.parts import present_rows
 from nmc.reading.seek import Seeker
-from nmc.reading.signatures import require
-from nmc.remote.address import is_here
-from nmc.remote.cache import cache_of
-from nmc.remote.cached_package import CachedPackage
-from nmc.remote.opening import Target, open_anywhere
-from nmc_format.issues import Finding, FormatError, finding, first_error, refuse
-from nmc_format.manifest.columns import LEVEL
 from nmc_format.manifest.json_object import parse_object
-from nmc_format.manifest.read import parse_manifest
-from nmc_format.package.members import signature_name
-from nmc_format.signature import Signature, check_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import TracebackType
 
     from nmc_format.dtypes import Array
     from nmc_format.manifest.frame_table import Colour
     from nmc_format.manifest.record import Cameras, Manifest, Quality
     from nmc_format.package.members import Package
-
-DEFAULT_MAX_LEVEL = 3
-"""Highest level that is opened unless the caller says otherwise: states of up to 16 GiB."""
-
-
-def open_sequence(
-    path: Target,
-    *,
-    max_level: int = DEFAULT_MAX_LEVEL,
-    verify: bool = True,
-    stop: int | None = None,
-    storage_options: Mapping[str, Any] | None = None,
-    threads: int = 1,
-    require_signature: Sequence[AnyKey] = (),
-    cache: bool | str | os.PathLike[str] | None = None,
-) -> ChainSequence:
-    """Open a package for reading; known to users as ``nmc.open``.
-
-    Parameters
-    ----------
-    path : str, path, bytes or binary file
-        A ``.nmc`` file or directory: its path, or its address on a server (``https://``) or in a
-        store that fsspec knows (``s3://``, ``gs://``, ``memory://``). Or a package file as bytes,
-        or as an open binary file that can be sought.
-    max_level : int
-        Highest level that is accepted (clause 10.2); it bounds the memory that is used.
-    verify : bool
-        Compare each returned state with its digest. Switch it off for measurements only.
-    stop : int or None
-        Which state of each frame: 0 is the base, and each refinement makes one more (clause 12.7).
-        None: the last.
-    storage_options : mapping or None
-        Of a server: ``headers`` (a mapping), ``timeout`` and ``pause`` in seconds, ``tries``. Of a
-        store: what fsspec takes for it.
-    threads : int
-        Parts of a frame that are decoded and hashed at the same time. The states are the same; the
-        coders *strong* and *max* have one thread whatever this says.
-    require_signature : sequence of str, path, bytes or PublicKey
-        Keys each of which has to have signed (clause 13.2.2): a line as OpenSSH writes it, 32
-        bytes, or a file of such lines, of which one is enough. They are asked before anything in
-        the manifest is interpreted. Needs the extra ``trust``.
-    cache : bool, path or None
-        Where segments from a server or a store are kept, by their digest and compared with it: a
-        folder; True: ``$NMC_CACHE``, else the user's cache, of at most 2 GiB; False: nowhere. None:
-        as True, but nothing is kept of a server of this machine.
-
-    Returns
-    -------
-    ChainSequence
-        Opened; close it, or use it as a context manager.
-
-    Raises
-    ------
-    FormatError
-        If the package is refused, or the system lets nobody read it; ``error.finding`` has its
-        code, place and words.
-    """
-    demands = demands_of(require_signature)
-    package = open_anywhere(path, storage_options)
-    try:
-        manifest, signatures = _signed_manifest(package, demands)
-        if manifest.level > max_level:
-            raise FormatError(level_refused(manifest.level, max_level))
-        return ChainSequence(
-            _with_cache(package, manifest, False if cache is None and is_here(path) else cache),
-            manifest,
-            max_level=max_level,
-            verify=verify,
-            stop=stop,
-            origin=Origin(path, storage_options, cache),
-            threads=threads,
-            signatures=signatures,
-        )
-    except BaseException:
-        package.close()
-        raise
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a package was opened by, so that another process can open it, too.
-
-    Attributes
-    ----------
-    target : path, str, bytes or binary file
-        What the caller gave.
-    options : mapping or None
-        Of its server or store.
-    cache : bool, path or None
-        Where its segments are kept.
-    """
-
-    target: Target
-    options: Mapping[str, Any] | None = None
-    cache: bool | str | os.PathLike[str] | None = None
-
-
-def _with_cache(
-    package: Package, manifest: Manifest, wish: bool | str | os.PathLike[str] | None
-) -> Package:
-    """Put the cache before a package that is far."""
-    cache = cache_of(wish) if package.distant else None
-    if cache is None:
-        return package
-    digests = [digest.tobytes() for digest in manifest.frames.segment_sha256]
-    return CachedPackage(package, digests, cache)
-
-
-def _reopen(
-    origin: Origin,
-    max_level: int,
-    verify: bool,
-    stop: int,
-    threads: int,
-    digest: bytes,
-    signatures: tuple[Signature, ...],
-) -> ChainSequence:
-    """Open a package that another process had open; see :meth:`ChainSequence.__reduce__`."""
-    sequence = open_sequence(
-        origin.target,
-        max_level=max_level,
-        verify=verify,
-        stop=stop,
-        threads=threads,
-        storage_options=origin.options,
-        cache=origin.cache,
-    )
-    actual = sequence.manifest.root.manifest_digest
-    if actual != digest:
-        sequence.close()
-        raise refuse(
-            "host/changed",
-            file=str(sequence.path),
-            what="manifest digest",
-            actual=actual.hex(),
-            expected=digest.hex(),
-        )
-    sequence.signatures = signatures  # the digest that they state is the same
-    return sequence
-
-
-def level_refused(level: int, limit: int) -> Finding:
-    """Return the finding for a package of a level that the caller does not accept (10.2)."""
-    return finding("profile/level-refused", pointer=LEVEL, level=level, limit=limit)
-
-
-def _signed_manifest(
-    package: Package, demands: Sequence[Demand]
-) -> tuple[Manifest, tuple[Signature, ...]]:
-    """Return the manifest of a package and its signatures, where some are demanded."""
-    if not demands:
-        return checked_manifest(package), ()
-    data = package.manifest()
-    signatures = require(package, data, demands)
-    manifest = _first_error_refused(data, package.manifest_path)
-    for signature in signatures:
-        check_digest(signature_name(signature.key), signature, manifest.root.manifest_digest)
-    return manifest, tuple(signatures)
-
-
-def checked_manifest(package: Package) -> Manifest:
-    """Return the manifest of a package, or refuse it for its first error."""
-    return _first_error_refused(package.manifest(), package.manifest_path)
-
-
-def _first_error_refused(data: bytes, path: Path | None) -> Manifest:
-    manifest, findings = parse_manifest(data, path)
-    error = first_error(findings)
-    if error is not None or manifest is None:
-        raise FormatError(error or findings[0])
-    return manifest
+    from nmc_format.signature import Signature
 
 
 class ChainSequence(Sequence[Arrays]):
@@ -303,7 +122,7 @@ class ChainSequence(Sequence[Arrays]):
         self._check_open()
         digest = self.manifest.root.manifest_digest
         options = (self._max_level, self._verify, self.stop, self._threads)
-        return _reopen, (self._origin, *options, digest, self.signatures)
+        return reopened, (self._origin, *options, digest, self.signatures)
 
     @property
     def path(self) -> Path | str:

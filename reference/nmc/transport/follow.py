@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nmc.coding.cursor import Cursor
 from nmc.coding.state import arrays_of
-from nmc.reading.sequence import DEFAULT_MAX_LEVEL, level_refused, open_sequence
+from nmc.reading.manifest import DEFAULT_MAX_LEVEL, level_refused
+from nmc.reading.opening import open_sequence
 from nmc.transport.growing import find_growing
 from nmc_format.issues import FormatError, refuse
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from nmc.reading.sequence import open_sequence
+from nmc.reading.opening import open_sequence
 from nmc.remote.address import inside_store, scheme_of, shown
 from nmc.remote.opening import store_of
 from nmc.transport.growing import Growing, find_growing

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from nmc.coding.cursor import Cursor
 from nmc.coding.decode import check_segment
-from nmc.reading.sequence import DEFAULT_MAX_LEVEL, checked_manifest, level_refused
+from nmc.reading.manifest import DEFAULT_MAX_LEVEL, checked_manifest, level_refused
 from nmc.remote.address import shown
 from nmc_format.issues import FormatError, refuse
 from nmc_tools.adaptive.describe import Source, presentation_of, taken_bytes

@@ -9,7 +9,7 @@ import numpy as np
 import typer
 
 import nmc
-from nmc.reading.sequence import DEFAULT_MAX_LEVEL
+from nmc.reading.manifest import DEFAULT_MAX_LEVEL
 from nmc.writing.writer import DEFAULT_KEY_EVERY
 from nmc_format.dtypes import to_words
 from nmc_format.issues import refuse_with

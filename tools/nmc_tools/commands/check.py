@@ -10,7 +10,7 @@ import typer
 
 import nmc
 from nmc.reading.declared import seen_frames
-from nmc.reading.sequence import DEFAULT_MAX_LEVEL
+from nmc.reading.manifest import DEFAULT_MAX_LEVEL
 from nmc_format.issues import first_error
 from nmc_format.report import Report
 from nmc_tools.checkpoints import Keep

@@ -15,7 +15,7 @@ import typer
 import nmc
 from nmc.coding.state import arrays_of
 from nmc.reading.ahead import in_order, shared
-from nmc.reading.sequence import DEFAULT_MAX_LEVEL
+from nmc.reading.manifest import DEFAULT_MAX_LEVEL
 from nmc_format.issues import refuse, refuse_with
 from nmc_tools import checkpoints
 from nmc_tools.checkpoints import Target, restoring

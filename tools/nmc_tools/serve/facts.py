@@ -65,7 +65,7 @@ def read_facts(path: Path) -> Facts:
     FormatError
         If it is refused.
     """
-    from nmc.reading.sequence import checked_manifest
+    from nmc.reading.manifest import checked_manifest
     from nmc_format.package.form import open_package
 
     with open_package(path) as package:
