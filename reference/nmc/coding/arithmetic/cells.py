@@ -13,6 +13,7 @@ from nmc.coding.arithmetic import sparse_kernel as kernels
 from nmc.coding.arithmetic.chances import ChanceSet
 from nmc.coding.arithmetic.history import History
 from nmc.coding.arithmetic.payload import Reader, count_bytes, join
+from nmc.coding.arithmetic.sparse_words_kernel import find_changes, join_cells
 from nmc.coding.arithmetic.tensors import CodedTensor, CoderError, widths_of
 from nmc_format.dtypes import Words
 
@@ -83,14 +84,14 @@ def live_cells(tensor: CodedTensor, current: Words, changes: int) -> LiveCells:
     if 2 * changes > tensor.count or tensor.count == 0:
         return _no_cells(tensor, ALL_WORDS)
     found = np.empty(changes + 1, _index_of(tensor))
-    kernels.find_changes(tensor.reference, current, found)
+    find_changes(tensor.reference, current, found)
     words = found[:changes]
     one = LiveCells(1, words, tensor.count)
     size = tensor.shape[-1] if tensor.shape else 1
     if not 1 < size <= _LARGEST_CELL or not changes:
         return one
     cells = np.empty_like(words)
-    many = LiveCells(size, cells[: kernels.join_cells(words, size, cells)], tensor.count)
+    many = LiveCells(size, cells[: join_cells(words, size, cells)], tensor.count)
     return min(one, many, key=lambda live: _bits(live, changes))
 
 
@@ -158,7 +159,7 @@ def view(tensor: CodedTensor, size: int, history: History) -> kernels.View:
     rest, recent = history.recent(tensor)
     if size > 1 and recent.size:
         cells = np.empty_like(recent)
-        recent = cells[: kernels.join_cells(recent, size, cells)]
+        recent = cells[: join_cells(recent, size, cells)]
     return kernels.View(tensor.reference, widths_of(tensor), size, rest, recent)
 
 

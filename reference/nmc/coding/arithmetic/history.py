@@ -65,7 +65,7 @@ class SparseWays:
 
     def dense(self) -> NDArray[np.uint8]:
         """Return the ways of all words."""
-        from nmc.coding.arithmetic.sparse_kernel import scatter
+        from nmc.coding.arithmetic.sparse_words_kernel import scatter
 
         ways = np.zeros(self.count, np.uint8)
         scatter(self.ways, self.words, ways)
@@ -80,7 +80,7 @@ class SparseWays:
 
     def at(self, words: Indices) -> NDArray[np.uint8]:
         """Return the ways of some words, ascending."""
-        from nmc.coding.arithmetic.sparse_kernel import gather, look_among
+        from nmc.coding.arithmetic.sparse_words_kernel import gather, look_among
 
         ways = np.empty(words.size, np.uint8)
         if _DENSE * words.size > self.count:

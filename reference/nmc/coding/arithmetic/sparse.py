@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from nmc.coding.arithmetic import cells
-from nmc.coding.arithmetic import sparse_kernel as kernels
+from nmc.coding.arithmetic import sparse_words_kernel as kernels
 from nmc.coding.arithmetic.cells import Indices, LiveCells
 from nmc.coding.arithmetic.history import History, SparseWays
 from nmc.coding.arithmetic.payload import Reader, join
