@@ -31,7 +31,7 @@ def gaussians_of(state: Mapping[str, Array], extra: Mapping[str, Any]) -> Gaussi
     Refusal
         If these are no Gaussians, or what their file says of them is not known.
     """
-    from nmc_tools.checkpoints import gltf_files, spz_files
+    from nmc_tools.checkpoints import gltf_gaussians, spz_files
 
     known = splats.of_3dgs(state)
     if known is not None:
@@ -39,8 +39,8 @@ def gaussians_of(state: Mapping[str, Array], extra: Mapping[str, Any]) -> Gaussi
     columns = spz_files.columns_of(state)
     if columns is not None:
         return spz_files.unpacked(columns, extra)
-    if gltf_files.ROTATION in state:
-        return gltf_files.gaussians(state, extra)
+    if gltf_gaussians.ROTATION in state:
+        return gltf_gaussians.gaussians(state, extra)
     if {"position", "scale", "colors", "rotation"} == state.keys():
         return _of_splat(state)
     names = ", ".join(plain(name) for name in list(state)[:8])

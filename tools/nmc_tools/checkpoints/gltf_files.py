@@ -1,10 +1,7 @@
 """Reads and writes Gaussians as glTF 2.0 with KHR_gaussian_splatting, in one .glb file.
 
 Layout: https://github.com/KhronosGroup/glTF (extensions/2.0/Khronos/KHR_gaussian_splatting) and the
-glTF 2.0 specification, chapter 4. Attributes are kept as they are stored. What the extension has in
-another form than 3DGS (scales and opacities as such, quaternions of length 1) is written with the
-numbers of 3DGS beside it, in attributes of our own, so that nothing is lost. A node turns the axes
-of 3DGS to those of glTF.
+glTF 2.0 specification, chapter 4. Attributes are kept as they are stored.
 """
 
 from __future__ import annotations
@@ -13,28 +10,23 @@ import base64
 import binascii
 import json
 import struct
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from nmc_format.dtypes import PackedArray
-from nmc_tools.checkpoints import gaussians as splats
 from nmc_tools.checkpoints.checkpoint import Checkpoint, Refusal, plain
+from nmc_tools.checkpoints.gltf_gaussians import (
+    EXTENSION,
+    POSITION,
+    ROTATION,
+    UPSIDE,
+    attributes_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from nmc_format.dtypes import Array
-    from nmc_tools.checkpoints.gaussians import Gaussians
-
-EXTENSION: Final = "KHR_gaussian_splatting"
-POSITION: Final = "POSITION"
-ROTATION: Final = f"{EXTENSION}:ROTATION"
-SCALE: Final = f"{EXTENSION}:SCALE"
-OPACITY: Final = f"{EXTENSION}:OPACITY"
-
-OWN: Final = "_NMC_"
-"""Attributes of our own; glTF gives the underscore to applications."""
 
 _MAGIC = b"glTF"
 _JSON, _BIN = 0x4E4F534A, 0x004E4942
@@ -42,19 +34,6 @@ _MAX_JSON_BYTES = 16 * 2**20
 _TYPES = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 _FLOAT, _POINTS = 5126, 0
-_UPSIDE: Final = [1.0, 0.0, 0.0, 0.0]
-"""Half a turn about x, from the axes of 3DGS to those of glTF, as x y z w."""
-
-
-def _harmonic(degree: int, k: int) -> str:
-    return f"{EXTENSION}:SH_DEGREE_{degree}_COEF_{k}"
-
-
-def _harmonics(degree: int) -> Iterator[str]:
-    """Yield the attributes of the harmonics above degree 0, in the order of 3DGS."""
-    for d in range(1, degree + 1):
-        for k in range(2 * d + 1):
-            yield _harmonic(d, k)
 
 
 def read_gltf(file: BinaryIO) -> Checkpoint:
@@ -227,88 +206,6 @@ def _buffer(document: Mapping[str, Any], index: object, data: bytes | None) -> b
         raise Refusal(f"its data is no base64: {plain(error)}") from None
 
 
-def gaussians(state: Mapping[str, Array], extra: Mapping[str, Any]) -> Gaussians:
-    """Return the Gaussians of a state that came from glTF, with the axes of 3DGS.
-
-    Raises
-    ------
-    Refusal
-        If an attribute is missing, or the node places them as is not known.
-    """
-    facts = extra.get("gltf", {})
-    normalised = facts.get("normalised", ())
-    node = facts.get("node", {})
-    if node not in ({}, {"rotation": _UPSIDE}):
-        raise Refusal(
-            "its node moves, turns or scales the Gaussians",
-            "apply the transform of the node to them first",
-        )
-    colours = [_harmonic(0, 0)]
-    degree = next(d for d in (4, 3, 2, 1, 0) if d == 0 or _harmonic(d, 0) in state)
-    colours += _harmonics(degree)
-    read = {name: _numbers(state, name, name in normalised) for name in (POSITION, *colours)}
-    made = {"xyz": read[POSITION], "f_dc": read[colours[0]]}
-    if degree:
-        rest = np.stack([read[name] for name in colours[1:]], axis=2)
-        made["f_rest"] = splats.flat(np.ascontiguousarray(rest))
-    for name, attribute in (("scale", SCALE), ("opacity", OPACITY), ("rotation", ROTATION)):
-        own = OWN + name.upper()
-        stored = _numbers(state, attribute, attribute in normalised)
-        if own in state:
-            made[name] = _numbers(state, own, whole=False)
-            _check_own(name, made[name], stored)
-        else:
-            made[name] = _as_3dgs(name, stored)
-    if OWN + "NORMALS" in state:
-        made["normals"] = _numbers(state, OWN + "NORMALS", whole=False)
-    made = {name: made[name] for name in splats.NAMES if name in made}
-    splats.check(made)
-    return made if node else splats.turned(made)
-
-
-def _numbers(state: Mapping[str, Array], name: str, whole: bool) -> splats.Floats:
-    """Return an attribute as rows of float32; integers stand for parts of 1 if they are so."""
-    array = state.get(name)
-    if array is None or isinstance(array, PackedArray):
-        raise Refusal(f"there is no attribute {plain(name)}")
-    rows = splats.flat(array)
-    if rows.dtype.kind == "f":
-        return rows.astype("f4", copy=False)
-    if not whole:
-        raise Refusal(f"attribute {plain(name)} is of integers that are not normalised")
-    return np.maximum(rows / np.iinfo(rows.dtype).max, -1).astype("f4")
-
-
-def _as_3dgs(name: str, stored: splats.Floats) -> splats.Floats:
-    if name == "scale":
-        made: splats.Floats = np.log(np.maximum(stored, np.finfo("f4").tiny)).astype("f4")
-        return made
-    return splats.logit(stored) if name == "opacity" else np.roll(stored, 1, axis=1)
-
-
-def _as_gltf(name: str, array: splats.Floats) -> splats.Floats:
-    """Return scales and opacities as such, and quaternions of length 1 as x y z w."""
-    made: splats.Floats
-    if name == "scale":
-        with np.errstate(over="ignore"):
-            made = np.exp(array.astype("f8")).astype("f4")
-    elif name == "opacity":
-        made = splats.sigmoid(array).astype("f4").reshape(-1)
-    else:
-        made = np.roll(splats.unit(array), -1, axis=1).astype("f4")
-    return made
-
-
-def _check_own(name: str, own: splats.Floats, stored: splats.Floats) -> None:
-    """Refuse numbers of our own that are not those of the extension: one of them was edited."""
-    expected = _as_gltf(name, own).reshape(stored.shape)
-    if not np.allclose(expected, stored, rtol=1e-5, atol=1e-6, equal_nan=True):
-        raise Refusal(
-            f"its {OWN}{name.upper()} is not what its {EXTENSION} attribute says",
-            f"it was edited; remove the attributes that begin with {OWN}",
-        )
-
-
 def write_gltf(file: BinaryIO, state: Mapping[str, Array], extra: Mapping[str, Any]) -> None:
     """Write attributes as `read_gltf` returns them, or Gaussians of another kind.
 
@@ -324,9 +221,9 @@ def write_gltf(file: BinaryIO, state: Mapping[str, Array], extra: Mapping[str, A
     if ROTATION in state and isinstance(facts, dict):
         attributes = {name: np.asarray(array) for name, array in state.items()}
     else:
-        attributes = _attributes(gaussians_of(state, extra))
+        attributes = attributes_of(gaussians_of(state, extra))
         properties = {"kernel": "ellipse", "colorSpace": "srgb_rec709_display"}
-        facts = {"properties": properties, "normalised": [], "node": {"rotation": _UPSIDE}}
+        facts = {"properties": properties, "normalised": [], "node": {"rotation": UPSIDE}}
     document, data = _document(attributes, facts)
     text = json.dumps(document, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
@@ -335,23 +232,6 @@ def write_gltf(file: BinaryIO, state: Mapping[str, Array], extra: Mapping[str, A
         raise Refusal(f"has {length} bytes; a .glb file has fewer than 2^32")
     file.write(struct.pack("<4sIIII", _MAGIC, 2, length, len(text), _JSON) + text)
     file.write(struct.pack("<II", len(data), _BIN) + data)
-
-
-def _attributes(made: Gaussians) -> dict[str, np.ndarray[Any, Any]]:
-    if not len(made["xyz"]):
-        raise Refusal("there are no Gaussians; glTF has no empty attributes")
-    attributes: dict[str, np.ndarray[Any, Any]] = {POSITION: made["xyz"]}
-    for name, attribute in (("rotation", ROTATION), ("scale", SCALE), ("opacity", OPACITY)):
-        attributes[attribute] = _as_gltf(name, made[name])
-        attributes[OWN + name.upper()] = made[name]
-    attributes[_harmonic(0, 0)] = made["f_dc"]
-    if "f_rest" in made:
-        rest = splats.by_coefficient(made["f_rest"])
-        for k, name in enumerate(_harmonics(splats.degree_of(made["f_rest"].shape[1]))):
-            attributes[name] = rest[:, k]
-    if "normals" in made:
-        attributes[OWN + "NORMALS"] = made["normals"]
-    return attributes
 
 
 def _document(
