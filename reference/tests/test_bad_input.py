@@ -199,7 +199,7 @@ SEEN_IN_HOST_TESTS = {"host/denied", "host/device", "host/changed", "host/failed
 """Codes of ``test_host_errors.py``, ``test_sharing.py`` and ``test_messages.py``."""
 
 SEEN_WITH_SERVERS = {"host/connection", "host/server"}
-"""Codes of ``test_remote_servers.py``."""
+"""Codes of ``test_remote_servers.py`` and ``test_remote_sockets.py``."""
 
 
 SEEN_IN_SIGNATURES = {"host/not-verified"}

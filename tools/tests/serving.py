@@ -7,6 +7,28 @@ import threading
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+from command_samples import state
+
+import nmc
+
+SEGMENT = "segments/00000000.safetensors"
+
+
+def filled(folder):
+    """Fill a folder with a package of each form, in folders, and things that are none."""
+    (folder / "deep").mkdir()
+    for name, directory in (("one.nmc", False), ("deep/two.nmc", True)):
+        with nmc.Writer(folder / name, directory=directory, key_every=2) as writer:
+            for t in range(4):
+                writer.append(state(t))
+    (folder / "secret.txt").write_text("secret")
+    (folder / ".hidden.nmc").write_bytes((folder / "one.nmc").read_bytes())
+    (folder / "no.nmc").write_text("no package")
+    (folder / "deep" / "two.nmc" / "secret.txt").write_text("secret")
+    (folder / "link.nmc").symlink_to(folder / "one.nmc")
+    (folder / "linked").symlink_to(folder / "deep")
+    return folder
+
 
 @contextmanager
 def served(paths, *, limits=None, **options):

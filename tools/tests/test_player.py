@@ -1,82 +1,18 @@
 """The player in a browser: pictures, playing, damage, and what it does without graphics."""
 
-import json
-import signal
 import subprocess
 import sys
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import numpy as np
 import pytest
 from browser import Page, launched, psnr
+from player_samples import FIELDS, chain, field, look, opened
 from serving import served
 
 import nmc
-from nmc_tools.player.address import PAGE, page_address
+from nmc_tools.player.address import page_address
 
 pytestmark = [pytest.mark.filterwarnings("default")]
-
-SMALL = {"samples": 24, "occupancy": 9, "bounds": [[-1.0, -1.2, -0.5], [1.0, 1.2, 1.0]]}
-HASHED = {"levels": 3, "features": 4, "log2_entries": 8, "coarsest": 4, "finest": 19}
-FIELDS = {
-    "usual": ("hash_grid", HASHED | {"hidden": 16, "geometry": 7}),
-    "odd widths": ("hash_grid", HASHED | {"features": 3, "hidden": 18, "geometry": 5}),
-    "no geometry": ("hash_grid", HASHED | {"levels": 1, "hidden": 5, "geometry": 0}),
-    "wide": ("hash_grid", HASHED | {"features": 6, "hidden": 8, "geometry": 9}),
-    "far": ("hash_grid", HASHED | {"hidden": 8, "contracted": True, "background": None}),
-    "near": ("voxel_grid", {"cells": [3, 8], "near": 1.6, "background": [0.2, 0.5, 0.9]}),
-    "glossy": ("voxel_grid", {"cells": [5, 12], "harmonics": 9}),
-    "matt": ("voxel_grid", {"cells": [6], "harmonics": 4}),
-}
-"""Options of which each takes another way through the shader."""
-
-
-def look(k, size=(24, 20)):
-    """Return one of many cameras about the scene."""
-    from nmc_framework.cameras import Camera, look_at
-
-    angle = 2.4 * k
-    eye = (2.6 * np.cos(angle), 2.6 * np.sin(angle), 0.3 + 0.1 * (k % 7))
-    pose = look_at(eye, (0.1, 0, 0.2))
-    return Camera(21.0 + k, 23.0, size[0] / 2 + 1, size[1] / 2, *size, pose, f"view_{k}")
-
-
-def field(family, options, seed=3):
-    """Return a model full of matter: tables and networks far from what training begins with."""
-    import torch
-
-    from nmc_framework.models.registry import build
-
-    model = build(family, SMALL | options, seed=seed)
-    noise = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, values in model.named_parameters():
-            spread = 1.5 if name.startswith("levels") else values.abs().mean()
-            values.copy_(torch.randn(values.shape, generator=noise) * spread)
-        cells = model.occupancy.cells
-        cells.copy_(torch.rand(cells.shape, generator=noise) < 0.6)
-    return model
-
-
-def chain(path, model, frames=1, *, key_every=4, **options):
-    """Write a package in which a table and a bitmap change from frame to frame."""
-    import torch
-
-    from nmc_framework.cameras.formats.rig_document import RigDocument
-    from nmc_framework.cameras.packaged import manifest_cameras
-
-    noise = torch.Generator().manual_seed(5)
-    with nmc.Writer(path, **model.in_package(), key_every=key_every, **options) as writer:
-        writer.set_cameras(manifest_cameras(RigDocument([look(k) for k in range(3)])))
-        for _ in range(frames):
-            writer.append(model.save())
-            with torch.no_grad():
-                table = model.grid_levels[-1].table
-                table += 0.2 * torch.randn(table.shape, generator=noise)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -94,13 +30,6 @@ def browser(browsers):
 @pytest.fixture
 def plain_browser(browsers):
     return browsers[1]
-
-
-@contextmanager
-def opened(browser, path, *, size=(720, 420), **asked):
-    with served([path]) as url, Page(browser, page_address(url, path, **asked), size=size) as page:
-        yield page.opened()
-        assert page.errors == []
 
 
 def reference(model, camera):
@@ -309,6 +238,7 @@ window.XRWebGLLayer = class {
 """
 """A headset whose two eyes are parts of the canvas."""
 
+
 WORN = """([matrix, projection, at]) => {
   const view = { transform: { matrix }, projectionMatrix: projection, at };
   const { session, layer: { gl } } = window.worn;
@@ -360,143 +290,3 @@ def test_a_headset_sees_what_a_camera_there_sees(browser, tmp_path):
             assert expected.std() > 10
             assert psnr(seen, expected) > 50
             assert page.errors == []
-
-
-def _nmc(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "nmc_tools.cli", *map(str, arguments)],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-
-
-@pytest.mark.parametrize("directory", [False, True])
-def test_signatures_are_looked_at(browser, tmp_path, directory):
-    from nmc_tools.commands.view import _keys
-
-    path = chain(tmp_path / "scene.nmc", field(*FIELDS["matt"]), 2, directory=directory)
-    badge = "document.querySelector('#signature').textContent"
-    unsaid = "signatures not looked for" if directory else "unsigned"
-    with opened(browser, path) as page:
-        assert page.page.evaluate(badge) == unsaid
-    for name in ("one", "other"):
-        _nmc("keygen", "-o", tmp_path / name, "--no-passphrase", "--comment", name)
-    _nmc("sign", path, "--key", tmp_path / "one")
-    [key], [other] = (_keys([tmp_path / f"{name}.pub"]) for name in ("one", "other"))
-    with opened(browser, path) as page:
-        assert page.page.evaluate(badge) == (unsaid if directory else "signed")
-    with opened(browser, path, keys=[key]) as page:
-        assert page.page.evaluate(badge) == "signed as demanded"
-        assert key in page.page.locator("#facts").text_content()
-    with opened(browser, path, keys=[other]) as page:
-        assert "signature/missing" in page.notice
-        assert page.frame == -1
-    if directory:
-        signature = path / "signatures" / f"{key}.sig"
-        data = signature.read_text()
-        signature.write_text(data.replace("signer: one", "signer: two"))
-        with opened(browser, path, keys=[key]) as page:
-            assert "signature/wrong" in page.notice
-
-
-class _Without(BaseHTTPRequestHandler):
-    """A server that answers wrongly in ways that are named by the path."""
-
-    def do_GET(self):
-        name, _, how = self.path.strip("/").partition("!")
-        self.server.asked += 1
-        if how == "flaky" and self.server.asked == 1:
-            self.send_error(503)
-            return
-        data = (self.server.folder / name).read_bytes()
-        self.send_response(206 if how in {"cut", "long", "lies", "right", "flaky"} else 200)
-        self.send_header("Access-Control-Allow-Origin", "*")
-        self.send_header("Access-Control-Expose-Headers", "Content-Range, ETag")
-        last = data[-65536:]
-        first = len(data) - len(last)
-        total = len(data) + (how == "lies")
-        if how:
-            self.send_header("Content-Range", f"bytes {first}-{len(data) - 1}/{total}")
-        if how == "long":
-            last += b"more"
-        if how != "long":
-            self.send_header("Content-Length", str(len(last)))
-        self.end_headers()
-        self.wfile.write(last[:100] if how == "cut" else last)
-
-    def do_OPTIONS(self):
-        self.send_response(204)
-        self.send_header("Access-Control-Allow-Origin", "*")
-        self.send_header("Access-Control-Allow-Headers", "*")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.mark.parametrize(
-    ("how", "told"),
-    [
-        ("", "without ranges"),
-        ("!cut", "breaks off"),
-        ("!long", "more than"),
-        ("!lies", "were asked for"),
-        ("!right", "package/zip-structure"),
-        ("!flaky", None),
-    ],
-)
-def test_a_server_that_answers_wrongly_is_told(browser, tmp_path, how, told):
-    path = chain(tmp_path / "scene.nmc", field(*FIELDS["matt"]))
-    if how == "!right":
-        path.write_bytes(b"PK\3\4" + bytes(4000))
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Without) as server, served([]) as url:
-        server.folder, server.asked = tmp_path, 0
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            source = f"http://127.0.0.1:{server.server_port}/{path.name}{how}"
-            with Page(browser, page_address(url, source)) as page:
-                page.opened()
-                if told is None:
-                    assert page.frame == 0
-                    assert page.notice is None
-                    return
-                assert told in page.notice
-                assert "The package is not opened" in page.notice
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def test_view_says_where_the_player_is(tmp_path):
-    path = tmp_path / "two words.nmc"
-    with nmc.Writer(path, family="x") as writer:
-        writer.append({"w": np.arange(6, dtype=np.float32)})
-    command = [sys.executable, "-m", "nmc_tools.cli", "view", str(path), "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        said = json.loads(process.stdout.readline())
-        assert said["event"] == "listening"
-        assert "player/?url=..%2Ftwo%2520words.nmc" in said["url"]
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
-
-
-def test_view_refuses_what_is_not_there(tmp_path):
-    command = [sys.executable, "-m", "nmc_tools.cli", "view", str(tmp_path / "none.nmc")]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert found.returncode == 1
-    assert "host/not-found" in found.stderr
-
-
-def test_the_page_loads_nothing_from_elsewhere():
-    import re
-
-    assert sum(p.stat().st_size for p in PAGE.iterdir()) < 600_000
-    for file in PAGE.iterdir():
-        text = Path(file).read_text(encoding="utf-8")
-        for address in re.findall(
-            r"""(?:src|href|from|import|url)\W{1,3}https?://[^"'`\s]+""", text
-        ):
-            raise AssertionError(f"{file.name} loads {address}")

@@ -1,15 +1,7 @@
 """``nmc serve``: what is served, to whom, in which parts, and what is not."""
 
 import json
-import os
-import re
-import shutil
-import signal
-import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -19,31 +11,15 @@ pytest.importorskip("httptools")
 pytest.importorskip("websockets")
 
 from command_samples import state
-from serving import ask, served
+from serving import SEGMENT, ask, filled, served
 
 import nmc
 from nmc_tools.serve import Access, signed_token
-from nmc_tools.serve.connections import Limits
-
-SEGMENT = "segments/00000000.safetensors"
 
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory):
-    """A folder with a package of each form, in folders, and things that are none."""
-    folder = tmp_path_factory.mktemp("shelf")
-    (folder / "deep").mkdir()
-    for name, directory in (("one.nmc", False), ("deep/two.nmc", True)):
-        with nmc.Writer(folder / name, directory=directory, key_every=2) as writer:
-            for t in range(4):
-                writer.append(state(t))
-    (folder / "secret.txt").write_text("secret")
-    (folder / ".hidden.nmc").write_bytes((folder / "one.nmc").read_bytes())
-    (folder / "no.nmc").write_text("no package")
-    (folder / "deep" / "two.nmc" / "secret.txt").write_text("secret")
-    (folder / "link.nmc").symlink_to(folder / "one.nmc")
-    (folder / "linked").symlink_to(folder / "deep")
-    return folder
+    return filled(tmp_path_factory.mktemp("shelf"))
 
 
 @pytest.fixture(scope="module")
@@ -320,210 +296,3 @@ def test_damaged_packages_are_errors_with_a_code(tmp_path):
         status, _, body = ask(url, f"/x.nmc/{SEGMENT}")
         assert status == 500
         assert json.loads(body)["code"].startswith("manifest/")
-
-
-def test_two_packages_of_one_name_are_refused(tmp_path, run):
-    for name in "ab":
-        (tmp_path / name).mkdir()
-        with nmc.Writer(tmp_path / name / "x.nmc") as writer:
-            writer.append(state(0))
-    outcome = run("serve", tmp_path / "a" / "x.nmc", tmp_path / "b" / "x.nmc")
-    assert outcome.code == 2
-    assert "x.nmc" in outcome.err
-
-
-def _raw(url, data, *, then=b""):
-    """Send bytes, and return what comes until the other side closes."""
-    host, port = url.removeprefix("http://").rstrip("/").split(":")
-    with socket.create_connection((host, int(port)), timeout=60) as line:
-        line.sendall(data)
-        found = b""
-        try:
-            while piece := line.recv(65536):
-                found += piece
-        except ConnectionResetError:
-            pass
-    return found + then
-
-
-def test_enormous_headers_and_slow_clients(shelf):
-    limits = Limits(header_bytes=2000, header_seconds=0.3, answer_seconds=0.5, idle_seconds=1)
-    with served([shelf], limits=limits) as url:
-        begin = b"GET /one.nmc HTTP/1.1\r\nhost: x\r\n"
-        assert _raw(url, begin + b"x: " + b"y" * 5000).startswith(b"HTTP/1.1 431")
-        assert _raw(url, b"GET /" + b"y" * 5000).startswith(b"HTTP/1.1 431")
-        assert _raw(url, begin).startswith(b"HTTP/1.1 408")
-        assert _raw(url, b"").startswith(b"HTTP/1.1 408")
-        assert _raw(url, b"no HTTP at all\r\n\r\n").startswith(b"HTTP/1.1 400")
-        many = b"".join(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n" for _ in range(200))
-        assert _raw(url, many).count(b'"ok"') == 200
-        assert ask(url, "/health")[0] == 200
-        assert b"nmc_serve_slow_total 2\n" in ask(url, "/metrics")[2]
-
-
-def test_a_client_that_does_not_read_is_let_go(tmp_path):
-    import numpy as np
-
-    with nmc.Writer(tmp_path / "x.nmc") as writer:
-        writer.append({"w": np.random.default_rng(0).normal(size=(4_000_000,)).astype("f4")})
-    with served([tmp_path], limits=Limits(answer_seconds=0.3)) as url:
-        host, port = url.removeprefix("http://").rstrip("/").split(":")
-        with socket.socket() as line:
-            line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            line.settimeout(60)
-            line.connect((host, int(port)))
-            line.sendall(b"GET /x.nmc HTTP/1.1\r\nhost: x\r\n\r\n")
-            for _ in range(600):
-                if b"nmc_serve_slow_total 1\n" in ask(url, "/metrics")[2]:
-                    break
-                time.sleep(0.05)
-            else:
-                pytest.fail("the client is still waited for")
-        assert b"nmc_serve_requests_running 1\n" in ask(url, "/metrics")[2]
-
-
-def _started(*arguments):
-    command = [sys.executable, "-m", "nmc_tools.cli", "serve", *map(str, arguments), "--json"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_the_command_starts_and_ends(shelf, tmp_path):
-    with _started(shelf, "--port", "0", "--token", "abc") as process:
-        line = json.loads(process.stdout.readline())
-        assert line["event"] == "listening"
-        assert ask(line["url"], "/one.nmc?token=abc")[0] == 200
-        port = line["url"].rstrip("/").rpartition(":")[2]
-        with _started(shelf, "--port", port) as other:
-            out, err = other.communicate(timeout=60)
-        assert (other.returncode, out) == (1, "")
-        assert err.startswith(f"error host/failed at 127.0.0.1:{port}: ")
-        assert err.count("\n") == 1
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (130, "", "")
-
-
-def test_what_is_not_there(tmp_path, run):
-    outcome = run("serve", tmp_path / "nothing.nmc")
-    assert outcome.code == 1
-    assert outcome.err.startswith("error host/not-found")
-
-
-def test_tokens_by_command(tmp_path, run):
-    key = tmp_path / "key"
-    key.write_bytes(bytes(range(32)))
-    outcome = run("token", "--key", key, "--for", 100, "--path", "one.nmc")
-    assert outcome.code == 0
-    access = Access((), key.read_bytes())
-    assert access.refusal("/one.nmc", f"Bearer {outcome.out.strip()}", b"") is None
-    assert access.refusal("/two.nmc", f"Bearer {outcome.out.strip()}", b"") is not None
-    key.write_bytes(b"short")
-    assert run("token", "--key", key).code == 2
-    assert run("serve", tmp_path, "--key", key).code == 2
-
-
-def test_the_protocol_is_still_answered():
-    done = subprocess.run(
-        [sys.executable, "-m", "nmc_tools.cli", "serve"],
-        input='{"do": "describe"}\n',
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert json.loads(done.stdout)["description"]["name"] == "nmc"
-
-
-def test_serving_loads_late():
-    code = "import sys, nmc_tools.commands.serve; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"uvicorn", "starlette", "numba", "torch"} & set(done.stdout.split())
-    assert Path(nmc.__file__).is_file()
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
-def test_several_processes_answer_and_end_together(shelf):
-    with _started(shelf, "--port", "0", "--workers", "3") as process:
-        url = json.loads(process.stdout.readline())["url"]
-        data = (shelf / "one.nmc").read_bytes()
-        assert all(ask(url, "/one.nmc")[2] == data for _ in range(20))
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (130, "", "")
-    with pytest.raises(OSError):
-        ask(url, "/health")
-
-
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-
-
-@pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
-def test_the_documented_configuration_of_nginx(shelf, tmp_path, run):
-    page = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
-    text = re.search(r"```nginx\n(.+?)```", page, re.DOTALL)[1]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folder = tmp_path / "packages"
-    shutil.copytree(shelf, folder, symlinks=True)
-    with nmc.Writer(folder / "growing.nmc", directory=True) as writer, served([folder]) as behind:
-        writer.append(state(0))
-        text = text.replace("listen 443 ssl", f"listen 127.0.0.1:{port}")
-        text = re.sub(r"    ssl_certificate.*\n", "", text)
-        text = text.replace("/srv/packages", str(folder)).replace(
-            "http://127.0.0.1:8080", behind.rstrip("/")
-        )
-        places = "".join(
-            f"{kind}_temp_path {tmp_path};"
-            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        conf = tmp_path / "nginx.conf"
-        conf.write_text(
-            f"daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error.log;\n"
-            f"{'user root;' if os.geteuid() == 0 else ''} events {{}}\n"
-            f"http {{ access_log off; {places}\n{text} }}\n"
-        )
-        command = [NGINX, "-p", str(tmp_path), "-c", str(conf), "-e", str(tmp_path / "error.log")]
-        with subprocess.Popen(command) as process:
-            try:
-                url = f"http://127.0.0.1:{port}/"
-                for _ in range(200):
-                    with socket.socket() as line:
-                        if line.connect_ex(("127.0.0.1", port)) == 0:
-                            break
-                    assert process.poll() is None, (tmp_path / "error.log").read_text()
-                    time.sleep(0.05)
-                _judge_nginx(url, behind, folder, run)
-            finally:
-                process.terminate()
-
-
-def _judge_nginx(url, behind, folder, run):
-    data = (folder / "one.nmc").read_bytes()
-    status, headers, body = ask(url, "/one.nmc", {"Range": "bytes=0-9"})
-    assert (status, body) == (206, data[:10])
-    assert headers["cache-control"] == "public, no-cache, no-transform"
-    assert headers["access-control-allow-origin"] == "*"
-    kept = ask(url, "/one.nmc?digest=00")[1]["cache-control"]
-    assert kept == "public, max-age=31536000, immutable, no-transform"
-    member = f"/deep/two.nmc/{SEGMENT}"
-    assert ask(url, member)[2] == ask(behind, member)[2]
-    for path in (
-        "/secret.txt",
-        "/deep/two.nmc/secret.txt",
-        "/.hidden.nmc",
-        "/link.nmc",
-        "/linked/two.nmc/manifest.h5",
-        "/../one.nmc",
-        "/deep/..%2f..%2fetc/passwd",
-    ):
-        assert ask(url, path)[0] in (400, 403, 404), path
-    assert ask(url, "/one.nmc", method="DELETE")[0] in (403, 405)
-    status, headers, body = ask(url, "/growing.nmc/journal.ndjson")
-    assert (status, headers["cache-control"]) == (200, "no-store, no-transform")
-    assert body.count(b"\n") == 2
-    assert json.loads(ask(url, "/index.json")[2])["packages"]
-    outcome = run("play", f"{url}one.nmc", "--headless", "--json")
-    assert (outcome.code, json.loads(outcome.out)["decoded_frames"]) == (0, 4)
-    outcome = run("play", f"{url}deep/two.nmc", "--headless", "--json")
-    assert (outcome.code, json.loads(outcome.out)["decoded_frames"]) == (0, 4)
