@@ -7,6 +7,7 @@ import type { XrSystem } from "./page/headset.js";
 import { clear, drawFrusta } from "./page/overlay.js";
 import { showSignature, signatureRows } from "./page/signature.js";
 import { Timeline } from "./page/timeline.js";
+import { told, toldTrouble } from "./page/told.js";
 import { Tracks } from "./page/tracks.js";
 import { Flight } from "./pose/flight.js";
 import { centre, lookingAt, meeting, type Pose, poseOf, type View, viewOf, viewpointOf } from "./pose/pose.js";
@@ -388,14 +389,4 @@ export class Player {
     note.className = quiet ? "quiet" : "";
     note.onclick = () => (note.hidden = true);
   }
-}
-
-function toldTrouble({ code, message, place }: Trouble): string {
-  const where = place === "" ? "" : ` at ${place}`;
-  return code === "transfer" || code === "failed" ? `${message}.` : `${code}${where}: ${message}.`;
-}
-
-function told(error: unknown): string {
-  if (error instanceof Refused) return toldTrouble(error.trouble);
-  return error instanceof Error ? `${error.message}.` : String(error);
 }
