@@ -55,6 +55,9 @@ def test_a_tutorial_can_be_followed(page, tmp_path, monkeypatch, command_line):
         pytest.importorskip("torch")
     if "nmc keygen" in page.read_text(encoding="utf-8"):
         pytest.importorskip("cryptography")
+    if "nmc train" in page.read_text(encoding="utf-8"):
+        pytest.importorskip("torch")
+        pytest.importorskip("uvicorn")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     here = Path(sys.executable).parent
