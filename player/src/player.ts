@@ -2,23 +2,24 @@
 import { Client, Refused, type FrameAnswer } from "./decoding/client.js";
 import type { PackageInfo, Trouble } from "./decoding/messages.js";
 import { Checks } from "./page/checks.js";
-import { bytesText, element, fill } from "./page/elements.js";
+import { element } from "./page/elements.js";
+import { showFrame, showPackage } from "./page/facts.js";
 import type { XrSystem } from "./page/headset.js";
 import { clear, drawFrusta } from "./page/overlay.js";
-import { showSignature, signatureRows } from "./page/signature.js";
+import { showSignature } from "./page/signature.js";
 import { Timeline } from "./page/timeline.js";
 import { told, toldTrouble } from "./page/told.js";
 import { Tracks } from "./page/tracks.js";
 import { Flight } from "./pose/flight.js";
 import { centre, lookingAt, meeting, type Pose, poseOf, type View, viewOf, viewpointOf } from "./pose/pose.js";
 import { readTrack } from "./pose/track.js";
-import { makeStage } from "./render/choice.js";
+import { makeStage, onServer, type Told } from "./render/choice.js";
+import { lineAddress } from "./render/line.js";
 import { NoPicture } from "./render/renderer.js";
 import type { Stage } from "./render/stage.js";
 
-/** Segments that are fetched before they are due. */
-const ahead = 2;
-const widest = 46;
+/** Segments that are fetched before they are due, and degrees that the longer side of a picture shows. */
+const [ahead, widest] = [2, 46];
 
 export class Player {
   private readonly client = new Client();
@@ -31,6 +32,8 @@ export class Player {
   private checks: Checks | null = null;
   private timeline: Timeline | null = null;
   private stage: Stage | null = null;
+  /** Where pictures are had that cannot be drawn here; null where nobody renders. */
+  private server: URL | null = null;
   /** Frame that is seen; -1 before the first. */
   private shown = -1;
   /** What is to be seen next; others that were asked for meanwhile are passed over. */
@@ -76,6 +79,8 @@ export class Player {
       if (!["http:", "https:"].includes(address.protocol)) throw new NoPicture(`an address of ${address.protocol} is not opened`);
       const keys = this.asked.getAll("key");
       if (!keys.every((key) => /^[0-9a-f]{64}$/.test(key))) throw new NoPicture("a key is 64 digits of base 16, in lower case");
+      const render = this.asked.get("render");
+      if (render !== null) this.server = lineAddress(render, location.href);
       this.open(await this.client.open(address.href, keys), address);
     } catch (error) {
       this.notice(`The package is not opened. ${told(error)}`);
@@ -139,18 +144,8 @@ export class Player {
     this.timeline = new Timeline(element("timeline", HTMLCanvasElement), info.frames, (t) => this.checks?.of(t) ?? null, (t) => this.seek(t));
     new ResizeObserver(() => this.timeline?.draw(Math.max(0, this.shown))).observe(element("timeline", HTMLCanvasElement));
     element("psnr-is", HTMLElement).textContent = info.psnrIs === null ? "PSNR (none recorded)" : `PSNR, ${info.psnrIs}`;
-    const total = info.frames.reduce((sum, f) => sum + f.bytes, 0);
-    const raw = info.frames.reduce((sum, f) => sum + f.stateBytes, 0);
     showSignature(info.signature);
-    fill(element("facts", HTMLElement), [
-      ["family", info.family],
-      ["profile", `${info.profile}, level ${info.level}`],
-      ["frames", `${info.frames.length}, ${info.frames.filter((f) => f.key).length} key, ${info.timescale} ticks a second`],
-      ["segments", `${bytesText(total)} of ${bytesText(raw)}, ratio ${(raw / Math.max(1, total)).toFixed(2)}`],
-      ["sequence", info.sequence, "mono"],
-      ["manifest", info.manifestDigest, "mono"],
-      ...signatureRows(info.signature),
-    ]);
+    showPackage(info);
     this.startEye(info);
     this.wire(info);
     this.setStage(info);
@@ -158,20 +153,39 @@ export class Player {
 
   private setStage(info: PackageInfo): void {
     try {
-      this.stage = makeStage(this.canvas, info, { lost: () => this.restart(info) });
-      this.area.dataset["means"] = this.stage.means;
+      this.use(makeStage(this.canvas, () => this.fresh(), info, this.server, this.staged(info)));
     } catch (error) {
-      this.notice(`There is no picture: ${told(error)} Frames are decoded and checked all the same.`, true);
+      this.noPicture(told(error));
     }
+  }
+
+  private staged(info: PackageInfo): Told {
+    return { lost: () => this.restart(info), trouble: (why) => (why === null ? this.notice("") : this.noPicture(why)) };
+  }
+
+  private use(stage: Stage): void {
+    this.stage = stage;
+    this.area.dataset["means"] = stage.means;
+    element("drawn", HTMLElement).textContent = `drawn by ${stage.means}`;
+  }
+
+  private noPicture(why: string): void {
+    this.notice(`There is no picture: ${why} Frames are decoded and checked all the same.`, true);
+  }
+
+  /** Another canvas in the place of the one that is there. */
+  private fresh(): HTMLCanvasElement {
+    const canvas = this.canvas.cloneNode() as HTMLCanvasElement;
+    this.canvas.replaceWith(canvas);
+    this.canvas = canvas;
+    return canvas;
   }
 
   /** The graphics processor was lost: a new canvas, and every tensor again. */
   private restart(info: PackageInfo): void {
     this.stage?.dispose();
     this.stage = null;
-    const fresh = this.canvas.cloneNode() as HTMLCanvasElement;
-    this.canvas.replaceWith(fresh);
-    this.canvas = fresh;
+    this.fresh();
     this.wholeNext = true;
     this.setStage(info);
     if (this.shown >= 0) void this.show(this.shown);
@@ -206,30 +220,25 @@ export class Player {
     this.shown = answer.frame;
     this.since = performance.now();
     if (!this.follow()) this.moved(this.playing);
-    const f = info.frames[answer.frame]!;
     element("seek", HTMLInputElement).value = String(answer.frame);
     element("now", HTMLElement).textContent = `frame ${answer.frame} / ${info.frames.length - 1}`;
-    fill(element("frame-facts", HTMLElement), [
-      ["frame", `${answer.frame}, ${f.key ? "key" : "delta"}`],
-      ["segment", bytesText(f.bytes)],
-      ["PSNR", f.psnr === null ? "not recorded" : `${f.psnr.toFixed(2)} dB`],
-      ["changed", `${answer.changed.length} of ${answer.names.length} tensors`],
-      ["decoded in", `${answer.decodeMs.toFixed(0)} ms`],
-      ["fetched", `${this.client.requests} requests, ${bytesText(this.client.bytes)}`],
-      ["state", f.digest, "mono"],
-    ]);
+    showFrame(info, answer, this.client);
     this.timeline?.draw(answer.frame);
     this.tracks.note(answer.frame, this.flight.pose);
   }
 
-  /** Hands a frame to the stage; one that cannot be drawn is told, and the checks go on. */
+  /** Hands a frame to the stage; one that cannot be drawn here nor on a server is told, and the checks go on. */
   private take(answer: FrameAnswer): void {
     try {
       this.stage?.take(answer.frame, answer.changed, answer.names);
     } catch (error) {
       this.stage?.dispose();
       this.stage = null;
-      this.notice(`There is no picture: ${told(error)} Frames are decoded and checked all the same.`, true);
+      if (this.server === null) this.noPicture(told(error));
+      else {
+        this.use(onServer(this.fresh(), this.info_!, this.server, error, this.staged(this.info_!)));
+        this.stage!.take(answer.frame, answer.changed, answer.names);
+      }
     }
     const extent = this.placed ? null : (this.stage?.extent() ?? null);
     if (extent === null) return;
@@ -264,9 +273,7 @@ export class Player {
     requestAnimationFrame(() => void this.advance());
   }
 
-  private seek(t: number): void {
-    void this.show(t);
-  }
+  private readonly seek = (t: number): void => void this.show(t);
 
   private moved(moving: boolean): void {
     if (this.shown >= 0) this.tracks.note(this.shown, this.flight.pose);

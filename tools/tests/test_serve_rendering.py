@@ -84,6 +84,31 @@ def test_the_picture_is_that_of_the_renderer(shelf):
         assert b"nmc_serve_rendered_total 4\n" in ask(url, "/metrics")[2]
 
 
+def test_a_part_is_a_part_of_the_whole(shelf):
+    from nmc_framework.cameras import Camera, Viewpoint
+    from nmc_framework.models import build
+    from nmc_framework.rendering import render_image
+
+    view, pose = (11.0, 13.0, 5.5, 3.0), (0.2, -1.5, 0.3, 80.0, 5.0, 10.0)
+    with nmc.open(shelf / "x.nmc") as sequence:
+        model = build(sequence.family, sequence.configuration)
+        model.load(sequence[0])
+        digest = sequence.manifest.root.manifest_digest.hex()
+    whole = render_image(model, Camera(*view, 12, 8, Viewpoint(*pose).camera_to_world()))
+    wish = {"frame": 0, "pose": pose, "width": 12, "format": "png"}
+    with served([shelf], render=True) as url, connected(url, "render/x.nmc") as line:
+        assert json.loads(line.recv(60))["manifest"] == digest
+        parts = []
+        for first, rows in ((0, 3), (3, 5)):
+            lens = [*view[:3], view[3] - first]
+            line.send(json.dumps(wish | {"height": rows, "intrinsics": lens}))
+            assert json.loads(line.recv(60))["height"] == rows
+            parts.append(np.asarray(Image.open(io.BytesIO(line.recv(60))).convert("RGB")))
+    difference = np.concatenate(parts).astype(int) - whole
+    assert np.abs(difference).max() <= 1
+    assert whole.std() > 1
+
+
 @pytest.mark.parametrize("path", ["render/nothing.nmc", "render/../x.nmc", "render/unknown.nmc"])
 def test_what_cannot_be_rendered(shelf, path):
     with (
@@ -118,6 +143,13 @@ def test_rendering_takes_a_token_and_has_to_be_asked_for(shelf):
         {"width": 0},
         {"width": 8192, "height": 8192},
         {"fov": 180},
+        {"fov": None},
+        {"intrinsics": [1, 1, 1]},
+        {"intrinsics": [0, 1, 1, 1]},
+        {"intrinsics": [1, -1, 1, 1]},
+        {"intrinsics": [1, 1, 1e300, 1]},
+        {"intrinsics": [1, 1, 1, None]},
+        {"intrinsics": 7},
         {"format": "bmp"},
         {"quality": 0},
         {"id": "x"},

@@ -1,15 +1,19 @@
-// Which stage a package is shown on: this machine's graphics processor, where it can.
+// Which stage a package is shown on: this machine's graphics processor, where it can, else a server that renders.
 import type { PackageInfo } from "../decoding/messages.js";
 import { families, readField } from "./field.js";
 import { kindOf } from "./gaussians.js";
 import { context, GraphicsStage } from "./graphics.js";
 import { MarchRenderer } from "./march.js";
 import { NoPicture, type Renderer } from "./renderer.js";
+import { ServedStage } from "./served.js";
 import { SplatRenderer } from "./splats.js";
 import type { Stage } from "./stage.js";
 
 export interface Told {
+  /** The graphics processor was lost. */
   lost(): void;
+  /** A server gives no picture, and why; null when it gives one again. */
+  trouble(why: string | null): void;
 }
 
 /** What draws a family; null where nothing here does. */
@@ -22,12 +26,28 @@ function rendererOf(info: PackageInfo): ((gl: WebGL2RenderingContext) => Rendere
   return kind === null ? null : (gl) => new SplatRenderer(gl, kind);
 }
 
-export function makeStage(canvas: HTMLCanvasElement, info: PackageInfo, told: Told): Stage {
+function onGraphics(canvas: HTMLCanvasElement, info: PackageInfo, told: Told): Stage {
   const make = rendererOf(info);
-  if (make === null) throw new NoPicture(`the family ${info.family} is not drawn in a browser.`);
+  if (make === null) throw new NoPicture(`the family ${info.family} is not drawn in a browser`);
   const gl = context(canvas);
-  if (gl === null) throw new NoPicture("this browser has no WebGL 2.");
+  if (gl === null) throw new NoPicture("this browser has no WebGL 2");
   const stage = new GraphicsStage(canvas, gl, make(gl));
   stage.onlost = () => told.lost();
   return stage;
+}
+
+/** A stage on the first canvas, or on one from a server on another: a canvas keeps its first kind of context. */
+export function makeStage(canvas: HTMLCanvasElement, fresh: () => HTMLCanvasElement, info: PackageInfo, server: URL | null, told: Told): Stage {
+  try {
+    return onGraphics(canvas, info, told);
+  } catch (error) {
+    if (server === null) throw error;
+    return onServer(fresh(), info, server, error, told);
+  }
+}
+
+/** A stage on a server; `why` there is none on this machine is told where the server gives no picture either. */
+export function onServer(canvas: HTMLCanvasElement, info: PackageInfo, server: URL, why: unknown, told: Told): Stage {
+  const first = why instanceof Error ? why.message : String(why);
+  return new ServedStage(canvas, server, info.manifestDigest, (then) => told.trouble(then === null ? null : `${first}, and ${then}.`));
 }

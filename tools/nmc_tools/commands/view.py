@@ -31,13 +31,21 @@ def view(
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the browser, or say the address.")
     ] = True,
+    render: Annotated[
+        bool | None,
+        typer.Option(
+            "--render/--no-render",
+            help="Render here what the browser cannot draw; default: where torch is.",
+        ),
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Play a package in the browser: fetched, decoded and checked there, drawn by its graphics.
 
-    Serves the page, and the package if it is a file or folder of this machine, until Ctrl-C.
+    What the browser cannot draw is rendered here, where the extra framework is installed. Serves
+    the page, and the package if it is a file or folder of this machine, until Ctrl-C.
 
     Examples
     --------
@@ -68,10 +76,11 @@ def view(
 
     metrics = Metrics()
     served = [] if is_address(package) else [package]
-    application = app(served, metrics=metrics)
+    renders = _renders(package, render)
+    application = app(served, render=renders, metrics=metrics)
     listening = bound(host, port)
     address = page_address(
-        url_of(listening), package, frame=frame, play=play, keys=_keys(key or [])
+        url_of(listening), package, frame=frame, play=play, keys=_keys(key or []), render=renders
     )
 
     def started() -> None:
@@ -86,6 +95,28 @@ def view(
             say("no browser can be opened here; open that address in one")
 
     Running(application, metrics, Limits()).run(listening, started)
+
+
+def _renders(package: str, asked: bool | None) -> bool:
+    """Return whether pictures are rendered here; torch is loaded when the first is asked for."""
+    from importlib.util import find_spec
+
+    from nmc_tools.player.address import is_address
+
+    if is_address(package):
+        if asked:
+            raise typer.BadParameter(
+                "only a package of this machine is rendered here", param_hint="--render"
+            )
+        return False
+    if asked and find_spec("torch") is None:
+        refuse_input(
+            "input/unsupported",
+            "nmc view",
+            "it needs torch",
+            "pip install 'neural-model-chain[framework]'",
+        )
+    return asked is not False and find_spec("torch") is not None
 
 
 def _keys(files: list[Path]) -> list[str]:

@@ -37,6 +37,7 @@ def page_address(
     frame: int = 0,
     play: bool = False,
     keys: Sequence[str] = (),
+    render: bool = False,
 ) -> str:
     """Return the address of the page on a server, with the package that it opens.
 
@@ -52,10 +53,14 @@ def page_address(
         Whether playing begins at once.
     keys : sequence of str
         Public keys in base 16, each of which has to have signed.
+    render : bool
+        Whether this server renders the package for a page that cannot.
     """
     asked = [("url", source_of(package)), *(("key", key) for key in keys)]
     if frame:
         asked.append(("frame", str(frame)))
     if play:
         asked.append(("play", "1"))
+    if render:
+        asked.append(("render", f"../render/{quote(Path(package).absolute().name)}"))
     return f"{server}player/?{urlencode(asked)}"

@@ -72,7 +72,7 @@ def app(
         Route("/health", _Said(lambda: '{"status": "ok"}\n', "application/json")),
         Route("/metrics", _Said(counts.text, TEXT)),
         Route("/index.json", Listing(files, page=False)),
-        Route("/", Listing(files, page=True, player=player)),
+        Route("/", Listing(files, page=True, player=player, render=render)),
     ]
     if player:
         routes.append(Mount("/player", StaticFiles(directory=PAGE, html=True)))

@@ -65,17 +65,22 @@ class Listing:
         As a page for people.
     player : bool
         Whether the server has the player, to which the page leads.
+    render : bool
+        Whether it renders for players that cannot.
     """
 
-    def __init__(self, files: Files, *, page: bool, player: bool = False) -> None:
-        self._files, self._page, self._player = files, page, player
+    def __init__(
+        self, files: Files, *, page: bool, player: bool = False, render: bool = False
+    ) -> None:
+        self._files, self._page, self._player, self._render = files, page, player, render
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""
         found = await asyncio.to_thread(listing, self._files)
         token = scope["nmc.token"]
         if self._page:
-            body, media = _html(found, token, player=self._player), "text/html; charset=utf-8"
+            body = _html(found, token, player=self._player, render=self._render)
+            media = "text/html; charset=utf-8"
         else:
             body, media = json.dumps(found, indent=2) + "\n", "application/json"
         data = body.encode()
@@ -87,7 +92,7 @@ class Listing:
         await answer(send, 200, headers, b"" if scope["method"] == "HEAD" else data)
 
 
-def _html(found: dict[str, Any], token: str, *, player: bool) -> str:
+def _html(found: dict[str, Any], token: str, *, player: bool, render: bool) -> str:
     query = f"?token={quote(token, safe='')}" if token else ""
     rows = []
     for package in found["packages"]:
@@ -99,6 +104,8 @@ def _html(found: dict[str, Any], token: str, *, player: bool) -> str:
         if player:
             source = quote("../" + package["url"] + query, safe="")
             more = f"&token={quote(token, safe='')}" if token else ""
+            if render:
+                more += "&render=" + quote("../render/" + package["url"] + query, safe="")
             play = f"<a href='player/?url={html.escape(source + more)}'>play</a>"
         if package["growing"]:
             rows.append(

@@ -1,14 +1,16 @@
 """Pictures for players that cannot render: a model as it is seen from a pose, over a WebSocket.
 
 The protocol, at ``/render/NAME``. The server begins with a JSON object: ``frames``, ``timescale``,
-``width``, ``height`` and ``fov`` as a client may take them, and ``pose`` of the first camera, or
-null. A client sends JSON objects: ``frame``, ``pose`` (x, y, z in scene units, yaw, pitch, roll in
-degrees, as of :class:`nmc_framework.cameras.Viewpoint`), ``width`` and ``height`` in pixels,
-``fov`` (horizontal, in degrees), and, if it likes, ``id`` (a whole number, which comes back),
-``format`` (``webp``, ``jpeg`` or ``png``) and ``quality`` (1 to 100). For each picture the server
-sends an object with ``id``, ``frame``, ``width``, ``height`` and ``type``, and then the picture as
-one binary message. A request that came before an older one was begun takes its place: that one gets
-no answer. What cannot be done is answered by an object with ``id`` and ``error``.
+``width``, ``height`` and ``fov`` as a client may take them, ``pose`` of the first camera, or null,
+and ``manifest``, the digest of the package's manifest in base 16. A client sends JSON objects:
+``frame``, ``pose`` (x, y, z in scene units, yaw, pitch, roll in degrees, as of
+:class:`nmc_framework.cameras.Viewpoint`), ``width`` and ``height`` in pixels, ``fov`` (horizontal,
+in degrees) or ``intrinsics`` (fx, fy, cx, cy in pixels; a part of a picture is a picture with
+another principal point), and, if it likes, ``id`` (a whole number, which comes back), ``format``
+(``webp``, ``jpeg`` or ``png``) and ``quality`` (1 to 100). For each picture the server sends an
+object with ``id``, ``frame``, ``width``, ``height`` and ``type``, and then the picture as one
+binary message. A request that came before an older one was begun takes its place: that one gets no
+answer. What cannot be done is answered by an object with ``id`` and ``error``.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ MOST_PIXELS = 2**21
 FORMATS = {"webp": "image/webp", "jpeg": "image/jpeg", "png": "image/png"}
 
 _FARTHEST = 1e9
+_LONGEST = 1e6
+"""Pixels of a focal length, or to a principal point."""
 _NOT_FOUND, _REFUSED, _FULL = 4404, 4500, 4503
 _CLIENTS = 16
 """At the same time; each has a model in memory."""
@@ -49,7 +53,8 @@ class Wish:
     pose: tuple[float, ...]
     width: int
     height: int
-    fov: float
+    fov: float | None
+    intrinsics: tuple[float, ...] | None
     format: str
     quality: int
 
@@ -71,14 +76,15 @@ def parse_wish(text: str, frames: int) -> Wish:
     pose = found.get("pose")
     if not isinstance(pose, list) or len(pose) != 6:
         raise ValueError("pose: expected x, y, z, yaw, pitch, roll")
-    number = found.get("id")
+    number, lens = found.get("id"), found.get("intrinsics")
     wish = Wish(
         None if number is None else int(_number(number, "id", -(2.0**53), 2.0**53, whole=True)),
         int(_number(found.get("frame"), "frame", 0, frames - 1, whole=True)),
         tuple(_number(value, "pose", -_FARTHEST, _FARTHEST) for value in pose),
         int(_number(found.get("width"), "width", 1, 8192, whole=True)),
         int(_number(found.get("height"), "height", 1, 8192, whole=True)),
-        _number(found.get("fov"), "fov", 1, 170),
+        _number(found.get("fov"), "fov", 1, 170) if lens is None else None,
+        None if lens is None else _intrinsics(lens),
         str(found.get("format", "webp")),
         int(_number(found.get("quality", 80), "quality", 1, 100, whole=True)),
     )
@@ -87,6 +93,13 @@ def parse_wish(text: str, frames: int) -> Wish:
     if wish.width * wish.height > MOST_PIXELS:
         raise ValueError(f"a picture has {MOST_PIXELS} pixels at most")
     return wish
+
+
+def _intrinsics(found: Any) -> tuple[float, ...]:
+    if not isinstance(found, list) or len(found) != 4:
+        raise ValueError("intrinsics: expected fx, fy, cx, cy")
+    focal = tuple(_number(value, "intrinsics", 1e-3, _LONGEST) for value in found[:2])
+    return focal + tuple(_number(value, "intrinsics", -_LONGEST, _LONGEST) for value in found[2:])
 
 
 def _number(value: Any, name: str, low: float, high: float, *, whole: bool = False) -> float:
@@ -126,6 +139,7 @@ class Renderer:
             "height": camera.height,
             "fov": math.degrees(2 * math.atan(0.5 * camera.width / camera.fx)),
             "pose": pose,
+            "manifest": self._sequence.manifest.root.manifest_digest.hex(),
         }
 
     def picture(self, wish: Wish) -> bytes:
@@ -138,15 +152,20 @@ class Renderer:
         """
         from PIL import Image
 
-        from nmc_framework.cameras import Viewpoint
+        from nmc_framework.cameras import Camera, Viewpoint
         from nmc_framework.rendering import render_image, user_camera
 
         if self._loaded != wish.frame:
             self._loaded = -1
             self._model.load(self._sequence[wish.frame])
             self._loaded = wish.frame
-        camera = user_camera(self._cameras, (wish.width, wish.height), wish.fov)
-        seen = render_image(self._model, camera.at(Viewpoint(*wish.pose).camera_to_world()))
+        pose, size = Viewpoint(*wish.pose).camera_to_world(), (wish.width, wish.height)
+        if wish.intrinsics is None:
+            camera = user_camera(self._cameras, size, wish.fov).at(pose)
+        else:
+            fx, fy, cx, cy = wish.intrinsics
+            camera = Camera(fx, fy, cx, cy, *size, pose)
+        seen = render_image(self._model, camera)
         coded = io.BytesIO()
         options = {} if wish.format == "png" else {"quality": wish.quality}
         Image.fromarray(seen).save(coded, wish.format.upper(), **options)

@@ -1,0 +1,32 @@
+// What a package and a frame of it say of themselves.
+import type { FrameAnswer } from "../decoding/client.js";
+import type { PackageInfo } from "../decoding/messages.js";
+import { bytesText, element, fill } from "./elements.js";
+import { signatureRows } from "./signature.js";
+
+export function showPackage(info: PackageInfo): void {
+  const total = info.frames.reduce((sum, f) => sum + f.bytes, 0);
+  const raw = info.frames.reduce((sum, f) => sum + f.stateBytes, 0);
+  fill(element("facts", HTMLElement), [
+    ["family", info.family],
+    ["profile", `${info.profile}, level ${info.level}`],
+    ["frames", `${info.frames.length}, ${info.frames.filter((f) => f.key).length} key, ${info.timescale} ticks a second`],
+    ["segments", `${bytesText(total)} of ${bytesText(raw)}, ratio ${(raw / Math.max(1, total)).toFixed(2)}`],
+    ["sequence", info.sequence, "mono"],
+    ["manifest", info.manifestDigest, "mono"],
+    ...signatureRows(info.signature),
+  ]);
+}
+
+export function showFrame(info: PackageInfo, answer: FrameAnswer, traffic: { readonly requests: number; readonly bytes: number }): void {
+  const f = info.frames[answer.frame]!;
+  fill(element("frame-facts", HTMLElement), [
+    ["frame", `${answer.frame}, ${f.key ? "key" : "delta"}`],
+    ["segment", bytesText(f.bytes)],
+    ["PSNR", f.psnr === null ? "not recorded" : `${f.psnr.toFixed(2)} dB`],
+    ["changed", `${answer.changed.length} of ${answer.names.length} tensors`],
+    ["decoded in", `${answer.decodeMs.toFixed(0)} ms`],
+    ["fetched", `${traffic.requests} requests, ${bytesText(traffic.bytes)}`],
+    ["state", f.digest, "mono"],
+  ]);
+}
