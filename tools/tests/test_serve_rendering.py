@@ -109,6 +109,16 @@ def test_a_part_is_a_part_of_the_whole(shelf):
     assert whole.std() > 1
 
 
+def test_the_listing_leads_to_a_player_with_pictures(shelf):
+    link = b"&amp;render=..%2Frender%2Fx.nmc"
+    with served([shelf], render=True) as url:
+        assert link in ask(url, "/")[2]
+    with served([shelf], render=True, access=Access(("abc",))) as url:
+        assert link + b"%3Ftoken%3Dabc" in ask(url, "/?token=abc")[2]
+    with served([shelf]) as url:
+        assert b"render=" not in ask(url, "/")[2]
+
+
 @pytest.mark.parametrize("path", ["render/nothing.nmc", "render/../x.nmc", "render/unknown.nmc"])
 def test_what_cannot_be_rendered(shelf, path):
     with (

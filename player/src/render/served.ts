@@ -9,7 +9,7 @@ import type { Stage } from "./stage.js";
 const movingBudget = 120;
 const partBudget = 400;
 /** Pixels that are asked for in that time: at first few, then as was measured. */
-const firstPixels = 2048;
+const firstPixels = 512;
 const fewestPixels = 256;
 const mostPixels = 1 << 20;
 /** How much finer each picture of an eye at rest is than the one before. */
