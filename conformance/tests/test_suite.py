@@ -153,6 +153,16 @@ def test_the_headlines_are_read_off_the_tables() -> None:
     assert row == "| `one` | 1.9 (7 / 7), slow peer | 2.0 (5 / 6) | 2.1 (4 / 4) | 2.2 (3 / 2) |"
     splats = coders.replace("fast**", "fast, package**")
     assert readme_figures.coder_headlines(splats).splitlines()[-1] == row
+    alike = readme_figures.coder_headlines(coders.replace("one", "sparse_bf16_8"))
+    assert len(alike.splitlines()) == 2
+    sent = """| changed | method | bytes a step |
+|---:|---|---:|
+| 1.00 % | large peer | 2,000 |
+| 1.00 % | small peer | 1,500 |
+| 1.00 % | **nmc message, fast** | 1,000 |
+"""
+    told = readme_figures.message_headlines(sent).replace("\n", " ")
+    assert "1,000 bytes where 1.00 % changed (small peer: 1,500)" in told
     scenes = """| scene | s, frame 0 | dB | s, later | dB |
 |---|---|---|---|---|
 | a | 16 | 29.0 | 2.6 | 28.0 |
