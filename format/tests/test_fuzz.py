@@ -23,7 +23,7 @@ def test_the_judge_finds_a_reader_that_lies(monkeypatch) -> None:
     """A reader that returns the frame before, or does not look at digests, is found out."""
     import nmc.coding.cursor
 
-    monkeypatch.setattr(nmc.coding.cursor, "check_state", lambda *_: None)
+    monkeypatch.setattr(nmc.coding.cursor, "check_state", lambda *_, **__: None)
     with pytest.raises(fuzz_reader.Wrong, match="never written"):
         fuzz_reader.run(300, seed=20260101)
     monkeypatch.undo()

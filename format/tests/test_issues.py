@@ -32,7 +32,7 @@ def filled(code: str, value: object = "x", **place):
 def test_every_code_fills_in(code) -> None:
     issue = nmc_spec.issues()[code]
     assert re.fullmatch(r"[a-z]+/[a-z0-9-]+", code)
-    assert re.fullmatch(r"-|\d+(\.\d+){0,2}", issue.clause)
+    assert re.fullmatch(r"-|([A-Z]|\d+)(\.\d+){0,2}", issue.clause)
     assert issue.severity in {"error", "warning"}
     found = filled(code)
     assert "{" not in found.message + found.hint

@@ -37,7 +37,7 @@ def test_the_schemas_are_schemas(name) -> None:
 
 
 def test_an_unknown_schema_is_named() -> None:
-    with pytest.raises(KeyError, match="inspect, report"):
+    with pytest.raises(KeyError, match="inspect, presentation, report"):
         nmc_spec.schema("nothing")
 
 
