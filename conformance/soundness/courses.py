@@ -95,7 +95,9 @@ def prepare() -> None:
     import nmc
     from nmc_tools.commands import codec
 
-    del nmc, codec
+    for name in nmc.__all__:  # loaded once here, and not in each process that is forked
+        getattr(nmc, name)
+    del codec
     switches.read_here()
 
 
