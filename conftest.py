@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -21,6 +22,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.timeout(_SWEEP_SECONDS))
+
+
+@pytest.fixture(autouse=True)
+def _stays_where_it_was():
+    """Fail a test that leaves the process in another folder: later tests would look there."""
+    before = Path.cwd()
+    yield
+    after = Path.cwd()
+    if after != before:
+        os.chdir(before)
+        pytest.fail(f"the test left the working directory at {after}: use monkeypatch.chdir")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SHARED = Path(os.environ.get("NMC_SHARED_DATA", "../shared/data"))
+SHARED = Path(os.environ.get("NMC_SHARED_DATA", "../shared/data")).resolve()
 
 
 def shared(*parts: str) -> Path:

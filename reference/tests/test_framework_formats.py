@@ -27,7 +27,7 @@ from nmc_framework.cameras.formats import (
 from nmc_framework.cameras.formats.colmap import quaternion_from_rotation, rotation_from_quaternion
 from nmc_framework.cameras.viewpoint import rotation_from_angles
 
-SHARED = Path(os.environ.get("NMC_SHARED_DATA", "../shared/data")) / "cameras"
+SHARED = Path(os.environ.get("NMC_SHARED_DATA", "../shared/data")).resolve() / "cameras"
 needs_shared = pytest.mark.skipif(
     not SHARED.is_dir(), reason="the shared camera files are not here"
 )

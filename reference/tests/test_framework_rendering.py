@@ -33,7 +33,7 @@ from nmc_framework.rendering.trace import slerp
 from nmc_framework.scene import TARGET, orbit_camera
 from nmc_tools import demo
 
-TRACES = Path(os.environ.get("NMC_SHARED_DATA", "../shared/data")) / "traces"
+TRACES = Path(os.environ.get("NMC_SHARED_DATA", "../shared/data")).resolve() / "traces"
 TINY = {"levels": 2, "finest": 12, "log2_entries": 9, "hidden": 8, "samples": 16, "occupancy": 8}
 
 

@@ -114,7 +114,7 @@ def test_damage_is_found_as_in_a_local_package(server, folder, tmp_path, at):
     assert not remote.accepted
 
 
-def test_bytes_and_open_files(folder):
+def test_bytes_and_open_files(folder, monkeypatch):
     data = (folder / "a.nmc").read_bytes()
     with nmc.open(folder / "a.nmc") as local, (folder / "a.nmc").open("rb") as file:
         for given in (data, bytearray(data), memoryview(data), io.BytesIO(data), file):
@@ -122,7 +122,7 @@ def test_bytes_and_open_files(folder):
                 assert same(sequence[5], local[5])
             assert nmc.check(given).accepted
         assert not file.closed
-        os.chdir(folder)
+        monkeypatch.chdir(folder)
         with nmc.open(b"a.nmc") as sequence:  # a path as bytes
             assert len(sequence) == FRAMES
 
