@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -40,10 +40,10 @@ def throttled(url: str, rates: tuple[int, ...]) -> Iterator[str]:
         ready.set()
         await stop.wait()
         server.close()
-        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:  # one may come meanwhile
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
     thread.start()
@@ -88,7 +88,11 @@ async def _serve(
     url: str, line: Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
     parts = urlsplit(url)
-    source, sink = await asyncio.open_connection(parts.hostname, parts.port, limit=2**16)
+    try:
+        source, sink = await asyncio.open_connection(parts.hostname, parts.port, limit=2**16)
+    except (OSError, asyncio.CancelledError):
+        await _ended(writer)
+        return
 
     async def upwards() -> None:
         while data := await reader.read(_PIECE):
@@ -106,5 +110,11 @@ async def _serve(
         pass
     finally:
         up.cancel()
-        writer.close()
-        sink.close()
+        await asyncio.gather(up, _ended(writer), _ended(sink), return_exceptions=True)
+
+
+async def _ended(writer: asyncio.StreamWriter) -> None:
+    """Close a connection and wait until it is closed."""
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
