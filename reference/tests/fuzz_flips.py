@@ -1,9 +1,9 @@
-"""Flips bits of sound packages, and demands that ``nmc.check`` refuses every one of them.
+"""Flips bits of sound packages and messages; demands that the check refuses every one of them.
 
-Small packages of every profile, coding and effort, in both forms, lose every bit in turn; larger
-ones lose random bytes. A flip goes through the stage of the check that sees it, in this process:
-the ZIP structure and the checksums of members, the manifest, or the SHA-256 of a segment. What a
-stage lets pass is put to the whole check, whose word counts.
+Small packages of every profile, coding and effort, in both forms, and small messages lose every bit
+in turn; larger ones lose random bytes. A flip goes through the stage of the check that sees it, in
+this process: the ZIP structure and the checksums of members, the manifest, or the SHA-256 of a
+segment. What a stage lets pass is put to the whole check, whose word counts.
 
 Run as ``python reference/tests/fuzz_flips.py -o FOLDER --count N``. It goes on where it stopped.
 """
@@ -11,6 +11,7 @@ Run as ``python reference/tests/fuzz_flips.py -o FOLDER --count N``. It goes on 
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import os
 import random
@@ -19,12 +20,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from unittest import mock
 
 import ml_dtypes
 import numpy as np
 
 import nmc
 from nmc.coding.decode import check_segment
+from nmc.writing import signing
 from nmc_format.issues import FormatError, first_error
 from nmc_format.manifest.read import parse_manifest
 from nmc_format.package.form import open_package
@@ -38,33 +41,39 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KINDS = (
-    ("baseline", "none", "fast"),
-    ("main", "none", "fast"),
-    ("main", "zstd", "fast"),
-    ("main", "nmc", "fast"),
-    ("main", "nmc", "strong"),
-    ("main", "nmc", "max"),
-    ("lossy", "nmc", "strong"),
+    ("baseline", "none", "fast", ""),
+    ("main", "none", "fast", ""),
+    ("main", "zstd", "fast", ""),
+    ("main", "nmc", "fast", ""),
+    ("main", "nmc", "strong", ""),
+    ("main", "nmc", "max", ""),
+    ("lossy", "nmc", "strong", ""),
+    ("lossy", "nmc", "fast", "refinements"),
+    ("main", "nmc", "fast", "sparse"),
+    ("main", "nmc", "strong", "slices"),
+    ("main", "none", "fast", "signatures"),
 )
+"""Profile, entropy coding, effort, and what else is in it."""
+
+Kind = tuple[str, str, str, str]
+PKCS8_OF_ED25519 = bytes.fromhex("302e020100300506032b657004220420")
+"""What comes before the 32 bytes of a private key (RFC 8410)."""
 LARGE = 8
 """Elements of the weights of a large package are so many times those of a small one, squared."""
 
 
-def write_package(path: Path, kind: tuple[str, str, str], scale: int = 1) -> Path:
+def write_package(path: Path, kind: Kind, scale: int = 1) -> Path:
     """Write a package that records all that a manifest can hold; the same bytes each time."""
-    profile, entropy, effort = kind
-    rng = np.random.default_rng(7)
+    profile, entropy, effort, more = kind
     frames = 3 if scale == 1 else 12
     options: dict[str, Any] = {"directory": path.suffix == "", "layers": {"a": 0, "b": 1}}
     if profile == "lossy":
-        options["quantisation"] = nmc.Quantisation({"a": 0.01})
+        refinements = [2, 3] if more == "refinements" else ()
+        options["quantisation"] = nmc.Quantisation({"a": 0.01}, refinements=refinements)
     with nmc.Writer(
         path, profile=profile, entropy=entropy, effort=effort, overwrite=True, **options
     ) as writer:
-        weight = rng.normal(size=(5 * scale, 7 * scale)).astype("f4")
-        half = rng.normal(size=5 * scale).astype(ml_dtypes.bfloat16)
-        for t in range(frames):
-            state = {"a": weight, "b": half, "c": np.arange(3, dtype="i8"), "d": np.array(t, "u1")}
+        for t, state in enumerate(_states(frames, scale, more)):
             writer.append(
                 state,
                 exclude_layers=[],
@@ -74,8 +83,6 @@ def write_package(path: Path, kind: tuple[str, str, str], scale: int = 1) -> Pat
                 extras={"epoch": t},
                 colour={"left": np.eye(3, 4) * (1 + t)},
             )
-            weight = weight + (rng.normal(size=weight.shape) / 999).astype("f4")
-            half = (half.astype("f4") * 1.01).astype(ml_dtypes.bfloat16)
         writer.set_cameras(
             nmc.Cameras(
                 ["left"],
@@ -88,7 +95,39 @@ def write_package(path: Path, kind: tuple[str, str, str], scale: int = 1) -> Pat
             )
         )
         writer.set_quality(nmc.Quality(["left"], {"psnr": np.full((frames, 1), 30.0)}))
+    if more == "signatures":
+        _sign(path)
     return path
+
+
+def _sign(path: Path) -> None:
+    """Sign with two keys, at one time, so that the bytes are the same each time."""
+    for number, name in enumerate(("studio", "archive")):
+        file = path.with_name(f"{name}.pem")
+        body = base64.b64encode(PKCS8_OF_ED25519 + bytes([number]) * 32).decode()
+        file.write_text(f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n")
+        with mock.patch.object(signing, "_now", lambda: "2026-01-01T00:00:00Z"):
+            nmc.sign(path, file, signer=name)
+
+
+def _states(frames: int, scale: int, more: str) -> Iterator[dict[str, Any]]:
+    """Yield states that are trained; few words of sparse ones change, slices come and go."""
+    rng = np.random.default_rng(7)
+    large = {"sparse": 120, "slices": 12}.get(more, 1) if scale == 1 else 2
+    weight = rng.normal(size=(5 * scale * large, 7 * scale)).astype("f4")
+    half = rng.normal(size=5 * scale * large).astype(ml_dtypes.bfloat16)
+    for t in range(frames):
+        yield {"a": weight, "b": half, "c": np.arange(3, dtype="i8"), "d": np.array(t, "u1")}
+        step = (rng.normal(size=weight.shape) / 999).astype("f4")
+        if more == "sparse":
+            step *= rng.random(weight.shape) < 0.02
+        weight = weight + step
+        if more == "slices":
+            kept = np.sort(rng.permutation(len(weight))[: len(weight) - 2])
+            fresh = rng.normal(size=(2, weight.shape[1])).astype("f4")
+            weight = np.concatenate([weight[kept], fresh])
+        elif more != "sparse":
+            half = (half.astype("f4") * 1.01).astype(ml_dtypes.bfloat16)
 
 
 class Target(Protocol):
@@ -184,6 +223,63 @@ class SegmentTarget:
         return _checked_with(self.folder, segment_name(self.index), damaged)
 
 
+@dataclass
+class SignatureTarget:
+    """A signature of the directory form: what it signs itself."""
+
+    folder: Path
+    member: str
+    name: str = ""
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.name = f"{self.folder.name}/{self.member}"
+        self.data = (self.folder / self.member).read_bytes()
+        self.size = len(self.data)
+
+    def code(self, at: int, mask: int) -> str:
+        """See :class:`Target`."""
+        damaged = self.data[:at] + bytes([self.data[at] ^ mask]) + self.data[at + 1 :]
+        return _checked_with(self.folder, self.member, damaged)
+
+
+@dataclass
+class MessageTarget:
+    """A message (annex F), which has no file: applied to the state that it builds on."""
+
+    name: str
+    before: dict[str, Any]
+    data: bytes
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.size = len(self.data)
+
+    def code(self, at: int, mask: int) -> str:
+        """See :class:`Target`."""
+        damaged = self.data[:at] + bytes([self.data[at] ^ mask]) + self.data[at + 1 :]
+        try:
+            nmc.apply(self.before, damaged)
+        except FormatError as refused:
+            return refused.finding.code
+        return ""
+
+
+def messages(scale: int = 1) -> list[Target]:
+    """Return a key message, and deltas of every coding, of words that are few, and of slices."""
+    made: list[Target] = []
+    for profile, entropy, effort, more in KINDS:
+        if profile == "lossy" or more == "signatures":
+            continue
+        options: dict[str, Any] = {"profile": profile, "entropy": entropy, "effort": effort}
+        first, second, *_ = _states(2, scale, more)
+        name = "-".join(("message", profile, entropy, effort, more)).strip("-")
+        delta = nmc.encode_delta(first, second, **options)
+        made.append(MessageTarget(f"{name}-delta", first, delta))
+        made.append(MessageTarget(f"{name}-key", {}, nmc.encode_delta(None, first, **options)))
+    return made
+
+
 def _checked_with(folder: Path, member: str, damaged: bytes) -> str:
     place = folder / member
     right = place.read_bytes()
@@ -194,26 +290,30 @@ def _checked_with(folder: Path, member: str, damaged: bytes) -> str:
         place.write_bytes(right)
 
 
-def targets(folder: Path, kinds: tuple[tuple[str, str, str], ...], scale: int = 1) -> list[Target]:
+def targets(folder: Path, kinds: tuple[Kind, ...], scale: int = 1) -> list[Target]:
     """Write packages of some kinds in both forms; return all that can be damaged in them."""
     folder.mkdir(parents=True, exist_ok=True)
     made: list[Target] = []
     for kind in kinds:
-        name = "-".join(kind)
+        name = "-".join(kind).strip("-")
         made.append(FileTarget(write_package(folder / f"{name}.nmc", kind, scale)))
         directory = write_package(folder / name, kind, scale)
         made.append(ManifestTarget(directory))
         with nmc.open(directory) as sequence:
             frames = len(sequence)
         made += [SegmentTarget(directory, t) for t in range(frames)]
+        with open_package(directory) as package:
+            made += [SignatureTarget(directory, member) for member in package.signatures()]
     for target in made:
         assert target.code(0, 0) == "", f"{target.name} is refused as it is"
     return made
 
 
-def every_flip(small: list[Target], stride: int = 1) -> Iterator[tuple[Target, int, int]]:
-    """Yield every bit of every target, or one in so many."""
-    number = 0
+def every_flip(
+    small: list[Target], stride: int = 1, first: int = 0
+) -> Iterator[tuple[Target, int, int]]:
+    """Yield every bit of every target, or one in so many from the first on."""
+    number = stride - first
     for target in small:
         for bit in range(8 * target.size):
             if number % stride == 0:
@@ -262,25 +362,27 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, default=Path("out/fuzz"))
     parser.add_argument("--count", type=int, default=1_000_000, help="flips of large packages")
     parser.add_argument("--stride", type=int, default=1, help="of small ones, one bit in so many")
+    parser.add_argument("--first", type=int, default=0, help="the first of these")
     options = parser.parse_args()
     folder: Path = options.output
-    small = targets(folder / "small", KINDS)
-    large = targets(folder / "large", (KINDS[0], KINDS[2], KINDS[4], KINDS[6]), LARGE)
-    bits = -(-8 * sum(target.size for target in small) // options.stride)
+    small = targets(folder / "small", KINDS[::-1]) + messages()
+    large = targets(folder / "large", (KINDS[0], KINDS[2], KINDS[4], *KINDS[6:]), LARGE)
+    large += messages(LARGE)
+    bits = -((options.first - 8 * sum(target.size for target in small)) // options.stride)
     tallies = {}
-    sampled = f"bytes of {len(large)} members of larger packages"
+    sampled = f"bytes of {len(large)} members of larger packages and messages"
     every = "every bit" if options.stride == 1 else f"one bit in {options.stride}"
     for name, title, made, flips, total in (
         ("sampled", sampled, large, sampled_flips(large, options.count), options.count),
         (
             "exhaustive",
-            f"{every} of small packages",
+            f"{every} of small packages and messages",
             small,
-            every_flip(small, options.stride),
+            every_flip(small, options.stride, options.first),
             bits,
         ),
     ):
-        mark = _mark(made, options.stride if name == "exhaustive" else "")
+        mark = _mark(made, *((options.stride, options.first) if name == "exhaustive" else ()))
         tallies[name] = run(title, flips, total, folder / f"{name}.json", mark)
     for name, tally in tallies.items():
         print(f"{name}: {tally.done:,} flips, {len(tally.faults)} unseen")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fuzz_inputs
+import fuzz_judges
 import pytest
 
 
@@ -14,6 +15,6 @@ def test_200_damaged_journals_and_checkpoints() -> None:
 
 
 def test_a_recovery_that_lies_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fuzz_inputs.nmc, "recover", lambda _: 3)
+    monkeypatch.setattr(fuzz_judges.nmc, "recover", lambda _: 3)
     with pytest.raises(fuzz_inputs.Wrong, match="refused by the check"):
         fuzz_inputs.run(2, seed=1)

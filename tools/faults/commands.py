@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from safetensors.numpy import save_file
 
 import nmc
+from nmc.writing import signing
 from nmc_tools import cli
 
 FRAMES = 4
@@ -38,6 +42,16 @@ def call(*arguments: str | Path) -> None:
     """Run the command line in this process; it ends in SystemExit."""
     sys.argv = ["nmc", *map(str, arguments)]
     cli.main()
+
+
+def call_quietly(*arguments: str | Path) -> None:
+    """Run the command line in this process, to prepare something."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            call(*arguments)
+        except SystemExit as end:
+            if end.code:
+                raise
 
 
 def write(path: Path, states: list[State], **options: Any) -> None:
@@ -97,6 +111,8 @@ class Command:
         Whether there is a package before, which stays until the new one is complete.
     in_place : bool
         Whether its input is the package that it replaces.
+    sent : bool
+        Whether the package goes into a store, where nothing is recovered: it is sent again.
     """
 
     name: str
@@ -107,6 +123,7 @@ class Command:
     counts: bool = False
     replaces: bool = False
     in_place: bool = False
+    sent: bool = False
 
     @property
     def title(self) -> str:
@@ -160,6 +177,72 @@ def packing(*, directory: bool) -> list[Command]:
     ]
 
 
+def packing_lossy(*, directory: bool) -> list[Command]:
+    """Return the options of ``nmc pack`` that write in another way."""
+    form = ["--directory"] * directory
+
+    def pack(*more: str) -> Callable[[Path], None]:
+        return lambda root: call("pack", root / "run", "-o", root / "x.nmc", *form, *more)
+
+    made = []
+    for options in (["--quality", "30"], ["--quality", "30", "--refine", "12"], ["--jobs", "2"]):
+        again = pack(*options, "--resume")
+        name = " ".join(["pack", *options])
+        made.append(Command(name, directory, inputs, pack(*options), again, counts=True))
+    return made
+
+
+def transmitting(*, directory: bool) -> list[Command]:
+    """Return the commands that sign, send, serve and take in."""
+
+    def whole(root: Path) -> None:
+        write(root / "x.nmc", chain(FRAMES), directory=directory)
+        nmc.PrivateKey.generate("studio").write(root / "key")
+
+    def sign(root: Path) -> None:
+        with mock.patch.object(signing, "_now", lambda: "2026-01-01T00:00:00Z"):
+            call("sign", root / "x.nmc", "--key", root / "key")
+
+    def source(root: Path) -> None:
+        write(root / "in.nmc", chain(FRAMES), directory=directory)
+
+    def sent_before(root: Path) -> None:
+        source(root)
+        write(root / "x.nmc", chain(BEFORE, seed=1), directory=directory)
+
+    def push(*more: str) -> Callable[[Path], None]:
+        return lambda root: call("push", root / "in.nmc", f"file://{root / 'x.nmc'}", *more)
+
+    def deltas(root: Path) -> None:
+        write(root / "in.nmc", chain(FRAMES), directory=directory)
+        call_quietly("bridge", "export", root / "in.nmc", "-o", root / "deltas")
+
+    def take(*more: str) -> Callable[[Path], None]:
+        form = ["--directory"] * directory
+        return lambda root: call(
+            "bridge", "import", root / "deltas", "-o", root / "x.nmc", *form, *more
+        )
+
+    def train(root: Path) -> None:
+        from nmc_tools.serve import beside
+
+        with (
+            mock.patch.object(beside, "IDLE_SECONDS", 0.0),
+            beside.beside(root / "x.nmc", "127.0.0.1", 0),
+        ):
+            write(root / "x.nmc", chain(FRAMES), directory=directory, resume=True)
+
+    return [
+        Command("sign", directory, whole, sign, sign, replaces=True),
+        Command("push", directory, source, push(), push(), sent=True),
+        Command(
+            "push --force", directory, sent_before, push("--force"), push("--force"), sent=True
+        ),
+        Command("bridge import", directory, deltas, take(), take("--resume"), counts=True),
+        Command("train --serve", directory, inputs, train, train, counts=True),
+    ]
+
+
 def recutting(*, directory: bool) -> list[Command]:
     """Return the commands that make packages of packages, elsewhere and in place."""
     form = ["--directory"] * directory
@@ -200,5 +283,10 @@ def all_commands() -> list[Command]:
     return [
         command
         for directory in (False, True)
-        for command in (*packing(directory=directory), *recutting(directory=directory))
+        for command in (
+            *packing(directory=directory),
+            *recutting(directory=directory),
+            *packing_lossy(directory=directory),
+            *transmitting(directory=directory),
+        )
     ]

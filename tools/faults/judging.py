@@ -43,6 +43,7 @@ def contents(path: Path) -> dict[str, bytes]:
     """Return the members of a package."""
     with open_package(path) as package:
         members = {"manifest.h5": package.manifest()}
+        members |= {n: package.signature(n, 1 << 16) for n in package.signatures()}
     with nmc.open(path) as sequence:
         members |= {str(t): sequence.coded(t) for t in range(len(sequence))}
     return members
@@ -53,11 +54,11 @@ def left_over(root: Path) -> list[str]:
     found = [path.name for path in root.iterdir() if ".nmc." in path.name]
     if (root / PACKAGE).is_dir():
         found += [p.name for p in (root / PACKAGE).iterdir() if p.name not in _MEMBERS]
-        found += [p.name for p in (root / PACKAGE / "segments").glob("*.new")]
+        found += [p.name for p in (root / PACKAGE).glob("*/*.new")]
     return found
 
 
-_MEMBERS = {"manifest.h5", "segments"}
+_MEMBERS = {"manifest.h5", "segments", "signatures"}
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,8 @@ def judge(
     complete = now == wanted.states
     if command.replaces and not complete and now != wanted.before:
         found.append((LOST, "what was there before is gone"))
+    if command.sent:
+        return found + _again(command, root, wanted, complete=complete)
     twin = root.with_name(root.name + "-again")
     shutil.copytree(root, twin, symlinks=True)
     found += _recovered(command, root, wanted, finished, complete=complete)

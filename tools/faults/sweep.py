@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -57,7 +58,9 @@ class Shim:
         self._disarm.restype = ctypes.c_long
         self._shared = mmap.mmap(-1, 16)
 
-    def run(self, command: Command, root: Path, at: int, mode: int) -> tuple[int | str, int, int]:
+    def run(
+        self, command: Command | FileCommand, root: Path, at: int, mode: int
+    ) -> tuple[int | str, int, int]:
         """Carry a command out in a child; return its code, its finished frames and its calls."""
         self._shared[:16] = bytes(16)
         child = os.fork()
@@ -78,7 +81,7 @@ class Shim:
         code = ended(status)
         return ("an exception" if code == _RAISED else code), finished, calls
 
-    def _child(self, command: Command, root: Path, at: int, mode: int) -> int:
+    def _child(self, command: Command | FileCommand, root: Path, at: int, mode: int) -> int:
         os.setpgid(0, 0)
         null = os.open(os.devnull, os.O_RDWR)
         for handle in (1, 2):
@@ -106,7 +109,7 @@ class Shim:
 _RAISED = 99
 
 
-def _code(command: Command, root: Path) -> int:
+def _code(command: Command | FileCommand, root: Path) -> int:
     try:
         command.run(root)
     except SystemExit as end:
@@ -120,13 +123,12 @@ def _code(command: Command, root: Path) -> int:
     return 0
 
 
-def sweep(command: Command, shim: Shim, scratch: Path, every: int) -> Tally:
+def sweep(command: Command | FileCommand, shim: Shim, scratch: Path, every: int) -> Tally:
     """Try every fault of one command."""
     template = scratch / "template"
     template.mkdir()
     command.prepare(template)
-    wanted = expected(command, template, scratch)
-    before = _frames_before(template)
+    judged = _judge_of(command, template, scratch)
     root = scratch / "root"
     tally = Tally()
     shutil.copytree(template, root, symlinks=True)
@@ -137,11 +139,23 @@ def sweep(command: Command, shim: Shim, scratch: Path, every: int) -> Tally:
             shutil.copytree(template, root, symlinks=True)
             code, finished, _ = shim.run(command, root, at, mode)
             tally.tried += 1
-            for kind, what in judge(command, root, wanted, code, max(before, finished)):
+            for kind, what in judged(root, code, finished):
                 tally.faults[kind].append(f"{name} at call {at} of {calls} (exit {code}): {what}")
             shutil.rmtree(root)
     shutil.rmtree(template)
     return tally
+
+
+def _judge_of(
+    command: Command | FileCommand, template: Path, scratch: Path
+) -> Callable[[Path, int | str, int], list[tuple[str, str]]]:
+    """Carry a command out without faults; return what judges it with one."""
+    if isinstance(command, FileCommand):
+        made = expected_files(command, template, scratch)
+        return lambda root, code, _: judge_files(command, root, made, code)
+    wanted = expected(command, template, scratch)
+    before = _frames_before(template)
+    return lambda root, code, done: judge(command, root, wanted, code, max(before, done))
 
 
 def _frames_before(template: Path) -> int:
@@ -177,7 +191,7 @@ def main() -> int:
     row("|---|---|---:|---:|---:|---:|")
     failed = False
     tried = 0
-    for command in all_commands():
+    for command in (*all_commands(), *all_file_commands()):
         if options.select and not any(part in command.title for part in options.select):
             continue
         with tempfile.TemporaryDirectory(prefix="nmc-faults-", dir=_MEMORY) as scratch:
@@ -201,6 +215,8 @@ if __name__ == "__main__" and _LOADED not in os.environ:
 
 sys.path.insert(0, str(HERE))
 from commands import BEFORE, Command, all_commands  # noqa: E402
+from file_commands import FileCommand, all_file_commands  # noqa: E402
+from file_judging import expected_files, judge_files  # noqa: E402
 from judging import PACKAGE, Tally, ended, expected, judge, quiet  # noqa: E402
 
 import nmc  # noqa: E402

@@ -11,8 +11,10 @@ import io
 import os
 import re
 import sys
+from contextlib import contextmanager
 from importlib import metadata
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.rich_utils import rich_format_error
@@ -22,6 +24,9 @@ from nmc_format.host import host_refusal
 from nmc_format.issues import FormatError, finding
 from nmc_tools.commands.table import Commands
 from nmc_tools.terminal import Exit, print_finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _USAGE: Any = typer.BadParameter.__mro__[2]
 """Every mistake in the use of a command, ClickException; typer has no name of its own for it."""
@@ -56,14 +61,57 @@ def _root(
     """Package, check and unpack chains of neural models."""
 
 
+def _hold_handles() -> None:
+    """Open the null device where standard handles are closed.
+
+    A file that is written would get their number else, and with it what libraries print.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it takes the lowest number that is free
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+
+
+class _Output(io.TextIOWrapper):
+    """Standard output, whose errors say that they are its own."""
+
+    def write(self, text: str) -> int:
+        with _named_output():
+            return super().write(text)
+
+    def flush(self) -> None:
+        with _named_output():
+            super().flush()
+
+
+@contextmanager
+def _named_output() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        error.filename = _OUTPUT
+        raise
+
+
+_OUTPUT = "standard output"
+
+
 def main() -> None:
     """Run the command line; nothing that the input did ends in a traceback."""
-    if isinstance(
-        sys.stdout, io.TextIOWrapper
-    ):  # a name that the terminal cannot show is spelt out
+    _hold_handles()
+    if type(sys.stdout) is io.TextIOWrapper:
+        encoding, lines = sys.stdout.encoding, sys.stdout.line_buffering
+        sys.stdout = _Output(sys.stdout.detach(), encoding, line_buffering=lines)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what the terminal cannot show is spelt out
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        sys.exit(_run())
+        code = _run()
+        sys.stdout.flush()
+        sys.exit(code)
     except FormatError as error:
         print_finding(error.finding)
         sys.exit(Exit.REFUSED)
@@ -76,7 +124,12 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.REFUSED)
     except OSError as error:
-        print_finding(host_refusal(error, "the system").finding)
+        if error.filename == _OUTPUT:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            reason = error.strerror or str(error)
+            print_finding(finding("host/failed", file=_OUTPUT, reason=reason))
+        else:
+            print_finding(host_refusal(error, "the system").finding)
         sys.exit(Exit.REFUSED)
     except Exception as error:
         from nmc_tools.checkpoints import CheckpointError  # takes long to import; rarely needed

@@ -1,6 +1,7 @@
 """Delta checkpoints of other systems that are damaged, or no chain: refused, and nothing left."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -193,3 +194,47 @@ def test_a_damaged_message_names_its_file(tmp_path, run, package):
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     outcome = run("bridge", "import", out, "-o", tmp_path / "again.nmc")
     assert "message_000002" in refused(outcome, "message/digest")
+
+
+def test_the_name_of_a_version_costs_no_more_than_it_is(tmp_path, run, states, base):
+    """A pattern went over its zeros anew from each: minutes for 100 kB."""
+    version(tmp_path / "d", 1, states[1], states[0], name="0" * 200_000 + "x")
+    done = run("bridge", "import", tmp_path / "d", "--base", base, "-o", tmp_path / "p.nmc")
+    assert done.code == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders")
+def test_messages_that_are_no_files_or_longer_than_they_say(tmp_path, run):
+    folder = tmp_path / "m"
+    folder.mkdir()
+    os.mkfifo(folder / "a.nmcmsg")
+    refused(run("bridge", "import", folder, "-o", tmp_path / "p.nmc"), "package/not-a-file")
+    (folder / "a.nmcmsg").unlink()
+    message = nmc.encode_delta(None, {"w": np.zeros(3)})
+    (folder / "a.nmcmsg").write_bytes(message)
+    os.truncate(folder / "a.nmcmsg", 1 << 40)  # a hole: it takes no room on the disk
+    refused(run("bridge", "import", folder, "-o", tmp_path / "q.nmc"), "message/malformed")
+
+
+@pytest.mark.parametrize("to", ["xor", "messages"])
+def test_what_is_not_finished_has_another_name(tmp_path, run, package, monkeypatch, to):
+    """A disk that fails leaves no half of a file under its name."""
+    real = os.fsync
+    calls = []
+
+    def fails(handle):
+        calls.append(handle)
+        if len(calls) == 3:
+            raise OSError(5, "Input/output error")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fails)
+    assert run("bridge", "export", package, "-o", tmp_path / "out", "--to", to).code == 1
+    monkeypatch.undo()
+    there = [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
+    assert len(there) == 2
+    for path in there:
+        if path.suffix == ".json":
+            json.loads(path.read_bytes())
+        else:
+            assert path.suffix in (".nmcmsg", ".safetensors")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from command_samples import refused
 from gaussian_samples import KHR, gaussians, same
+from importer_samples import glb, strangers
 from safetensors.numpy import save_file
 
 import nmc
@@ -80,76 +81,6 @@ def test_gltf_is_exact_both_ways(tmp_path):
     same(checkpoints.read(tmp_path / "a.ply").state, state)
     checkpoints.write(tmp_path / "b.glb", stored.state, to="gltf", extra=stored.extra)
     assert (tmp_path / "b.glb").read_bytes() == (tmp_path / "a.glb").read_bytes()
-
-
-def glb(document, binary):
-    text = json.dumps(document).encode()
-    text += b" " * (-len(text) % 4)
-    binary += bytes(-len(binary) % 4)
-    body = struct.pack("<II", len(text), 0x4E4F534A) + text
-    body += struct.pack("<II", len(binary), 0x004E4942) + binary
-    return struct.pack("<4sII", b"glTF", 2, 12 + len(body)) + body
-
-
-def strangers(node=None):
-    """A file of somebody else: interleaved positions, normalised integers, no own attributes."""
-    rows = np.zeros(3, [("p", "<f4", 3), ("s", "<f4", 3)])
-    rows["p"] = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
-    rows["s"] = math.e
-    binary = rows.tobytes()
-    quaternions = np.array([[0, 0, 0, 127]] * 3, "i1").tobytes()
-    shares = np.array([0, 255, 128], "u1").tobytes() + b"\0"
-    colours = np.arange(9, dtype="<f4").tobytes()
-    offsets = [0, len(binary), len(binary) + 12, len(binary) + 16]
-    binary += quaternions + shares + colours
-    document = {
-        "asset": {"version": "2.0"},
-        "meshes": [
-            {
-                "primitives": [
-                    {
-                        "mode": 0,
-                        "attributes": {
-                            "POSITION": 0,
-                            f"{KHR}:SCALE": 1,
-                            f"{KHR}:ROTATION": 2,
-                            f"{KHR}:OPACITY": 3,
-                            f"{KHR}:SH_DEGREE_0_COEF_0": 4,
-                        },
-                        "extensions": {KHR: {"kernel": "ellipse", "colorSpace": "lin_rec709"}},
-                    }
-                ]
-            }
-        ],
-        "nodes": [{"mesh": 0, **(node or {})}],
-        "buffers": [{"byteLength": len(binary)}],
-        "bufferViews": [
-            {"buffer": 0, "byteOffset": 0, "byteLength": 72, "byteStride": 24},
-            {"buffer": 0, "byteOffset": offsets[1], "byteLength": 12},
-            {"buffer": 0, "byteOffset": offsets[2], "byteLength": 3},
-            {"buffer": 0, "byteOffset": offsets[3], "byteLength": 36},
-        ],
-        "accessors": [
-            {"bufferView": 0, "componentType": 5126, "count": 3, "type": "VEC3"},
-            {"bufferView": 0, "byteOffset": 12, "componentType": 5126, "count": 3, "type": "VEC3"},
-            {
-                "bufferView": 1,
-                "componentType": 5120,
-                "normalized": True,
-                "count": 3,
-                "type": "VEC4",
-            },
-            {
-                "bufferView": 2,
-                "componentType": 5121,
-                "normalized": True,
-                "count": 3,
-                "type": "SCALAR",
-            },
-            {"bufferView": 3, "componentType": 5126, "count": 3, "type": "VEC3"},
-        ],
-    }
-    return document, binary
 
 
 @pytest.mark.parametrize("form", ["glb", "gltf"])
@@ -231,6 +162,22 @@ BAD_GLTF = {
 def test_gltf_that_is_wrong(tmp_path, words):
     (tmp_path / "a.glb").write_bytes(BAD_GLTF[words])
     with pytest.raises(CheckpointError, match=words):
+        checkpoints.read(tmp_path / "a.glb")
+
+
+def test_attributes_that_name_one_accessor_again_and_again(tmp_path):
+    """Each would be a copy: 20,000 times a megabyte."""
+    document, binary = strangers()
+    size = 2_000_000
+    view = {"buffer": 0, "byteOffset": 0, "byteLength": size, "byteStride": 2}
+    document["bufferViews"].append(view)
+    document["buffers"][0]["byteLength"] = size
+    count = {"componentType": 5121, "count": size // 2, "type": "SCALAR"}
+    document["accessors"].append({"bufferView": 4} | count)
+    attributes = document["meshes"][0]["primitives"][0]["attributes"]
+    attributes |= {f"_{k}": 5 for k in range(20_000)}
+    (tmp_path / "a.glb").write_bytes(glb(document, binary.ljust(size, b"\0")))
+    with pytest.raises(CheckpointError, match="copied, compared or hashed"):
         checkpoints.read(tmp_path / "a.glb")
 
 

@@ -14,53 +14,12 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
-from checkpoint_samples import assert_same, field, varint
+from checkpoint_samples import assert_same, field
+from importer_samples import onnx_tensor, pack, snapshot
 
 from nmc_tools import checkpoints
 from nmc_tools.checkpoints import CheckpointError
 from nmc_tools.checkpoints.nesting import changes, restore, tree_of
-
-
-def pack(value):
-    """One msgpack value, from the text of the format."""
-    match value:
-        case None | False | True:
-            return {None: b"\xc0", False: b"\xc2", True: b"\xc3"}[value]
-        case int() if 0 <= value < 128:
-            return bytes([value])
-        case int() if value < 0:
-            return b"\xd3" + struct.pack(">q", value)
-        case int():
-            return b"\xcf" + struct.pack(">Q", value)
-        case float():
-            return b"\xcb" + struct.pack(">d", value)
-        case str():
-            return b"\xdb" + struct.pack(">I", len(value.encode())) + value.encode()
-        case bytes():
-            return b"\xc6" + struct.pack(">I", len(value)) + value
-        case list():
-            return b"\xdd" + struct.pack(">I", len(value)) + b"".join(map(pack, value))
-    entries = b"".join(pack(k) + pack(v) for k, v in value.items())
-    return b"\xdf" + struct.pack(">I", len(value)) + entries
-
-
-def snapshot(**more):
-    params = np.arange(10, dtype="<f2")
-    return {
-        "encoding": {"otype": "HashGrid", "n_levels": 16, "per_level_scale": float("inf")},
-        "snapshot": {
-            "n_params": 10,
-            "params_type": "__half",
-            "params_binary": params.tobytes(),
-            "density_grid_size": 2,
-            "density_grid_binary": np.arange(16, dtype="<f2").tobytes(),
-            "optimizer": {"first_moments_binary": bytes(40)},
-            "training_step": 1000,
-            "loss": 0.25,
-            "nerf": {"aabb_scale": 2, "extra_dims_binary": b"abc"},
-        }
-        | more,
-    }
 
 
 @pytest.mark.parametrize("name", ["a.msgpack", "a.ingp"])
@@ -107,15 +66,6 @@ def test_msgpack_that_is_no_snapshot(tmp_path):
         (tmp_path / "a.msgpack").write_bytes(data[:end])
         with pytest.raises(CheckpointError, match=r"claims|more than bytes are left"):
             checkpoints.read(tmp_path / "a.msgpack")
-
-
-def onnx_tensor(name, array, *, raw=True):
-    numbers = {"float32": 1, "int64": 7, "float16": 10, "bfloat16": 16}
-    head = b"".join(varint(1 << 3) + varint(side) for side in array.shape)
-    head += field(2, numbers[array.dtype.name]) + field(8, name.encode())
-    if raw:
-        return head + field(9, array.tobytes())
-    return head + field(7, b"".join(varint(int(v) % 2**64) for v in array.reshape(-1)))
 
 
 def test_onnx(tmp_path):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from nmc_tools import checkpoints
 from nmc_tools.checkpoints import CheckpointError
+from nmc_tools.checkpoints.ply_header import with_count
 
 INRIA = [
     *("x", "y", "z", "nx", "ny", "nz"),
@@ -32,6 +33,19 @@ def ply(names, rows, *, kinds=None, encoding="binary_little_endian", comments=()
 
 def floats(count, width):
     return np.random.default_rng(1).standard_normal((count, width)).astype("<f4")
+
+
+def test_blank_lines_of_a_header_cost_no_more_than_they_are(tmp_path):
+    """A pattern went over them anew from each: hours for a header of 60 kB."""
+    blank = "\n" * 60_000
+    head = f"ply\nformat ascii 1.0\n{blank}element vertices 1\nelement vertex 2\nend_header\n"
+    assert with_count(head, 7).endswith("element vertices 1\nelement vertex 7\nend_header\n")
+    head = head.replace("element vertices 1\n", "")
+    path = tmp_path / "a.ply"
+    path.write_bytes(head.replace("end_header", "property int x\nend_header").encode() + b"1\n2\n")
+    checkpoint = checkpoints.read(path)
+    checkpoints.write(tmp_path / "b.ply", checkpoint.state, to="ply", extra=checkpoint.extra)
+    assert (tmp_path / "b.ply").read_bytes() == path.read_bytes()
 
 
 def test_gaussians(tmp_path):

@@ -2,72 +2,14 @@
 
 from __future__ import annotations
 
-import struct
-
 import ml_dtypes
 import numpy as np
 import pytest
 from checkpoint_samples import assert_same, field, varint
+from importer_samples import TYPES, bundle, shape, table
 
 from nmc_tools import checkpoints
 from nmc_tools.checkpoints import CheckpointError
-
-
-def masked_crc(data):
-    """CRC-32C bit by bit, masked as TensorFlow does it."""
-    register = 0xFFFFFFFF
-    for byte in data:
-        register ^= byte
-        for _ in range(8):
-            register = register >> 1 ^ (0x82F63B78 if register & 1 else 0)
-    register ^= 0xFFFFFFFF
-    return (((register >> 15 | register << 17) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(4, "little")
-
-
-def table(entries):
-    """One block of entries, keys cut where they share a beginning."""
-    body, before = b"", b""
-    for key, value in sorted(entries.items()):
-        shared = 0
-        while shared < min(len(key), len(before)) and key[shared] == before[shared]:
-            shared += 1
-        body += varint(shared) + varint(len(key) - shared) + varint(len(value))
-        body, before = body + key[shared:] + value, key
-    body += struct.pack("<II", 0, 1)
-    handle = varint(0) + varint(len(body))
-    body += b"\0" + masked_crc(body + b"\0")
-    index = varint(0) + varint(1) + varint(len(handle)) + b"z" + handle + struct.pack("<II", 0, 1)
-    where = varint(len(body)) + varint(len(index))
-    footer = (varint(0) + varint(0) + where).ljust(40, b"\0") + bytes.fromhex("57fb808b247547db")
-    return body + index + b"\0" + masked_crc(index + b"\0") + footer
-
-
-def shape(sides):
-    return b"".join(field(2, field(1, side) if side else b"") for side in sides)
-
-
-TYPES = {"float32": 1, "float64": 2, "int32": 3, "int64": 9, "bool": 10, "float16": 19}
-
-
-def bundle(prefix, tensors, *, shards=1):
-    """A checkpoint of version 2: an index, and data files."""
-    files = [b""] * shards
-    entries = {b"": field(1, shards)}
-    for i, (name, array) in enumerate(tensors.items()):
-        shard = i % shards
-        data = array.tobytes()
-        number = 14 if array.dtype == ml_dtypes.bfloat16 else TYPES[array.dtype.name]
-        entry = field(1, number) + field(2, shape(array.shape)) + field(3, shard)
-        entry += field(4, len(files[shard])) + field(5, len(data))
-        entries[name.encode()] = entry + varint(6 << 3 | 5) + masked_crc(data)
-        files[shard] += data
-    entries[b"_CHECKPOINTABLE_OBJECT_GRAPH"] = field(1, 7) + field(5, 3)
-    prefix.parent.mkdir(parents=True, exist_ok=True)
-    for i, data in enumerate(files):
-        prefix.with_name(f"{prefix.name}.data-{i:05d}-of-{shards:05d}").write_bytes(data)
-    prefix.with_name(f"{prefix.name}.index").write_bytes(table(entries))
-    return prefix
-
 
 END = "/.ATTRIBUTES/VARIABLE_VALUE"
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,6 +46,44 @@ def test_a_closed_pipe_is_no_traceback(tmp_path) -> None:
             errors = child.stderr.read()
             assert child.wait(60) == 1
         assert errors == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("arguments", [["--version"], ["inspect"], ["inspect", "--json"], ["-h"]])
+def test_an_output_that_takes_nothing_is_named(tmp_path, arguments) -> None:
+    """It is not the package whose disk is full."""
+    with nmc.Writer(tmp_path / "x.nmc") as writer:
+        writer.append({"w": np.zeros(3)})
+    if arguments[0] == "inspect":
+        arguments = [*arguments, str(tmp_path / "x.nmc")]
+    with Path("/dev/full").open("w") as full:
+        command = [*NMC, *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"error host/failed at standard output: ")
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell closes the handles")
+def test_handles_that_are_closed(tmp_path) -> None:
+    """No file takes the number of one, so that nothing is printed into it; no traceback."""
+    with nmc.Writer(tmp_path / "x.nmc") as writer:
+        writer.append({"w": np.zeros(3)})
+    made = str(tmp_path / "y.nmc")
+    for arguments in (
+        ["inspect", str(tmp_path / "x.nmc"), "--json"],
+        ["inspect", "nothing.nmc"],
+        ["extract", str(tmp_path / "x.nmc"), "-o", made, "--frames", "0"],
+    ):
+        for closed in (">&-", "2>&-", "<&- >&- 2>&-"):
+            words = " ".join(map(shlex.quote, [*NMC, *arguments]))
+            command = ["sh", "-c", f"{words} {closed}"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert "Traceback" not in done.stderr
+            assert done.returncode == (1 if "nothing.nmc" in arguments else 0), done
+            if arguments[0] == "extract":
+                assert nmc.check(made).findings == ()
+                Path(made).unlink()
 
 
 def test_a_locale_without_unicode(tmp_path) -> None:

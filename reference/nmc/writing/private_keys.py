@@ -146,7 +146,11 @@ def _library(module: str) -> Any:
 
 
 def _here() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container runs as a number that has no name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
 
 
 def _with_public(key: Any, comment: str) -> PrivateKey:
@@ -199,6 +203,7 @@ def _unreadable(path: Path, reason: str, hint: str = "") -> NoReturn:
 def _write(path: Path, data: bytes, mode: int) -> None:
     """Write a file that has its mode from the first byte on, and put it there in one step."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    fresh.unlink(missing_ok=True)  # one of this number was killed: in containers numbers come again
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(handle, "wb") as file:

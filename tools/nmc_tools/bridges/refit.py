@@ -27,6 +27,7 @@ from nmc_format.dtypes import dtype_of, from_words, to_words
 from nmc_tools import checkpoints
 from nmc_tools.checkpoints.checkpoint import CheckpointError, plain
 from nmc_tools.checkpoints.shards import shards_of
+from nmc_tools.checkpoints.writing import put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -124,8 +125,8 @@ def versions_of(folder: Path) -> list[Version]:
 
 def _number(name: str) -> str:
     """Return what versions are compared by: ``weight_v000003``, ``v3`` and ``000003`` are one."""
-    match = re.fullmatch(r"(?:weight_)?v?0*(\d+)", name)
-    return match[1] if match else name
+    match = re.fullmatch(r"(?:weight_)?v?(\d+)", name)
+    return (match[1].lstrip("0") or "0") if match else name
 
 
 def _version(path: Path) -> Version:
@@ -324,7 +325,7 @@ def write_version(
         said = {"format": "pt"} if changed is None else sums  # what transformers asks for
         checkpoints.write(target / file, content, to="safetensors", extra={"metadata": said})
     index = {"metadata": metadata, "weight_map": dict.fromkeys(content, file)}
-    (target / INDEX).write_text(json.dumps(index), encoding="utf-8")
+    put(target / INDEX, lambda file: file.write(json.dumps(index).encode()))
 
 
 def _kinds(state: Mapping[str, Array]) -> dict[str, tuple[str, tuple[int, ...]]]:

@@ -10,10 +10,12 @@ import base64
 import binascii
 import json
 import struct
-from typing import TYPE_CHECKING, Any, BinaryIO
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
+from nmc_tools.checkpoints.budget import Budget
 from nmc_tools.checkpoints.checkpoint import Checkpoint, Refusal, plain
 from nmc_tools.checkpoints.gltf_gaussians import (
     EXTENSION,
@@ -52,6 +54,7 @@ def read_gltf(file: BinaryIO) -> Checkpoint:
         If it is damaged, has no such primitive, or more than one.
     """
     document, data = _chunks(file)
+    buffers = _Buffers(document, data, Budget(file.seek(0, 2)))
     primitive, node = _primitive(document)
     attributes = primitive.get("attributes")
     if not isinstance(attributes, dict) or POSITION not in attributes:
@@ -59,7 +62,7 @@ def read_gltf(file: BinaryIO) -> Checkpoint:
     state: dict[str, Array] = {}
     normalised = []
     for name, accessor in attributes.items():
-        state[name], whole = _accessor(document, data, accessor, name)
+        state[name], whole = _accessor(document, buffers, accessor, name)
         if whole:
             normalised.append(name)
     counts = {len(np.asarray(array)) for array in state.values()}
@@ -154,7 +157,7 @@ def _primitive(document: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
 
 
 def _accessor(
-    document: Mapping[str, Any], data: bytes | None, index: object, name: str
+    document: Mapping[str, Any], buffers: _Buffers, index: object, name: str
 ) -> tuple[np.ndarray[Any, Any], bool]:
     """Return the numbers of an accessor as they are stored, and whether they are normalised."""
     accessor = _item(document, "accessors", index)
@@ -168,7 +171,7 @@ def _accessor(
     if "sparse" in accessor or "bufferView" not in accessor:
         raise Refusal(f"accessor {plain(index)} of {plain(name)} is sparse, or has no data")
     view = _item(document, "bufferViews", accessor["bufferView"])
-    buffer = _buffer(document, view.get("buffer"), data)
+    buffer = buffers[view.get("buffer")]
     dtype = np.dtype(kind)
     row = width * dtype.itemsize
     places = [view.get("byteOffset", 0), view.get("byteLength"), accessor.get("byteOffset", 0)]
@@ -187,23 +190,38 @@ def _accessor(
     strides = (stride,) if width == 1 else (stride, dtype.itemsize)
     if not count:
         return np.empty(shape, dtype), bool(accessor.get("normalized"))
+    buffers.budget.spend(count * row)  # any number of attributes may name one accessor
     rows = np.ndarray(shape, dtype, buffer, start + offset, strides)
     return np.ascontiguousarray(rows), bool(accessor.get("normalized"))
 
 
-def _buffer(document: Mapping[str, Any], index: object, data: bytes | None) -> bytes:
-    buffer = _item(document, "buffers", index)
-    uri = buffer.get("uri")
-    if uri is None and data is not None and index == 0:
-        return data
-    if not isinstance(uri, str) or not uri.startswith("data:"):
-        raise Refusal(
-            "has its data in another file, or nowhere", "convert it to .glb, which has all in one"
-        )
-    try:
-        return base64.b64decode(uri.partition(",")[2], validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise Refusal(f"its data is no base64: {plain(error)}") from None
+@dataclass
+class _Buffers:
+    """The buffers of a document by their numbers, each decoded once."""
+
+    document: Mapping[str, Any]
+    data: bytes | None
+    budget: Budget
+    decoded: dict[int, bytes] = field(default_factory=dict)
+
+    def __getitem__(self, index: object) -> bytes:
+        buffer = _item(self.document, "buffers", index)
+        number = cast("int", index)
+        uri = buffer.get("uri")
+        if uri is None and self.data is not None and number == 0:
+            return self.data
+        if number in self.decoded:
+            return self.decoded[number]
+        if not isinstance(uri, str) or not uri.startswith("data:"):
+            raise Refusal(
+                "has its data in another file, or nowhere",
+                "convert it to .glb, which has all in one",
+            )
+        try:
+            self.decoded[number] = base64.b64decode(uri.partition(",")[2], validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise Refusal(f"its data is no base64: {plain(error)}") from None
+        return self.decoded[number]
 
 
 def write_gltf(file: BinaryIO, state: Mapping[str, Array], extra: Mapping[str, Any]) -> None:

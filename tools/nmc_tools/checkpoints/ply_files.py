@@ -40,7 +40,7 @@ _GROUPS = (
     ("rotation", "rot_"),
 )
 _REQUIRED = ("xyz", "f_dc", "opacity", "scale", "rotation")
-_NUMBER_STYLES = ("shortest", "%g", "%.6f", "%.8f", "%.9g", "%.17g", "%e")
+NUMBER_STYLES = ("shortest", "%g", "%.6f", "%.8f", "%.9g", "%.17g", "%e")
 
 
 def read_ply(file: BinaryIO) -> Checkpoint:
@@ -111,7 +111,7 @@ def _ascii_rows(
         rows[name] = _column(words[i:needed:width], header.row[name], name)
     if len(words) > needed and not header.others:
         notes.append(f"{len(words) - needed} words after the {header.count} vertices of the header")
-    for style in _NUMBER_STYLES:
+    for style in NUMBER_STYLES:
         if body.startswith(_ascii_body(rows, style)):
             extra["ply_numbers"] = style
             break

@@ -34,7 +34,7 @@ _TYPES = {
     "float64": "f8",
 }
 _ORDERS = {"ascii": "<", "binary_little_endian": "<", "binary_big_endian": ">"}
-_VERTEX_LINE = re.compile(r"^(\s*element\s+vertex\s+)\d+", re.MULTILINE)
+_VERTEX_LINE = re.compile(r"(\s*element\s+vertex\s+)\d+")
 _END = re.compile(rb"^end_header[ \t]*\r?\n", re.MULTILINE)
 
 
@@ -138,7 +138,13 @@ def vertex_part(text: str) -> str:
 
 def with_count(text: str, count: int) -> str:
     """Return a header with another number of vertices; the same text where it is the same."""
-    return _VERTEX_LINE.sub(lambda match: f"{match.group(1)}{count}", text, count=1)
+    lines = text.split("\n")
+    for i, line in enumerate(lines):
+        match = _VERTEX_LINE.match(line)
+        if match:
+            lines[i] = f"{match[1]}{count}{line[match.end() :]}"
+            break
+    return "\n".join(lines)
 
 
 def default_header(names: list[str], count: int) -> str:

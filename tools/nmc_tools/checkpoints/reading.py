@@ -56,6 +56,9 @@ _OF_FILE_ALONE = {
 _GAUSSIANS = {"ply": (b"ply\n", b"ply\r\n"), "spz": (b"NGSP",), "gltf": (b"glTF",)}
 """How files of Gaussians begin, where that tells."""
 
+_NEVER_ZERO = {"snapshot", "onnx", "spz", "gltf"}
+"""What is read as a whole, and begins with no zero: a sparse file of gigabytes is not."""
+
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _GZIP = b"\x1f\x8b"
 
@@ -103,6 +106,9 @@ def read(
         raise CheckpointError(path, refusal.reason, refusal.hint) from None
     except OSError as error:
         raise CheckpointError(path, f"cannot be read: {error.strerror or plain(error)}") from None
+    except MemoryError:
+        hint = "free some memory, or use a larger machine"
+        raise CheckpointError(path, "takes more memory than there is", hint) from None
     except Exception as error:  # a malformed file never shows as another kind of error
         reason = f"is malformed: {type(error).__name__}: {plain(error)}"
         raise CheckpointError(path, reason, "the file is damaged; copy it again") from error
@@ -163,6 +169,8 @@ def _kind(path: Path, head: bytes, tail: bytes, size: int) -> str:
     foreign = foreign_kind(path, head)
     if foreign is not None:
         raise refuse_foreign(foreign)
+    if kind in _NEVER_ZERO and not head.strip(b"\0"):
+        raise Refusal("begins with zeros only, perhaps a download that never began", "get it again")
     if not kind:
         raise Refusal(
             f"is not a checkpoint that can be read; it begins with {plain(head[:8])}",

@@ -35,7 +35,7 @@ FRACTIONAL_BITS = 12
 _HEAD = struct.Struct("<4sIIBBBB")
 _HEAD_4_BYTES = 32
 _EXTENSIONS = 0x2
-_MAX_EXTENSIONS = 4096
+MAX_EXTENSIONS = 4096
 _COLOUR_SCALE = 0.15
 _HALF = 511 / np.sqrt(0.5)
 """Steps of a component of a quaternion that is not the largest."""
@@ -146,7 +146,7 @@ def _streams(
             f"has {streams} columns at byte {table}, expected {len(widths)} in {len(data)} bytes",
             "the file is damaged, or cut",
         )
-    if table - _HEAD_4_BYTES > _MAX_EXTENSIONS or (table > _HEAD_4_BYTES) != bool(
+    if table - _HEAD_4_BYTES > MAX_EXTENSIONS or (table > _HEAD_4_BYTES) != bool(
         flags & _EXTENSIONS
     ):
         raise Refusal(f"has {table - _HEAD_4_BYTES} bytes of extensions, and flags {flags:#x}")

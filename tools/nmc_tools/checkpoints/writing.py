@@ -64,7 +64,7 @@ def write(
         _check(state)
         _write(file, state, to, extra or {})
 
-    _put(path, body)
+    put(path, body)
 
 
 def write_objects(path: str | Path, content: Any) -> None:
@@ -77,13 +77,22 @@ def write_objects(path: str | Path, content: Any) -> None:
     """
     import torch
 
-    _put(Path(path), lambda file: torch.save(content, file))
+    put(Path(path), lambda file: torch.save(content, file))
 
 
-def _put(path: Path, body: Callable[[BinaryIO], None]) -> None:
+def put(path: Path, body: Callable[[BinaryIO], object]) -> None:
+    """Write a file that appears only when it is complete.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be written.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         try:
+            # one of this number was killed: in containers numbers come again
+            partial.unlink(missing_ok=True)
             with partial.open("xb") as file:
                 body(file)
                 file.flush()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from nmc.writing.unfinished import place_of
 from nmc_format.host import host_errors
 from nmc_tools.commands.shared_options import JsonOption
 from nmc_tools.terminal import (
@@ -60,9 +62,11 @@ def present(
     with host_errors(output):
         if output.exists() and not force:
             raise refuse("host/exists", file=str(output))
-        fresh = output.with_name(output.name + ".new")
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(output)
+        place = place_of(output)
+        fresh = f".{place.name}.{os.getpid()}.new"
+        place.parent.write(fresh, [text.encode()])
+        place.parent.move(fresh, place.parent, place.name)
+        place.parent.sync()
     if as_json:
         print_json(document)
         return

@@ -21,6 +21,7 @@ from nmc_tools import checkpoints
 from nmc_tools.checkpoints import Target, restoring
 from nmc_tools.checkpoints.checkpoint import Refusal
 from nmc_tools.checkpoints.naming import Names, file_names
+from nmc_tools.checkpoints.noted import usable
 from nmc_tools.checkpoints.spz_files import BOUNDS, columns_of
 from nmc_tools.checkpoints.writing import KINDS, write_objects
 from nmc_tools.commands.shared_options import (
@@ -33,7 +34,7 @@ from nmc_tools.commands.shared_options import (
     opened,
 )
 from nmc_tools.frame_selection import parse_frames
-from nmc_tools.terminal import counted, progress_bar, say
+from nmc_tools.terminal import counted, progress_bar, say, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -114,7 +115,9 @@ def unpack(
             hint = "the files go into a directory; name one with -o"
             raise refuse_with(hint, "host/exists", file=str(output))
         output.mkdir(parents=True, exist_ok=True)
-        extra = _extra(sequence, to)
+        extra, malformed = _extra(sequence, to)
+        for name in malformed:
+            warn(f"what {package} says of {name} is malformed, and left out")
         sources = ((frame.index, frame.source_name) for frame in sequence.frames)
         files = file_names(sources, names, SUFFIXES[to])
         whole = (
@@ -196,15 +199,16 @@ def _some(sequence: nmc.ChainSequence, t: int, patterns: list[str]) -> dict[str,
     return arrays_of(state, sequence.manifest.tensors)
 
 
-def _extra(sequence: nmc.ChainSequence, to: str) -> Any:
+def _extra(sequence: nmc.ChainSequence, to: str) -> tuple[dict[str, Any] | None, list[str]]:
     """Return what the importer noted for the exporter, where the format is the same.
 
-    Of Gaussians all writers need it: it says what their numbers stand for.
+    Of Gaussians all writers need it: it says what their numbers stand for. What is malformed is
+    left out, and its names are returned.
     """
     configuration = sequence.configuration
     noted = configuration.get("checkpoint") if isinstance(configuration, dict) else None
     if not isinstance(noted, dict) or not isinstance(noted.get("extra"), dict):
-        return None
+        return None, []
     same = noted.get("format") == to
     gaussians = to in ("ply", "spz", "gltf") and KINDS & noted["extra"].keys()
-    return noted["extra"] if same or gaussians else None
+    return usable(noted["extra"]) if same or gaussians else (None, [])
