@@ -90,6 +90,31 @@ def test_numbers_at_the_end_of_the_range(tmp_path, asked) -> None:
             assert error(sequence[t]["w"], state["w"]) <= bound
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"step": 5e-324},
+        {"max_error": 1e300},
+        {"quality": 40},
+        {"quality": 100},
+        {"target_bytes": 9},
+    ],
+)
+@pytest.mark.parametrize("largest", [5e-324 * 99, np.finfo("f8").max, 0.0])
+@pytest.mark.filterwarnings("error")
+def test_the_smallest_and_the_largest_numbers(tmp_path, asked, largest) -> None:
+    """Steps below all exponents, and bins whose elements are beyond the numbers."""
+    rng = np.random.default_rng(0)
+    shares = [rng.choice([-1.0, 1.0], (50, 50)), rng.integers(-99, 100, (50, 50)) / 99]
+    states = [{"w": share * largest} for share in (*shares, np.zeros((50, 50)), *shares)]
+    packed(tmp_path / "a.nmc", states, nmc.Quantisation(**asked))
+    assert nmc.check(tmp_path / "a.nmc").findings == ()
+    with nmc.open(tmp_path / "a.nmc") as sequence:
+        for t, state in enumerate(states):
+            bound = sequence.declared_errors(t).get("w", 0.0)
+            assert np.abs(sequence[t]["w"] / 2 - state["w"] / 2).max() <= bound / 2
+
+
 def test_what_is_not_as_asked_is_said(tmp_path) -> None:
     writer = packed(tmp_path / "a.nmc", chain(2), nmc.Quantisation({"matrix": 1e-9, "resting": 99}))
     assert writer.notes == {

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nmc
+from nmc.coding.quantised import refine
+from nmc.reading.declared import seen_frames
 from nmc_format.stops import at_stop
 
 
@@ -227,6 +229,25 @@ def test_declared_psnr_of_each_stop(tmp_path) -> None:
     with nmc.open(tmp_path / "a.nmc") as sequence:
         frame = sequence.frames[1]
     assert frame.refinements[0].declared_psnr > frame.declared_psnr + 6
+    for stop in range(2):
+        with nmc.open(tmp_path / "a.nmc", stop=stop) as sequence:
+            seen = list(seen_frames(sequence, list(chain(2)), nearness))
+        declared = [frame.declared_psnr, frame.refinements[0].declared_psnr][stop]
+        assert [(s.frame, s.stop, s.holds) for s in seen] == [(0, stop, True), (1, stop, True)]
+        assert seen[1].declared == declared
+
+
+def test_a_lag_is_expected_where_that_is_smaller(tmp_path, monkeypatch) -> None:
+    """No reach at all is tried too: contexts know the lag as well."""
+    states = list(chain(4))
+    packed(tmp_path / "a.nmc", states, ASKED)
+    monkeypatch.setattr(refine, "_TRIED", 10**9)
+    packed(tmp_path / "weighed.nmc", states, ASKED)
+    monkeypatch.setattr(refine, "_TRIED", 1)
+    packed(tmp_path / "tried.nmc", states, ASKED)
+    sizes = [(tmp_path / f"{name}.nmc").stat().st_size for name in ("tried", "weighed")]
+    assert sizes[0] < sizes[1]
+    assert same(read(tmp_path / "tried.nmc"), read(tmp_path / "weighed.nmc"))
 
 
 @settings(max_examples=15, deadline=None)

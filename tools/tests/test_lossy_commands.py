@@ -272,7 +272,8 @@ def nmc_first(source, count):
     return Beginning()
 
 
-def test_target_psnr(run, package, checkpoints, tmp_path) -> None:
+def seen_by_a_camera(source):
+    """Write two frames of a small hash grid; return the model, the camera and who judges it."""
     pytest.importorskip("torch")
     from nmc_framework.cameras.packaged import cameras_in
     from nmc_framework.evaluation.fidelity import fidelity
@@ -286,7 +287,6 @@ def test_target_psnr(run, package, checkpoints, tmp_path) -> None:
     pose = np.eye(4)[None, :3].copy()
     pose[0, :, 3] = 0, 0, -3
     cameras = nmc.Cameras(["c"], np.array([[8, 8]]), np.array([[8.0, 8, 4, 4]]), pose, np.eye(4))
-    source, path = tmp_path / "s.nmc", tmp_path / "x.nmc"
     rng = np.random.default_rng(0)
     with nmc.Writer(source, **model.in_package()) as writer:
         writer.set_cameras(cameras)
@@ -300,10 +300,17 @@ def test_target_psnr(run, package, checkpoints, tmp_path) -> None:
                     for name, a in arrays.items()
                 }
             )
+    with nmc.open(source) as sequence:
+        judge = fidelity(str(sequence.family), sequence.configuration, cameras_in(sequence))
+    return model, cameras, judge
+
+
+def test_target_psnr(run, package, checkpoints, tmp_path) -> None:
+    source, path = tmp_path / "s.nmc", tmp_path / "x.nmc"
+    model, cameras, judge = seen_by_a_camera(source)
     done = run("pack", source, "-o", path, "--target-psnr=40")
     assert done.code == 0, done.err
     with nmc.open(source) as a, nmc.open(path) as b:
-        judge = fidelity(str(a.family), a.configuration, cameras_in(a))
         assert [judge(b[t], a[t]) >= 40 for t in range(2)] == [True, True]
     assert path.stat().st_size < source.stat().st_size / 2
     shown = run("check", path, "--against", source, "--pictures", tmp_path / "seen")
@@ -339,3 +346,32 @@ def test_target_psnr(run, package, checkpoints, tmp_path) -> None:
         assert refusal.code == 2
         assert "with cameras" in " ".join(refusal.err.split())
     assert run("pack", source, "-o", path, "-f", "--target-psnr=nan").code == 2
+
+
+def test_each_stop_is_beside_its_original(run, tmp_path) -> None:
+    """A false PSNR of a refinement is found, and so is one of the base below a true one."""
+    source, path = tmp_path / "s.nmc", tmp_path / "x.nmc"
+    model, cameras, judge = seen_by_a_camera(source)
+    with nmc.open(source) as original:
+        states = [original[t] for t in range(2)]
+    for false_stop in (None, 0, 1):
+        errors = []
+
+        def told(decoded, original, *, errors=errors, false_stop=false_stop):
+            """Tell 400 dB too much of one of the stops: that of the base is measured first."""
+            errors.append(judge(decoded, original))
+            return errors[-1] + 400 * ((len(errors) - 1) % 2 == false_stop)
+
+        asked = nmc.Quantisation(quality=20, refinements=[3], distortion=told)
+        with nmc.Writer(path, overwrite=True, quantisation=asked, **model.in_package()) as writer:
+            writer.set_cameras(cameras)
+            for state_ in states:
+                writer.append(state_)
+        done = run("check", path, "--against", source, "--json")
+        assert done.code == (0 if false_stop is None else 1)
+        found = json.loads(done.out)["against"]
+        assert found["stops"] == 2
+        assert {fact["stop"] for fact in found["tensors"]} == {0, 1}
+        wrong = [p["stop"] for p in found["psnr"] if p["measured"] < p["declared"] - 1]
+        assert wrong == ([] if false_stop is None else [false_stop] * 2)
+    assert "frame 1, stop 1: a PSNR of" in run("check", path, "--against", source).err

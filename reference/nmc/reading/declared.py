@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from nmc.reading.sequence import ChainSequence
+    from nmc_format.manifest.frame_table import FrameRecord
 
 
 class States(Protocol):
@@ -28,15 +29,18 @@ TOLERANCE = 0.05
 
 @dataclass(frozen=True)
 class SeenFrame:
-    """The PSNR of one frame, in dB.
+    """The PSNR of one frame at one stop, in dB.
 
     Attributes
     ----------
     frame : int
+    stop : int
+        0 is the base (clause 12.7).
     declared, measured : float
     """
 
     frame: int
+    stop: int
     declared: float
     measured: float
 
@@ -49,21 +53,27 @@ class SeenFrame:
 def seen_frames(
     sequence: ChainSequence, originals: States, distortion: Callable[[Any, Any], float]
 ) -> Iterator[SeenFrame]:
-    """Measure each frame that declares a PSNR.
+    """Measure each frame that declares a PSNR at the stop of the sequence.
 
     Parameters
     ----------
     sequence : ChainSequence
-        An open package.
+        An open package. Its stop is the one that is measured.
     originals : sequence of mapping of str to array
         What it was made from, frame by frame; of no more frames than there are.
     distortion : callable
         As of :class:`nmc.Quantisation`.
     """
     for t in range(min(len(sequence), len(originals))):
-        declared = sequence.frames[t].declared_psnr
+        declared = declared_psnr(sequence.frames[t], sequence.stop)
         if declared is not None:
-            yield SeenFrame(t, declared, float(distortion(sequence[t], dict(originals[t]))))
+            measured = float(distortion(sequence[t], dict(originals[t])))
+            yield SeenFrame(t, sequence.stop, declared, measured)
+
+
+def declared_psnr(frame: FrameRecord, stop: int) -> float | None:
+    """Return what a frame declares of one of its stops, in dB; None where nothing is recorded."""
+    return frame.refinements[stop - 1].declared_psnr if stop else frame.declared_psnr
 
 
 def declared_errors(sequence: ChainSequence) -> Iterator[dict[int, float]]:

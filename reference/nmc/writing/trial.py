@@ -41,6 +41,9 @@ FINEST = 2.0**-27
 _TIGHTENED = 12
 """How often a step is made finer until an error is small enough."""
 
+_SMALLEST = 2.0**-1000
+"""A step that needs more exponents than grids have; a tensor of zeros has no element to say so."""
+
 _COARSEST = 2.0**1000
 """A step that no element needs; twice an error may be beyond the numbers."""
 
@@ -143,14 +146,17 @@ class Trial:
             return steps
         known = self.place.remembered
         if self.place.key or known is None:
-            return {row: [(n, factor * s) for n, s in parts] for row, parts in steps.items()}
+            return {
+                row: [(n, min(factor * s, _COARSEST)) for n, s in parts]
+                for row, parts in steps.items()
+            }
         bits, turn = math.log2(factor / known.key_factor), 0
         found: Steps = {}
         for row in sorted(steps):
             found[row] = []
             for count, step in steps[row]:
                 shift = math.floor(bits + turn * _GOLDEN % 1)
-                found[row].append((count, known.key_factor * step * 2.0**shift))
+                found[row].append((count, min(known.key_factor * step * 2.0**shift, _COARSEST)))
                 turn += 1
         return found
 
@@ -186,7 +192,8 @@ class Trial:
         """Whether there can be as many bins as a step makes."""
         if row in self._stays:
             return True
-        return min(step for _, step in steps[row]) >= FINEST * _largest(self.given[row])
+        finest = max(FINEST * _largest(self.given[row]), _SMALLEST)
+        return min(step for _, step in steps[row]) >= finest
 
     def _quantised(self, tensors: State, steps: Steps, tools: Tools) -> dict[int, Tensor]:
         from nmc.coding.quantised.quantise import quantised_state

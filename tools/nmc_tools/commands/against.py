@@ -35,6 +35,8 @@ class Compared:
         Its declared error; None where it is lossless.
     fault : str
         What is wrong; empty where all is as the package says.
+    stop : int
+        At which stop of the frame; 0 is the base (clause 12.7).
     """
 
     frame: int
@@ -42,6 +44,7 @@ class Compared:
     error: float | None
     declared: float | None
     fault: str = ""
+    stop: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -104,16 +107,16 @@ def originals_of(paths: list[str], keys: list[str], keep: Keep) -> Iterator[Orig
 def compared(
     sequence: nmc.ChainSequence, t: int, original: Mapping[str, Any]
 ) -> Iterator[Compared]:
-    """Compare a frame with its original, tensor by tensor."""
-    rows = sequence.manifest.tensors
+    """Compare a frame, at the stop of the sequence, with its original, tensor by tensor."""
+    stop, rows = sequence.stop, sequence.manifest.tensors
     state = {rows[row].name: tensor for row, tensor in sequence.state(t).items()}
     for name in [*state, *(name for name in original if name not in state)]:
         if name not in state:
-            yield Compared(t, name, None, None, "it is in the original only")
+            yield Compared(t, name, None, None, "it is in the original only", stop)
         elif name not in original:
-            yield Compared(t, name, None, None, "it is not in the original")
+            yield Compared(t, name, None, None, "it is not in the original", stop)
         else:
-            yield _tensor(t, name, state[name], _array(original[name]))
+            yield replace(_tensor(t, name, state[name], _array(original[name])), stop=stop)
 
 
 def _array(value: Any) -> Array:

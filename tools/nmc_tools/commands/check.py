@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import nmc
-from nmc.reading.declared import seen_frames
+from nmc.reading.declared import declared_psnr, seen_frames
 from nmc.reading.manifest import DEFAULT_MAX_LEVEL
 from nmc_format.issues import first_error
 from nmc_format.report import Report
@@ -86,8 +86,8 @@ def check(
 
     All findings are printed, each with its code and its place. Exit code 1 if one is an error, or
     if there is nothing to check. With --against, no element may be farther from its original than
-    its declared error, and a lossless tensor has every bit of it. A declared PSNR is measured again
-    where the package has cameras that see its model.
+    its declared error, at any stop, and a lossless tensor has every bit of it. A declared PSNR is
+    measured again where the package has cameras that see its model.
 
     Examples
     --------
@@ -179,7 +179,8 @@ def _seen(
 ) -> bool:
     """Measure the frames that declare a PSNR; return whether they are as near as they say."""
     with nmc.open(package, max_level=4) as sequence, originals_of(paths, keys, keep) as originals:
-        if all(frame.declared_psnr is None for frame in sequence.frames):
+        stops = range(sequence.stops)
+        if all(declared_psnr(f, stop) is None for f in sequence.frames for stop in stops):
             return True
         distortion = renderer_of(sequence)
         if distortion is None:
@@ -187,12 +188,16 @@ def _seen(
             return True
         with progress_bar(f"rendering {package.name}") as progress:
             frames = []
-            for seen in seen_frames(sequence, originals, distortion):
-                frames.append(seen)
-                progress(seen.frame + 1, len(sequence))
+            for stop in stops:
+                with nmc.open(package, max_level=4, stop=stop) as at_stop:
+                    for seen in seen_frames(at_stop, originals, distortion):
+                        frames.append(seen)
+                        done = stop * len(sequence) + seen.frame + 1
+                        progress(done, len(stops) * len(sequence))
     document["psnr"] = [
         {
             "frame": seen.frame,
+            "stop": seen.stop,
             "declared": seen.declared,
             "measured": seen.measured if math.isfinite(seen.measured) else None,
         }
@@ -204,14 +209,14 @@ def _seen(
         return not wrong
     for seen in wrong[:_FAULTS_SHOWN]:
         warn_error(
-            f"frame {seen.frame}: a PSNR of {seen.measured:.2f} dB, less than the declared "
-            f"{seen.declared:.2f} dB"
+            f"{_place(seen.frame, seen.stop)}: a PSNR of {seen.measured:.2f} dB, "
+            f"less than the declared {seen.declared:.2f} dB"
         )
     if frames and not wrong:
         least = min(frames, key=lambda seen: seen.measured)
         say(
             f"{package}: every declared PSNR holds; the least is "
-            f"{psnr_text(least.measured)}, in frame {least.frame}"
+            f"{psnr_text(least.measured)}, in {_place(least.frame, least.stop)}"
         )
     return not wrong
 
@@ -228,19 +233,22 @@ def _against(
     """Compare a package with its originals; return whether all is as it says, and all facts."""
     facts: list[Compared] = []
     with nmc.open(package, max_level=4) as sequence, originals_of(paths, keys, keep) as originals:
-        frames, given = len(sequence), len(originals)
+        frames, given, stops = len(sequence), len(originals), sequence.stops
+        both = min(frames, given)
         with progress_bar(f"comparing {package.name}") as progress:
-            for t in range(min(frames, given)):
-                facts += compared(sequence, t, originals[t])
-                progress(t + 1, min(frames, given))
+            for stop in range(stops):
+                with nmc.open(package, max_level=4, stop=stop) as at_stop:
+                    for t in range(both):
+                        facts += compared(at_stop, t, originals[t])
+                        progress(stop * both + t + 1, stops * both)
     faults = [fact for fact in facts if fact.fault]
-    worst = worst_of(facts)
+    worst = worst_of([fact for fact in facts if fact.stop == stops - 1])
     holds = not faults and frames == given
     if not as_json:
         for fact in worst.values():
             say(_line(fact))
         for fact in faults[:_FAULTS_SHOWN]:
-            warn_error(f"frame {fact.frame}, {fact.tensor}: {fact.fault}")
+            warn_error(f"{_place(fact.frame, fact.stop)}, {fact.tensor}: {fact.fault}")
         if len(faults) > _FAULTS_SHOWN:
             warn_error(f"… and {len(faults) - _FAULTS_SHOWN} more")
         if frames != given:
@@ -249,9 +257,14 @@ def _against(
     return holds, {
         "holds": holds,
         "frames": [frames, given],
+        "stops": stops,
         "worst": {name: fact.to_json() for name, fact in worst.items()},
         "tensors": [fact.to_json() for fact in facts],
     }
+
+
+def _place(frame: int, stop: int) -> str:
+    return f"frame {frame}, stop {stop}" if stop else f"frame {frame}"
 
 
 def _line(fact: Compared) -> str:

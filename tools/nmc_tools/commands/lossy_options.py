@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import nmc
-from nmc.reading.declared import declared_errors
+from nmc.reading.declared import declared_errors, declared_psnr
 from nmc_format.manifest.check.refinements import SAME_PSNR
 from nmc_tools.terminal import counted, note
 
@@ -142,7 +142,8 @@ class Loss:
     tensors : int
         Tensors in all.
     psnr : float or None
-        The least declared PSNR of a frame, in dB; None where no frame declares any.
+        The least declared PSNR of a frame at the stop that is read, in dB; None where no frame
+        declares any.
     """
 
     errors: Mapping[str, float]
@@ -160,8 +161,9 @@ class Loss:
             for row, error in errors.items():
                 name = rows[row].name
                 worst[name] = max(error, worst.get(name, 0.0))
-        declared = [f.declared_psnr for f in sequence.frames if f.declared_psnr is not None]
-        return Loss(worst, len({row.name for row in rows}), min(declared, default=None))
+        declared = [declared_psnr(frame, sequence.stop) for frame in sequence.frames]
+        least = min((psnr for psnr in declared if psnr is not None), default=None)
+        return Loss(worst, len({row.name for row in rows}), least)
 
     def text(self) -> str:
         """Say it in a line."""

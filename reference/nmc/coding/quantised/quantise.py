@@ -225,7 +225,9 @@ def _on_grid(values: Reals, task: _Task) -> Integers | None:
     bins = np.empty(values.shape, np.int64)
     for part, rows in slices_of(task.grid):
         found = np.rint(values[rows] / part.scale)
-        if not (found * part.scale == values[rows]).all() or np.abs(found).max() >= BIN_LIMIT:
+        with np.errstate(over="ignore"):  # a bin beyond the numbers is not the element's own
+            same = (found * part.scale == values[rows]).all()
+        if not same or np.abs(found).max() >= BIN_LIMIT:
             return None
         bins[rows] = found
     if np.signbit(values[bins == 0]).any():

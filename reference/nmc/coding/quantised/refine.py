@@ -31,7 +31,10 @@ _LAG_LIMIT = 1 << 27
 """Lags are clipped to this for the contexts."""
 
 _REACHES = (1, 2, 3, 4, 6, 8, 16)
-"""Reaches that are tried, beside a step of the grid below and its half."""
+"""Reaches that are weighed, beside none, a step of the grid below and its half."""
+
+_TRIED = 4096
+"""Elements from which on it is tried whether a lag pays; fewer do not pay for the trial."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +152,7 @@ def encode(
     """
     coded, entries = [], []
     for below, after, more, places in zip(tensors, made, finer, substreams, strict=True):
-        reach, forecast = _best(below, after, more)
+        reach, forecast = _best(below, after, more, places, memory, mixing=mixing)
         symbols = (after.bins - forecast.expected).astype(np.int32)
         coded.append(_in_code(below, after.grid, places, forecast, symbols, memory))
         apart = len(set(places)) > 1
@@ -164,18 +167,52 @@ def encode(
     return payload
 
 
-def _best(below: Below, after: Quantised, finer: int) -> tuple[int, _Forecast]:
-    """Return the reach with the smallest symbols, and what it makes expect."""
+def _best(
+    below: Below,
+    after: Quantised,
+    finer: int,
+    places: tuple[int, ...],
+    memory: Memory,
+    *,
+    mixing: bool,
+) -> tuple[int, _Forecast]:
+    """Return the reach that is thought to cost least, and what it makes expect.
+
+    By the sizes of the symbols alone; whether a lag is expected at all is tried where it matters,
+    as contexts may know as much of it as the forecast.
+    """
+    middle = 0, _forecast(below, after.grid, finer, 0)
+    if not middle[1].updated:
+        return middle
     whole = 1 << max(finer, 0)
     found = []
     for reach in sorted({*_REACHES, whole // 2, whole} - {0}):
         forecast = _forecast(below, after.grid, finer, reach)
-        size = float(np.log2(1.0 + 2.0 * np.abs(after.bins - forecast.expected)).sum())
-        found.append((size, reach, forecast))
-        if not forecast.updated:
-            break
-    _, reach, forecast = min(found, key=lambda f: f[:2])
-    return reach, forecast
+        found.append((_weight(after, forecast), reach, forecast))
+    weight, *lagging = min(found, key=lambda f: f[:2])
+    tried = [middle, (lagging[0], lagging[1])]
+    if after.bins.size < _TRIED:
+        return tried[weight <= _weight(after, middle[1])]
+    return min(tried, key=lambda t: _size(below, after, t[1], places, memory, mixing=mixing))
+
+
+def _weight(after: Quantised, forecast: _Forecast) -> float:
+    return float(np.log2(1.0 + 2.0 * np.abs(after.bins - forecast.expected)).sum())
+
+
+def _size(
+    below: Below,
+    after: Quantised,
+    forecast: _Forecast,
+    places: tuple[int, ...],
+    memory: Memory,
+    *,
+    mixing: bool,
+) -> int:
+    """Return the bytes of one tensor that is coded alone."""
+    symbols = (after.bins - forecast.expected).astype(np.int32)
+    tensor = _in_code(below, after.grid, places, forecast, symbols, memory)
+    return len(encode_tensors([tensor], [b""], memory.copy(), mixing=mixing))
 
 
 def decode(
