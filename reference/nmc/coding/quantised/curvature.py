@@ -27,8 +27,6 @@ _DAMPING = 0.1
 """Share of the mean of the diagonal that is added to it: errors that are never seen stay small."""
 _UNSEEN = 0.05
 """Share of the mean of its part that is added to each element: other cameras see other ones."""
-_LEAST = 1e-3
-"""No direction counts less than this share of the mean."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +53,7 @@ class Feedback:
     ----------
     order : int64[C]
     root, unroot : float64[C, C]
-        Symmetric square root of what is seen, in this order, and its inverse.
+        A square root R of what is seen, R @ R.T, in this order, and its inverse.
     upper : float64[C, C]
         What an error of 1 in column j is worth in column k > j.
     noise : float
@@ -82,18 +80,12 @@ class Feedback:
             return None
         order, damped, _ = found
         try:
-            upper, pivots = _factors(damped)
-            values, vectors = np.linalg.eigh(damped)
+            upper, unit, pivots = _factors(damped)
         except np.linalg.LinAlgError:  # negative somewhere: it is no curvature
             return None
-        root = np.sqrt(np.maximum(values, _LEAST))
-        return Feedback(
-            order,
-            (vectors * root) @ vectors.T,
-            (vectors / root) @ vectors.T,
-            upper,
-            float(pivots.mean()) / 12,
-        )
+        root = np.sqrt(pivots)
+        noise = float(pivots.mean()) / 12
+        return Feedback(order, unit * root, upper / root[:, None], upper, noise)
 
     def chosen(self, wanted: Reals, *, seen_only: bool) -> Integers:
         """Return integers in place of numbers, int32[R, C].
@@ -137,7 +129,7 @@ def seen_of_rounding(columns: Reals) -> float:
         return 0.0
     _, damped, mean = found
     try:
-        return float(_factors(damped)[1].mean()) * mean / 12
+        return float(_factors(damped)[2].mean()) * mean / 12
     except np.linalg.LinAlgError:
         return mean / 12
 
@@ -153,9 +145,12 @@ def _damped(columns: Reals) -> tuple[NDArray[np.int64], Reals, float] | None:
     return order, whole + np.eye(len(whole)) * _DAMPING, mean
 
 
-def _factors(matrix: Reals) -> tuple[Reals, Reals]:
-    """Return U and p of ``inverse(matrix) = U.T @ diag(1 / p) @ U``; U has ones on its diagonal."""
+def _factors(matrix: Reals) -> tuple[Reals, Reals, Reals]:
+    """Return U, its inverse and p of ``matrix = inverse(U) @ diag(p) @ inverse(U).T``.
+
+    U has ones on its diagonal.
+    """
     lower = np.linalg.cholesky(matrix[::-1, ::-1])  # backwards: no inverse has to be factored
     diagonal = np.diag(lower)
     unit = (lower / diagonal)[::-1, ::-1]
-    return np.ascontiguousarray(np.linalg.inv(unit)), diagonal[::-1] ** 2
+    return np.ascontiguousarray(np.linalg.inv(unit)), unit, diagonal[::-1] ** 2

@@ -189,8 +189,8 @@ def _best(
     for reach in sorted({*_REACHES, whole // 2, whole} - {0}):
         forecast = _forecast(below, after.grid, finer, reach)
         found.append((_weight(after, forecast), reach, forecast))
-    weight, *lagging = min(found, key=lambda f: f[:2])
-    tried = [middle, (lagging[0], lagging[1])]
+    weight, lag, lagging = min(found, key=lambda f: f[:2])
+    tried = [middle, (lag, lagging)]
     if after.bins.size < _TRIED:
         return tried[weight <= _weight(after, middle[1])]
     return min(tried, key=lambda t: _size(below, after, t[1], places, memory, mixing=mixing))
