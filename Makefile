@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.up-to-date
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo player player-check test test-all lint types contracts generated docs format check bench bench-framework bench-rd bench-transmission conformance report power power-sample mutation mutation-typescript soundness suite-archive dist fuzz faults clean
+.PHONY: help setup demo player player-check test test-all lint types contracts generated docs format check bench bench-framework bench-framework-drift bench-rd bench-transmission conformance report power power-sample mutation mutation-typescript soundness suite-archive dist fuzz faults clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -73,6 +73,9 @@ bench: setup  ## Sizes and speeds beside the peers; table and plot in out/bench
 
 bench-framework: setup  ## What sharing and freezing weights buy; tables and plot in out/bench-framework
 	$(BIN)/python -m nmc_tools.bench_framework -o out/bench-framework
+
+bench-framework-drift: setup  ## 60 frames of the dome, each from the one before: does quality fall? 10 minutes or more
+	$(BIN)/python -m nmc_tools.bench_framework -o out/bench-framework --only drift
 
 bench-rd: setup  ## Rate and distortion beside NNCodec (makes it an environment of 6 GB); out/bench-rd
 	$(BIN)/nmc bench rd -o out/bench-rd

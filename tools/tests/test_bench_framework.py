@@ -21,6 +21,7 @@ def test_the_framework_benchmark_at_toy_size(tmp_path, capsys):
         f"a\n<!-- bench-framework -->\n{text}<!-- /bench-framework -->\nz\n"
     )
     tables = {p.stem: json.loads(p.read_text())["figures"] for p in out.glob("*.json")}
+    # The long ones are measured only where they are named.
     assert set(tables) == {"scenes", "hash_grid", "sharing", "freezing", "rendering", "memory"}
     assert tables["rendering"]["identical"] is True
     rows = {
@@ -58,3 +59,14 @@ def test_a_readme_without_marks_is_refused(tmp_path):
 
 def test_tables_that_are_missing_are_left_out():
     assert "Weight sharing" not in presentation.markdown({})
+
+
+@pytest.mark.slow
+def test_drift_is_measured_where_it_is_named(tmp_path, capsys):
+    main(["--quick", "-o", str(tmp_path), "--only", "drift"])
+    found = json.loads((tmp_path / "drift.json").read_text())["figures"]
+    assert [row["frame"] for row in found["rows"]] == [0, 1, 2, 3]
+    assert [row["frame"] for row in found["rows"] if "psnr" in row] == [0, 3]
+    told = capsys.readouterr()
+    assert "dome: frame 3 of 3, " in told.err
+    assert "| 3 to 3 |" in told.out and "trained alone" in told.out

@@ -150,7 +150,7 @@ def test_refusals_are_one_line(nmc_, write, tmp_path):
         ("training.exclude_layers", [7], "names layer 7, but the model has layers 0 to 1"),
         ("training.exclude_back", 3, "training: cannot take 3 of 2 layers"),
         ("training.exclude_like", "dens*", "no layer is named like 'dens*'; there are levels.0"),
-        ("training.device", "cuda:99", "training.device: cuda:99: there are"),
+        ("training.device", "cuda:99", "training.device: cuda:99: "),
         ("training.device", "abacus", "training.device: 'abacus' is not a device"),
         ("training.device", "meta", "training.device: meta cannot be used here"),
         ("render.device", "cuda:99", "render.device: cuda:99"),

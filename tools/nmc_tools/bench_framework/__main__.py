@@ -18,9 +18,13 @@ from typing import Any
 
 from nmc_tools.bench.published import put_into
 from nmc_tools.bench_framework import measurements, presentation
+from nmc_tools.bench_framework.drift import drift
 from nmc_tools.bench_framework.scenes import all_scenes
 from nmc_tools.bench_framework.stage import FULL, QUICK, Scale, Stage
 from nmc_tools.terminal import err, out, progress_bar
+
+#: Tables that take so long that they are measured only where they are named.
+LONG = ("drift",)
 
 Measure = Callable[[], Mapping[str, Any]]
 
@@ -46,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with progress_bar("measuring", unit="tables") as progress:
         for done, (name, measure) in enumerate(measures.items()):
             progress(done, len(measures))
-            wanted = not given.only or name in given.only
+            wanted = name in given.only or not (given.only or name in LONG)
             figures = _kept(folder, name, scale, measure, wanted=wanted, again=given.again)
             if figures is not None:
                 found[name] = figures
@@ -62,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _measures(stage: Stage, scale: Scale, workers: int) -> dict[str, Measure]:
     measures: dict[str, Measure] = {
         "scenes": partial(all_scenes, quick=not scale.sfm_pixels),
+        "drift": partial(drift, quick=not scale.sfm_pixels),
         "hash_grid": partial(measurements.hash_grid, stage),
         "sharing": partial(measurements.sharing, stage),
         "freezing": partial(_on_one_thread, partial(measurements.freezing_families, stage)),

@@ -112,6 +112,30 @@ def _scenes(figures: Figures) -> str:
     return f"{text}\n\n{_table(head, rows)}"
 
 
+def _drift(figures: Figures) -> str:
+    first, *later = figures["rows"]
+    judged = [row for row in later if "psnr" in row]
+    third = max(1, len(later) // 3)
+    rows = [f"| 0 | {first['seconds']:.1f} | {first['psnr']:.2f} | |"]
+    for begin in range(0, len(later), third):
+        part = later[begin : begin + third]
+        psnrs = [row["psnr"] for row in part if "psnr" in row]
+        if psnrs:
+            seconds = sum(row["seconds"] for row in part) / len(part)
+            rows.append(
+                f"| {part[0]['frame']} to {part[-1]['frame']} | {seconds:.1f} | "
+                f"{sum(psnrs) / len(psnrs):.2f} | {min(psnrs):.2f} |"
+            )
+    last = judged[-1]
+    text = (
+        f"Drift: {len(later)} frames of the {figures['scene']}, each from the one before, default\n"
+        f"settings, {figures['iterations'][1]} iterations each. Every third frame is judged. Frame "
+        f"{last['frame']} has\n{last['psnr']:.2f} dB; trained alone, as frame 0 is, "
+        f"{figures['alone']:.2f} dB."
+    )
+    return f"{text}\n\n{_table('| frames | s a frame | mean PSNR dB | worst |', rows)}"
+
+
 def _rendering(figures: Figures) -> str:
     seconds, workers, count = figures["seconds"], figures["workers"], figures["images"]
     names = {
@@ -159,6 +183,7 @@ def _sfm(figures: Figures) -> str:
 
 _RENDERERS: dict[str, Callable[[Figures], str]] = {
     "scenes": _scenes,
+    "drift": _drift,
     "sharing": _sharing,
     "freezing": _freezing,
     "hash_grid": _hash_grid,

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nmc_framework.models import ChainModel
-    from nmc_framework.scene import Scene
+    from nmc_framework.scene import Rig, Scene
 
-_FAMILY = "hash_grid"
+FAMILY = "hash_grid"
 _RAYS, _LATER = 1024, 70
 #: Frames after frame 0.
 _FRAMES = 3
@@ -40,37 +40,20 @@ def all_scenes(*, quick: bool) -> dict[str, Any]:
 
 
 def _measured(scene: Scene, *, quick: bool) -> dict[str, Any]:
-    width, height = scene.size
-    size = (width // _QUICK_SHARE, height // _QUICK_SHARE) if quick else scene.size
-    rig = scene.rig(size)
-    chosen = fit(
-        family(_FAMILY).defaults(),
-        rig.training,
-        scene_extent(rig.training),
-        bounds=scene.bounds if scene.told else None,
-        background=scene.background if scene.told else None,
-    )
-    options = chosen | (_QUICK if quick else {})
-    plan = Schedule(
-        first=4 if quick else iterations(rig.training),
-        later=2 if quick else _LATER,
-        rays=_RAYS,
-        later_rays=round(LATER_RAYS * _RAYS),
-        colour="auto",
-    )
+    size, rig, options, plan = prepared(scene, quick=quick)
     times = [index / scene.rate for index in range(1 + _FRAMES)]
     frames = [FrameViews(t, at, scene.view_all(rig.training, at)) for t, at in enumerate(times)]
     # What a camera did to its picture is not the scene's: held-out views are judged without it.
     truths = [[scene.clean(camera, at) for camera in rig.held_out] for at in times]
-    model = build(_FAMILY, options)
+    model = build(FAMILY, options)
     pictures, rows, rendering = [], [], 0.0
     for done in train_chain(model, rig.training, frames, plan):
         began = time.perf_counter()
         pictures.append([render_image(model, camera) for camera in rig.held_out])
         rendering += time.perf_counter() - began
-        quality = _quality(pictures[-1], truths[done.index])
+        quality = mean_psnr(pictures[-1], truths[done.index])
         rows.append({"seconds": done.seconds, "psnr": quality, "colour": done.colour is not None})
-    alone = _alone(build(_FAMILY, options), rig, frames[1], plan)
+    alone = trained_alone(build(FAMILY, options), rig, frames[1], plan)
     return {
         "size": list(size),
         "cameras": len(rig.training),
@@ -82,13 +65,36 @@ def _measured(scene: Scene, *, quick: bool) -> dict[str, Any]:
     }
 
 
-def _alone(model: ChainModel, rig: Any, views: FrameViews, plan: Schedule) -> list[Any]:
+def prepared(scene: Scene, *, quick: bool) -> tuple[tuple[int, int], Rig, dict[str, Any], Schedule]:
+    """Return size (width, height), rig, options and schedule, as ``nmc train`` chooses them."""
+    width, height = scene.size
+    size = (width // _QUICK_SHARE, height // _QUICK_SHARE) if quick else scene.size
+    rig = scene.rig(size)
+    options = fit(
+        family(FAMILY).defaults(),
+        rig.training,
+        scene_extent(rig.training),
+        bounds=scene.bounds if scene.told else None,
+        background=scene.background if scene.told else None,
+    )
+    plan = Schedule(
+        first=4 if quick else iterations(rig.training),
+        later=2 if quick else _LATER,
+        rays=_RAYS,
+        later_rays=round(LATER_RAYS * _RAYS),
+        colour="auto",
+    )
+    return size, rig, options | (_QUICK if quick else {}), plan
+
+
+def trained_alone(model: ChainModel, rig: Rig, views: FrameViews, plan: Schedule) -> list[Any]:
     """Return the held-out pictures of a frame that was trained from random weights, in full."""
     train_frame(model, rig.training, replace(views, index=0), replace(plan, seed=1))
     return [render_image(model, camera) for camera in rig.held_out]
 
 
-def _quality(pictures: Sequence[Any], truths: Sequence[Any]) -> float:
+def mean_psnr(pictures: Sequence[Any], truths: Sequence[Any]) -> float:
+    """Return the mean PSNR in dB of views against what is true."""
     return float(np.mean([psnr(a, b) for a, b in zip(pictures, truths, strict=True)]))
 
 

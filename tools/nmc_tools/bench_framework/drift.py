@@ -1,0 +1,56 @@
+"""A long chain of the dome: whether quality falls from frame to frame, and how long each takes.
+
+People in the scene move, and some instants are harder than others. What a frame loses to the chain
+is therefore told by the same instant, trained alone from random weights.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nmc_framework.models import build
+from nmc_framework.rendering import render_image
+from nmc_framework.scene import scenes
+from nmc_framework.training import FrameViews, train_chain
+from nmc_tools.bench_framework.scenes import FAMILY, mean_psnr, prepared, trained_alone
+from nmc_tools.terminal import err
+
+#: Later frames; of a quick run.
+_FRAMES, _QUICK_FRAMES = 60, 3
+#: Every so many frames the held-out views are rendered and judged.
+_JUDGED_EVERY = 3
+
+
+def drift(name: str = "dome", *, quick: bool) -> dict[str, Any]:
+    """Train a chain of one scene with default settings; return quality and seconds by frame."""
+    scene = scenes()[name]
+    size, rig, options, plan = prepared(scene, quick=quick)
+    last = _QUICK_FRAMES if quick else _FRAMES
+    times = [index / scene.rate for index in range(1 + last)]
+    frames = (FrameViews(t, at, scene.view_all(rig.training, at)) for t, at in enumerate(times))
+    model, rows = build(FAMILY, options), []
+    for done in train_chain(model, rig.training, frames, plan):
+        row: dict[str, Any] = {"frame": done.index, "seconds": done.seconds}
+        if done.index % _JUDGED_EVERY == 0:
+            row["psnr"] = _quality(scene, rig, model, times[done.index])
+            err.print(
+                f"{name}: frame {done.index} of {last}, {row['psnr']:.2f} dB, {done.seconds:.1f} s",
+                markup=False,
+            )
+        rows.append(row)
+    alone = build(FAMILY, options)
+    views = FrameViews(last, times[last], scene.view_all(rig.training, times[last]))
+    trained_alone(alone, rig, views, plan)
+    return {
+        "scene": name,
+        "size": list(size),
+        "cameras": len(rig.training),
+        "iterations": [plan.first, plan.later],
+        "rows": rows,
+        "alone": _quality(scene, rig, alone, times[last]),
+    }
+
+
+def _quality(scene: Any, rig: Any, model: Any, at: float) -> float:
+    truths = [scene.clean(camera, at) for camera in rig.held_out]
+    return mean_psnr([render_image(model, camera) for camera in rig.held_out], truths)
