@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from shared_data import SHARED
 
+from nmc_framework.cameras import CameraError
 from nmc_framework.cameras.formats import Lens, RigDocument, camera_files
 from nmc_framework.capture import CaptureError, find_sources, synchronise
 from nmc_framework.capture.dataset import open_dataset
@@ -107,6 +108,39 @@ def test_pictures_without_a_camera_are_left_out_and_named(tmp_path):
     camera_files.write(tmp_path / "o.json", RigDocument(others), "nmc")
     with pytest.raises(CaptureError, match=r"o\.json has no cameras of 0, 1, 2; it has x0"):
         open_dataset(tmp_path, tmp_path / "o.json")
+
+
+def test_cameras_without_names_are_those_of_the_pictures_in_order(tmp_path):
+    """Neural 3D Video lacks cameras here and there, and its rows do not: cam04 is the third."""
+    cameras = stills(tmp_path / "own").cameras
+    for camera, name in zip(cameras, ("cam00", "cam01", "cam04"), strict=True):
+        path = tmp_path / "images" / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(render(camera, 0.0)).save(path)
+    camera_files.write(tmp_path / "poses_bounds.npy", RigDocument(cameras))
+    found = open_dataset(tmp_path)
+    assert [c.name for c in found.rig.cameras] == ["cam00", "cam01", "cam04"]
+    for one, camera in zip(found.rig.cameras, cameras, strict=True):
+        np.testing.assert_allclose(one.centre, camera.centre)
+    Image.new("RGB", (32, 24)).save(tmp_path / "images" / "cam07.png")
+    with pytest.raises(CameraError, match="3 cameras without names, and there are pictures of 4"):
+        open_dataset(tmp_path)
+
+
+def test_cameras_to_test_with_are_read_from_the_file_beside(tmp_path):
+    """Dynamic 3D Gaussians keeps them in a file of their own."""
+    cameras = stills(tmp_path / "own").cameras
+    for camera in cameras:
+        path = tmp_path / "ims" / camera.name / "000000.png"
+        path.parent.mkdir(parents=True)
+        Image.fromarray(render(camera, 0.0)).save(path)
+    for name, part in (("train", cameras[:2]), ("test", cameras[2:])):
+        camera_files.write(tmp_path / f"{name}_meta.json", RigDocument(tuple(part)))
+    found = open_dataset(tmp_path)
+    assert [c.name for c in found.rig.cameras] == ["0", "1", "2"]
+    assert found.tested == ("2",) and not found.left_out
+    (tmp_path / "test_meta.json").unlink()
+    assert open_dataset(tmp_path).left_out == ("2",)
 
 
 @pytest.mark.skipif(not (SHARED / "scenes/fox").is_dir(), reason="the shared fox is not here")

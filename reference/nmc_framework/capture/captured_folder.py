@@ -157,7 +157,8 @@ def matched(
     Parameters
     ----------
     rig
-        Its cameras' names may be file names, with folders and suffixes.
+        Its cameras' names may be file names, with folders and suffixes. Where it has none, its
+        cameras are those of the sources in natural order.
     sizes
         (width, height) of each source's pictures, by name.
     size
@@ -168,6 +169,7 @@ def matched(
     CaptureError
         When a source has no camera, or one for pictures of another size.
     """
+    rig = rig.named_after(list(sizes))
     known = {Path(c.name).stem: i for i, c in enumerate(rig.cameras)}
     known |= {camera.name: i for i, camera in enumerate(rig.cameras)}
     missing = [name for name in sizes if name not in known]

@@ -39,12 +39,16 @@ _CAMERA_FILES = (
     "intri.yml",
 )
 
+#: Camera files of the cameras to train with, and beside them those of the cameras to test with.
+_TESTED = {"train_meta.json": "test_meta.json"}
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Pictures that lie where they were found, and the straight cameras that belong to them.
 
-    ``left_out`` names the pictures that have no camera.
+    ``left_out`` names the pictures that have no camera, ``tested`` the cameras that a file of their
+    own sets apart to test with.
     """
 
     sources: tuple[Source, ...]
@@ -52,6 +56,7 @@ class Dataset:
     taken: RigDocument
     rig: RigDocument
     left_out: tuple[str, ...] = ()
+    tested: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.synchrony.instants)
@@ -137,7 +142,8 @@ def open_dataset(
             "(--cameras), or estimate the cameras with nmc sfm"
         )
     sizes = {source.name: _size(source) for source in found}
-    document = camera_files.read(path, None, next(iter(sizes.values())))
+    document = camera_files.read(path, None, next(iter(sizes.values()))).named_after(list(sizes))
+    document, tested = _with_tests(document, path)
     known = {camera.name for camera in document.cameras}
     known |= {Path(camera.name).stem for camera in document.cameras}
     kept = [source for source in found if source.name in known]
@@ -149,7 +155,27 @@ def open_dataset(
         )
     synchrony = synchronise(kept, by=by)
     taken = matched(document, {source.name: sizes[source.name] for source in kept})
-    return Dataset(tuple(kept), synchrony, taken, straight_rig(taken), left_out)
+    names = {camera.name for camera in taken.cameras}
+    kept_back = tuple(name for name in tested if name in names)
+    return Dataset(tuple(kept), synchrony, taken, straight_rig(taken), left_out, kept_back)
+
+
+def _with_tests(document: RigDocument, path: Path) -> tuple[RigDocument, tuple[str, ...]]:
+    """Add the cameras of the file beside ``path`` that has those to test with, and name these."""
+    from nmc_framework.cameras.formats import camera_files
+
+    beside = path.with_name(_TESTED.get(path.name, path.name))
+    if beside == path or not beside.is_file():
+        return document, ()
+    tests = camera_files.read(beside)
+    known = {camera.name for camera in document.cameras}
+    new = [k for k, camera in enumerate(tests.cameras) if camera.name not in known]
+    merged = RigDocument(
+        (*document.cameras, *(tests.cameras[k] for k in new)),
+        (*document.lenses, *(tests.lenses[k] for k in new)),
+        document.normalisation,
+    )
+    return merged, tuple(tests.cameras[k].name for k in new)
 
 
 def _size(source: Source) -> tuple[int, int]:

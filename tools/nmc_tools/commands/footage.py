@@ -253,4 +253,4 @@ def _dataset(folder: Path, cameras: Path | None, rate: float) -> Footage:
         more = f" and {len(found.left_out) - 5} more" if len(found.left_out) > 5 else ""
         note(f"left out, without a camera: {', '.join(found.left_out[:5])}{more}")
     points = None if cameras is None else points_beside(cameras)
-    return Footage(found.rig, len(found), found.rate, found.views, points=points)
+    return Footage(found.rig, len(found), found.rate, found.views, points=points, own=found.tested)

@@ -25,7 +25,11 @@ _DEPTHS = (0.1, 100.0)
 
 
 def read(path: Path) -> RigDocument:
-    """Read the array; cameras are named ``cam00`` and so on by row, which need not be their id."""
+    """Read the array; its rows are the cameras in the order of their pictures' names.
+
+    It has no names. They are called ``cam00`` and so on, which need not be their own: where a
+    camera is missing from the footage, the rows after it count on.
+    """
     rows = np.load(path, allow_pickle=False)
     if rows.ndim != 2 or rows.shape[1] != 17 or not np.isfinite(rows).all():
         raise ConversionError(f"{path.name}: expected finite numbers N x 17, got {rows.shape}")
@@ -38,7 +42,7 @@ def read(path: Path) -> RigDocument:
         size = (round(width), round(height))
         camera = Camera(focal, focal, size[0] / 2, size[1] / 2, *size, pose, name=f"cam{index:02d}")
         cameras.append(camera)
-    return RigDocument(tuple(cameras), depths=rows[:, 15:].astype(np.float64))
+    return RigDocument(tuple(cameras), depths=rows[:, 15:].astype(np.float64), by_order=True)
 
 
 def write(path: Path, document: RigDocument) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
+from natsort import natsorted
 
 from nmc_framework.cameras.camera import Camera, CameraError, FloatArray
 
@@ -122,19 +123,42 @@ class RigDocument:
 
     ``cameras`` and ``lenses`` go together by index; ``images`` are the names the file gives to the
     pictures. ``normalisation`` is what took the coordinates of the source to those of ``cameras``.
-    ``depths`` are near and far by camera where the format has them, (N, 2).
+    ``depths`` are near and far by camera where the format has them, (N, 2). ``by_order`` tells that
+    the file has no names: its cameras are those of the pictures, in the order of these.
     """
 
     cameras: tuple[Camera, ...]
     lenses: tuple[Lens, ...] = ()
     normalisation: Similarity = field(default_factory=Similarity)
     depths: FloatArray | None = None
+    by_order: bool = False
 
     def __post_init__(self) -> None:
         if not self.lenses:
             object.__setattr__(self, "lenses", (Lens(),) * len(self.cameras))
         if len(self.lenses) != len(self.cameras):
             raise ConversionError(f"{len(self.lenses)} lenses for {len(self.cameras)} cameras")
+
+    def named_after(self, pictures: Sequence[str]) -> RigDocument:
+        """Return the cameras named after the pictures, in natural order, where the file names none.
+
+        Raises
+        ------
+        ConversionError
+            When there are more of one than of the other: which belongs to which nobody can tell.
+        """
+        if not self.by_order:
+            return self
+        if len(pictures) != len(self.cameras):
+            raise ConversionError(
+                f"the camera file has {len(self.cameras)} cameras without names, and there are "
+                f"pictures of {len(pictures)}: which belongs to which nobody can tell"
+            )
+        cameras = tuple(
+            camera.at(camera.camera_to_world, name)
+            for camera, name in zip(self.cameras, natsorted(pictures), strict=True)
+        )
+        return replace(self, cameras=cameras, by_order=False)
 
     def normalised(self, similarity: Similarity) -> RigDocument:
         """Apply a similarity to every camera and record it."""
