@@ -385,3 +385,12 @@ def test_package_cameras_keep_the_normalisation():
     applied = Similarity(3.0)
     found = package_cameras(RigDocument(RIG.cameras).normalised(applied))
     np.testing.assert_array_equal(found.normalisation, applied.matrix)
+
+
+def test_a_rig_on_a_map_is_moved_to_the_origin(run, tmp_path):
+    far = RigDocument(RIG.cameras[:3]).normalised(Similarity(translation=np.array([5e5, 4e6, 9.0])))
+    native.write(tmp_path / "a.json", far)
+    run("cameras", "convert", tmp_path / "a.json", "-o", tmp_path / "b.json", "--centre")
+    near = native.read(tmp_path / "b.json")
+    assert max(np.abs(camera.centre).max() for camera in near.cameras) < 10
+    assert "shifted by" in run("cameras", "inspect", tmp_path / "b.json").out

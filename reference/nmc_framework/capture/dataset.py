@@ -21,6 +21,7 @@ from nmc_framework.capture.finding import find_sources
 from nmc_framework.capture.frames import read_frames, synchronise
 from nmc_framework.capture.source import CaptureError, ImageSource, Picture, Source
 from nmc_framework.capture.synchrony import Synchrony
+from nmc_framework.capture.tested import read_with_tests
 from nmc_framework.training.pixels import FrameViews
 
 #: Where camera files lie in data sets, the best first.
@@ -38,9 +39,6 @@ _CAMERA_FILES = (
     "cameras.xml",
     "intri.yml",
 )
-
-#: Camera files of the cameras to train with, and beside them those of the cameras to test with.
-_TESTED = {"train_meta.json": "test_meta.json"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +130,6 @@ def open_dataset(
         When no cameras are found, or none is of a picture; or the pictures are of other sizes than
         the cameras.
     """
-    from nmc_framework.cameras.formats import camera_files
-
     found = find_sources(folder, rate)
     path = cameras or find_cameras(folder)
     if path is None:
@@ -142,8 +138,8 @@ def open_dataset(
             "(--cameras), or estimate the cameras with nmc sfm"
         )
     sizes = {source.name: _size(source) for source in found}
-    document = camera_files.read(path, None, next(iter(sizes.values()))).named_after(list(sizes))
-    document, tested = _with_tests(document, path)
+    document, tested = read_with_tests(path, None, next(iter(sizes.values())))
+    document = document.named_after(list(sizes))
     known = {camera.name for camera in document.cameras}
     known |= {Path(camera.name).stem for camera in document.cameras}
     kept = [source for source in found if source.name in known]
@@ -158,24 +154,6 @@ def open_dataset(
     names = {camera.name for camera in taken.cameras}
     kept_back = tuple(name for name in tested if name in names)
     return Dataset(tuple(kept), synchrony, taken, straight_rig(taken), left_out, kept_back)
-
-
-def _with_tests(document: RigDocument, path: Path) -> tuple[RigDocument, tuple[str, ...]]:
-    """Add the cameras of the file beside ``path`` that has those to test with, and name these."""
-    from nmc_framework.cameras.formats import camera_files
-
-    beside = path.with_name(_TESTED.get(path.name, path.name))
-    if beside == path or not beside.is_file():
-        return document, ()
-    tests = camera_files.read(beside)
-    known = {camera.name for camera in document.cameras}
-    new = [k for k, camera in enumerate(tests.cameras) if camera.name not in known]
-    merged = RigDocument(
-        (*document.cameras, *(tests.cameras[k] for k in new)),
-        (*document.lenses, *(tests.lenses[k] for k in new)),
-        document.normalisation,
-    )
-    return merged, tuple(tests.cameras[k].name for k in new)
 
 
 def _size(source: Source) -> tuple[int, int]:

@@ -145,13 +145,13 @@ def _imported(task: Task, captured: CapturedFrames) -> RigDocument:
 
 def _matched(task: Task, captured: CapturedFrames, path: Path) -> RigDocument:
     """Read cameras, and bring them into the order and to the size of the captured pictures."""
-    from nmc_framework.cameras.formats import camera_files
     from nmc_framework.capture.captured_folder import matched
+    from nmc_framework.capture.tested import read_with_tests
 
     sizes = json.loads((captured.folder / _SIZES).read_text(encoding="utf-8"))
     own = {name: (int(width), int(height)) for name, (width, height) in sizes.items()}
     chosen = task.configuration.section("cameras").get("format")
-    document = camera_files.read(path, chosen, next(iter(own.values())))
+    document, _ = read_with_tests(path, chosen, next(iter(own.values())))
     reduced = parse_size(task.configuration.section("source").get("size"))
     return matched(document, own, reduced)
 

@@ -46,12 +46,17 @@ def convert(
         str | None, typer.Option("--to", help="Format to write; told from the name if left out.")
     ] = None,
     size: SizeOption = None,
+    centre: Annotated[
+        bool, typer.Option("--centre", help="Move the rig so that the origin lies amid it.")
+    ] = False,
     force: ForceOption = False,
 ) -> None:
     """Convert cameras; what a format cannot say is refused by name, never dropped.
 
     The format nmc keeps all: lenses, and the normalisation, so that it can be undone. --size is
     for formats that do not state the size of the images: blender, realitycapture, opencv.
+    --centre is for coordinates of a map, too large for training; nmc notes the shift, the other
+    formats cannot.
 
     Examples
     --------
@@ -60,6 +65,8 @@ def convert(
       nmc cameras convert sparse/0 -o rig.json --to miv
 
       nmc cameras convert transforms_train.json -o colmap/ --size 800x800
+
+      nmc cameras convert georeferenced/sparse/0 -o cameras.json --centre
     """
     with framework(source, output):
         from nmc_framework.cameras.formats import camera_files
@@ -72,6 +79,8 @@ def convert(
             refuse_input("host/exists", str(output), "", f"{target.name} is one file; name it")
         require_new(output, force=force)
         document = _read(source, source_format, size)
+        if centre:
+            document = document.centred()
         written = camera_files.write(output, document, target.name)
         say(f"{output}: {counted(len(document.cameras), 'camera')}, {written}")
 

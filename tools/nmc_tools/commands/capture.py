@@ -109,10 +109,11 @@ def capture(
 
 
 def _rig(cameras: Path, sources: Sequence[Source], size: tuple[int, int] | None) -> RigDocument:
-    from nmc_framework.cameras.formats import camera_files
     from nmc_framework.capture import picture_sizes
     from nmc_framework.capture.captured_folder import matched
+    from nmc_framework.capture.tested import read_with_tests
 
     sizes = picture_sizes(sources)
     with framework(cameras):
-        return matched(camera_files.read(cameras, None, next(iter(sizes.values()))), sizes, size)
+        document, _ = read_with_tests(cameras, None, next(iter(sizes.values())))
+        return matched(document, sizes, size)

@@ -170,6 +170,11 @@ class RigDocument:
             depths=depths,
         )
 
+    def centred(self) -> RigDocument:
+        """Return the rig with the origin amid its cameras; the shift is recorded."""
+        middle = np.median([camera.centre for camera in self.cameras], axis=0)
+        return self.normalised(Similarity(translation=-middle))
+
     def in_source_units(self) -> RigDocument:
         """Undo the recorded normalisation."""
         return self.normalised(self.normalisation.inverse)

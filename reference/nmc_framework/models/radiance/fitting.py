@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nmc_framework.cameras import CameraError
+
 if TYPE_CHECKING:
     from nmc_framework.cameras import Camera
     from nmc_framework.cameras.extent import SceneExtent
@@ -32,6 +34,9 @@ _PIXELS_AN_ENTRY, _LOG2_ENTRIES = 16, (15, 18)
 #: and long steps, in which fog lifts, and how much a spread along the ray counts, against floaters.
 #: In an unbounded scene the fog is thicker and lifts later.
 _WARM_SHARE, _DISTORTION, _OCCUPANCY = {False: 0.1, True: 0.4}, 0.02, 64
+
+#: By how much of a footprint single precision may misplace a camera.
+_MISPLACED = 0.5
 
 #: Frame 0 learns so many iterations for the fourth root of the training pixels, within limits.
 _ITERATIONS, _FEWEST, _MOST = 34.0, 300, 2000
@@ -68,6 +73,11 @@ def fit(
     background
         The colour behind it, where somebody knows; else ``None``, and a model is trained so that
         it needs none.
+
+    Raises
+    ------
+    CameraError
+        When the cameras stand so far from the origin that single precision blurs what they see.
     """
     values: dict[str, Any] = {"background": None if background is None else list(background)}
     if bounds is not None:
@@ -105,12 +115,25 @@ def _resolution(
     footprint = max(footprint, 1e-6 * float((upper - lower).max()))
     edge = float((upper - lower).max()) * (2 if contracted else 1)
     diagonal = float(np.linalg.norm(upper - lower))
+    _require_near(cameras, footprint)
     pixels = sum(camera.width * camera.height for camera in cameras)
     return {
         "finest": _within(edge / (_FINEST_CELL * footprint), _FINEST),
         "samples": _within(diagonal / (_STEP * footprint), _SAMPLES),
         "log2_entries": _within(math.log2(max(pixels / _PIXELS_AN_ENTRY, 1)), _LOG2_ENTRIES),
     }
+
+
+def _require_near(cameras: Sequence[Camera], footprint: float) -> None:
+    """Refuse cameras in coordinates such as those of a map, which rays in float32 cannot hold."""
+    farthest = max(float(np.abs(camera.centre).max()) for camera in cameras)
+    apart = float(np.spacing(np.float32(farthest)))
+    if not apart <= _MISPLACED * footprint:
+        raise CameraError(
+            f"the cameras stand {farthest:.3g} scene units from the origin, where single precision "
+            f"tells places {apart:.2g} apart, and a pixel covers {footprint:.2g}: move them with "
+            "'nmc cameras convert CAMERAS -o cameras.json --centre'"
+        )
 
 
 def _within(value: float, limits: tuple[int, int]) -> int:
