@@ -151,6 +151,22 @@ def test_json_has_no_infinite_number():
     assert record["far"] is None and record["arrangement"] == "around"
 
 
+def test_near_and_far_bound_a_scene_without_points():
+    """Files of Neural 3D Video have them: of a room on an arc nothing else tells where it ends."""
+    cameras = list(arc_rig(21, 0, (64, 48)).training)
+    alone = scene_extent(cameras)
+    told = scene_extent(cameras, None, np.tile([2.1, 4.7], (21, 1)))
+    assert alone.unbounded and not told.unbounded
+    assert (told.lower < BOUNDS[0]).all() and (told.upper > BOUNDS[1]).all()
+    assert np.subtract(told.upper, told.lower).max() < 2 * np.subtract(*BOUNDS[::-1]).max()
+    assert told.near <= 2.1
+    # What stands for nothing, as writers put it that have to put something, changes nothing much.
+    nothing = scene_extent(cameras, None, np.tile([0.1, 100.0], (21, 1)))
+    assert nothing.unbounded and nothing.near == pytest.approx(alone.near, rel=0.1)
+    for wrong in ([0.0, 1.0], [2.0, 1.0], [1.0, np.inf], [np.nan, 2.0]):
+        assert not scene_extent(cameras, None, np.tile(wrong, (21, 1))).by_points
+
+
 def test_the_embedded_room():
     cameras = arc_rig(16, 3).cameras
     low, high = np.array(BOUNDS)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmc_framework.cameras.camera import Camera, CameraError, FloatArray
-from nmc_framework.cameras.sight import counts, inside, overlap, seen_by_two
+from nmc_framework.cameras.sight import between, counts, inside, overlap, seen_by_two
 
 Arrangement = Literal["surrounding", "around", "facing", "outward"]
 
@@ -74,7 +74,7 @@ class SceneExtent:
         dome; ``"around"``: they look at one place from some sides; ``"facing"``: in one direction;
         ``"outward"``: away from each other.
     by_points
-        Whether points were at hand that say where things are.
+        Whether points were at hand that say where things are, or near and far of the cameras.
     """
 
     lower: FloatArray
@@ -101,7 +101,11 @@ class SceneExtent:
         }
 
 
-def scene_extent(cameras: Sequence[Camera], points: npt.ArrayLike | None = None) -> SceneExtent:
+def scene_extent(
+    cameras: Sequence[Camera],
+    points: npt.ArrayLike | None = None,
+    depths: FloatArray | None = None,
+) -> SceneExtent:
     """Return how far the scene of a rig reaches.
 
     Parameters
@@ -110,6 +114,9 @@ def scene_extent(cameras: Sequence[Camera], points: npt.ArrayLike | None = None)
         Without distortion, or with little.
     points
         (N, 3) reconstructed points in the cameras' coordinates; fewer than 100 count as none.
+    depths
+        (cameras, 2) near and far along each optical axis, where a camera file tells them. Without
+        points they say where things may be: anywhere between.
 
     Raises
     ------
@@ -119,6 +126,8 @@ def scene_extent(cameras: Sequence[Camera], points: npt.ArrayLike | None = None)
     if not cameras:
         raise CameraError("there are no cameras: a scene's extent cannot be told")
     found = _finite(points)
+    if found is None and depths is not None:
+        found = _finite(between(cameras, depths))
     place = _target(cameras)
     if place is None:
         return _without_target(cameras, found)

@@ -121,7 +121,7 @@ def _model(task: Task, frames: Frames) -> ChainModel:
     chosen = fit(
         family(options["family"]).defaults(),
         cameras,
-        scene_extent(cameras, frames.points),
+        scene_extent(cameras, frames.points, frames.rig.depths_of(frames.training)),
         bounds=SCENE_BOUNDS if placed else None,
         background=BACKGROUND if filmed else None,
     )

@@ -85,7 +85,7 @@ class Footage:
         from nmc_framework.models.radiance.fitting import fit
 
         cameras = self.cameras(training)
-        extent = scene_extent(cameras, self.points)
+        extent = scene_extent(cameras, self.points, self.rig.depths_of(training))
         return fit(known, cameras, extent, bounds=self.bounds, background=self.background)
 
     def reduced(self, sizes: Mapping[str, tuple[int, int]]) -> Footage:

@@ -94,6 +94,10 @@ def run(
         say(f"{configuration.work}: {told}")
 
 
+#: Names of a list that a step's line holds; --json has all.
+_NAMED = 8
+
+
 def _line(report: StepReport) -> str:
     told = f": {_told(report.result)}" if report.result else ""
     if report.action == "ran":
@@ -114,7 +118,8 @@ def _told(result: Mapping[str, Any]) -> str:
         elif isinstance(value, float):
             parts.append(f"{label} {value:.4g}")
         elif isinstance(value, list):
-            parts.append(f"{label} {', '.join(map(str, value))}")
+            more = f" and {len(value) - _NAMED} more" if len(value) > _NAMED else ""
+            parts.append(f"{label} {', '.join(map(str, value[:_NAMED]))}{more}")
         else:
             parts.append(f"{label} {value}")
     return ", ".join(parts)

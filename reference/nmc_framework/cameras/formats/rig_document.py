@@ -138,6 +138,10 @@ class RigDocument:
             object.__setattr__(self, "lenses", (Lens(),) * len(self.cameras))
         if len(self.lenses) != len(self.cameras):
             raise ConversionError(f"{len(self.lenses)} lenses for {len(self.cameras)} cameras")
+        if self.depths is not None and self.depths.shape != (len(self.cameras), 2):
+            raise ConversionError(
+                f"near and far of {len(self.cameras)} cameras are {self.depths.shape}"
+            )
 
     def named_after(self, pictures: Sequence[str]) -> RigDocument:
         """Return the cameras named after the pictures, in natural order, where the file names none.
@@ -159,6 +163,13 @@ class RigDocument:
             for camera, name in zip(self.cameras, natsorted(pictures), strict=True)
         )
         return replace(self, cameras=cameras, by_order=False)
+
+    def depths_of(self, names: Sequence[str]) -> FloatArray | None:
+        """Return near and far (N, 2) of the cameras named, where the file tells them."""
+        if self.depths is None:
+            return None
+        places = {camera.name: k for k, camera in enumerate(self.cameras)}
+        return self.depths[[places[name] for name in names]]
 
     def normalised(self, similarity: Similarity) -> RigDocument:
         """Apply a similarity to every camera and record it."""
