@@ -151,8 +151,8 @@ def open_dataset(
         )
     synchrony = synchronise(kept, by=by)
     taken = matched(document, {source.name: sizes[source.name] for source in kept})
-    names = {camera.name for camera in taken.cameras}
-    kept_back = tuple(name for name in tested if name in names)
+    there = {camera.name for camera in taken.cameras}
+    kept_back = tuple(name for name in tested if name in there)
     return Dataset(tuple(kept), synchrony, taken, straight_rig(taken), left_out, kept_back)
 
 
