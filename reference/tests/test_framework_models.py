@@ -109,7 +109,7 @@ def test_unknown_options_and_families_are_named():
     with pytest.raises(ModelError, match="nerf_mlp knows no option colour; it has"):
         build("nerf_mlp", {"colour": 1})
     with pytest.raises(
-        ModelError, match="no model family 'gaussian'; there are hash_grid, nerf_mlp, voxel_grid"
+        ModelError, match="no model family 'gaussian'; there are coin, hash_grid, inric, "
     ):
         build("gaussian")
 

@@ -11,17 +11,22 @@ import numpy as np
 import pytest
 import torch
 
+sys.path.insert(0, str(Path(__file__).parent))
+from clip_samples import moving
+
 import nmc
 from nmc_framework.evaluation import HeldOut
 from nmc_framework.metrics import psnr
 from nmc_framework.models import ModelError, RadianceModel, RayModel, ViewModel, build, registry
 from nmc_framework.rendering import orbit, render_package
+from nmc_framework.rendering.clips import clip_model, package_pictures
 from nmc_framework.scene import BACKGROUND, BOUNDS, TARGET, arc_rig, view_all
 from nmc_framework.training import (
     AutoFreezing,
     FrameViews,
     PackageStore,
     Schedule,
+    train_clips,
     train_into,
     train_on,
 )
@@ -181,6 +186,27 @@ def test_a_model_that_no_camera_sees_goes_the_whole_way(page, tmp_path, monkeypa
     track = orbit(TARGET, 2, distance=3, azimuths=(0, 40), elevations=(10, 20))
     with pytest.raises(ModelError, match="a picture_network model is not seen by cameras"):
         list(render_package(package, track, RIG.training[0], [0, 0]))
+
+
+def test_a_model_of_a_video_is_thirty_lines_and_goes_the_whole_way(page, tmp_path):
+    code = fenced("python")[3]
+    assert "class FeatureVideo" in code
+    assert len([line for line in code.splitlines() if line.strip()]) <= 30
+    # Neither side divides by the stride, and the last clip is short.
+    clips = [moving(3, width=30, height=22), moving(2, width=30, height=22, start=3)]
+    options = {"width": 30, "height": 22, "pictures": 3, "features": 4}
+    model, package = build("feature_video", options, seed=2), tmp_path / "film.nmc"
+    plan = Schedule(first=150, later=40, rays=3 * 30 * 22, exclude_layers=(2,))
+    with nmc.Writer(package, **model.in_package()) as writer:
+        store = PackageStore(writer, span=3)
+        for _ in train_clips(store, model, lambda k: clips[k:], plan):
+            pass
+    with nmc.open(package) as sequence:
+        shown = [im for _, _, im in package_pictures(sequence, clip_model(sequence))]
+        one, two = sequence[0], sequence[1]
+    assert np.array_equal(one["last.weight"], two["last.weight"])
+    for picture, true in zip(shown, np.concatenate(clips), strict=True):
+        assert psnr(picture, true) > psnr(flat([true])[0], true) + 3
 
 
 def test_a_policy_and_a_clock_take_any_examples(page):

@@ -2,6 +2,7 @@
 
 from nmc_framework.capture.finding import find_sources
 from nmc_framework.capture.frames import intervals, read_frames, synchronise
+from nmc_framework.capture.moving import MovingPicture, open_moving
 from nmc_framework.capture.opening import open_sources, picture_sizes
 from nmc_framework.capture.source import (
     CaptureError,
@@ -17,6 +18,7 @@ __all__ = [
     "CaptureError",
     "ImageSource",
     "Instant",
+    "MovingPicture",
     "Source",
     "Synchrony",
     "VideoSource",
@@ -24,6 +26,7 @@ __all__ = [
     "by_time",
     "find_sources",
     "intervals",
+    "open_moving",
     "open_sources",
     "picture_sizes",
     "read_frames",

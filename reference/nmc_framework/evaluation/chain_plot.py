@@ -24,14 +24,23 @@ class ChainPoint:
     coding: str
 
 
-def plot_chain(path: Path, points: Sequence[ChainPoint], title: str) -> None:
-    """Draw PSNR per frame above bytes per frame, raw against coded, into a PNG."""
+def plot_chain(
+    path: Path,
+    points: Sequence[ChainPoint],
+    title: str,
+    *,
+    quality: str = "PSNR on held-out views (dB)",
+) -> None:
+    """Draw PSNR per frame above bytes per frame, raw against coded, into a PNG.
+
+    ``quality`` is the name of the upper axis.
+    """
     with mpl.rc_context({"text.color": _INK, "axes.labelcolor": _INK, "font.size": 10}):
         figure = Figure(figsize=(9, 6), layout="constrained", dpi=120)
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[1, 1.15])
         index = [point.index for point in points]
         upper.plot(index, [p.psnr for p in points], color=_QUALITY, marker="o", lw=2, ms=5)
-        upper.set_ylabel("PSNR on held-out views (dB)")
+        upper.set_ylabel(quality)
         upper.set_title(title, loc="left", fontweight="bold")
         low, high = min(p.psnr for p in points), max(p.psnr for p in points)
         upper.set_ylim(low - max(1.0, 0.3 * (high - low)), high + max(1.0, 0.3 * (high - low)))

@@ -18,8 +18,11 @@ from nmc_framework.models.chained import ChainModel, ModelError
 GROUP = "nmc.models"
 
 _BUILT_IN = {
+    "coin": "nmc_framework.models.pictures.coin:Coin",
     "hash_grid": "nmc_framework.models.radiance.hash_grid:HashGrid",
+    "inric": "nmc_framework.models.pictures.inric:Inric",
     "nerf_mlp": "nmc_framework.models.radiance.nerf_mlp:NerfMlp",
+    "siren": "nmc_framework.models.pictures.siren:Siren",
     "voxel_grid": "nmc_framework.models.radiance.voxel_grid:VoxelGrid",
 }
 

@@ -2,6 +2,7 @@
 
 from nmc_framework.training.auto import AutoFreezing
 from nmc_framework.training.chain import train_chain, train_frame, train_on
+from nmc_framework.training.clips import ClipPixels, train_clips
 from nmc_framework.training.examples import Examples
 from nmc_framework.training.fine_tuning import DampedAdam
 from nmc_framework.training.finished import Progress, TrainedFrame, TrainingError
@@ -22,6 +23,7 @@ from nmc_framework.training.store import CheckpointFolder, PackageStore, Store, 
 __all__ = [
     "AutoFreezing",
     "CheckpointFolder",
+    "ClipPixels",
     "DampedAdam",
     "Examples",
     "FrameViews",
@@ -44,6 +46,7 @@ __all__ = [
     "front",
     "matching",
     "train_chain",
+    "train_clips",
     "train_frame",
     "train_into",
     "train_on",

@@ -47,10 +47,15 @@ class Store(Protocol):
 
 
 class PackageStore:
-    """Finished frames in an open :class:`nmc.Writer`; make it with ``resume=True``."""
+    """Finished frames in an open :class:`nmc.Writer`; make it with ``resume=True``.
 
-    def __init__(self, writer: nmc.Writer) -> None:
+    ``span`` is how many ticks of the writer's timescale a frame is shown: the instants of a group
+    that one model is of.
+    """
+
+    def __init__(self, writer: nmc.Writer, *, span: int = 1) -> None:
         self._writer = writer
+        self._span = span
 
     def __len__(self) -> int:
         return len(self._writer)
@@ -80,7 +85,7 @@ class PackageStore:
         """
         self._writer.append(
             frame.state,
-            presentation_time=frame.index,
+            presentation_time=frame.index * self._span,
             requires_grad=frame.freezing.requires_grad,
             exclude_layers=list(frame.freezing.exclude_layers),
             iterations=frame.iterations,

@@ -7,17 +7,97 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nmc_tools.commands.footage import Footage
+from nmc_tools.commands.framework import package_cameras
 from nmc_tools.terminal import progress_bar, size_text
 
 if TYPE_CHECKING:
+    import nmc
     from nmc_framework.evaluation import HeldOut
     from nmc_framework.evaluation.board import Board
     from nmc_framework.models import ChainModel
     from nmc_framework.training import Progress, Schedule, Store, TrainedFrame
     from nmc_tools.progress import Report
+
+#: Rays a batch of frame 0, and iterations of a later frame.
+RAYS, LATER = 1024, 70
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What a chain is trained on, before there is a model.
+
+    ``options`` are what the family is told of it; ``iterations`` and ``batch`` what serves it, in
+    frame 0 and later; ``run`` makes the run, of an output, a model, a schedule and a board.
+    """
+
+    options: dict[str, Any]
+    iterations: tuple[int, int]
+    batch: tuple[int, int]
+    rate: int
+    count: int
+    clips: bool = field(kw_only=True)
+    run: Callable[[Path, Any, Schedule, Board | None], Run]
+
+
+class Run(Protocol):
+    """One chain to be trained."""
+
+    @property
+    def model(self) -> ChainModel:
+        """The model, with random weights or those of the last frame."""
+
+    @property
+    def span(self) -> int:
+        """Ticks that a frame is shown."""
+
+    def begin(self, writer: nmc.Writer) -> None:
+        """Put into the package what is known before it is trained."""
+
+    def into(self, store: Store) -> list[dict[str, Any]]:
+        """Train what the store does not have, and return a record of each new frame."""
+
+    def end(self, writer: nmc.Writer, done: int) -> None:
+        """Put into the package what is known after it, whose first ``done`` frames were there."""
+
+
+def viewed_subject(
+    footage: Footage, kind: type[ChainModel], training: list[str], held_out: list[str]
+) -> Subject:
+    """Return frames of cameras as what is trained on."""
+    from nmc_framework.models.radiance.fitting import iterations
+
+    def run(output: Path, model: Any, schedule: Schedule, board: Board | None) -> ChainRun:
+        return ChainRun(output, footage, training, held_out, model, schedule, board)
+
+    return Subject(
+        options=footage.options(kind.defaults(), training),
+        iterations=(iterations(footage.cameras(training)), LATER),
+        batch=(RAYS, 0),
+        rate=footage.rate,
+        count=footage.count,
+        clips=False,
+        run=run,
+    )
+
+
+def reported(
+    schedule: Schedule, count: int, shown: Report, board: Board | None
+) -> Callable[[Progress], None]:
+    """Return what tells of every iteration of a chain of ``count`` frames."""
+    total = schedule.iterations_before(count)
+
+    def report(progress: Progress) -> None:
+        done = schedule.iterations_before(progress.frame) + progress.iteration
+        place = f"frame {progress.frame + 1} of {count}"
+        known = progress.held_out if math.isfinite(progress.held_out) else progress.psnr
+        shown(done, total, note=f"{place} loss {progress.loss:.5f} {known:5.2f} dB")
+        if board:
+            board.step(progress)
+
+    return report
 
 
 @dataclass
@@ -38,6 +118,24 @@ class ChainRun:
 
         self.quality = HeldOut(self.footage.cameras(self.held_out))
 
+    @property
+    def span(self) -> int:
+        """A frame is one instant."""
+        return 1
+
+    def begin(self, writer: nmc.Writer) -> None:
+        """Put the cameras into the package."""
+        writer.set_cameras(package_cameras(self.footage.rig))
+
+    def end(self, writer: nmc.Writer, done: int) -> None:
+        """Put the scores of held-out views into the package.
+
+        Frames of an earlier run were not scored in this one: ``nmc evaluate`` does it.
+        """
+        if self.held_out:
+            scored = list(range(done, len(writer)))
+            writer.set_quality(self.quality.record(scored, len(writer)))
+
     def into(self, store: Store) -> list[dict[str, Any]]:
         """Train what the store does not have, and return a record of each new frame."""
         from nmc_framework.training import train_into
@@ -56,7 +154,7 @@ class ChainRun:
                 self.footage.cameras(self.training),
                 lambda first: views(self.training, first),
                 self.schedule,
-                report=self._report(shown),
+                report=reported(self.schedule, self.footage.count, shown, self.board),
             ):
                 records.append(self._record(frame))
                 done, total = self._iterations(frame.index, frame.iterations)
@@ -77,17 +175,6 @@ class ChainRun:
             f"frame {record['frame'] + 1} of {self.footage.count}, loss {record['loss']:.5f}, "
             f"{record['seconds']:.1f} s{weights}{quality}"
         )
-
-    def _report(self, shown: Report) -> Callable[[Progress], None]:
-        def report(progress: Progress) -> None:
-            done, total = self._iterations(progress.frame, progress.iteration)
-            place = f"frame {progress.frame + 1} of {self.footage.count}"
-            known = progress.held_out if math.isfinite(progress.held_out) else progress.psnr
-            shown(done, total, note=f"{place} loss {progress.loss:.5f} {known:5.2f} dB")
-            if self.board:
-                self.board.step(progress)
-
-        return report
 
     def _record(self, frame: TrainedFrame) -> dict[str, Any]:
         record: dict[str, Any] = {

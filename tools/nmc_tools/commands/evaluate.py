@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from nmc_tools.commands.clip_evaluate import ClipScoring, is_package_of_clips
+from nmc_tools.commands.clip_render import refuse_of_cameras
 from nmc_tools.commands.footage import Footage, HeldOutOption, SceneName, SceneOption
 from nmc_tools.commands.framework import cameras_in, framework, parse_device
 from nmc_tools.commands.shared_options import FramesOption, PackagePath
@@ -27,7 +29,7 @@ def evaluate(
     package: PackagePath,
     folder: Annotated[
         Path | None,
-        typer.Argument(metavar="FRAMES", help="What it was trained on: what is true."),
+        typer.Argument(metavar="FRAMES", help="What it was trained on, a video too: what is true."),
     ] = None,
     scene: SceneOption = None,
     cameras: Annotated[
@@ -96,6 +98,8 @@ def evaluate(
 
       nmc evaluate room.nmc frames/ --all-cameras --images compared/ --html room.html
 
+      nmc evaluate film.nmc film.mp4 --csv pictures.csv
+
       nmc evaluate room.nmc frames/ --lpips-net alex --lpips-backbone alexnet.pth --write
     """
     if (scene is not None) == (folder is not None):
@@ -105,7 +109,22 @@ def evaluate(
         raise typer.BadParameter("say which network: --lpips-net", param_hint="--lpips-backbone")
     if all_cameras and held_out:
         raise typer.BadParameter("give one of --held-out and --all-cameras")
+    of_views = {
+        "--scene": scene, "--cameras": cameras, "--held-out": held_out, "--images": images,
+        "--all-cameras": all_cameras, "--html": html, "--metrics-plot": metrics_plot,
+        "--align-colour": align_colour,
+    }  # fmt: skip
     with framework(package, images or html or scores or package), ExitStack() as stack:
+        device = parse_device(device)
+        distance = _lpips(lpips_net, lpips_backbone, lpips_heads, device)
+        lpips = distance.distance if distance else None
+        if folder is not None and is_package_of_clips(package):
+            refuse_of_cameras(of_views)
+            _refuse_unwritable([path for path in (scores, plot) if path])
+            ClipScoring(package, folder, frames, lpips, device).run(
+                csv=scores, plot=plot, write=write, as_json=as_json
+            )
+            return
         _refuse_unwritable([path for path in (scores, plot, metrics_plot, html) if path])
         import nmc
         from nmc_framework.evaluation import Gallery, HeldOut, Scoring, plot_scores, write_scores
@@ -114,9 +133,7 @@ def evaluate(
             footage = _truth(sequence, folder, scene, cameras)
             views = _views(sequence, footage, held_out, package, every=all_cameras)
             chosen = _chosen(frames, len(sequence), footage.count)
-            distance = _lpips(lpips_net, lpips_backbone, lpips_heads, parse_device(device))
             align = align_colour or sequence.colour is not None
-            lpips = distance.distance if distance else None
             quality = HeldOut(footage.cameras(views.names), lpips, align=align)
             room = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             gallery = None

@@ -60,8 +60,14 @@ def _described(name: str) -> dict[str, Any]:
 
 def _kind(found: type[ChainModel]) -> str:
     from nmc_framework.models import RadianceModel, RayModel, ViewModel
+    from nmc_framework.models.pictures import ClipModel
 
-    kinds = ((RadianceModel, "radiance field"), (RayModel, "rays"), (ViewModel, "views"))
+    kinds = (
+        (ClipModel, "pictures"),
+        (RadianceModel, "radiance field"),
+        (RayModel, "rays"),
+        (ViewModel, "views"),
+    )
     return next((name for base, name in kinds if issubclass(found, base)), "no views")
 
 

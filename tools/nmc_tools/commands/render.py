@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from nmc_tools.commands.clip_render import is_of_clips, refuse_of_cameras, render_clips
 from nmc_tools.commands.framework import (
     SizeOption,
     cameras_in,
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 
 def render(
     package: PackagePath,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The video: .mp4.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="The video: .mp4; of pictures .png or a folder too."),
+    ],
     track: Annotated[
         str,
         typer.Option(
@@ -73,7 +77,7 @@ def render(
     ] = None,
     force: ForceOption = False,
 ) -> None:
-    """Render what a user sees who moves along a track while the chain plays.
+    """Render what a user sees who moves along a track while the chain plays; or its pictures.
 
     An orbit swings about what the package's cameras face, within the angles they cover. A track
     in a CSV file has one viewpoint for each image. A spline runs from its first key pose to its
@@ -86,6 +90,8 @@ def render(
       nmc render scene.nmc --track user.csv -o video.mp4 --size 640x360 --workers 4
 
       nmc render scene.nmc --spline keys.csv --length 120 -o video.mp4
+
+      nmc render film.nmc -o film.mp4            (a chain of pictures: no track)
 
       nmc render scene.nmc --track user10_room.csv --anchor train_03 -o video.mp4
     """
@@ -100,6 +106,29 @@ def render(
             write_video,
         )
 
+        with nmc.open(package) as sequence:
+            if is_of_clips(sequence):
+                refuse_of_cameras(
+                    {
+                        "--track": track != "orbit",
+                        "--spline": keys,
+                        "--length": length,
+                        "--field-of-view": field_of_view,
+                        "--save-track": save_track,
+                        "--anchor": anchor,
+                    }
+                )
+                render_clips(
+                    sequence,
+                    output,
+                    frames=frames,
+                    size=parse_size(size),
+                    fps=fps,
+                    quality=quality,
+                    device=parse_device((device or ["cpu"])[0]),
+                    force=force,
+                )
+                return
         if output.suffix.lower() != ".mp4":
             raise typer.BadParameter("the video is .mp4", param_hint="--output")
         devices = [parse_device(text) for text in device or ["cpu"]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -11,28 +10,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nmc.writing.writer import DEFAULT_KEY_EVERY
-from nmc_tools.commands.chain_run import ChainRun
-from nmc_tools.commands.footage import Footage, HeldOutOption, SceneOption, open_footage
+from nmc_tools.commands.chain_run import Run, Subject
+from nmc_tools.commands.footage import HeldOutOption, SceneOption
 from nmc_tools.commands.framework import (
     RateOption,
     SizeOption,
     check_rate,
     framework,
     option,
-    package_cameras,
     parse_device,
     parse_size,
 )
 from nmc_tools.commands.shared_options import EffortOption, ForceOption
 from nmc_tools.commands.train_served import host_and_port, served_beside
+from nmc_tools.commands.train_subject import built_model, family_kind, opened_subject
 from nmc_tools.terminal import counted, print_json, refuse_input, say, size_text
 
 if TYPE_CHECKING:
     from nmc_framework.models import ChainModel
     from nmc_framework.training import CheckpointFolder, Schedule
-
-#: Iterations of a later frame.
-_LATER = 70
 
 
 def train(
@@ -41,7 +37,10 @@ def train(
     ],
     folder: Annotated[
         Path | None,
-        typer.Argument(metavar="FRAMES", help="A folder of pictures; nmc capture makes one."),
+        typer.Argument(
+            metavar="FRAMES",
+            help="A folder of pictures, as nmc capture makes one; or a video, for its pictures.",
+        ),
     ] = None,
     scene: SceneOption = None,
     cameras: Annotated[
@@ -51,8 +50,13 @@ def train(
     frames: Annotated[int | None, typer.Option(min=1, help="Train only so many frames.")] = None,
     size: SizeOption = None,
     family: Annotated[
-        str, typer.Option(help="Model family: hash_grid, nerf_mlp, voxel_grid, or a plug-in's.")
+        str,
+        typer.Option("--family", "--model", help="Model family; nmc models lists them."),
     ] = "hash_grid",
+    clip: Annotated[
+        int | None,
+        typer.Option(min=1, help="Pictures that one model of a video holds; else the family's."),
+    ] = None,
     configuration: Annotated[
         Path | None, typer.Option(help="JSON file with options of the model.")
     ] = None,
@@ -65,9 +69,12 @@ def train(
     ] = None,
     later: Annotated[
         int | None,
-        typer.Option(min=0, help="For each later frame; else 70, twice as many for --rate."),
+        typer.Option(min=0, help="For each later frame; else as usual, twice as many for --rate."),
     ] = None,
-    rays: Annotated[int, typer.Option(min=1, help="Rays a batch of frame 0.")] = 1024,
+    rays: Annotated[
+        int | None,
+        typer.Option(min=1, help="Rays, or pixels, a batch of frame 0; else 1024, or as usual."),
+    ] = None,
     later_rays: Annotated[
         int | None, typer.Option(min=1, help="Of later frames; else 2.5 times those of frame 0.")
     ] = None,
@@ -149,6 +156,8 @@ def train(
 
       nmc train --scene -o small.nmc --frames 20 --rate 0.1 --key-every 10
 
+      nmc train film.mp4 -o film.nmc --family siren --size 128x72 --clip 16
+
       nmc train photographs/ -o object.nmc --budget 90s --colour on
 
       nmc train --scene -o live.nmc --serve 8080    (others read http://127.0.0.1:8080/live.nmc)
@@ -162,27 +171,34 @@ def train(
     with framework(folder or output):
         from nmc_framework.evaluation.board import Board
         from nmc_framework.models.radiance.fitting import LATER_RAYS
-        from nmc_framework.models.radiance.fitting import iterations as fitted
         from nmc_framework.training import AutoFreezing, LayerChoice, Schedule
         from nmc_framework.training.rate import TIMES
 
-        footage = open_footage(
-            folder, scene=scene, cameras=cameras, size=parse_size(size), frames=frames, rate=fps
+        subject = opened_subject(
+            family_kind(family),
+            folder,
+            scene=scene,
+            cameras=cameras,
+            held_out=held_out,
+            colour=None if colour == "auto" else colour,
+            clip=clip,
+            size=parse_size(size),
+            frames=frames,
+            rate=fps,
         )
-        rig = footage.split(held_out)
-        model = _model(family, configuration, set_, footage, rig[0], seed)
+        model = built_model(family, configuration, set_, subject.options, seed)
         model = model.to(parse_device(device))
         price = check_rate(rate, key_every)
         times = TIMES if price else 1
-        usual = fitted(footage.cameras(rig[0]))
+        batch = rays or subject.batch[0]
         schedule = Schedule(
-            first=times * usual if iterations is None else iterations,
-            later=times * _LATER if later is None else later,
-            rays=rays,
-            later_rays=later_rays or round(LATER_RAYS * rays),
+            first=times * subject.iterations[0] if iterations is None else iterations,
+            later=times * subject.iterations[1] if later is None else later,
+            rays=batch,
+            later_rays=later_rays or subject.batch[1] or round(LATER_RAYS * batch),
             first_seconds=_seconds(budget, "--budget"),
             later_seconds=_seconds(later_budget, "--later-budget"),
-            colour=colour,
+            colour="off" if subject.clips else colour,
             reading=reading,
             rate=price,
             seed=seed,
@@ -194,7 +210,7 @@ def train(
         with option("--hold"):
             schedule = replace(schedule, hold=hold)
         with ExitStack() as stack:
-            between = max(1, footage.count // 8)
+            between = max(1, subject.count // 8)
             board = (
                 stack.enter_context(Board(tensorboard, schedule, frames_between=between))
                 if tensorboard
@@ -202,39 +218,36 @@ def train(
             )
             if place is not None:
                 stack.enter_context(served_beside(output, *place))
-            run = ChainRun(output, footage, rig[0], rig[1], model, schedule, board)
+            run = subject.run(output, model, schedule, board)
             if as_ == "checkpoints":
                 store = _folder(output, model, resume=resume, force=force)
                 done = len(store)
                 records = run.into(store)
             else:
                 done, records = _package(
-                    run, output, key_every=key_every, effort=effort, resume=resume, overwrite=force
+                    run,
+                    output,
+                    timescale=subject.rate,
+                    profile="lossy" if price else "main",
+                    key_every=key_every,
+                    effort=effort,
+                    resume=resume,
+                    overwrite=force,
                 )
         sizes = _folder_sizes(store) if as_ == "checkpoints" else _package_sizes(output)
-        _summary(output, records, done, footage.rate, sizes, as_json=as_json)
+        _summary(output, records, done, subject, sizes, as_json=as_json)
 
 
-def _package(run: ChainRun, output: Path, **options: Any) -> tuple[int, list[dict[str, Any]]]:
+def _package(run: Run, output: Path, **options: Any) -> tuple[int, list[dict[str, Any]]]:
     """Train into a package; return how many frames it had, and the records of the new ones."""
     import nmc
     from nmc_framework.training import PackageStore
 
-    model = run.model
-    with nmc.Writer(
-        output,
-        **model.in_package(),
-        timescale=run.footage.rate,
-        profile="lossy" if run.schedule.rate else "main",
-        **options,
-    ) as writer:
+    with nmc.Writer(output, **run.model.in_package(), **options) as writer:
         done = len(writer)
-        writer.set_cameras(package_cameras(run.footage.rig))
-        records = run.into(PackageStore(writer))
-        if run.held_out:
-            # Frames of an earlier run were not scored in this one: nmc evaluate does it.
-            scored = list(range(done, len(writer)))
-            writer.set_quality(run.quality.record(scored, len(writer)))
+        run.begin(writer)
+        records = run.into(PackageStore(writer, span=run.span))
+        run.end(writer, done)
     return done, records
 
 
@@ -251,43 +264,6 @@ def _folder(output: Path, model: ChainModel, *, resume: bool, force: bool) -> Ch
         hint = "go on with --resume, or begin again with --force"
         refuse_input("host/exists", str(output), "", hint)
     return CheckpointFolder(output, model)
-
-
-def _model(
-    family: str,
-    path: Path | None,
-    settings: list[str] | None,
-    footage: Footage,
-    training: list[str],
-    seed: int,
-) -> ChainModel:
-    from nmc_framework.models import build
-    from nmc_framework.models import family as family_of
-    from nmc_framework.models.views import shown
-
-    chosen: dict[str, Any] = {}
-    with option("--family"):
-        known = family_of(family).defaults()
-    chosen |= footage.options(known, training)
-    if path is not None:
-        try:
-            chosen |= dict(json.loads(path.read_bytes()))
-        except (ValueError, TypeError) as error:
-            raise typer.BadParameter(
-                f"{path} is not a JSON object: {error}", param_hint="--configuration"
-            ) from None
-    for setting in settings or ():
-        name, equals, text = setting.partition("=")
-        try:
-            chosen[name] = json.loads(text)
-        except ValueError:
-            equals = ""
-        if not equals:
-            raise typer.BadParameter(f"{setting!r}; write such as levels=4", param_hint="--set")
-    with option("--set" if settings else "--configuration" if path else "--family"):
-        model = build(family, chosen, seed=seed)
-    with option("--family"):
-        return shown(model)
 
 
 def _seconds(text: str | None, option: str) -> float | None:
@@ -346,17 +322,18 @@ def _summary(
     output: Path,
     records: list[dict[str, Any]],
     done: int,
-    rate: int,
+    subject: Subject,
     sizes: dict[str, int],
     *,
     as_json: bool,
 ) -> None:
     if as_json:
-        whole = {"path": str(output), **sizes, "resumed_at": done or None, "rate": rate}
+        whole = {"path": str(output), **sizes, "resumed_at": done or None, "rate": subject.rate}
         print_json(whole | {"trained": records})
         return
+    of = "" if subject.clips else " on held-out views"
     scored = [record["psnr"] for record in records if "psnr" in record]
-    quality = f", {sum(scored) / len(scored):.2f} dB on held-out views" if scored else ""
+    quality = f", {sum(scored) / len(scored):.2f} dB{of}" if scored else ""
     went_on = f" ({done} of them before)" if done else ""
     told = f"{size_text(sizes['raw_bytes'])} of models in {size_text(sizes['bytes'])}"
     say(f"{output}: {counted(sizes['frames'], 'frame')}{went_on}, {told}{quality}")

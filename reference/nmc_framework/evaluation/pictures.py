@@ -1,0 +1,95 @@
+"""Scoring chains of clips: each picture against the true one (clause 5.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+import nmc
+from nmc_framework.evaluation.held_out import Distance, ViewScore, score_view
+from nmc_framework.metrics import MetricError, psnr
+from nmc_framework.models.pictures import ClipModel
+from nmc_framework.rendering.clips import clip_model, clip_pictures, package_pictures
+
+Pixels = npt.NDArray[np.uint8]
+#: What the one view is called that a video has.
+VIEW = "picture"
+
+
+def clip_psnr(model: ClipModel, pixels: Pixels) -> float:
+    """Return the mean PSNR in dB of a model's pictures against (pictures, height, width, 3)."""
+    scores = [psnr(seen, true) for seen, true in zip(clip_pictures(model), pixels, strict=True)]
+    # A perfect picture has no number; 100 dB is beyond what 8 bits can tell.
+    return float(np.mean(np.minimum(scores, 100.0)))
+
+
+def score_clips(
+    sequence: nmc.ChainSequence,
+    frames: Sequence[int],
+    truths: Callable[[int], Pixels],
+    *,
+    lpips: Distance | None = None,
+    device: str = "cpu",
+    report: Callable[[int, int], None] | None = None,
+    seen: Callable[[int, Pixels, Pixels], None] | None = None,
+) -> list[ViewScore]:
+    """Score the pictures of a package of clips.
+
+    Parameters
+    ----------
+    sequence
+        An opened package.
+    frames
+        Of the package, ascending.
+    truths
+        Gives the true pictures (pictures, height, width, 3) uint8 of a frame.
+    lpips
+        Where given, measures the learned perceptual distance.
+    device
+        Torch's name of where to render.
+    report
+        Told how many frames are done, of how many.
+    seen
+        Told of every picture: its number in the video, as it is shown, as it is true.
+
+    Returns
+    -------
+    list of ViewScore
+        Their ``frame`` counts pictures of the video.
+
+    Raises
+    ------
+    MetricError
+        When a true picture is missing or of another size; it is named.
+    """
+    scores: list[ViewScore] = []
+    model = clip_model(sequence, device)
+    span = model.size[0]
+    before: tuple[Pixels, Pixels] | None = None
+    last = -2
+    pixels = np.zeros((0, 1, 1, 3), np.uint8)
+    loaded = -1
+    for frame, number, picture in package_pictures(sequence, model, frames):
+        if frame != loaded:
+            pixels, loaded = truths(frame), frame
+            if report:
+                report(list(frames).index(frame), len(frames))
+        index = frame * span + number
+        if number >= len(pixels):
+            raise MetricError(f"picture {index} has no true one: the video is shorter")
+        true = pixels[number]
+        if picture.shape != true.shape:
+            raise MetricError(
+                f"picture {index}: the true one is {true.shape[1]}x{true.shape[0]}, "
+                f"expected {picture.shape[1]}x{picture.shape[0]}"
+            )
+        follows = before if last == index - 1 else None
+        scores.append(score_view(index, VIEW, picture, true, follows, lpips))
+        before, last = (picture, true), index
+        if seen:
+            seen(index, picture, true)
+    if report:
+        report(len(frames), len(frames))
+    return scores

@@ -1,0 +1,105 @@
+"""``nmc render`` of a chain of clips: its pictures as a video, or as files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from nmc_tools.commands.framework import require_new
+from nmc_tools.frame_selection import parse_frames
+from nmc_tools.terminal import counted, progress_bar, refuse_input, say, size_text
+
+if TYPE_CHECKING:
+    import nmc
+
+
+def is_of_clips(sequence: nmc.ChainSequence) -> bool:
+    """Whether an opened package says that it holds models of clips that can be shown here."""
+    from nmc_framework.models import families, family
+    from nmc_framework.models.pictures import ClipModel
+
+    name = str(sequence.family)
+    return name in families() and issubclass(family(name), ClipModel)
+
+
+def refuse_of_cameras(options: Mapping[str, object]) -> None:
+    """Refuse options by name that have a value and no meaning for pictures."""
+    for name, value in options.items():
+        if value:
+            reason = "the package holds pictures, not what cameras see"
+            raise typer.BadParameter(reason, param_hint=name)
+
+
+def render_clips(
+    sequence: nmc.ChainSequence,
+    output: Path,
+    *,
+    frames: str | None,
+    size: tuple[int, int] | None,
+    fps: int | None,
+    quality: int,
+    device: str,
+    force: bool,
+) -> None:
+    """Write the pictures of a package as ``.mp4``, one as ``.png``, or all into a folder."""
+    from nmc_framework.rendering import write_video
+    from nmc_framework.rendering.clips import clip_model, package_pictures
+
+    try:
+        chosen = parse_frames(frames, len(sequence)) if frames else list(range(len(sequence)))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--frames") from None
+    if output.suffix.lower() not in {".mp4", ".png", ""}:
+        raise typer.BadParameter("write .mp4, .png or a folder", param_hint="--output")
+    require_new(output, force=force)
+    model = clip_model(sequence, device)
+    span = model.size[0]
+    rate = fps or max(1, sequence.manifest.timescale)
+    shown = package_pictures(sequence, model, chosen, size=size)
+    with progress_bar(f"rendering {output.name}", "pictures") as progress:
+        images = _counted(shown, len(chosen) * span, progress)
+        if output.suffix.lower() == ".mp4":
+            output.parent.mkdir(parents=True, exist_ok=True)
+            # Under another name first: an interrupted video is not a video.
+            partial = output.with_name(f".partial-{output.name}")
+            try:
+                count = write_video(partial, (image for _, image in images), rate, quality=quality)
+                partial.replace(output)
+            finally:
+                partial.unlink(missing_ok=True)
+            size_told = f", {count / rate:.1f} s, {size_text(output.stat().st_size)}"
+        else:
+            count = _files(images, output, span)
+            size_told = ""
+    say(f"{output}: {counted(count, 'picture')} of {counted(len(chosen), 'frame')}{size_told}")
+
+
+def _counted(shown: Iterator[Any], total: int, progress: Any) -> Iterator[Any]:
+    for done, (frame, number, image) in enumerate(shown, start=1):
+        progress(done, max(done, total))
+        yield (frame, number), image
+
+
+def _files(images: Iterator[Any], output: Path, span: int) -> int:
+    """Write picture k of the video as ``picture_k.png`` into a folder; or the one there is."""
+    from PIL import Image
+
+    if output.suffix.lower() == ".png":
+        first = list(islice(images, 2))
+        if len(first) != 1:
+            hint = "name a folder or an .mp4, or choose a frame of one with --frames"
+            refuse_input("input/unsupported", str(output), "there is not just one picture", hint)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(first[0][1]).save(output, format="PNG")
+        return 1
+    count = 0
+    output.mkdir(parents=True, exist_ok=True)
+    for (frame, number), image in images:
+        path = output / f"picture_{frame * span + number:08d}.png"
+        Image.fromarray(image).save(path, format="PNG")
+        count += 1
+    return count

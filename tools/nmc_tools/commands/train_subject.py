@@ -1,0 +1,85 @@
+"""What ``nmc train`` trains: the family, what it is trained on, and the model with its options."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from nmc_tools.commands.chain_run import Subject, viewed_subject
+from nmc_tools.commands.clip_run import clip_subject
+from nmc_tools.commands.footage import SceneName, open_footage
+from nmc_tools.commands.framework import option
+
+if TYPE_CHECKING:
+    from nmc_framework.models import ChainModel
+
+
+def family_kind(family: str) -> type[ChainModel]:
+    """Return the class of a family that ``--family`` names."""
+    from nmc_framework.models import family as family_of
+
+    with option("--family"):
+        return family_of(family)
+
+
+def opened_subject(
+    kind: type[ChainModel],
+    folder: Path | None,
+    *,
+    scene: SceneName | None,
+    cameras: Path | None,
+    held_out: list[str] | None,
+    colour: str | None,
+    clip: int | None,
+    **options: Any,
+) -> Subject:
+    """Open what the family is trained on: views of cameras, or a video."""
+    from nmc_framework.models.pictures import ClipModel
+
+    if issubclass(kind, ClipModel):
+        of_cameras = {"--scene": scene, "--cameras": cameras, "--held-out": held_out}
+        refused = of_cameras | {"--colour": colour}
+        return clip_subject(kind, folder, refused=refused, clip=clip, **options)
+    if clip is not None:
+        raise typer.BadParameter(f"{kind.family} is no model of pictures", param_hint="--clip")
+    footage = open_footage(folder, scene=scene, cameras=cameras, **options)
+    return viewed_subject(footage, kind, *footage.split(held_out))
+
+
+def built_model(
+    family: str,
+    path: Path | None,
+    settings: list[str] | None,
+    fitted: dict[str, Any],
+    seed: int,
+) -> ChainModel:
+    """Build the model of what it is told of the footage, a file of options, and single ones."""
+    from nmc_framework.models import build
+    from nmc_framework.models.pictures import ClipModel
+    from nmc_framework.models.views import shown
+
+    chosen = dict(fitted)
+    if path is not None:
+        try:
+            chosen |= dict(json.loads(path.read_bytes()))
+        except (ValueError, TypeError) as error:
+            raise typer.BadParameter(
+                f"{path} is not a JSON object: {error}", param_hint="--configuration"
+            ) from None
+    for setting in settings or ():
+        name, equals, text = setting.partition("=")
+        try:
+            chosen[name] = json.loads(text)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise typer.BadParameter(f"{setting!r}; write such as levels=4", param_hint="--set")
+    with option("--set" if settings else "--configuration" if path else "--family"):
+        model = build(family, chosen, seed=seed)
+    if isinstance(model, ClipModel):
+        return model
+    with option("--family"):
+        return shown(model)
