@@ -71,4 +71,8 @@ def host_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        name = error.filename
+        bare = isinstance(name, str | bytes) and Path(os.fsdecode(name)).name == os.fsdecode(name)
+        if bare and error.errno != errno.ENOENT:
+            error.filename = None  # an entry of an open directory: the path says of which
         raise host_refusal(error, path) from None

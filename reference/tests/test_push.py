@@ -135,3 +135,33 @@ def test_where_nothing_can_be_put(states, tmp_path):
     for target in ("https://example.org/a.nmc", str(tmp_path / "b.nmc")):
         assert code_of(lambda target=target: nmc.push(path, target)) == "host/path"
     assert code_of(lambda: nmc.push(tmp_path / "none.nmc", "memory://a")) == "host/not-found"
+
+
+@pytest.mark.parametrize("directory", [False, True])
+@pytest.mark.parametrize("member", [0, -1])
+def test_half_of_an_object_is_not_under_its_name(states, tmp_path, monkeypatch, directory, member):
+    """In a folder of this host; the same command goes on, without --force."""
+    from fsspec.implementations import local
+
+    path = write(tmp_path / "a.nmc", states, key_every=3, directory=directory)
+    target = f"file://{tmp_path}/b.nmc"
+    real = local.LocalFileOpener.write
+    wanted = (FRAMES if member else 0) if directory else 0
+    count = []
+
+    def fails(self, data):
+        count.append(self.path)
+        if len(count) - 1 == wanted:
+            real(self, bytes(data[: len(data) // 2]))
+            raise OSError(28, "No space left on device")
+        return real(self, data)
+
+    monkeypatch.setattr(local.LocalFileOpener, "write", fails)
+    assert code_of(lambda: nmc.push(path, target)) == "host/no-space"
+    monkeypatch.undo()
+    for file in (tmp_path / "b.nmc").rglob("*") if directory else [tmp_path / "b.nmc"]:
+        if file.is_file() and not file.name.startswith("."):
+            assert file.read_bytes() == (path / file.relative_to(tmp_path / "b.nmc")).read_bytes()
+    assert nmc.push(path, target).frames == FRAMES
+    assert nmc.check(tmp_path / "b.nmc").findings == ()
+    assert [p.name for p in tmp_path.rglob("*.pushed")] == []

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 
 import numpy as np
 import pytest
@@ -274,3 +275,13 @@ def test_playing_from_a_server(document, shelf, run):
         assert now - asked - 1 <= 2 + FRAMES  # two to open, and one a segment; one for the counts
         missing = run("play", f"{url}nothing.json?token=abc", "--headless")
         assert (missing.code, missing.err.count("host/not-found")) == (1, 1)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are text there")
+def test_a_name_that_is_no_text(tmp_path, run):
+    name = os.fsdecode(b"caf\xe9.nmc")
+    write(tmp_path / name, 0)
+    done = run("present", tmp_path / name, "-o", tmp_path / "x.json")
+    assert done.code == 0, done
+    assert b"caf%E9.nmc" in (tmp_path / "x.json").read_bytes()
+    assert run("play", tmp_path / "x.json", "--headless", "--json").code == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import subprocess
 
@@ -152,3 +153,41 @@ def test_keys_of_openssh_and_ours_are_the_same(keyed, run) -> None:
     subprocess.run(rsa, check=True, cwd=keyed)
     assert "Ed25519" in refused(run("sign", "a.nmc", "--key", "rsa"), "input/unreadable")
     assert "ssh-rsa" in refused(run("verify", "a.nmc", "--key", "rsa.pub"), "input/unreadable")
+
+
+def test_nobody_has_a_name(folder, run, monkeypatch) -> None:
+    """A container runs as a number that no list of users has."""
+
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    assert run("keygen", "-o", "k", "--no-passphrase").code == 0
+    assert nmc.PrivateKey.read(folder / "k").public.name.partition("@")[0].isdecimal()
+
+
+def test_what_one_of_the_same_number_left_behind(folder, run) -> None:
+    """In containers, the number of a process that was killed comes again."""
+    stale = folder / f".k.{os.getpid()}.new"
+    stale.write_text("half")
+    assert run("keygen", "-o", "k", "--no-passphrase").code == 0
+    (folder / "out").mkdir()
+    (folder / "out" / f".frame_00000000.safetensors.{os.getpid()}.partial").write_text("half")
+    assert run("unpack", "a.nmc", "-o", "out").code == 0
+    assert not [p for p in folder.rglob("*") if p.suffix in (".new", ".partial")]
+
+
+@pytest.mark.parametrize("package", ["a.nmc", "d.nmc"])
+def test_a_folder_that_takes_nothing_is_named(keyed, run, monkeypatch, package) -> None:
+    """The place is the package, not the name of a file beside it that the user never saw."""
+    real = os.open
+
+    def denied(path, flags, *rest, **more):
+        if flags & os.O_CREAT:
+            raise PermissionError(1, "Operation not permitted", path)
+        return real(path, flags, *rest, **more)
+
+    monkeypatch.setattr(os, "open", denied)
+    done = run("sign", keyed / package, "--key", "k")
+    monkeypatch.undo()
+    assert f"host/denied at {keyed / package}: " in done.err

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from nmc_format.package.members import Package
 
 _BLOCK: Final = 1 << 22
+_FOLDERS: Final = {"file", "local", "sftp", "ssh"}
+"""Stores that show what is written before it is whole: it is written aside, and renamed."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,8 @@ class _Place:
         self.sent = 0
         self.sent_bytes = 0
         self._compared: set[tuple[str, int, bytes]] = set()
+        kind = store.protocol
+        self._shows_halves = not _FOLDERS.isdisjoint([kind] if isinstance(kind, str) else kind)
 
     def is_file_of(self, package: Package, *, follow: bool) -> bool:
         """Whether the package becomes one object, as it is one file."""
@@ -169,11 +173,15 @@ class _Place:
             return
         place = inside_store(self.path, member)
         with self._errors(member):
-            if "/" in place:
-                self.store.makedirs(place.rpartition("/")[0], exist_ok=True)
-            with self.store.open(place, "wb") as file:
+            folder, _, name = place.rpartition("/")
+            if folder:
+                self.store.makedirs(folder, exist_ok=True)
+            aside = f"{folder}/.{name}.pushed" if self._shows_halves else place
+            with self.store.open(aside, "wb") as file:
                 for piece in pieces:
                     file.write(piece)
+            if aside != place:
+                self.store.mv(aside, place)
         self.store.invalidate_cache()
         if self.digest(member) != (length, digest):
             reason = f"{member or 'the file'} is not there as it was sent; push it again"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -95,7 +96,7 @@ def _source(path: Path, document: Path) -> Source:
     except ValueError:
         reason = f"it does not lie beside {document} or below, so the document cannot name it"
         raise _refusal(str(path), reason) from None
-    url = quote(url)
+    url = quote(os.fsencode(url))
     if not points_inside(url):
         raise _refusal(str(path), "a document cannot name a path like this")
     with nmc.open(path, max_level=4) as sequence:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote_to_bytes, urlsplit, urlunsplit
 
 from nmc.remote.address import shown
 from nmc.remote.opening import open_anywhere
@@ -60,7 +61,7 @@ def beside(document: str, url: str, digest: str) -> str:
         With it, a cache on the way can keep the answers for ever.
     """
     if not on_server(document):
-        return str(Path(document).parent / unquote(url))
+        return str(Path(document).parent / os.fsdecode(unquote_to_bytes(url)))
     parts = urlsplit(document)
     query = f"{parts.query}&digest={digest}" if parts.query else f"digest={digest}"
     folder = parts.path.rpartition("/")[0]
