@@ -69,6 +69,7 @@ MODULES = (
     "arithmetic.branch_cases",
     "arithmetic.variant_cases",
     "arithmetic.sparse_cases",
+    "arithmetic.divided_cases",
     "quantised.quantised_cases",
     "quantised.state_cases",
     "quantised.payload_cases",

@@ -107,7 +107,7 @@ def _decisions(variant: int) -> tuple[list[int], list[tuple[str, ...]]]:
     """Return the code words of a payload, and a line for each decision of clause 8.5.2."""
     p, code = _tensor(), _Noted()
     encoder = _Traced(p, variant, Predictor(), first_trend(p, None), code, Bits())
-    encoder.run(History().entries_of(p))
+    encoder.run(History().entries_of(p), range(len(p.old)))
     words = code.words()
     span, low, place = (1 << 32) - 1, words[0] << 16 | words[1], 2
     lines = []

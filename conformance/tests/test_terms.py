@@ -26,9 +26,9 @@ KEYWORDS = {"shall", "shall not", "should", "may", "refuses"}
 PLAIN = """
 1 2 5-1 a adaptive agreement alignment and arithmetic attributes b blake3 body by cameras checking
 checksum claims columns comparison conformance conforms convention cutting data dataspace datatype
-decoding difference differences does examples exclude_layers freezing from header how ii integer
-is iv joining json judges learning links lossless malformed may metadata method mixed none not
-numbers of one opening order other over packed plan quality readings reconstruction record
+decoding difference differences divided does examples exclude_layers freezing from header how ii
+integer is iv joining json judges learning links lossless malformed may metadata method mixed none
+not numbers of one opening order other over packed plan quality readings reconstruction record
 refusing regular required requires_grad root rules seeking semantics sha-256 shapes source sources
 sparse standard static structure suite superblock syntax test the their this to trained training two
 unfinished untrusted use vectors verification verified version versions view what whom work

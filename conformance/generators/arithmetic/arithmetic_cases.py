@@ -11,14 +11,14 @@ from chain import DELTA, INTEGER, KEY, QUANTISED, RAW, SKIP, Cell, Chain, Frame,
 from model.model_cases import SEED, random_bytes, size_of
 from writers.stream_writer import BITS, WORD_BYTES
 
-from arithmetic import coder_adaptive, coder_sparse, coder_static
+from arithmetic import coder_adaptive, coder_divided, coder_sparse, coder_static
 from arithmetic.coder_words import CodedTensor, History, coded_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-STORED, STATIC, ADAPTIVE, MIXED, SPARSE = range(5)
-NAMES = ("stored", "static", "adaptive", "mixed", "sparse")
+STORED, STATIC, ADAPTIVE, MIXED, SPARSE, DIVIDED = range(6)
+NAMES = ("stored", "static", "adaptive", "mixed", "sparse", "divided")
 STREAM = "integer.nmc"
 
 
@@ -30,12 +30,14 @@ def payload(tensors: list[CodedTensor], history: History, variant: int, fill: in
         body = coder_static.encode(tensors, history, coder_static.Faults(fill=fill))
     elif variant == SPARSE:
         body = coder_sparse.body(tensors, history, (1, -1, 2, 0)).serialize()
+    elif variant == DIVIDED:
+        body = coder_divided.body(tensors, history, fill=fill).serialize()
     else:
         body = coder_adaptive.encode(tensors, history, variant, fill)
     for p in tensors:
         if variant not in (STATIC, SPARSE):
             history.ways.pop(p.row, None)
-        if variant not in (ADAPTIVE, MIXED):
+        if variant not in (ADAPTIVE, MIXED, DIVIDED):
             history.forget_entries(p.row)
     return bytes([variant]) + body
 
@@ -137,6 +139,7 @@ CLAUSES: tuple[tuple[str, ...], ...] = (
     ("8.5.1", "8.5.2", "8.5.3", "8.5.4", "8.5.5", "8.5.6", "8.5.7"),
     ("8.5.8", "8.5.9"),
     ("8.7.1", "8.7.2", "8.7.3", "8.7.4"),
+    ("8.8.1",),
 )
 COMMON = ("8.3.3", "8.4.1", "8.4.2", "8.4.3")
 

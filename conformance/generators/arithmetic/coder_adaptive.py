@@ -110,10 +110,11 @@ class TensorEncoder:
         self._code, self._raw = code, raw
         self._columns = [_Column() for _ in range(p.columns)]
 
-    def run(self, entries: list[int]) -> None:
-        """Encode all words, and put their entries in place."""
+    def run(self, entries: list[int], words: range) -> None:
+        """Encode some words, which begin a line, and put their entries in place."""
         line = _Line()
-        for i, (x, z) in enumerate(zip(self._p.old, self._p.new, strict=True)):
+        for i in words:
+            x, z = self._p.old[i], self._p.new[i]
             j = i % self._p.columns
             if j == 0:
                 line = _Line()
@@ -321,6 +322,14 @@ class TensorEncoder:
         c.direction, c.run, c.up = 1 + down, 0, size
 
 
+@dataclass(frozen=True)
+class Share:
+    """Words of a tensor that are coded one after the other."""
+
+    tensor: CodedTensor
+    words: range
+
+
 def encode(
     tensors: Sequence[CodedTensor],
     history: History,
@@ -330,28 +339,46 @@ def encode(
     rounded: bool = False,
 ) -> bytes:
     """Return the body of variant 2 or 3 (clause 8.5.1), bits without meaning as given."""
+    shares = [Share(p, range(len(p.old))) for p in tensors]
+    return encode_shares(shares, history, variant, 0, fill, rounded=rounded)
+
+
+def encode_shares(
+    shares: Sequence[Share],
+    history: History,
+    variant: int,
+    portion: int,
+    fill: int = 0,
+    *,
+    rounded: bool = False,
+) -> bytes:
+    """Return the body of some words, with the slots of a portion (clause 8.5.1)."""
     code, raw = RangeCoder(), Bits()
     latest: dict[tuple[int, int, int], Trend] = {}
-    for p in tensors:
+    for share in shares:
+        p = share.tensor
         entries = history.entries_of(p)
-        if not p.old:
+        if not share.words:
             continue
-        predictor = history.predictors.setdefault((variant, p.word_format), Predictor())
+        predictor = history.predictors.setdefault((portion, variant, p.word_format), Predictor())
         assert isinstance(predictor, Predictor)
-        trend = history.trends.get(p.row)
+        first = share.words[0]
+        trend = None if first else history.trends.get(p.row)
         if trend is None:
-            trend = history.trends[p.row] = first_trend(p, latest.get(p.word_format))
+            trend = first_trend(p, latest.get(p.word_format), first)
+        if not first:
+            history.trends[p.row] = trend
         assert isinstance(trend, Trend)
-        TensorEncoder(p, variant, predictor, trend, code, raw).run(entries)
+        TensorEncoder(p, variant, predictor, trend, code, raw).run(entries, share.words)
         latest[p.word_format] = trend
     words, bits = code.words(rounded=rounded), raw.bytes(fill)
     body = count(len(words)) + count(len(bits))
     return body + b"".join(word.to_bytes(2, "little") for word in words) + bits
 
 
-def first_trend(p: CodedTensor, latest: Trend | None) -> Trend:
+def first_trend(p: CodedTensor, latest: Trend | None, word: int = 0) -> Trend:
     """Return the trend of a row before its first word (clause 8.5.4)."""
     if latest is not None:
         return latest.copy()
-    octave = (p.w >> 1) + p.exponent(p.old[0])
+    octave = (p.w >> 1) + p.exponent(p.old[word])
     return Trend([250 << 14, 0, 94 << 14, 0, 0, 0, 0], octave << 7, octave << 7)

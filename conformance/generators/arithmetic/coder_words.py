@@ -194,7 +194,7 @@ class History:
     ways: dict[int, list[int]] = field(default_factory=dict)
     entries: dict[int, list[int]] = field(default_factory=dict)
     trends: dict[int, object] = field(default_factory=dict)
-    predictors: dict[tuple[int, tuple[int, int, int]], object] = field(default_factory=dict)
+    predictors: dict[tuple[int, int, tuple[int, int, int]], object] = field(default_factory=dict)
 
     def forget(self, row: int) -> None:
         """Forget a row that is absent or raw in a frame."""
@@ -202,7 +202,7 @@ class History:
         self.forget_entries(row)
 
     def forget_entries(self, row: int) -> None:
-        """Forget what variants 2 and 3 remember of a row."""
+        """Forget what variants 2, 3 and 5 remember of a row."""
         self.entries.pop(row, None)
         self.trends.pop(row, None)
 

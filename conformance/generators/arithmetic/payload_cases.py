@@ -66,7 +66,7 @@ def _damaged() -> list[Case]:
 
     made = list(bases.values())
     made += [
-        bad(STORED, "variant-5", "a variant of 5", "8.3.2", lambda d: b"\x05" + d[1:]),
+        bad(STORED, "variant-6", "a variant of 6", "8.3.2", lambda d: b"\x06" + d[1:]),
         bad(STORED, "no-bytes", "a payload of no bytes", "8.3.2", lambda _: b""),
         bad(STORED, "variant-255", "a variant of 255", "8.3.2", lambda d: b"\xff" + d[1:]),
     ]

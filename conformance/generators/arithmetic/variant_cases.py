@@ -16,7 +16,7 @@ from arithmetic.arithmetic_cases import (
     training_chain,
 )
 
-_UNKNOWN = {0: 8, 1: 5, 2: 18, 3: 7}
+_UNKNOWN = {0: 8, 1: 9, 2: 18, 3: 7}
 """By a variant: another number, of which the low bits are its own for some."""
 
 

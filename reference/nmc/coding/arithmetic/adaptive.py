@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,41 @@ from nmc.coding.arithmetic.range_kernel import EVEN, FULL_SPAN, finish
 from nmc.coding.arithmetic.tensors import CodedTensor, CoderError, widths_of
 from nmc_format.dtypes import Words
 
+_BLOCK = 1 << 16
+"""Words that are widened at a time, or those of one line."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """Words of one tensor that are coded one after the other: all of them, or some lines.
+
+    Attributes
+    ----------
+    tensor : CodedTensor
+    words : flat array
+        All words of the tensor in frame t, which are read, or written.
+    entries : uint16[count]
+        Of all its words: the change of each in the frame before; replaced by this frame's.
+    first, last : int
+        The words that are coded; the first one begins a line.
+    """
+
+    tensor: CodedTensor
+    words: Words
+    entries: NDArray[np.uint16]
+    first: int
+    last: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the words that are coded."""
+        return (self.last - self.first) * self.words.itemsize
+
+    @property
+    def word_format(self) -> WordFormat:
+        """What the slots are kept for."""
+        return self.tensor.bits, self.tensor.exponent_bits, self.tensor.mantissa_bits
+
 
 def first_predictor(mixing: bool) -> Predictor:
     """Return a predictor that has seen nothing; tables and weights only where they are mixed."""
@@ -25,14 +61,29 @@ def first_predictor(mixing: bool) -> Predictor:
     )
 
 
-def first_trend(tensor: CodedTensor) -> NDArray[np.int64]:
-    """Return the forecast for a tensor where no tensor of its widths has gone before."""
+def first_trend(tensor: CodedTensor, word: int = 0) -> NDArray[np.int64]:
+    """Return the forecast from a word on, where no tensor of its widths has gone before."""
     octave = tensor.bits >> 1
     if tensor.exponent_bits:
-        magnitude = int(tensor.reference[0]) & ((1 << (tensor.bits - 1)) - 1)
+        magnitude = int(tensor.reference[word]) & ((1 << (tensor.bits - 1)) - 1)
         octave += max(magnitude >> tensor.mantissa_bits, 1)
     trend: NDArray[np.int64] = kernels.first_trend(octave)
     return trend
+
+
+def _shares(
+    tensors: Sequence[CodedTensor],
+    words_of: Callable[[int], Words],
+    history: History,
+    done: Callable[[int], None],
+) -> Iterator[Share]:
+    """Yield the share that all words of each tensor are; once it is coded, it is remembered."""
+    for i, tensor in enumerate(tensors):
+        if tensor.count:
+            entries = history.entries_of(tensor).copy()
+            yield Share(tensor, words_of(i), entries, 0, tensor.count)
+            history.entries[tensor.row] = entries
+        done(i)
 
 
 def encode(
@@ -43,13 +94,75 @@ def encode(
     Returns
     -------
     bytes or None
-        None where the code is longer than the words themselves.
+        None where the code is much longer than the words themselves.
     """
-    stored = sum(tensor.reference.nbytes for tensor in tensors)
-    words16 = np.zeros(stored // 2 + SPARE, np.uint16)
-    octets = np.zeros(stored + 2 * SPARE, np.uint8)
+    shares = _shares(tensors, current.__getitem__, history, lambda _: None)
+    size = sum(tensor.reference.nbytes for tensor in tensors)
+    return encode_shares(shares, size, history, mixing=mixing)
+
+
+def decode(
+    reader: Reader,
+    tensors: list[CodedTensor],
+    history: History,
+    *,
+    mixing: bool,
+    release: Callable[[int], None] | None = None,
+) -> list[Words]:
+    """Decode all tensors in order; history moves on to this frame.
+
+    Parameters
+    ----------
+    release : callable or None
+        Called with the index of each tensor that was decoded; its reference is let go of, in the
+        list of tensors, too.
+
+    Raises
+    ------
+    CoderError
+        If the payload is malformed.
+    """
+    decoded: list[Words] = [np.empty(0, tensor.reference.dtype) for tensor in tensors]
+
+    def words_of(i: int) -> Words:
+        decoded[i] = np.empty_like(tensors[i].reference)
+        return decoded[i]
+
+    def done(i: int) -> None:
+        if release is not None:
+            tensors[i] = tensors[i].spent()
+            release(i)
+
+    decode_shares(reader, _shares(tensors, words_of, history, done), history, mixing=mixing)
+    return decoded
+
+
+def encode_shares(
+    shares: Iterable[Share],
+    size: int,
+    history: History,
+    portion: int = 0,
+    *,
+    mixing: bool = False,
+) -> bytes | None:
+    """Encode some shares (clause 8.5.1); trends and slots move on, entries are in the shares.
+
+    Parameters
+    ----------
+    size : int
+        Bytes of all their words.
+    portion : int
+        Whose slots are used (clause 8.8.1).
+
+    Returns
+    -------
+    bytes or None
+        None where the code takes twice the bytes of the words.
+    """
+    words16 = np.zeros(size + SPARE, np.uint16)
+    octets = np.zeros(2 * (size + SPARE), np.uint8)
     registers = np.array([FULL_SPAN, 0, 0, 0], np.int64)
-    if not _walk(True, tensors, current, history, words16, octets, registers, mixing):
+    if not _walk(True, shares, history, portion, words16, octets, registers, mixing):
         return None
     place = int(registers[2])
     if place + 2 > words16.size:
@@ -60,10 +173,15 @@ def encode(
     return count_bytes(len(coded) // 2) + count_bytes(len(raw)) + coded + raw
 
 
-def decode(
-    reader: Reader, tensors: Sequence[CodedTensor], history: History, *, mixing: bool
-) -> list[Words]:
-    """Decode all tensors in order; history moves on to this frame.
+def decode_shares(
+    reader: Reader,
+    shares: Iterable[Share],
+    history: History,
+    portion: int = 0,
+    *,
+    mixing: bool = False,
+) -> None:
+    """Decode some shares (clause 8.5.1); trends and slots move on, entries are in the shares.
 
     Raises
     ------
@@ -79,22 +197,20 @@ def decode(
     if low >= FULL_SPAN:
         raise CoderError("the code begins with FFFF FFFF")
     registers = np.array([FULL_SPAN, low, 2, 0], np.int64)
-    decoded: list[Words] = [np.zeros_like(tensor.reference) for tensor in tensors]
-    whole = _walk(False, tensors, decoded, history, words16, octets, registers, mixing)
+    whole = _walk(False, shares, history, portion, words16, octets, registers, mixing)
     if not whole or registers[2] != word_count or (registers[3] + 7) // 8 != raw_size:
         raise CoderError(
             "the code words or raw bits do not end where the tensors do, or a change leaves its "
             "range or is coded the long way"
         )
     check_rest(octets, int(registers[3]))
-    return decoded
 
 
 def _walk(
     encoding: bool,
-    tensors: Sequence[CodedTensor],
-    current: Sequence[Words],
+    shares: Iterable[Share],
     history: History,
+    portion: int,
     words16: NDArray[np.uint16],
     octets: NDArray[np.uint8],
     registers: NDArray[np.int64],
@@ -102,41 +218,56 @@ def _walk(
 ) -> bool:
     latest: dict[WordFormat, NDArray[np.int64]] = {}
     places, inputs, slots = np.zeros((3, mixing_kernel.INPUTS), np.int64)
-    for tensor, words in zip(tensors, current, strict=True):
-        if tensor.count == 0:
-            continue
-        widths = widths_of(tensor)
-        key = (tensor.bits, tensor.exponent_bits, tensor.mantissa_bits)
-        predictor = history.predictors.get((mixing, key))
+    for share in shares:
+        key = share.word_format
+        predictor = history.predictors.get((portion, mixing, key))
         if predictor is None:
-            predictor = history.predictors[mixing, key] = first_predictor(mixing)
-        trend = history.trends.get(tensor.row)
-        if trend is None:
-            trend = latest[key].copy() if key in latest else first_trend(tensor)
-        latest[key] = history.trends[tensor.row] = trend
-        entries = history.entries_of(tensor).copy()
-        columns = np.empty((kernels.WORK_ROWS, max(int(widths[1]), kernels.CUES)), np.int64)
-        wide = np.zeros(tensor.count, np.uint64)
-        if encoding:
-            wide[:] = words
-        done = kernels.code_tensor(
-            encoding,
-            tensor.row,
-            widths,
-            tensor.reference.astype(np.uint64),
-            wide,
-            entries,
-            trend,
-            columns,
-            predictor.slots,
-            (predictor.tables, places, predictor.weights, inputs, slots) if mixing else None,
-            words16,
-            octets,
-            registers,
-        )
-        if done != kernels.OK:
-            return False
-        history.entries[tensor.row] = entries
-        if not encoding:
-            words[:] = wide.astype(words.dtype)
+            predictor = history.predictors[portion, mixing, key] = first_predictor(mixing)
+        net = (predictor.tables, places, predictor.weights, inputs, slots) if mixing else None
+        latest[key] = trend = _trend_of(share, history, latest)
+        widths = widths_of(share.tensor)
+        length = int(widths[1])
+        columns = np.zeros((kernels.WORK_ROWS, max(length, kernels.CUES)), np.int64)
+        step = max(1, _BLOCK // length) * length
+        for first in range(share.first, share.last, step):
+            last = min(first + step, share.last)
+            widths[0] = -(-(last - first) // length)
+            wide = np.zeros(last - first, np.uint64)
+            if encoding:
+                wide[:] = share.words[first:last]
+            done = kernels.code_tensor(
+                encoding,
+                share.tensor.row,
+                widths,
+                share.tensor.reference[first:last].astype(np.uint64),
+                wide,
+                share.entries[first:last],
+                trend,
+                columns,
+                predictor.slots,
+                net,
+                words16,
+                octets,
+                registers,
+            )
+            if done != kernels.OK:
+                return False
+            if not encoding:
+                share.words[first:last] = wide.astype(share.words.dtype)
     return True
+
+
+def _trend_of(
+    share: Share, history: History, latest: dict[WordFormat, NDArray[np.int64]]
+) -> NDArray[np.int64]:
+    """Return the trend that a share begins with (clauses 8.5.4 and 8.8.1)."""
+    row = share.tensor.row
+    if share.first == 0 and row in history.trends:
+        return history.trends[row]
+    if share.word_format in latest:
+        trend = latest[share.word_format].copy()
+    else:
+        trend = first_trend(share.tensor, share.first)
+    if share.first == 0:
+        history.trends[row] = trend
+    return trend

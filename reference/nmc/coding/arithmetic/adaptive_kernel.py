@@ -84,7 +84,7 @@ def code_tensor(  # noqa: C901, PLR0912, PLR0915
     octets: Array,
     registers: Array,
 ) -> Any:
-    """Code one tensor; clause 8.5 defines every quantity in it.
+    """Code some lines of one tensor; clause 8.5 defines every quantity in it.
 
     Parameters
     ----------
@@ -93,14 +93,15 @@ def code_tensor(  # noqa: C901, PLR0912, PLR0915
     row : int
         Row in the tensor table.
     widths : int64[5]
-        Rows, columns, word width, exponent width, mantissa width.
+        Lines, columns, word width, exponent width, mantissa width.
     reference, current : uint64[count]
+        Words of these lines.
     entries : uint16[count]
         The change of each word in the frame before (clause 8.4.2); replaced by this frame's.
     trend : int64[CUES + 2]
         Weights of the forecast, running mean and slow mean.
     columns : int64[WORK_ROWS, max(columns, CUES)]
-        Work space.
+        What the lines before leave of each column; zeros before the first one.
     model : uint32[SLOTS]
     net : tuple of arrays or None
         Tables, contexts, coefficients, inputs and slots of the mixture; None where nothing is mixed
@@ -131,9 +132,6 @@ def code_tensor(  # noqa: C901, PLR0912, PLR0915
     coefficients = trend[:CUES]
     mean = trend[CUES]
     slow = trend[CUES + 1]
-    for j in range(cols):
-        for k in range(WORK):
-            columns[k, j] = 0
     cues[5] = 32
     index = I64(0)
     for _ in range(rows):

@@ -22,8 +22,10 @@ from nmc_format.dtypes import Words
 
 Effort: TypeAlias = Literal["fast", "strong", "max"]
 
-STORED, STATIC, ADAPTIVE, MIXED, SPARSE = 0, 1, 2, 3, 4
+STORED, STATIC, ADAPTIVE, MIXED, SPARSE, DIVIDED = 0, 1, 2, 3, 4, 5
 _VARIANTS: dict[str, int] = {"fast": STATIC, "strong": ADAPTIVE, "max": MIXED}
+LARGE = 1 << 22
+"""Words from which on variant 2 is divided; below, slots that are learnt once cost less."""
 # Changed words alone are coded where at most one in so many changed. Variants 2 and 3 are smaller
 # long before they lose, at a tenth of the speed: with a fifth of BF16 words changed, by 4 %.
 _SPARSE_SHARES: dict[str, int] = {"fast": 3, "strong": 10, "max": 10}
@@ -50,7 +52,8 @@ def encode(
         Static, adaptive or mixed coding. Where few words changed, those alone are coded (clause
         8.7). The payload falls back to stored words where that is smaller.
     threads : int
-        Chunks of the static variant that are coded at the same time; the bytes are the same.
+        Chunks of the static variant, or portions of the divided one, that are coded at the same
+        time; the bytes are the same.
 
     Returns
     -------
@@ -107,6 +110,8 @@ def _encode_words(
     """Return a payload of any variant but the sparse one, in pieces."""
     variant = _VARIANTS[effort]
     stored = sum(tensor.reference.nbytes for tensor in tensors)
+    if variant == ADAPTIVE and sum(tensor.count for tensor in tensors) >= LARGE:
+        variant = DIVIDED
     body: list[bytes] | None = None
     if stored:
         next_history = history.copy()
@@ -114,6 +119,10 @@ def _encode_words(
             from nmc.coding.arithmetic import static_encode
 
             body = static_encode.encode(tensors, current, next_history, threads)
+        elif variant == DIVIDED:
+            from nmc.coding.arithmetic import divided
+
+            body = divided.encode(tensors, current, next_history, threads)
         else:
             from nmc.coding.arithmetic import adaptive
 
@@ -146,7 +155,8 @@ def decode(
     history : History
         Of the group; moves on to this frame, or stays as it was where an error is raised.
     threads : int
-        Chunks of the static variant that are decoded at the same time; the words are the same.
+        Chunks of the static variant, or portions of the divided one, that are decoded at the same
+        time; the words are the same.
     release : callable or None
         Called with the index of a tensor whose reference is not needed any more, so that its
         memory can be used again.
@@ -185,7 +195,7 @@ def _forget_others(variant: int, tensors: Sequence[CodedTensor], history: Histor
     rows = [tensor.row for tensor in tensors]
     if variant not in (STATIC, SPARSE):
         history.forget_ways(rows)
-    if variant not in (ADAPTIVE, MIXED):
+    if variant not in (ADAPTIVE, MIXED, DIVIDED):
         history.forget_entries(rows)
 
 
@@ -218,8 +228,12 @@ def _decode_words(
     if variant in (ADAPTIVE, MIXED):
         from nmc.coding.arithmetic import adaptive
 
-        return adaptive.decode(reader, tensors, history, mixing=variant == MIXED)
-    raise CoderError(f"byte 0: coder variant {variant}; this decoder knows 0 to 4")
+        return adaptive.decode(reader, tensors, history, mixing=variant == MIXED, release=release)
+    if variant == DIVIDED:
+        from nmc.coding.arithmetic import divided
+
+        return divided.decode(reader, tensors, history, threads, release)
+    raise CoderError(f"byte 0: coder variant {variant}; this decoder knows 0 to 5")
 
 
 def _read_stored(reader: Reader, tensors: Sequence[CodedTensor]) -> list[Words]:

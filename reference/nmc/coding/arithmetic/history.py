@@ -148,7 +148,8 @@ class History:
         For each row, which way each word went in the frame before (clause 8.6.2).
     trends : dict of int to int64[8]
         For each row, the forecast the adaptive coder has learnt (clause 8.5.4).
-    predictors : dict of (mixing, word format) to Predictor
+    predictors : dict of (portion, mixing, word format) to Predictor
+        The portion is 0 where a payload is not divided (clause 8.8.1).
     quantised : Memory
         What the coder of quantised tensors remembers (clause 12.4.1).
     """
@@ -156,7 +157,7 @@ class History:
     entries: dict[int, NDArray[np.uint16]] = field(default_factory=dict)
     ways: dict[int, NDArray[np.uint8] | SparseWays | PackedWays] = field(default_factory=dict)
     trends: dict[int, NDArray[np.int64]] = field(default_factory=dict)
-    predictors: dict[tuple[bool, WordFormat], Predictor] = field(default_factory=dict)
+    predictors: dict[tuple[int, bool, WordFormat], Predictor] = field(default_factory=dict)
     quantised: Memory = field(default_factory=Memory)
 
     def entries_of(self, tensor: CodedTensor) -> NDArray[np.uint16]:
@@ -209,7 +210,7 @@ class History:
         return ways if ways is not None and ways.size == tensor.count else None
 
     def forget_entries(self, rows: Iterable[int]) -> None:
-        """Forget what variants 2 and 3 remember of rows (clause 8.3.3)."""
+        """Forget what variants 2, 3 and 5 remember of rows (clause 8.3.3)."""
         for row in rows:
             self.entries.pop(row, None)
             self.trends.pop(row, None)

@@ -1,5 +1,5 @@
 // The adaptive and mixed variants (clause 8.5).
-import { malformed, type Payload, RawBits } from "./bits.js";
+import { malformed, Payload, RawBits } from "./bits.js";
 import { Decisions } from "./decisions.js";
 import { copyTrend, EXPONENT, firstTrend, FLIP, Predictor, LENGTH, Forecaster, TOP, type Trend, ZERO, zones } from "./forecaster.js";
 import type { CodedTensor } from "./tensor.js";
@@ -51,10 +51,17 @@ function exponentNear(forecaster: Forecaster, centre: number, bounds: [number, n
   return v;
 }
 
-function decodeTensor(tensor: CodedTensor, forecaster: Forecaster, raw: RawBits): void {
-  const { count, top, entries } = tensor;
+/** Words first to last - 1 of a tensor; the first one begins a line. */
+export interface Share {
+  readonly tensor: CodedTensor;
+  readonly first: number;
+  readonly last: number;
+}
+
+function decodeShare({ tensor, first, last }: Share, forecaster: Forecaster, raw: RawBits): void {
+  const { top, entries } = tensor;
   const { exponent: e, mantissa: m } = tensor.dtype;
-  for (let i = 0; i < count; i++) {
+  for (let i = first; i < last; i++) {
     forecaster.begin(i);
     const { depth, past, sign, zone } = forecaster;
     const zero = ZERO + ((past * 2 + forecaster.leftZero) * 4 + forecaster.run[forecaster.j]) * zones + zone;
@@ -96,13 +103,11 @@ function decodeTensor(tensor: CodedTensor, forecaster: Forecaster, raw: RawBits)
   }
 }
 
-/** The history of variants 2 and 3, and their decoder. */
+/** The history of variants 2, 3 and 5, and their decoder. */
 export class Adaptive {
   private readonly trends = new Map<number, Trend>();
-  private readonly predictors: ReadonlyMap<number, Map<string, Predictor>> = new Map([
-    [2, new Map()],
-    [3, new Map()],
-  ]);
+  /** By portion and word format; those of variant 3 apart. */
+  private readonly predictors = new Map<string, Predictor>();
 
   keep(rows: ReadonlySet<number>): void {
     for (const row of this.trends.keys()) if (!rows.has(row)) this.trends.delete(row);
@@ -113,34 +118,84 @@ export class Adaptive {
     this.trends.delete(row);
   }
 
-  private predictor(variant: number, name: string): Predictor {
-    const predictors = this.predictors.get(variant) ?? new Map<string, Predictor>();
-    let predictor = predictors.get(name);
+  private predictor(portion: number, mixed: boolean, wordFormat: string): Predictor {
+    const name = `${portion} ${mixed} ${wordFormat}`;
+    let predictor = this.predictors.get(name);
     if (predictor === undefined) {
-      predictor = new Predictor(variant === 3);
-      predictors.set(name, predictor);
+      predictor = new Predictor(mixed);
+      this.predictors.set(name, predictor);
     }
     return predictor;
   }
 
+  /** The trend that a share begins with (clauses 8.5.4 and 8.8.1). */
+  private trend({ tensor, first }: Share, latest: Trend | undefined): Trend {
+    const known = first === 0 ? this.trends.get(tensor.row) : undefined;
+    if (known !== undefined) return known;
+    const trend = latest === undefined ? firstTrend(tensor, first) : copyTrend(latest);
+    if (first === 0) this.trends.set(tensor.row, trend);
+    return trend;
+  }
+
   decode(payload: Payload, tensors: readonly CodedTensor[], variant: number): void {
+    const shares = tensors.map((tensor) => ({ tensor, first: 0, last: tensor.count }));
+    this.decodeShares(payload, shares, 0, variant === 3);
+  }
+
+  private decodeShares(payload: Payload, shares: readonly Share[], portion: number, mixed: boolean): void {
     const words = payload.count();
     const size = payload.count();
     const decisions = new Decisions(payload.words(words));
     const raw = new RawBits(payload.take(size));
     const last = new Map<string, Trend>();
-    for (const tensor of tensors) {
-      if (tensor.count === 0) continue;
-      let trend = this.trends.get(tensor.row);
-      if (trend === undefined) {
-        const latest = last.get(tensor.wordFormat);
-        trend = latest === undefined ? firstTrend(tensor) : copyTrend(latest);
-        this.trends.set(tensor.row, trend);
-      }
+    for (const share of shares) {
+      const { tensor } = share;
+      if (share.first === share.last) continue;
+      const trend = this.trend(share, last.get(tensor.wordFormat));
       last.set(tensor.wordFormat, trend);
-      decodeTensor(tensor, new Forecaster(tensor, trend, this.predictor(variant, tensor.wordFormat), decisions), raw);
+      decodeShare(share, new Forecaster(tensor, trend, this.predictor(portion, mixed, tensor.wordFormat), decisions), raw);
     }
     decisions.end();
     raw.end();
   }
+
+  /** Clause 8.8.1. */
+  decodeDivided(payload: Payload, tensors: readonly CodedTensor[]): void {
+    const portions = readPortions(payload, tensors);
+    for (const [number, { shares, size }] of portions.entries()) {
+      const body = new Payload(payload.take(size));
+      this.decodeShares(body, shares, number, false);
+      body.end();
+    }
+  }
+}
+
+interface Portion {
+  readonly shares: Share[];
+  readonly size: number;
+}
+
+const leastWords = 65536;
+
+function readPortions(payload: Payload, tensors: readonly CodedTensor[]): Portion[] {
+  let rest = tensors.reduce((sum, { count }) => sum + count, 0);
+  const portions: Portion[] = [];
+  let [k, first] = [0, 0];
+  for (let left = payload.count(); left > 0; left--) {
+    let words = payload.count();
+    if (words > rest || words === 0 || words < Math.min(rest, leastWords)) malformed(`a portion has ${words} words`);
+    rest -= words;
+    const shares: Share[] = [];
+    while (words > 0) {
+      const tensor = tensors[k];
+      const last = Math.min(first + words, tensor.count);
+      if (last > first && first % tensor.columns !== 0) malformed("a portion begins within a line");
+      shares.push({ tensor, first, last });
+      words -= last - first;
+      [k, first] = last === tensor.count ? [k + 1, 0] : [k, last];
+    }
+    portions.push({ shares, size: payload.count() });
+  }
+  if (rest > 0) malformed("words are in no portion");
+  return portions;
 }

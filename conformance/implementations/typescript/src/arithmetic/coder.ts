@@ -114,6 +114,9 @@ export class Coder {
       case 3:
         this.adaptive.decode(payload, tensors, variant);
         break;
+      case 5:
+        this.adaptive.decodeDivided(payload, tensors);
+        break;
       case 4:
         decodeSparse(payload, tensors, partOf, (parts) => decodeInner(payload, parts));
         break;
@@ -124,7 +127,7 @@ export class Coder {
     // each kind of variant forgets what the other one remembers (clause 8.3.3)
     for (const { row, entries, ways } of tensors) {
       if (variant !== 1 && variant !== 4) ways.fill(1);
-      if (variant === 2 || variant === 3) continue;
+      if (variant === 2 || variant === 3 || variant === 5) continue;
       entries.fill(1);
       this.adaptive.forget(row);
     }

@@ -1,0 +1,274 @@
+"""The divided variant: portions of a large payload, each coded apart (clause 8.8)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from nmc.coding.arithmetic import adaptive
+from nmc.coding.arithmetic.adaptive import Share
+from nmc.coding.arithmetic.history import History
+from nmc.coding.arithmetic.payload import Reader, count_bytes, join
+from nmc.coding.arithmetic.tensors import CodedTensor, CoderError, lines_of
+from nmc.coding.threads import in_threads
+from nmc_format.dtypes import Words
+
+_PORTION = 1 << 19
+"""Words from which on a portion that is written ends."""
+LEAST = 1 << 16
+"""Words that every portion has, but for the last one."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Words of one tensor that belong to a portion.
+
+    Attributes
+    ----------
+    index : int
+        The tensor.
+    first, last : int
+        The words, from the first one to that before the last.
+    """
+
+    index: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Portion:
+    """A portion of a payload.
+
+    Attributes
+    ----------
+    number : int
+        Whose slots it uses.
+    cuts : tuple of Cut
+        Its words.
+    start, size : int
+        Where its body lies in the payload, and the bytes of it.
+    """
+
+    number: int
+    cuts: tuple[Cut, ...]
+    start: int
+    size: int
+
+
+def divide(tensors: Sequence[CodedTensor]) -> list[list[Cut]]:
+    """Return the portions that a writer makes: of whole tensors, or of lines of large ones."""
+    portions: list[list[Cut]] = [[]]
+    words = 0
+    for i, tensor in enumerate(tensors):
+        _, length = lines_of(tensor.shape)
+        first = 0
+        while first < tensor.count:
+            if words >= _PORTION:
+                portions.append([])
+                words = 0
+            last = tensor.count
+            if last - first > _PORTION:
+                last = min(last, first + -(-(_PORTION - words) // length) * length)
+            portions[-1].append(Cut(i, first, last))
+            words += last - first
+            first = last
+    return portions
+
+
+def encode(
+    tensors: Sequence[CodedTensor], current: Sequence[Words], history: History, threads: int = 1
+) -> list[bytes] | None:
+    """Encode all tensors, so many portions at the same time; history moves on to this frame.
+
+    Returns
+    -------
+    list of bytes or None
+        The body of the payload, in pieces; None where a portion takes twice the bytes of its words.
+    """
+    portions = divide(tensors)
+    work = _Work(tensors, current.__getitem__, history)
+    bodies: list[bytes | None] = [None] * len(portions)
+
+    def code(number: int, shares: Sequence[Share]) -> None:
+        size = sum(share.nbytes for share in shares)
+        bodies[number] = adaptive.encode_shares(shares, size, history, number)
+
+    for several in work.batches([tuple(cuts) for cuts in portions], threads):
+        in_threads([partial(code, number, shares) for number, shares in several], threads)
+    coded = [body for body in bodies if body is not None]
+    if len(coded) < len(portions):
+        return None
+    sizes = [
+        count_bytes(sum(cut.last - cut.first for cut in cuts)) + count_bytes(len(body))
+        for cuts, body in zip(portions, coded, strict=True)
+    ]
+    return [join([count_bytes(len(portions)), *sizes]), *coded]
+
+
+def read_portions(reader: Reader, tensors: Sequence[CodedTensor]) -> list[Portion]:
+    """Read the sizes of all portions, and pass by their bodies; nothing is decoded yet.
+
+    Raises
+    ------
+    CoderError
+        If they are not those of all words, or not of whole lines, or there are fewer bytes.
+    """
+    rest = sum(tensor.count for tensor in tensors)
+    sizes: list[tuple[int, int]] = []
+    for number in range(reader.count()):
+        words = reader.count()
+        if words > rest or words < min(rest, LEAST) or words == 0:
+            raise CoderError(f"portion {number} has {words} words, and {rest} are left")
+        rest -= words
+        sizes.append((words, reader.count()))
+    if rest:
+        raise CoderError(f"{rest} words are in no portion")
+    portions: list[Portion] = []
+    place = (0, 0)
+    for number, (words, size) in enumerate(sizes):
+        cuts, place = _cuts(tensors, place, words)
+        portions.append(Portion(number, cuts, reader.position, size))
+        reader.pass_by(size)
+    return portions
+
+
+def _cuts(
+    tensors: Sequence[CodedTensor], place: tuple[int, int], words: int
+) -> tuple[tuple[Cut, ...], tuple[int, int]]:
+    """Return the next words, from a tensor and a word of it on, and where those after them are."""
+    index, first = place
+    cuts = []
+    while words:
+        tensor = tensors[index]
+        last = min(first + words, tensor.count)
+        if last > first:
+            if first % lines_of(tensor.shape)[1]:
+                raise CoderError(f"row {tensor.row}: a portion begins with word {first}, in a line")
+            cuts.append(Cut(index, first, last))
+        words -= last - first
+        index, first = (index + 1, 0) if last == tensor.count else (index, last)
+    return tuple(cuts), (index, first)
+
+
+def decode(
+    reader: Reader,
+    tensors: list[CodedTensor],
+    history: History,
+    threads: int = 1,
+    release: Callable[[int], None] | None = None,
+) -> list[Words]:
+    """Decode all tensors, so many portions at the same time; history moves on to this frame.
+
+    Parameters
+    ----------
+    release : callable or None
+        Called with the index of each tensor that was decoded; its reference is let go of, in the
+        list of tensors, too.
+
+    Raises
+    ------
+    CoderError
+        If the payload is malformed.
+    """
+    portions = read_portions(reader, tensors)
+    decoded: list[Words] = [np.empty(0, tensor.reference.dtype) for tensor in tensors]
+    decode_portions(reader.data, portions, tensors, decoded, history, threads, release)
+    return decoded
+
+
+def decode_portions(
+    data: memoryview,
+    portions: Sequence[Portion],
+    tensors: list[CodedTensor],
+    decoded: list[Words],
+    history: History,
+    threads: int = 1,
+    release: Callable[[int], None] | None = None,
+) -> None:
+    """Decode some portions, which have all words of their tensors, into the list of words.
+
+    Parameters
+    ----------
+    data : memoryview
+        The whole payload, of which the bodies of these portions are looked at.
+
+    Raises
+    ------
+    CoderError
+        If one is malformed.
+    """
+
+    def words_of(i: int) -> Words:
+        decoded[i] = np.empty_like(tensors[i].reference)
+        return decoded[i]
+
+    def done(i: int) -> None:
+        if release is not None:
+            tensors[i] = tensors[i].spent()
+            release(i)
+
+    def code(portion: Portion, shares: Sequence[Share]) -> None:
+        body = Reader(data[portion.start : portion.start + portion.size])
+        adaptive.decode_shares(body, shares, history, portion.number)
+        body.end()
+
+    work = _Work(tensors, words_of, history, done)
+    for several in work.batches([portion.cuts for portion in portions], threads):
+        in_threads([partial(code, portions[k], shares) for k, shares in several], threads)
+
+
+class _Work:
+    """Words and entries of tensors while they are coded: from their first portion to their last.
+
+    Parameters
+    ----------
+    words_of : callable
+        Returns the words of a tensor in frame t, or room for them.
+    done : callable
+        Called with the index of each tensor that was coded.
+    """
+
+    def __init__(
+        self,
+        tensors: Sequence[CodedTensor],
+        words_of: Callable[[int], Words],
+        history: History,
+        done: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._tensors = tensors
+        self._words_of = words_of
+        self._history = history
+        self._done = done
+
+    def batches(
+        self, portions: Sequence[tuple[Cut, ...]], threads: int
+    ) -> Iterator[list[tuple[int, list[Share]]]]:
+        """Yield some portions at a time, by index, with their shares."""
+        at_work: dict[int, Share] = {}
+        some = 1 if threads <= 1 else 2 * threads
+        for begin in range(0, len(portions), some):
+            batch = range(begin, min(begin + some, len(portions)))
+            made = [(k, [self._share(cut, at_work) for cut in portions[k]]) for k in batch]
+            yield made
+            del made
+            finished = [
+                cut.index
+                for k in batch
+                for cut in portions[k]
+                if cut.last == self._tensors[cut.index].count
+            ]
+            for i in finished:
+                self._history.entries[self._tensors[i].row] = at_work.pop(i).entries
+                self._done(i)
+
+    def _share(self, cut: Cut, at_work: dict[int, Share]) -> Share:
+        if cut.index not in at_work:
+            tensor = self._tensors[cut.index]
+            entries = self._history.entries_of(tensor).copy()
+            words = self._words_of(cut.index)
+            at_work[cut.index] = Share(tensor, words, entries, 0, tensor.count)
+        return replace(at_work[cut.index], first=cut.first, last=cut.last)
