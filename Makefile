@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.up-to-date
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo player player-check test test-all lint types contracts generated docs format check bench bench-framework bench-framework-drift bench-rd bench-transmission conformance report power power-sample mutation mutation-typescript soundness suite-archive dist fuzz faults clean
+.PHONY: help setup demo player player-check test test-all lint types contracts generated docs format check bench bench-framework bench-framework-drift bench-rd bench-families bench-transmission conformance report power power-sample mutation mutation-typescript soundness suite-archive dist fuzz faults clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -79,6 +79,9 @@ bench-framework-drift: setup  ## 60 frames of the dome, each from the one before
 
 bench-rd: setup  ## Rate and distortion beside NNCodec (makes it an environment of 6 GB); out/bench-rd
 	$(BIN)/nmc bench rd -o out/bench-rd
+
+bench-families: setup  ## What each family of models reaches on an embedded scene, and in which time
+	$(BIN)/nmc bench families
 
 bench-transmission: setup  ## Seeking, serving and playing over loopback, beside nginx; out/bench-transmission
 	$(BIN)/python -m nmc_tools.bench_transmission -o out/bench-transmission

@@ -18,6 +18,7 @@ from nmc_framework.evaluation.pictures import clip_psnr, score_clips
 from nmc_framework.metrics import MetricError, psnr
 from nmc_framework.models import ModelError, build, families, family
 from nmc_framework.models.pictures import ClipBatch, ClipModel, PixelWise, played
+from nmc_framework.models.pictures.ffnerv import TimeGrid, warp
 from nmc_framework.rendering.clips import clip_model, clip_pictures, package_pictures
 from nmc_framework.training import (
     CheckpointFolder,
@@ -36,8 +37,13 @@ SMALL = {
     "siren": {"hidden": 32, "depth": 3},
     "coin": {"hidden": 24, "depth": 4},
     "inric": {"quality": "Q1", "frequencies": 8},
+    "nerv": {"channels": 16, "strides": [2, 2], "levels": 8, "hidden": 24},
+    "hnerv": {"channels": 16, "strides": [2, 2], "embedding": 4},
+    "ffnerv": {"channels": 16, "strides": [2, 2], "times": [2, 3], "features": 4},
+    "psnerv": {"channels": 16, "strides": [2, 2], "patch": 16, "levels": 8, "hidden": 24},
+    "nvp": {"features": 2, "resolutions": [0.25, 0.5], "grid_features": 2, "hidden": 16},
 }
-PLAN = Schedule(first=250, later=60, rays=512, seed=1, hold=0)
+PLAN = Schedule(first=250, later=120, rays=1024, seed=1, hold=0)
 ALL = sorted(SMALL)
 
 
@@ -184,6 +190,96 @@ def test_inric_refuses_frequencies_that_overflow():
         sum(p.numel() for p in small("inric", quality=f"Q{k}").parameters()) for k in range(1, 6)
     ]
     assert sizes == sorted(set(sizes))
+
+
+@pytest.mark.parametrize("name", ["nerv", "hnerv", "ffnerv", "psnerv"])
+def test_sizes_that_no_stride_divides_are_cut_off(name):
+    odd = {"width": 31, "height": 23}
+    model = small(name, **odd)
+    pixels = moving(3, width=31, height=23)
+    done = train_on(model, ClipPixels(model, pixels), Schedule(first=3, rays=2000), frame=0)
+    assert done.iterations == 3
+    assert [picture.shape for picture in clip_pictures(model)] == [(23, 31, 3)] * 3
+    with pytest.raises(ModelError, match=f"a {name} model shows pictures of 31x23 only"):
+        next(clip_pictures(model, size=(16, 16)))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("nerv", {"strides": []}, "strides are numbers from 1 on"),
+        ("nerv", {"strides": [2, -2]}, "strides are numbers from 1 on"),
+        ("nerv", {"strides": [2.5]}, "strides are numbers from 1 on"),
+        ("hnerv", {"strides": [1 << 20]}, "are more than 4096 in all"),
+        ("ffnerv", {"reduction": 0}, "channels and their reduction are above 0"),
+        ("nerv", {"base": 10.0, "levels": 400}, "frequencies up to inf"),
+        ("nerv", {"levels": 0}, "choose from 1 level on"),
+        ("ffnerv", {"times": [0]}, "times are numbers of maps from 1 on"),
+        ("ffnerv", {"times": []}, "times are numbers of maps from 1 on"),
+        ("ffnerv", {"neighbours": [0]}, "neighbours are steps such as -1 or 2"),
+        ("psnerv", {"patch": 30}, "does not divide by its strides"),
+        ("psnerv", {"strides": [0]}, "does not divide by its strides"),
+        ("nvp", {"resolutions": []}, "are shares above 0"),
+        ("nvp", {"grid": [1.0, 1.0]}, "are shares above 0"),
+        ("nvp", {"grid": [1e9, 1.0, 1.0]}, "a table of 2 features and sides"),
+        ("siren", {"levels": 3}, "siren knows no option levels"),
+    ],
+)
+def test_options_that_make_no_model_are_refused(name, options, told):
+    with pytest.raises(ModelError) as refused:
+        small(name, **options)
+    assert told in str(refused.value)
+
+
+def test_the_embeddings_of_hnerv_come_from_its_encoder_and_are_then_learned():
+    model = small("hnerv")
+    examples = ClipPixels(model, moving(3))
+    first = model.embeddings.weight.detach().clone()
+    train_on(model, examples, Schedule(first=30, rays=768), frame=0)
+    # The encoder is gone, and no tensor of it is in the state.
+    assert not model._encoding and not any("encod" in name for name in model.save())
+    assert not torch.equal(first, model.embeddings.weight)
+    encoded = model.embeddings.weight.detach().clone()
+    train_on(model, examples, Schedule(later=5, rays=768, hold=0), frame=1)
+    assert not model._encoding and not torch.equal(encoded, model.embeddings.weight)
+
+
+def test_a_flow_moves_a_picture_by_so_many_pixels():
+    picture = torch.rand(1, 3, 6, 8, generator=torch.Generator().manual_seed(0))
+    flow = torch.zeros(1, 2, 6, 8)
+    torch.testing.assert_close(warp(picture, flow), picture)
+    flow[:, 0], flow[:, 1] = 2, -1
+    moved = warp(picture, flow)
+    torch.testing.assert_close(moved[:, :, 1:, :6], picture[:, :, :5, 2:])
+
+
+def test_a_time_grid_is_interpolated_from_its_first_map_to_its_last():
+    grid = TimeGrid(3, (1, 1, 1))
+    with torch.no_grad():
+        grid.table.weight.copy_(torch.tensor([[0.0], [2.0], [6.0]]))
+        found = grid(torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])).flatten()
+        one = TimeGrid(1, (1, 1, 1))(torch.tensor([0.0, 1.0]))
+    assert found.tolist() == [0, 1, 2, 4, 6] and one[0] == one[1]
+
+
+def test_patches_of_a_picture_lie_where_they_are_learned():
+    model = small("psnerv", width=31, height=23)
+    seen = []
+
+    def patches(places):
+        seen.append(places)
+        made = torch.zeros(len(places), 3, 16, 16)
+        return made + (places[:, 1] * 10 + places[:, 2])[:, None, None, None] / 100
+
+    model.patches = patches
+    picture = model.images(torch.tensor([1]))[0, 0]
+    assert picture.shape == (23, 31)
+    assert picture[0, 0] == 0 and picture[0, 16] == pytest.approx(0.01)
+    assert picture[16, 0] == pytest.approx(0.1) and picture[22, 30] == pytest.approx(0.11)
+    clip = torch.from_numpy(moving(3, width=31, height=23))
+    last = torch.tensor([3 * 23 * 31 - 1] * 256)
+    model.loss(ClipBatch(clip, last))
+    assert seen[-1].tolist() == [[2, 1, 1]]
 
 
 def test_siren_reaches_thirty_decibels_on_a_picture():

@@ -33,6 +33,8 @@ class ChainModel(nn.Module, ABC):
     #: What later frames damp the moves of weights by, see
     #: :class:`~nmc_framework.training.fine_tuning.DampedAdam`.
     damping: ClassVar[float] = 2.0
+    #: Decay rates of the moments of later frames' optimiser.
+    betas: ClassVar[tuple[float, float]] = (0.2, 0.95)
     #: Share 0..1 of a frame's iterations that are done, while it is trained.
     progress: float = 1.0
 

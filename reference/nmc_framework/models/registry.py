@@ -19,9 +19,14 @@ GROUP = "nmc.models"
 
 _BUILT_IN = {
     "coin": "nmc_framework.models.pictures.coin:Coin",
+    "ffnerv": "nmc_framework.models.pictures.ffnerv:Ffnerv",
     "hash_grid": "nmc_framework.models.radiance.hash_grid:HashGrid",
+    "hnerv": "nmc_framework.models.pictures.hnerv:Hnerv",
     "inric": "nmc_framework.models.pictures.inric:Inric",
     "nerf_mlp": "nmc_framework.models.radiance.nerf_mlp:NerfMlp",
+    "nerv": "nmc_framework.models.pictures.nerv:Nerv",
+    "nvp": "nmc_framework.models.pictures.nvp:Nvp",
+    "psnerv": "nmc_framework.models.pictures.psnerv:Psnerv",
     "siren": "nmc_framework.models.pictures.siren:Siren",
     "voxel_grid": "nmc_framework.models.radiance.voxel_grid:VoxelGrid",
 }

@@ -32,7 +32,9 @@ def optimiser(
     groups = model.parameter_groups(peak_rate(model, schedule, frame), later=later)
     if schedule.rate is None:
         if frame:
-            return DampedAdam(groups, betas=schedule.betas, damping=damping(model, schedule))
+            return DampedAdam(
+                groups, betas=betas(model, schedule), damping=damping(model, schedule)
+            )
         return torch.optim.Adam(groups, betas=_FIRST_BETAS, eps=_FIRST_EPS)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     if frame and steps is None:
@@ -46,7 +48,7 @@ def optimiser(
         names,
         schedule.rate,
         steps,
-        betas=schedule.betas,
+        betas=betas(model, schedule),
         damping=damping(model, schedule),
     )
 
@@ -59,6 +61,11 @@ def peak_rate(model: ChainModel, schedule: Schedule, frame: int) -> float:
     later = bool(frame) and not _renews(schedule, frame)
     asked = schedule.later_learning_rate if later else schedule.learning_rate
     return model.learning_rates[later] if asked is None else asked
+
+
+def betas(model: ChainModel, schedule: Schedule) -> tuple[float, float]:
+    """Return the decay rates of later frames' optimiser: the schedule's, else the family's own."""
+    return model.betas if schedule.betas is None else schedule.betas
 
 
 def damping(model: ChainModel, schedule: Schedule) -> float:

@@ -34,7 +34,7 @@ class Schedule:
         Share of a later frame's rays that go to pixels which changed since the frame before, as
         they are drawn in DyNeRF (Li et al. 2022, section 4.3): at first, and in the last iteration.
     betas, damping
-        Later frames' optimiser, the family's own damping where None; see
+        Later frames' optimiser, the family's own where None; see
         :class:`~nmc_framework.training.fine_tuning.DampedAdam`.
     first_seconds, later_seconds
         How long frame 0 and later frames may take, in place of ``first`` and ``later``.
@@ -65,7 +65,7 @@ class Schedule:
     final_share: float = 0.1
     focus: float = 0.7
     last_focus: float = 0.1
-    betas: tuple[float, float] = (0.2, 0.95)
+    betas: tuple[float, float] | None = None
     damping: float | None = None
     first_seconds: float | None = None
     later_seconds: float | None = None

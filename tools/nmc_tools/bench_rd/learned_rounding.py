@@ -36,16 +36,16 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 Method: TypeAlias = Literal["AdaRound", "QAT"]
 #: From what is learned to levels, tensors of floating point.
-_Levels = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+Levels = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 
 NAME = "7 and 8 bits, learned rounding + zstd -19"
 _ITERATIONS, _RAYS = 150, 1024
 #: Rates of Adam, in levels.
-_RATE = {"AdaRound": 1.0, "QAT": 0.03}
+RATE = {"AdaRound": 1.0, "QAT": 0.03}
 #: The share of the iterations in which rounding need not decide yet.
-_FREE = 0.5
+FREE = 0.5
 #: Limits of the rectified sigmoid, weight and exponents of the regulariser.
-_ZETA, _GAMMA, _WEIGHT, _EXPONENTS = 1.1, -0.1, 1e-9, (20.0, 2.0)
+_ZETA, _GAMMA, WEIGHT, _EXPONENTS = 1.1, -0.1, 1e-9, (20.0, 2.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +101,9 @@ def learned_levels(
     origins, directions = (
         torch.cat([getattr(r, of) for r in rays]) for of in ("origins", "directions")
     )
-    start, levels = (_up_or_down if method == "AdaRound" else _moving)(exact)
+    start, levels = (up_or_down if method == "AdaRound" else moving_levels)(exact)
     learned = {name: nn.Parameter(tensor) for name, tensor in start.items()}
-    optimiser = torch.optim.Adam(learned.values(), lr=_RATE[method])
+    optimiser = torch.optim.Adam(learned.values(), lr=RATE[method])
     random = torch.Generator().manual_seed(0)
     for i in range(iterations):
         chosen = torch.randint(len(origins), (_RAYS,), generator=random)
@@ -112,8 +112,8 @@ def learned_levels(
             truth = teacher.model.seen(batch)
         weights = {f"model.{n}": a * steps[n] for n, a in levels(learned).items()}
         loss = nn.functional.mse_loss(torch.func.functional_call(seen, weights, (batch,)), truth)
-        if method == "AdaRound" and i >= _FREE * iterations:
-            loss = loss + _WEIGHT * _undecided(learned, i / iterations)
+        if method == "AdaRound" and i >= FREE * iterations:
+            loss = loss + WEIGHT * undecided(learned, i / iterations)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -124,7 +124,8 @@ def learned_levels(
     return found
 
 
-def _up_or_down(exact: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], _Levels]:
+def up_or_down(exact: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Levels]:
+    """Return what AdaRound learns, by name, and how levels follow from it."""
     floors = {name: tensor.floor() for name, tensor in exact.items()}
     start = {}
     for name, tensor in exact.items():
@@ -141,14 +142,17 @@ def _rectified(v: Tensor) -> Tensor:
     return (torch.sigmoid(v) * (_ZETA - _GAMMA) + _GAMMA).clamp(0, 1)
 
 
-def _undecided(learned: Mapping[str, Tensor], progress: float) -> Tensor:
+def undecided(learned: Mapping[str, Tensor], progress: float) -> Tensor:
+    """Return AdaRound's regulariser (equation 24) at a share 0..1 of the iterations."""
     begin, end = _EXPONENTS
     exponent = begin + (end - begin) * progress
     parts = [(1 - (2 * _rectified(v) - 1).abs() ** exponent).sum() for v in learned.values()]
     return torch.stack(parts).sum()
 
 
-def _moving(exact: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], _Levels]:
+def moving_levels(exact: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Levels]:
+    """Return what QAT learns, by name, and how levels follow from it."""
+
     def levels(learned: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: v + (v.round() - v).detach() for name, v in learned.items()}
 

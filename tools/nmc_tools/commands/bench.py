@@ -180,3 +180,52 @@ def synchronisation(
         print_json([asdict(row) for row in rows])
         return
     out.print(text, markup=False)
+
+
+@app.command("families")
+def families(
+    family: Annotated[
+        list[str] | None, typer.Option(help="A family; repeatable. All if not given.")
+    ] = None,
+    side: Annotated[int, typer.Option(min=8, help="Pixels of a picture's sides.")] = 128,
+    share: Annotated[
+        float, typer.Option(min=0.001, max=10, help="Of the usual iterations; 1: all.")
+    ] = 1.0,
+    into: Annotated[
+        Path | None, typer.Option(help="Put the tables between the marks of a Markdown file.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+) -> None:
+    """Train every family of models on one embedded scene: weights, quality, seconds, bytes.
+
+    Families of pictures learn the film of one camera, a clip and the next one from it; families of
+    views learn two frames of all cameras and are scored on those held out.
+
+    Examples
+    --------
+      nmc bench families
+
+      nmc bench families --family siren --family nerv --side 64
+
+      nmc bench families --into BENCHMARKS.md
+    """
+    from dataclasses import asdict
+
+    with framework("families"):
+        from nmc_framework.models import families as known
+        from nmc_tools.bench.published import machine, put_into
+        from nmc_tools.bench_families.measure import measured, table
+
+        unknown = sorted(set(family or ()) - set(known()))
+        if unknown:
+            reason = f"no family {unknown[0]}; there are {', '.join(known())}"
+            raise typer.BadParameter(reason, param_hint="--family")
+        with progress_bar("training", unit="families") as progress:
+            found = list(measured(family or (), side, share, progress))
+        text = table(found, machine(["torch"]))
+    if into:
+        put_into(into, "families", text)
+    if as_json:
+        print_json([asdict(each) for each in found])
+        return
+    out.print(text, markup=False)

@@ -74,6 +74,9 @@ class ClipModel(ChainModel):
 
     length: Tensor
 
+    # From clip to clip everything moves: nothing is spared.
+    damping: ClassVar[float] = 0.0
+    betas: ClassVar[tuple[float, float]] = (0.9, 0.99)
     #: Iterations that serve the family: from random weights, and from the clip before.
     iterations: ClassVar[tuple[int, int]] = (1500, 500)
     #: Pixels a batch.

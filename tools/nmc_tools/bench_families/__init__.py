@@ -1,0 +1,1 @@
+"""``nmc bench families``: what each family of models reaches, and in which time."""

@@ -1,0 +1,182 @@
+"""Every family on one embedded scene: weights, quality, seconds; clips of pictures, and views."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import nmc
+from nmc_framework.evaluation import HeldOut
+from nmc_framework.evaluation.pictures import clip_psnr
+from nmc_framework.models import build, families, family
+from nmc_framework.models.pictures import ClipModel, played
+from nmc_framework.models.radiance.fitting import LATER_RAYS, iterations
+from nmc_framework.models.views import ViewModel
+from nmc_framework.scene import scenes
+from nmc_framework.training import (
+    ClipPixels,
+    PackageStore,
+    Schedule,
+    TrainedFrame,
+    train_frame,
+    train_on,
+)
+from nmc_tools.commands.chain_run import LATER, RAYS
+from nmc_tools.commands.footage import film_scene
+
+Report = Callable[[int, int, str], None]
+#: The scene, the size that it is filmed in, and pictures of its film.
+_SCENE, _VIEWS_SIZE = "room", (96, 96)
+#: Variants of a family, as options.
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "inric": [{"quality": f"Q{k}"} for k in range(1, 6)],
+}
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What a family reached: a frame from random weights, and the next one from it.
+
+    ``first`` and ``later`` are PSNR in dB: of a clip's pictures, or of held-out views; ``sizes``
+    the bytes of the two segments, without loss; ``seconds`` those of training, by the clock.
+    """
+
+    name: str
+    pictures: int | None
+    weights: int
+    first: float
+    later: float
+    seconds: tuple[float, float]
+    sizes: tuple[int, int]
+
+
+def wanted(names: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+    """Return families and options to measure: those named, else all, the clips' first."""
+    chosen = list(names) or sorted(families(), key=lambda n: (not _of_clips(n), n))
+    return [(name, options) for name in chosen for options in VARIANTS.get(name, [{}])]
+
+
+def _of_clips(name: str) -> bool:
+    return issubclass(family(name), ClipModel)
+
+
+def measured(names: Sequence[str], side: int, share: float, report: Report) -> Iterator[Reached]:
+    """Yield what each family reaches.
+
+    Parameters
+    ----------
+    names
+        Families; all if empty.
+    side
+        Pixels of the sides of a film's pictures.
+    share
+        Of the usual iterations.
+    report
+        Told how many are done.
+    """
+    each = wanted(names)
+    for done, (name, options) in enumerate(each):
+        report(done, len(each), f"{name} next")
+        told = ", ".join(str(value) for value in options.values())
+        label = f"{name} {told}".strip()
+        if _of_clips(name):
+            yield _clip(label, name, options, side, share)
+        elif issubclass(family(name), ViewModel):
+            yield _views(label, name, options, share)
+    report(len(each), len(each), "")
+
+
+def film(side: int, count: int) -> npt.NDArray[np.uint8]:
+    """Return what the first camera of the scene sees, (count, side, side, 3)."""
+    scene = scenes()[_SCENE]
+    camera = scene.rig((side, side)).cameras[0]
+    return np.stack([scene.render(camera, k / scene.rate) for k in range(count)])
+
+
+def _clip(label: str, name: str, options: dict[str, Any], side: int, share: float) -> Reached:
+    kind = family(name)
+    assert issubclass(kind, ClipModel)
+    span = kind.usual
+    size = {"width": side, "height": side, "pictures": span}
+    model = played(build(name, size | options))
+    first, later = (max(1, round(share * count)) for count in kind.iterations)
+    schedule = Schedule(first=first, later=later, rays=kind.batch)
+    pixels = film(side, 2 * span)
+    clips = [pixels[:span], pixels[span:]]
+    trained, quality = [], []
+    for index, clip in enumerate(clips):
+        trained.append(train_on(model, ClipPixels(model, clip), schedule, frame=index))
+        quality.append(clip_psnr(model, clip))
+    return _reached(label, span, model, trained, quality)
+
+
+def _views(label: str, name: str, options: dict[str, Any], share: float) -> Reached:
+    footage = film_scene("room", _VIEWS_SIZE, frames=2)
+    training, held_out = footage.split(None)
+    cameras = footage.cameras(training)
+    model = build(name, footage.options(family(name).defaults(), training) | options)
+    schedule = Schedule(
+        first=max(1, round(share * iterations(cameras))),
+        later=max(1, round(share * LATER)),
+        rays=RAYS,
+        later_rays=round(LATER_RAYS * RAYS),
+    )
+    scored = HeldOut(footage.cameras(held_out))
+    trained: list[TrainedFrame] = []
+    before = None
+    for views, truth in zip(footage.views(training), footage.views(held_out), strict=True):
+        trained.append(train_frame(model, cameras, views, schedule, before=before))
+        scored.score(model, views.index, truth.images)
+        before = views
+    return _reached(label, None, model, trained, [scored.mean(k, "psnr") for k in range(2)])
+
+
+def _reached(
+    label: str,
+    pictures: int | None,
+    model: Any,
+    trained: Sequence[TrainedFrame],
+    quality: Sequence[float],
+) -> Reached:
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(folder) / "chain.nmc"
+        with nmc.Writer(package, **model.in_package()) as writer:
+            store = PackageStore(writer)
+            for frame in trained:
+                store.append(frame)
+        with nmc.open(package) as sequence:
+            sizes = [frame.segment_length for frame in sequence.frames]
+    return Reached(
+        name=label,
+        pictures=pictures,
+        weights=sum(p.numel() for p in model.parameters()),
+        first=quality[0],
+        later=quality[1],
+        seconds=(trained[0].seconds, trained[1].seconds),
+        sizes=(sizes[0], sizes[1]),
+    )
+
+
+def table(found: Sequence[Reached], machine: str) -> str:
+    """Return two tables as Markdown: families of pictures, and of views."""
+    parts = [f"Measured on {machine}, {time.strftime('%Y-%m-%d', time.gmtime())}."]
+    for of_clips, title in ((True, "PSNR of the pictures"), (False, "PSNR of held-out views")):
+        rows = [row for row in found if (row.pictures is not None) == of_clips]
+        if not rows:
+            continue
+        head = "| family | pictures | weights | first dB | s | later dB | s | bytes | later bytes |"
+        parts += ["", f"{title}:", "", head, "|---|---|---|---|---|---|---|---|---|"]
+        parts += [
+            f"| {r.name} | {r.pictures or ''} | {r.weights:,} | {r.first:.2f} | "
+            f"{r.seconds[0]:.1f} | {r.later:.2f} | {r.seconds[1]:.1f} | {r.sizes[0]:,} | "
+            f"{r.sizes[1]:,} |"
+            for r in rows
+        ]
+    return "\n".join(parts) + "\n"

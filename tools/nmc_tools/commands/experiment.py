@@ -1,0 +1,150 @@
+"""``nmc experiment``: the experiments of the survey, each with tables, plots and a page."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nmc_tools.commands.framework import (
+    SizeOption,
+    framework,
+    parse_size,
+    require_folder,
+    require_there,
+)
+from nmc_tools.terminal import out, print_json, progress_bar, say, warn
+
+if TYPE_CHECKING:
+    pass
+
+app = typer.Typer(
+    help="Run the experiments on implicit neural representations.", no_args_is_help=True
+)
+
+#: The picture of the embedded scene that is taken where none is given.
+_SCENE, _SIZE = "room", (128, 128)
+
+
+@app.callback()
+def _group() -> None:
+    """Run the experiments on implicit neural representations."""
+
+
+@app.command("list")
+def listed(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the experiments.
+
+    Examples
+    --------
+      nmc experiment list
+    """
+    from dataclasses import asdict
+
+    from nmc_tools.experiments.catalogue import EXPERIMENTS
+
+    if as_json:
+        print_json([asdict(each) for each in EXPERIMENTS])
+        return
+    for each in EXPERIMENTS:
+        say(f"{each.name}: {each.shows}")
+
+
+@app.command("all-intra")
+def all_intra(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the results; what is there is kept.")
+    ] = Path("out/all-intra"),
+    picture: Annotated[
+        list[Path] | None,
+        typer.Option(help="A picture; repeatable. A view of an embedded scene if none is given."),
+    ] = None,
+    size: SizeOption = None,
+    quality: Annotated[
+        list[str] | None, typer.Option(help="Q1 to Q5; repeatable. All if not given.")
+    ] = None,
+    iterations: Annotated[int, typer.Option(min=1, help="Of training each model.")] = 1500,
+    nncodec: Annotated[
+        bool,
+        typer.Option(
+            "--nncodec/--no-nncodec",
+            help="Whether NNCodec is measured; it gets an environment of its own, of 6 GB.",
+        ),
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all rows as JSON.")] = False,
+) -> None:
+    """Code pictures as networks of five sizes, and compare how their weights are coded.
+
+    INRIC models Q1 to Q5 are trained on each picture. Their weights are coded by NNCodec at QP -54
+    to -42, rounded to 8 and 7 bits by AdaRound and QAT, and coded by our lossy coder. Leaves the
+    tables (.md, .json), plots (.png) and a page (.html). Every result is kept by the content of
+    what it follows from: an interrupted run goes on with the same command.
+
+    Examples
+    --------
+      nmc experiment all-intra --no-nncodec
+
+      nmc experiment all-intra --picture kodim23.png --size 384x256 -o out/kodim23
+    """
+    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ.setdefault(name, str(os.cpu_count() or 1))
+    require_folder(output)
+    require_there(picture or [])
+    wanted = parse_size(size)
+    with framework(output, output):
+        from nmc_framework.models.pictures.inric import QUALITIES
+        from nmc_tools.bench.published import machine
+        from nmc_tools.experiments.all_intra import Request, run
+        from nmc_tools.experiments.all_intra import as_json as rows_of
+        from nmc_tools.experiments.all_intra_page import tables, write_all
+
+        unknown = sorted(set(quality or ()) - set(QUALITIES))
+        if unknown:
+            raise typer.BadParameter(
+                f"{unknown[0]}; there are {', '.join(QUALITIES)}", param_hint="--quality"
+            )
+        request = Request(
+            pictures=_pictures(picture or [], wanted),
+            folder=output,
+            qualities=quality or tuple(QUALITIES),
+            iterations=iterations,
+            nncodec=_nncodec(output) if nncodec else None,
+        )
+        with progress_bar("all-intra", unit="models", kept=f"in {output}", resume="") as bar:
+            result = run(request, bar)
+        where = machine(["torch"])
+        files = write_all(request, result, where)
+    if as_json:
+        print_json(rows_of(result) | {"machine": where})
+        return
+    out.print(tables(result, where), markup=False)
+    say(f"{output}: {', '.join(path.name for path in files)}; {result.found} results were kept")
+
+
+def _pictures(paths: list[Path], size: tuple[int, int] | None) -> dict[str, Any]:
+    from nmc_framework.capture import open_moving
+    from nmc_framework.scene import scenes
+
+    if not paths:
+        scene = scenes()[_SCENE]
+        camera = scene.rig(size or _SIZE).cameras[0]
+        return {f"{_SCENE}, {camera.name}": scene.render(camera, 0.0)}
+    found = {}
+    for path in paths:
+        with framework(path):
+            found[path.stem] = next(open_moving(path, size=size).clips(1))[0]
+    return found
+
+
+def _nncodec(output: Path) -> Path | None:
+    from nmc_tools.bench_rd import nncodec_peer
+
+    try:
+        return nncodec_peer.environment(output / "nncodec-environment")
+    except nncodec_peer.PeerError as error:
+        warn(f"NNCodec is left out: {error}")
+        return None

@@ -1,0 +1,1 @@
+"""Experiments of the survey of implicit neural representations, each run by ``nmc experiment``."""

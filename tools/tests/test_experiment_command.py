@@ -1,0 +1,114 @@
+"""``nmc experiment``: what it measures, keeps, draws and refuses."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("bjontegaard")
+from PIL import Image
+
+from nmc_framework.models import build
+from nmc_framework.training import ClipPixels
+from nmc_tools.experiments.all_intra import Row
+from nmc_tools.experiments.all_intra_page import differences, hull
+from nmc_tools.experiments.kept import Kept
+from nmc_tools.experiments.rounding import learned_state, range_steps
+
+TINY = ["--no-nncodec", "--size", "16x16", "--quality", "Q1", "--iterations", 8, "--json"]
+
+
+def test_the_experiments_are_listed(run):
+    assert "all-intra: Pictures as INRIC models" in run("experiment", "list").out
+    assert json.loads(run("experiment", "list", "--json").out)[0]["name"] == "all-intra"
+
+
+def test_all_intra_measures_each_coder_and_keeps_what_it_found(run, tmp_path):
+    done = run("experiment", "all-intra", "-o", tmp_path, *TINY)
+    assert done.code == 0, done
+    rows = json.loads(done.out)["rows"]
+    coders = {row["coder"] for row in rows}
+    assert coders == {
+        "32-bit floats", "8 bits, AdaRound and QAT", "7 bits, AdaRound and QAT", "nmc lossy",
+    }  # fmt: skip
+    raw = next(row for row in rows if row["coder"] == "32-bit floats")
+    assert raw["bits_per_pixel"] == pytest.approx(8 * raw["size"] / 256)
+    assert all(row["size"] < raw["size"] / 2 for row in rows if row is not raw)
+    for name in ("all-intra.html", "all-intra.md", "all-intra.json", "curves-0.png"):
+        assert (tmp_path / name).stat().st_size > 500
+    assert "<h1>All-intra" in (tmp_path / "all-intra.html").read_text()
+    # What was worked out is there; what another option asks for is worked out.
+    results = set((tmp_path / "kept").iterdir())
+    again = run("experiment", "all-intra", "-o", tmp_path, *TINY)
+    assert json.loads(again.out)["rows"] == rows
+    assert set((tmp_path / "kept").iterdir()) == results
+    run("experiment", "all-intra", "-o", tmp_path, *TINY, "--iterations", 4)
+    assert len(set((tmp_path / "kept").iterdir())) == 2 * len(results)
+
+
+def test_a_picture_of_ones_own_is_taken(run, tmp_path):
+    Image.fromarray(np.full((9, 7, 3), 80, np.uint8)).save(tmp_path / "grey.png")
+    options = ["--picture", tmp_path / "grey.png", "-o", tmp_path / "out", *TINY]
+    rows = json.loads(run("experiment", "all-intra", *options).out)["rows"]
+    assert {row["picture"] for row in rows} == {"grey"}
+
+
+def test_wrong_options_are_refused(run, tmp_path):
+    told = run("experiment", "all-intra", "-o", tmp_path / "x", "--quality", "Q6", "--no-nncodec")
+    assert told.code == 2 and "there are Q1, Q2, Q3, Q4, Q5" in told.err
+    told = run("experiment", "all-intra", "-o", tmp_path / "x", "--picture", tmp_path / "no.png")
+    assert told.code == 1 and "host/not-found" in told.err
+    (tmp_path / "text.png").write_text("text")
+    told = run(
+        "experiment", "all-intra", "--no-nncodec", "-o", tmp_path / "x", "--picture",
+        tmp_path / "text.png",
+    )  # fmt: skip
+    assert told.code == 1 and "input/unreadable" in told.err
+
+
+def test_a_damaged_result_is_worked_out_again(tmp_path):
+    kept = Kept(tmp_path)
+    assert kept.values({"a": 1}, lambda: [1, 2]) == [1, 2]
+    assert kept.values({"a": 1}, lambda: pytest.fail("it is known")) == [1, 2]
+    next(tmp_path.iterdir()).write_text("{")
+    assert kept.values({"a": 1}, lambda: [3]) == [3]
+    state = {"w": np.arange(3.0)}
+    kept.state({"b": 1}, lambda: state)
+    next(tmp_path.glob("*.safetensors")).write_bytes(b"12345678")
+    assert np.array_equal(kept.state({"b": 1}, lambda: state)["w"], state["w"])
+    assert (kept.made, kept.found) == (4, 1)
+
+
+def test_learned_rounding_lies_on_its_grid_and_beats_the_nearest():
+    size = {"quality": "Q1", "width": 12, "height": 12, "frequencies": 4}
+    model = build("inric", size, seed=1)
+    y, x = np.mgrid[:12, :12]
+    picture = np.stack([20 * x, 20 * y, 10 * (x + y)], axis=2).astype(np.uint8)
+    examples = ClipPixels(model, picture[None])
+    state = model.save()
+    steps = range_steps(state, 5)
+    found = learned_state(model, examples, state, steps, 40)
+    levels = steps.levels(found)
+    assert max(int(np.abs(level).max()) for level in levels.values()) <= 16
+
+    def loss(values):
+        model.load(state | values)
+        import torch
+
+        return float(model.loss(examples.draw(4096, torch.Generator().manual_seed(5))).detach())
+
+    nearest = {n: (np.rint(state[n] / s) * s).astype("f4") for n, s in steps.of.items()}
+    assert loss(found) < loss(nearest)
+
+
+def test_the_hull_leaves_out_what_another_beats():
+    def row(coder, rate, psnr, picture="p"):
+        return Row(picture, "Q1", coder, "s", 0, rate, psnr)
+
+    rows = [row("a", 1, 30), row("a", 2, 29), row("a", 3, 35), row("a", 3, 36), row("a", 4, 38)]
+    assert hull(rows).rate == (1, 3, 4) and hull(rows).fidelity == (30, 36, 38)
+    anchor = [row("8 bits, AdaRound and QAT", r.bits_per_pixel, r.psnr) for r in rows]
+    half = [row("nmc lossy", r.bits_per_pixel / 2, r.psnr) for r in rows]
+    found = differences(anchor + half)
+    assert list(found.values()) == [pytest.approx(-50)]
