@@ -126,6 +126,7 @@ def cameras(task: Task) -> Mapping[str, Any]:
         rig, told = _estimated(task, captured, options["sfm"])
     else:
         rig = _imported(task, captured)
+        _keep_points(task)
     held_out = _held_out(task, rig, options.get("held_out"))
     straight = straight_rig(rig)
     _write_frames(task, captured, rig, straight, parse_size(options.get("size")))
@@ -141,6 +142,16 @@ def _imported(task: Task, captured: CapturedFrames) -> RigDocument:
     if path is None:
         path = captured.folder / _SCENE / "cameras.json"
     return _matched(task, captured, path)
+
+
+def _keep_points(task: Task) -> None:
+    """Put the points of a COLMAP model beside its cameras."""
+    from nmc_framework.cameras.formats.colmap_points import read_points
+
+    path = task.configuration.file("cameras.file")
+    points = None if path is None or not path.is_dir() else read_points(path)
+    if points is not None:
+        np.save(task.folder / POINTS, points, allow_pickle=False)
 
 
 def _matched(task: Task, captured: CapturedFrames, path: Path) -> RigDocument:

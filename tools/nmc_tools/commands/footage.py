@@ -224,12 +224,15 @@ def _captured(folder: Path, cameras: Path | None, rate: float) -> Footage:
 
 
 def points_beside(cameras: Path) -> FloatArray | None:
-    """Return the points (P, 3) that ``nmc sfm`` wrote beside a camera file, if it did."""
+    """Return the points (P, 3) that ``nmc sfm`` wrote beside a file, or COLMAP into a model."""
     import numpy as np
 
+    from nmc_framework.cameras.formats.colmap_points import read_points
     from nmc_framework.sfm.solution import POINTS
     from nmc_tools.checkpoints import ply_files
 
+    if cameras.is_dir():
+        return read_points(cameras)
     path = cameras.with_name(POINTS)
     if not path.is_file():
         return None
@@ -243,7 +246,7 @@ def points_beside(cameras: Path) -> FloatArray | None:
 def _dataset(folder: Path, cameras: Path | None, rate: float) -> Footage:
     """Open pictures where they lie: of one instant, by camera or by frame."""
     from nmc_framework.cameras.formats import camera_files
-    from nmc_framework.capture.dataset import open_dataset
+    from nmc_framework.capture.dataset import find_cameras, open_dataset
 
     if cameras is not None:
         with framework(cameras):
@@ -252,5 +255,6 @@ def _dataset(folder: Path, cameras: Path | None, rate: float) -> Footage:
     if found.left_out:
         more = f" and {len(found.left_out) - 5} more" if len(found.left_out) > 5 else ""
         note(f"left out, without a camera: {', '.join(found.left_out[:5])}{more}")
-    points = None if cameras is None else points_beside(cameras)
+    path = cameras or find_cameras(folder)
+    points = None if path is None else points_beside(path)
     return Footage(found.rig, len(found), found.rate, found.views, points=points, own=found.tested)
