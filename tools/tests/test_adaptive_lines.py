@@ -25,6 +25,9 @@ class Trace:
         assert seconds > 0
         self.at += seconds
 
+    def ready(self, quality):
+        return True
+
     def length(self, quality, frame):
         return self.sizes[quality]
 
@@ -125,6 +128,29 @@ def test_what_cannot_be_fetched_is_fetched_in_another_quality_or_skipped():
     assert report.skipped == [2]
     assert [p.group for p in report.played] == [0, 1, *range(3, 60)]
     assert all("gone" in why for _, _, why in report.refused)
+
+
+class SlowToOpen(Trace):
+    """A line where each quality but the smallest takes four seconds to open."""
+
+    def __init__(self, rates, sizes):
+        super().__init__(rates, sizes)
+        self.opened = {}
+
+    def ready(self, quality):
+        return quality == 0 or self.at >= self.opened.setdefault(quality, self.at + 4)
+
+    def fetch(self, quality, frame, start, size):
+        if quality and self.at < self.opened.get(quality, self.at + 4):
+            self.at += 4  # as if it were opened now
+        return super().fetch(quality, frame, start, size)
+
+
+def test_a_quality_that_is_slow_to_open_is_waited_for_beside_playing():
+    line = SlowToOpen([3000 * KILO], SIZES)
+    report = play(None, Dynamic(), line=line)
+    assert not report.stalls
+    assert max(p.quality for p in report.played) == 2
 
 
 def test_the_buffer_is_bounded():

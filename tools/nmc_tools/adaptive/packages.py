@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Self
@@ -47,6 +48,8 @@ class Packages:
         self._document, self._options = document, options
         self._stack = ExitStack()
         self._packages: dict[str, tuple[Package, Manifest]] = {}
+        self._opening: dict[str, Future[tuple[Package, Manifest]]] = {}
+        self._opener = ThreadPoolExecutor(1, thread_name_prefix="nmc-open")
         self._taken: dict[int, NDArray[Any]] = {}
 
     def now(self) -> float:
@@ -66,6 +69,11 @@ class Packages:
             If the package is refused, or is not the one that the document means.
         """
         return self._opened(self.presentation.representations[quality])[1]
+
+    def ready(self, quality: int) -> bool:
+        """Whether the package of a representation is open, or refused; opens it beside playing."""
+        wanted = self.presentation.representations[quality]
+        return wanted.url in self._packages or self._begun(wanted).done()
 
     def length(self, quality: int, frame: int) -> int:
         """Return how many bytes of a segment a representation takes."""
@@ -93,9 +101,12 @@ class Packages:
 
     def _opened(self, wanted: Representation) -> tuple[Package, Manifest]:
         if wanted.url not in self._packages:
-            target = beside(self._document, wanted.url, wanted.digest)
-            package = self._stack.enter_context(open_target(target, self._options))
-            self._packages[wanted.url] = (package, checked_manifest(package))
+            opening = self._begun(wanted)
+            try:
+                self._packages[wanted.url] = opening.result()
+            except FormatError:
+                self._opening.pop(wanted.url, None)  # it may be there another time
+                raise
         package, manifest = self._packages[wanted.url]
         if manifest.root.manifest_digest.hex() != wanted.digest:
             raise refuse(
@@ -113,6 +124,22 @@ class Packages:
             raise FormatError(level_refused(manifest.level, DEFAULT_MAX_LEVEL))
         return package, manifest
 
+    def _begun(self, wanted: Representation) -> Future[tuple[Package, Manifest]]:
+        if wanted.url not in self._opening:
+            self._opening[wanted.url] = self._opener.submit(self._open, wanted)
+        return self._opening[wanted.url]
+
+    def _open(self, wanted: Representation) -> tuple[Package, Manifest]:
+        target = beside(self._document, wanted.url, wanted.digest)
+        package = open_target(target, self._options)
+        try:
+            manifest = checked_manifest(package)
+        except BaseException:
+            package.close()
+            raise
+        self._stack.push(package)
+        return package, manifest
+
     def __enter__(self) -> Self:
         return self
 
@@ -122,6 +149,7 @@ class Packages:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._opener.shutdown(cancel_futures=True)  # what it opens is closed with the others
         self._stack.__exit__(kind, error, trace)
 
 

@@ -36,6 +36,9 @@ class Line(Protocol):
     def wait(self, seconds: float) -> None:
         """Let time pass."""
 
+    def ready(self, quality: int) -> bool:
+        """Whether a quality can be fetched at once; where not, it is made ready beside playing."""
+
     def length(self, quality: int, frame: int) -> int:
         """Return how many bytes of a segment a quality takes."""
 
@@ -189,6 +192,8 @@ class Session:
         seconds = self.presentation.seconds(group)
         moment = Moment(sizes, seconds, self._buffer(), self._throughput.estimate())
         quality = self.choice.next(moment)
+        while self.choice.leaves and quality and not self.line.ready(quality):
+            quality -= 1  # to open a package takes time that is not in its bytes
         others = [quality, *(q for q in range(len(sizes)) if q != quality)]
         began = self.line.now()
         while others:
