@@ -81,7 +81,15 @@ def app(
 
         routes.append(WebSocketRoute("/render/{name:path}", Rendering(files, counts)))
     routes.append(Route("/{path:path}", files))
-    front = Middleware(Front, access=access, metrics=counts, page=player, origins=origins, log=log)
+    front = Middleware(
+        Front,
+        files=files,
+        access=access,
+        metrics=counts,
+        page=player,
+        origins=origins,
+        log=log,
+    )
     return Starlette(routes=routes, middleware=[front])
 
 

@@ -150,7 +150,8 @@ class _Limited(HttpToolsProtocol):  # type: ignore[misc] # uvicorn is not there 
             if not sent:
                 raise EOFError("a file that is served became shorter")
             start, size = start + sent, size - sent
-            await asyncio.sleep(0)
+            if size:
+                await asyncio.sleep(0)
 
     async def _writable(self) -> None:
         self._ready = ready = self.loop.create_future()

@@ -93,7 +93,8 @@ class Files:
             status = opened.status
             tag = f'"{status.st_size:x}-{status.st_mtime_ns:x}"'
             return _Meta(status.st_size, tag, f"{self._whose}, {_ASK}")
-        manifest = manifest_status(opened.package)
+        whole = opened.kind is Kind.FILE
+        manifest = opened.status if whole else manifest_status(opened.package)
         if manifest is None:
             return self._growing(opened)
         facts = self.known.at_hand(opened.package, manifest)

@@ -18,6 +18,9 @@ _ASKED = "Authorization, Range, If-Range, If-Match, If-None-Match, If-Modified-S
 _TOLD = "Accept-Ranges, Content-Length, Content-Range, ETag, Last-Modified"
 _DAY = "86400"
 
+_ROUTED = frozenset({"", "health", "metrics", "index.json", "player", "render"})
+"""First names of paths that the application looks at; what else there is can only be a file."""
+
 
 class Front:
     """An application before another one.
@@ -26,6 +29,8 @@ class Front:
     ----------
     inner : application
         What answers.
+    files : application
+        What answers for all but a few paths, without a look at the routes of the application.
     access : Access
         Who may read. ``/health`` is open to all.
     metrics : Metrics
@@ -41,6 +46,7 @@ class Front:
     def __init__(
         self,
         inner: Application,
+        files: Application,
         access: Access,
         metrics: Metrics,
         *,
@@ -48,7 +54,7 @@ class Front:
         origins: str,
         log: bool,
     ) -> None:
-        self._page = page
+        self._page, self._files = page, files
         self._inner, self._access, self._metrics, self._log = inner, access, metrics, log
         self._always = [
             (b"access-control-allow-origin", origins.encode("ascii")),
@@ -123,7 +129,9 @@ class Front:
                 said = {"www-authenticate": 'Bearer realm="nmc"'}
                 await refusal(counted, 401, refused, headers=said)
             else:
-                await self._inner(scope, receive, counted)
+                first = scope["path"].removeprefix("/").partition("/")[0]
+                inner = self._inner if first in _ROUTED else self._files
+                await inner(scope, receive, counted)
         except (EOFError, OSError):  # what is served changed under our hands: the answer is cut off
             if status == 500:
                 await refusal(counted, 500, "the file cannot be read")
