@@ -3,16 +3,18 @@ import { Client, Refused, type FrameAnswer } from "./decoding/client.js";
 import type { PackageInfo, Trouble } from "./decoding/messages.js";
 import { Checks } from "./page/checks.js";
 import { element } from "./page/elements.js";
-import { showFrame, showPackage } from "./page/facts.js";
+import { showCameras, showFrame, showPackage } from "./page/facts.js";
 import type { XrSystem } from "./page/headset.js";
+import { Live } from "./page/live.js";
 import { clear, drawFrusta } from "./page/overlay.js";
+import { QualityChoice } from "./page/quality.js";
 import { showSignature } from "./page/signature.js";
 import { Timeline } from "./page/timeline.js";
 import { told, toldTrouble } from "./page/told.js";
 import { Tracks } from "./page/tracks.js";
 import { Flight } from "./pose/flight.js";
-import { centre, lookingAt, meeting, type Pose, poseOf, type View, viewOf, viewpointOf } from "./pose/pose.js";
-import { readTrack } from "./pose/track.js";
+import { lookingAt, type Pose, poseOf, type View, viewOf, viewpointOf } from "./pose/pose.js";
+import { startFlight } from "./pose/start.js";
 import { makeStage, onServer, type Told } from "./render/choice.js";
 import { lineAddress } from "./render/line.js";
 import { NoPicture } from "./render/renderer.js";
@@ -31,6 +33,10 @@ export class Player {
   private info_: PackageInfo | null = null;
   private checks: Checks | null = null;
   private timeline: Timeline | null = null;
+  private live: Live | null = null;
+  private quality: QualityChoice | null = null;
+  /** What the package of the quality that is seen says of itself. */
+  private seen: PackageInfo | null = null;
   private stage: Stage | null = null;
   /** Where pictures are had that cannot be drawn here; null where nobody renders. */
   private server: URL | null = null;
@@ -81,14 +87,19 @@ export class Player {
       if (!keys.every((key) => /^[0-9a-f]{64}$/.test(key))) throw new NoPicture("a key is 64 digits of base 16, in lower case");
       const render = this.asked.get("render");
       if (render !== null) this.server = lineAddress(render, location.href);
-      this.open(await this.client.open(address.href, keys), address);
+      const { info, qualities } = await this.client.open(address.href, keys);
+      this.open(info, address);
+      this.quality = new QualityChoice(qualities, () => void this.show(Math.max(0, this.shown)));
+      this.live = new Live(this.client, info, (now) => this.grow(now), (error) => this.notice(told(error)));
     } catch (error) {
       this.notice(`The package is not opened. ${told(error)}`);
       return;
     }
-    await this.show(Number(this.asked.get("frame") ?? 0) || 0);
-    if (this.asked.get("track") !== null) await this.fetchTrack(this.asked.get("track")!);
-    if (this.asked.has("play")) this.play(true);
+    // What grows is seen where it grows, unless another frame is asked for.
+    const first = this.asked.get("frame") ?? (this.live.goes ? this.info_!.frames.length - 1 : 0);
+    await this.show(Number(first) || 0);
+    if (this.asked.has("track")) await this.tracks.fetch(this.asked.get("track")!).catch((error: unknown) => this.notice(told(error)));
+    if (this.asked.has("play") || (this.live.goes && !this.asked.has("frame"))) this.play(true);
   }
 
   /** Shows frame t as soon as it is decoded; resolves when it is, or is refused. */
@@ -117,7 +128,7 @@ export class Player {
     button.setAttribute("aria-label", on ? "Pause" : "Play");
     if (!on) return;
     this.since = performance.now();
-    requestAnimationFrame(() => void this.advance());
+    this.later();
   }
 
   /** Where the eye is: camera-to-world, three rows of four. */
@@ -136,17 +147,34 @@ export class Player {
     return this.stage.picture(view);
   }
 
+  /** The package has more frames now, or is finished. */
+  private grow(info: PackageInfo): void {
+    this.info_ = this.seen = info;
+    this.checks?.grow(info.frames.length);
+    this.timeline?.set(info.frames);
+    this.timeline?.draw(Math.max(0, this.shown));
+    element("seek", HTMLInputElement).max = String(info.frames.length - 1);
+    element("psnr-is", HTMLElement).textContent = info.psnrIs === null ? "PSNR (none recorded)" : `PSNR, ${info.psnrIs}`;
+    this.titled(info);
+    showPackage(info);
+  }
+
+  private titled({ family, frames }: PackageInfo): void {
+    element("title", HTMLElement).textContent = `${document.title.replace(" · NMC", "")} — ${family}, ${frames.length} frames`;
+  }
+
   private open(info: PackageInfo, address: URL): void {
-    this.info_ = info;
+    this.info_ = this.seen = info;
     document.title = `${decodeURIComponent(address.pathname.replace(/\/$/, "").split("/").at(-1) ?? "")} · NMC`;
-    element("title", HTMLElement).textContent = `${document.title.replace(" · NMC", "")} — ${info.family}, ${info.frames.length} frames`;
+    this.titled(info);
     this.checks = new Checks(info.frames.length);
     this.timeline = new Timeline(element("timeline", HTMLCanvasElement), info.frames, (t) => this.checks?.of(t) ?? null, (t) => this.seek(t));
     new ResizeObserver(() => this.timeline?.draw(Math.max(0, this.shown))).observe(element("timeline", HTMLCanvasElement));
     element("psnr-is", HTMLElement).textContent = info.psnrIs === null ? "PSNR (none recorded)" : `PSNR, ${info.psnrIs}`;
     showSignature(info.signature);
     showPackage(info);
-    this.startEye(info);
+    this.placed = startFlight(this.flight, info);
+    if (info.cameras.length > 0) this.choose(info, 0);
     this.wire(info);
     this.setStage(info);
   }
@@ -173,7 +201,7 @@ export class Player {
     this.notice(`There is no picture: ${why} Frames are decoded and checked all the same.`, true);
   }
 
-  /** Another canvas in the place of the one that is there. */
+  /** Another canvas in its place. */
   private fresh(): HTMLCanvasElement {
     const canvas = this.canvas.cloneNode() as HTMLCanvasElement;
     this.canvas.replaceWith(canvas);
@@ -194,7 +222,7 @@ export class Player {
   private async fetch(t: number): Promise<void> {
     const info = this.info_!;
     try {
-      const answer = await this.client.frame(t, this.playing ? ahead : 0, this.wholeNext);
+      const answer = await this.client.frame(t, this.playing ? ahead : 0, this.wholeNext, this.quality?.wanted ?? null);
       this.wholeNext = false;
       this.checks?.verified(t);
       this.appear(answer);
@@ -216,15 +244,29 @@ export class Player {
 
   private appear(answer: FrameAnswer): void {
     const info = this.info_!;
+    if (answer.info !== null) this.switched(answer.info);
+    this.quality?.show(answer.quality);
     this.take(answer);
     this.shown = answer.frame;
     this.since = performance.now();
     if (!this.follow()) this.moved(this.playing);
     element("seek", HTMLInputElement).value = String(answer.frame);
     element("now", HTMLElement).textContent = `frame ${answer.frame} / ${info.frames.length - 1}`;
-    showFrame(info, answer, this.client);
+    showFrame(this.seen ?? info, answer, this.client);
     this.timeline?.draw(answer.frame);
     this.tracks.note(answer.frame, this.flight.pose);
+  }
+
+  /** The frames that come are of another package: one whose tensors are others needs another stage. */
+  private switched(info: PackageInfo): void {
+    const model = ({ family, configuration, tensors }: PackageInfo): string => JSON.stringify([family, configuration, tensors]);
+    const same = this.seen !== null && model(this.seen) === model(info);
+    this.seen = info;
+    showPackage(info);
+    if (same) return;
+    this.stage?.dispose();
+    this.stage = null;
+    this.setStage(info);
   }
 
   /** Hands a frame to the stage; one that cannot be drawn here nor on a server is told, and the checks go on. */
@@ -236,7 +278,7 @@ export class Player {
       this.stage = null;
       if (this.server === null) this.noPicture(told(error));
       else {
-        this.use(onServer(this.fresh(), this.info_!, this.server, error, this.staged(this.info_!)));
+        this.use(onServer(this.fresh(), this.seen!, this.server, error, this.staged(this.seen!)));
         this.stage!.take(answer.frame, answer.changed, answer.names);
       }
     }
@@ -247,8 +289,7 @@ export class Player {
     this.flight.pivot = extent.middle;
     this.flight.up = [0, -1, 0];
     this.flight.speed = extent.size / 2;
-    const [x, y, z] = extent.middle;
-    this.flight.set(lookingAt([x, y, z - 2.5 * extent.size], extent.middle, this.flight.up));
+    this.flight.set(lookingAt([extent.middle[0], extent.middle[1], extent.middle[2] - 2.5 * extent.size], extent.middle, this.flight.up));
   }
 
   private async advance(): Promise<void> {
@@ -257,11 +298,10 @@ export class Player {
     const last = info.frames.length - 1;
     const loop = element("loop", HTMLInputElement).checked;
     if (!this.busy && this.stage?.busy !== true) {
-      if (this.shown >= last && !loop) {
-        this.play(false);
-        return;
-      }
-      const next = this.shown >= last ? 0 : this.shown + 1;
+      const ended = this.shown >= last;
+      if (ended && this.live?.goes === true) return this.later();
+      if (ended && !loop) return this.play(false);
+      const next = ended ? 0 : this.shown + 1;
       const speed = Number(element("speed", HTMLSelectElement).value);
       const ticks = next === 0 ? 1 : info.frames[next]!.time - info.frames[this.shown]!.time;
       const due = this.since + (1000 * ticks) / info.timescale / speed;
@@ -270,6 +310,10 @@ export class Player {
         if (this.shown === next) this.since = Math.max(due, performance.now() - 100);
       }
     }
+    this.later();
+  }
+
+  private later(): void {
     requestAnimationFrame(() => void this.advance());
   }
 
@@ -307,29 +351,6 @@ export class Player {
     return true;
   }
 
-  private startEye(info: PackageInfo): void {
-    const poses = info.cameras.map((c) => c.cameraToWorld);
-    const bounds = info.configuration["bounds"];
-    this.placed = poses.length > 0 || Array.isArray(bounds);
-    if (poses.length > 0) {
-      this.flight.pivot = poses.length > 1 ? meeting(poses) : centre(poses[0]!);
-      const far = poses.map((p) => Math.hypot(...centre(p).map((v, i) => v - this.flight.pivot[i]!)));
-      this.flight.speed = Math.max(1e-6, far.sort((a, b) => a - b)[far.length >> 1]! / 2) || 1;
-      // What is up for the cameras on the whole is up for the eye.
-      const up = [0, 1, 2].map((k) => poses.reduce((sum, p) => sum - p[4 * k + 1]!, 0));
-      const length = Math.hypot(...up);
-      if (length > 0.3 * poses.length) this.flight.up = [up[0]! / length, up[1]! / length, up[2]! / length];
-      this.choose(info, 0);
-    } else if (Array.isArray(bounds) && bounds.length === 2) {
-      const [lower, upper] = bounds as [number[], number[]];
-      const middle = lower.map((v, i) => (v + upper[i]!) / 2) as unknown as [number, number, number];
-      const size = Math.hypot(...lower.map((v, i) => upper[i]! - v));
-      this.flight.pivot = middle;
-      this.flight.speed = size / 4 || 1;
-      this.flight.set(lookingAt([middle[0] + size, middle[1], middle[2] + 0.3 * size], middle));
-    }
-  }
-
   private choose(info: PackageInfo, i: number): void {
     const camera = info.cameras[i]!;
     this.chosen = i;
@@ -352,17 +373,7 @@ export class Player {
       this.play(!this.playing);
     });
     element("frusta", HTMLInputElement).addEventListener("change", () => this.moved(false));
-    element("cameras-part", HTMLElement).hidden = info.cameras.length === 0;
-    element("cameras", HTMLElement).replaceChildren(
-      ...info.cameras.map((camera, i) => {
-        const [item, button] = [document.createElement("li"), document.createElement("button")];
-        button.textContent = camera.name;
-        button.title = `${camera.width} × ${camera.height}`;
-        button.addEventListener("click", () => this.choose(info, i));
-        item.append(button);
-        return item;
-      }),
-    );
+    showCameras(info, (i) => this.choose(info, i));
     void this.wireHeadset();
     this.tracks.wire(info.frames.length, (why) => this.notice(why));
   }
@@ -377,16 +388,6 @@ export class Player {
       // A scene as wide as an arm reaches: whoever stands before it sees all of it.
       this.stage?.present(xr, this.flight.pose, this.flight.speed).then(() => this.moved(false)).catch((error: unknown) => this.notice(told(error)));
     });
-  }
-
-  private async fetchTrack(address: string): Promise<void> {
-    try {
-      const response = await fetch(new URL(address, location.href));
-      if (!response.ok) throw new NoPicture(`${address} answers ${response.status}`);
-      this.tracks.take(readTrack(await response.text(), address), address);
-    } catch (error) {
-      this.notice(told(error));
-    }
   }
 
   private notice(text: string, quiet = false): void {

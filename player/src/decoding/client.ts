@@ -1,5 +1,5 @@
 // The page's side of the worker: requests as promises, answered in their order.
-import type { Answer, PackageInfo, Request, Trouble } from "./messages.js";
+import type { Answer, PackageInfo, QualityInfo, Request, Trouble } from "./messages.js";
 
 export type FrameAnswer = Extract<Answer, { is: "frame" }>;
 
@@ -32,14 +32,21 @@ export class Client {
     };
   }
 
-  async open(url: string, keys: readonly string[]): Promise<PackageInfo> {
+  async open(url: string, keys: readonly string[]): Promise<{ readonly info: PackageInfo; readonly qualities: readonly QualityInfo[] }> {
     const answer = await this.ask({ do: "open", url, keys });
     if (answer.is !== "opened") throw new Error("another answer was due");
+    return answer;
+  }
+
+  /** What a package that grows is now; null where nothing came since. */
+  async look(): Promise<PackageInfo | null> {
+    const answer = await this.ask({ do: "look" });
+    if (answer.is !== "seen") throw new Error("another answer was due");
     return answer.info;
   }
 
-  async frame(frame: number, ahead: number, all: boolean): Promise<FrameAnswer> {
-    const answer = await this.ask({ do: "frame", frame, ahead, all });
+  async frame(frame: number, ahead: number, all: boolean, quality: number | null): Promise<FrameAnswer> {
+    const answer = await this.ask({ do: "frame", frame, ahead, all, quality });
     if (answer.is !== "frame") throw new Error("another answer was due");
     return answer;
   }

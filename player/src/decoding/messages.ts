@@ -53,6 +53,16 @@ export interface PackageInfo {
   readonly frames: readonly FrameInfo[];
   readonly psnrIs: "measured" | "declared" | null;
   readonly cameras: readonly PackageCamera[];
+  /** Whether its writer is still at work. */
+  readonly growing: boolean;
+}
+
+/** A quality of a presentation document. */
+export interface QualityInfo {
+  readonly name: string;
+  /** Bits a second. */
+  readonly bandwidth: number;
+  readonly psnr: number | null;
 }
 
 export interface SentTensor {
@@ -64,17 +74,27 @@ export interface SentTensor {
 
 export type Request =
   | { readonly do: "open"; readonly url: string; readonly keys: readonly string[] }
-  /** Decode a frame; segments up to `ahead` frames later are fetched meanwhile. `all`: send every tensor. */
-  | { readonly do: "frame"; readonly frame: number; readonly ahead: number; readonly all: boolean };
+  /**
+   * Decode a frame; segments up to `ahead` frames later are fetched meanwhile. `all`: send every tensor. `quality`:
+   * one of the presentation, the smallest first; null lets the line decide.
+   */
+  | { readonly do: "frame"; readonly frame: number; readonly ahead: number; readonly all: boolean; readonly quality: number | null }
+  /** See whether a package that grows has more frames. */
+  | { readonly do: "look" };
 
 export type Answer =
   /** The decoder's modules are there; what is asked for before that would be lost. */
   | { readonly is: "ready" }
-  | { readonly is: "opened"; readonly info: PackageInfo; readonly requests: number; readonly bytes: number }
+  | { readonly is: "opened"; readonly info: PackageInfo; readonly qualities: readonly QualityInfo[]; readonly requests: number; readonly bytes: number }
+  /** What a package that grows is now; null where nothing came. */
+  | { readonly is: "seen"; readonly info: PackageInfo | null }
   | { readonly is: "refused"; readonly trouble: Trouble }
   | {
       readonly is: "frame";
       readonly frame: number;
+      readonly quality: number;
+      /** What the package of another quality than before says of itself; null where it is the same. */
+      readonly info: PackageInfo | null;
       /** Tensors that are not those of the frame that was sent last. */
       readonly changed: readonly SentTensor[];
       /** Names of all tensors of the state. */

@@ -26,6 +26,9 @@ const stallLimit = 20_000;
 const pauses = [300, 1500];
 /** Segments that are kept for going back and forth: a bound in bytes. */
 const heldLimit = 96 * 2 ** 20;
+/** Bytes of a reason that are read. */
+const longestReason = 4096;
+const segmentLimit = 2 ** 32 - 2 ** 16;
 
 /** Counts what was asked for. */
 export interface Traffic {
@@ -75,13 +78,28 @@ async function get(url: string, headers: Record<string, string>, traffic: Traffi
     throw new TransferError(`${url} does not answer: ${why}`, true);
   }
   if (!response.ok) {
+    const why = await reason(response);
     patience.end();
-    await response.body?.cancel();
-    const passing = response.status >= 500 || response.status === 429;
-    throw new TransferError(`${url} answers ${response.status} ${response.statusText}`.trim(), passing, response.status);
+    const passing = (response.status >= 500 && response.status !== 500) || response.status === 429;
+    throw new TransferError(`${url} answers ${response.status} ${response.statusText}`.trim() + why, passing, response.status);
   }
   patienceOf.set(response, patience);
   return response;
+}
+
+/** What nmc serve says of an answer that is no file: words, and a code where there is one. */
+async function reason(response: Response): Promise<string> {
+  const length = Number(response.headers.get("Content-Length") ?? "NaN");
+  try {
+    if (response.headers.get("Content-Type") === "application/json" && length <= longestReason) {
+      const { error, code } = (await response.json()) as { error?: unknown; code?: unknown };
+      if (typeof error === "string") return `: ${error}${typeof code === "string" ? ` (${code})` : ""}`;
+    }
+    await response.body?.cancel();
+  } catch {
+    // what it says is not needed
+  }
+  return "";
 }
 
 /** Tries again what may go better: a server that was restarted, a connection that broke. */
@@ -159,25 +177,34 @@ export interface FarSource extends Source {
   readonly traffic: Traffic;
   /** Whether all signatures are known, as those of a file are. */
   readonly lists: boolean;
-  bring(member: string): Promise<void>;
+  /** Told how long bytes took to come, while any were on their way. */
+  onpassed: ((bytes: number, seconds: number) => void) | null;
+  /** Has a member come; `taken`: no more than its first bytes, and zeros for the rest, which nobody looks at. */
+  bring(member: string, taken?: number): Promise<void>;
 }
 
 abstract class Fetched {
   readonly traffic: Traffic = { requests: 0, bytes: 0 };
   protected readonly held = new Held();
   private readonly underway = new Map<string, Promise<void>>();
+  onpassed: ((bytes: number, seconds: number) => void) | null = null;
+  private since = { bytes: 0, at: 0 };
 
-  bring(member: string): Promise<void> {
+  bring(member: string, taken = Infinity): Promise<void> {
     if (this.held.get(member) !== undefined) return Promise.resolve();
     let coming = this.underway.get(member);
     if (coming === undefined) {
-      coming = patiently(() => this.fetch(member)).finally(() => this.underway.delete(member));
+      if (this.underway.size === 0) this.since = { bytes: this.traffic.bytes, at: performance.now() };
+      coming = patiently(() => this.fetch(member, taken)).finally(() => {
+        this.underway.delete(member);
+        if (this.underway.size === 0) this.onpassed?.(this.traffic.bytes - this.since.bytes, (performance.now() - this.since.at) / 1000);
+      });
       this.underway.set(member, coming);
     }
     return coming;
   }
 
-  protected abstract fetch(member: string): Promise<void>;
+  protected abstract fetch(member: string, taken: number): Promise<void>;
 
   protected here(member: string): Bytes {
     const bytes = this.held.get(member);
@@ -236,12 +263,13 @@ class FarFile extends Fetched implements FarSource {
     // nothing is held open
   }
 
-  protected async fetch(member: string): Promise<void> {
+  protected async fetch(member: string, taken: number): Promise<void> {
     const span = this.spans.get(member);
     if (span === undefined) return; // the decoder says that it is missing
     const { start, bytes } = this.tail;
     const inTail = span.from >= start ? bytes.slice(span.from - start, span.to - start) : null;
-    this.held.put(member, inTail ?? (await this.range(span.from, span.to)));
+    const to = Math.min(span.to, span.from + taken);
+    this.held.put(member, inTail ?? padded(await this.range(span.from, to), span.to - span.from));
   }
 
   /** What the decoder reads without waiting: the tail of the file, and members that have come. */
@@ -298,7 +326,7 @@ class FarDirectory extends Fetched implements FarSource {
   readonly lists = false;
 
   constructor(
-    private readonly root: string,
+    protected readonly root: string,
     private readonly keys: readonly string[],
   ) {
     super();
@@ -326,17 +354,65 @@ class FarDirectory extends Fetched implements FarSource {
     // nothing is held open
   }
 
-  protected async fetch(member: string): Promise<void> {
+  protected async fetch(member: string, taken: number): Promise<void> {
+    const headers: Record<string, string> = Number.isFinite(taken) ? { Range: `bytes=0-${taken - 1}` } : {};
+    const response = await get(this.address(member), headers, this.traffic);
+    this.held.put(member, await this.whole(response, member === manifestFile ? manifestLimit : segmentLimit));
+  }
+
+  /** Where a member lies; a token opens each of them. */
+  protected address(member: string): string {
     const address = new URL(member, this.root);
-    address.search = new URL(this.root).search; // a token opens each member
-    const response = await get(address.href, {}, this.traffic);
+    address.search = new URL(this.root).search;
+    return address.href;
+  }
+
+  /** The body, padded where a part was asked for. */
+  protected async whole(response: Response, limit: number): Promise<Bytes> {
     const length = Number(response.headers.get("Content-Length") ?? "NaN");
-    if (!Number.isSafeInteger(length) || length > (member === manifestFile ? manifestLimit : 2 ** 32 - 2 ** 16)) {
+    const range = /^bytes 0-\d+\/(\d+)$/.exec(response.headers.get("Content-Range") ?? "");
+    const size = response.status === 206 ? Number(range?.[1] ?? "NaN") : length;
+    if (!Number.isSafeInteger(length) || !(size <= limit) || length > size) {
       await response.body?.cancel();
       throw new TransferError(`${response.url} does not say how long it is, or is too long`);
     }
-    this.held.put(member, await body(response, length, this.traffic));
+    return padded(await body(response, length, this.traffic), size);
   }
+}
+
+/** A directory that its writer still adds to: its server says what a manifest of the sealed frames would be. */
+export class FarGrowing extends FarDirectory {
+  frames = 0;
+
+  override async open(): Promise<this> {
+    await this.look();
+    return this;
+  }
+
+  /** Asks for the manifest of now: whether there are more frames, or the package is finished, here or as a file. */
+  async look(): Promise<"same" | "grown" | "finished" | "a file now"> {
+    const address = new URL(this.address(manifestFile));
+    address.searchParams.set("growing", "1");
+    try {
+      const response = await get(address.href, {}, this.traffic);
+      const frames = response.headers.get("NMC-Growing");
+      const file = await this.whole(response, manifestLimit);
+      if (frames !== null && Number(frames) === this.frames) return "same";
+      this.held.put(manifestFile, file);
+      this.frames = Number(frames ?? 0);
+      return frames === null ? "finished" : "grown";
+    } catch (error) {
+      if (this.frames > 0 && error instanceof TransferError && error.status === 404) return "a file now";
+      throw error;
+    }
+  }
+}
+
+function padded(bytes: Bytes, size: number): Bytes {
+  if (bytes.length === size) return bytes;
+  const out = new Uint8Array(size);
+  out.set(bytes);
+  return out;
 }
 
 function joined(a: Bytes, b: Bytes): Bytes {
@@ -344,6 +420,17 @@ function joined(a: Bytes, b: Bytes): Bytes {
   out.set(a);
   out.set(b, a.length);
   return out;
+}
+
+/** A document: its text, of so many bytes at most. */
+export async function fetchText(url: string, limit: number): Promise<string> {
+  const response = await patiently(() => get(url, {}, { requests: 0, bytes: 0 }));
+  const length = Number(response.headers.get("Content-Length") ?? "NaN");
+  if (!Number.isSafeInteger(length) || length > limit) {
+    await response.body?.cancel();
+    throw new TransferError(`${url} does not say how long it is, or is too long`);
+  }
+  return new TextDecoder("utf-8", { fatal: true }).decode(await body(response, length, { requests: 0, bytes: 0 }));
 }
 
 async function openFile(url: string): Promise<FarSource> {
@@ -359,20 +446,28 @@ async function openDirectory(url: string, keys: readonly string[]): Promise<FarS
   return directory;
 }
 
+/** Tries one way after the other, as long as there is nothing at the place that it looks at. */
+async function firstThere(ways: readonly (() => Promise<FarSource>)[]): Promise<FarSource> {
+  let first: unknown = null;
+  for (const way of ways) {
+    try {
+      return await way();
+    } catch (error) {
+      first ??= error;
+      if (!(error instanceof TransferError) || error.status !== 404) throw error;
+    }
+  }
+  throw first;
+}
+
 /**
  * Opens a package, its manifest and signatures brought: a directory where the address ends with a stroke, else a
- * file; where there is no file, it may be a directory all the same.
+ * file; where there is neither, it may be one that is still written.
  */
 export async function openFar(url: string, keys: readonly string[]): Promise<FarSource> {
   const address = new URL(url);
-  if (address.pathname.endsWith("/")) return openDirectory(url, keys);
-  try {
-    return await openFile(url);
-  } catch (error) {
-    if (!(error instanceof TransferError) || error.status !== 404) throw error;
-    address.pathname += "/";
-    return openDirectory(address.href, keys).catch(() => {
-      throw error;
-    });
-  }
+  const below = new URL(url);
+  if (!address.pathname.endsWith("/")) below.pathname += "/";
+  const directories = [() => openDirectory(below.href, keys), () => new FarGrowing(below.href, keys).open()];
+  return firstThere(address.pathname.endsWith("/") ? directories : [() => openFile(url), ...directories]);
 }

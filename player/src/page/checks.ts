@@ -17,6 +17,12 @@ export class Checks {
     this.say();
   }
 
+  /** There are more frames now. */
+  grow(frames: number): void {
+    while (this.verdicts.length < frames) this.verdicts.push(null);
+    this.say();
+  }
+
   of(t: number): Verdict {
     return this.verdicts[t] ?? null;
   }

@@ -30,3 +30,18 @@ export function showFrame(info: PackageInfo, answer: FrameAnswer, traffic: { rea
     ["state", f.digest, "mono"],
   ]);
 }
+
+/** The cameras as buttons. */
+export function showCameras(info: PackageInfo, choose: (i: number) => void): void {
+  element("cameras-part", HTMLElement).hidden = info.cameras.length === 0;
+  element("cameras", HTMLElement).replaceChildren(
+    ...info.cameras.map((camera, i) => {
+      const [item, button] = [document.createElement("li"), document.createElement("button")];
+      button.textContent = camera.name;
+      button.title = `${camera.width} × ${camera.height}`;
+      button.addEventListener("click", () => choose(i));
+      item.append(button);
+      return item;
+    }),
+  );
+}

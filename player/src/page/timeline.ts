@@ -11,21 +11,21 @@ const text = "#dfe4ea";
 
 /** Draws on a canvas of any size; a click or drag on it seeks. */
 export class Timeline {
-  private readonly most: number;
-  private readonly range: readonly [number, number] | null;
+  private most = 1;
+  private range: readonly [number, number] | null = null;
+  private frames: readonly FrameInfo[] = [];
 
   constructor(
     private readonly canvas: HTMLCanvasElement,
-    private readonly frames: readonly FrameInfo[],
+    frames: readonly FrameInfo[],
     private readonly verdict: (t: number) => Verdict,
     seek: (t: number) => void,
   ) {
-    this.most = Math.max(1, ...frames.map((f) => f.bytes));
-    const values = frames.flatMap((f) => (f.psnr !== null && Number.isFinite(f.psnr) ? [f.psnr] : []));
-    this.range = values.length === 0 ? null : [Math.floor(Math.min(...values) - 0.5), Math.ceil(Math.max(...values) + 0.5)];
+    this.set(frames);
     const at = (event: PointerEvent): number => {
       const box = canvas.getBoundingClientRect();
-      return Math.max(0, Math.min(frames.length - 1, Math.floor(((event.clientX - box.left) / box.width) * frames.length)));
+      const { length } = this.frames;
+      return Math.max(0, Math.min(length - 1, Math.floor(((event.clientX - box.left) / box.width) * length)));
     };
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
@@ -36,6 +36,15 @@ export class Timeline {
       const t = at(event);
       canvas.title = this.says(t);
     });
+  }
+
+  /** Shows these frames from now on. */
+  set(frames: readonly FrameInfo[]): void {
+    this.frames = frames;
+    this.most = frames.reduce((most, { bytes }) => Math.max(most, bytes), 1);
+    const values = frames.flatMap((f) => (f.psnr !== null && Number.isFinite(f.psnr) ? [f.psnr] : []));
+    const [low, high] = values.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]);
+    this.range = values.length === 0 ? null : [Math.floor(low - 0.5), Math.ceil(high + 0.5)];
   }
 
   says(t: number): string {

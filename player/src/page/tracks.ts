@@ -24,6 +24,13 @@ export class Tracks {
     this.changed();
   }
 
+  /** Takes the track at an address. */
+  async fetch(address: string): Promise<void> {
+    const response = await fetch(new URL(address, location.href));
+    if (!response.ok) throw new Error(`${address} answers ${response.status}`);
+    this.take(readTrack(await response.text(), address), address);
+  }
+
   free(): void {
     if (this.track === null) return;
     this.track = null;

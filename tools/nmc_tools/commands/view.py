@@ -11,14 +11,21 @@ from typing import Annotated
 
 import typer
 
+from nmc.writing.unfinished import SUFFIX
 from nmc_format.host import absent
+from nmc_format.package.members import JOURNAL_NAME
 from nmc_tools.commands.shared_options import JsonOption
 from nmc_tools.terminal import out, printable, refuse_input, say
 
 
 def view(
     package: Annotated[
-        str, typer.Argument(metavar="PKG|URL", help="A .nmc file or directory, or its address.")
+        str,
+        typer.Argument(
+            metavar="PKG|URL",
+            help="A .nmc file or directory, one that is still written, or a presentation document; "
+            "or its address.",
+        ),
     ],
     frame: Annotated[int, typer.Option(min=0, help="The frame that is shown first.")] = 0,
     play: Annotated[bool, typer.Option("--play", help="Begin to play at once.")] = False,
@@ -45,7 +52,8 @@ def view(
     """Play a package in the browser: fetched, decoded and checked there, drawn by its graphics.
 
     What the browser cannot draw is rendered here, where the extra framework is installed. Serves
-    the page, and the package if it is a file or folder of this machine, until Ctrl-C.
+    the page, and the package if it is a file or folder of this machine, until Ctrl-C. What is still
+    written is followed as it grows; of a presentation document the quality is chosen as it plays.
 
     Examples
     --------
@@ -54,10 +62,13 @@ def view(
       nmc view https://example.org/scene.nmc --no-browser
 
       nmc view scene.nmc --key studio.pub
+
+      nmc view sequence.json    (made by nmc present)
     """
+    from nmc_tools.adaptive.opening import is_document_name
     from nmc_tools.player.address import PAGE, is_address, page_address
 
-    if not is_address(package) and not Path(package).exists():
+    if not is_address(package) and not _is_there(Path(package)):
         raise absent(package)
     if not (PAGE / "index.html").is_file():
         refuse_input("input/unsupported", "nmc view", "the page is not built", "make player")
@@ -75,8 +86,12 @@ def view(
     from nmc_tools.serve.metrics import Metrics
 
     metrics = Metrics()
-    served = [] if is_address(package) else [package]
-    renders = _renders(package, render)
+    _check_local(package)
+    if is_document := not is_address(package) and is_document_name(package):
+        served = [str(Path(package).absolute().parent)]  # and the packages that it names
+    else:
+        served = [] if is_address(package) else [package]
+    renders = not is_document and _renders(package, render)
     application = app(served, render=renders, metrics=metrics)
     listening = bound(host, port)
     address = page_address(
@@ -95,6 +110,26 @@ def view(
             say("no browser can be opened here; open that address in one")
 
     Running(application, metrics, Limits()).run(listening, started)
+
+
+def _is_there(package: Path) -> bool:
+    """Whether a package is there, or the folder in which it is made."""
+    return package.exists() or (package.with_name(package.name + SUFFIX) / JOURNAL_NAME).exists()
+
+
+def _check_local(package: str) -> None:
+    """Refuse what no page could show: a file that is no package, or whose manifest is refused."""
+    from nmc_tools.adaptive.opening import is_document_name, read_document
+    from nmc_tools.player.address import is_address
+    from nmc_tools.serve.facts import read_facts
+
+    path = Path(package)
+    if is_address(package) or (path.is_dir() and (path / JOURNAL_NAME).exists()):
+        return
+    if is_document_name(package):
+        read_document(package, {})
+    elif path.exists():
+        read_facts(path)
 
 
 def _renders(package: str, asked: bool | None) -> bool:

@@ -22,7 +22,8 @@ def is_address(package: str) -> bool:
 def source_of(package: str | os.PathLike[str]) -> str:
     """Return where the page finds a package: its address, or its place beside the page.
 
-    A package that is a directory ends with a stroke, as its members lie below it.
+    A package that is a directory ends with a stroke, as its members lie below it. Presentation
+    documents, and packages that are still written, are named as they are.
     """
     if isinstance(package, str) and is_address(package):
         return package

@@ -19,10 +19,13 @@ from nmc_format.issues import FormatError
 from nmc_format.package.members import JOURNAL_NAME, MANIFEST_NAME
 
 if TYPE_CHECKING:
+    from nmc.transport.growing import Growing
     from nmc_format.manifest.record import Manifest
 
 _KEPT = 1024
 """Packages of which facts are kept."""
+_GROWING = 16
+"""Packages that grow of which manifests are kept."""
 _PIECE = 2**20
 _FRAME = b'"state_digest":'
 
@@ -187,6 +190,42 @@ class Journals:
             self._known.pop(next(iter(self._known)))
         self._known[package] = (inode, end, frames)
         return end, frames
+
+
+class Unfinished:
+    """Manifests of the sealed frames of packages that still grow; threads may share it."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[Path, tuple[Growing, int, bytes]] = OrderedDict()
+        self._lock = Lock()
+
+    def manifest(self, package: Path) -> tuple[bytes, int]:
+        """Return the manifest that a writer would make now, and how many frames it has.
+
+        Parameters
+        ----------
+        package : Path
+            The folder with the journal.
+
+        Raises
+        ------
+        FormatError
+            If there is no journal, no frame in it (``package/not-a-package``), or it contradicts
+            itself.
+        """
+        from nmc.remote.members import members_at
+        from nmc.transport.growing import Growing
+
+        with self._lock:
+            known = self._known.pop(package, None)
+            growing, frames, data = known or (Growing(members_at(package, "", None)), 0, b"")
+            now = len(growing.sealed())
+            if now != frames:
+                frames, data = now, growing.manifest()
+            self._known[package] = (growing, frames, data)
+            while len(self._known) > _GROWING:
+                self._known.popitem(last=False)[1][0].close()
+        return data, frames
 
 
 def _identity(status: os.stat_result) -> tuple[int, ...]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from nmc_format.issues import FormatError
-from nmc_tools.serve.facts import Journals, KnownPackages, manifest_status
+from nmc_format.package.members import JOURNAL_NAME, MANIFEST_NAME
+from nmc_tools.serve.facts import Journals, KnownPackages, Unfinished, manifest_status
 from nmc_tools.serve.messages import answer, refusal
 from nmc_tools.serve.ranges import Unsatisfiable, one_range, precondition, same_file
 from nmc_tools.serve.shelf import Kind, Opened, Shelf
@@ -68,11 +69,14 @@ class Files:
         self.shelf = shelf
         self.known = KnownPackages()
         self.journals = Journals()
+        self.unfinished = Unfinished()
         self._whose = "private" if private else "public"
 
     async def __call__(self, scope: MutableMapping[str, Any], _receive: Any, send: Send) -> None:
         """Answer one request (ASGI)."""
         opened = self.shelf.open(scope["path"])
+        if opened is None and await self._answered_unfinished(scope, send):
+            return
         if opened is None:
             await refusal(send, 404, f"there is nothing at {scope['path']!r}")
             return
@@ -85,6 +89,30 @@ class Files:
             await self._send(scope, send, opened, meta)
         finally:
             os.close(opened.handle)
+
+    async def _answered_unfinished(self, scope: MutableMapping[str, Any], send: Send) -> bool:
+        """Answer with the manifest of a package that still grows, if that is asked for."""
+        folder, _, name = scope["path"].rpartition("/")
+        if name != MANIFEST_NAME or b"growing" not in scope["query_string"]:
+            return False
+        journal = self.shelf.open(f"{folder}/{JOURNAL_NAME}")
+        if journal is None:
+            return False
+        os.close(journal.handle)
+        try:
+            data, frames = await asyncio.to_thread(self.unfinished.manifest, journal.package)
+        except FormatError as error:
+            found = error.finding
+            await refusal(send, 503, found.message, found.code, headers={"retry-after": "1"})
+            return True
+        headers = {
+            "content-type": _MEDIA[Kind.MANIFEST],
+            "cache-control": _NEVER,
+            "nmc-growing": str(frames),
+            "content-length": str(len(data)),
+        }
+        await answer(send, 200, headers, b"" if scope["method"] == "HEAD" else data)
+        return True
 
     async def _meta(self, opened: Opened, query: bytes) -> _Meta:
         if opened.kind is Kind.JOURNAL:

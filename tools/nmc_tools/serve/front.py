@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _METHODS = ("GET", "HEAD", "OPTIONS")
 _ASKED = "Authorization, Range, If-Range, If-Match, If-None-Match, If-Modified-Since"
-_TOLD = "Accept-Ranges, Content-Length, Content-Range, ETag, Last-Modified"
+_TOLD = "Accept-Ranges, Content-Length, Content-Range, ETag, Last-Modified, NMC-Growing"
 _DAY = "86400"
 
 _ROUTED = frozenset({"", "health", "metrics", "index.json", "player", "render"})

@@ -120,7 +120,11 @@ def _html(found: dict[str, Any], token: str, *, player: bool, render: bool) -> s
         )
     for document in found["presentations"]:
         link = html.escape(document["url"] + query)
-        rows.append(f"<tr><td><a href='{link}'>{html.escape(document['name'])}</a><td colspan=5>")
+        source = quote("../" + document["url"] + query, safe="")
+        more = f"&token={quote(token, safe='')}" if token else ""
+        play = f"<a href='player/?url={html.escape(source + more)}'>play</a>" if player else ""
+        name = html.escape(document["name"])
+        rows.append(f"<tr><td><a href='{link}'>{name}</a><td colspan=4>presentation<td>{play}")
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><title>NMC packages</title>"
         f"<meta name=viewport content='width=device-width'><style>{_STYLE}</style>"

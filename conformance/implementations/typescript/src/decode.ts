@@ -40,9 +40,17 @@ export class Decoder {
 
   constructor(
     private readonly source: Source,
-    private readonly manifest: Manifest,
+    private manifest: Manifest,
+    /** So many refinements of each frame are decoded. */
+    stop: number = manifest.stops,
   ) {
-    this.refinements = new Refinements(manifest);
+    this.refinements = new Refinements(manifest, stop);
+  }
+
+  /** Goes on with the manifest of a package that has grown: its first frames are those that were known. */
+  grown(manifest: Manifest): void {
+    this.manifest = manifest;
+    this.refinements.manifest = manifest;
   }
 
   /** The state of the last stop of frame t, verified. */

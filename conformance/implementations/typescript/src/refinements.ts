@@ -40,16 +40,19 @@ export class Refinements {
   private states: State[] = [];
   private readonly coders: BinsCoder[] = [];
 
-  constructor(private readonly manifest: Manifest) {
-    for (let s = 0; s < manifest.stops; s++) this.coders.push(new BinsCoder());
+  constructor(
+    public manifest: Manifest,
+    private readonly last: number,
+  ) {
+    for (let s = 0; s < last; s++) this.coders.push(new BinsCoder());
   }
 
-  /** The states of stops 1 to S; those of frame t−1 are forgotten. */
+  /** The states of stops 1 to the last that is wanted; those of frame t−1 are forgotten. */
   decode(t: number, segment: Segment, base: State): State[] {
     const key = this.manifest.coding[t] === 0;
     const made: State[] = [];
     let below = base;
-    for (let s = 1; s <= this.manifest.stops; s++) {
+    for (let s = 1; s <= this.last; s++) {
       const before: State = key ? new Map() : this.states[s - 1];
       if (key) this.coders[s - 1].reset();
       below = this.stop(t, s, segment, below, before);

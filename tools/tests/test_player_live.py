@@ -1,0 +1,243 @@
+"""The player on packages that grow, on presentation documents, and under fingers."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from browser import Page, launched, psnr
+from player_samples import FIELDS, chain, field, look, opened
+from serving import ask, served
+
+import nmc
+from nmc_tools.player.address import page_address
+
+pytest.importorskip("torch")
+pytestmark = [pytest.mark.filterwarnings("default")]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser that draws in software."""
+    with launched() as found:
+        yield found[0]
+
+
+def writer_of(path, model, **options):
+    return nmc.Writer(path, **model.in_package(), key_every=3, **options)
+
+
+def reference(model, camera):
+    from nmc_framework.rendering.image import render_image
+
+    return render_image(model, camera)
+
+
+@pytest.mark.parametrize("directory", [False, True])
+def test_a_package_is_seen_while_it_is_written(browser, tmp_path, directory):
+    model, path = field(*FIELDS["matt"]), tmp_path / "run.nmc"
+    states = [
+        {
+            k: v + np.float32(t) if k == "levels.0.table" else v
+            for k, v in ((n, np.asarray(a)) for n, a in model.save().items())
+        }
+        for t in range(5)
+    ]
+    writer = writer_of(path, model, directory=directory)
+    with served([tmp_path]) as url:
+        writer.append(states[0])
+        writer.append(states[1])
+        with Page(browser, page_address(url, f"{url}run.nmc")) as page:
+            page.opened()
+            page.wait("() => nmcPlayer.frame === 1")  # it begins where the package grows
+            assert page.page.locator("#live").text_content() == "live, 2 frames so far"
+            for t in (2, 3):
+                writer.append(states[t])
+                page.wait("([t]) => nmcPlayer.frame === t", t)  # and goes on by itself
+            model.load(states[3])
+            assert psnr(page.picture(look(3)), reference(model, look(3))) > 50
+            writer.append(states[4])
+            writer.close()
+            page.wait("() => document.querySelector('#live').hidden")
+            assert page.page.evaluate("nmcPlayer.info.frames.length") == 5
+            page.page.uncheck("#loop")
+            page.show(4)
+            assert page.frame == 4
+            assert page.notice is None
+            assert page.errors == []
+
+
+def test_what_a_server_says_of_a_package_that_grows(tmp_path):
+    path = tmp_path / "run.nmc"
+    with served([tmp_path]) as url:
+        assert ask(url, "/run.nmc/manifest.h5?growing=1")[0] == 404
+        with nmc.Writer(path) as writer:
+            early = ask(url, "/run.nmc/manifest.h5?growing=1")
+            assert early[0] in (404, 503)  # its folder comes with the first frame
+            for t in range(3):
+                writer.append({"w": np.full(5, t, "f4")})
+                status, headers, body = ask(url, "/run.nmc/manifest.h5?growing=1")
+                assert (status, headers["nmc-growing"]) == (200, str(t + 1))
+                assert headers["cache-control"].startswith("no-store")
+                copy = tmp_path / f"copy-{t}.nmc"
+                (copy / "segments").mkdir(parents=True)
+                (copy / "manifest.h5").write_bytes(body)
+                for k in range(t + 1):
+                    name = f"segments/{k:08d}.safetensors"
+                    (copy / name).write_bytes(ask(url, f"/run.nmc/{name}")[2])
+                assert not nmc.check(copy).findings  # any prefix is a package
+            assert ask(url, "/run.nmc/manifest.h5")[0] == 404
+        assert ask(url, "/run.nmc/manifest.h5?growing=1")[0] == 404
+
+
+def test_view_follows_what_is_not_there_yet(tmp_path):
+    path = tmp_path / "run.nmc"
+    command = [sys.executable, "-m", "nmc_tools.cli", "view", path, "--no-browser", "--json"]
+    with nmc.Writer(path) as writer:
+        writer.append({"w": np.zeros(3, "f4")})
+        assert not path.exists()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            url = json.loads(process.stdout.readline())["url"]
+            process.terminate()
+        assert "run.nmc" in url
+
+
+@pytest.fixture
+def presentation(tmp_path, run):
+    """Two qualities of one sequence: models of different size."""
+    small = chain(tmp_path / "small.nmc", field(*FIELDS["near"]), 8, key_every=2, timescale=1)
+    large = chain(tmp_path / "large.nmc", field(*FIELDS["matt"]), 8, key_every=4, timescale=1)
+    document = tmp_path / "sequence.json"
+    assert run("present", small, large, "-o", document, "--group", 0).code == 0
+    return document
+
+
+def opens(browser, document, **options):
+    return Page(browser, page_address(options["url"], f"{options['url']}{document.name}"))
+
+
+def test_a_presentation_changes_its_quality(browser, presentation, tmp_path):
+    with served([tmp_path]) as url, opens(browser, presentation, url=url) as page:
+        page.opened()
+        assert page.page.locator("#quality option").all_text_contents()[0] == "auto"
+        assert page.page.locator("#quality option").count() == 3
+        said = page.page.locator("#quality-says")
+        assert said.text_content() == "small.nmc"  # the first picture is to come soon
+        page.show(4)  # another group: the line is fast
+        page.wait("() => document.querySelector('#quality-says').textContent === 'large.nmc'")
+        with nmc.open(tmp_path / "large.nmc") as large, nmc.open(tmp_path / "small.nmc") as small:
+            model = field(*FIELDS["matt"])
+            model.load(large[4])
+            assert psnr(page.picture(look(1)), reference(model, look(1))) > 50
+            page.page.select_option("#quality", "0")
+            page.wait("() => nmcPlayer.info !== null")
+            page.show(5)
+            model = field(*FIELDS["near"])
+            model.load(small[5])
+            assert psnr(page.picture(look(1)), reference(model, look(1))) > 50
+        page.page.select_option("#speed", "4")
+        page.page.uncheck("#loop")
+        page.page.select_option("#quality", "")
+        page.show(0)
+        page.page.click("#play")
+        page.played(7)
+        assert page.notice is None
+        assert page.errors == []
+
+
+def test_damage_of_one_quality_is_not_seen(browser, presentation, tmp_path):
+    path = tmp_path / "large.nmc"
+    with nmc.open(path) as sequence:
+        segment = sequence.coded(4)
+    data = bytearray(path.read_bytes())
+    data[data.index(segment) + len(segment) // 2] ^= 1
+    path.write_bytes(data)
+    with served([tmp_path]) as url, opens(browser, presentation, url=url) as page:
+        page.opened().show(4)
+        assert page.frame == 4
+        assert page.page.locator("#quality-says").text_content() == "small.nmc"
+        page.page.select_option("#quality", "1")  # this one, and no other
+        page.wait("() => document.querySelector('#notice').textContent.includes('is refused')")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: d["representations"][0].update(url="../secret.nmc"), "points outside"),
+        (lambda d: d["representations"][0].update(url="//evil.example/x"), "points outside"),
+        (lambda d: d["representations"][0].update(url="%2e%2e/x.nmc"), "points outside"),
+        (lambda d: d["representations"][0].update(digest="0" * 64), "another package"),
+        (lambda d: d["groups"][1].update(start=0), "ascend"),
+        (lambda d: d["groups"][1].update(start=3), "does not fit"),
+        (lambda d: d.update(nmc_presentation=2), "no known version"),
+    ],
+)
+def test_a_document_of_a_stranger(browser, presentation, tmp_path, change, words):
+    found = json.loads(presentation.read_text())
+    found["representations"].sort(key=lambda r: sum(r["group_bytes"]))
+    change(found)
+    (tmp_path / "other.json").write_text(json.dumps(found))
+    with served([tmp_path]) as url, opens(browser, tmp_path / "other.json", url=url) as page:
+        assert words in page.opened().notice
+
+
+def test_refinements_are_qualities_in_the_player(browser, tmp_path, run):
+    source = chain(tmp_path / "source.nmc", field(*FIELDS["matt"]), 4)
+    path, document = tmp_path / "refined.nmc", tmp_path / "refined.json"
+    packed = ("pack", source, "-o", path, "--quality", 30, "--refine", 1, "--key-every", 2)
+    assert run(*packed).code == 0
+    assert run("present", path, "-o", document, "--group", 0).code == 0
+    with served([tmp_path]) as url, opens(browser, document, url=url) as page:
+        page.opened()
+        for stop in (0, 1):
+            page.page.select_option("#quality", str(stop))
+            page.show(3)
+            model = field(*FIELDS["matt"])
+            with nmc.open(path, stop=stop) as sequence:
+                model.load(sequence[3])
+            assert psnr(page.picture(look(2)), reference(model, look(2))) > 42
+
+
+TOUCH = """([name, points]) => {
+  const area = document.querySelector("#stage");
+  points.forEach(([x, y], id) => area.dispatchEvent(new PointerEvent(name, {
+    pointerId: id + 7, pointerType: "touch", clientX: x, clientY: y, bubbles: true,
+    button: 0, buttons: name === "pointerup" ? 0 : 1, isPrimary: id === 0,
+  })));
+}"""
+
+
+def test_fingers_turn_and_two_of_them_come_nearer(browser, tmp_path):
+    path = chain(tmp_path / "scene.nmc", field(*FIELDS["matt"]))
+    with opened(browser, path) as page:
+        page.page.evaluate(
+            "document.querySelector('#stage').setPointerCapture = () => undefined"
+        )  # pointers that no hardware has cannot be captured
+
+        def pose():
+            return np.array(page.page.evaluate("nmcPlayer.pose")).reshape(3, 4)
+
+        def touch(name, *points):
+            page.page.evaluate(TOUCH, [name, [list(p) for p in points]])
+
+        before = pose()
+        touch("pointerdown", (100, 120))
+        touch("pointermove", (150, 140))
+        touch("pointerup", (150, 140))
+        turned = pose()
+        assert np.abs(turned - before).max() > 0.05
+        np.testing.assert_allclose(turned[:, :3].T @ turned[:, :3], np.eye(3), atol=1e-9)
+        touch("pointerdown", (100, 120), (140, 120))
+        touch("pointermove", (60, 120), (200, 120))
+        touch("pointerup", (60, 120), (200, 120))
+        near = pose()
+        ahead = turned[:, 2]  # the axis that looks forward
+        assert (near[:, 3] - turned[:, 3]) @ ahead > 0.05
+        assert page.notice is None
+
+
+def test_a_listing_leads_to_the_player(presentation, tmp_path):
+    with served([tmp_path]) as url:
+        page = ask(url, "/")[2].decode()
+    assert "player/?url=..%2Fsequence.json" in page
