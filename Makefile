@@ -84,7 +84,7 @@ bench-families: setup  ## What each family of models reaches on an embedded scen
 	$(BIN)/nmc bench families
 
 bench-transmission: setup  ## Seeking, serving and playing over loopback, beside nginx; out/bench-transmission
-	$(BIN)/python -m nmc_tools.bench_transmission -o out/bench-transmission
+	$(BIN)/nmc bench transmission -o out/bench-transmission
 
 TYPESCRIPT := conformance/implementations/typescript
 

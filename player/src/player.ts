@@ -28,7 +28,7 @@ export class Player {
   private readonly area = element("stage", HTMLElement);
   private canvas = element("picture", HTMLCanvasElement);
   private readonly overlay = element("overlay", HTMLCanvasElement);
-  private readonly flight: Flight;
+  readonly flight: Flight;
   private readonly tracks: Tracks;
   private info_: PackageInfo | null = null;
   private checks: Checks | null = null;
@@ -37,7 +37,7 @@ export class Player {
   private quality: QualityChoice | null = null;
   /** What the package of the quality that is seen says of itself. */
   private seen: PackageInfo | null = null;
-  private stage: Stage | null = null;
+  stage: Stage | null = null;
   /** Where pictures are had that cannot be drawn here; null where nobody renders. */
   private server: URL | null = null;
   /** Frame that is seen; -1 before the first. */

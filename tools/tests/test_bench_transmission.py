@@ -1,6 +1,7 @@
 """The benchmark of transmission in toy sizes: that it measures, and what its parts do."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -71,3 +72,16 @@ def test_nothing_measured_is_an_empty_page():
     assert "Decoding 5" in page(
         {"sequential": {"frames": 5, "local_seconds": 1.0, "http_seconds": 1.1, "http_share": 0.9}}
     )
+
+
+def test_a_soak_lets_clients_come_and_go(tmp_path, run):
+    command = ("bench", "transmission", "--quick", "--only", "soak", "-o", tmp_path / "out")
+    outcome = run(*command, "--demo", tmp_path / "none.nmc")
+    assert outcome.code == 0, outcome
+    assert "Soak: 5 clients at a time" in outcome.out
+    found = json.loads((tmp_path / "out" / "bench-transmission.json").read_text())["soak"]
+    assert found["rounds"] == 4
+    assert found["frames"] > 0
+    assert found["errors"] == 0
+    assert found["late_handles"] <= found["early_handles"] + 5  # none of the first clients' is left
+    assert run("bench", "transmission", "--only", "sleep", "-o", tmp_path / "out").code == 2

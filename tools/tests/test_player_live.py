@@ -117,6 +117,18 @@ def opens(browser, document, **options):
     return Page(browser, page_address(options["url"], f"{options['url']}{document.name}"))
 
 
+def show(page, frame, quality):
+    """Have a frame shown in a quality; what is under way when it is asked for comes first."""
+    page.page.select_option("#quality", str(quality))
+    page.show(frame)
+    page.wait(
+        "([t, q]) => nmcPlayer.frame === t && "
+        "document.querySelector('#quality').dataset.shown === q",
+        frame,
+        str(quality),
+    )
+
+
 def test_a_presentation_changes_its_quality(browser, presentation, tmp_path):
     with served([tmp_path]) as url, opens(browser, presentation, url=url) as page:
         page.opened()
@@ -130,9 +142,7 @@ def test_a_presentation_changes_its_quality(browser, presentation, tmp_path):
             model = field(*FIELDS["matt"])
             model.load(large[4])
             assert psnr(page.picture(look(1)), reference(model, look(1))) > 50
-            page.page.select_option("#quality", "0")
-            page.wait("() => nmcPlayer.info !== null")
-            page.show(5)
+            show(page, 5, 0)
             model = field(*FIELDS["near"])
             model.load(small[5])
             assert psnr(page.picture(look(1)), reference(model, look(1))) > 50
@@ -191,8 +201,7 @@ def test_refinements_are_qualities_in_the_player(browser, tmp_path, run):
     with served([tmp_path]) as url, opens(browser, document, url=url) as page:
         page.opened()
         for stop in (0, 1):
-            page.page.select_option("#quality", str(stop))
-            page.show(3)
+            show(page, 3, stop)
             model = field(*FIELDS["matt"])
             with nmc.open(path, stop=stop) as sequence:
                 model.load(sequence[3])

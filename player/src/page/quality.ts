@@ -22,6 +22,7 @@ export class QualityChoice {
 
   /** Says which one is seen. */
   show(quality: number): void {
+    this.list.dataset["shown"] = String(quality);
     const shown = this.qualities[quality];
     if (shown !== undefined) this.says.textContent = this.wanted === null ? shown.name : "";
   }

@@ -46,6 +46,10 @@ export class GraphicsStage implements Stage {
     return !this.disposed && !this.worn && (this.wanted?.moving === true || this.underway?.moving === true);
   }
 
+  get whole(): boolean {
+    return this.scale === 1 && this.underway === null && this.wanted === null;
+  }
+
   private readonly target: Target;
   private underway: Underway | null = null;
   private wanted: { readonly view: View; readonly moving: boolean } | null = null;

@@ -63,6 +63,10 @@ export class ServedStage implements Stage {
     return !this.disposed && (this.wanted?.moving === true || this.underway?.moving === true);
   }
 
+  get whole(): boolean {
+    return this.scale === 1 && this.underway === null && this.wanted === null;
+  }
+
   take(frame: number): void {
     this.frame = frame;
     this.scale = 0;

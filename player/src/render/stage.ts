@@ -9,6 +9,8 @@ export interface Stage {
   readonly means: string;
   /** Whether a picture of a moving eye, or of a frame that is played, is not seen yet. */
   readonly busy: boolean;
+  /** Whether nothing is left to be drawn. */
+  readonly whole: boolean;
   take(frame: number, changed: readonly SentTensor[], names: readonly string[]): void;
   /** Shows a view of what was taken last; `moving`: another follows soon, and it may be coarse. */
   show(view: View, moving: boolean): void;

@@ -23,6 +23,8 @@ from nmc_tools.bench_transmission.servers import Server, nginx, ours
 
 Figures = dict[str, Any]
 
+_ROUND = 10.0
+"""Seconds that a client of the soak stays."""
 _CROWDS = (10, 25, 50, 75, 100, 150, 200)
 
 
@@ -109,21 +111,38 @@ def crowds(path: Path, scratch: Path, seconds: float) -> Figures:
 
 
 def soak(path: Path, seconds: float, clients: int) -> Figures:
-    """Let clients play for a while; memory of the server a quarter in and at the end."""
+    """Let clients come, play and go for a while; what the server holds meanwhile.
+
+    Every round has clients of its own, so that connections are made and closed; after each, its
+    memory and its open handles are noted. The first quarter of the rounds may fill caches.
+    """
+    rounds = max(4, round(seconds / _ROUND))
+    frames = errors = stalls = 0
+    memory, handles = [], []
     with ours(path.parent) as server:
         played = film(server, path)
-        first = play(played, clients, seconds / 4)
-        early = server.resident()
-        rest = play(played, clients, 3 * seconds / 4)
-        late = server.resident()
+        for _ in range(rounds):
+            seen = play(played, clients, seconds / rounds)
+            frames, errors, stalls = (
+                frames + seen.frames,
+                errors + seen.errors,
+                stalls + seen.stalls,
+            )
+            memory.append(server.resident())
+            handles.append(server.handles())
+    quarter = rounds // 4
     return {
         "seconds": seconds,
         "clients": clients,
-        "frames": first.frames + rest.frames,
-        "errors": first.errors + rest.errors,
-        "stalls": first.stalls + rest.stalls,
-        "early_bytes": early,
-        "late_bytes": late,
+        "rounds": rounds,
+        "frames": frames,
+        "errors": errors,
+        "stalls": stalls,
+        "early_bytes": max(memory[:quarter]),
+        "late_bytes": max(memory[-quarter:]),
+        "early_handles": max(handles[:quarter]),
+        "late_handles": max(handles[-quarter:]),
+        "memory_bytes": memory,
     }
 
 

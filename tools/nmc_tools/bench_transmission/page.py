@@ -89,9 +89,10 @@ def _soak(row: Mapping[str, Any] | None) -> str:
         return ""
     early, late = row["early_bytes"] / 1e6, row["late_bytes"] / 1e6
     return (
-        f"{row['clients']} clients for {row['seconds']:.0f} s: {row['frames']} frames, "
-        f"{row['stalls']} late, {row['errors']} errors; the server has {early:.1f} MB in memory "
-        f"after a quarter of it and {late:.1f} MB at the end.\n"
+        f"Soak: {row['clients']} clients at a time for {row['seconds']:.0f} s, others in each of "
+        f"{row['rounds']} rounds: {row['frames']} frames, {row['stalls']} late, {row['errors']} "
+        f"errors; the server has at most {early:.1f} MB in memory and {row['early_handles']} "
+        f"handles open in the first quarter, {late:.1f} MB and {row['late_handles']} in the last.\n"
     )
 
 

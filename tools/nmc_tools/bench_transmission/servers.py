@@ -59,6 +59,11 @@ class Server:
         lines = status.read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
 
+    def handles(self) -> int:
+        """Return how many files and connections its process has open; 0 as above."""
+        folder = Path(f"/proc/{self.pid}/fd")
+        return len(list(folder.iterdir())) if folder.exists() else 0
+
 
 @contextmanager
 def ours(folder: Path, workers: int = 1) -> Iterator[Server]:

@@ -229,3 +229,67 @@ def families(
         print_json([asdict(each) for each in found])
         return
     out.print(text, markup=False)
+
+
+@app.command("transmission")
+def transmission(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of packages and results.")
+    ] = Path("out/bench-transmission"),
+    demo: Annotated[
+        Path, typer.Option(help="The package that many clients play, of make demo.")
+    ] = Path("out/demo/scene.nmc"),
+    soak: Annotated[
+        float, typer.Option(min=1, metavar="SECONDS", help="How long the soak is; 600 for long.")
+    ] = 20.0,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="seeks, sequential, crowd, soak, live or adaptive; repeatable. All if not given; "
+            "what was measured before is kept."
+        ),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Toy sizes: tries the code only.")] = False,
+    into: Annotated[
+        Path | None, typer.Option(help="Put the tables between the marks of a Markdown file.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+) -> None:
+    """Measure seeking, serving, playing and following over loopback, beside nginx where it is.
+
+    Clients, proxies and servers share this machine. The soak lets clients come and go, and looks
+    at the memory of the server and at what it has open.
+
+    Examples
+    --------
+      nmc bench transmission
+
+      nmc bench transmission --only soak --soak 600
+
+      nmc bench transmission --into BENCHMARKS.md
+    """
+    for name in _ONE_THREAD:
+        os.environ.setdefault(name, "1")
+    require_folder(output)
+    try:
+        from nmc_tools.bench_transmission.run import PARTS, Request, run
+    except ModuleNotFoundError as error:
+        refuse_input(
+            "input/unsupported",
+            "bench",
+            f"it needs {error.name}",
+            "pip install 'neural-model-chain[serve]'",
+        )
+    from nmc_tools.bench.published import put_into
+
+    unknown = sorted(set(only or ()) - set(PARTS))
+    if unknown:
+        raise typer.BadParameter(f"no part {unknown[0]}; there are {', '.join(PARTS)}")
+    with progress_bar("measuring", unit="parts") as progress:
+        results = run(Request(output, demo, soak, only or (), quick), progress)
+    if into:
+        put_into(into, "bench-transmission", results.text)
+    if as_json:
+        print_json(results.figures)
+        return
+    out.print(results.text, markup=False)
