@@ -103,6 +103,31 @@ def test_view_follows_what_is_not_there_yet(tmp_path):
         assert "run.nmc" in url
 
 
+def view(*arguments):
+    """Run nmc view until it says its address, or ends; return the address or what it said."""
+    command = [sys.executable, "-m", "nmc_tools.cli", "view", *map(str, arguments)]
+    with subprocess.Popen(
+        [*command, "--no-browser", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        line = process.stdout.readline()
+        process.terminate()
+        said = process.stderr.read()
+    return json.loads(line)["url"] if line else said
+
+
+def test_view_refuses_what_no_page_could_show(tmp_path):
+    (tmp_path / "rubbish.nmc").write_bytes(b"rubbish" * 100)
+    assert view(tmp_path / "rubbish.nmc").startswith("error package/not-a-package")
+    (tmp_path / "x.json").write_text("{}")
+    assert view(tmp_path / "x.json").startswith("error input/unreadable")
+    with nmc.Writer(tmp_path / "weights.nmc") as writer:
+        writer.append({"w": np.zeros(3, "f4")})
+    assert "render=" not in view(tmp_path / "weights.nmc")  # of nothing known there is no picture
+
+
 @pytest.fixture
 def presentation(tmp_path, run):
     """Two qualities of one sequence: models of different size."""

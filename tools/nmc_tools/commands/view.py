@@ -86,12 +86,14 @@ def view(
     from nmc_tools.serve.metrics import Metrics
 
     metrics = Metrics()
-    _check_local(package)
+    family = _checked_family(package)
     if is_document := not is_address(package) and is_document_name(package):
         served = [str(Path(package).absolute().parent)]  # and the packages that it names
     else:
         served = [] if is_address(package) else [package]
-    renders = not is_document and _renders(package, render)
+    # Of weights that say nothing of what they are, nobody draws a picture.
+    nothing_to_see = is_document or (family == "unknown" and not render)
+    renders = not nothing_to_see and _renders(package, render)
     application = app(served, render=renders, metrics=metrics)
     listening = bound(host, port)
     address = page_address(
@@ -117,19 +119,23 @@ def _is_there(package: Path) -> bool:
     return package.exists() or (package.with_name(package.name + SUFFIX) / JOURNAL_NAME).exists()
 
 
-def _check_local(package: str) -> None:
-    """Refuse what no page could show: a file that is no package, or whose manifest is refused."""
+def _checked_family(package: str) -> str | None:
+    """Return the model family of a package of this machine, None where it is not known yet.
+
+    What no page could show is refused: a file that is no package, or whose manifest is refused.
+    """
     from nmc_tools.adaptive.opening import is_document_name, read_document
     from nmc_tools.player.address import is_address
     from nmc_tools.serve.facts import read_facts
 
     path = Path(package)
     if is_address(package) or (path.is_dir() and (path / JOURNAL_NAME).exists()):
-        return
+        return None
     if is_document_name(package):
         read_document(package, {})
     elif path.exists():
-        read_facts(path)
+        return str(read_facts(path).listed["family"])
+    return None
 
 
 def _renders(package: str, asked: bool | None) -> bool:
