@@ -49,7 +49,7 @@ def test_a_package_is_seen_while_it_is_written(browser, tmp_path, directory):
         writer.append(states[0])
         writer.append(states[1])
         with Page(browser, page_address(url, f"{url}run.nmc")) as page:
-            page.opened()
+            page.opened().page.uncheck("#loop")
             page.wait("() => nmcPlayer.frame === 1")  # it begins where the package grows
             assert page.page.locator("#live").text_content() == "live, 2 frames so far"
             for t in (2, 3):
@@ -61,9 +61,7 @@ def test_a_package_is_seen_while_it_is_written(browser, tmp_path, directory):
             writer.close()
             page.wait("() => document.querySelector('#live').hidden")
             assert page.page.evaluate("nmcPlayer.info.frames.length") == 5
-            page.page.uncheck("#loop")
-            page.show(4)
-            assert page.frame == 4
+            page.played(4)
             assert page.notice is None
             assert page.errors == []
 
