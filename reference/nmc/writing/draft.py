@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nmc.writing import describe, journal
+from nmc.writing import claims, describe, journal
 from nmc.writing.finish import abandon, finish
 from nmc.writing.sources import Room, with_colour
 from nmc.writing.start import Existing, start
@@ -181,3 +181,4 @@ class Draft:
     def close(self) -> None:
         """Give the journal back; what is there can be resumed, by another writer too."""
         self._journal.close()
+        claims.release(self._made.folder)

@@ -59,6 +59,11 @@ class Folder:
             self._handle = os.open(path, _FOLDER | getattr(os, "O_CLOEXEC", 0))
         self._release = weakref.finalize(self, _close, self._handle)
 
+    @property
+    def handle(self) -> int | None:
+        """The open handle, where the system has such and it is open."""
+        return self._handle if self._release.alive else None
+
     def close(self) -> None:
         """Give the handle back."""
         self._release()

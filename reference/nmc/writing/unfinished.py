@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nmc.writing import journal
+from nmc.writing import claims, journal
 from nmc.writing.folder import Folder
 from nmc_format.issues import FormatError, refuse, refuse_with
 from nmc_format.package.file import FilePackage
@@ -97,6 +97,7 @@ class Unfinished:
         self.place = place
         self.name = name
         self.folder = place.parent.folder(name, make=make)
+        claims.claim(self.folder)
         self.segments = self.folder.folder(SEGMENT_FOLDER, make=make)
         self._pending: dict[int, bool] = {}  # frames not synchronised; whether that failed once
         self._synced = time.monotonic()
@@ -353,6 +354,7 @@ def clear(parent: Folder, name: str) -> None:
         return
     folder = parent.folder(name)
     try:
+        claims.claim(folder)
         if folder.holds_folder(SEGMENT_FOLDER):
             segments = folder.folder(SEGMENT_FOLDER)
             try:
