@@ -159,6 +159,7 @@ def test_half_of_an_object_is_not_under_its_name(states, tmp_path, monkeypatch, 
     monkeypatch.setattr(local.LocalFileOpener, "write", fails)
     assert code_of(lambda: nmc.push(path, target)) == "host/no-space"
     monkeypatch.undo()
+    assert [p.name for p in tmp_path.rglob("*.pushed")] == []
     for file in (tmp_path / "b.nmc").rglob("*") if directory else [tmp_path / "b.nmc"]:
         if file.is_file() and not file.name.startswith("."):
             assert file.read_bytes() == (path / file.relative_to(tmp_path / "b.nmc")).read_bytes()

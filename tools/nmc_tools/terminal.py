@@ -78,7 +78,7 @@ def print_json(value: Any) -> None:
 
 _HINTS = {
     "host/exists": "choose another name, or replace it with --force",
-    "host/no-space": "free some space and go on with --resume",
+    "host/no-space": "free some space and run it again, with --resume where it has that",
     "package/unfinished": "close it with 'nmc recover', or go on writing with --resume",
     "profile/level-refused": "accept it with --max-level, if you trust the source",
 }

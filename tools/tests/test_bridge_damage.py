@@ -238,3 +238,17 @@ def test_what_is_not_finished_has_another_name(tmp_path, run, package, monkeypat
             json.loads(path.read_bytes())
         else:
             assert path.suffix in (".nmcmsg", ".safetensors")
+
+
+@pytest.mark.parametrize("command", ["unpack", "bridge"])
+def test_a_full_disk_is_called_so(tmp_path, run, package, monkeypatch, command):
+    """It is nothing of the input that cannot be read."""
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    words = ("unpack",) if command == "unpack" else ("bridge", "export")
+    done = run(*words, package, "-o", tmp_path / "out")
+    assert done.code == 1
+    assert "error host/no-space at " in done.err

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -177,11 +178,17 @@ class _Place:
             if folder:
                 self.store.makedirs(folder, exist_ok=True)
             aside = f"{folder}/.{name}.pushed" if self._shows_halves else place
-            with self.store.open(aside, "wb") as file:
-                for piece in pieces:
-                    file.write(piece)
-            if aside != place:
-                self.store.mv(aside, place)
+            try:
+                with self.store.open(aside, "wb") as file:
+                    for piece in pieces:
+                        file.write(piece)
+                if aside != place:
+                    self.store.mv(aside, place)
+            except BaseException:
+                if aside != place:  # a full disk stays full with it
+                    with suppress(Exception):
+                        self.store.rm_file(aside)
+                raise
         self.store.invalidate_cache()
         if self.digest(member) != (length, digest):
             reason = f"{member or 'the file'} is not there as it was sent; push it again"

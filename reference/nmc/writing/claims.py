@@ -10,7 +10,7 @@ import errno
 import os
 import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from nmc_format.issues import refuse_with
 
@@ -22,8 +22,7 @@ except ImportError:  # another system
 if TYPE_CHECKING:
     from nmc.writing.folder import Folder
 
-_HELD: Final[weakref.WeakValueDictionary[tuple[int, int, int], Folder]]
-_HELD = weakref.WeakValueDictionary()
+_HELD: weakref.WeakValueDictionary[tuple[int, int, int], Folder] = weakref.WeakValueDictionary()
 """Folders that this process has claimed, by process, device and number."""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
 
 from nmc_format.dtypes import dtype_of, to_words
+from nmc_format.host import host_refusal
 from nmc_tools.checkpoints.checkpoint import CheckpointError, Refusal, plain
 from nmc_tools.checkpoints.npz_files import write_npz
 from nmc_tools.checkpoints.ply_files import write_ply
@@ -54,7 +55,9 @@ def write(
     Raises
     ------
     CheckpointError
-        If the format cannot hold the state, or the file cannot be written.
+        If the format cannot hold the state.
+    FormatError
+        If the file cannot be written.
     """
     path = Path(path)
     if to not in TARGETS:
@@ -72,7 +75,7 @@ def write_objects(path: str | Path, content: Any) -> None:
 
     Raises
     ------
-    CheckpointError
+    FormatError
         If the file cannot be written.
     """
     import torch
@@ -86,7 +89,9 @@ def put(path: Path, body: Callable[[BinaryIO], object]) -> None:
     Raises
     ------
     CheckpointError
-        If it cannot be written.
+        If the format cannot hold it.
+    FormatError
+        If the system fails, by what it says (``host/…``).
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -103,8 +108,8 @@ def put(path: Path, body: Callable[[BinaryIO], object]) -> None:
     except Refusal as refusal:
         raise CheckpointError(path, refusal.reason, refusal.hint) from None
     except OSError as error:
-        why = error.strerror or plain(error)
-        raise CheckpointError(path, f"cannot be written: {why}") from None
+        error.filename = None  # the file that was asked for, not the one it begins as
+        raise host_refusal(error, path) from None
 
 
 def _check(state: Mapping[str, Array]) -> None:
