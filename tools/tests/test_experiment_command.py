@@ -11,10 +11,9 @@ from PIL import Image
 
 from nmc_framework.models import build
 from nmc_framework.training import ClipPixels
-from nmc_tools.experiments.all_intra import Row
-from nmc_tools.experiments.all_intra_page import differences, hull
 from nmc_tools.experiments.kept import Kept
 from nmc_tools.experiments.rounding import learned_state, range_steps
+from nmc_tools.experiments.rows import Row, differences, hull
 
 TINY = ["--no-nncodec", "--size", "16x16", "--quality", "Q1", "--iterations", 8, "--json"]
 
@@ -110,5 +109,27 @@ def test_the_hull_leaves_out_what_another_beats():
     assert hull(rows).rate == (1, 3, 4) and hull(rows).fidelity == (30, 36, 38)
     anchor = [row("8 bits, AdaRound and QAT", r.bits_per_pixel, r.psnr) for r in rows]
     half = [row("nmc lossy", r.bits_per_pixel / 2, r.psnr) for r in rows]
-    found = differences(anchor + half)
-    assert list(found.values()) == [pytest.approx(-50)]
+    found = differences(anchor + half, "8 bits, AdaRound and QAT")
+    assert found == {("p", "nmc lossy"): pytest.approx(-50)}
+
+
+def test_inter_like_has_models_and_videos_on_one_page(run, tmp_path):
+    options = ["--size", "16x16", "--pictures", 3, "--family", "nvp", "--share", 0.005, "--json"]
+    done = run("experiment", "inter-like", "-o", tmp_path, *options)
+    assert done.code == 0, done
+    rows = json.loads(done.out)["rows"]
+    assert {row["coder"] for row in rows} == {"H.264 (x264)", "HEVC (x265)", "nvp"}
+    assert {row["picture"] for row in rows} == {"still camera", "moving camera"}
+    for coder in ("H.264 (x264)", "HEVC (x265)"):
+        of_one = [r for r in rows if (r["picture"], r["coder"]) == ("still camera", coder)]
+        # What a coder says of itself is as much as three pictures: the ends alone must lie right.
+        assert of_one[0]["size"] > 1.5 * of_one[-1]["size"]
+        assert of_one[0]["psnr"] > of_one[-1]["psnr"] + 3
+    assert "<h1>Inter-like" in (tmp_path / "inter-like.html").read_text()
+    assert all(row["ms_ssim"] is None for row in rows)
+
+
+def test_a_video_that_is_too_short_is_refused(run, tmp_path):
+    Image.fromarray(np.zeros((9, 7, 3), np.uint8)).save(tmp_path / "one.png")
+    done = run("experiment", "inter-like", "-o", tmp_path / "o", "--video", tmp_path / "one.png")
+    assert done.code == 1 and "it has 1 pictures: give --pictures 1 or less" in done.err

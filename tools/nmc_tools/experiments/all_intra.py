@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,9 @@ from nmc_framework.training import ClipPixels, Schedule, train_on
 from nmc_tools.bench_rd import nncodec_peer
 from nmc_tools.bench_rd.ours import package
 from nmc_tools.experiments.kept import Kept, State
+from nmc_tools.experiments.results_page import Results
 from nmc_tools.experiments.rounding import learned_state, range_steps
+from nmc_tools.experiments.rows import Row
 
 if TYPE_CHECKING:
     from nmc_tools.bench_rd.coded import Codec, Coded
@@ -43,20 +45,8 @@ BITS, OUR_QUALITIES = (8, 7), (64, 56, 48, 44, 40, 36, 32, 28, 24, 20)
 _VERSION = 1
 #: Of learned rounding: iterations for one of training.
 _ROUNDING = 0.25
+ANCHOR = "8 bits, AdaRound and QAT"
 NAMES = {"none": "32-bit floats", "nncodec": "NNCodec", "ours": "nmc lossy"}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One coded model: bytes of its weights, bits a pixel, PSNR in dB against the picture."""
-
-    picture: str
-    model: str
-    coder: str
-    setting: str
-    size: float
-    bits_per_pixel: float
-    psnr: float
 
 
 @dataclass(frozen=True)
@@ -73,31 +63,29 @@ class Request:
     nncodec: Path | None = None
 
 
-@dataclass
-class Result:
-    """All rows, and how many of the steps were found from an earlier run."""
-
-    rows: list[Row] = field(default_factory=list)
-    found: int = 0
-    made: int = 0
-
-
-def run(request: Request, report: Report) -> Result:
+def run(request: Request, report: Report, machine: str) -> Results:
     """Train the models, code each at every setting, and return what was measured."""
     kept = Kept(request.folder / "kept")
-    result = Result()
+    rows = []
     coders = list(_coders(request))
     total = len(request.pictures) * len(request.qualities) * (1 + len(coders))
     done = 0
     for name, picture in request.pictures.items():
         for quality in request.qualities:
             for row in _of_model(request, kept, name, picture, quality, coders):
-                result.rows.append(row)
+                rows.append(row)
                 done += 1
                 told = f"{name} {quality} {row.coder} {row.setting}: {row.bits_per_pixel:.2f}"
                 report(done, total, f"{told} bits a pixel, {row.psnr:.2f} dB")
-    result.found, result.made = kept.found, kept.made
-    return result
+    return Results(
+        name="all-intra",
+        title="All-intra: pictures as networks",
+        subtitle=f"INRIC models of five sizes, {request.iterations} iterations.",
+        rows=rows,
+        pictures=request.pictures,
+        anchor=ANCHOR,
+        machine=machine,
+    )
 
 
 @dataclass(frozen=True)
@@ -199,8 +187,3 @@ def _judged(trained: _Trained, state: State) -> float:
     whole = {name: state.get(name, array) for name, array in trained.state.items()}
     model.load(whole)
     return clip_psnr(model, trained.picture[None])
-
-
-def as_json(result: Result) -> dict[str, Any]:
-    """Return the rows as JSON values."""
-    return {"experiment": "all-intra", "rows": [asdict(row) for row in result.rows]}

@@ -19,4 +19,9 @@ EXPERIMENTS = (
         "Pictures as INRIC models of five sizes, coded by NNCodec, by learned rounding to 7 and 8 "
         "bits, and by our lossy coder: PSNR over bits a pixel.",
     ),
+    Experiment(
+        "inter-like",
+        "FFNeRV, HNeRV and NVP beside H.264 and HEVC, on a film of a camera that stands and of one "
+        "that moves: PSNR and MS-SSIM over bits a pixel.",
+    ),
 )

@@ -1,0 +1,217 @@
+"""The experiment ``inter-like``: neural videos beside H.264 and HEVC.
+
+As the 2D exploration of MPEG INVR (inter-like mode): one sequence from a camera that stands still,
+one from a camera that moves. Each family is trained in several sizes; its weights are coded by our
+lossy coder at several qualities. x264 and x265 code the same pictures at several rate factors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import nmc
+from nmc_framework.metrics import MS_SSIM_SIDE, ms_ssim, psnr
+from nmc_framework.models import build, family
+from nmc_framework.models.pictures import ClipModel, played
+from nmc_framework.rendering.clips import clip_pictures
+from nmc_framework.training import ClipPixels, Schedule, train_on
+from nmc_tools.bench_rd.ours import package
+from nmc_tools.experiments.kept import Kept, State
+from nmc_tools.experiments.results_page import Results
+from nmc_tools.experiments.rows import Row
+
+Clip = npt.NDArray[np.uint8]
+Report = Callable[[int, int, str], None]
+
+#: Sizes of each family, as options by what tables call them.
+SIZES: dict[str, dict[str, dict[str, Any]]] = {
+    "ffnerv": {
+        "small": {"channels": 20, "features": 3, "least_channels": 8},
+        "large": {"channels": 40, "features": 6},
+    },
+    "hnerv": {
+        "small": {"channels": 16, "embedding": 6, "least_channels": 8},
+        "large": {"channels": 32, "embedding": 12},
+    },
+    "nvp": {
+        "small": {"resolutions": [0.125, 0.25], "features": 2, "grid_features": 2, "hidden": 24},
+        "large": {"resolutions": [0.125, 0.25, 0.5]},
+    },
+}
+#: Qualities of our lossy coder: 8 points halve the step.
+QUALITIES = (56, 48, 40, 36, 32, 28, 24, 20)
+#: x264 and x265 by name, each with its rate factors; one group of pictures, preset "slow".
+CODERS = {"H.264 (x264)": "libx264", "HEVC (x265)": "libx265"}
+RATE_FACTORS = (18, 22, 26, 30, 34, 38, 42, 46)
+PRESET, GROUP = "slow", 250
+ANCHOR = "HEVC (x265)"
+_VERSION = 2
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: clips (pictures, height, width, 3) uint8 by name, and how long to train.
+
+    ``share`` is that of the families' usual iterations.
+    """
+
+    clips: dict[str, Clip]
+    folder: Path
+    rate: int
+    families: Sequence[str] = tuple(SIZES)
+    share: float = 1.0
+
+
+def run(request: Request, report: Report, machine: str) -> Results:
+    """Train and code every model, code every video, and return what was measured."""
+    kept = Kept(request.folder / "kept")
+    rows: list[Row] = []
+    each = sum(len(SIZES[name]) * len(QUALITIES) for name in request.families)
+    total = len(request.clips) * (each + len(CODERS) * len(RATE_FACTORS))
+    for name, clip in request.clips.items():
+        inputs = {
+            "experiment": "inter-like",
+            "version": _VERSION,
+            "clip": hashlib.sha256(clip.tobytes()).hexdigest(),
+            "shape": list(clip.shape),
+        }
+        coded = _codecs(kept, inputs, name, clip, request.rate)
+        for row in chain(coded, _models(request, kept, inputs, name, clip)):
+            rows.append(row)
+            told = f"{name} {row.model} {row.coder} {row.setting}: {row.bits_per_pixel:.3f}"
+            report(len(rows), total, f"{told} bits a pixel, {row.psnr:.2f} dB")
+    pictures = next(iter(request.clips.values())).shape
+    return Results(
+        name="inter-like",
+        title="Inter-like: videos as networks, beside H.264 and HEVC",
+        subtitle=(
+            f"{pictures[0]} pictures of {pictures[2]}x{pictures[1]}; x264 and x265 with preset "
+            f"{PRESET}, one group of pictures, rate factors {RATE_FACTORS[0]} to "
+            f"{RATE_FACTORS[-1]}."
+        ),
+        rows=rows,
+        pictures={name: clip[len(clip) // 2] for name, clip in request.clips.items()},
+        anchor=ANCHOR,
+        machine=machine,
+    )
+
+
+def _codecs(kept: Kept, inputs: dict[str, Any], name: str, clip: Clip, rate: int) -> Iterator[Row]:
+    for coder, library in CODERS.items():
+        for factor in RATE_FACTORS:
+            told = inputs | {"codec": library, "crf": factor, "preset": PRESET, "group": GROUP}
+            size, quality, similar = kept.values(told, partial(_coded, clip, library, factor, rate))
+            setting = f"CRF {factor}"
+            yield _row(clip, name, PRESET, coder, setting, size, quality, similar)
+
+
+def _coded(clip: Clip, library: str, factor: int, rate: int) -> tuple[float, float, float | None]:
+    packets, shown = video_coded(clip, library, factor, rate)
+    return (packets, *_judged(clip, shown))
+
+
+def video_coded(clip: Clip, library: str, factor: int, rate: int) -> tuple[int, Clip]:
+    """Return the bytes of a clip's packets, without a container's, and the decoded pictures."""
+    import av
+
+    options = {"crf": str(factor), "preset": PRESET, "g": str(GROUP), "threads": "1"}
+    if library == "libx265":
+        options["x265-params"] = f"log-level=none:info=0:keyint={GROUP}:pools=1"
+    file = io.BytesIO()
+    size = 0
+    with av.open(file, "w", format="matroska") as container:
+        stream: Any = container.add_stream(library, rate=rate, options=options)
+        stream.height, stream.width = clip.shape[1:3]
+        stream.pix_fmt = "yuv444p"
+        frames = [av.VideoFrame.from_ndarray(picture, format="rgb24") for picture in clip]
+        for frame in [*frames, None]:
+            for packet in stream.encode(frame):
+                size += packet.size if library != "libx264" else _without_notes(bytes(packet))
+                container.mux(packet)
+    file.seek(0)
+    with av.open(file, "r") as coded:
+        shown = [f.to_ndarray(format="rgb24") for f in coded.decode(video=0)]
+    return size, np.stack(shown)
+
+
+def _without_notes(packet: bytes) -> int:
+    """Return the bytes of H.264 without what x264 says of itself (units of type 6, 7.3.1)."""
+    units = re.split(rb"\x00\x00\x00?\x01", packet)[1:]
+    return sum(len(unit) + 3 for unit in units if unit and unit[0] & 31 != 6)
+
+
+def _models(
+    request: Request, kept: Kept, inputs: dict[str, Any], name: str, clip: Clip
+) -> Iterator[Row]:
+    pictures, height, width = clip.shape[:3]
+    for kind in request.families:
+        for size, options in SIZES[kind].items():
+            configuration = options | {"pictures": pictures, "height": height, "width": width}
+            told = inputs | {
+                "family": kind,
+                "configuration": configuration,
+                "share": request.share,
+            }
+            work = partial(_train, kind, configuration, clip, request.share)
+            state = kept.state(told, work)
+            for quality in QUALITIES:
+                bytes_, seen, similar = kept.values(
+                    told | {"quality": quality},
+                    partial(_quantised, kind, configuration, clip, state, quality),
+                )
+                setting = f"{size}, quality {quality}"
+                yield _row(clip, name, f"{kind} {size}", kind, setting, bytes_, seen, similar)
+
+
+def _train(kind: str, configuration: dict[str, Any], clip: Clip, share: float) -> State:
+    model = played(build(kind, configuration))
+    found = family(kind)
+    assert issubclass(found, ClipModel)
+    schedule = Schedule(first=max(1, round(share * found.iterations[0])), rays=found.batch)
+    return train_on(model, ClipPixels(model, clip), schedule, frame=0).state
+
+
+def _quantised(
+    kind: str, configuration: dict[str, Any], clip: Clip, state: State, quality: float
+) -> tuple[float, float, float | None]:
+    quantisation = nmc.Quantisation(quality=quality)
+    with tempfile.TemporaryDirectory() as folder:
+        options = {"profile": "lossy", "quantisation": quantisation}
+        coded = package([state], options, Path(folder))
+    model = played(build(kind, configuration))
+    model.load(coded.states[0])
+    return (coded.frames[0], *_judged(clip, np.stack(list(clip_pictures(model)))))
+
+
+def _judged(clip: Clip, shown: Clip) -> tuple[float, float | None]:
+    pairs = list(zip(shown, clip, strict=True))
+    quality = float(np.mean([min(psnr(a, b), 100.0) for a, b in pairs]))
+    if min(clip.shape[1:3]) < MS_SSIM_SIDE:
+        return quality, None
+    return quality, float(np.mean([ms_ssim(a, b) for a, b in pairs]))
+
+
+def _row(
+    clip: Clip,
+    name: str,
+    model: str,
+    coder: str,
+    setting: str,
+    size: float,
+    quality: float,
+    similar: float | None,
+) -> Row:
+    pixels = clip.shape[0] * clip.shape[1] * clip.shape[2]
+    return Row(name, model, coder, setting, size, 8 * size / pixels, quality, similar)
