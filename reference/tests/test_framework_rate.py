@@ -110,6 +110,32 @@ def test_the_chain_is_the_same_again_and_after_an_interruption(trained, tmp_path
     assert resumed.steps == trained[2].steps
 
 
+DOUBLING = Rate(0.5, per="doubling")
+
+
+def test_a_price_by_the_doubling_goes_by_the_size_of_the_model(tmp_path):
+    """A model of twice the bits pays half as much for each; a chain is taken up at its price."""
+    assert DOUBLING.of_bit(1.0, 2e5, key=True) == DOUBLING.of_bit(1.0, 1e5, key=True) / 2
+    assert DOUBLING.of_bit(1.0, 0.0, key=True) < float("inf"), "nor is what is all zeros free"
+    by_doubling = DOUBLING.of_bit(1.0, 8e5, key=False)
+    assert by_doubling == pytest.approx(Rate(0.5 / np.log(2) / 30).of_bit(1.0, 1.0, key=False))
+    plan = replace(PLAN, rate=DOUBLING)
+    whole = chain(DOUBLING)
+    dear = chain(replace(DOUBLING, price=8.0), count=2)
+    assert dear[0].bits < whole[0].bits and dear[1].bits < whole[1].bits
+    model = grid()
+    store = CheckpointFolder(tmp_path, model)
+    list(train_into(store, model, RIG.training, lambda first: frames(2, first), plan))
+    (last,) = train_into(store, grid(5), RIG.training, lambda first: frames(3, first), plan)
+    assert all(np.array_equal(array, last.state[name]) for name, array in whole[2].state.items())
+
+
+@pytest.mark.parametrize(("named", "price"), [("auto", Rate(0.5, 0.3, 7, "doubling"))])
+def test_a_price_that_is_named(named, price):
+    assert Rate.named(named, 7) == price
+    assert Rate.named(0.1, 7) == Rate(0.1, key_every=7)
+
+
 def test_frozen_layers_are_on_their_grids_and_cost_nothing():
     first, second = chain(Rate(0.01), count=2, exclude_layers=(0, 1))
     for name, learns in second.freezing.requires_grad.items():
@@ -231,11 +257,11 @@ def test_other_members_of_a_rate_are_checked():
 def test_the_price_is_in_decibels_of_the_loss():
     """A kilobyte at the price moves 10·log10 of the loss by it, to first order."""
     loss = 2e-3
-    kilobyte = 8000 * Rate(0.01).of_bit(loss, key=False)
+    kilobyte = 8000 * Rate(0.01).of_bit(loss, 1.0, key=False)
     assert 10 * np.log10((loss + kilobyte) / loss) == pytest.approx(0.01, rel=2e-3)
-    half = Rate(0.01, key_share=0.5).of_bit(loss, key=True)
-    assert half * 2 == Rate(0.01).of_bit(loss, key=False)
-    assert Rate(0.01).of_bit(-3.0, key=True) == 0
+    half = Rate(0.01, key_share=0.5).of_bit(loss, 1.0, key=True)
+    assert half * 2 == Rate(0.01).of_bit(loss, 1.0, key=False)
+    assert Rate(0.01).of_bit(-3.0, 1.0, key=True) == 0
 
 
 @pytest.mark.parametrize("step", [1.0, 1 / 3, 3e-9, 12345.678, 1e-300, 1e300])

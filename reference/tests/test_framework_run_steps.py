@@ -30,6 +30,8 @@ from nmc_framework.pipeline.configuration import _schema
         ({"source": SCENE, "training": {"learning_rate": 1e38}}, "rate is 1e.38; at most 1000000"),
         ({"source": SCENE, "training": {"speed": 1}}, "training.speed is unknown; allowed are "),
         ({"source": SCENE, "training": {"rate": -1}}, "training.rate is -1; at least 0"),
+        ({"source": SCENE, "training": {"rate": "cheap"}}, "write such as 0.1, or auto"),
+        ({"source": SCENE, "training": {"rate": []}}, "expected a number or a text"),
         ({"source": SCENE, "training": {"reading": "c"}}, 'is "c"; allowed are table, code'),
         ({"source": {"scene": {"size": "big"}}}, "source.scene.size is \"big\"; write such as"),
         ({"source": {"videos": []}}, r"source.videos is \[\]; it may not be empty"),

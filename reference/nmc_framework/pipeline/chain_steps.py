@@ -162,7 +162,7 @@ def planned(
         reading=options["reading"],
         auto=None if share is None else AutoFreezing(give_up=share),
         hold=options["hold"],
-        rate=None if price is None else Rate(price, key_every=options["renew_every"]),
+        rate=None if price is None else Rate.named(price, options["renew_every"]),
         seed=options["seed"],
     )
 

@@ -148,7 +148,8 @@ def _told(document: Document, error: Any) -> str:
             names = {"object": "a mapping", "array": "a list", "string": "a text"}
             names |= {"integer": "a whole number", "number": "a number"}
             names |= {"boolean": "true or false"}
-            told = f"expected {names.get(allowed, allowed)}"
+            kinds = [allowed] if isinstance(allowed, str) else allowed
+            told = f"expected {' or '.join(names.get(kind, kind) for kind in kinds)}"
         case "enum":
             told = f"allowed are {', '.join(map(str, allowed))}"
         case "minimum":
@@ -160,7 +161,7 @@ def _told(document: Document, error: Any) -> str:
         case "exclusiveMaximum":
             told = f"less than {allowed}"
         case "pattern":
-            told = "write such as 320x180"
+            told = f"write such as {error.schema['examples'][0]}"
         case "minItems" | "minLength":
             told = "it may not be empty"
         case "uniqueItems":

@@ -34,6 +34,8 @@ def demo(
       nmc demo --scene dome --frames 3 -o out/dome
 
       nmc demo --rate 0.1 -o out/small
+
+      nmc demo --scene dome --rate auto -o out/dome
     """
     try:
         from nmc_tools import demo as way

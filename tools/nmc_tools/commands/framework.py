@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -28,12 +28,24 @@ SizeOption = Annotated[
     str | None, typer.Option("--size", metavar="WxH", help="Size in pixels, such as 320x180.")
 ]
 
+
+def _price(text: str) -> float | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no price; write such as 0.1, or auto") from None
+
+
 RateOption = Annotated[
-    float | None,
+    Any,
     typer.Option(
         "--rate",
-        metavar="PRICE",
-        help="Train for few bytes: the dB of PSNR that a kilobyte has to bring, such as 0.1.",
+        metavar="PRICE|auto",
+        help="Train for few bytes: the dB of PSNR that a kilobyte has to bring, such as 0.1; "
+        "auto: by the size of the model, for scenes of any size.",
+        parser=_price,
     ),
 ]
 
@@ -115,12 +127,12 @@ def parse_device(text: str) -> str:
         raise typer.BadParameter(str(error), param_hint="--device") from None
 
 
-def check_rate(price: float | None, key_every: int = 0) -> Rate | None:
+def check_rate(price: float | Literal["auto"] | None, key_every: int = 0) -> Rate | None:
     """Return the price of bytes that ``--rate`` gives, if it does."""
     from nmc_framework.training import Rate
 
     with option("--rate"):
-        return None if price is None else Rate(price, key_every=key_every)
+        return None if price is None else Rate.named(price, key_every)
 
 
 def require_there(paths: Iterable[Path]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -31,8 +32,8 @@ class FrameRow:
 class DemoResult:
     """What the demo left behind, and how it went.
 
-    ``seconds`` is the wall time of all of it; ``rate`` the price of a kilobyte in decibels, where
-    the chain was trained for rate.
+    ``seconds`` is the wall time of all of it; ``rate`` the price of a kilobyte in decibels, or
+    ``"auto"``, where the chain was trained for rate.
     """
 
     rig: SolvedRig | TrueRig
@@ -44,7 +45,7 @@ class DemoResult:
     frames: tuple[FrameRow, ...]
     findings: tuple[str, ...]
     seconds: float
-    rate: float | None = None
+    rate: float | Literal["auto"] | None = None
 
     @property
     def accepted(self) -> bool:
@@ -69,7 +70,10 @@ def show(result: DemoResult, console: Console, *, table: bool) -> None:
         result.track,
         result.scores,
     )
-    how = "lossless" if result.rate is None else f"trained for rate at {result.rate:g} dB a kB"
+    how = "lossless"
+    if result.rate is not None:
+        price = "auto" if result.rate == "auto" else f"{result.rate:g} dB a kB"
+        how = f"trained for rate at {price}"
     lines = [
         result.rig.line(),
         f"{raw:,} bytes of models in {coded:,} ({raw / coded:.2f} to 1, {how})",

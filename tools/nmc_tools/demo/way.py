@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +57,7 @@ def run(
     frames: int | None = None,
     size: Size | None = None,
     scene: SceneName = "room",
-    rate: float | None = None,
+    rate: float | Literal["auto"] | None = None,
     console: Console | None = None,
 ) -> DemoResult:
     """Film a small dynamic scene, find its cameras, train a chain, pack, check, unpack, render.
@@ -80,7 +80,7 @@ def run(
     scene
         Which of the embedded scenes.
     rate
-        Train for rate, at this price of a kilobyte in decibels.
+        Train for rate, at this price of a kilobyte in decibels; ``"auto"``: by the model's size.
     console
         Where the table and the summary go; standard output by default, without the table if that
         is not a terminal. Progress goes to standard error, if that is a terminal.
@@ -142,7 +142,7 @@ def run(
     return result
 
 
-def _for_rate(size: Size, price: float) -> Schedule:
+def _for_rate(size: Size, price: float | Literal["auto"]) -> Schedule:
     """Return a schedule that pays for bytes, and so need not freeze anything to save them."""
     plan = size.schedule
     return replace(
@@ -150,7 +150,7 @@ def _for_rate(size: Size, price: float) -> Schedule:
         first=TIMES * plan.first,
         later=TIMES * plan.later,
         exclude_layers=(),
-        rate=Rate(price, key_every=size.key_every),
+        rate=Rate.named(price, size.key_every),
     )
 
 

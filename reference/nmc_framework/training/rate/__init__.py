@@ -2,7 +2,7 @@
 
 from nmc_framework.training.rate.first import SteppedAdam
 from nmc_framework.training.rate.later import SparseAdam
-from nmc_framework.training.rate.price import KEY_TIMES, TIMES, Rate, RateError
+from nmc_framework.training.rate.price import KEY_TIMES, TIMES, USUAL, Rate, RateError
 from nmc_framework.training.rate.steps import Steps
 
-__all__ = ["KEY_TIMES", "TIMES", "Rate", "RateError", "SparseAdam", "SteppedAdam", "Steps"]
+__all__ = ["KEY_TIMES", "TIMES", "USUAL", "Rate", "RateError", "SparseAdam", "SteppedAdam", "Steps"]

@@ -101,7 +101,7 @@ class SteppedAdam(torch.optim.Adam):
             super().step()
             return
         ramp = 1.0 if self._steps else min((self._progress - _FREE) / _RAMP, 1.0)
-        price = ramp * self._rate.of_bit(self._loss, key=True)
+        price = ramp * self._rate.of_bit(self._loss, self.bits, key=True)
         recount = self._count % _COUNT_EVERY == 0
         self._count += 1
         for group, peak in zip(self.param_groups, self._peaks, strict=True):
@@ -134,7 +134,8 @@ class SteppedAdam(torch.optim.Adam):
         for parameter in self._parameters():
             name = self._names[id(parameter)]
             known = self._steps.of_tensor(name, parameter) if self._steps else None
-            self._grids[id(parameter)] = _LearnedGrid(parameter, known)
+            self._grids[id(parameter)] = grid = _LearnedGrid(parameter, known)
+            grid.count()
 
     def _parameters(self) -> Iterable[Tensor]:
         return (p for group in self.param_groups for p in group["params"] if p.numel())

@@ -29,6 +29,8 @@ from nmc_framework.training.rate.steps import LARGEST_LEVEL, Steps
 _COUNT_EVERY = 5
 #: Share of weights that are expected to stay, before moves are counted.
 _ZEROS = 0.99
+#: The same of levels, as frame 0 expects them.
+_ZEROS_OF_LEVELS = 0.5
 #: The least peak learning rate, in steps of the grid: below it, the tens of iterations of a frame
 #: end before a weight has come half way to its next level.
 _TRAVEL = 0.1
@@ -86,6 +88,7 @@ class SparseAdam(DampedAdam):
             for p in group["params"]
             if p.numel() and group["lr"]
         }
+        self._levels = sum(moves.bits_of_levels() for moves in self._moves.values())
         self._loss = math.nan
 
     def heard(self, loss: float, progress: float) -> None:  # noqa: ARG002 - as of frame 0
@@ -110,7 +113,7 @@ class SparseAdam(DampedAdam):
             parameter.copy_(moves.free)
             faster = self._faster.get(id(parameter), 1.0)
             speed = self._advance(parameter, gradient, {**group, "lr": faster * group["lr"]})
-            moves.settle(parameter, speed * self._rate.of_bit(self._loss, key=False))
+            moves.settle(parameter, speed * self._rate.of_bit(self._loss, self._levels, key=False))
 
 
 class _Moves:
@@ -127,6 +130,11 @@ class _Moves:
     @property
     def bits(self) -> float:
         return self._cost.bits if self._cost else 0.0
+
+    def bits_of_levels(self) -> float:
+        """Return the estimated bits of where the parameter was, coded by itself."""
+        levels = self._base.reshape(self._shape)
+        return level_cost(levels, row_context(levels), ROW_CONTEXTS, _ZEROS_OF_LEVELS).bits
 
     def settle(self, parameter: Tensor, threshold: Tensor) -> None:
         """Draw the parameter back by its price, and round it.
