@@ -65,6 +65,15 @@ def test_it_passes_as_an_encoder() -> None:
 
 
 @pytest.mark.slow
+def test_it_passes_as_an_encoder_of_states_on_grids() -> None:
+    """It is given what quantised tensors decode to, and keeps every bit in profile lossy."""
+    run = judged("encoder", "12-quantised/*", jobs=1)
+    assert wrong(run) == {}
+    assert len(run.results) > 60
+    assert run.passed
+
+
+@pytest.mark.slow
 def test_it_passes_without_the_persistent_mode() -> None:
     run = judged("decoder", "07-decoding/seek-*", "05-package/no-bytes", persistent=False)
     assert wrong(run) == {}

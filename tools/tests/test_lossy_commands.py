@@ -272,6 +272,20 @@ def nmc_first(source, count):
     return Beginning()
 
 
+def test_a_missed_target_is_not_among_what_is_left_out(run, tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    tensors = {f"layer_{i:02}": rng.normal(size=(9, 9)).astype("f4") for i in range(20)}
+    save_file(tensors, tmp_path / "frame_0.safetensors")
+    done = run(
+        "pack", tmp_path / "frame_0.safetensors", "-o", tmp_path / "x.nmc", "--target-bytes=9"
+    )
+    assert done.code == 0
+    told = " ".join(done.err.split())
+    assert told.startswith("frame 0: it has") or "note frame 0: it has" in told
+    assert "more than its 9: no step is coarse enough" in told
+    assert "more like these" in told
+
+
 def seen_by_a_camera(source):
     """Write two frames of a small hash grid; return the model, the camera and who judges it."""
     pytest.importorskip("torch")

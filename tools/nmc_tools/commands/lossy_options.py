@@ -123,8 +123,9 @@ def quantisation_of(
 
 
 def show_notes(notes: Mapping[str, str]) -> None:
-    """Print what a quantisation did not do as asked; of many, some."""
-    shown = list(notes.items())[:_NOTES_SHOWN]
+    """Print what a quantisation did not do as asked; of many, some, missed targets first."""
+    in_order = sorted(notes.items(), key=lambda each: not each[0].startswith("frame "))
+    shown = in_order[:_NOTES_SHOWN]
     for name, text in shown:
         note(f"{name}: {text}")
     if len(notes) > len(shown):
