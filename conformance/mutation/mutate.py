@@ -27,7 +27,8 @@ from operators import Site, mutants, mutated_tree
 from processes import Recorder
 from reach import IMPORT, Reach, tests_of, traced
 from report import markdown, put_into
-from trial import ALONE, Mutant, Verdict
+from subjects import ALONE, BY_TENSORS
+from trial import Mutant, Verdict
 
 from nmc_conformance.vectors import VECTOR_FILE, Vector, default_root, load_suite
 
@@ -37,9 +38,15 @@ FOLDERS = {"nmc_format": ROOT / "format", "nmc": ROOT / "reference"}
 _COMPACT = "nmc_format.manifest.compact."
 """The reader that the HDF5 library stands in for where it gives up: judged without the library."""
 
+_APART = ("nmc.coding.threads", "nmc.reading.coded_parts", "nmc.reading.parts", "nmc.reading.seq")
+"""What decodes some tensors of a frame alone: judged by a decoder that asks for one at a time."""
+
+_ONLY: Mapping[str, str | tuple[str, ...]] = {ALONE: _COMPACT, BY_TENSORS: _APART}
+"""Roles that judge the mutants of some modules alone."""
+
 _SANDBOX = "nmc_format.manifest.sandbox"
 _PATIENCE = 20.0
-"""Seconds that one vector may take."""
+"""Seconds of a core that one vector may take."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ class Selector:
                 not wanted
                 or any(not lines.isdisjoint(reach.lines.get(p, ())) for p, lines in wanted.items())
             )
-            and (reach.role != ALONE or site.module.startswith(_COMPACT))
+            and site.module.startswith(_ONLY.get(reach.role, ""))
         ]
 
     def _lines(self, site: Site) -> dict[str, frozenset[int]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import trial
 from processes import Recorder
-from trial import ALONE, CHECKER, DECODER
+from subjects import ALONE, BY_TENSORS, CHECKER, DECODER, TRIALS, library
 
 from nmc_conformance.vectors import Vector
 
@@ -50,8 +50,9 @@ def tests_of(vectors: Sequence[Vector]) -> list[tuple[str, Vector]]:
     """Return every test: each vector in each role that it can judge."""
     tests = [(DECODER, v) for v in vectors]
     tests += [(CHECKER, v) for v in vectors if v.for_checkers]
-    compact = [v for v in vectors if v.expected.outcome == "accept" and "hdf5" not in v.requires]
-    return tests + [(ALONE, v) for v in compact]
+    good = [v for v in vectors if v.expected.outcome == "accept"]
+    tests += [(BY_TENSORS, v) for v in good]
+    return tests + [(ALONE, v) for v in good if "hdf5" not in v.requires]
 
 
 def traced(
@@ -116,13 +117,13 @@ def _trace(
     trial.replay(recorder)
     sys.settrace(None)
     yield Reach(IMPORT, "", {name: frozenset(found) for name, found in seen.items()}, 0.0)
-    for role in trial.TRIALS:
+    for role in TRIALS:
         for test in (t for t in tests if t[0] == role):
             seen.clear()
             started = time.monotonic()
             sys.settrace(on_call)
             try:
-                with trial.library(role != ALONE):
+                with library(role != ALONE):
                     (outcome,) = trial.judged([test])
             finally:
                 sys.settrace(None)

@@ -12,8 +12,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -25,24 +24,11 @@ from typing import Any
 import interpreted
 import numpy as np
 from processes import Recorder
+from subjects import ALONE, BY_TENSORS, TRIALS, ByTensors, InProcess, described, library
 
 from nmc_conformance.judge import GOOD, MISMATCH, PASS, Judgement
-from nmc_conformance.process import Ending
-from nmc_conformance.runner import Trial, checker_trial, decoder_trial
 from nmc_conformance.staging import Stage
-from nmc_conformance.subject import Answer, Description, Subject, checked_report
 from nmc_conformance.vectors import Vector
-
-DECODER, CHECKER, ALONE = "decoder", "checker", "decoder without the HDF5 library"
-"""How the vectors are put: a decoder, a checker, a decoder that reads the compact form only."""
-
-TRIALS: Mapping[str, Trial] = {
-    ALONE: decoder_trial,
-    DECODER: decoder_trial,
-    CHECKER: checker_trial,
-}
-_MAX_LEVEL = 4
-_CRASHED = "signal"
 
 
 @dataclass(frozen=True)
@@ -143,83 +129,6 @@ def _overlay(mutant: Mutant) -> Path:
     return folder
 
 
-class InProcess(Subject):
-    """The implementation of this process, called as ``serve`` calls it."""
-
-    def __init__(self) -> None:
-        super().__init__("nmc")
-
-    def decode(
-        self,
-        stage: Stage,
-        frames: Sequence[int],
-        max_level: int | None,
-        signed_by: Sequence[str] = (),
-    ) -> Answer:
-        """Ask for frames of the input of a stage."""
-        from nmc_tools.commands import codec
-
-        level = _MAX_LEVEL if max_level is None else max_level
-        keys = codec.keys_of(signed_by)
-        return _answer(
-            stage, lambda: codec.run_decode(stage.input, list(frames), stage.output, level, keys)
-        )
-
-    def check(self, stage: Stage) -> Answer:
-        """Ask for a check of the input of a stage."""
-        import nmc
-
-        def call() -> tuple[int, Any]:
-            report = nmc.check(stage.input, max_level=_MAX_LEVEL)
-            return int(not report.accepted), report
-
-        return _answer(stage, call)
-
-
-def _answer(stage: Stage, call: Callable[[], tuple[int, Any]]) -> Answer:
-    try:
-        code, report = call()
-        made = checked_report(report.to_json())
-    except Exception as error:
-        ending = Ending(_CRASHED, stderr=f"{type(error).__name__}: {error}")
-        return Answer(ending, None, stage.trespass())
-    return Answer(Ending("exit", int(code)), made, stage.trespass())
-
-
-def described() -> Description:
-    """Return what the implementation says of itself."""
-    from nmc_tools.commands import codec
-
-    said = codec.description()
-    return Description(
-        said["name"],
-        said["version"],
-        frozenset(said["profiles"]),
-        frozenset(said["levels"]),
-        frozenset(said["features"]),
-    )
-
-
-@contextmanager
-def library(there: bool) -> Iterator[None]:
-    """Have the HDF5 library, or not: what only it reads is answered with *unsupported* then."""
-    if there:
-        yield
-        return
-    import nmc_format.manifest.read as room
-    from nmc_format.issues import refuse
-
-    def refused(path: Path) -> Any:
-        del path
-        raise refuse("input/unsupported", pointer="/", reason="it is not in compact form")
-
-    kept, room.read_sandboxed = room.read_sandboxed, refused
-    try:
-        yield
-    finally:
-        room.read_sandboxed = kept
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What a vector made of the process.
@@ -253,10 +162,11 @@ def judged(
     tests: Iterable[tuple[str, Vector]], before: Callable[[], None] = lambda: None
 ) -> Iterator[Outcome]:
     """Put vectors to the implementation of this process, one after the other."""
-    subject, description = InProcess(), described()
+    description = described()
     with tempfile.TemporaryDirectory() as home:
         for role, vector in tests:
             before()
+            subject = ByTensors() if role == BY_TENSORS else InProcess()
             with Stage(Path(home)) as stage:
                 judgement, _ = TRIALS[role](subject, description, vector, stage)
             yield Outcome(role, vector.id, judgement)
@@ -328,8 +238,9 @@ def _live(
     home = tempfile.mkdtemp(prefix="mutant-")
     try:
         _limit(home)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the end, whatever the code is at
-        signal.setitimer(signal.ITIMER_REAL, patience)
+        for bell in (signal.SIGPROF, signal.SIGALRM):  # the end, whatever the code is at
+            signal.signal(bell, signal.SIG_DFL)
+        _wind(patience)
         install(mutant)
         if not mutant.separate:
             replay(recorder)
@@ -353,7 +264,7 @@ def _verdict(tests: Sequence[tuple[str, Vector]], patience: float, pipe: int) ->
         names = iter(mine)
 
         def tick(names: Iterator[tuple[str, Vector]] = names) -> None:
-            signal.setitimer(signal.ITIMER_REAL, patience)
+            _wind(patience)
             now, vector = next(names)
             _say(pipe, "at", now, vector.id)
 
@@ -366,6 +277,15 @@ def _verdict(tests: Sequence[tuple[str, Vector]], patience: float, pipe: int) ->
                 if outcome.notices and noticed.fate == "survived":
                     noticed = Verdict("noticed", *facts)
     return noticed if noticed.fate == "noticed" else Verdict("survived", tests=count)
+
+
+def _wind(patience: float) -> None:
+    """Give so many seconds of a core, and far more on the clock to what waits for ever.
+
+    So a machine that has other work, too, finds out no mutant.
+    """
+    signal.setitimer(signal.ITIMER_PROF, patience)
+    signal.setitimer(signal.ITIMER_REAL, 30 * patience)
 
 
 def _limit(home: str) -> None:
