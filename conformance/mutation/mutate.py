@@ -12,7 +12,6 @@ import ast
 import hashlib
 import json
 import os
-import pickle
 import sys
 import tomllib
 from collections import Counter
@@ -245,12 +244,8 @@ def _reaches(
     states = "".join(scope.state(module) for module in sorted(scope.modules))
     key = hashlib.sha256(f"{states} {suite}".encode()).hexdigest()[:16]
     kept = folder / f"reach-{key}.pickle"
-    if kept.exists():
-        reaches, recorder = pickle.loads(kept.read_bytes())  # noqa: S301 - of our own making
-        return reaches, recorder
-    made = traced(tests_of(vectors), list(scope.modules), [str(p) for p in FOLDERS.values()])
-    kept.write_bytes(pickle.dumps(made))
-    return made
+    roots = [str(p) for p in FOLDERS.values()]
+    return traced(tests_of(vectors), list(scope.modules), roots, kept)
 
 
 def main() -> int:
