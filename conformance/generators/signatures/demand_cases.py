@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bases import FOLDER, PAIR
 from chain import Edits
 
+from signatures import form_cases, signature_cases
 from signatures.signature_cases import (
     DIGEST,
     FIRST,
@@ -177,6 +178,30 @@ def _demands() -> list[Case]:
     ]
 
 
+_ASKED = {"one", "two", "directory", "other-digest", "other-sha256", "wrong-bit"}
+"""What `_demands` asks for already."""
+
+
+def _each() -> list[Case]:
+    """Return each signature again, demanded: a decoder that knows of demands looks at its form."""
+    found = [*signature_cases.cases(), *form_cases.cases(), *_folders()]
+    return [
+        replace(
+            case,
+            id=f"13-signatures/demanded-{name}",
+            summary=f"demanded: {case.summary}",
+            clauses=("13.2.2", *(c for c in case.clauses if c != "13.2.1")),
+            base=case.id,
+            stage=case.stage and "open",
+            warnings=(),
+            requires=("signatures",),
+            signed_by=(KEYS[FIRST],),
+        )
+        for case in found
+        if case.stage in (None, "check") and (name := case.id.partition("/")[2]) not in _ASKED
+    ]
+
+
 def cases() -> list[Case]:
     """Return the cases of these clauses."""
-    return [*_folders(), *_demands()]
+    return [*_folders(), *_demands(), *_each()]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from nmc.reading.manifest import checked_manifest
-from nmc.writing.finish import compare_file, put_manifest
+from nmc.writing.finish import compare_file, put_manifest, replace_file
 from nmc.writing.unfinished import clear_signatures, place_of
 from nmc_format.host import host_errors
 from nmc_format.issues import FormatError, first_error, refuse
@@ -21,7 +19,6 @@ from nmc_format.manifest.columns import metric_path, objects_of
 from nmc_format.manifest.read import parse_manifest
 from nmc_format.manifest.record import Quality
 from nmc_format.manifest.write import manifest_bytes
-from nmc_format.package import zip64
 from nmc_format.package.directory import DirectoryPackage
 from nmc_format.package.form import open_package
 from nmc_format.package.members import MANIFEST_NAME, Package, segment_name
@@ -145,16 +142,7 @@ def _rewrite(package: Package, manifest: Manifest, data: bytes, place: Place) ->
     members: list[tuple[str, Callable[[], BinaryIO]]] = [(MANIFEST_NAME, partial(io.BytesIO, data))]
     for t, length in enumerate(lengths):
         members.append((segment_name(t), partial(_segment, package, t, length)))
-    fresh = f".{place.name}.{os.getpid()}.new"
-    try:
-        place.parent.write(fresh, zip64.pieces(members))
-        compare_file(place.parent.path / fresh, data, digests)
-        place.parent.move(fresh, place.parent, place.name)
-    except BaseException:
-        with suppress(OSError):
-            place.parent.remove(fresh)
-        raise
-    place.parent.sync()
+    replace_file(place, members, lambda fresh: compare_file(fresh, data, digests))
 
 
 def _segment(package: Package, t: int, length: int) -> BinaryIO:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -124,6 +126,39 @@ def compare_file(path: Path, manifest: bytes, digests: Sequence[bytes]) -> None:
                 raise _differs(path, segment_name(t))
         for found in package.findings(len(digests)):
             raise FormatError(found)
+
+
+def replace_file(
+    place: Place,
+    members: Sequence[tuple[str, Callable[[], BinaryIO]]],
+    compare: Callable[[Path], None],
+) -> None:
+    """Write a package file beside its place, have it read back, then put it there in one step.
+
+    Parameters
+    ----------
+    place : Place
+        Of the package, which may exist.
+    members : sequence of (str, callable)
+        Names in order, and what opens the content of each.
+    compare : callable
+        Called with the path of the new file; raises where it is not what was written.
+
+    Raises
+    ------
+    OSError, FormatError
+        If any step fails. What was in the place is there still.
+    """
+    fresh = f".{place.name}.{os.getpid()}.new"
+    try:
+        place.parent.write(fresh, zip64.pieces(members))
+        compare(place.parent.path / fresh)
+        place.parent.move(fresh, place.parent, place.name)
+    except BaseException:
+        with suppress(OSError):
+            place.parent.remove(fresh)
+        raise
+    place.parent.sync()
 
 
 def _differs(path: Path, what: str) -> FormatError:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import time
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from nmc.reading.check import verified
 from nmc.reading.signatures import signature_findings, signatures_of
+from nmc.writing.finish import replace_file
 from nmc.writing.private_keys import PrivateKey
 from nmc.writing.unfinished import SIGNATURE_FILE, clear_signatures, place_of
 from nmc_format.host import host_errors
 from nmc_format.issues import FormatError, first_error, refuse
 from nmc_format.manifest.read import parse_manifest
-from nmc_format.package import zip64
 from nmc_format.package.file import FilePackage
 from nmc_format.package.form import open_package
 from nmc_format.package.members import SIGNATURE_FOLDER, Package, signature_name
@@ -156,10 +154,9 @@ def _put_file(package: FilePackage, signatures: Mapping[str, bytes], place: Plac
         (name, partial(package.member, name)) for name in kept
     ]
     members += [(name, partial(io.BytesIO, signatures[name])) for name in sorted(signatures)]
-    fresh = f".{place.name}.{os.getpid()}.new"
-    try:
-        place.parent.write(fresh, zip64.pieces(members))
-        with FilePackage(place.parent.path / fresh) as made:
+
+    def compare(fresh: Path) -> None:
+        with FilePackage(fresh) as made:
             if made.names() != [name for name, _ in members]:
                 raise refuse("host/failed", file=str(place.path), reason="members are missing")
             for name, opened in members:
@@ -167,12 +164,8 @@ def _put_file(package: FilePackage, signatures: Mapping[str, bytes], place: Plac
             for found in made.findings(len(members)):
                 if found.severity == "error":
                     raise FormatError(found)
-        place.parent.move(fresh, place.parent, place.name)
-    except BaseException:
-        with suppress(OSError):
-            place.parent.remove(fresh)
-        raise
-    place.parent.sync()
+
+    replace_file(place, members, compare)
 
 
 def _compare_streams(

@@ -26,7 +26,7 @@ from natsort import natsorted
 from nmc_format.dtypes import dtype_of, from_words, to_words
 from nmc_tools import checkpoints
 from nmc_tools.checkpoints.checkpoint import CheckpointError, plain
-from nmc_tools.checkpoints.shards import shards_of
+from nmc_tools.checkpoints.shards import read_index, shards_of
 from nmc_tools.checkpoints.writing import put
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ INDEX: Final = "model.safetensors.index.json"
 Encoding: TypeAlias = Literal["xor", "overwrite"]
 Checksum: TypeAlias = Literal["adler32", "blake3", "xxh3-128"]
 
-_MAX_INDEX_BYTES = 64 * 2**20
 _LEVEL = 1
 """Level of zstd that miles uses."""
 
@@ -130,14 +129,7 @@ def _number(name: str) -> str:
 
 
 def _version(path: Path) -> Version:
-    try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_INDEX_BYTES + 1)
-        index = json.loads(text) if len(text) <= _MAX_INDEX_BYTES else None
-    except OSError as error:
-        raise CheckpointError(path, f"cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(path, f"is not JSON: {plain(error)}") from None
+    index = read_index(path)
     metadata = index.get("metadata") if isinstance(index, dict) else None
     files = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(metadata, dict) or not isinstance(files, dict):

@@ -145,15 +145,26 @@ def read_source(source: FrameSource, read: Callable[[Path], Checkpoint]) -> Chec
     )
 
 
-def _weight_map(index: Path) -> dict[str, str]:
+def read_index(path: Path) -> Any:
+    """Return the JSON of an index; None where it is too large for one.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be read, or is not JSON.
+    """
     try:
-        with index.open("rb") as file:
+        with path.open("rb") as file:
             text = file.read(_MAX_INDEX_BYTES + 1)
-        found = json.loads(text) if len(text) <= _MAX_INDEX_BYTES else None
+        return json.loads(text) if len(text) <= _MAX_INDEX_BYTES else None
     except OSError as error:
-        raise CheckpointError(index, f"cannot be read: {error.strerror}") from None
+        raise CheckpointError(path, f"cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(index, f"is not JSON: {plain(error)}") from None
+        raise CheckpointError(path, f"is not JSON: {plain(error)}") from None
+
+
+def _weight_map(index: Path) -> dict[str, str]:
+    found = read_index(index)
     names = found.get("weight_map") if isinstance(found, dict) else None
     if not isinstance(names, dict) or not names:
         raise CheckpointError(index, "is not an index of a model in several files")
