@@ -67,6 +67,7 @@ def cases() -> list[Case]:
             lambda data: data + data[-tail:],
         ),
         said("signer-long", "a signer of 257 bytes", signer="x" * 257),
+        said("signer-long-utf-8", "a signer of 129 characters in 258 bytes", signer="é" * 129),
         said("signer-control", "a signer with a control character", signer="a\x1bb"),
         said("signer-return", "a signer with a carriage return", signer="a\r"),
         said("signer-delete", "a signer with the character 7F", signer="a\x7f"),

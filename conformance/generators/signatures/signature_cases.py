@@ -125,6 +125,11 @@ def _held() -> list[Case]:
         said("signer-longest", "a signer of 256 bytes", signer="x" * 256),
         said("signer-colons", "a signer that looks like a line", signer="signature: 00 signer: x"),
         said("signer-tail", "a signer with a space and a quote at its end", signer='a" \\ '),
+        said("signer-two-bytes", "a signer of 128 characters in 256 bytes", signer="é" * 128),
+        said("signer-c1", "a signer with characters from 80 to 9F", signer="a\x80\x85\x9fb"),
+        said("signer-separators", "a signer with separators of lines", signer="a\u2028\u2029b"),
+        said("time-first", "the first time that can be written", time="0000-00-00T00:00:00Z"),
+        said("time-last", "the last time that can be written", time="9999-99-99T99:99:99Z"),
         said("signer-mark", "a signer that begins with a byte order mark", signer="\ufeffa"),
         said("time-no-day", "a time that no calendar has", time="2026-02-31T25:61:61Z"),
         ONE.vary(
