@@ -62,10 +62,10 @@ class SliceMap:
     origins: tuple[int | None, ...]
 
     def take(self, data: bytes, row: Row) -> bytes:
-        """Return what a tensor of a row is coded from."""
+        """Return what a tensor of a row is coded from; what lies behind its last slice is 0."""
         n = prod(row.shape[1:]) * BITS[row.dtype] // 8
-        fresh = bytes(n)
-        return b"".join(fresh if k is None else data[n * k : n * (k + 1)] for k in self.origins)
+        slices = (b"" if k is None else data[n * k : n * (k + 1)] for k in self.origins)
+        return b"".join(each.ljust(n, b"\0") for each in slices)
 
     def serialize(self) -> bytes:
         """Return its bytes, with runs as long as they can be."""

@@ -52,6 +52,7 @@ MODULES = (
     "segment.segment_cases",
     "segment.shape_cases",
     "segment.slices_cases",
+    "segment.slice_origin_cases",
     "segment.zstd_cases",
     "segment.zstd_block_cases",
     "segment.zstd_damage_cases",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cases import Case
 from chain import DELTA, INTEGER, KEY, RAW, Cell, Edits, Row, SliceMap
 from model.model_cases import SEED, random_bytes
+from segment.digests_cases import with_digests
 
 from quantised.coder_bins import ADAPTIVE, Part
 from quantised.quantised_cases import LAYERS
@@ -23,7 +24,7 @@ from quantised.quantised_chain import (
     symbols,
 )
 from quantised.refinement_cases import BASE, ROW, STOPS, case, finer, layered, one_row
-from quantised.refinement_pair import acted, pair, refused
+from quantised.refinement_pair import SMALL, acted, pair, refused
 
 if TYPE_CHECKING:
     from chain import Objects
@@ -129,6 +130,12 @@ def cases() -> list[Case]:
             one_row(a, b, SAME, c, HELD),
         ),
         EIGHT,
+        SMALL.vary(
+            "12-quantised/refined-digests",
+            "segments bring the tensor digests of the base, beside a refinement",
+            ("6.2.5", "12.7.1"),
+            with_digests(SMALL.chain, (0, 1)),
+        ),
         *_beside_maps(),
         _parts(
             "parts",
