@@ -71,6 +71,7 @@ MODULES = (
     "arithmetic.variant_cases",
     "arithmetic.sparse_cases",
     "arithmetic.divided_cases",
+    "arithmetic.chunk_cases",
     "quantised.quantised_cases",
     "quantised.state_cases",
     "quantised.payload_cases",

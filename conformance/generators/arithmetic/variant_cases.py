@@ -32,9 +32,12 @@ def _raw_alone(variant: int) -> Chain:
     return coded(Chain(rows, tuple(frames)), [None, variant, None, variant, variant])
 
 
-def _chunks() -> Chain:
-    """Return tensors of several chunks: of eight lanes, and with a last one of one lane."""
-    sizes = {"U8": 65536 + 8200, "I8": 65536 + 5, "BOOL": 8191}
+def chunks() -> Chain:
+    """Return tensors of one chunk and of two, whose last one has just enough words for eight lanes.
+
+    Of a third one it has a word fewer, and one lane.
+    """
+    sizes = {"U8": 65536 + 8192, "I8": 65536, "BOOL": 65536 + 8191}
     rows = tuple(Row(dtype.lower(), dtype, (n,)) for dtype, n in sizes.items())
     data = [np.zeros(n, np.uint8) for n in sizes.values()]
     frames = [Frame(KEY, tuple(Cell(RAW, d.tobytes()) for d in data), raw="zstd")]
@@ -76,7 +79,7 @@ def cases() -> list[Case]:
             "static-chunks",
             "tensors of several chunks, of eight lanes and of one",
             ("8.6.1", "8.6.4"),
-            _chunks(),
+            chunks(),
         ),
         arithmetic_case(
             "static-heads",

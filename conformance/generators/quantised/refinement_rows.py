@@ -24,7 +24,7 @@ from quantised.quantised_chain import (
     symbols,
 )
 from quantised.refinement_cases import BASE, ROW, STOPS, case, finer, layered, one_row
-from quantised.refinement_pair import SMALL, acted, pair, refused
+from quantised.refinement_pair import PAIR, SMALL, acted, pair, refused
 
 if TYPE_CHECKING:
     from chain import Objects
@@ -130,6 +130,13 @@ def cases() -> list[Case]:
             one_row(a, b, SAME, c, HELD),
         ),
         EIGHT,
+        case(
+            "apart-alone",
+            "the substream of a tensor of one part stands apart",
+            ("12.7.3",),
+            PAIR,
+            pair(Layer((finer(803, 24, flags=8), Finer([1, 0, -1], flags=8)), ADAPTIVE)),
+        ),
         SMALL.vary(
             "12-quantised/refined-digests",
             "segments bring the tensor digests of the base, beside a refinement",
