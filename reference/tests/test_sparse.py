@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from nmc.coding.arithmetic import CodedTensor, CoderError, History, coder, decode, encode
 from nmc.coding.arithmetic import sparse_kernel as kernels
 from nmc.coding.arithmetic.chances import ChanceSet
+from nmc.coding.arithmetic.history import SparseWays
 from nmc.coding.arithmetic.tensors import widths_of
 
 FORMATS = {
@@ -210,7 +211,8 @@ def test_pieces_come_back_whatever_the_chances(seed):
     chances = ChanceSet(100, steps).table()
     recent = np.flatnonzero(rng.random(count) < 0.1).astype(np.uint32)
     tensor = CodedTensor(0, 16, 8, 7, (count,), reference)
-    seen = kernels.View(reference, widths_of(tensor), 1, int(rng.integers(0, 2)), recent)
+    rest, past = (int(k) for k in rng.integers((0, 1), (2, 3)))
+    seen = kernels.View(reference, widths_of(tensor), 1, rest, recent, past)
     block, sums = kernels.new_block(), kernels.new_sums()
     symbols = np.empty(kernels.PIECE + count, np.uint64)
     number = kernels.encode_cells(*seen, 100, 0, live, chances, block, sums, symbols)
@@ -223,3 +225,14 @@ def test_pieces_come_back_whatever_the_chances(seed):
     used = kernels.decode_cells(*seen, 100, 0, found, chances, block, padded, lane)
     assert used == code.size
     np.testing.assert_array_equal(found, live)
+
+
+def test_after_stored_live_words_it_is_not_known_which_way_they_went() -> None:
+    """An inner payload of variant 0 leaves way 1, so that the past is 1, not 2 (clause 8.7.3)."""
+    tensor = CodedTensor(0, 32, 8, 23, (8,), np.arange(8, dtype=np.uint32))
+    history = History()
+    history.ways[0] = SparseWays(8, np.array([2, 5], np.uint32), np.array([1, 1], np.uint8))
+    _, recent, past = history.recent(tensor)
+    assert (recent.tolist(), past) == ([2, 5], 1)
+    history.ways[0] = SparseWays(8, np.array([2, 5], np.uint32), np.array([3, 2], np.uint8))
+    assert history.recent(tensor)[2] == 2

@@ -23,24 +23,30 @@ if TYPE_CHECKING:
     from arithmetic.coder_words import CodedTensor, History
 
 
-def _bits_of_a_chunk() -> Case:
-    """Return tensors of several chunks, with a bit set behind the raw bits of the first one."""
-    chain, variants = chunks(), [None, 1, 1]
+def _bits_of_a_chunk() -> list[Case]:
+    """Return a tensor of two chunks, with a bit set behind the raw bits of the first one."""
+    chain, variants = chunks({"U8": 65536 + 5}, 1), [None, 1]
     plain = coded(chain, variants)
     filled = coded(chain, variants, 1).frames[1].payloads[STREAM]
     data = plain.frames[1].payloads[STREAM]
     places = [i for i, (a, b) in enumerate(zip(data, filled, strict=True)) if a != b]
     at = places[1]  # behind that of the tables
     wrong = data[:at] + filled[at : at + 1] + data[at + 1 :]
-    return arithmetic_case("static-chunks", "", ("8.6.1",), plain).reject(
-        "08-arithmetic/static-raw-bits-set-within",
-        "bits left over in the raw bits of a chunk before the last one that are not 0 are rejected",
-        "8.4.3",
-        CODER,
-        streams(lambda made: {**made, STREAM: wrong}),
-        stage="frame",
-        frame=1,
+    right = arithmetic_case(
+        "static-chunk-and-more", "a tensor of a chunk and five words", ("8.6.1",), plain
     )
+    return [
+        right,
+        right.reject(
+            "08-arithmetic/static-raw-bits-set-within",
+            "bits left over in the raw bits of a chunk that is not the last are rejected",
+            "8.4.3",
+            CODER,
+            streams(lambda made: {**made, STREAM: wrong}),
+            stage="frame",
+            frame=1,
+        ),
+    ]
 
 
 def _lane_bounds() -> list[Case]:
@@ -132,4 +138,4 @@ def _stored_ways() -> Case:
 
 def cases() -> list[Case]:
     """Return the cases of these clauses."""
-    return [_bits_of_a_chunk(), *_lane_bounds(), _chances_kept(), _stored_ways()]
+    return [*_bits_of_a_chunk(), *_lane_bounds(), _chances_kept(), _stored_ways()]

@@ -156,11 +156,11 @@ def _encode_run(run: list[tuple[CodedTensor, LiveCells]], history: History) -> l
 
 def view(tensor: CodedTensor, size: int, history: History) -> kernels.View:
     """Return what the kernels see of a tensor in which live cells are looked for."""
-    rest, recent = history.recent(tensor)
+    rest, recent, past = history.recent(tensor)
     if size > 1 and recent.size:
         cells = np.empty_like(recent)
         recent = cells[: join_cells(recent, size, cells)]
-    return kernels.View(tensor.reference, widths_of(tensor), size, rest, recent)
+    return kernels.View(tensor.reference, widths_of(tensor), size, rest, recent, past)
 
 
 class _ChanceMissingError(Exception):

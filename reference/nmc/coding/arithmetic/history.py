@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 16  # words of a chunk of the static variant
 NOT_YET = 1  # way and entry of a word that has had no frame before it
+_WENT = 2  # the least way of a word that changed
 WordFormat = tuple[int, int, int]
 
 
@@ -54,7 +55,7 @@ class SparseWays:
     count : int
         Words of the row.
     words : ndarray of uint32 or uint64
-        The words that changed, ascending.
+        The words that were coded and are not equal, ascending.
     ways : uint8[number of words]
         Their ways; those of all others are 0.
     """
@@ -181,14 +182,19 @@ class History:
             return np.full(words.size, NOT_YET, np.uint8)
         return ways.at(words) if isinstance(ways, SparseWays) else ways[words]
 
-    def recent(self, tensor: CodedTensor) -> tuple[int, Indices]:
-        """Return the words that changed in the frame before, and the way of all others."""
+    def recent(self, tensor: CodedTensor) -> tuple[int, Indices, int]:
+        """Return the way of most words, and the others with their past (clause 8.7.3).
+
+        Their past is 2 where it is known which way they went, 1 where the inner payload of a sparse
+        one stored them: then it is not known of any of them.
+        """
         ways = self._known(tensor)
         if ways is None:
-            return NOT_YET, np.empty(0, np.uint32)
+            return NOT_YET, np.empty(0, np.uint32), _WENT
         if isinstance(ways, SparseWays):
-            return 0, ways.words
-        return 0, np.flatnonzero(ways).astype(np.uint64)
+            past = min(int(ways.ways[0]), _WENT) if ways.ways.size else _WENT
+            return 0, ways.words, past
+        return 0, np.flatnonzero(ways).astype(np.uint64), _WENT
 
     def ways_part(self, tensor: CodedTensor, first: int, last: int) -> NDArray[np.uint8]:
         """Return which ways the words of one chunk of a tensor went last."""

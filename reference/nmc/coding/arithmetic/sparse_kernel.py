@@ -40,7 +40,9 @@ class View(NamedTuple):
     rest : int
         Past of the cells that are not recent: 0 equal, 1 not known.
     recent : ndarray of uint32 or uint64
-        Cells of which a word changed in the frame before, ascending.
+        Cells of which a word was coded in the frame before, ascending.
+    past : int
+        Their past: 2 changed, 1 not known.
     """
 
     reference: Array
@@ -48,6 +50,7 @@ class View(NamedTuple):
     size: int
     rest: int
     recent: Array
+    past: int
 
 
 def new_block() -> NDArray[np.uint8]:
@@ -69,6 +72,7 @@ def look_up(
     size: Any,
     rest: Any,
     recent: Array,
+    past: Any,
     first: Any,
     at: Any,
     start: Any,
@@ -91,7 +95,7 @@ def look_up(
             put(out, U64(i - start), U64(octave + OCTAVES * rest))
     while at < recent.size and I64(get(recent, U64(at))) < end:
         place = U64(I64(get(recent, U64(at))) - start)
-        put(out, place, U64((I64(get(out, place)) & (OCTAVES - 1)) + 2 * OCTAVES))
+        put(out, place, U64((I64(get(out, place)) & (OCTAVES - 1)) + past * OCTAVES))
         at += 1
     return at
 
@@ -116,6 +120,7 @@ def count_places(
     size: int,
     rest: int,
     recent: Array,
+    past: int,
     first: int,
     live: Array,
     step: int,
@@ -135,7 +140,7 @@ def count_places(
             next_change += 1
         while at < recent.size and I64(get(recent, U64(at))) < start:
             at += 1
-        at = look_up(reference, widths, size, rest, recent, first, at, start, block)
+        at = look_up(reference, widths, size, rest, recent, past, first, at, start, block)
         end = min(start + BLOCK, cells)
         put(block, U64(end - start), U64(END))
         for i in range(end - start):
@@ -186,6 +191,7 @@ def encode_cells(
     size: int,
     rest: int,
     recent: Array,
+    past: int,
     first: int,
     begin: int,
     live: Array,
@@ -206,7 +212,7 @@ def encode_cells(
     carried = I64(0)
     follows = U64(0)
     for start in range(begin, stop, BLOCK):
-        at = look_up(reference, widths, size, rest, recent, first, at, start, block)
+        at = look_up(reference, widths, size, rest, recent, past, first, at, start, block)
         put(block, U64(0), get(block, U64(0)) | follows)
         follows = U64(0)
         end = min(start + BLOCK, stop)
@@ -283,6 +289,7 @@ def decode_cells(
     size: int,
     rest: int,
     recent: Array,
+    past: int,
     first: int,
     begin: int,
     live: Array,
@@ -309,7 +316,7 @@ def decode_cells(
     for start in range(begin, stop, BLOCK):
         if number == live.size:
             break
-        at = look_up(reference, widths, size, rest, recent, first, at, start, block)
+        at = look_up(reference, widths, size, rest, recent, past, first, at, start, block)
         put(block, U64(0), get(block, U64(0)) | follows)
         length = U64(min(start + BLOCK, stop) - start)
         put(block, length, U64(END))
