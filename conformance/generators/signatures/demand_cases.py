@@ -181,6 +181,9 @@ def _demands() -> list[Case]:
 _ASKED = {"one", "two", "directory", "other-digest", "other-sha256", "wrong-bit"}
 """What `_demands` asks for already."""
 
+_UNREAD = {"directory-link", "directory-fifo", "directory-folder"}
+"""What has no content: once it is opened, it is refused for its form."""
+
 
 def _each() -> list[Case]:
     """Return each signature again, demanded: a decoder that knows of demands looks at its form."""
@@ -198,7 +201,8 @@ def _each() -> list[Case]:
             signed_by=(KEYS[FIRST],),
         )
         for case in found
-        if case.stage in (None, "check") and (name := case.id.partition("/")[2]) not in _ASKED
+        if case.stage in (None, "check")
+        and (name := case.id.partition("/")[2]) not in _ASKED | _UNREAD
     ]
 
 
