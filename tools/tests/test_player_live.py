@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -273,3 +274,18 @@ def test_a_listing_leads_to_the_player(presentation, tmp_path):
     with served([tmp_path]) as url:
         page = ask(url, "/")[2].decode()
     assert "player/?url=..%2Fsequence.json" in page
+
+
+def test_the_pictures_of_the_documents_are_made_by_a_command(tmp_path):
+    from browser import chromium
+    from PIL import Image
+
+    chromium()
+    path = chain(tmp_path / "scene.nmc", field(*FIELDS["matt"]), 2)
+    program = Path(__file__).parents[2] / "docs" / "player_pictures.py"
+    command = [sys.executable, program, path, "-o", tmp_path, "--frames", "3", "--only-clip"]
+    subprocess.run(command, check=True)
+    with Image.open(tmp_path / "player-clip.webp") as clip:
+        assert (clip.n_frames, clip.size) == (3, (600, 420))
+        clip.seek(1)
+        assert np.asarray(clip.convert("RGB"))[20:250].std() > 10  # there is something to see
