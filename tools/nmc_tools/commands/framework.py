@@ -13,7 +13,7 @@ import typer
 
 from nmc_format.host import host_refusal
 from nmc_format.issues import FormatError
-from nmc_tools.terminal import refuse_input
+from nmc_tools.terminal import note, refuse_input
 
 if TYPE_CHECKING:
     import nmc
@@ -166,3 +166,12 @@ def cameras_in(sequence: nmc.ChainSequence) -> list[Camera]:
     from nmc_framework.cameras import packaged
 
     return packaged.cameras_in(sequence)
+
+
+def say_doubt(place: Path, loss: float, psnr: float) -> None:
+    """Say where held-out views are so far below those trained with that something is amiss."""
+    from nmc_framework.evaluation.doubt import doubt
+
+    reason = doubt(loss, psnr)
+    if reason is not None:
+        note(f"{place}: {reason}")

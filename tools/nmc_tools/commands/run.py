@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmc_tools.commands.framework import framework
+from nmc_tools.commands.framework import framework, say_doubt
 from nmc_tools.terminal import print_json, progress_bar, refuse_input, say, size_text
 
 if TYPE_CHECKING:
@@ -92,6 +92,12 @@ def run(
         counts = Counter(report.action for report in reports)
         told = ", ".join(f"{count} {action}" for action, count in counts.items())
         say(f"{configuration.work}: {told}")
+        found = {report.step: report.result for report in reports}
+        loss = found.get("train", {}).get("last_loss")
+        scores = found.get("evaluate", {})
+        psnr = scores.get("psnr_aligned", scores.get("psnr"))
+        if loss is not None and psnr is not None:
+            say_doubt(configuration.work, loss, psnr)
 
 
 #: Names of a list that a step's line holds; --json has all.

@@ -20,6 +20,7 @@ from nmc_tools.commands.framework import (
     option,
     parse_device,
     parse_size,
+    say_doubt,
 )
 from nmc_tools.commands.shared_options import EffortOption, ForceOption
 from nmc_tools.commands.train_served import host_and_port, served_beside
@@ -337,3 +338,6 @@ def _summary(
     went_on = f" ({done} of them before)" if done else ""
     told = f"{size_text(sizes['raw_bytes'])} of models in {size_text(sizes['bytes'])}"
     say(f"{output}: {counted(sizes['frames'], 'frame')}{went_on}, {told}{quality}")
+    if scored and not subject.clips:
+        loss = sum(record["loss"] for record in records) / len(records)
+        say_doubt(output, loss, sum(scored) / len(scored))
