@@ -54,6 +54,8 @@ class Case:
         Level that the decoder is told to accept at most.
     signed_by : tuple of str
         Keys that the decoder is told to demand, in base 16.
+    key : str
+        Key of the segments that the decoder is given, in base 16; empty for none.
     prepare : tuple of dict
         Steps on the copy that a program gets, for what a repository cannot hold.
     raw_input : bytes or None
@@ -81,6 +83,7 @@ class Case:
     frames: tuple[int, ...] | None = None
     max_level: int | None = None
     signed_by: tuple[str, ...] = ()
+    key: str = ""
     prepare: tuple[Mapping[str, Any], ...] = ()
     raw_input: bytes | None = None
     inflate: bool = False
@@ -246,6 +249,8 @@ def vector(
         request["max_level"] = case.max_level
     if case.signed_by:
         request["signed_by"] = list(case.signed_by)
+    if case.key:
+        request["key"] = case.key
     if request:
         made["request"] = request
     made["generator"] = {"name": generator, "case": case.id.partition("/")[2], "seed": case.seed}

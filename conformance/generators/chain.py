@@ -144,6 +144,8 @@ class Edits:
         By frame: on the digests of the stops in its segment.
     streams, segments
         By frame: on its streams; on its bytes, before the manifest takes length and SHA-256.
+    encrypted
+        By frame: on its bytes after that; where refinements begin in them is not looked for.
     objects, sealed
         On the objects of the manifest, before and after its digest is made.
     seen
@@ -166,6 +168,7 @@ class Edits:
     links: Mapping[int, tuple[bytes | None, bytes]] = field(default_factory=dict)
     stops: Mapping[int, Callable[[list[bytes]], list[bytes]]] = field(default_factory=dict)
     segments: Mapping[int, Callable[[bytes], bytes]] = field(default_factory=dict)
+    encrypted: Mapping[int, Callable[[bytes], bytes]] = field(default_factory=dict)
     objects: Callable[[Objects], Objects] | None = None
     sealed: Callable[[Objects], Objects] | None = None
     seen: Mapping[str, Array] = field(default_factory=dict)
@@ -280,8 +283,13 @@ def state_bytes(chain: Chain, t: int) -> int:
     return sum(len(cell.data) for cell in chain.frames[t].cells if cell is not None)
 
 
-def objects_of(chain: Chain, digests: list[bytes], segments: list[bytes]) -> Objects:
-    """Return the objects of the manifest, its digest left out (clause 5.3.3)."""
+def objects_of(
+    chain: Chain, digests: list[bytes], segments: list[bytes], plain: list[bytes] | None = None
+) -> Objects:
+    """Return the objects of the manifest, its digest left out (clause 5.3.3).
+
+    Segments are as they are stored; ``plain`` has them before they were encrypted.
+    """
     rows, count = chain.rows, len(chain.frames)
     rank = max([1, *(len(row.shape) for row in rows)])
     shape = np.full((len(rows), rank), -1, "<i8")
@@ -310,7 +318,7 @@ def objects_of(chain: Chain, digests: list[bytes], segments: list[bytes]) -> Obj
         "/frames/state_digest": digest_rows(digests),
     }
     if chain.frames and chain.frames[0].refinements:
-        made.update(_refinements(chain, segments))
+        made.update(_refinements(chain, plain or segments))
     if any(row.first_frame for row in rows):
         made["/model/tensors/first_frame"] = np.array([row.first_frame for row in rows], "<u4")
     made.update(chain.objects)
@@ -359,13 +367,14 @@ def content_of(chain: Chain, edits: Edits = NO_EDITS) -> tuple[Objects, list[byt
             stops = edits.stops[t](stops)
         data = segment(*edits.links.get(t, (parent, digests[t])), streams, stops=stops)
         segments.append(edits.segments[t](data) if t in edits.segments else data)
-    objects = objects_of(chain, digests, segments)
+    stored = [edits.encrypted.get(t, bytes)(data) for t, data in enumerate(segments)]
+    objects = objects_of(chain, digests, stored, segments)
     if edits.objects:
         objects = edits.objects(objects)
     objects = sealed(objects, edits.seen)
     if edits.sealed:
         objects = edits.sealed(objects)
-    return objects, segments
+    return objects, stored
 
 
 def members_of(chain: Chain, edits: Edits = NO_EDITS) -> dict[str, bytes]:

@@ -92,6 +92,7 @@ MODULES = (
     "signatures.signature_cases",
     "signatures.form_cases",
     "signatures.demand_cases",
+    "encryption.encryption_cases",
     "model.model_cases",
     "model.digest_cases",
 )

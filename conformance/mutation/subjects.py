@@ -40,15 +40,19 @@ class InProcess(Subject):
         frames: Sequence[int],
         max_level: int | None,
         signed_by: Sequence[str] = (),
+        key: str = "",
     ) -> Answer:
         """Ask for frames of the input of a stage."""
         from nmc_tools.commands import codec
 
         level = _MAX_LEVEL if max_level is None else max_level
         keys = codec.keys_of(signed_by)
-        return _answer(
-            stage, lambda: codec.run_decode(stage.input, list(frames), stage.output, level, keys)
-        )
+        secret = bytes.fromhex(key) or None
+
+        def decode() -> Any:
+            return codec.run_decode(stage.input, list(frames), stage.output, level, keys, secret)
+
+        return _answer(stage, decode)
 
     def check(self, stage: Stage) -> Answer:
         """Ask for a check of the input of a stage."""

@@ -116,13 +116,13 @@ def describe(plan: Plan, parent: Path) -> Description:
 def decoder_trial(
     subject: Subject, description: Description, vector: Vector, stage: Stage
 ) -> tuple[Judgement, Answer | None]:
-    """Put one vector to a decoder; one that knows of no demands is not asked about them."""
-    if vector.signed_by and (
+    """Put one vector to a decoder; one that knows of no demands or keys is not asked about them."""
+    if (vector.signed_by or vector.key) and (
         lacking := description.lacks(vector.profile, vector.level, vector.requires)
     ):
         return Judgement(NOT_SUPPORTED, lacking), None
     stage.put(vector)
-    answer = subject.decode(stage, vector.frames, vector.max_level, vector.signed_by)
+    answer = subject.decode(stage, vector.frames, vector.max_level, vector.signed_by, vector.key)
     return judge_decoder(vector, description, answer, stage.output), answer
 
 

@@ -201,6 +201,7 @@ class Subject:
         frames: Sequence[int],
         max_level: int | None,
         signed_by: Sequence[str] = (),
+        key: str = "",
     ) -> Answer:
         """Ask for frames of the input of a stage."""
         words = ["decode", "--input", str(stage.input), "--frames", ",".join(map(str, frames))]
@@ -209,6 +210,8 @@ class Subject:
             words += ["--max-level", str(max_level)]
         if signed_by:
             words += ["--signed-by", ",".join(signed_by)]
+        if key:
+            words += ["--key", key]
         ending = self._run(stage, *words)
         return _with_report(ending, _report_of(stage), stage.trespass())
 
@@ -257,6 +260,7 @@ class PersistentSubject(Subject):
         frames: Sequence[int],
         max_level: int | None,
         signed_by: Sequence[str] = (),
+        key: str = "",
     ) -> Answer:
         """Ask for frames of the input of a stage."""
         request: dict[str, Any] = {
@@ -269,6 +273,8 @@ class PersistentSubject(Subject):
             request["max_level"] = max_level
         if signed_by:
             request["signed_by"] = list(signed_by)
+        if key:
+            request["key"] = key
         return self._answer(stage, request)
 
     def check(self, stage: Stage) -> Answer:

@@ -76,6 +76,8 @@ class Vector:
         Level that a decoder is told to accept at most.
     signed_by : tuple of str
         Keys that a decoder is told to demand (clause 13.2.2), in base 16.
+    key : str
+        Key of the segments that a decoder is given (clause 14.2.1), in base 16; empty for none.
     derived_from : str or None
         The vector that it differs from in one thing.
     expected : Expected
@@ -95,13 +97,18 @@ class Vector:
     frames: tuple[int, ...]
     max_level: int | None
     signed_by: tuple[str, ...]
+    key: str
     derived_from: str | None
     expected: Expected
 
     @property
     def for_checkers(self) -> bool:
-        """Whether it can be put to a checker, which is told of no limit and of no key."""
-        return self.max_level is None and not self.signed_by
+        """Whether it can be put to a checker, which is told of no limit and of no key.
+
+        Of encrypted segments it finds without the key what the stage *check* is about.
+        """
+        needs_key = "encryption" in self.requires and self.expected.stage != "check"
+        return self.max_level is None and not self.signed_by and not needs_key
 
     def damage(self) -> str:
         """Return how the input differs from its hashes; empty where it does not."""
@@ -152,6 +159,7 @@ def parse(content: Any, folder: Path) -> Vector:
         frames=tuple(request.get("frames", range(len(digests) or 1))),
         max_level=request.get("max_level"),
         signed_by=tuple(request.get("signed_by", ())),
+        key=request.get("key", ""),
         derived_from=content["derived_from"],
         expected=Expected(
             outcome=want["outcome"],

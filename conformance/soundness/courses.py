@@ -179,7 +179,9 @@ def _decoded(vector: Vector, stage: Stage) -> Any:
 
     level = _MAX_LEVEL if vector.max_level is None else vector.max_level
     keys = codec.keys_of(vector.signed_by)
-    _, report = codec.run_decode(stage.input, list(vector.frames), stage.output, level, keys)
+    secret = bytes.fromhex(vector.key) or None
+    frames = list(vector.frames)
+    _, report = codec.run_decode(stage.input, frames, stage.output, level, keys, secret)
     return report.findings
 
 

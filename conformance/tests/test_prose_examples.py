@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 IDS = [vector.id for vector in load_suite(VECTORS).vectors]
 RUN = {
     "blake3": "04-model",
+    "encryption": "14-encryption",
     "coder": ("08-arithmetic", "12-quantised"),
     "frames": "spec/text/",
     "freezing": "09-freezing",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from nmc_format.encryption import FEATURE
 from nmc_format.manifest.json_object import parse_object
 from nmc_format.manifest.tensor_table import PARAMETER
 from nmc_format.package.members import segment_name
 
 if TYPE_CHECKING:
-    from nmc_format.manifest.record import Cameras, Manifest, Quality
+    from nmc_format.manifest.record import Cameras, Manifest, Quality, Root
 
 
 def json_view(manifest: Manifest) -> dict[str, Any]:
@@ -25,6 +26,7 @@ def json_view(manifest: Manifest) -> dict[str, Any]:
         "sequence_id": root.sequence_id,
         "creator": root.creator,
         "manifest_digest": root.manifest_digest.hex(),
+        "encryption": _encryption(root),
         "model": _model(manifest),
         "timescale": manifest.timescale,
         "frames": [_frame(manifest, t) for t in range(len(manifest))],
@@ -32,6 +34,12 @@ def json_view(manifest: Manifest) -> dict[str, Any]:
         "cameras": None if cameras is None else _cameras(cameras),
         "quality": None if quality is None else _quality(quality),
     }
+
+
+def _encryption(root: Root) -> dict[str, str] | None:
+    if not root.is_encrypted:
+        return None
+    return {"algorithm": FEATURE, "key_digest": root.key_digest.hex()}
 
 
 def _model(manifest: Manifest) -> dict[str, Any]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nmc.reading.check import check
     from nmc.reading.keys import PublicKey
     from nmc.reading.opening import open_sequence as open  # noqa: A004 - nmc.open, as in gzip.open
+    from nmc.reading.secret_keys import SecretKey
     from nmc.reading.sequence import ChainSequence
     from nmc.transport.ends import Receiver, Sender
     from nmc.transport.follow import Follower, follow
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from nmc.transport.message import apply, encode_delta
     from nmc.transport.push import Pushed, push
     from nmc.writing.curvature import Curvature
+    from nmc.writing.encrypting import decrypt, encrypt
     from nmc.writing.private_keys import PrivateKey
     from nmc.writing.quantisation import Quantisation
     from nmc.writing.recovery import recover
@@ -56,6 +58,7 @@ __all__ = [
     "Quality",
     "Quantisation",
     "Receiver",
+    "SecretKey",
     "Sender",
     "Sensitivity",
     "Signature",
@@ -63,7 +66,9 @@ __all__ = [
     "apply",
     "check",
     "concat",
+    "decrypt",
     "encode_delta",
+    "encrypt",
     "extract",
     "follow",
     "open",
@@ -89,6 +94,7 @@ _HOMES = {
     "Pushed": ("nmc.transport.push", "Pushed"),
     "Quality": ("nmc_format.manifest.record", "Quality"),
     "Quantisation": ("nmc.writing.quantisation", "Quantisation"),
+    "SecretKey": ("nmc.reading.secret_keys", "SecretKey"),
     "Receiver": ("nmc.transport.ends", "Receiver"),
     "Sender": ("nmc.transport.ends", "Sender"),
     "Sensitivity": ("nmc.writing.sensitivity", "Sensitivity"),
@@ -96,6 +102,8 @@ _HOMES = {
     "Writer": ("nmc.writing.writer", "Writer"),
     "apply": ("nmc.transport.message", "apply"),
     "check": ("nmc.reading.check", "check"),
+    "decrypt": ("nmc.writing.encrypting", "decrypt"),
+    "encrypt": ("nmc.writing.encrypting", "encrypt"),
     "concat": ("nmc.writing.recut", "concat"),
     "encode_delta": ("nmc.transport.message", "encode_delta"),
     "extract": ("nmc.writing.recut", "extract"),

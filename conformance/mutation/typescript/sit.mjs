@@ -90,6 +90,7 @@ for (const test of tests) {
     const request = { do: "decode", input: test.input, frames: test.frames, output };
     if (test.maxLevel !== null) request.max_level = test.maxLevel;
     if (test.signedBy.length > 0) request.signed_by = test.signedBy;
+    if (test.key !== "") request.key = test.key;
     const answer = main.answer(JSON.stringify(request));
     wrong = fault(test, answer.exit, output);
     const codes = (answer.report?.findings ?? []).map((f) => f.code);

@@ -112,6 +112,7 @@ def _test(vector: Vector, work: Path) -> dict[str, Any]:
         "frames": list(vector.frames),
         "maxLevel": vector.max_level,
         "signedBy": list(vector.signed_by),
+        "key": vector.key,
         "accept": expected.outcome == "accept",
         "stage": expected.stage,
         "digests": list(expected.state_digests),

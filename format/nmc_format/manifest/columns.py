@@ -30,6 +30,7 @@ MUST_UNDERSTAND = "/@must_understand"
 SEQUENCE_ID = "/@sequence_id"
 CREATOR = "/@creator"
 MANIFEST_DIGEST = "/@manifest_digest"
+KEY_DIGEST = "/encryption@key_digest"
 
 FAMILY = "/model@family"
 CONFIGURATION = "/model@configuration"
@@ -170,6 +171,7 @@ def _root(objects: RawObjects) -> Root:
         format=_text(objects, FORMAT),
         format_version=_text(objects, FORMAT_VERSION),
         manifest_digest=objects[MANIFEST_DIGEST].tobytes(),
+        key_digest=objects[KEY_DIGEST].tobytes() if KEY_DIGEST in objects else b"",
     )
 
 
@@ -256,6 +258,7 @@ def _root_objects(root: Root) -> RawObjects:
             MANIFEST_DIGEST: np.frombuffer(root.manifest_digest, "u1")
             if root.manifest_digest
             else None,
+            KEY_DIGEST: np.frombuffer(root.key_digest, "u1") if root.key_digest else None,
         }
     )
 

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import nmc_spec
+from nmc_format.encryption import FEATURE
 from nmc_format.manifest.frame_table import Frames, Refinements, Training, record_of
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Root:
         ``"nmc"`` and the version, such as ``"1.0"``.
     manifest_digest : bytes
         32 bytes (clause 5.3.4); empty in a manifest that has not been written yet.
+    key_digest : bytes
+        Digest of the key of the segments, 32 bytes (clause 14.1.1); empty where there is none.
     """
 
     profile: str
@@ -55,6 +58,12 @@ class Root:
     format: str = "nmc"
     format_version: str = nmc_spec.FORMAT_VERSION
     manifest_digest: bytes = b""
+    key_digest: bytes = b""
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether the segments are encrypted (clause 14.1.1)."""
+        return FEATURE in self.features
 
     @property
     def features(self) -> tuple[str, ...]:

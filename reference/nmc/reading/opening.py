@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from nmc.reading.keys import AnyKey, demands_of
 from nmc.reading.manifest import DEFAULT_MAX_LEVEL, level_refused, signed_manifest
 from nmc.reading.origin import Origin
+from nmc.reading.plain_package import unlocked
+from nmc.reading.secret_keys import AnySecret, cipher_of
 from nmc.reading.sequence import ChainSequence
 from nmc.remote.address import is_here
 from nmc.remote.cache import cache_of
@@ -32,6 +34,7 @@ def open_sequence(
     threads: int = 1,
     require_signature: Sequence[AnyKey] = (),
     cache: bool | str | os.PathLike[str] | None = None,
+    key: AnySecret | None = None,
 ) -> ChainSequence:
     """Open a package for reading; known to users as ``nmc.open``.
 
@@ -62,6 +65,10 @@ def open_sequence(
         Where segments from a server or a store are kept, by their digest and compared with it: a
         folder; True: ``$NMC_CACHE``, else the user's cache, of at most 2 GiB; False: nowhere. None:
         as True, but nothing is kept of a server of this machine.
+    key : SecretKey, bytes, path or None
+        Of an encrypted package (clause 14): the key, its 32 bytes, or the file of it. Without one,
+        what the manifest says can be asked for, and each state is refused. A package that is not
+        encrypted is refused where a key is given. Needs the extra ``trust``.
 
     Returns
     -------
@@ -73,22 +80,27 @@ def open_sequence(
     FormatError
         If the package is refused, or the system lets nobody read it; ``error.finding`` has its
         code, place and words.
+    ValueError
+        If the key has another length.
     """
+    cipher = cipher_of(key)
     demands = demands_of(require_signature)
     package = open_anywhere(path, storage_options)
     try:
         manifest, signatures = signed_manifest(package, demands)
         if manifest.level > max_level:
             raise FormatError(level_refused(manifest.level, max_level))
+        cipher = unlocked(manifest, cipher, str(package.path))
         return ChainSequence(
             _with_cache(package, manifest, False if cache is None and is_here(path) else cache),
             manifest,
             max_level=max_level,
             verify=verify,
             stop=stop,
-            origin=Origin(path, storage_options, cache),
+            origin=Origin(path, storage_options, cache, cipher),
             threads=threads,
             signatures=signatures,
+            cipher=cipher,
         )
     except BaseException:
         package.close()

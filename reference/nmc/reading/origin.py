@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nmc_format.issues import refuse
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from nmc.reading.sequence import ChainSequence
     from nmc.remote.opening import Target
+    from nmc_format.encryption import SegmentCipher
     from nmc_format.signature import Signature
 
 
@@ -28,11 +29,14 @@ class Origin:
         Of its server or store.
     cache : bool, path or None
         Where its segments are kept.
+    cipher : SegmentCipher or None
+        By the key of its segments. A pickle has that key.
     """
 
     target: Target
     options: Mapping[str, Any] | None = None
     cache: bool | str | os.PathLike[str] | None = None
+    cipher: SegmentCipher | None = field(default=None, repr=False)
 
 
 def reopened(
@@ -55,6 +59,7 @@ def reopened(
         threads=threads,
         storage_options=origin.options,
         cache=origin.cache,
+        key=None if origin.cipher is None else origin.cipher.key,
     )
     actual = sequence.manifest.root.manifest_digest
     if actual != digest:

@@ -14,6 +14,7 @@ from nmc.reading.frames import Arrays, FrameRecords, SequenceSlice
 from nmc.reading.manifest import DEFAULT_MAX_LEVEL
 from nmc.reading.origin import Origin, reopened
 from nmc.reading.parts import present_rows
+from nmc.reading.plain_package import PlainPackage, plain_manifest
 from nmc.reading.seek import Seeker
 from nmc_format.manifest.json_object import parse_object
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from nmc_format.dtypes import Array
+    from nmc_format.encryption import SegmentCipher
     from nmc_format.manifest.frame_table import Colour
     from nmc_format.manifest.record import Cameras, Manifest, Quality
     from nmc_format.package.members import Package
@@ -30,14 +32,13 @@ if TYPE_CHECKING:
 class ChainSequence(Sequence[Arrays]):
     """The states of a package, decoded on demand.
 
-    ``sequence[t]`` costs the nearest key frame at or before ``t`` and the deltas after it, or only
-    the deltas after the state that was decoded last. Arrays are read-only and share the memory of
-    tensors that did not change; copy what you want to change.
+    ``sequence[t]`` costs the last key frame and the deltas after it, or only those after the state
+    that was decoded last. Arrays are read-only and share the memory of what did not change.
 
     Threads may share a sequence; they decode one after the other. One frame is decoded in several
-    threads where ``nmc.open`` was told how many. Forked processes may, too, and
-    each goes on by itself. A pickled sequence opens the package again by its absolute path, and
-    refuses another one that lies there now (``host/changed``).
+    threads where ``nmc.open`` was told how many. Forked processes may, too, and each goes on alone.
+    A pickle opens the package again by its absolute path, refuses another one that lies there now
+    (``host/changed``), and has the key of an encrypted one.
 
     Attributes
     ----------
@@ -49,6 +50,8 @@ class ChainSequence(Sequence[Arrays]):
         Which state of each frame is returned: 0 is the base (clause 12.7).
     signatures : tuple of Signature
         The signatures, each verified; empty where none was demanded.
+    cipher : SegmentCipher or None
+        By the key of its segments (clause 14), which ``stored`` has encrypted.
 
     Raises
     ------
@@ -67,6 +70,7 @@ class ChainSequence(Sequence[Arrays]):
         origin: Origin | None = None,
         threads: int = 1,
         signatures: tuple[Signature, ...] = (),
+        cipher: SegmentCipher | None = None,
     ) -> None:
         if operator.index(threads) < 1:
             raise ValueError(f"{threads} threads; at least one is needed")
@@ -76,10 +80,15 @@ class ChainSequence(Sequence[Arrays]):
                 + (f"0 to {manifest.stops - 1}" if manifest.stops > 1 else "no refinement")
             )
         self.stop = manifest.stops - 1 if stop is None else operator.index(stop)
-        self._package = package
-        self._origin = origin or Origin(package.path)
+        self.stored = self._package = package
+        self.cipher = cipher
+        self._plain = plain_manifest(manifest)
+        if manifest.root.is_encrypted:
+            self._package = PlainPackage(package, manifest, cipher)
+        self._origin = origin or Origin(package.path, cipher=cipher)
         if isinstance(package.path, Path):
-            self._origin = Origin(str(package.path.absolute()))  # the working directory may change
+            path = str(package.path.absolute())  # the working directory may change
+            self._origin = Origin(path, cipher=cipher)
         self._max_level = max_level
         self._verify = verify
         self._threads = threads
@@ -103,7 +112,7 @@ class ChainSequence(Sequence[Arrays]):
         if process not in self._seekers:
             fresh = Seeker(
                 self._package,
-                self.manifest,
+                self._plain,
                 verify=self._verify,
                 stop=self.stop,
                 threads=self._threads,
@@ -255,7 +264,7 @@ class ChainSequence(Sequence[Arrays]):
         """
         self._check_open()
         t = range(len(self))[operator.index(index)]
-        rows = present_rows(self._package, self.manifest, t)
+        rows = present_rows(self._package, self._plain, t)
         return [self.manifest.tensors[row].name for row in rows]
 
     def tensor(self, index: int, name: str) -> Array:
@@ -311,7 +320,7 @@ class ChainSequence(Sequence[Arrays]):
         return {rows[i].name: t.quantised.bound for i, t in state.items() if t.quantised}
 
     def coded(self, index: int) -> bytes:
-        """Return the segment of one frame as it is stored, 0 ≤ index < len.
+        """Return the segment of one frame, 0 ≤ index < len; of an encrypted one its plain bytes.
 
         Raises
         ------
@@ -320,9 +329,11 @@ class ChainSequence(Sequence[Arrays]):
         """
         self._check_open()
         frame = self.frames[index]
-        data = self._package.segment(frame.index, frame.segment_length)
+        data = self.stored.segment(frame.index, frame.segment_length)
         check_segment(frame, data)
-        return data
+        if not self.manifest.root.is_encrypted:
+            return data
+        return self._package.segment(frame.index, frame.segment_length)
 
     def apart(self, *, threads: int | None = None) -> ChainSequence:
         """Return a sequence over the same package that decodes by itself, for another thread.
@@ -337,21 +348,22 @@ class ChainSequence(Sequence[Arrays]):
         """
         self._check_open()
         return _Apart(
-            self._package,
+            self.stored,
             self.manifest,
             max_level=self._max_level,
             verify=self._verify,
             stop=self.stop,
             origin=self._origin,
             threads=self._threads if threads is None else threads,
+            cipher=self.cipher,
         )
 
     def detached(self) -> Package:
-        """Return the package, which the caller closes; nothing is decoded here any more."""
+        """Return what is stored, which the caller closes; nothing is decoded here any more."""
         self._check_open()
         self._closed = True
         self._seekers.clear()
-        return self._package
+        return self.stored
 
     def close(self) -> None:
         """Release the files and the memory; what the manifest says can still be asked for."""

@@ -11,6 +11,8 @@ from nmc.coding.cursor import Cursor
 from nmc.coding.state import arrays_of
 from nmc.reading.manifest import DEFAULT_MAX_LEVEL, level_refused
 from nmc.reading.opening import open_sequence
+from nmc.reading.plain_package import PlainPackage, unlocked
+from nmc.reading.secret_keys import AnySecret, cipher_of
 from nmc.transport.growing import find_growing
 from nmc_format.issues import FormatError, refuse
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from nmc.reading.frames import Arrays
     from nmc.transport.growing import Growing
+    from nmc_format.encryption import SegmentCipher
     from nmc_format.manifest.record import Manifest
     from nmc_format.package.members import Package
 
@@ -37,6 +40,7 @@ def follow(
     timeout: float | None = None,
     max_level: int = DEFAULT_MAX_LEVEL,
     storage_options: Mapping[str, Any] | None = None,
+    key: AnySecret | None = None,
 ) -> Follower:
     """Iterate over the frames of a package as they are sealed; the end is that of the package.
 
@@ -56,6 +60,8 @@ def follow(
         Highest level that is accepted (clause 10.2).
     storage_options : mapping or None
         Of a server or a store, as of :func:`nmc.open`.
+    key : SecretKey, bytes, path or None
+        Of an encrypted package, as of :func:`nmc.open`.
 
     Returns
     -------
@@ -70,7 +76,7 @@ def follow(
     """
     if poll <= 0:
         raise ValueError("poll is a time above 0")
-    return Follower(target, poll, timeout, max_level, storage_options)
+    return Follower(target, poll, timeout, max_level, storage_options, cipher=cipher_of(key))
 
 
 class Follower(Iterator["Arrays"]):
@@ -95,7 +101,9 @@ class Follower(Iterator["Arrays"]):
         options: Mapping[str, Any] | None,
         *,
         sleep: Callable[[float], None] = time.sleep,
+        cipher: SegmentCipher | None = None,
     ) -> None:
+        self._cipher = cipher
         self.index = -1
         self.manifest: Manifest | None = None
         self.finished = False
@@ -200,6 +208,9 @@ class Follower(Iterator["Arrays"]):
         self._package = package
         if manifest is None:
             return
+        cipher = unlocked(manifest, self._cipher, str(package.path))
+        if manifest.root.is_encrypted:
+            self._package = PlainPackage(package, manifest, cipher)
         if manifest.level > self._max_level:
             raise FormatError(level_refused(manifest.level, self._max_level))
         seen, now = self.index + 1, manifest.frames.state_digest

@@ -10,6 +10,8 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from nmc.reading.plain_package import unlocked
+from nmc.reading.secret_keys import AnySecret, cipher_of
 from nmc.reading.sequence import ChainSequence
 from nmc.remote.members import members_at
 from nmc.writing import describe, journal
@@ -225,7 +227,11 @@ def find_growing(target: Any, options: Mapping[str, Any] | None = None) -> Growi
 
 
 def open_unfinished(
-    target: Any, *, storage_options: Mapping[str, Any] | None = None, verify: bool = True
+    target: Any,
+    *,
+    storage_options: Mapping[str, Any] | None = None,
+    verify: bool = True,
+    key: AnySecret | None = None,
 ) -> ChainSequence:
     """Open the frames of an unfinished package that are sealed now, as a sequence.
 
@@ -238,7 +244,7 @@ def open_unfinished(
         The package, as its writer names it: a path, or an address.
     storage_options : mapping or None
         Of a server or a store, as of :func:`nmc.open`.
-    verify : bool
+    verify, key
         As of :func:`nmc.open`.
 
     Returns
@@ -255,7 +261,9 @@ def open_unfinished(
     if growing is None:
         raise refuse("host/not-found", file=f"{target}{SUFFIX}/{JOURNAL_NAME}")
     try:
-        return ChainSequence(growing, growing.sealed(), verify=verify)
+        manifest = growing.sealed()
+        cipher = unlocked(manifest, cipher_of(key), str(growing.path))
+        return ChainSequence(growing, manifest, verify=verify, cipher=cipher)
     except BaseException:
         growing.close()
         raise

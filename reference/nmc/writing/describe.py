@@ -8,6 +8,7 @@ import numpy as np
 
 import nmc_spec
 from nmc.writing.sources import colour_of, source_columns
+from nmc_format.encryption import FEATURE, VERSION
 from nmc_format.issues import FormatError, first_error, refuse
 from nmc_format.manifest import columns
 from nmc_format.manifest.check.values import MAX_RANK, name_fault, value_findings
@@ -16,6 +17,7 @@ from nmc_format.manifest.frame_table import Coding, Frames, Refinements, Trainin
 from nmc_format.manifest.read import typed_manifest
 from nmc_format.manifest.record import Manifest, Model, Root
 from nmc_format.manifest.tensor_table import TensorTable
+from nmc_spec import FORMAT_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,12 +80,16 @@ def described(content: Content, rows: Sequence[TensorRow]) -> Manifest:
         If the result would break the standard: the reader's own checks are run on it.
     """
     settings, entries = content.settings, content.entries
+    key_digest = bytes.fromhex(settings.key_digest)
     manifest = Manifest(
         root=Root(
             profile=settings.profile,
             level=_level(rows, entries),
             sequence_id=settings.sequence_id or entries[0].record.state_digest.hex()[:32],
             creator=CREATOR,
+            must_understand=FEATURE if key_digest else "",
+            format_version=VERSION if key_digest else FORMAT_VERSION,
+            key_digest=key_digest,
         ),
         model=Model(settings.family, settings.configuration),
         table=TensorTable.of(rows),

@@ -10,6 +10,7 @@ from nmc.writing import claims, describe, journal
 from nmc.writing.finish import abandon, finish
 from nmc.writing.sources import Room, with_colour
 from nmc.writing.start import Existing, start
+from nmc_format.encryption import stored_length
 from nmc_format.host import host_errors
 from nmc_format.manifest import columns
 from nmc_format.manifest.frame_table import Coding
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from nmc.writing.remembered import Remembered
     from nmc.writing.sources import ColourEntry
     from nmc.writing.table import GrowingTable
+    from nmc_format.encryption import SegmentCipher
     from nmc_format.manifest.frame_table import FrameRecord
     from nmc_format.manifest.objects import RawObjects
     from nmc_format.manifest.tensor_table import TensorRow
@@ -43,6 +45,8 @@ class Draft:
         What becomes of what is there.
     table : GrowingTable
         The tensor table; the rows of frames that are resumed are added.
+    cipher : SegmentCipher or None
+        What encrypts the segments.
 
     Attributes
     ----------
@@ -53,12 +57,18 @@ class Draft:
     """
 
     def __init__(
-        self, path: Path, settings: journal.Settings, existing: Existing, table: GrowingTable
+        self,
+        path: Path,
+        settings: journal.Settings,
+        existing: Existing,
+        table: GrowingTable,
+        cipher: SegmentCipher | None = None,
     ) -> None:
+        self._cipher = cipher
         self._path = path
         self._table = table
         with host_errors(path):
-            self._made, self._journal, part = start(path, settings, existing)
+            self._made, self._journal, part = start(path, settings, existing, cipher)
         table.extend(part.rows)
         self.cursor = part.cursor
         self.room = Room()
@@ -86,12 +96,18 @@ class Draft:
                 self.cursor.forget()
             raise
 
-    def store(self, t: int, pieces: Iterable[Buffer]) -> bytes:
-        """Put a segment on the disk; return its SHA-256."""
+    def store(
+        self, t: int, pieces: Iterable[Buffer], size: int, *, is_key: bool
+    ) -> tuple[int, bytes]:
+        """Put a segment of so many bytes on the disk; return its length there, and its SHA-256."""
+        if self._cipher is not None:
+            parent = None if is_key else self.entries[-1].record.state_digest
+            pieces = self._cipher.encrypted(t, parent, pieces, size)
+            size = stored_length(size)
         with host_errors(self._path):
             if self._made.is_due():
                 self._made.sync(self._journal)
-            return self._made.store(t, pieces)
+            return size, self._made.store(t, pieces)
 
     @property
     def remembered(self) -> Remembered | None:
@@ -138,13 +154,15 @@ class Draft:
         """
         name, text, maps = self.room.checked(record.source_name, record.extras_text, colour)
         flags = record.requires_grad
+        is_key = record.coding is Coding.KEY
         with self.frame() as t:
+            length, digest = self.store(t, [segment], len(segment), is_key=is_key)
             self._table.extend(replace(row, first_frame=t) for row in rows[len(self._table) :])
             kept = replace(
                 record,
                 index=t,
-                segment_length=len(segment),
-                segment_sha256=self.store(t, [segment]),
+                segment_length=length,
+                segment_sha256=digest,
                 trained_from=t - 1 if lineage else None,
                 requires_grad=None if flags is None else flags[: len(rows)],
                 source_name=name,

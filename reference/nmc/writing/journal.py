@@ -38,7 +38,7 @@ __all__ = [
     "read",
 ]
 
-JOURNAL_VERSION = 4
+JOURNAL_VERSION = 5
 
 MAX_LINE = 2**26
 """Bytes of a line: 65,536 new tensors with names of 500 bytes are less."""

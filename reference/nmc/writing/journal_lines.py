@@ -58,6 +58,8 @@ class Settings:
         How tensors are quantised, as text; empty where every bit is kept.
     replaces : bool
         Whether it takes the place of what was there when it was begun.
+    key_digest : str
+        Digest of the key of the segments in hex (clause 14.1.1); empty where there is none.
     """
 
     profile: str
@@ -71,6 +73,7 @@ class Settings:
     directory: bool
     quantisation: str = ""
     replaces: bool = False
+    key_digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -173,6 +176,7 @@ _SETTINGS: dict[str, Callable[[Any], bool]] = {
     "directory": _flag,
     "quantisation": _text,
     "replaces": _flag,
+    "key_digest": lambda value: value == "" or _digest(value),
 }
 
 _ROW: dict[str, Callable[[Any], bool]] = {

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 from nmc.reading.keys import PublicKey, read_public_keys
+from nmc.reading.private_files import write_private
 from nmc_format.host import host_refusal
 from nmc_format.issues import FormatError, refuse
 from nmc_format.signature import Signature, Statement
@@ -17,7 +18,6 @@ from nmc_format.signature import Signature, Statement
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MODE: Final = 0o600
 Asked: TypeAlias = "str | Callable[[], str | None] | None"
 _LONGEST: Final = 1 << 16
 _MISSING: Final = "pip install 'neural-model-chain[trust]'"
@@ -99,8 +99,8 @@ class PrivateKey:
             if not overwrite and os.path.lexists(there):
                 raise refuse("host/exists", file=str(there))
         try:
-            _write(path, self.to_openssh(passphrase), MODE)
-            _write(public, self.public.line().encode(), 0o644)
+            write_private(path, self.to_openssh(passphrase))
+            write_private(public, self.public.line().encode(), 0o644)
         except OSError as error:
             raise host_refusal(error, path) from None
         if PrivateKey.read(path, passphrase).public.key != self.public.key:
@@ -198,27 +198,3 @@ def _comment(path: Path) -> str:
 
 def _unreadable(path: Path, reason: str, hint: str = "") -> NoReturn:
     raise refuse("input/unreadable", file=str(path), reason=reason, hint=hint) from None
-
-
-def _write(path: Path, data: bytes, mode: int) -> None:
-    """Write a file that has its mode from the first byte on, and put it there in one step."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
-    fresh.unlink(missing_ok=True)  # one of this number was killed: in containers numbers come again
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
-
-
-def is_exposed(path: str | Path) -> bool:
-    """Whether others than its owner may read a file."""
-    try:
-        return bool(Path(path).stat().st_mode & 0o077)
-    except OSError:
-        return False

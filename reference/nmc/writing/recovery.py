@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmc.reading.check import check
+from nmc.reading.secret_keys import cipher_of, usual_cipher
 from nmc.writing import describe, journal, resume, unfinished
 from nmc.writing.finish import finish, tidy
 from nmc_format.host import host_errors
@@ -17,7 +18,9 @@ from nmc_format.package.form import open_package
 from nmc_format.package.members import JOURNAL_NAME
 
 if TYPE_CHECKING:
+    from nmc.reading.secret_keys import AnySecret
     from nmc.writing.unfinished import Place
+    from nmc_format.encryption import SegmentCipher
     from nmc_format.issues import Finding, FormatError
 
 _ANY_LEVEL = 4
@@ -37,15 +40,18 @@ class Recovery:
         Frames that the journal had.
     fault : Finding or None
         Why the package has fewer.
+    verified : bool
+        Whether every state was compared with its digest; not where there is no key to decrypt it.
     """
 
     path: Path
     frames: int
     listed: int
     fault: Finding | None
+    verified: bool = True
 
 
-def recover(path: str | Path) -> int:
+def recover(path: str | Path, *, key: AnySecret | None = None) -> int:
     """Close an unfinished package with the frames that were finished.
 
     Cameras, quality and training record are kept. Every frame is decoded and compared with its
@@ -55,6 +61,8 @@ def recover(path: str | Path) -> int:
     ----------
     path : str or Path
         The package; or the ``.partial`` folder that it was made in.
+    key : SecretKey, bytes, path or None
+        Of an encrypted package. Without it the SHA-256 of each segment is compared, and no state.
 
     Returns
     -------
@@ -66,19 +74,19 @@ def recover(path: str | Path) -> int:
     FormatError
         If there is nothing to recover, or the disk is full. Nothing is lost then.
     """
-    return recovered(path).frames
+    return recovered(path, key).frames
 
 
-def recovered(path: str | Path) -> Recovery:
+def recovered(path: str | Path, key: AnySecret | None = None) -> Recovery:
     """Do what :func:`recover` does; return what was lost, too."""
-    path = Path(path)
+    path, cipher = Path(path), cipher_of(key)
     with host_errors(path):
         place = unfinished.place_of(_package_of(path))
         name = resume.find(place, directory=True)
     if name is None:
         raise _nothing_unfinished(path)
     with host_errors(path):
-        return _recover(place, name)
+        return _recover(place, name, cipher)
 
 
 def _nothing_unfinished(path: Path) -> FormatError:
@@ -99,7 +107,7 @@ def _package_of(path: Path) -> Path:
     return package
 
 
-def _recover(place: Place, name: str) -> Recovery:
+def _recover(place: Place, name: str, cipher: SegmentCipher | None) -> Recovery:
     made = resume.open_unfinished(place, name)
     try:
         known = journal.read(made.folder)
@@ -109,7 +117,10 @@ def _recover(place: Place, name: str) -> Recovery:
                 settings = known.settings
                 tidy(place, directory=settings.directory, replaces=settings.replaces)
                 return Recovery(place.path, report.frames, report.frames, None)
-        part = resume.finished_part(made, thorough=True)
+        if cipher is None and known is not None and known.settings.key_digest:
+            cipher = usual_cipher()
+        _refuse_another_key(made, known, cipher)
+        part = resume.finished_part(made, thorough=True, cipher=cipher)
         content = part.content
         if content is None or not content.entries:
             reason = "no frame of it was finished"
@@ -118,6 +129,21 @@ def _recover(place: Place, name: str) -> Recovery:
         made.expect(len(content.entries))
         log = journal.Journal(made.folder, content)
         finish(made, log, manifest_bytes(objects_of(manifest)))
-        return Recovery(place.path, len(content.entries), part.listed, part.fault)
+        return Recovery(
+            place.path, len(content.entries), part.listed, part.fault, verified=part.verified
+        )
     finally:
         made.close()
+
+
+def _refuse_another_key(
+    made: unfinished.Unfinished, known: journal.Content | None, cipher: SegmentCipher | None
+) -> None:
+    """Refuse a key that is not that of the segments: by it no frame would seem to be sound."""
+    expected = "" if known is None else known.settings.key_digest
+    if cipher is None or cipher.digest.hex() == expected:
+        return
+    if not expected:
+        raise refuse("encryption/not-encrypted", file=str(made.path))
+    actual = cipher.digest.hex()
+    raise refuse("encryption/key-wrong", file=str(made.path), expected=expected, actual=actual)

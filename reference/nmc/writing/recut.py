@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nmc.reading.opening import open_sequence
+from nmc.reading.plain_package import key_missing
 from nmc.reading.sequence import ChainSequence
 from nmc.writing.repack import recorded
 from nmc.writing.writer import DEFAULT_KEY_EVERY, Writer
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nmc.coding.arithmetic import Effort
+    from nmc.reading.secret_keys import AnySecret
     from nmc_format.manifest.frame_table import FrameRecord
     from nmc_format.manifest.tensor_table import TensorRow
 
@@ -39,6 +41,7 @@ def extract(
     overwrite: bool = False,
     refinements: int | None = None,
     progress: Progress | None = None,
+    key: AnySecret | None = None,
 ) -> None:
     """Write a package of some frames of another one.
 
@@ -58,13 +61,15 @@ def extract(
         How many refinements of each frame are kept (clause 12.7); None: all.
     progress : callable or None
         Called with (frames done, frames in all).
+    key : SecretKey, bytes, path or None
+        Of an encrypted source; the package that is made is encrypted by it, too.
 
     Raises
     ------
     FormatError
         If the source is refused, or there is no such frame.
     """
-    with open_sequence(source) as sequence:
+    with open_sequence(source, key=key) as sequence:
         _check_frames(sequence, frames)
         pieces = [(sequence, t) for t in frames]
         _join(
@@ -101,11 +106,16 @@ def concat(
     overwrite: bool = False,
     refinements: int | None = None,
     progress: Progress | None = None,
+    key: AnySecret | None = None,
 ) -> None:
-    """Write a package of all frames of several ones, in their order; see :func:`extract`."""
+    """Write a package of all frames of several ones, in their order; see :func:`extract`.
+
+    Where one of them is encrypted, what is made is encrypted by its key. With several, all that are
+    encrypted are so by that one.
+    """
     opened: list[ChainSequence] = []
     try:
-        opened += [open_sequence(source) for source in sources]
+        opened.extend(_opened(source, key) for source in sources)
         pieces = [(sequence, t) for sequence in opened for t in range(len(sequence))]
         _join(
             pieces,
@@ -121,6 +131,15 @@ def concat(
             sequence.close()
 
 
+def _opened(source: str | Path, key: AnySecret | None) -> ChainSequence:
+    """Open one of several packages, of which not each has to be encrypted."""
+    sequence = open_sequence(source)
+    if key is None or not sequence.manifest.root.is_encrypted:
+        return sequence
+    sequence.close()
+    return open_sequence(source, key=key)
+
+
 def _join(
     pieces: Sequence[tuple[ChainSequence, int]],
     target: str | Path,
@@ -131,6 +150,11 @@ def _join(
     refinements: int | None,
     progress: Progress | None,
 ) -> None:
+    """Write a package of frames; encrypted, where one that they are from is."""
+    for sequence in dict.fromkeys(sequence for sequence, _ in pieces):
+        if sequence.manifest.root.is_encrypted and sequence.cipher is None:
+            raise key_missing(sequence.manifest, str(sequence.path))
+    ciphers = [sequence.cipher for sequence, _ in pieces if sequence.cipher is not None]
     first = pieces[0][0]
     kept = _kept({sequence.stop for sequence, _ in pieces}, refinements)
     profiles = {sequence.manifest.profile for sequence, _ in pieces}
@@ -147,6 +171,7 @@ def _join(
         layers={row.name: row.layer for row in rows},
         buffers={row.name for row in rows if row.role},
         timescale=first.manifest.timescale,
+        encrypt_key=ciphers[0] if ciphers else None,
     )
     with _abandoned_on_error(writer):
         copied = -1  # index of the piece that was copied as it is last

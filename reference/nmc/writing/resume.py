@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nmc.coding.cursor import Cursor
 from nmc.coding.freezing import freezing_findings
+from nmc.reading.plain_package import plain_segment
 from nmc.writing import describe, journal
 from nmc.writing.unfinished import Unfinished
 from nmc_format.issues import Finding, FormatError, refuse
@@ -16,6 +17,7 @@ from nmc_format.package.members import JOURNAL_NAME, segment_name
 
 if TYPE_CHECKING:
     from nmc.writing.unfinished import Place
+    from nmc_format.encryption import SegmentCipher
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class FinishedPart:
         Frames that the journal has in all.
     fault : Finding or None
         Why there are fewer intact ones; None where that is no more than a missing segment.
+    verified : bool
+        Whether frames were decoded: not where they are encrypted, and there is no key.
     """
 
     content: journal.Content | None
@@ -41,6 +45,7 @@ class FinishedPart:
     cursor: Cursor
     listed: int = 0
     fault: Finding | None = None
+    verified: bool = True
 
 
 def find(place: Place, *, directory: bool) -> str | None:
@@ -70,7 +75,9 @@ def open_unfinished(place: Place, name: str) -> Unfinished:
     return Unfinished(place, name, make=True)
 
 
-def finished_part(made: Unfinished, *, thorough: bool) -> FinishedPart:
+def finished_part(
+    made: Unfinished, *, thorough: bool, cipher: SegmentCipher | None = None
+) -> FinishedPart:
     """Return the longest intact beginning of an unfinished package.
 
     Every segment is compared with the SHA-256 of the journal, and its digests with those of the
@@ -82,6 +89,8 @@ def finished_part(made: Unfinished, *, thorough: bool) -> FinishedPart:
         The folder.
     thorough : bool
         Decode every frame, as a check of the package would; else the last group only.
+    cipher : SegmentCipher or None
+        By the key of the segments. Encrypted ones are not decoded without it.
     """
     content = journal.read(made.folder)
     if content is None:
@@ -96,7 +105,10 @@ def finished_part(made: Unfinished, *, thorough: bool) -> FinishedPart:
         rows = rows_of(content)
         manifest = describe.described(content, rows)
         cursor = Cursor()
-        broken = _first_broken(made, manifest, cursor, thorough=thorough)
+        if manifest.root.is_encrypted and cipher is None:
+            cursor.forget()
+            return FinishedPart(content, rows, cursor, listed, fault, verified=False)
+        broken = _first_broken(made, manifest, cursor, cipher, thorough=thorough)
         if broken is None:
             return FinishedPart(content, rows, cursor, listed, fault)
         t, fault = broken
@@ -168,7 +180,12 @@ def _is_allowed(content: journal.Content, count: int) -> bool:
 
 
 def _first_broken(
-    made: Unfinished, manifest: Manifest, cursor: Cursor, *, thorough: bool
+    made: Unfinished,
+    manifest: Manifest,
+    cursor: Cursor,
+    cipher: SegmentCipher | None,
+    *,
+    thorough: bool,
 ) -> tuple[int, Finding] | None:
     """Take a cursor to the last frame; return the first frame that is broken, and why, or None."""
     decoded_from = 0 if thorough else manifest.frames.key_frame_before(len(manifest) - 1)
@@ -176,6 +193,8 @@ def _first_broken(
         before = cursor.state if cursor.known else None
         try:
             data = made.segment(t, int(manifest.frames.segment_length[t]))
+            if cipher is not None:
+                data = plain_segment(manifest, cipher, t, data)
             cursor.advance(manifest, t, data, decode=t >= decoded_from)
         except FormatError as error:
             return t, error.finding

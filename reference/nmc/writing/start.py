@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nmc.coding.cursor import Cursor
 from nmc.writing import unfinished
-from nmc.writing.journal import Content, Journal
+from nmc.writing.journal import Content, Journal, read
 from nmc.writing.resume import FinishedPart, find, finished_part, open_unfinished
 from nmc_format.issues import refuse
 from nmc_format.package.members import MANIFEST_NAME
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from nmc.writing.journal_lines import Settings
     from nmc.writing.unfinished import Place, Unfinished
+    from nmc_format.encryption import SegmentCipher
 
 
 class Existing(Flag):
@@ -36,7 +37,7 @@ class Existing(Flag):
 
 
 def start(
-    path: Path, settings: Settings, existing: Existing
+    path: Path, settings: Settings, existing: Existing, cipher: SegmentCipher | None = None
 ) -> tuple[Unfinished, Journal, FinishedPart]:
     """Begin a package, or go on with an unfinished one.
 
@@ -48,6 +49,8 @@ def start(
         What the package as a whole says; whether it replaces another one is found out here.
     existing : Existing
         What becomes of what is there.
+    cipher : SegmentCipher or None
+        By the key of the segments.
 
     Returns
     -------
@@ -65,7 +68,7 @@ def start(
     if Existing.RESUMED in existing:
         name = find(place, directory=settings.directory)
         if name is not None:
-            return _resumed(open_unfinished(place, name), settings)
+            return _resumed(open_unfinished(place, name), settings, cipher)
     return _begun(place, settings, overwrite=Existing.REPLACED in existing)
 
 
@@ -83,10 +86,14 @@ def _begun(
     return made, log, FinishedPart(content, [], Cursor())
 
 
-def _resumed(made: Unfinished, settings: Settings) -> tuple[Unfinished, Journal, FinishedPart]:
-    part = finished_part(made, thorough=False)
+def _resumed(
+    made: Unfinished, settings: Settings, cipher: SegmentCipher | None
+) -> tuple[Unfinished, Journal, FinishedPart]:
+    begun = read(made.folder)
+    if begun is not None:  # by another key no frame of it could be read
+        _refuse_other_options(made, begun.settings, settings)
+    part = finished_part(made, thorough=False, cipher=cipher)
     content = part.content or Content(settings)
-    _refuse_other_options(made, content.settings, settings)
     replaces = content.settings.replaces or unfinished.is_leftover(made.place, content)
     content.settings = replace(settings, replaces=replaces)
     made.expect(len(content.entries))
@@ -103,6 +110,7 @@ def _refuse_other_options(made: Unfinished, begun: Settings, now: Settings) -> N
         ("profile", begun.profile, now.profile),
         ("timescale", begun.timescale, now.timescale),
         ("quantisation", begun.quantisation, now.quantisation),
+        ("the digest of its key", begun.key_digest, now.key_digest),
     ):
         if was != now_is and not reason:
             reason = f"{name} was {was!r} when the package was begun, and is {now_is!r} now"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from nmc.coding.state import Tensor, owned
+from nmc.reading.secret_keys import AnySecret, cipher_of
 from nmc.writing import options
 from nmc.writing.draft import Draft
 from nmc.writing.frame_coder import FrameCoder, Wanted
@@ -17,7 +18,7 @@ from nmc.writing.table import GrowingTable
 from nmc.writing.written import Written
 from nmc_format.issues import refuse
 from nmc_format.manifest import columns
-from nmc_format.manifest.frame_table import FrameRecord
+from nmc_format.manifest.frame_table import Coding, FrameRecord
 from nmc_format.segment import made as made_pieces
 
 if TYPE_CHECKING:
@@ -82,6 +83,9 @@ class Writer(Written):
         Name of a tensor that names the slices of others: one that no two points share, and that
         each point keeps from frame to frame. Points that were pruned, added or shuffled are found
         again by it; else by their values.
+    encrypt_key : SecretKey, bytes, path or None
+        Encrypt the segments (clause 14): a key, its 32 bytes, or the file of it. What the manifest
+        says is not encrypted. Needs the extra ``trust``.
     resume : bool
         Go on with an unfinished package; without one, begin.
     overwrite : bool
@@ -115,6 +119,7 @@ class Writer(Written):
         quantisation: Quantisation | None = None,
         threads: int = 1,
         row_id: str | None = None,
+        encrypt_key: AnySecret | None = None,
         resume: bool = False,
         overwrite: bool = False,
     ) -> None:
@@ -125,6 +130,7 @@ class Writer(Written):
         options.check_model(family, sequence_id, layers)
         options.check_quantisation(quantisation, profile)
         options.check_threads(threads)
+        cipher = cipher_of(encrypt_key)
         settings = Settings(
             profile=profile,
             entropy=entropy,
@@ -136,6 +142,7 @@ class Writer(Written):
             sequence_id=sequence_id,
             directory=directory,
             quantisation=quantisation.text if quantisation else "",
+            key_digest=cipher.digest.hex() if cipher else "",
         )
         coder = FrameCoder(
             profile,
@@ -151,7 +158,7 @@ class Writer(Written):
         self._closed = False
         table = GrowingTable(layers or {}, buffers)
         existing = Existing.of(resume=resume, overwrite=overwrite)
-        super().__init__(Draft(self.path, settings, existing, table), table, coder)
+        super().__init__(Draft(self.path, settings, existing, table, cipher), table, coder)
 
     def append(
         self,
@@ -230,13 +237,15 @@ class Writer(Written):
             known = [{i: stop[rows[i].name] for i in tensors} for stop in stops]
             wanted = Wanted(key, lineage, requires_grad, exclude_layers, quantisation, known)
             made, layers, freezing = self._coder.coded(self._draft, rows, tensors, wanted)
-            coded, size = made.coded, layers.size
+            coded, is_key = made.coded, made.coded.coding is Coding.KEY
+            pieces = made_pieces(layers.pieces)
+            size, digest = self._draft.store(t, pieces, layers.size, is_key=is_key)
             record = FrameRecord(
                 index=t,
                 coding=coded.coding,
                 presentation_time=time,
                 segment_length=size,
-                segment_sha256=self._draft.store(t, made_pieces(layers.pieces)),
+                segment_sha256=digest,
                 state_digest=coded.state_digest,
                 state_bytes=sum(tensor.words.nbytes for tensor in made.tensors.values()),
                 trained_from=lineage,

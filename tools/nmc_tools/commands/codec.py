@@ -25,7 +25,7 @@ from nmc_tools.checkpoints.safetensors_files import read_safetensors, write_safe
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FEATURES = ("check", "encode", "hdf5", "max-level", "serve", "signatures")
+FEATURES = ("check", "encode", "encryption", "hdf5", "max-level", "serve", "signatures")
 """What this implementation has beyond the least; the names are those of the protocol."""
 
 _FRAME_FILE = re.compile(r"frame_([0-9]{8})\.safetensors")
@@ -65,6 +65,7 @@ def run_decode(
     output: Path,
     max_level: int,
     signed_by: Sequence[bytes] = (),
+    key: bytes | None = None,
 ) -> tuple[Outcome, Report]:
     """Decode frames into one safetensors file each.
 
@@ -80,6 +81,8 @@ def run_decode(
         Highest level that is accepted (clause 10.2).
     signed_by : sequence of bytes
         Keys that are demanded (clause 13.2.2).
+    key : bytes or None
+        Key of encrypted segments (clause 14.2.1).
 
     Returns
     -------
@@ -96,7 +99,9 @@ def run_decode(
     outcome = Outcome.DONE
     output.mkdir(parents=True, exist_ok=True)
     try:
-        with nmc.open(package, max_level=max_level, require_signature=signed_by) as sequence:
+        with nmc.open(
+            package, max_level=max_level, require_signature=signed_by, key=key
+        ) as sequence:
             count = len(sequence)
             for t in frames:
                 if not 0 <= t < count:
@@ -168,6 +173,7 @@ def decode(
     signed_by: Annotated[
         str, typer.Option("--signed-by", help="Public keys that have to have signed, in base 16.")
     ] = "",
+    key: Annotated[str, typer.Option("--key", help="Key of encrypted segments, in base 16.")] = "",
 ) -> None:
     """Decode frames of a package, one safetensors file each (conformance protocol).
 
@@ -179,7 +185,8 @@ def decode(
     """
     try:
         keys = keys_of(signed_by.split(",") if signed_by else ())
-        outcome, made = run_decode(package, _frame_list(frames), output, max_level, keys)
+        secret = keys_of([key])[0] if key else None
+        outcome, made = run_decode(package, _frame_list(frames), output, max_level, keys, secret)
     except UsageError as error:
         raise typer.BadParameter(str(error)) from None
     if report is not None:
@@ -239,6 +246,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
             Path(request["output"]),
             int(request.get("max_level", 4)),
             keys_of(request.get("signed_by", ())),
+            keys_of([request["key"]])[0] if "key" in request else None,
         )
         return {"exit": int(outcome), "report": report.to_json()}
     if what == "check":

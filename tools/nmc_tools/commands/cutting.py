@@ -12,6 +12,7 @@ import nmc
 from nmc.writing.recovery import recovered
 from nmc_format.issues import FormatError, finding
 from nmc_tools.commands.shared_options import (
+    DecryptKeyOption,
     DirectoryOption,
     EffortOption,
     ForceOption,
@@ -34,9 +35,12 @@ def extract(
     refinements: KeptOption = None,
     effort: EffortOption = "strong",
     directory: DirectoryOption = False,
+    decrypt_key: DecryptKeyOption = None,
     force: ForceOption = False,
 ) -> None:
     """Make a package of some frames; whole groups are copied, the rest is coded again.
+
+    Of an encrypted package, what is made is encrypted by the same key.
 
     Examples
     --------
@@ -56,6 +60,7 @@ def extract(
             overwrite=force,
             refinements=refinements,
             progress=progress,
+            key=decrypt_key,
         )
     _summary(output)
 
@@ -77,6 +82,7 @@ def trim(
     refinements: KeptOption = None,
     effort: EffortOption = "strong",
     directory: DirectoryOption = False,
+    decrypt_key: DecryptKeyOption = None,
     force: ForceOption = False,
 ) -> None:
     """Make a package of the frames from START up to, and without, STOP.
@@ -86,7 +92,7 @@ def trim(
       nmc trim scene.nmc -o middle.nmc --start 30 --stop 90
     """
     last = "" if stop is None else str(stop - 1)
-    extract(package, output, f"{start}-{last}", refinements, effort, directory, force)
+    extract(package, output, f"{start}-{last}", refinements, effort, directory, decrypt_key, force)
 
 
 def concat(
@@ -95,9 +101,10 @@ def concat(
     refinements: KeptOption = None,
     effort: EffortOption = "strong",
     directory: DirectoryOption = False,
+    decrypt_key: DecryptKeyOption = None,
     force: ForceOption = False,
 ) -> None:
-    """Make one package of the frames of several.
+    """Make one package of the frames of several; encrypted, where one of them is.
 
     Examples
     --------
@@ -112,29 +119,34 @@ def concat(
             overwrite=force,
             refinements=refinements,
             progress=progress,
+            key=decrypt_key,
         )
     _summary(output)
 
 
-def recover(package: PackagePath) -> None:
+def recover(package: PackagePath, decrypt_key: DecryptKeyOption = None) -> None:
     """Close a package whose writing was interrupted, with the frames that were finished.
 
     Cameras, quality and training records are kept. Every frame is decoded and checked before.
-    Exit codes: 0 all frames of the journal are there, 1 some are damaged, or nothing is there.
+    Exit codes: 0 all frames of the journal are there, 1 some are damaged, or nothing is there. Of
+    an encrypted package without its key, no state is compared, which is said; exit code 1.
 
     Examples
     --------
       nmc recover scene.nmc
     """
     try:
-        found = recovered(package)
+        found = recovered(package, decrypt_key)
     except FormatError as error:
         if error.finding.code == "host/not-found" and package.exists():
             raise FormatError(_finished(package)) from None
         raise
     say(f"{found.path}: {found.frames} of {found.listed} frames recovered")
+    if not found.verified:
+        print_finding(finding("host/not-decrypted", file=str(found.path)))
     if found.fault is not None:
         print_finding(found.fault)
+    if found.fault is not None or not found.verified:
         raise typer.Exit(Exit.REFUSED)
 
 

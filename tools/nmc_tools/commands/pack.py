@@ -33,6 +33,7 @@ from nmc_tools.commands.repack import pack_package, package_among
 from nmc_tools.commands.shared_options import (
     DirectoryOption,
     EffortOption,
+    EncryptKeyOption,
     ForceOption,
     JsonOption,
     OutputPath,
@@ -114,6 +115,7 @@ def pack(
         ),
     ] = None,
     directory: DirectoryOption = False,
+    encrypt_key: EncryptKeyOption = None,
     jobs: PackJobsOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after an interruption.")] = False,
     force: ForceOption = False,
@@ -149,6 +151,8 @@ def pack(
 
       nmc pack scene.nmc -o lossy.nmc --target-psnr 40    (between renderings; needs cameras)
 
+      nmc pack run/ -o scene.nmc --encrypt-key scene.key    (nobody decodes it without the key)
+
       nmc pack run/ -o scene.nmc --keep all    (optimizer, epochs and nesting too, to resume from)
     """
     lossy: dict[str, Any] = {
@@ -168,6 +172,7 @@ def pack(
         "key_frames": key_frame or (),
         "threads": jobs or available_cores(),
         "row_id": row_id,
+        "encrypt_key": encrypt_key,
         "resume": resume,
         "overwrite": force,
     }
@@ -222,7 +227,8 @@ def pack(
     show_notes(writer.notes)
     show_slices(writer.slices)
     asked = _asked(key_every, key_frame)
-    _summary(output, sources, first, asked, slices_json(writer.slices), as_json=as_json)
+    made = slices_json(writer.slices)
+    _summary(output, encrypt_key, sources, first, asked, made, as_json=as_json)
 
 
 def _refuse_of_a_package(*options: object) -> None:
@@ -285,6 +291,7 @@ def _asked(key_every: int, key_frames: list[int] | None) -> Callable[[int], bool
 
 def _summary(
     output: Path,
+    key: Path | None,
     sources: list[checkpoints.FrameSource],
     first: checkpoints.Checkpoint,
     asked: Callable[[int], bool],
@@ -292,7 +299,7 @@ def _summary(
     *,
     as_json: bool,
 ) -> None:
-    with nmc.open(output, max_level=4) as sequence:
+    with nmc.open(output, max_level=4, key=key) as sequence:
         raw = sum(frame.state_bytes for frame in sequence.frames)
         size, frames, loss = sequence.size, len(sequence), Loss.of(sequence)
         keys = [t for t, frame in enumerate(sequence.frames) if frame.coding == "key"]

@@ -53,6 +53,7 @@ def pack_package(
     """
     with nmc.open(source, max_level=4) as sequence:
         quantisation = _quantisation(source, sequence, lossy, declare)
+        options = {**options, "encrypt_key": options.get("encrypt_key") or sequence.cipher}
         try:
             writer = nmc.Writer(
                 output, **described(sequence) | dict(options), quantisation=quantisation
@@ -67,7 +68,8 @@ def pack_package(
         if sequence.quality is not None and quantisation is not None:
             note("the quality record is left out: it was measured of the states of the source")
         before = sequence.size
-    _summary(output, before, slices_json(writer.slices), as_json=as_json)
+    key = options["encrypt_key"]
+    _summary(output, key, before, slices_json(writer.slices), as_json=as_json)
 
 
 def _quantisation(
@@ -143,8 +145,10 @@ def _unused(state: Any, original: Any) -> float:
     raise NotImplementedError
 
 
-def _summary(output: Path, before: int, slices: list[dict[str, Any]], *, as_json: bool) -> None:
-    with nmc.open(output, max_level=4) as sequence:
+def _summary(
+    output: Path, key: Any, before: int, slices: list[dict[str, Any]], *, as_json: bool
+) -> None:
+    with nmc.open(output, max_level=4, key=key) as sequence:
         raw = sum(frame.state_bytes for frame in sequence.frames)
         keys = sum(frame.coding == "key" for frame in sequence.frames)
         size, frames, loss = sequence.size, len(sequence), Loss.of(sequence)

@@ -85,12 +85,30 @@ FramesOption = Annotated[
     str | None,
     typer.Option("--frames", help="Such as 0,3-5,8- or -1 for the last. All if left out."),
 ]
+EncryptKeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--encrypt-key",
+        metavar="FILE",
+        help="Encrypt the segments by this key, as nmc keygen --symmetric makes it.",
+    ),
+]
+DecryptKeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--decrypt-key",
+        metavar="FILE",
+        help="The key of an encrypted package; where it is left out, that of NMC_KEY_FILE.",
+    ),
+]
 MaxLevelOption = Annotated[
     int, typer.Option("--max-level", min=1, max=4, help="Refuse packages of a higher level.")
 ]
 
 
-def opened(package: Path | Address, max_level: int, refinements: int | None) -> nmc.ChainSequence:
+def opened(
+    package: Path | Address, max_level: int, refinements: int | None, key: Path | None = None
+) -> nmc.ChainSequence:
     """Open a package for what is left of each frame without some of its refinements.
 
     Raises
@@ -99,6 +117,6 @@ def opened(package: Path | Address, max_level: int, refinements: int | None) -> 
         If its frames have fewer.
     """
     try:
-        return nmc.open(package, max_level=max_level, stop=refinements)
+        return nmc.open(package, max_level=max_level, stop=refinements, key=key)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--refinements") from None

@@ -44,6 +44,8 @@ _COMMANDS = {
     "keygen": _Entry("trust", "keygen"),
     "sign": _Entry("trust", "sign"),
     "verify": _Entry("trust", "verify"),
+    "encrypt": _Entry("encryption", "encrypt"),
+    "decrypt": _Entry("encryption", "decrypt"),
     "push": _Entry("push", "push"),
     "demo": _Entry("demo", "demo"),
     "cameras": _Entry("cameras", "app", PANEL),

@@ -1,4 +1,4 @@
-"""``nmc keygen``, ``nmc sign`` and ``nmc verify``: who vouches for a package (clause 13)."""
+"""``nmc keygen``, ``nmc sign`` and ``nmc verify``: keys, and who vouches for a package (13)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import typer
 
 from nmc.reading.check import verified
 from nmc.reading.keys import PublicKey, read_public_keys
-from nmc.writing.private_keys import PrivateKey, is_exposed
+from nmc.reading.private_files import is_exposed
+from nmc.reading.secret_keys import SecretKey
+from nmc.writing.private_keys import PrivateKey
 from nmc.writing.signing import sign as sign_package
 from nmc.writing.signing import unsign
 from nmc_format.issues import first_error
@@ -43,8 +45,18 @@ _ENVIRONMENT = "NMC_PASSPHRASE"
 
 def keygen(
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The private key; .pub goes beside it.")
-    ] = Path("nmc_ed25519"),
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The private key, by default nmc_ed25519; .pub goes beside it. With --symmetric "
+            "the secret key, by default nmc_aes.key.",
+        ),
+    ] = None,
+    symmetric: Annotated[
+        bool,
+        typer.Option("--symmetric", help="A key to encrypt with; there is no public one then."),
+    ] = False,
     comment: Annotated[
         str | None, typer.Option(help="Whose key it is; by default user@host.")
     ] = None,
@@ -54,7 +66,7 @@ def keygen(
     ] = False,
     force: ForceOption = False,
 ) -> None:
-    """Make a key to sign packages with, in files as OpenSSH writes them.
+    """Make a key to sign packages with, in files as OpenSSH writes them; or one to encrypt with.
 
     The private key is for you alone. Others verify with the public one, FILE.pub. Keys of
     'ssh-keygen -t ed25519' are as good.
@@ -64,12 +76,28 @@ def keygen(
       nmc keygen -o studio
 
       nmc keygen -o studio --no-passphrase --comment studio@example.org
+
+      nmc keygen --symmetric -o scene.key    (for nmc encrypt, and who may decrypt)
     """
+    if symmetric:
+        if comment is not None or passphrase_file is not None:
+            raise typer.BadParameter(
+                "it goes with neither --comment nor --passphrase-file", param_hint="--symmetric"
+            )
+        _secret(output or Path("nmc_aes.key"), force=force)
+        return
+    output = output or Path("nmc_ed25519")
     passphrase = None if no_passphrase else _new_passphrase(passphrase_file)
     key = PrivateKey.generate(comment)
     public = key.write(output, passphrase=passphrase, overwrite=force)
     say(f"{output}: private key, {'encrypted' if passphrase else 'not encrypted'}; keep it")
     say(f"{public}: public key {key.public}; give it to those who verify")
+
+
+def _secret(path: Path, *, force: bool) -> None:
+    key = SecretKey.generate()
+    key.write(path, overwrite=force)
+    say(f"{path}: secret key of digest {key.digest.hex()}; give it to those who may decrypt")
 
 
 def sign(

@@ -25,6 +25,7 @@ from nmc_tools.checkpoints.noted import usable
 from nmc_tools.checkpoints.spz_files import BOUNDS, columns_of
 from nmc_tools.checkpoints.writing import KINDS, write_objects
 from nmc_tools.commands.shared_options import (
+    DecryptKeyOption,
     ForceOption,
     FramesOption,
     JobsOption,
@@ -75,6 +76,7 @@ def unpack(
         ),
     ] = None,
     refinements: StopOption = None,
+    decrypt_key: DecryptKeyOption = None,
     max_level: MaxLevelOption = DEFAULT_MAX_LEVEL,
     jobs: JobsOption = None,
     resume: Annotated[
@@ -104,7 +106,7 @@ def unpack(
 
       nmc unpack splats.nmc -o web/ --to spz    (rounded; ply and gltf are exact)
     """
-    with opened(package, max_level, refinements) as sequence:
+    with opened(package, max_level, refinements, decrypt_key) as sequence:
         chosen = range(len(sequence))
         if frames is not None:
             try:

@@ -35,6 +35,17 @@ export function le64(value: bigint | number): Bytes {
   return out;
 }
 
+/** The parts, one after the other. */
+export function concat(parts: readonly Bytes[]): Bytes {
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 

@@ -3,6 +3,7 @@ import { type Bytes, equalBytes, hex } from "./bytes.js";
 import { Coder } from "./arithmetic/coder.js";
 import { stateDigest, tensorDigest } from "./digest.js";
 import type { DType } from "./dtypes.js";
+import { decrypt, unlock } from "./encryption.js";
 import { at, inFile, refuse, Unsupported } from "./errors.js";
 import type { Manifest } from "./manifest.js";
 import { integer, makePlan, type Plan, quantised, raw, skip, type Step, type Stream, update } from "./plan.js";
@@ -43,6 +44,8 @@ export class Decoder {
     private manifest: Manifest,
     /** So many refinements of each frame are decoded. */
     stop: number = manifest.stops,
+    /** Of encrypted segments; it is theirs. */
+    private readonly key: Bytes | null = null,
   ) {
     this.refinements = new Refinements(manifest, stop);
   }
@@ -85,7 +88,14 @@ export class Decoder {
     if (size !== expected) {
       refuse("segment/length", `the segment has ${size} bytes, the manifest says ${expected}`, inFile(name));
     }
-    return readSegment(this.source.read(name), name);
+    return readSegment(this.decrypted(t, this.source.read(name)), name);
+  }
+
+  private decrypted(t: number, data: Bytes): Bytes {
+    if (this.manifest.keyDigest === null) return data;
+    const key = unlock(this.manifest, this.key) ?? data;
+    const parent = this.manifest.coding[t] === 0 ? null : this.manifest.stateDigest(t - 1);
+    return decrypt(data, key, t, parent, segmentName(t));
   }
 
   private checkLinks(t: number, segment: Segment): void {

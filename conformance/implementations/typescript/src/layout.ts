@@ -23,6 +23,7 @@ export const layout: readonly LayoutEntry[] = [
   entry("/@sequence_id", "str", [], yes),
   entry("/@creator", "str"),
   entry("/@manifest_digest", "u1", [32], yes),
+  entry("/encryption@key_digest", "u1", [32]),
   entry("/model@family", "str", [], yes),
   entry("/model@configuration", "str", [], yes),
   entry("/model/tensors/name", "str", ["T"], yes),

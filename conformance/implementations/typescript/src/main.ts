@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { hex } from "./bytes.js";
+import { type Bytes, hex } from "./bytes.js";
 import type { State } from "./decode.js";
 import { harmless, UsageError } from "./errors.js";
 import { openPackage } from "./package.js";
@@ -15,7 +15,7 @@ export const description = {
   version: "0.1.0",
   profiles: ["baseline", "main", "lossy"],
   levels: [1, 2, 3, 4],
-  features: ["hdf5", "max-level", "serve", "signatures"],
+  features: ["encryption", "hdf5", "max-level", "serve", "signatures"],
 };
 
 export interface Request {
@@ -27,13 +27,15 @@ export interface Request {
   readonly maxLevel: number;
   /** Public keys in base 16 that are demanded (clause 13.2.2). */
   readonly signedBy: readonly string[];
+  /** The key of the segments (clause 14), 32 bytes. */
+  readonly key: Bytes | null;
 }
 
 export function decode(request: Request): Outcome {
   const outcome = begin(request.input);
   let opened;
   try {
-    opened = openPackage(request.input, { maxLevel: request.maxLevel, signedBy: request.signedBy });
+    opened = openPackage(request.input, { maxLevel: request.maxLevel, signedBy: request.signedBy, key: request.key });
   } catch (error) {
     enter(outcome, error);
     return outcome;
@@ -94,10 +96,16 @@ function parseKeys(keys: unknown): string[] {
   return keys;
 }
 
+function parseKey(key: unknown): Bytes | null {
+  if (key === undefined) return null;
+  if (typeof key !== "string" || !/^[0-9a-f]{64}$/.test(key) || key.length !== 64) throw new UsageError("a key is 64 digits of base 16, in lower case");
+  return Uint8Array.from(Buffer.from(key, "hex"));
+}
+
 function decodeCommand(args: readonly string[]): number {
   const values = new Map<string, string>();
   for (let i = 0; i < args.length; i += 2) {
-    if (!["--input", "--output", "--frames", "--report", "--max-level", "--signed-by"].includes(args[i]) || args[i + 1] === undefined) {
+    if (!["--input", "--output", "--frames", "--report", "--max-level", "--signed-by", "--key"].includes(args[i]) || args[i + 1] === undefined) {
       throw new UsageError(`unknown option, or one without a value: ${harmless(args[i])}`);
     }
     values.set(args[i], args[i + 1]);
@@ -112,6 +120,7 @@ function decodeCommand(args: readonly string[]): number {
     frames: frames === undefined ? null : parseFrames(frames),
     maxLevel: parseLevel(Number(values.get("--max-level") ?? 4)),
     signedBy: parseKeys(values.get("--signed-by")?.split(",") ?? []),
+    key: parseKey(values.get("--key")),
   });
   const path = values.get("--report");
   if (path !== undefined) writeFileSync(path, `${JSON.stringify(outcome.report)}\n`);
@@ -129,14 +138,14 @@ export function answer(line: string): object {
     const request: unknown = JSON.parse(line);
     if (!isObject(request)) throw new UsageError("a request is an object");
     if (request["do"] === "describe") return { exit: 0, description };
-    const { input, output, frames, max_level: level, signed_by: keys } = request;
+    const { input, output, frames, max_level: level, signed_by: keys, key } = request;
     if (request["do"] !== "decode" || typeof input !== "string" || typeof output !== "string") {
       throw new UsageError("a request is describe, or decode with input and output");
     }
     const whole = (n: unknown): n is number => typeof n === "number" && Number.isInteger(n) && n >= 0;
     if (frames !== undefined && !(Array.isArray(frames) && frames.every(whole))) throw new UsageError("frames are numbers");
     const signedBy = parseKeys(keys ?? []);
-    const outcome = decode({ input, output, frames: frames ?? null, maxLevel: parseLevel(level ?? 4), signedBy });
+    const outcome = decode({ input, output, frames: frames ?? null, maxLevel: parseLevel(level ?? 4), signedBy, key: parseKey(key) });
     return { exit: exitCode(outcome), report: outcome.report, message: messages(outcome).join("; ") };
   } catch (error) {
     if (error instanceof UsageError || error instanceof SyntaxError) return { exit: 2, message: harmless(error.message) };

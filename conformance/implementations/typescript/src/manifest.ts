@@ -2,6 +2,7 @@
 import { type Bytes, equalBytes, hex } from "./bytes.js";
 import { manifestDigest } from "./digest.js";
 import type { DType } from "./dtypes.js";
+import { isEncrypted } from "./encryption.js";
 import { at, harmless, inFile, refuse } from "./errors.js";
 import { CompactReader, NotCompact } from "./hdf5.js";
 import { layout, together } from "./layout.js";
@@ -29,6 +30,8 @@ export interface Manifest {
   readonly coding: Bytes;
   segmentLength(t: number): number;
   segmentSha256(t: number): string;
+  /** Digest of the key of the segments (clause 14.1.1); null where they are not encrypted. */
+  readonly keyDigest: Bytes | null;
   stateBytes(t: number): number;
   /** Refinements of each frame (clause 5.4.7). */
   readonly stops: number;
@@ -45,6 +48,8 @@ export interface Options {
   readonly library: ((file: Bytes, reason: string) => Objects) | null;
   /** Public keys in base 16, each of which has to have signed (clause 13.2.2). */
   readonly signedBy?: readonly string[];
+  /** The key of the segments (clause 14). */
+  readonly key?: Bytes | null;
 }
 
 export function readObjects(file: Bytes, options: Options): Objects {
@@ -174,6 +179,7 @@ export function openManifest(file: Bytes, options: Options): Manifest {
     rows: table,
     coding: get(objects, "/frames/coding").data,
     segmentLength: (t) => lengths.number(t),
+    keyDigest: isEncrypted(objects) ? get(objects, "/encryption@key_digest").data : null,
     segmentSha256: (t) => hex(hashes.row(t, 32)),
     stateBytes: (t) => sizes.number(t),
     stops: refinements,

@@ -1,5 +1,6 @@
 // A package: opened by the steps of clause 7.1.1, with a decoder of its frames.
 import { Decoder } from "./decode.js";
+import { unlock } from "./encryption.js";
 import { openSource } from "./files.js";
 import { readByLibrary } from "./h5library.js";
 import { type Manifest, openManifest, type Options } from "./manifest.js";
@@ -23,7 +24,8 @@ export function openPackage(path: string, options: Omit<Options, "library">): Pa
     const signatures = keys.length === 0 ? [] : demand(source, file, keys);
     const manifest = openManifest(file, { ...options, library: readByLibrary });
     compareDigest(signatures, manifest.digest);
-    return { source, manifest, signatures, decoder: new Decoder(source, manifest) };
+    const key = unlock(manifest, options.key ?? null);
+    return { source, manifest, signatures, decoder: new Decoder(source, manifest, manifest.stops, key) };
   } catch (error) {
     source.close();
     throw error;

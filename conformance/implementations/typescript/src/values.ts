@@ -1,5 +1,6 @@
 // Step 7 of clause 7.1.1: the values of a manifest (clauses 5.4, 5.5, 9.1, 9.2.1, 9.3 and 10).
 import { dtypes, tensorBytes } from "./dtypes.js";
+import { feature, isEncrypted, plainLength } from "./encryption.js";
 import { at, harmless, refuse } from "./errors.js";
 import { checkCameras } from "./cameras.js";
 import { objectFault } from "./json.js";
@@ -47,11 +48,14 @@ function characters(text: string): number {
   return count;
 }
 
+const keyDigestPath = "/encryption@key_digest";
+
 function checkRoot(objects: Objects): string {
   const features = column(objects, "/@must_understand").text(0) ?? "";
-  if (features !== "") {
-    refuse("manifest/must-understand", `the package needs feature ${harmless(features)}`, at("/@must_understand"));
+  for (const name of features === "" ? [] : features.split(" ")) {
+    if (name !== feature) refuse("manifest/must-understand", `the package needs feature ${harmless(name)}`, at("/@must_understand"));
   }
+  if (features !== "" && !objects.has(keyDigestPath)) refuse("manifest/object-missing", "there is no key digest of encrypted segments", at(keyDigestPath));
   const profile = column(objects, "/@profile").text(0) ?? "";
   if (!profiles.has(profile)) {
     refuse("profile/unknown", `profile ${harmless(profile)} is unknown; there are baseline, main and lossy`, at("/@profile"));
@@ -203,7 +207,10 @@ function checkSizes(objects: Objects, level: Level, frames: number, table: reado
       refuse("profile/level-exceeded", `the state has ${sizes.big(t)} bytes, more than ${level.stateBytes}, the bound of level ${level.level}`, at(`/frames/${t}/state_bytes`));
     }
     const bound = (refinements + 1) * (state + Math.floor(state / 64) + 65536 + 273 * rows);
-    if (lengths.number(t) > bound) {
+    const stored = lengths.number(t);
+    const length = isEncrypted(objects) ? plainLength(stored) : stored;
+    if (length === null) return refuse("encryption/length", `no encrypted segment has ${stored} bytes`, at(`/frames/${t}/segment_length`));
+    if (length > bound) {
       refuse("profile/level-exceeded", `the segment has ${lengths.big(t)} bytes, more than ${bound}`, at(`/frames/${t}/segment_length`));
     }
   }

@@ -19,7 +19,7 @@ export interface Vector {
   id: string;
   requires: string[];
   input: { path: string; prepare?: Step[] };
-  request?: { frames?: number[]; max_level?: number; signed_by?: string[] };
+  request?: { frames?: number[]; max_level?: number; signed_by?: string[]; key?: string };
   expected: {
     outcome: "accept" | "reject";
     stage?: "open" | "frame" | "check";
@@ -69,8 +69,8 @@ export function judge(id: string): { wrong: string | null; code: boolean } {
       prepare(copy, vector.input.prepare);
       input = copy;
     }
-    const { frames = null, max_level: maxLevel = 4, signed_by: signedBy = [] } = request ?? {};
-    const outcome = decode({ input, output: null, frames, maxLevel, signedBy });
+    const { frames = null, max_level: maxLevel = 4, signed_by: signedBy = [], key } = request ?? {};
+    const outcome = decode({ input, output: null, frames, maxLevel, signedBy, key: key === undefined ? null : Uint8Array.from(Buffer.from(key, "hex")) });
     const exit = exitCode(outcome);
     const codes = outcome.report.findings.map((f) => f.code);
     const mustDecode = expected.outcome === "accept";

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import nmc_spec
+from nmc_format.encryption import plain_lengths
 from nmc_format.issues import Finding, finding
 from nmc_format.manifest import columns
 from nmc_format.manifest.columns import frame_pointer
@@ -77,6 +78,8 @@ def level_findings(manifest: Manifest) -> Iterator[Finding]:
     rows = np.searchsorted(first, np.arange(len(coding)), side="right").astype(np.uint64)
     allowed = state + state // 64 + SEGMENT_SLACK + SHAPE_RECORD_BYTES * rows
     allowed *= np.uint64(manifest.stops)
+    if manifest.root.is_encrypted:
+        length = plain_lengths(length)
     over = length > allowed
     if over.any():
         t = int(over.argmax())

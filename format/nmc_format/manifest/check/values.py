@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import nmc_spec
 from nmc_format.dtypes import DTYPES
+from nmc_format.encryption import FEATURE
 from nmc_format.issues import Finding, finding
 from nmc_format.manifest import columns
 from nmc_format.manifest.check.cameras import camera_findings
+from nmc_format.manifest.check.encryption import encryption_findings
 from nmc_format.manifest.check.levels import level_findings
 from nmc_format.manifest.check.refinements import refinement_findings
 from nmc_format.manifest.check.sources import source_findings
@@ -38,6 +40,7 @@ def value_findings(manifest: Manifest) -> Iterator[Finding]:
     yield from _frame_findings(manifest)
     yield from source_findings(manifest)
     yield from refinement_findings(manifest)
+    yield from encryption_findings(manifest)
     yield from level_findings(manifest)
     yield from training_findings(manifest)
     yield from camera_findings(manifest)
@@ -48,7 +51,9 @@ def _root_findings(manifest: Manifest) -> Iterator[Finding]:
     if reason:
         yield finding("manifest/value", pointer=columns.CONFIGURATION, reason=reason)
     for feature in manifest.root.features:
-        yield finding("manifest/must-understand", pointer=columns.MUST_UNDERSTAND, feature=feature)
+        if feature != FEATURE:
+            place = columns.MUST_UNDERSTAND
+            yield finding("manifest/must-understand", pointer=place, feature=feature)
     if manifest.profile not in nmc_spec.profiles():
         yield finding(
             "profile/unknown",

@@ -1,0 +1,1 @@
+"""Vectors of chapter 14: encryption."""
