@@ -390,12 +390,12 @@ def _opened() -> list[Case]:
             manifest({UNDERSTAND: scalar_text(f"{FEATURE} time-travel")}),
             place={"pointer": UNDERSTAND},
         ),
-        PAIR.reject(
-            "14-encryption/feature-upper",
-            "a package whose feature is in upper case is rejected: that is another one",
-            ("5.4.1", "14.1.1"),
+        at_open(
+            "feature-upper",
+            "an encrypted package whose feature is in upper case, which is another one,",
             "manifest/must-understand",
-            Edits(objects=lambda made: {**made, UNDERSTAND: scalar_text(FEATURE.upper())}),
+            "14.1.1",
+            manifest({UNDERSTAND: scalar_text(FEATURE.upper())}),
             place={"pointer": UNDERSTAND},
         ),
     ]
