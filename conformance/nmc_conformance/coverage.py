@@ -32,6 +32,7 @@ NOT_PROVOKABLE: Mapping[str, str] = {
     "host/device": "is about the file system of the host",
     "host/changed": "is about the file system of the host",
     "host/not-verified": "is about the libraries of the host",
+    "host/not-decrypted": "is about a key that a checker is not given",
     "host/connection": "is about the connection to a server",
     "host/server": "is about a server",
     "host/no-memory": "is about the memory of the host",

@@ -69,7 +69,8 @@ def test_every_path_of_the_layout_has_a_name() -> None:
 
 def test_the_group_of_a_path() -> None:
     groups = {columns.group_of(path) for path in nmc_spec.manifest_layout()}
-    assert groups == {"", "model", "frames", "refinements", "training", "cameras", "quality"}
+    further = {"encryption", "refinements", "training", "cameras", "quality"}
+    assert groups == {"", "model", "frames", *further}
     assert columns.group_of(columns.CONVENTION) == "cameras"
     assert columns.group_of(columns.LEVEL) == ""
 
@@ -85,6 +86,7 @@ def test_pointers_are_in_terms_of_the_view() -> None:
 def complete(objects_of):
     """Every object of table 5-6."""
     objects = objects_of(3) | {
+        columns.KEY_DIGEST: np.arange(32, dtype="u1"),
         columns.FIRST_FRAME: np.array([0, 0, 1], "<u4"),
         columns.SOURCE_NAME: np.array([b"a.pt", b"", b"b.pt"]),
         columns.EXTRAS: np.array([b"{}", b'{"epoch": 3}', b""]),

@@ -36,7 +36,7 @@ OTHER = hashlib.sha256(b"another key").digest()
 FEATURE = "aes-256-gcm"
 UNDERSTAND, DIGEST = "/@must_understand", "/encryption@key_digest"
 TAG, LENGTH, KEY_MISSING = "encryption/tag", "encryption/length", "encryption/key-missing"
-CHUNK, TAG_BYTES = 65_536, 16
+CHUNK, TAG_BYTES = 16_384, 16
 NEEDS: dict[str, Any] = {"requires": ("encryption",), "key": SECRET.hex()}
 
 

@@ -16,7 +16,7 @@ export function isEncrypted(objects: Objects): boolean {
 
 const saltBytes = 32;
 const tagBytes = 16;
-const chunkBytes = 65536;
+const chunkBytes = 16384;
 const storedChunk = chunkBytes + tagBytes;
 
 /** Clause 14.1.2; null where no encrypted segment has so many bytes. */
