@@ -9,9 +9,8 @@ import type { Objects } from "./objects.js";
 
 export const feature = "aes-256-gcm";
 
-/** Of objects whose features are all known: whether there is one. */
 export function isEncrypted(objects: Objects): boolean {
-  return objects.get("/@must_understand")?.text(0) !== "";
+  return objects.get("/@must_understand")?.text(0)?.split(" ").includes(feature) ?? false;
 }
 
 const saltBytes = 32;

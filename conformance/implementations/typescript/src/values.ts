@@ -52,10 +52,13 @@ const keyDigestPath = "/encryption@key_digest";
 
 function checkRoot(objects: Objects): string {
   const features = column(objects, "/@must_understand").text(0) ?? "";
-  for (const name of features === "" ? [] : features.split(" ")) {
-    if (name !== feature) refuse("manifest/must-understand", `the package needs feature ${harmless(name)}`, at("/@must_understand"));
+  const unknown = features === "" ? [] : features.split(" ").filter((name) => name !== feature);
+  if (unknown.length > 0) {
+    refuse("manifest/must-understand", `the package needs feature ${harmless(unknown[0])}`, at("/@must_understand"));
   }
-  if (features !== "" && !objects.has(keyDigestPath)) refuse("manifest/object-missing", "there is no key digest of encrypted segments", at(keyDigestPath));
+  if (isEncrypted(objects) && !objects.has(keyDigestPath)) {
+    refuse("manifest/object-missing", "there is no key digest of encrypted segments", at(keyDigestPath));
+  }
   const profile = column(objects, "/@profile").text(0) ?? "";
   if (!profiles.has(profile)) {
     refuse("profile/unknown", `profile ${harmless(profile)} is unknown; there are baseline, main and lossy`, at("/@profile"));
