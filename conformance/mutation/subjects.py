@@ -74,6 +74,7 @@ class ByTensors(InProcess):
         frames: Sequence[int],
         max_level: int | None,
         signed_by: Sequence[str] = (),
+        key: str = "",
     ) -> Answer:
         """Ask for each tensor of frames of the input of a stage."""
         import nmc
@@ -82,12 +83,12 @@ class ByTensors(InProcess):
         from nmc_tools.commands import codec
 
         level = _MAX_LEVEL if max_level is None else max_level
-        keys = codec.keys_of(signed_by)
+        keys, secret = codec.keys_of(signed_by), bytes.fromhex(key) or None
 
         def call() -> tuple[int, Report]:
             stage.output.mkdir(parents=True, exist_ok=True)
             with nmc.open(
-                stage.input, max_level=level, require_signature=keys, threads=2
+                stage.input, max_level=level, require_signature=keys, threads=2, key=secret
             ) as sequence:
                 for t in frames:
                     state = {name: sequence.tensor(t, name) for name in sequence.names(t)}
