@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _FEWEST = 16
 """Slices that are worth looking for."""
+_SMALLEST = 8
+"""Bytes of a slice, in all tensors that share its number, that are more than saying which it is."""
 _WORTH = 0.5
 """Share of slices with an origin from which on differences are smaller than the tensors."""
 _COLUMNS = 24
@@ -139,10 +141,17 @@ def maps_of(state: State, before: State, moved: Sequence[int]) -> list[SliceMap]
     for sizes, rows in groups.items():
         if sizes not in wanted or min(sizes) < _FEWEST:
             continue
+        if len(set(sizes)) == 1 and _slice_bytes(state, rows) < _SMALLEST:
+            continue
         origins = match([before[row] for row in rows], [state[row] for row in rows])
         if (origins >= 0).mean() >= _WORTH:
             found.append(map_of(tuple(sorted(rows)), origins))
     return sorted(found, key=lambda made: made.rows)
+
+
+def _slice_bytes(state: State, rows: Sequence[int]) -> int:
+    """Return the bytes that a slice has in all of some rows."""
+    return sum(state[row].words.nbytes // state[row].shape[0] for row in rows)
 
 
 def _fits(state: State, before: State, row: int) -> bool:

@@ -14,7 +14,7 @@ from nmc.coding.state import Tensor
 from nmc_format.dtypes import word_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from nmc.coding.arithmetic import CodedTensor, History
     from nmc.coding.arithmetic.static import Section
@@ -107,7 +107,7 @@ def decode(
         else coded_tensor(p.row, table, _stand_in(p, table))
         for p in tensors
     ]
-    wanted = [i for i, p in enumerate(tensors) if p.row in references]
+    wanted = {i: None for i, p in enumerate(tensors) if p.row in references}  # in order
     reader = _LoadingReader(parts, stream)
     try:
         if reader.byte() == STORED:
@@ -140,7 +140,7 @@ def _stand_in(planned: PlannedTensor, table: Sequence[TensorRow]) -> Tensor:
 
 
 def _stored(
-    coded: Sequence[CodedTensor], wanted: Sequence[int], reader: Reader
+    coded: Sequence[CodedTensor], wanted: Collection[int], reader: Reader
 ) -> dict[int, Words]:
     found = {}
     for i, tensor in enumerate(coded):

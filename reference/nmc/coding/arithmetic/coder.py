@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal, TypeAlias
 
@@ -26,6 +28,11 @@ STORED, STATIC, ADAPTIVE, MIXED, SPARSE, DIVIDED = 0, 1, 2, 3, 4, 5
 _VARIANTS: dict[str, int] = {"fast": STATIC, "strong": ADAPTIVE, "max": MIXED}
 LARGE = 1 << 22
 """Words from which on variant 2 is divided; below, slots that are learnt once cost less."""
+_HARD = 0.65
+"""Share of the words from which on other variants are compared with the static one, which is
+smaller where nothing can be foreseen; a chain of trained weights stays below."""
+_SMALL_TENSORS = 1 / 128
+"""Tensors a word from which on the static variant, of a chunk for each, takes more bytes."""
 # Changed words alone are coded where at most one in so many changed. Variants 2 and 3 are smaller
 # long before they lose, at a tenth of the speed: with a fifth of BF16 words changed, by 4 %.
 _SPARSE_SHARES: dict[str, int] = {"fast": 3, "strong": 10, "max": 10}
@@ -90,51 +97,84 @@ def encode_pieces(
             _forget_others(SPARSE, tensors, next_history)
             history.adopt(next_history)
             return [bytes([SPARSE]), body]
-    return _encode_words(tensors, current, history, effort, threads)
+    return _encode_words(_variant(effort, tensors), tensors, current, history, threads)
 
 
 def _encode_inner(
     tensors: Sequence[CodedTensor], current: Sequence[Words], history: History, threads: int
 ) -> bytes:
     """Return the payload within a sparse one (clause 8.7.1)."""
-    return join(_encode_words(tensors, current, history, "fast", threads))
+    return join(_encode_words(STATIC, tensors, current, history, threads))
 
 
 def _encode_words(
+    variant: int,
     tensors: Sequence[CodedTensor],
     current: Sequence[Words],
     history: History,
-    effort: Effort,
     threads: int,
 ) -> list[bytes]:
-    """Return a payload of any variant but the sparse one, in pieces."""
-    variant = _VARIANTS[effort]
+    """Return a payload of a variant but the sparse one, or of one that is smaller, in pieces."""
     stored = sum(tensor.reference.nbytes for tensor in tensors)
-    if variant == ADAPTIVE and sum(tensor.count for tensor in tensors) >= LARGE:
-        variant = DIVIDED
-    body: list[bytes] | None = None
-    if stored:
-        next_history = history.copy()
-        if variant == STATIC:
-            from nmc.coding.arithmetic import static_encode
-
-            body = static_encode.encode(tensors, current, next_history, threads)
-        elif variant == DIVIDED:
-            from nmc.coding.arithmetic import divided
-
-            body = divided.encode(tensors, current, next_history, threads)
-        else:
-            from nmc.coding.arithmetic import adaptive
-
-            whole = adaptive.encode(tensors, current, next_history, mixing=variant == MIXED)
-            body = None if whole is None else [whole]
-        if body is not None and sum(map(len, body)) < stored:
-            _forget_others(variant, tensors, next_history)
-            history.adopt(next_history)
-            return [bytes([variant]), *body]
+    coded = _body(variant, tensors, current, history, threads)
+    if coded.variant != STATIC and coded.size > _HARD * stored:
+        coded = min(coded, _body(STATIC, tensors, current, history, threads), key=lambda c: c.size)
+    if coded.size < stored:
+        _forget_others(coded.variant, tensors, coded.history)
+        history.adopt(coded.history)
+        return [bytes([coded.variant]), *coded.pieces]
     _forget_others(STORED, tensors, history)
     plain = (words.astype(words.dtype.newbyteorder("<")).tobytes() for words in current)
     return [bytes([STORED]), *plain]
+
+
+def _variant(effort: Effort, tensors: Sequence[CodedTensor]) -> int:
+    """Return the variant for an effort: that of many small tensors has no chunks for each."""
+    words = sum(tensor.count for tensor in tensors)
+    variant = _VARIANTS[effort]
+    if variant == STATIC and _SMALL_TENSORS * words < sum(t.count > 0 for t in tensors):
+        variant = ADAPTIVE
+    return DIVIDED if variant == ADAPTIVE and words >= LARGE else variant
+
+
+@dataclass(frozen=True)
+class _Coded:
+    """A body in pieces, what it takes, and the history after it."""
+
+    variant: int
+    pieces: list[bytes]
+    size: float
+    history: History
+
+
+def _body(
+    variant: int,
+    tensors: Sequence[CodedTensor],
+    current: Sequence[Words],
+    history: History,
+    threads: int,
+) -> _Coded:
+    """Encode the body of a variant, without a bound where it came to no end."""
+    pieces: list[bytes] | None = None
+    next_history = history.copy()
+    if not any(tensor.count for tensor in tensors):
+        pass
+    elif variant == STATIC:
+        from nmc.coding.arithmetic import static_encode
+
+        pieces = static_encode.encode(tensors, current, next_history, threads)
+    elif variant == DIVIDED:
+        from nmc.coding.arithmetic import divided
+
+        pieces = divided.encode(tensors, current, next_history, threads)
+    else:
+        from nmc.coding.arithmetic import adaptive
+
+        whole = adaptive.encode(tensors, current, next_history, mixing=variant == MIXED)
+        pieces = None if whole is None else [whole]
+    if pieces is None:
+        return _Coded(variant, [], math.inf, next_history)
+    return _Coded(variant, pieces, sum(map(len, pieces)), next_history)
 
 
 def decode(

@@ -144,7 +144,7 @@ def _describe(pairs: list[_Pair], threads: int) -> list[_Head]:
         for k, (tensor, _) in enumerate(pairs)
         for lines in _line_ranges(*lines_of(tensor.shape))
     ]
-    found: list[_Extents | None] = [None] * len(spans)
+    found: dict[int, _Extents] = {}
 
     def look(part: slice) -> None:
         for n in range(part.start, part.stop):
@@ -152,11 +152,10 @@ def _describe(pairs: list[_Pair], threads: int) -> list[_Head]:
             found[n] = _Extents.of(*pairs[k], lines)
 
     in_threads([partial(look, part) for part in parts_of(len(spans), threads)], threads)
-    heads = []
-    for k, (tensor, words) in enumerate(pairs):
-        own = [e for (owner, _), e in zip(spans, found, strict=True) if owner == k and e]
-        heads.append(_head(tensor, words, own))
-    return heads
+    own: list[list[_Extents]] = [[] for _ in pairs]
+    for n, (k, _) in enumerate(spans):
+        own[k].append(found[n])
+    return [_head(*pair, extents) for pair, extents in zip(pairs, own, strict=True)]
 
 
 def _line_ranges(lines: int, length: int) -> list[range]:
