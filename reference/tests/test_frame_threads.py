@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import nmc
+from nmc.coding import streams
 from nmc.coding.arithmetic import CodedTensor, CoderError, History, encode, static
 from nmc.coding.arithmetic.payload import Reader
 from nmc.coding.threads import in_threads, parts_of
@@ -144,3 +145,20 @@ def test_no_threads_are_refused(tmp_path) -> None:
         writer.append({"w": np.ones(3, "f4")})
     with pytest.raises(ValueError, match="at least one"):
         nmc.open(tmp_path / "y.nmc", threads=0)
+
+
+def test_a_large_stream_of_zstd_has_the_same_bytes(tmp_path, monkeypatch) -> None:
+    """The library cuts it into jobs; how many of its threads do them changes nothing."""
+    monkeypatch.setattr(streams, "_LARGE", 1 << 20)
+    words = np.arange(1 << 21, dtype=np.uint32)
+    states = [{"w": (words * step).view("<f4")} for step in (3, 5)]
+    made = set()
+    for threads in (1, 2, 5):
+        path = tmp_path / f"{threads}.nmc"
+        with nmc.Writer(path, entropy="zstd", effort="fast", threads=threads) as writer:
+            for state in states:
+                writer.append(state)
+        made.add(path.read_bytes())
+        with nmc.open(path) as sequence:
+            assert sequence[1]["w"].tobytes() == states[1]["w"].tobytes()
+    assert len(made) == 1

@@ -112,23 +112,26 @@ def encode_frame(
     """
     hash_all(state, threads)
     if parent is None or not before.known:
-        return _key(state, rows, entropy, effort)
+        return _key(state, rows, entropy, effort, threads)
     delta = _delta(state, before, rows, parent, entropy, effort, threads, ids)
     size = sum(tensor.words.nbytes for tensor in state.values())
     if delta.size > _WORTH_COMPARING * size:
-        key = _key(state, rows, entropy, effort)
+        key = _key(state, rows, entropy, effort, threads)
         if key.size < delta.size:
             return key
     return delta
 
 
-def _key(state: State, rows: Sequence[TensorRow], entropy: Entropy, effort: Effort) -> CodedFrame:
+def _key(
+    state: State, rows: Sequence[TensorRow], entropy: Entropy, effort: Effort, threads: int
+) -> CodedFrame:
     """Encode a key frame: every tensor raw or quantised (clause 6.2.2)."""
     modes = np.full(len(rows), ABSENT, np.uint8)
     for row, tensor in state.items():
         modes[row] = RAW if tensor.quantised is None else QUANTISED
     history = History()
-    payloads = _raw(state, [row for row in state if modes[row] == RAW], entropy, effort)
+    raw = [row for row in state if modes[row] == RAW]
+    payloads = _raw(state, raw, entropy, effort, threads)
     payloads |= _quantised(state, {}, modes, history, effort)
     return _serialize(state, rows, modes, payloads, None, history)
 
@@ -171,7 +174,8 @@ def _delta(
     history.quantised = history.quantised.copy()
     history.keep({row for row in state if modes[row] in (SKIP, INTEGER)} - moved)
     changed = [row for row in state if modes[row] == INTEGER]
-    payloads = _raw(state, [row for row in state if modes[row] == RAW], entropy, effort)
+    raw = [row for row in state if modes[row] == RAW]
+    payloads = _raw(state, raw, entropy, effort, threads)
     if any(state[row].words.size for row in changed):
         payloads |= _integer(state, references, rows, changed, entropy, effort, history, threads)
     payloads |= _quantised(state, before.state, modes, history, effort)
@@ -286,8 +290,10 @@ def _digests(
     return {"digests": stored} if 0 < len(stored) * _DIGESTS_SHARE <= size else {}
 
 
-def _raw(state: State, raw: Sequence[int], entropy: Entropy, effort: Effort) -> dict[str, Bytes]:
-    return _plain("raw", [_Made(state[row], None) for row in raw], entropy, effort)
+def _raw(
+    state: State, raw: Sequence[int], entropy: Entropy, effort: Effort, threads: int
+) -> dict[str, Bytes]:
+    return _plain("raw", [_Made(state[row], None) for row in raw], entropy, effort, threads)
 
 
 @dataclass(frozen=True)
@@ -313,14 +319,15 @@ class _Made:
 
 
 def _plain(
-    name: str, tensors: Sequence[_Made], entropy: Entropy, effort: Effort
+    name: str, tensors: Sequence[_Made], entropy: Entropy, effort: Effort, threads: int
 ) -> dict[str, Bytes]:
     """Return a stream of words, coded with zstd where that is asked for and smaller."""
     size = sum(tensor.nbytes for tensor in tensors)
     if not size:
         return {}
     if entropy != "none":
-        coded = streams.compress(tensors, ZSTD_LEVELS[effort], differences=name == "integer")
+        level, differences = ZSTD_LEVELS[effort], name == "integer"
+        coded = streams.compress(tensors, level, differences=differences, threads=threads)
         smaller = sum(map(len, coded))
         if smaller < size:
             return {f"{name}.zstd": Pieces(smaller, partial(iter, coded))}
@@ -343,4 +350,4 @@ def _integer(
         coded = arithmetic.encode_pieces(inputs, words, history, effort, threads)
         return {"integer.nmc": Pieces(sum(map(len, coded)), partial(iter, coded))}
     made = [_Made(state[row], before[row]) for row in changed]
-    return _plain("integer", made, entropy, effort)
+    return _plain("integer", made, entropy, effort, threads)

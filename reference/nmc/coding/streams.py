@@ -32,6 +32,8 @@ _FEED = 1 << 12
 _LEAST = 1 << 6
 _MUCH = 1 << 20
 """Bytes of planes: where as many came of a feed, the next one is shorter."""
+_LARGE = 1 << 23
+"""Bytes from which on several threads can code a stream."""
 _BLOCK = 1 << 16
 """Words that are worked on at a time, within the cache."""
 
@@ -69,12 +71,21 @@ class Source(Protocol):
         """Return the words."""
 
 
+def _new(level: int, threads: int) -> zstandard.ZstdCompressor:
+    """Return a compressor with so many threads of its own; with 0 the caller's does all."""
+    return zstandard.ZstdCompressor(
+        level=level, write_checksum=False, write_content_size=True, threads=threads
+    )
+
+
 @cache
 def _compressor(level: int) -> zstandard.ZstdCompressor:
-    return zstandard.ZstdCompressor(level=level, write_checksum=False, write_content_size=True)
+    return _new(level, 0)
 
 
-def compress(tensors: Sequence[Source], level: int, *, differences: bool) -> list[bytes]:
+def compress(
+    tensors: Sequence[Source], level: int, *, differences: bool, threads: int = 1
+) -> list[bytes]:
     """Code some tensors with zstd over their byte planes (clause 6.3.2).
 
     Parameters
@@ -85,13 +96,19 @@ def compress(tensors: Sequence[Source], level: int, *, differences: bool) -> lis
         Level of zstd.
     differences : bool
         Whether the words are differences (stream ``integer``), not tensors (stream ``raw``).
+    threads : int
+        How many of the library's threads code a large stream; the bytes are the same.
 
     Returns
     -------
     list of bytes
         The stream, in pieces.
     """
-    compressor = _compressor(level).compressobj(size=sum(tensor.nbytes for tensor in tensors))
+    size = sum(tensor.nbytes for tensor in tensors)
+    # A large stream is cut into jobs by the library, whatever the number of threads. They are not
+    # kept: a process that forks has none of them.
+    of = _new(level, threads) if size >= _LARGE else _compressor(level)
+    compressor = of.compressobj(size=size)
     pieces = [
         compressor.compress(_plane(tensor.words(), tensor.dtype, k, differences=differences).data)
         for k in range(7, -1, -1)

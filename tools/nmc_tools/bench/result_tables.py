@@ -50,10 +50,10 @@ def package_table(results: dict[str, dict[str, dict[str, float]]]) -> str:
 
 
 def thread_table(seconds: dict[str, dict[int, float]]) -> str:
-    """Return the table of checking with some threads as Markdown."""
+    """Return the table of checking, writing and reading with some threads as Markdown."""
     numbers = list(next(iter(seconds.values())))
     lines = [
-        "| `nmc check` | " + " | ".join(f"{n} thread{'s' * (n > 1)}" for n in numbers) + " |",
+        "| way, coding | " + " | ".join(f"{n} thread{'s' * (n > 1)}" for n in numbers) + " |",
         "|---|" + "---:|" * len(numbers),
     ]
     for coding, taken in seconds.items():

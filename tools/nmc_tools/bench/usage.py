@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ import nmc
 from nmc_tools.bench.timing import best_seconds, peak_memory, restart_peak
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nmc.coding.arithmetic import Effort
     from nmc.coding.encode import Entropy
 
@@ -34,6 +37,8 @@ CODINGS: dict[str, tuple[Entropy, Effort]] = {
 TENSORS = 16
 _FRAMES = 4
 _GROUPS = 4
+_LARGER = 4
+"""Times as many words has a frame that threads share."""
 
 
 def _states(words: int, frames: int) -> list[dict[str, np.ndarray[Any, Any]]]:
@@ -48,29 +53,52 @@ def _states(words: int, frames: int) -> list[dict[str, np.ndarray[Any, Any]]]:
     return made
 
 
-def _write(path: Path, states: list[Any], coding: str, key_every: int = 0) -> None:
+def _write(
+    path: Path, states: list[Any], coding: str, key_every: int = 0, threads: int = 1
+) -> None:
     entropy, effort = CODINGS[coding]
-    with nmc.Writer(
-        path, entropy=entropy, effort=effort, key_every=key_every, overwrite=True
-    ) as writer:
+    options: dict[str, Any] = {"key_every": key_every, "overwrite": True, "threads": threads}
+    with nmc.Writer(path, entropy=entropy, effort=effort, **options) as writer:
         for state in states:
             writer.append(state)
 
 
 def measure_threads(words: int) -> dict[str, dict[int, float]]:
-    """Return the seconds of checking a package of four groups, by coding and number of threads."""
-    cores = os.cpu_count() or 1
-    states = _states(words, _GROUPS * _FRAMES)
+    """Return the seconds of checking, writing and reading, by coding and way, and by threads.
+
+    What is checked has four groups; what is written and read has one, of large frames, so that
+    threads share the work within a frame.
+    """
+    numbers = sorted({1, 2, min(os.cpu_count() or 1, _GROUPS)})
+    many, large = _states(words, _GROUPS * _FRAMES), _states(_LARGER * words, 2)
     seconds: dict[str, dict[int, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "chain.nmc"
         for coding in CODINGS:
-            _write(path, states, coding, key_every=_FRAMES)
-            seconds[coding] = {
-                threads: best_seconds(lambda n=threads: nmc.check(path, threads=n))  # type: ignore[misc]
-                for threads in sorted({1, 2, min(cores, _GROUPS)})
+            _write(path, many, coding, key_every=_FRAMES)
+            ways: dict[str, Callable[[int], object]] = {
+                "check": partial(_check, path),
+                "pack": partial(_pack, path, large, coding),
+                "open": partial(_read, path),
             }
+            for way, of in ways.items():
+                seconds[f"{way}, {coding}"] = {n: best_seconds(partial(of, n)) for n in numbers}
     return seconds
+
+
+def _check(path: Path, threads: int) -> None:
+    nmc.check(path, threads=threads)
+
+
+def _pack(path: Path, states: list[Any], coding: str, threads: int) -> None:
+    _write(path, states, coding, threads=threads)
+
+
+def _read(path: Path, threads: int) -> None:
+    """Read all frames."""
+    with nmc.open(path, threads=threads) as sequence:
+        for t in range(len(sequence)):
+            sequence[t]
 
 
 def measure_one_tensor(words: int) -> dict[str, dict[str, float]]:
