@@ -156,3 +156,35 @@ def test_the_environment_says_where(monkeypatch, tmp_path):
     monkeypatch.delenv("NMC_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_of(True).folder == tmp_path / "nmc" / "segments"
+
+
+@pytest.mark.parametrize("odd", ["pipe", "folder", "link", "zeros"])
+def test_entries_that_are_no_segments(server, tmp_path, odd):
+    """Nothing waits at a pipe, and nothing is read through a link."""
+    if odd == "pipe" and not hasattr(os, "mkfifo"):
+        pytest.skip("there are no pipes in folders")
+    cache = tmp_path / "cache"
+    first, _ = play(server, "a.nmc", cache)
+    for path in entries(cache):
+        size = path.stat().st_size
+        path.unlink()
+        match odd:
+            case "pipe":
+                os.mkfifo(path)
+            case "folder":
+                path.mkdir()
+            case "link":
+                path.symlink_to(tmp_path / "elsewhere")
+            case "zeros":
+                path.write_bytes(bytes(size))
+    second, _ = play(server, "a.nmc", cache)
+    for a, b in zip(first, second, strict=True):
+        assert all(a[n].tobytes() == b[n].tobytes() for n in a)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "nul\0", "/dev/null/cache"])
+def test_where_no_cache_can_be(server, tmp_path, name):
+    """Nothing else changes."""
+    states, _ = play(server, "a.nmc", tmp_path / name)
+    assert len(states) == FRAMES

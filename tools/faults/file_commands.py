@@ -145,13 +145,13 @@ def describing(*, directory: bool) -> list[FileCommand]:
     def qualities(root: Path) -> None:
         (root / OUT).mkdir()
         for name, effort in (("low.nmc", "fast"), ("high.nmc", "strong")):
-            write(root / name, chain(FRAMES), directory=directory, effort=effort)
+            write(root / OUT / name, chain(FRAMES), directory=directory, effort=effort)
 
     def present(*more: str) -> Callable[[Path], None]:
         def run(root: Path) -> None:
-            places = [root / "low.nmc", root / "high.nmc"]
-            call("present", *places, "-o", root / "sequence.json", "--group", "0.01", *more)
-            (root / OUT / "sequence.json").write_bytes((root / "sequence.json").read_bytes())
+            out = root / OUT
+            places = [out / "low.nmc", out / "high.nmc"]
+            call("present", *places, "-o", out / "sequence.json", "--group", "0.01", *more)
 
         return run
 

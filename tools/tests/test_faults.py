@@ -16,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "faults"))
 pytest.importorskip("fcntl")
 
 from commands import BEFORE, Command, all_commands
+from file_commands import all_file_commands
+from file_judging import expected_files, judge_files
 from injection import Killed, injected
 from judging import expected, judge, quiet
 
@@ -28,6 +30,8 @@ SHORT = [
     ("extract in place", False),
     ("extract in place", True),
     ("evaluate", True),
+    ("sign", False),
+    ("sign", True),
 ]
 MODES = ["EIO", "ENOSPC", "half", "killed", "interrupted"]
 
@@ -78,3 +82,31 @@ def test_no_failing_call_loses_anything(tmp_path, monkeypatch, name, directory) 
                 found.append((mode, at, code, *fault))
             shutil.rmtree(root)
     assert found == []
+
+
+@pytest.mark.slow
+def test_every_command_of_the_sweep_ends_well_without_faults(tmp_path) -> None:
+    """Else ``make faults`` would stop in the middle."""
+    names = {command.name for command in (*all_commands(), *all_file_commands())}
+    assert {"sign", "push", "bridge import", "bridge export --to trl", "keygen"} < names
+    assert {"present", "read, cached", "train --serve", "unpack --to spz"} < names
+    for k, command in enumerate(all_file_commands()):
+        template = tmp_path / str(k) / "template"
+        template.mkdir(parents=True)
+        command.prepare(template)
+        made = expected_files(command, template, tmp_path / str(k))
+        root = tmp_path / str(k) / "root"
+        shutil.copytree(template, root)
+        code = quiet(lambda command=command, root=root: command.run(root))
+        assert judge_files(command, root, made, code) == []
+
+
+def test_half_a_file_under_its_name_is_found(tmp_path) -> None:
+    command = next(c for c in all_file_commands() if c.name == "present")
+    (tmp_path / "template").mkdir()
+    command.prepare(tmp_path / "template")
+    made = expected_files(command, tmp_path / "template", tmp_path)
+    root = tmp_path / "root"
+    shutil.copytree(tmp_path / "template", root)
+    (root / "out" / "sequence.json").write_bytes(made["sequence.json"][:20])
+    assert [kind for kind, _ in judge_files(command, root, made, 1)] == ["frames lost"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -26,6 +27,10 @@ VARIABLE: Final = "NMC_CACHE"
 _MOST_WAITING: Final = 1 << 26
 _STALE_SECONDS: Final = 3600.0
 _FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_FLAGS |= getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for its other end
+_NO_PLACE = (OSError, ValueError)
+"""What a folder raises that is none, or has a name that none can have."""
+
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -66,17 +71,21 @@ class SegmentCache:
 
     def holds(self, digest: bytes) -> bool:
         """Whether there is an entry; what it is worth shows when it is read."""
-        return self._place(digest).exists()
+        try:
+            return self._place(digest).exists()
+        except _NO_PLACE:
+            return False
 
     def get(self, digest: bytes, length: int) -> bytes | None:
         """Return a segment, or None where there is none; a damaged entry is removed."""
         place = self._place(digest)
         try:
             handle = os.open(place, _FLAGS)
-        except OSError:
+        except _NO_PLACE:
             return None
         try:
-            fits = os.fstat(handle).st_size == length
+            facts = os.fstat(handle)
+            fits = stat.S_ISREG(facts.st_mode) and facts.st_size == length
             with os.fdopen(handle, "rb") as file:
                 data = file.read(length + 1) if fits else b""
         except OSError:  # a folder, or a disk that fails
@@ -125,7 +134,7 @@ class SegmentCache:
                 with suppress(OSError):
                     fresh.unlink()
                 raise
-        except OSError:
+        except _NO_PLACE:
             return
         self._added += len(data)
         if self._added > self.limit // 16:
