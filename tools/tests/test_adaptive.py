@@ -285,3 +285,17 @@ def test_a_name_that_is_no_text(tmp_path, run):
     assert done.code == 0, done
     assert b"caf%E9.nmc" in (tmp_path / "x.json").read_bytes()
     assert run("play", tmp_path / "x.json", "--headless", "--json").code == 0
+
+
+def test_whole_numbers_as_others_write_them(document, run):
+    """JSON of others has 12.0 for 12, which the schema takes."""
+    text = document.read_text()
+    content = json.loads(text, parse_int=float)
+    content["nmc_presentation"] = 1
+    document.write_text(json.dumps(content))
+    assert ".0" in document.read_text()
+    try:
+        assert parse_document(document.read_bytes(), "x") == parse_document(text.encode(), "x")
+        assert run("play", document, "--headless", "--json").code == 0
+    finally:
+        document.write_text(text)

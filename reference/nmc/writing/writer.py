@@ -94,7 +94,7 @@ class Writer(Written):
     Raises
     ------
     FormatError
-        If the path exists, or cannot be written.
+        If the path exists, or cannot be written; ``host/denied`` while another process writes it.
     ValueError
         If an option is unknown or out of its range.
     """

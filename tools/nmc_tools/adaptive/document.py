@@ -147,6 +147,7 @@ def parse_document(data: bytes, name: str) -> Presentation:
     except (ValueError, RecursionError) as error:
         raise _unsound(name, f"it is not JSON: {error}") from None
     _check_form(found, name)
+    found = _whole(found)
     groups = found["groups"]
     made = Presentation(
         found["frames"],
@@ -173,6 +174,15 @@ def parse_document(data: bytes, name: str) -> Presentation:
     if fault:
         raise _unsound(name, fault)
     return made
+
+
+def _whole(value: Any) -> Any:
+    """Return a document with its whole numbers as such; some write 4.0 for 4."""
+    if isinstance(value, dict):
+        return {name: inner if name == "psnr" else _whole(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_whole(inner) for inner in value]
+    return int(value) if isinstance(value, float) else value
 
 
 def points_inside(url: str) -> bool:
