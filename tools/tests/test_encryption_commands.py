@@ -35,6 +35,7 @@ def test_a_round_trip(folder, run):
     assert again.code == 0
     assert nmc.SecretKey.read("other").digest.hex() in again.out
     assert run("check", "f.nmc", "--decrypt-key", "other").code == 0
+    assert "aes-256-gcm, by the key of digest" in run("inspect", "f.nmc").out
     document = json.loads(run("inspect", "f.nmc", "--json").out)
     assert document["encryption"]["key_digest"] == nmc.SecretKey.read("other").digest.hex()
 

@@ -35,6 +35,22 @@ def keyed(folder, run):
     return folder
 
 
+def test_inspect_says_who_signed(keyed, run) -> None:
+    assert "signature" not in run("inspect", "d.nmc").out
+    assert run("sign", "d.nmc", "--key", "k").code == 0
+    assert run("sign", "d.nmc", "--key", "other", "--signer", "Archive").code == 0
+    shown = run("inspect", "d.nmc")
+    assert shown.code == 0
+    assert shown.out.count("holds: SHA256:") == 2
+    assert "studio@x" in shown.out
+    (wrong, _) = sorted((keyed / "d.nmc" / "signatures").iterdir())
+    wrong.write_text(wrong.read_text().replace("signer: ", "signer: not "))
+    shown = run("inspect", "d.nmc")
+    assert shown.code == 0
+    assert shown.out.count("holds: SHA256:") == 1
+    assert "does NOT hold: signature/wrong" in shown.out
+
+
 @pytest.mark.parametrize("package", ["a.nmc", "d.nmc"])
 def test_a_key_signs_and_its_public_side_verifies(keyed, run, package) -> None:
     assert (keyed / "k").stat().st_mode & 0o777 == 0o600

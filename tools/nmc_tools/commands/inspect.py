@@ -11,6 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 import nmc
+from nmc.reading.keys import PublicKey
+from nmc.reading.signatures import signature_findings
+from nmc_format.encryption import FEATURE
 from nmc_format.issues import FormatError
 from nmc_format.json_view import json_view
 from nmc_format.manifest.frame_table import FrameRecord
@@ -85,6 +88,11 @@ def _print_summary(sequence: nmc.ChainSequence) -> None:
         ),
     ):
         table.add_row(Text(name, style="bold"), _safe(value))
+    if manifest.root.is_encrypted:
+        key = manifest.root.key_digest.hex()
+        table.add_row(Text("encrypted", style="bold"), f"{FEATURE}, by the key of digest {key}")
+    for line in _signature_lines(sequence):
+        table.add_row(Text("signature", style="bold"), _safe(line))
     if manifest.profile == "lossy":
         table.add_row(Text("loss", style="bold"), _safe(_loss_text(sequence)))
     if sequence.stops > 1:
@@ -100,6 +108,21 @@ def _print_summary(sequence: nmc.ChainSequence) -> None:
         views = len(sequence.colour.views)
         table.add_row(Text("colour", style="bold"), f"of {views} training views, frame by frame")
     out.print(table)
+
+
+def _signature_lines(sequence: nmc.ChainSequence) -> list[str]:
+    """Say who signed, and which signatures do not hold; whom a key belongs to is not known here."""
+    package, digest = sequence.stored, sequence.manifest.root.manifest_digest
+    holding, findings = signature_findings(package, package.manifest(), digest)
+    lines = [
+        f"holds: {PublicKey(made.key).fingerprint}, who says: "
+        f"{made.statement.signer or 'nothing'}, {made.statement.time}"
+        for made in holding
+    ]
+    for found in findings:
+        verdict = "not verified" if found.code == "host/not-verified" else "does NOT hold"
+        lines.append(f"{verdict}: {found.code}: {found.message}")
+    return lines
 
 
 def _loss_text(sequence: nmc.ChainSequence) -> str:
