@@ -129,7 +129,7 @@ def test_wrong_choices_are_named_with_their_step(tmp_path):
     assert "train: cannot take 9 of 2 layers" in told(training=training)
     assert "train: no model family 'bogus'" in told(model={"family": "bogus"})
     device = TINY["training"] | {"device": "cuda:99"}
-    assert "train: cuda:99: there are" in told(training=device)
+    assert "train: cuda:99: " in told(training=device)
     (tmp_path / "short.csv").write_text("frame,x,y,z,yaw,pitch,roll\n0,0,0,0,0,0,0\n")
     track = {"track": "short.csv"}
     assert "render: short.csv: 1 viewpoints for 2 frames" in told(render=track)
