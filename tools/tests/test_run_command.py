@@ -142,7 +142,7 @@ def test_refusals_are_one_line(nmc_, write, tmp_path):
 @pytest.mark.parametrize(
     ("place", "value", "said"),
     [
-        ("model.family", "hash_gird", "model: no model family 'hash_gird'; there are hash_grid"),
+        ("model.family", "hash_gird", "model: no model family 'hash_gird'; there are "),
         ("model.configuration", {"cell": [4]}, "model: voxel_grid knows no option cell; it has"),
         ("model.configuration", {"cells": 4}, "voxel_grid has cells such as [12, 24, 48, 80]"),
         ("model.configuration", {"samples": "many"}, "it cannot be 'many'"),
