@@ -32,6 +32,10 @@ SMALL = {
         "width": 16, "depth": 3, "skip": 2, "position_frequencies": 4, "direction_frequencies": 2,
         "samples": 12, "fine_samples": 8,
     },
+    "tensorf": {
+        "finest": 12, "ranks": [2, 3], "features": 6, "hidden": 8, "samples": 24, "occupancy": 8,
+        "warm_up": 4,
+    },
     "voxel_grid": {"cells": [4, 8], "samples": 24, "occupancy": 8, "warm_up": 4, "harmonics": 4},
 }  # fmt: skip
 ALL = sorted(SMALL)
@@ -108,9 +112,7 @@ def test_other_architectures_are_refused_by_name():
 def test_unknown_options_and_families_are_named():
     with pytest.raises(ModelError, match="nerf_mlp knows no option colour; it has"):
         build("nerf_mlp", {"colour": 1})
-    with pytest.raises(
-        ModelError, match="no model family 'gaussian'; there are coin, hash_grid, inric, "
-    ):
+    with pytest.raises(ModelError, match="no model family 'gaussian'; there are coin, "):
         build("gaussian")
 
 
@@ -125,6 +127,42 @@ def test_another_package_can_add_a_family(monkeypatch):
     assert "mine" in families() and family("mine") is HashGrid
     with pytest.raises(ModelError, match="is not a ChainModel"):
         family("wrong")
+
+
+@pytest.mark.parametrize("decomposition", ["vm", "cp"])
+def test_tensorf_is_a_sum_of_products_along_the_axes(decomposition):
+    model = build("tensorf", SMALL["tensorf"] | {"decomposition": decomposition, "finest": 5})
+    with torch.no_grad():
+        points = torch.tensor([[0.25, 0.5, 1.0]])
+        found = model.encoded(points)[0]
+    parts = []
+    for axis, factor in enumerate(model.factors):
+        # The vertices lie at 0, 1/4 … 1; the line runs along the third of the turned axes.
+        x, y, z = (points.roll(axis, dims=1)[0] * 4).long().tolist()
+        part = factor.line[0, :, z, 0]
+        parts.append(part if factor.plane is None else part * factor.plane[0, :, y, x])
+    if decomposition == "vm":
+        expected = torch.cat([*(p[:2] for p in parts), *(p[2:] for p in parts)])
+    else:
+        expected = torch.stack(parts).prod(dim=0)
+    torch.testing.assert_close(found, expected)
+    weights = sum(p.numel() for p in model.factors.parameters())
+    assert weights == 3 * 5 * 5 + (3 * 5 * 25 if decomposition == "vm" else 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"decomposition": "svd"}, "decomposed by vm or cp, not 'svd'"),
+        ({"ranks": [1]}, "two ranks from 1 on"),
+        ({"ranks": [0, 4]}, "two ranks from 1 on"),
+        ({"finest": 1}, "finest from 2 on"),
+    ],
+)
+def test_tensorf_refuses_what_is_no_decomposition(options, told):
+    with pytest.raises(ModelError) as refused:
+        build("tensorf", options)
+    assert told in str(refused.value)
 
 
 def test_compositing_constant_fog_follows_the_exponential_law():

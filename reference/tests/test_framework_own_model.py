@@ -35,7 +35,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "your-own-model.md"
 RIG = arc_rig(8, 1, (24, 24))
 PLAN = Schedule(first=120, later=10, rays=512, seed=1, exclude_layers=(0,))
 SMALL = {
-    "tensorf": {
+    "planes_lines": {
         "bounds": [list(b) for b in BOUNDS], "background": list(BACKGROUND), "side": 24,
         "ranks": [4, 6], "features": 12, "hidden": 16, "samples": 40,
     },
@@ -140,7 +140,7 @@ def test_a_model_of_ones_own_goes_the_whole_way(page, tmp_path, name):
     assert quality.mean(1, "psnr") > guessed + 2
 
 
-@pytest.mark.parametrize("name", ["tensorf", "light_field"])
+@pytest.mark.parametrize("name", ["planes_lines", "light_field"])
 def test_a_viewpoint_is_rendered_from_its_package(page, tmp_path, name):
     model = build(name, SMALL[name])
     package = tmp_path / "own.nmc"

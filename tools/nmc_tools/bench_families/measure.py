@@ -36,6 +36,7 @@ Report = Callable[[int, int, str], None]
 _SCENE, _VIEWS_SIZE = "room", (96, 96)
 #: Variants of a family, as options.
 VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "tensorf": [{"decomposition": "vm"}, {"decomposition": "cp"}],
     "inric": [{"quality": f"Q{k}"} for k in range(1, 6)],
 }
 

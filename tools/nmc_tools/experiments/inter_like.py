@@ -51,7 +51,7 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 #: Qualities of our lossy coder: 8 points halve the step.
-QUALITIES = (56, 48, 40, 36, 32, 28, 24, 20)
+QUALITIES = (40, 32, 24, 20, 16, 12, 8, 4)
 #: x264 and x265 by name, each with its rate factors; one group of pictures, preset "slow".
 CODERS = {"H.264 (x264)": "libx264", "HEVC (x265)": "libx265"}
 RATE_FACTORS = (18, 22, 26, 30, 34, 38, 42, 46)

@@ -80,15 +80,23 @@ class MarchedField(RadianceModel):
         return Space(self.lower, self.upper, self.configuration["contracted"])
 
     @property
-    @abstractmethod
     def grid_levels(self) -> Sequence[GridLevel]:
         """The lattices whose features :meth:`field` takes, coarse to fine."""
+        raise NotImplementedError(f"{self.family} has no lattices and gives encoded() itself")
+
+    def encoded(self, unit: Tensor) -> Tensor:
+        """Return what :meth:`field` takes, (N, E), of points (N, 3) of the unit cube."""
+        return encode(unit, self.grid_levels)
+
+    def encoded_again(self, known: Tensor, unit: Tensor) -> Tensor:
+        """Return what :meth:`encoded` gave without gradients, now with them."""
+        return reuse(known, unit, self.grid_levels)
 
     @abstractmethod
     def field(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
         """Return the log-density (N,), unshifted, and the features (N, F) of points.
 
-        ``encoded`` (N, levels times width) is what the lattices hold at the points.
+        ``encoded`` (N, E) is what is stored at the points, such as the features of lattices.
         """
 
     @abstractmethod
@@ -133,7 +141,7 @@ class MarchedField(RadianceModel):
 
     def density(self, unit: Tensor) -> Tensor:
         """Return the densities (N,), 1 / scene unit, at points (N, 3) of the unit cube."""
-        return self._density(self.field(encode(unit, self.grid_levels))[0])
+        return self._density(self.field(self.encoded(unit))[0])
 
     def _density(self, raw: Tensor) -> Tensor:
         """Return the density, 1 / scene unit, of an unshifted log-density.
@@ -167,13 +175,12 @@ class MarchedField(RadianceModel):
 
     def _render(self, origins: Tensor, directions: Tensor, background: Tensor) -> Rendered:
         samples = self._samples(origins, directions)
-        levels = self.grid_levels
         with torch.no_grad():
-            encoded = encode(samples.unit, levels)
+            encoded = self.encoded(samples.unit)
             first = self._density(self.field(encoded)[0])
             seen = self._seen(*quadrature.weights(samples, first))
         samples, encoded = samples.where(seen), encoded[seen]
-        raw, features = self.field(reuse(encoded, samples.unit, levels))
+        raw, features = self.field(self.encoded_again(encoded, samples.unit))
         colour = self.colour(features, directions[samples.ray])
         blur = self._blur() if self.training else 0.0
         return quadrature.render(

@@ -1,0 +1,131 @@
+"""The family ``tensorf``: a volume as sums of products of planes and lines, or of lines.
+
+After Chen et al. 2022 (TensoRF): the vector-matrix decomposition (VM, equation 3) sums products of
+a plane and of a line across it, the CP decomposition (equation 1) products of three lines. Density
+is their plain sum; colour a small network of a linear map of the products and of the direction.
+What is small in memory needs no hashing, and is a small delta where little of it moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from nmc_framework.models.chained import ModelError
+from nmc_framework.models.radiance.grid_encoding import spherical_harmonics
+from nmc_framework.models.radiance.marched import MARCHING, MarchedField
+
+_HARMONICS = 9
+#: How fast the log-density follows the sum of the products.
+_DENSITY_GAIN = 10.0
+#: The network's share of the learning rate, from random weights and in fine-tuning.
+_NETWORK_SHARE = (0.05, 0.05)
+
+
+class Factor(nn.Module):
+    """One axis: ``ranks`` lines along it, and with VM as many planes across it.
+
+    ``line`` is (1, ranks, side, 1) and ``plane``, where there is one, (1, ranks, side, side).
+    """
+
+    def __init__(self, axis: int, ranks: int, side: int, *, plane: bool) -> None:
+        super().__init__()
+        self.axis = axis
+        spread = 0.2 if plane else 0.5
+        self.line = nn.Parameter(spread * torch.randn(1, ranks, side, 1))
+        self.plane = nn.Parameter(spread * torch.randn(1, ranks, side, side)) if plane else None
+
+    def forward(self, points: Tensor) -> Tensor:
+        """Return the line, or the product with the plane, (N, ranks) at points (N, 3) in -1..1."""
+        turned = points.roll(self.axis, dims=1)
+        along = torch.stack([torch.zeros_like(turned[:, 2]), turned[:, 2]], dim=1)
+        read = _read(self.line, along)
+        return read if self.plane is None else read * _read(self.plane, turned[:, :2])
+
+
+def _read(table: Tensor, places: Tensor) -> Tensor:
+    """Return what a table (1, ranks, h, w) holds at places (N, 2) in -1..1: (N, ranks)."""
+    found = nn.functional.grid_sample(table, places[None, :, None], align_corners=True)
+    return found[0, :, :, 0].T
+
+
+class Tensorf(MarchedField):
+    """Planes times lines, or lines alone, and a small network (TensoRF): small, no hashing."""
+
+    family: ClassVar[str] = "tensorf"
+    learning_rates: ClassVar[tuple[float, float]] = (2e-2, 1e-2)
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Return the configuration of a room of about two scene units.
+
+        ``decomposition`` is "vm" or "cp"; ``ranks`` are those of density and of colour, an axis;
+        ``finest`` the cells along an edge.
+        """
+        return MARCHING | {
+            "decomposition": "vm",
+            "ranks": [8, 16],
+            "finest": 128,
+            "features": 24,
+            "hidden": 64,
+        }
+
+    def __init__(self, configuration: Mapping[str, Any]) -> None:
+        super().__init__(configuration)
+        c = self.configuration
+        if c["decomposition"] not in {"vm", "cp"}:
+            raise ModelError(f"tensorf is decomposed by vm or cp, not {c['decomposition']!r}")
+        if len(c["ranks"]) != 2 or min(c["ranks"]) < 1 or c["finest"] < 2:
+            raise ModelError("tensorf has two ranks from 1 on, and finest from 2 on")
+        by_planes = c["decomposition"] == "vm"
+        self.factors = nn.ModuleList(
+            Factor(axis, sum(c["ranks"]), c["finest"], plane=by_planes) for axis in range(3)
+        )
+        self.products = (3 if by_planes else 1) * c["ranks"][1]
+        self.basis = nn.Linear(self.products, c["features"], bias=False)
+        self.hidden = nn.Linear(c["features"] + _HARMONICS, c["hidden"])
+        self.last = nn.Linear(c["hidden"], 3)
+
+    def layers(self) -> Sequence[nn.Module]:
+        """Return the factors of the three axes, then each linear map."""
+        return [*self.factors, self.basis, self.hidden, self.last]
+
+    def parameter_groups(
+        self, learning_rate: float, *, later: bool = False
+    ) -> list[dict[str, Any]]:
+        """Planes and lines learn at the full rate, the network at a share of it."""
+        tables = [p for p in self.factors.parameters() if p.requires_grad]
+        known = {id(p) for p in tables}
+        rest = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
+        groups = [
+            {"params": tables, "lr": learning_rate},
+            {"params": rest, "lr": _NETWORK_SHARE[later] * learning_rate},
+        ]
+        return [group for group in groups if group["params"]]
+
+    def encoded(self, unit: Tensor) -> Tensor:
+        """Return the products at points: those of density, then those of colour."""
+        ranks = self.configuration["ranks"]
+        parts = [factor(2 * unit - 1).split(ranks, dim=1) for factor in self.factors]
+        if self.configuration["decomposition"] == "vm":
+            return torch.cat([*(d for d, _ in parts), *(c for _, c in parts)], dim=1)
+        density, colour = (torch.stack(each).prod(dim=0) for each in zip(*parts, strict=True))
+        return torch.cat([density, colour], dim=1)
+
+    def encoded_again(self, known: Tensor, unit: Tensor) -> Tensor:
+        """Read the tables again; of what is known nothing can be taken."""
+        del known
+        return self.encoded(unit)
+
+    def field(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the sum of the products of density, and a linear map of those of colour."""
+        density = encoded[:, : -self.products].sum(dim=1) * _DENSITY_GAIN
+        return density, self.basis(encoded[:, -self.products :])
+
+    def colour(self, features: Tensor, directions: Tensor) -> Tensor:
+        """Return what the network makes of features and direction."""
+        inputs = torch.cat([features, spherical_harmonics(directions)], dim=1)
+        return torch.sigmoid(self.last(self.hidden(inputs).relu()))
