@@ -107,7 +107,7 @@ def test_interrupted(tmp_path, monkeypatch, run) -> None:
     def stop(*_args, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(nmc, "check", stop)
+    monkeypatch.setattr("nmc_tools.commands.check.verified", stop)
     assert run("check", tmp_path).code == 130
 
 

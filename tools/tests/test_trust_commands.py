@@ -65,7 +65,10 @@ def test_a_key_signs_and_its_public_side_verifies(keyed, run, package) -> None:
     assert (
         json.loads(run("inspect", package, "--json").out)["frames"] == json.loads(before)["frames"]
     )
-    assert run("check", package, "--signed-by", "k.pub").code == 0
+    checked = run("check", package, "--signed-by", "k.pub")
+    assert checked.code == 0
+    assert "signed by SHA256:" in checked.out
+    assert "who says: studio@x" in checked.out
     assert run("check", package, "--signed-by", "other.pub").code == 1
     failed = run("verify", package, "--key", "k.pub", "--key", "other.pub")
     assert failed.code == 1

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import nmc
+from nmc.reading.check import verified
 from nmc.reading.declared import declared_psnr, seen_frames
+from nmc.reading.keys import PublicKey
 from nmc.reading.manifest import DEFAULT_MAX_LEVEL
 from nmc_format.issues import first_error
 from nmc_format.report import Report
@@ -113,13 +115,13 @@ def check(
     reports = []
     for package in packages:
         with progress_bar(f"checking {package.name}") as progress:
-            report = nmc.check(
+            report, signatures = verified(
                 package,
+                signed_by or (),
                 decode=decode,
                 max_level=max_level,
                 threads=jobs,
                 progress=progress,
-                signed_by=signed_by or (),
                 key=decrypt_key,
             )
         reports.append(report)
@@ -129,6 +131,10 @@ def check(
             if len(packages) > 1:
                 err.print(f"{printable(report.path)}: ", end="", markup=False)
             print_finding(found)
+        for made in signatures:
+            said = made.statement
+            who = f"{PublicKey(made.key).fingerprint}, who says: {said.signer or 'nothing'}"
+            say(f"{report.path}: signed by {who}, {said.time}")
         say(f"{report.path}: {_verdict(report)}")
     holds, document = True, None
     if against and reports[0].accepted:
