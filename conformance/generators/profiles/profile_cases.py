@@ -162,6 +162,7 @@ def _bounds() -> list[Case]:
             "10.2",
             EXCEEDED,
             chain=_group(257).chain,
+            inflate=True,
         ),
         _two_groups(),
         ONE.reject(
@@ -247,6 +248,7 @@ def _group(count: int) -> Case:
         Chain((Row("a", "U8", (1,)),), frames),
         seed=SEED,
         frames=(0, 1, count - 1),
+        inflate=True,
     )
 
 
@@ -260,6 +262,7 @@ def _two_groups() -> Case:
         replace(one, frames=one.frames * 2),
         seed=SEED,
         frames=(257, 129, 128),
+        inflate=True,
     )
 
 
