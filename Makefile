@@ -32,10 +32,10 @@ player-check:  ## The page of the player is what its sources make (needs Node 20
 	diff -r out/player $(PAGE)
 
 test: setup  ## Run the tests except for the long sweeps
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-all: setup  ## Run all tests, as CI does
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup  ## Style and formatting
 	$(BIN)/ruff check .

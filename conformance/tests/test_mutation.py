@@ -119,7 +119,7 @@ def _run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=2.5)
 def test_the_suite_kills_a_sample(tmp_path: Path) -> None:
     """The checks of the format, without the vectors of the coder; ``make mutation`` takes all.
 
@@ -135,7 +135,7 @@ def test_the_suite_kills_a_sample(tmp_path: Path) -> None:
     assert again.stdout == done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=0.5)
 def test_a_poor_suite_kills_too_few(tmp_path: Path) -> None:
     words = ["--only", "nmc_format.segment", "--sample", "22", "--jobs", "1"]
     done = _run("-o", str(tmp_path), *words, "--vectors", "05-package/one-*")

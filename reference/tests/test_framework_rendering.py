@@ -122,7 +122,7 @@ def test_captions_and_plots(tmp_path):
     assert (tmp_path / "chain.png").stat().st_size > 5000
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=0.5)
 def test_the_demo_at_toy_size(tmp_path):
     before = torch.get_num_threads()
     torch.set_num_threads(1)

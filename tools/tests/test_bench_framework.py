@@ -10,7 +10,7 @@ from nmc_tools.bench_framework.__main__ import main
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=1)
 def test_the_framework_benchmark_at_toy_size(tmp_path, capsys):
     readme = tmp_path / "README.md"
     readme.write_text("a\n<!-- bench-framework -->\nold\n<!-- /bench-framework -->\nz\n")

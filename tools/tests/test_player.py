@@ -53,7 +53,7 @@ def test_a_picture_is_the_reference_renderers(browser, tmp_path, which):
         assert page.notice is None
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=1)
 @pytest.mark.parametrize("family", ["hash_grid", "voxel_grid"])
 def test_twenty_viewpoints_of_a_trained_scene(browser, tmp_path, family):
     from nmc_framework.cameras.packaged import cameras_in

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted(p for p in (ROOT / "docs" / "recipes").glob("*.md") if p.stem != "index")
 ROOTS = ("spec", "format", "reference", "conformance", "tools")
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=0.4)
 
 
 @pytest.fixture
