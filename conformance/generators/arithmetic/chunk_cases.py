@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,8 +33,11 @@ def _bits_of_a_chunk() -> list[Case]:
     places = [i for i, (a, b) in enumerate(zip(data, filled, strict=True)) if a != b]
     at = places[1]  # behind that of the tables
     wrong = data[:at] + filled[at : at + 1] + data[at + 1 :]
-    right = arithmetic_case(
-        "static-chunk-and-more", "a tensor of a chunk and five words", ("8.6.1",), plain
+    right = replace(
+        arithmetic_case(
+            "static-chunk-and-more", "a tensor of a chunk and five words", ("8.6.1",), plain
+        ),
+        inflate=True,
     )
     return [
         right,

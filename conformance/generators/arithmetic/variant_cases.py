@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,11 +83,14 @@ def cases() -> list[Case]:
         for variant in (1, 2, 3, 4)
     ]
     made += [
-        arithmetic_case(
-            "static-chunks",
-            "tensors of several chunks, of eight lanes and of one",
-            ("8.6.1", "8.6.4"),
-            coded(chunks(), [None, 1, 1]),
+        replace(
+            arithmetic_case(
+                "static-chunks",
+                "tensors of several chunks, of eight lanes and of one",
+                ("8.6.1", "8.6.4"),
+                coded(chunks(), [None, 1, 1]),
+            ),
+            inflate=True,
         ),
         arithmetic_case(
             "static-heads",

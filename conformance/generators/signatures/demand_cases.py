@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bases import FOLDER, PAIR
+from cases import DIRECTORY, FILE
 from chain import Edits
 
 from signatures import form_cases, signature_cases
@@ -194,7 +195,8 @@ def _each() -> list[Case]:
             id=f"13-signatures/demanded-{name}",
             summary=f"demanded: {case.summary}",
             clauses=("13.2.2", *(c for c in case.clauses if c != "13.2.1")),
-            base=case.id,
+            base=_base(case),
+            inflate=case.form == FILE,
             stage=case.stage and "open",
             warnings=(),
             requires=("signatures",),
@@ -204,6 +206,13 @@ def _each() -> list[Case]:
         if case.stage in (None, "check")
         and (name := case.id.partition("/")[2]) not in _ASKED | _UNREAD
     ]
+
+
+def _base(case: Case) -> str:
+    """Return the vector that conforms, from which a demanded one is derived."""
+    if case.stage is None:
+        return case.id
+    return f"13-signatures/demanded{'-directory' if case.form == DIRECTORY else ''}"
 
 
 def cases() -> list[Case]:
