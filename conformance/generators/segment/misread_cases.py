@@ -96,6 +96,7 @@ def cases() -> list[Case]:
         _CHAIN,
         _of_length(BOUND),
         seed=SEED,
+        inflate=True,
     )
     return [
         PAIR.reject(
