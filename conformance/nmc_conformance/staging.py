@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from nmc_conformance.vectors import Vector
 
+_INFLATE = "inflate"
 INPUT, OUTPUT, REPORT, SCRATCH = "input.nmc", "output", "report.json", "tmp"
 _OPEN = (OUTPUT, REPORT, SCRATCH)
 """Where a program may write, below its working directory."""
@@ -70,14 +71,12 @@ class Stage:
 
     def put(self, vector: Vector) -> None:
         """Copy the input of a vector, seal the copy again, and carry out the vector's steps."""
-        if vector.input.is_dir():
-            shutil.copytree(vector.input, self.input)
-        else:
-            shutil.copyfile(vector.input, self.input)
+        place(vector, self.input)
         if self._seal:
             reseal(self.input, self._seal)
         for step in vector.prepare:
-            _prepare(self.input, step)
+            if step["do"] != _INFLATE:
+                _prepare(self.input, step)
         self.seal()
 
     def seal(self) -> None:
@@ -137,6 +136,17 @@ def _print_of(path: Path) -> str:
     if info.st_size > _WHOLE:
         return f"{info.st_size} {info.st_mtime_ns}"
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def place(vector: Vector, path: Path) -> None:
+    """Copy the input of a vector; what is stored compressed is inflated, and can be sealed."""
+    if vector.input.is_dir():
+        shutil.copytree(vector.input, path)
+    else:
+        shutil.copyfile(vector.input, path)
+    for step in vector.prepare:
+        if step["do"] == _INFLATE:
+            _prepare(path, step)
 
 
 def _prepare(package: Path, step: Mapping[str, Any]) -> None:

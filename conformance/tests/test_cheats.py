@@ -14,7 +14,7 @@ from programs import CONFORMANCE, VECTORS, plain, reference
 from nmc_conformance import commands, runner, sealing
 from nmc_conformance.compact import NotCompactError, parse
 from nmc_conformance.results import Run
-from nmc_conformance.staging import Stage
+from nmc_conformance.staging import Stage, place
 from nmc_conformance.subject import SubjectError, parse_description
 from nmc_conformance.vectors import load_suite
 
@@ -130,8 +130,7 @@ def test_most_inputs_are_sealed_anew_and_keep_what_is_wrong_with_them(tmp_path: 
     count = 0
     for vector in load_suite(VECTORS).vectors:
         copy = tmp_path / "copy"
-        copytree = shutil.copytree if vector.input.is_dir() else shutil.copyfile
-        copytree(vector.input, copy)
+        place(vector, copy)
         count += sealing.reseal(copy, "seal")
         shutil.rmtree(copy) if copy.is_dir() else copy.unlink()
     assert count >= 0.9 * len(load_suite(VECTORS).vectors)

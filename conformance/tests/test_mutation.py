@@ -119,14 +119,14 @@ def _run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.slow(minutes=2.5)
+@pytest.mark.slow(minutes=3.5)
 def test_the_suite_kills_a_sample(tmp_path: Path) -> None:
     """The checks of the format, without the vectors of the coder; ``make mutation`` takes all.
 
     What element types are made of is told by the coder's vectors alone.
     """
-    words = ["-o", str(tmp_path), "--sample", "48", "--only", "nmc_format", "--jobs", "1"]
-    words += ["--without", "nmc_format.dtypes", "--vectors", "0[!8]-*", "--vectors", "1[02]-*"]
+    words = ["-o", str(tmp_path), "--sample", "24", "--only", "nmc_format", "--jobs", "1"]
+    words += ["--without", "nmc_format.dtypes", "--vectors", "0[!8]-*", "--vectors", "1[0234]-*"]
     done = _run(*words)
     assert done.returncode == 0, done.stdout + (tmp_path / "mutation.md").read_text("utf-8")
     again = _run(*words)

@@ -7,7 +7,8 @@ import { readManifestFile, segmentName } from "decoder/source.js";
 import { describe } from "./description.js";
 import type { PackageInfo, QualityInfo, SignatureInfo } from "./messages.js";
 import { documentLimit, groupOf, Pace, type Presentation, readPresentation, type Representation } from "./presentation.js";
-import { FarGrowing, type FarSource, fetchText, openFar, TransferError, type Traffic } from "./transfer.js";
+import { fetchText, TransferError, type Traffic } from "./requests.js";
+import { FarGrowing, type FarSource, openFar } from "./transfer.js";
 import { trouble } from "./trouble.js";
 
 /** Segments of a long group that are on their way at the same time. */

@@ -1,5 +1,5 @@
 // The presentation document (docs/presentation.md): qualities of one sequence, and where one may go to another.
-import { TransferError } from "./transfer.js";
+import { TransferError } from "./requests.js";
 
 export interface Representation {
   readonly id: string;

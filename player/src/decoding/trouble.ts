@@ -1,7 +1,7 @@
 // Errors as the page tells them.
 import { harmless, Refusal, Unsupported } from "decoder/errors.js";
 import type { Trouble } from "./messages.js";
-import { TransferError } from "./transfer.js";
+import { TransferError } from "./requests.js";
 
 const messageLimit = 400;
 

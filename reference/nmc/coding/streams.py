@@ -34,6 +34,8 @@ _MUCH = 1 << 20
 """Bytes of planes: where as many came of a feed, the next one is shorter."""
 _LARGE = 1 << 23
 """Bytes from which on several threads can code a stream."""
+_JOB = 1 << 19
+"""Bytes of it that a thread codes at a time: the least, as the library holds a few of them."""
 _BLOCK = 1 << 16
 """Words that are worked on at a time, within the cache."""
 
@@ -71,16 +73,22 @@ class Source(Protocol):
         """Return the words."""
 
 
-def _new(level: int, threads: int) -> zstandard.ZstdCompressor:
-    """Return a compressor with so many threads of its own; with 0 the caller's does all."""
-    return zstandard.ZstdCompressor(
-        level=level, write_checksum=False, write_content_size=True, threads=threads
-    )
-
-
 @cache
 def _compressor(level: int) -> zstandard.ZstdCompressor:
-    return _new(level, 0)
+    return zstandard.ZstdCompressor(level=level, write_checksum=False, write_content_size=True)
+
+
+def _large(level: int, size: int, threads: int) -> zstandard.ZstdCompressor:
+    """Return a compressor with so many threads of its own, for a stream of so many bytes."""
+    asked = zstandard.ZstdCompressionParameters.from_level(
+        level,
+        source_size=size,
+        write_checksum=False,
+        write_content_size=True,
+        threads=threads,
+        job_size=_JOB,
+    )
+    return zstandard.ZstdCompressor(compression_params=asked)
 
 
 def compress(
@@ -107,7 +115,7 @@ def compress(
     size = sum(tensor.nbytes for tensor in tensors)
     # A large stream is cut into jobs by the library, whatever the number of threads. They are not
     # kept: a process that forks has none of them.
-    of = _new(level, threads) if size >= _LARGE else _compressor(level)
+    of = _large(level, size, threads) if size >= _LARGE else _compressor(level)
     compressor = of.compressobj(size=size)
     pieces = [
         compressor.compress(_plane(tensor.words(), tensor.dtype, k, differences=differences).data)

@@ -39,8 +39,6 @@ def encrypt(
 
     Examples
     --------
-      nmc keygen --symmetric -o scene.key
-
       nmc encrypt scene.nmc -o secret.nmc --key scene.key
 
       nmc encrypt secret.nmc -o other.nmc --key new.key --decrypt-key scene.key
