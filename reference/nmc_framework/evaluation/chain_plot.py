@@ -57,8 +57,8 @@ def plot_chain(
             )
         for p in points:
             ratio = p.raw_bytes / max(p.coded_bytes, 1)
-            lower.annotate(
-                f"{ratio:.2f}:1",
+            lower.annotate(  # with many frames there is room for four figures
+                f"{ratio:.{2 if ratio < 10 else 1 if ratio < 100 else 0}f}:1",
                 (p.index, p.coded_bytes * mega),
                 (0, 2),
                 ha="center",
