@@ -103,19 +103,18 @@ def encode(
 
 def decode(
     reader: Reader,
-    tensors: list[CodedTensor],
+    tensors: Sequence[CodedTensor],
     history: History,
+    done: Callable[[int], None],
     *,
     mixing: bool,
-    release: Callable[[int], None] | None = None,
 ) -> list[Words]:
     """Decode all tensors in order; history moves on to this frame.
 
     Parameters
     ----------
-    release : callable or None
-        Called with the index of each tensor that was decoded; its reference is let go of, in the
-        list of tensors, too.
+    done : callable
+        Called with the index of each tensor that was decoded: its reference is not needed any more.
 
     Raises
     ------
@@ -127,11 +126,6 @@ def decode(
     def words_of(i: int) -> Words:
         decoded[i] = np.empty_like(tensors[i].reference)
         return decoded[i]
-
-    def done(i: int) -> None:
-        if release is not None:
-            tensors[i] = tensors[i].spent()
-            release(i)
 
     decode_shares(reader, _shares(tensors, words_of, history, done), history, mixing=mixing)
     return decoded

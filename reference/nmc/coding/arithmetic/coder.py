@@ -217,13 +217,19 @@ def decode(
     reader = Reader(memoryview(payload).cast("B"))
     next_history = history.copy()
     variant = reader.byte()
+
+    def done(i: int) -> None:
+        tensors[i] = tensors[i].spent()
+        if release is not None:
+            release(i)
+
     if variant == SPARSE:
         from nmc.coding.arithmetic import sparse
 
         inner = partial(_decode_inner, threads=threads)
         decoded = sparse.decode(reader, tensors, next_history, inner)
     else:
-        decoded = _decode_words(variant, reader, tensors, next_history, threads, release)
+        decoded = _decode_words(variant, reader, tensors, next_history, threads, done)
     reader.end()
     _forget_others(variant, tensors, next_history)
     history.adopt(next_history)
@@ -246,16 +252,16 @@ def _decode_inner(
     variant = reader.byte()
     if variant not in (STORED, STATIC):
         raise CoderError(f"an inner payload of variant {variant}; it is 0 or 1")
-    return _decode_words(variant, reader, list(tensors), history, threads)
+    return _decode_words(variant, reader, tensors, history, threads, lambda _: None)
 
 
 def _decode_words(
     variant: int,
     reader: Reader,
-    tensors: list[CodedTensor],
+    tensors: Sequence[CodedTensor],
     history: History,
     threads: int,
-    release: Callable[[int], None] | None = None,
+    done: Callable[[int], None],
 ) -> list[Words]:
     """Decode the body of any variant but the sparse one."""
     if variant == STORED:
@@ -264,15 +270,15 @@ def _decode_words(
     if variant == STATIC:
         from nmc.coding.arithmetic import static
 
-        return static.decode(reader, tensors, history, threads, release)
+        return static.decode(reader, tensors, history, threads, done)
     if variant in (ADAPTIVE, MIXED):
         from nmc.coding.arithmetic import adaptive
 
-        return adaptive.decode(reader, tensors, history, mixing=variant == MIXED, release=release)
+        return adaptive.decode(reader, tensors, history, done, mixing=variant == MIXED)
     if variant == DIVIDED:
         from nmc.coding.arithmetic import divided
 
-        return divided.decode(reader, tensors, history, threads, release)
+        return divided.decode(reader, tensors, history, threads, done)
     raise CoderError(f"byte 0: coder variant {variant}; this decoder knows 0 to 5")
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
 import numpy as np
 
@@ -45,15 +46,12 @@ class Portion:
 
     Attributes
     ----------
-    number : int
-        Whose slots it uses.
     cuts : tuple of Cut
         Its words.
     start, size : int
         Where its body lies in the payload, and the bytes of it.
     """
 
-    number: int
     cuts: tuple[Cut, ...]
     start: int
     size: int
@@ -90,15 +88,13 @@ def encode(
         The body of the payload, in pieces; None where a portion takes twice the bytes of its words.
     """
     portions = divide(tensors)
-    work = _Work(tensors, current.__getitem__, history)
     bodies: list[bytes | None] = [None] * len(portions)
 
     def code(number: int, shares: Sequence[Share]) -> None:
         size = sum(share.nbytes for share in shares)
         bodies[number] = adaptive.encode_shares(shares, size, history, number)
 
-    for several in work.batches([tuple(cuts) for cuts in portions], threads):
-        in_threads([partial(code, number, shares) for number, shares in several], threads)
+    _code_portions(code, portions, tensors, current.__getitem__, history, threads)
     coded = [body for body in bodies if body is not None]
     if len(coded) < len(portions):
         return None
@@ -129,9 +125,9 @@ def read_portions(reader: Reader, tensors: Sequence[CodedTensor]) -> list[Portio
         raise CoderError(f"{rest} words are in no portion")
     portions: list[Portion] = []
     place = (0, 0)
-    for number, (words, size) in enumerate(sizes):
+    for words, size in sizes:
         cuts, place = _cuts(tensors, place, words)
-        portions.append(Portion(number, cuts, reader.position, size))
+        portions.append(Portion(cuts, reader.position, size))
         reader.pass_by(size)
     return portions
 
@@ -156,18 +152,17 @@ def _cuts(
 
 def decode(
     reader: Reader,
-    tensors: list[CodedTensor],
+    tensors: Sequence[CodedTensor],
     history: History,
-    threads: int = 1,
-    release: Callable[[int], None] | None = None,
+    threads: int,
+    done: Callable[[int], None],
 ) -> list[Words]:
     """Decode all tensors, so many portions at the same time; history moves on to this frame.
 
     Parameters
     ----------
-    release : callable or None
-        Called with the index of each tensor that was decoded; its reference is let go of, in the
-        list of tensors, too.
+    done : callable
+        Called with the index of each tensor that was decoded: its reference is not needed any more.
 
     Raises
     ------
@@ -176,99 +171,62 @@ def decode(
     """
     portions = read_portions(reader, tensors)
     decoded: list[Words] = [np.empty(0, tensor.reference.dtype) for tensor in tensors]
-    decode_portions(reader.data, portions, tensors, decoded, history, threads, release)
-    return decoded
-
-
-def decode_portions(
-    data: memoryview,
-    portions: Sequence[Portion],
-    tensors: list[CodedTensor],
-    decoded: list[Words],
-    history: History,
-    threads: int = 1,
-    release: Callable[[int], None] | None = None,
-) -> None:
-    """Decode some portions, which have all words of their tensors, into the list of words.
-
-    Parameters
-    ----------
-    data : memoryview
-        The whole payload, of which the bodies of these portions are looked at.
-
-    Raises
-    ------
-    CoderError
-        If one is malformed.
-    """
 
     def words_of(i: int) -> Words:
         decoded[i] = np.empty_like(tensors[i].reference)
         return decoded[i]
 
-    def done(i: int) -> None:
-        if release is not None:
-            tensors[i] = tensors[i].spent()
-            release(i)
-
-    def code(portion: Portion, shares: Sequence[Share]) -> None:
-        body = Reader(data[portion.start : portion.start + portion.size])
-        adaptive.decode_shares(body, shares, history, portion.number)
+    def code(number: int, shares: Sequence[Share]) -> None:
+        start, size = portions[number].start, portions[number].size
+        body = Reader(reader.data[start : start + size])
+        adaptive.decode_shares(body, shares, history, number)
         body.end()
 
-    work = _Work(tensors, words_of, history, done)
-    for several in work.batches([portion.cuts for portion in portions], threads):
-        in_threads([partial(code, portions[k], shares) for k, shares in several], threads)
+    cuts = [portion.cuts for portion in portions]
+    _code_portions(code, cuts, tensors, words_of, history, threads, done)
+    return decoded
 
 
-class _Work:
-    """Words and entries of tensors while they are coded: from their first portion to their last.
+def _code_portions(
+    code: Callable[[int, Sequence[Share]], None],
+    portions: Sequence[Sequence[Cut]],
+    tensors: Sequence[CodedTensor],
+    words_of: Callable[[int], Words],
+    history: History,
+    threads: int,
+    done: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Code all portions, some at a time; words and entries are held until a tensor's last portion.
 
     Parameters
     ----------
+    code : callable
+        Called with the number of each portion and its shares.
     words_of : callable
         Returns the words of a tensor in frame t, or room for them.
     done : callable
         Called with the index of each tensor that was coded.
     """
+    at_work: dict[int, Share] = {}
 
-    def __init__(
-        self,
-        tensors: Sequence[CodedTensor],
-        words_of: Callable[[int], Words],
-        history: History,
-        done: Callable[[int], None] = lambda _: None,
-    ) -> None:
-        self._tensors = tensors
-        self._words_of = words_of
-        self._history = history
-        self._done = done
+    def share(cut: Cut) -> Share:
+        i = cut.index
+        if i not in at_work:
+            entries = history.entries_of(tensors[i]).copy()
+            at_work[i] = Share(tensors[i], words_of(i), entries, 0, tensors[i].count)
+        return replace(at_work[i], first=cut.first, last=cut.last)
 
-    def batches(
-        self, portions: Sequence[tuple[Cut, ...]], threads: int
-    ) -> Iterator[list[tuple[int, list[Share]]]]:
-        """Yield some portions at a time, by index, with their shares."""
-        at_work: dict[int, Share] = {}
-        some = 1 if threads <= 1 else 2 * threads
-        for begin in range(0, len(portions), some):
-            batch = range(begin, min(begin + some, len(portions)))
-            made = [(k, [self._share(cut, at_work) for cut in portions[k]]) for k in batch]
-            yield made
-            del made
-            finished = [
-                cut.index
-                for k in batch
-                for cut in portions[k]
-                if cut.last == self._tensors[cut.index].count
-            ]
-            for i in finished:
-                self._history.entries[self._tensors[i].row] = at_work.pop(i).entries
-                self._done(i)
-
-    def _share(self, cut: Cut, at_work: dict[int, Share]) -> Share:
-        if cut.index not in at_work:
-            tensor = self._tensors[cut.index]
-            entries = self._history.entries_of(tensor).copy()
-            words = self._words_of(cut.index)
-            at_work[cut.index] = Share(tensor, words, entries, 0, tensor.count)
-        return replace(at_work[cut.index], first=cut.first, last=cut.last)
+    some = 1 if threads <= 1 else 2 * threads
+    for begin in range(0, len(portions), some):
+        batch = portions[begin : begin + some]
+        jobs = [
+            partial(code, number, [share(cut) for cut in cuts])
+            for number, cuts in enumerate(batch, begin)
+        ]
+        in_threads(jobs, threads)
+        jobs.clear()  # they hold references that are not needed any more
+        for cut in chain.from_iterable(batch):
+            i = cut.index
+            if cut.last == tensors[i].count:
+                history.entries[tensors[i].row] = at_work.pop(i).entries
+                done(i)

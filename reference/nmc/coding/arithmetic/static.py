@@ -152,10 +152,10 @@ def payload_of(reader: Reader) -> NDArray[np.uint8]:
 
 def decode(
     reader: Reader,
-    tensors: list[CodedTensor],
+    tensors: Sequence[CodedTensor],
     history: History,
     threads: int = 1,
-    release: Callable[[int], None] | None = None,
+    done: Callable[[int], None] = lambda _: None,
 ) -> list[Words]:
     """Decode all tensors; history moves on to this frame.
 
@@ -163,9 +163,8 @@ def decode(
     ----------
     threads : int
         How many chunks are decoded at the same time; the words are the same.
-    release : callable or None
-        Called with the index of each tensor that was decoded; its reference is let go of, in the
-        list of tensors, too.
+    done : callable
+        Called with the index of each tensor that was decoded: its reference is not needed any more.
 
     Raises
     ------
@@ -181,9 +180,7 @@ def decode(
             decode_section(section, octets, tensors, parts, threads)
             for i in indices:
                 decoded[i], history.ways[tensors[i].row] = parts[i].words, parts[i].after
-                if release is not None:
-                    tensors[i] = tensors[i].spent()
-                    release(i)
+                done(i)
     for tensor in tensors:
         if not tensor.count:
             history.ways[tensor.row] = np.empty(0, np.uint8)
