@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from nmc.coding.arithmetic import adaptive_kernel as kernels
 from nmc.coding.arithmetic import mixing_kernel
-from nmc.coding.arithmetic.history import History, Predictor, WordFormat
+from nmc.coding.arithmetic.history import History, Predictor
 from nmc.coding.arithmetic.payload import SPARE, Reader, check_rest, count_bytes
 from nmc.coding.arithmetic.range_kernel import EVEN, FULL_SPAN, finish
-from nmc.coding.arithmetic.tensors import CodedTensor, CoderError, widths_of
+from nmc.coding.arithmetic.tensors import CodedTensor, CoderError, WordFormat, widths_of
 from nmc_format.dtypes import Words
 
 _BLOCK = 1 << 16
@@ -45,11 +45,6 @@ class Share:
     def nbytes(self) -> int:
         """Bytes of the words that are coded."""
         return (self.last - self.first) * self.words.itemsize
-
-    @property
-    def word_format(self) -> WordFormat:
-        """What the slots are kept for."""
-        return self.tensor.bits, self.tensor.exponent_bits, self.tensor.mantissa_bits
 
 
 def first_predictor(mixing: bool) -> Predictor:
@@ -213,7 +208,7 @@ def _walk(
     latest: dict[WordFormat, NDArray[np.int64]] = {}
     places, inputs, slots = np.zeros((3, mixing_kernel.INPUTS), np.int64)
     for share in shares:
-        key = share.word_format
+        key = share.tensor.word_format
         predictor = history.predictors.get((portion, mixing, key))
         if predictor is None:
             predictor = history.predictors[portion, mixing, key] = first_predictor(mixing)
@@ -255,13 +250,10 @@ def _trend_of(
     share: Share, history: History, latest: dict[WordFormat, NDArray[np.int64]]
 ) -> NDArray[np.int64]:
     """Return the trend that a share begins with (clauses 8.5.4 and 8.8.1)."""
-    row = share.tensor.row
+    row, key = share.tensor.row, share.tensor.word_format
     if share.first == 0 and row in history.trends:
         return history.trends[row]
-    if share.word_format in latest:
-        trend = latest[share.word_format].copy()
-    else:
-        trend = first_trend(share.tensor, share.first)
+    trend = latest[key].copy() if key in latest else first_trend(share.tensor, share.first)
     if share.first == 0:
         history.trends[row] = trend
     return trend

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nmc.coding.arithmetic.tensors import CodedTensor
+from nmc.coding.arithmetic.tensors import CodedTensor, WordFormat
 from nmc.coding.quantised.memory import Memory
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 CHUNK = 1 << 16  # words of a chunk of the static variant
 NOT_YET = 1  # way and entry of a word that has had no frame before it
 _WENT = 2  # the least way of a word that changed
-WordFormat = tuple[int, int, int]
 
 
 @dataclass(frozen=True)

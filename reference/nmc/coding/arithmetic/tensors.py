@@ -16,6 +16,7 @@ WORD_DTYPES: dict[int, type[np.unsignedinteger]] = {
     32: np.uint32,
     64: np.uint64,
 }
+WordFormat = tuple[int, int, int]
 
 
 class CoderError(ValueError):
@@ -51,6 +52,11 @@ class CodedTensor:
     def count(self) -> int:
         """Number of words."""
         return int(self.reference.size)
+
+    @property
+    def word_format(self) -> WordFormat:
+        """Widths of a word, its exponent and its mantissa."""
+        return self.bits, self.exponent_bits, self.mantissa_bits
 
     def spent(self) -> CodedTensor:
         """Return the tensor with a reference of that size that takes no memory: it was decoded."""
@@ -155,15 +161,12 @@ def lines_of(shape: tuple[int, ...]) -> tuple[int, int]:
 def widths_of(tensor: CodedTensor) -> NDArray[np.int64]:
     """Return rows, columns, word width, exponent width and mantissa width, as the kernels want."""
     rows, columns = lines_of(tensor.shape)
-    return np.array(
-        [rows, columns, tensor.bits, tensor.exponent_bits, tensor.mantissa_bits], np.int64
-    )
+    return np.array([rows, columns, *tensor.word_format], np.int64)
 
 
 def sections_of(tensors: Sequence[CodedTensor]) -> list[list[int]]:
     """Return the indices of the tensors of each widths, first widths first (clause 8.6.1)."""
-    sections: dict[tuple[int, int, int], list[int]] = {}
+    sections: dict[WordFormat, list[int]] = {}
     for i, tensor in enumerate(tensors):
-        key = (tensor.bits, tensor.exponent_bits, tensor.mantissa_bits)
-        sections.setdefault(key, []).append(i)
+        sections.setdefault(tensor.word_format, []).append(i)
     return list(sections.values())
