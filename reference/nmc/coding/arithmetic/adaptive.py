@@ -75,7 +75,7 @@ def _shares(
     """Yield the share that all words of each tensor are; once it is coded, it is remembered."""
     for i, tensor in enumerate(tensors):
         if tensor.count:
-            entries = history.entries_of(tensor).copy()
+            entries = history.entries_of(tensor)
             yield Share(tensor, words_of(i), entries, 0, tensor.count)
             history.entries[tensor.row] = entries
         done(i)

@@ -116,13 +116,15 @@ def _encode_words(
 ) -> list[bytes]:
     """Return a payload of a variant but the sparse one, or of one that is smaller, in pieces."""
     stored = sum(tensor.reference.nbytes for tensor in tensors)
-    coded = _body(variant, tensors, current, history, threads)
-    if coded.variant != STATIC and coded.size > _HARD * stored:
-        coded = min(coded, _body(STATIC, tensors, current, history, threads), key=lambda c: c.size)
-    if coded.size < stored:
-        _forget_others(coded.variant, tensors, coded.history)
-        history.adopt(coded.history)
-        return [bytes([coded.variant]), *coded.pieces]
+    if stored:
+        coded = _body(variant, tensors, current, history, threads)
+        if variant != STATIC and coded.size > _HARD * stored:
+            static = _body(STATIC, tensors, current, history, threads)
+            coded = min(coded, static, key=lambda c: c.size)
+        if coded.size < stored:
+            _forget_others(coded.variant, tensors, coded.history)
+            history.adopt(coded.history)
+            return [bytes([coded.variant]), *coded.pieces]
     _forget_others(STORED, tensors, history)
     plain = (words.astype(words.dtype.newbyteorder("<")).tobytes() for words in current)
     return [bytes([STORED]), *plain]
@@ -157,9 +159,7 @@ def _body(
     """Encode the body of a variant, without a bound where it came to no end."""
     pieces: list[bytes] | None = None
     next_history = history.copy()
-    if not any(tensor.count for tensor in tensors):
-        pass
-    elif variant == STATIC:
+    if variant == STATIC:
         from nmc.coding.arithmetic import static_encode
 
         pieces = static_encode.encode(tensors, current, next_history, threads)

@@ -212,7 +212,7 @@ def _code_portions(
     def share(cut: Cut) -> Share:
         i = cut.index
         if i not in at_work:
-            entries = history.entries_of(tensors[i]).copy()
+            entries = history.entries_of(tensors[i])
             at_work[i] = Share(tensors[i], words_of(i), entries, 0, tensors[i].count)
         return replace(at_work[i], first=cut.first, last=cut.last)
 

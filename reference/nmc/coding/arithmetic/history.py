@@ -161,11 +161,11 @@ class History:
     quantised: Memory = field(default_factory=Memory)
 
     def entries_of(self, tensor: CodedTensor) -> NDArray[np.uint16]:
-        """Return the last entries of a tensor's words."""
+        """Return the last entries of a tensor's words, in an array of its own."""
         entries = self.entries.get(tensor.row)
         if entries is None or entries.size != tensor.count:
             return np.full(tensor.count, NOT_YET, np.uint16)
-        return entries
+        return entries.copy()
 
     def ways_of(self, tensor: CodedTensor) -> NDArray[np.uint8]:
         """Return which ways a tensor's words went last."""
