@@ -80,10 +80,10 @@ class Feedback:
             return None
         order, damped, _ = found
         try:
-            upper, unit, pivots = _factors(damped)
+            unit, pivots = _factors(damped)
         except np.linalg.LinAlgError:  # negative somewhere: it is no curvature
             return None
-        root = np.sqrt(pivots)
+        root, upper = np.sqrt(pivots), np.ascontiguousarray(np.linalg.inv(unit))
         noise = float(pivots.mean()) / 12
         return Feedback(order, unit * root, upper / root[:, None], upper, noise)
 
@@ -129,7 +129,7 @@ def seen_of_rounding(columns: Reals) -> float:
         return 0.0
     _, damped, mean = found
     try:
-        return float(_factors(damped)[2].mean()) * mean / 12
+        return float(_factors(damped)[1].mean()) * mean / 12
     except np.linalg.LinAlgError:
         return mean / 12
 
@@ -145,12 +145,8 @@ def _damped(columns: Reals) -> tuple[NDArray[np.int64], Reals, float] | None:
     return order, whole + np.eye(len(whole)) * _DAMPING, mean
 
 
-def _factors(matrix: Reals) -> tuple[Reals, Reals, Reals]:
-    """Return U, its inverse and p of ``matrix = inverse(U) @ diag(p) @ inverse(U).T``.
-
-    U has ones on its diagonal.
-    """
+def _factors(matrix: Reals) -> tuple[Reals, Reals]:
+    """Return U and p of ``matrix = U @ diag(p) @ U.T``; U is triangular, with a diagonal of 1."""
     lower = np.linalg.cholesky(matrix[::-1, ::-1])  # backwards: no inverse has to be factored
     diagonal = np.diag(lower)
-    unit = (lower / diagonal)[::-1, ::-1]
-    return np.ascontiguousarray(np.linalg.inv(unit)), unit, diagonal[::-1] ** 2
+    return (lower / diagonal)[::-1, ::-1], diagonal[::-1] ** 2
