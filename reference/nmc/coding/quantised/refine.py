@@ -181,18 +181,17 @@ def _best(
     By the sizes of the symbols alone; whether a lag is expected at all is tried where it matters,
     as contexts may know as much of it as the forecast.
     """
-    middle = 0, _forecast(below, after.grid, finer, 0)
-    if not middle[1].updated:
-        return middle
+    middle = _forecast(below, after.grid, finer, 0)
+    if not middle.updated:
+        return 0, middle
     whole = 1 << max(finer, 0)
-    found = []
-    for reach in sorted({*_REACHES, whole // 2, whole} - {0}):
-        forecast = _forecast(below, after.grid, finer, reach)
-        found.append((_weight(after, forecast), reach, forecast))
-    weight, lag, lagging = min(found, key=lambda f: f[:2])
-    tried = [middle, (lag, lagging)]
+    reaches = sorted({*_REACHES, whole // 2, whole} - {0})
+    weights = [_weight(after, _forecast(below, after.grid, finer, reach)) for reach in reaches]
+    weight, reach = min(zip(weights, reaches, strict=True))
+    lagging = _forecast(below, after.grid, finer, reach)
     if after.bins.size < _TRIED:
-        return tried[weight <= _weight(after, middle[1])]
+        return (reach, lagging) if weight <= _weight(after, middle) else (0, middle)
+    tried = [(0, middle), (reach, lagging)]
     return min(tried, key=lambda t: _size(below, after, t[1], places, memory, mixing=mixing))
 
 
