@@ -11,6 +11,7 @@ import pytest
 from nmc.coding.arithmetic import CodedTensor, CoderError, History, coder, divided
 from nmc.coding.arithmetic.divided import LEAST
 from nmc.coding.arithmetic.payload import Reader, count_bytes
+from nmc.coding.arithmetic.tensors import lines_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,12 +73,18 @@ def test_a_frame_goes_on_from_undivided_ones(monkeypatch: pytest.MonkeyPatch) ->
         assert all(np.array_equal(a, b) for a, b in zip(back, new, strict=True))
 
 
+@pytest.mark.usefixtures("small_portions")
 def test_portions_of_a_writer_begin_lines_and_hold_every_word() -> None:
     tensors = _tensors(_frames(1)[0])
-    for portions in (divided.divide(tensors),):
-        cuts = [cut for portion in portions for cut in portion]
-        assert sum(cut.last - cut.first for cut in cuts) == sum(t.count for t in tensors)
-        assert len({(cut.index, cut.first) for cut in cuts}) == len(cuts)
+    portions = divided.divide(tensors)
+    assert len(portions) == 3
+    words = [sum(cut.last - cut.first for cut in portion) for portion in portions]
+    assert min(words[:-1]) >= LEAST
+    cuts = [cut for portion in portions for cut in portion]
+    assert any(cut.first for cut in cuts)
+    assert all(cut.first % lines_of(SHAPES[cut.index])[1] == 0 for cut in cuts)
+    covered = [(cut.index, i) for cut in cuts for i in range(cut.first, cut.last)]
+    assert covered == [(k, i) for k, tensor in enumerate(tensors) for i in range(tensor.count)]
 
 
 @pytest.mark.parametrize(
