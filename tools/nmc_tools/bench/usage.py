@@ -78,7 +78,7 @@ def measure_threads(words: int) -> dict[str, dict[int, float]]:
             _write(path, many, coding, key_every=_FRAMES)
             ways: dict[str, Callable[[int], object]] = {
                 "check": partial(_check, path),
-                "pack": partial(_pack, path, large, coding),
+                "pack": partial(_write, path, large, coding, 0),
                 "open": partial(_read, path),
             }
             for way, of in ways.items():
@@ -90,11 +90,7 @@ def _check(path: Path, threads: int) -> None:
     nmc.check(path, threads=threads)
 
 
-def _pack(path: Path, states: list[Any], coding: str, threads: int) -> None:
-    _write(path, states, coding, threads=threads)
-
-
-def _read(path: Path, threads: int) -> None:
+def _read(path: Path, threads: int = 1) -> None:
     """Read all frames."""
     with nmc.open(path, threads=threads) as sequence:
         for t in range(len(sequence)):
@@ -149,9 +145,7 @@ def _memory(way: str, coding: str, words: int, folder: Path) -> int:
         sequence.state(1)
     if way == "reading":
         resident = restart_peak()
-        with nmc.open(path) as sequence:
-            for t in range(len(sequence)):
-                sequence[t]
+        _read(path)
         return peak_memory() - resident
     state = _states(words, 1)[0]
     rng = np.random.default_rng(7)
