@@ -52,7 +52,7 @@ function exponentNear(forecaster: Forecaster, centre: number, bounds: [number, n
 }
 
 /** Words first to last - 1 of a tensor; the first one begins a line. */
-export interface Share {
+interface Share {
   readonly tensor: CodedTensor;
   readonly first: number;
   readonly last: number;

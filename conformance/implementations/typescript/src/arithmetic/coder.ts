@@ -114,11 +114,11 @@ export class Coder {
       case 3:
         this.adaptive.decode(payload, tensors, variant);
         break;
-      case 5:
-        this.adaptive.decodeDivided(payload, tensors);
-        break;
       case 4:
         decodeSparse(payload, tensors, partOf, (parts) => decodeInner(payload, parts));
+        break;
+      case 5:
+        this.adaptive.decodeDivided(payload, tensors);
         break;
       default:
         malformed(`variant ${variant} is unknown`);

@@ -33,7 +33,6 @@ export interface Trend {
   slow: number;
 }
 
-
 export function firstTrend(tensor: CodedTensor, word: number): Trend {
   const octave = (tensor.dtype.word >> 1) + tensor.exponent(word);
   return { coefficients: Int32Array.of(250 << 14, 0, 94 << 14, 0, 0, 0, 0), mean: octave << 7, slow: octave << 7 };
