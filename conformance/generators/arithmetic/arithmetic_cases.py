@@ -15,7 +15,9 @@ from arithmetic import coder_adaptive, coder_divided, coder_sparse, coder_static
 from arithmetic.coder_words import CodedTensor, History, coded_tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    Make = Callable[[list[CodedTensor], History], bytes]
 
 STORED, STATIC, ADAPTIVE, MIXED, SPARSE, DIVIDED = range(6)
 NAMES = ("stored", "static", "adaptive", "mixed", "sparse", "divided")
@@ -76,6 +78,23 @@ def coded(chain: Chain, variants: Sequence[int | None], fill: int = 0) -> Chain:
         frames.append(made)
     profile = "lossy" if chain.profile == "lossy" else "main"
     return replace(chain, frames=tuple(frames), profile=profile)
+
+
+def payload_chain(
+    rows: Sequence[Row], states: Sequence[Sequence[bytes]], makes: Sequence[Make]
+) -> Chain:
+    """Return a key frame, and delta frames of which each has a way to make its payload."""
+    frames = [Frame(KEY, tuple(Cell(RAW, d) for d in states[0]), raw="zstd")]
+    history = History()
+    for before, after, make in zip(states[:-1], states[1:], makes, strict=True):
+        tensors = [
+            coded_tensor(i, row.dtype, row.shape, x, z)
+            for i, (row, x, z) in enumerate(zip(rows, before, after, strict=True))
+        ]
+        data = make(tensors, history)
+        cells = tuple(Cell(INTEGER, d) for d in after)
+        frames.append(Frame(DELTA, cells, integer="nmc", payloads={STREAM: data}))
+    return Chain(tuple(rows), tuple(frames), profile="main")
 
 
 def trained(dtype: str, data: bytes, seed: int) -> bytes:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from chain import DELTA, INTEGER, KEY, RAW, Cell, Chain, Frame, Row
+from segment.segment_cases import streams
 from writers.package_writer import count
 
 from arithmetic import coder_sparse
 from arithmetic.arithmetic_cases import STATIC, STREAM, arithmetic_case, coded
 from arithmetic.coder_sparse import stored
 from arithmetic.coder_static import CONTEXTS, FIRST, NONE, put_tables
-from arithmetic.payload_cases import CODER, streams
+from arithmetic.payload_cases import CODER
 from arithmetic.sparse_chain import moved_words, sparse_chain, weights
 from arithmetic.variant_cases import chunks
 

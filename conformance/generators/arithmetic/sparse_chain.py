@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from chain import DELTA, INTEGER, KEY, RAW, Cell, Chain, Frame, Row
+from chain import Chain, Row
 
 from arithmetic import coder_sparse
-from arithmetic.arithmetic_cases import SPARSE, STREAM
+from arithmetic.arithmetic_cases import SPARSE, payload_chain
 from arithmetic.coder_sparse import Body
-from arithmetic.coder_words import CodedTensor, History, coded_tensor
+from arithmetic.coder_words import CodedTensor, History
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from arithmetic.arithmetic_cases import Make
 
 LIVE = (3, 4, 11, 20, *range(30, 110, 9))
 
@@ -43,17 +45,11 @@ def sparse_chain(
     bodies: Sequence[Callable[[list[CodedTensor], History], Body]],
 ) -> Chain:
     """Return a key frame, and delta frames whose payloads are made by bodies."""
-    frames = [Frame(KEY, tuple(Cell(RAW, d) for d in states[0]), raw="zstd")]
-    history = History()
-    for before, after, body in zip(states[:-1], states[1:], bodies, strict=True):
-        tensors = [
-            coded_tensor(i, row.dtype, row.shape, x, z)
-            for i, (row, x, z) in enumerate(zip(rows, before, after, strict=True))
-        ]
-        data = bytes([SPARSE]) + body(tensors, history).serialize()
-        cells = tuple(Cell(INTEGER, d) for d in after)
-        frames.append(Frame(DELTA, cells, integer="nmc", payloads={STREAM: data}))
-    return Chain(tuple(rows), tuple(frames), profile="main")
+
+    def payload_of(body: Callable[[list[CodedTensor], History], Body]) -> Make:
+        return lambda tensors, history: bytes([SPARSE]) + body(tensors, history).serialize()
+
+    return payload_chain(rows, states, [payload_of(body) for body in bodies])
 
 
 def one_tensor(
