@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nmc_tools.commands.footage import Footage
 from nmc_tools.commands.framework import package_cameras
@@ -42,25 +43,105 @@ class Subject:
     run: Callable[[Path, Any, Schedule, Board | None], Run]
 
 
-class Run(Protocol):
-    """One chain to be trained."""
+@dataclass(eq=False)
+class Run(ABC):
+    """One chain to be trained: where it goes, the model, and the plan."""
+
+    #: What goes before the PSNR of a frame where it is told.
+    judged_by: ClassVar[str] = ""
+
+    output: Path
+    model: ChainModel
+    schedule: Schedule
+    board: Board | None
 
     @property
-    def model(self) -> ChainModel:
-        """The model, with random weights or those of the last frame."""
+    @abstractmethod
+    def count(self) -> int:
+        """Frames of the chain."""
 
     @property
+    @abstractmethod
     def span(self) -> int:
         """Ticks that a frame is shown."""
 
+    @abstractmethod
     def begin(self, writer: nmc.Writer) -> None:
         """Put into the package what is known before it is trained."""
 
-    def into(self, store: Store) -> list[dict[str, Any]]:
-        """Train what the store does not have, and return a record of each new frame."""
-
+    @abstractmethod
     def end(self, writer: nmc.Writer, done: int) -> None:
         """Put into the package what is known after it, whose first ``done`` frames were there."""
+
+    @abstractmethod
+    def frames(self, store: Store, report: Callable[[Progress], None]) -> Iterator[TrainedFrame]:
+        """Train what the store does not have, and yield each frame once it is there."""
+
+    @abstractmethod
+    def judged(self, frame: TrainedFrame) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the scores of a frame that was just trained, and views of it to look at."""
+
+    def extent(self, frame: TrainedFrame) -> dict[str, Any]:  # noqa: ARG002 - for those that have one
+        """Return what a record says more of a frame."""
+        return {}
+
+    def into(self, store: Store) -> list[dict[str, Any]]:
+        """Train what the store does not have, and return a record of each new frame."""
+        before = self.schedule.iterations_before
+        records = []
+        with progress_bar(
+            f"training {self.output.name}",
+            "iterations",
+            kept=lambda: f"{len(store)} of {self.count} frames are kept",
+            resume="--resume",
+        ) as shown:
+            for frame in self.frames(store, self._reported(shown)):
+                records.append(self._record(frame))
+                done = before(frame.index) + frame.iterations
+                shown(done, before(self.count), self._told(records[-1]))
+        return records
+
+    def _reported(self, shown: Report) -> Callable[[Progress], None]:
+        """Return what tells of every iteration."""
+        before = self.schedule.iterations_before
+        total = before(self.count)
+
+        def report(progress: Progress) -> None:
+            done = before(progress.frame) + progress.iteration
+            place = f"frame {progress.frame + 1} of {self.count}"
+            known = progress.held_out if math.isfinite(progress.held_out) else progress.psnr
+            shown(done, total, note=f"{place} loss {progress.loss:.5f} {known:5.2f} dB")
+            if self.board:
+                self.board.step(progress)
+
+        return report
+
+    def _record(self, frame: TrainedFrame) -> dict[str, Any]:
+        record: dict[str, Any] = {
+            "frame": frame.index,
+            **self.extent(frame),
+            "iterations": frame.iterations,
+            "seconds": frame.seconds,
+            "loss": frame.loss,
+            "frozen_layers": list(frame.freezing.exclude_layers),
+        }
+        if math.isfinite(frame.bits):
+            record["estimated_bytes"] = math.ceil(frame.bits / 8)
+        scores, views = self.judged(frame)
+        if self.board:
+            self.board.frame(frame.index, scores, views)
+        return record | scores
+
+    def _told(self, record: dict[str, Any]) -> str:
+        """Return the line of a finished frame."""
+        pictures = f", {record['pictures']} pictures" if "pictures" in record else ""
+        quality = f", {self.judged_by}{record['psnr']:.2f} dB" if "psnr" in record else ""
+        size = record.get("estimated_bytes")
+        weights = "" if size is None else f", weights about {size_text(size)}"
+        return (
+            f"frame {record['frame'] + 1} of {self.count}{pictures}, loss {record['loss']:.5f}, "
+            f"{record['seconds']:.1f} s{weights}{quality}"
+        )
 
 
 def viewed_subject(
@@ -70,7 +151,7 @@ def viewed_subject(
     from nmc_framework.models.radiance.fitting import iterations
 
     def run(output: Path, model: Any, schedule: Schedule, board: Board | None) -> ChainRun:
-        return ChainRun(output, footage, training, held_out, model, schedule, board)
+        return ChainRun(output, model, schedule, board, footage, training, held_out)
 
     return Subject(
         options=footage.options(kind.defaults(), training),
@@ -83,40 +164,26 @@ def viewed_subject(
     )
 
 
-def reported(
-    schedule: Schedule, count: int, shown: Report, board: Board | None
-) -> Callable[[Progress], None]:
-    """Return what tells of every iteration of a chain of ``count`` frames."""
-    total = schedule.iterations_before(count)
+@dataclass(eq=False)
+class ChainRun(Run):
+    """One chain of frames of cameras: footage, and the names to train on and to hold out."""
 
-    def report(progress: Progress) -> None:
-        done = schedule.iterations_before(progress.frame) + progress.iteration
-        place = f"frame {progress.frame + 1} of {count}"
-        known = progress.held_out if math.isfinite(progress.held_out) else progress.psnr
-        shown(done, total, note=f"{place} loss {progress.loss:.5f} {known:5.2f} dB")
-        if board:
-            board.step(progress)
+    judged_by: ClassVar[str] = "held out "
 
-    return report
-
-
-@dataclass
-class ChainRun:
-    """One chain: footage, the names to train on and to hold out, the model and the plan."""
-
-    output: Path
     footage: Footage
     training: list[str]
     held_out: list[str]
-    model: ChainModel
-    schedule: Schedule
-    board: Board | None = None
     quality: HeldOut = field(init=False)
 
     def __post_init__(self) -> None:
         from nmc_framework.evaluation import HeldOut
 
         self.quality = HeldOut(self.footage.cameras(self.held_out))
+
+    @property
+    def count(self) -> int:
+        """Frames of the footage."""
+        return self.footage.count
 
     @property
     def span(self) -> int:
@@ -136,63 +203,25 @@ class ChainRun:
             scored = list(range(done, len(writer)))
             writer.set_quality(self.quality.record(scored, len(writer)))
 
-    def into(self, store: Store) -> list[dict[str, Any]]:
-        """Train what the store does not have, and return a record of each new frame."""
+    def frames(self, store: Store, report: Callable[[Progress], None]) -> Iterator[TrainedFrame]:
+        """Train what the store does not have, and yield each frame once it is there."""
         from nmc_framework.training import train_into
 
-        views = self.footage.views
-        records = []
-        with progress_bar(
-            f"training {self.output.name}",
-            "iterations",
-            kept=lambda: f"{len(store)} of {self.footage.count} frames are kept",
-            resume="--resume",
-        ) as shown:
-            for frame in train_into(
-                store,
-                self.model,
-                self.footage.cameras(self.training),
-                lambda first: views(self.training, first),
-                self.schedule,
-                report=reported(self.schedule, self.footage.count, shown, self.board),
-            ):
-                records.append(self._record(frame))
-                done, total = self._iterations(frame.index, frame.iterations)
-                shown(done, total, self._told(records[-1]))
-        return records
-
-    def _iterations(self, frame: int, iteration: int) -> tuple[int, int]:
-        """Return how many iterations of the chain are done, and how many it has."""
-        before = self.schedule.iterations_before
-        return before(frame) + iteration, before(self.footage.count)
-
-    def _told(self, record: dict[str, Any]) -> str:
-        """Return the line of a finished frame."""
-        quality = f", held out {record['psnr']:.2f} dB" if "psnr" in record else ""
-        size = record.get("estimated_bytes")
-        weights = "" if size is None else f", weights about {size_text(size)}"
-        return (
-            f"frame {record['frame'] + 1} of {self.footage.count}, loss {record['loss']:.5f}, "
-            f"{record['seconds']:.1f} s{weights}{quality}"
+        return train_into(
+            store,
+            self.model,
+            self.footage.cameras(self.training),
+            lambda first: self.footage.views(self.training, first),
+            self.schedule,
+            report=report,
         )
 
-    def _record(self, frame: TrainedFrame) -> dict[str, Any]:
-        record: dict[str, Any] = {
-            "frame": frame.index,
-            "iterations": frame.iterations,
-            "seconds": frame.seconds,
-            "loss": frame.loss,
-            "frozen_layers": list(frame.freezing.exclude_layers),
-        }
-        if math.isfinite(frame.bits):
-            record["estimated_bytes"] = math.ceil(frame.bits / 8)
-        scores, views = {}, {}
-        if self.held_out:
-            truths = next(islice(self.footage.views(self.held_out, frame.index), 1)).images
-            images = self.quality.score(self.model, frame.index, truths)
-            views = dict(zip(self.held_out, images, strict=True))
-            means = {m: self.quality.mean(frame.index, m) for m in ("psnr", "ssim")}
-            scores = {m: value for m, value in means.items() if math.isfinite(value)}
-        if self.board:
-            self.board.frame(frame.index, scores, views)
-        return record | scores
+    def judged(self, frame: TrainedFrame) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the mean scores of the held-out views, and what is seen in them."""
+        if not self.held_out:
+            return {}, {}
+        truths = next(islice(self.footage.views(self.held_out, frame.index), 1)).images
+        images = self.quality.score(self.model, frame.index, truths)
+        means = {m: self.quality.mean(frame.index, m) for m in ("psnr", "ssim")}
+        scores = {m: value for m, value in means.items() if math.isfinite(value)}
+        return scores, dict(zip(self.held_out, images, strict=True))

@@ -3,44 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from nmc_tools.commands.chain_run import Subject, reported
+from nmc_tools.commands.chain_run import Run, Subject
 from nmc_tools.commands.framework import framework, require_there
-from nmc_tools.terminal import progress_bar, size_text
 
 if TYPE_CHECKING:
     import nmc
     from nmc_framework.capture import MovingPicture
-    from nmc_framework.evaluation.board import Board
+    from nmc_framework.capture.moving import Pixels
     from nmc_framework.models.pictures import ClipModel
-    from nmc_framework.training import Schedule, Store, TrainedFrame
+    from nmc_framework.training import Progress, Store, TrainedFrame
 
 
-@dataclass(frozen=True, eq=False)
-class ClipRun:
-    """One chain of clips: the video, the model and the plan."""
+@dataclass(eq=False)
+class ClipRun(Run):
+    """One chain of clips of a video."""
 
-    output: Path
-    moving: MovingPicture
     model: ClipModel
-    schedule: Schedule
-    board: Board | None = None
-
-    @property
-    def span(self) -> int:
-        """Pictures of a frame of the package."""
-        return self.model.size[0]
+    moving: MovingPicture
+    clip: Pixels = field(init=False)
 
     @property
     def count(self) -> int:
         """Clips of the video."""
         return math.ceil(self.moving.count / self.span)
+
+    @property
+    def span(self) -> int:
+        """Pictures of a frame of the package."""
+        return self.model.size[0]
 
     def begin(self, writer: nmc.Writer) -> None:
         """Say nothing: there are no cameras."""
@@ -48,58 +45,28 @@ class ClipRun:
     def end(self, writer: nmc.Writer, done: int) -> None:
         """Say nothing: ``nmc evaluate`` scores pictures."""
 
-    def into(self, store: Store) -> list[dict[str, Any]]:
-        """Train what the store does not have, and return a record of each new frame."""
+    def frames(self, store: Store, report: Callable[[Progress], None]) -> Iterator[TrainedFrame]:
+        """Train what the store does not have, and yield each frame once it is there."""
         from nmc_framework.training import train_clips
 
-        records = []
-        with progress_bar(
-            f"training {self.output.name}",
-            "iterations",
-            kept=lambda: f"{len(store)} of {self.count} frames are kept",
-            resume="--resume",
-        ) as shown:
-            for frame in train_clips(
-                store,
-                self.model,
-                lambda first: self.moving.clips(self.span, first),
-                self.schedule,
-                rate=self.moving.rate,
-                report=reported(self.schedule, self.count, shown, self.board),
-            ):
-                records.append(self._record(frame))
-                before = self.schedule.iterations_before
-                done = before(frame.index) + frame.iterations
-                shown(done, before(self.count), self._told(records[-1]))
-        return records
+        rate = self.moving.rate
+        return train_clips(store, self.model, self._clips, self.schedule, rate=rate, report=report)
 
-    def _told(self, record: dict[str, Any]) -> str:
-        size = record.get("estimated_bytes")
-        weights = "" if size is None else f", weights about {size_text(size)}"
-        return (
-            f"frame {record['frame'] + 1} of {self.count}, {record['pictures']} pictures, "
-            f"loss {record['loss']:.5f}, {record['seconds']:.1f} s{weights}, "
-            f"{record['psnr']:.2f} dB"
-        )
+    def _clips(self, first: int) -> Iterator[Pixels]:
+        """Yield the clips, and keep the one that is trained, to judge its model by."""
+        for clip in self.moving.clips(self.span, first):
+            self.clip = clip
+            yield clip
 
-    def _record(self, frame: TrainedFrame) -> dict[str, Any]:
+    def extent(self, frame: TrainedFrame) -> dict[str, Any]:  # noqa: ARG002 - it is the one at hand
+        """Return how many pictures the clip has."""
+        return {"pictures": len(self.clip)}
+
+    def judged(self, frame: TrainedFrame) -> tuple[dict[str, Any], dict[str, Any]]:  # noqa: ARG002
+        """Return the PSNR of the clip's pictures."""
         from nmc_framework.evaluation.pictures import clip_psnr
 
-        pixels = next(iter(self.moving.clips(self.span, frame.index)))
-        record: dict[str, Any] = {
-            "frame": frame.index,
-            "pictures": len(pixels),
-            "iterations": frame.iterations,
-            "seconds": frame.seconds,
-            "loss": frame.loss,
-            "frozen_layers": list(frame.freezing.exclude_layers),
-            "psnr": clip_psnr(self.model, pixels),
-        }
-        if math.isfinite(frame.bits):
-            record["estimated_bytes"] = math.ceil(frame.bits / 8)
-        if self.board:
-            self.board.frame(frame.index, {"psnr": record["psnr"]}, {})
-        return record
+        return {"psnr": clip_psnr(self.model, self.clip)}, {}
 
 
 def clip_subject(
@@ -146,5 +113,5 @@ def clip_subject(
         rate=moving.rate,
         count=math.ceil(count / span),
         clips=True,
-        run=lambda output, model, schedule, board: ClipRun(output, moving, model, schedule, board),
+        run=lambda output, model, schedule, board: ClipRun(output, model, schedule, board, moving),
     )
