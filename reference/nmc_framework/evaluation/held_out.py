@@ -35,7 +35,7 @@ Distance = Callable[[Picture, Picture], float]
 #: Column order of the CSV; NaN, an empty field, where a metric does not apply.
 METRICS = ("psnr", "psnr_aligned", "ssim", "ms_ssim", "lpips", "flicker", "static_flicker")
 #: What a manifest has columns for (clause 5.7).
-_RECORDED = ("psnr", "ssim", "lpips")
+RECORDED = ("psnr", "ssim", "lpips")
 
 
 @dataclass(frozen=True)
@@ -114,17 +114,7 @@ class HeldOut:
 
         An infinite PSNR has no number. All views are counted where none are named.
         """
-        found = {}
-        for metric in METRICS:
-            values = [
-                getattr(score, metric)
-                for score in self.scores
-                if views is None or score.view in views
-            ]
-            known = [value for value in values if np.isfinite(value)]
-            if known:
-                found[metric] = float(np.mean(known))
-        return found
+        return metric_means([s for s in self.scores if views is None or s.view in views])
 
     def table(self, metric: str) -> npt.NDArray[np.float64]:
         """Return a metric as (frames, views) float64, the form a manifest takes."""
@@ -133,7 +123,7 @@ class HeldOut:
 
     def quality(self) -> dict[str, Any]:
         """Return the arguments of :class:`nmc.Quality`: view names and the tables that apply."""
-        measured = _RECORDED if self.lpips else _RECORDED[:2]
+        measured = RECORDED if self.lpips else RECORDED[:2]
         tables = {metric: self.table(metric) for metric in measured}
         return {"views": [camera.name for camera in self.cameras], "metrics": tables}
 
@@ -152,6 +142,17 @@ class HeldOut:
             metrics[name] = np.full((count, len(chosen)), np.nan)
             metrics[name][list(frames)] = table[:, chosen]
         return nmc.Quality(views=[known["views"][k] for k in chosen], metrics=metrics)
+
+
+def metric_means(scores: Sequence[ViewScore]) -> dict[str, float]:
+    """Return the mean of each metric over the scores that have a number for it, where any has."""
+    found = {}
+    for metric in METRICS:
+        values = [getattr(score, metric) for score in scores]
+        known = [value for value in values if np.isfinite(value)]
+        if known:
+            found[metric] = float(np.mean(known))
+    return found
 
 
 def score_view(

@@ -26,6 +26,8 @@ def write_video(
 ) -> int:
     """Write images as they come and return how many they were.
 
+    An interrupted video is none: it is written under another name, and has its own when whole.
+
     Parameters
     ----------
     path
@@ -43,6 +45,20 @@ def write_video(
     VideoError
         When there is no image, or one of another size; its number is named.
     """
+    partial = path.with_name(f".partial-{path.name}")
+    try:
+        count = _written(partial, images, Fraction(rate), quality)
+        if not count:
+            raise VideoError(f"{path.name}: no images to write")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+def _written(
+    path: Path, images: Iterable[npt.NDArray[np.uint8]], rate: Fraction, quality: int
+) -> int:
     options = {"crf": str(quality), "preset": "medium", "threads": "1"}
     count = 0
     first: tuple[int, ...] = ()
@@ -51,7 +67,7 @@ def write_video(
         for image in images:
             if stream is None:
                 first = image.shape
-                stream = container.add_stream("libx264", rate=Fraction(rate), options=options)
+                stream = container.add_stream("libx264", rate=rate, options=options)
                 stream.height, stream.width = (side + side % 2 for side in first[:2])
                 stream.pix_fmt = "yuv420p"
             if image.shape != first:
@@ -59,9 +75,8 @@ def write_video(
             frame = av.VideoFrame.from_ndarray(_even(image), format="rgb24")
             container.mux(stream.encode(frame))
             count += 1
-        if stream is None:
-            raise VideoError(f"{path.name}: no images to write")
-        container.mux(stream.encode(None))
+        if stream is not None:
+            container.mux(stream.encode(None))
     return count
 
 

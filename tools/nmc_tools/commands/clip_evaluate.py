@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from nmc_tools.commands.clip_render import is_of_clips
-from nmc_tools.commands.framework import framework, require_there
-from nmc_tools.frame_selection import parse_frames
+from nmc_tools.commands.framework import chosen_frames, framework, means_text, require_there
 from nmc_tools.terminal import counted, print_json, progress_bar, say
 
 if TYPE_CHECKING:
@@ -46,10 +43,7 @@ class ClipScoring:
         from nmc_framework.rendering.clips import clip_model
 
         with nmc.open(self.package) as sequence:
-            try:
-                chosen = parse_frames(self.frames or "0-", len(sequence))
-            except ValueError as error:
-                raise typer.BadParameter(str(error), param_hint="--frames") from None
+            chosen = chosen_frames(self.frames, len(sequence))
             span, height, width = clip_model(sequence).size
             moving = self._truth((width, height))
             with progress_bar(
@@ -97,29 +91,18 @@ class _Ascending:
         raise CaptureError(f"the video has no clip {wanted}, as the package has: it is shorter")
 
 
-def _means(scores: list[ViewScore]) -> dict[str, float]:
-    import numpy as np
-
-    from nmc_framework.evaluation.held_out import METRICS
-
-    found = {}
-    for metric in METRICS:
-        values = np.array([getattr(score, metric) for score in scores])
-        if np.isfinite(values).any():
-            found[metric] = float(values[np.isfinite(values)].mean())
-    return found
-
-
 def _summary(
     sequence: nmc.ChainSequence, chosen: list[int], scores: list[ViewScore], pixels: int
 ) -> dict[str, Any]:
     """Return the means, and the bytes of the frames that were scored, in bits a pixel."""
+    from nmc_framework.evaluation.held_out import metric_means
+
     size = sum(sequence.frames[frame].segment_length for frame in chosen)
     return {
         "frames": chosen,
         "pictures": len(scores),
         "bits_per_pixel": 8 * size / max(1, len(scores) * pixels),
-        "mean": _means(scores),
+        "mean": metric_means(scores),
     }
 
 
@@ -135,12 +118,8 @@ def _report(package: Path, told: dict[str, Any], scores: list[ViewScore], *, as_
         }
         print_json({"path": str(package), **told, "scores": rows})
         return
-    texts = {"psnr": "{:.2f} dB PSNR", "ssim": "SSIM {:.4f}", "ms_ssim": "MS-SSIM {:.4f}"}
-    texts |= {"lpips": "LPIPS {:.4f}", "flicker": "flicker {:.4f}"}
-    texts |= {"static_flicker": "{:.4f} where nothing moves"}
-    means = [texts[m].format(value) for m, value in told["mean"].items() if m in texts]
     head = f"{counted(len(told['frames']), 'frame')}, {counted(told['pictures'], 'picture')}"
-    say(f"{package}: {head}: {', '.join(means)}, {told['bits_per_pixel']:.3f} bits a pixel")
+    say(f"{package}: {head}: {means_text(told['mean'])}, {told['bits_per_pixel']:.3f} bits a pixel")
 
 
 def _by_frame(
@@ -157,12 +136,13 @@ def _record(
 
     import nmc
     from nmc.writing import amend
+    from nmc_framework.evaluation.held_out import RECORDED, metric_means
     from nmc_framework.evaluation.pictures import VIEW
 
     metrics: dict[str, Any] = {}
     for frame, its in _by_frame(chosen, scores, span):
-        for metric, mean in _means(its).items():
-            if metric in {"psnr", "ssim", "lpips"}:
+        for metric, mean in metric_means(its).items():
+            if metric in RECORDED:
                 metrics.setdefault(metric, np.full((count, 1), np.nan))[frame, 0] = mean
     record = nmc.Quality(views=[VIEW], metrics=metrics)
     amend.write_quality(package, amend.merged(amend.quality_in(package), record))
@@ -177,11 +157,12 @@ def _plot(
     span: int,
 ) -> None:
     from nmc_framework.evaluation import ChainPoint, plot_chain
+    from nmc_framework.evaluation.held_out import metric_means
 
     points = []
     for frame, its in _by_frame(chosen, scores, span):
         record = sequence.frames[frame]
-        psnr = _means(its).get("psnr", 100.0)
+        psnr = metric_means(its).get("psnr", 100.0)
         points.append(
             ChainPoint(frame, psnr, record.state_bytes, record.segment_length, record.coding)
         )

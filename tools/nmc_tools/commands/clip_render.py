@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from nmc_tools.commands.framework import require_new
-from nmc_tools.frame_selection import parse_frames
+from nmc_tools.commands.framework import chosen_frames, require_new
 from nmc_tools.terminal import counted, progress_bar, refuse_input, say, size_text
 
 if TYPE_CHECKING:
@@ -49,10 +48,7 @@ def render_clips(
     from nmc_framework.rendering import write_video
     from nmc_framework.rendering.clips import clip_model, package_pictures
 
-    try:
-        chosen = parse_frames(frames, len(sequence)) if frames else list(range(len(sequence)))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--frames") from None
+    chosen = chosen_frames(frames, len(sequence))
     if output.suffix.lower() not in {".mp4", ".png", ""}:
         raise typer.BadParameter("write .mp4, .png or a folder", param_hint="--output")
     require_new(output, force=force)
@@ -64,13 +60,7 @@ def render_clips(
         images = _counted(shown, len(chosen) * span, progress)
         if output.suffix.lower() == ".mp4":
             output.parent.mkdir(parents=True, exist_ok=True)
-            # Under another name first: an interrupted video is not a video.
-            partial = output.with_name(f".partial-{output.name}")
-            try:
-                count = write_video(partial, (image for _, image in images), rate, quality=quality)
-                partial.replace(output)
-            finally:
-                partial.unlink(missing_ok=True)
+            count = write_video(output, (image for _, image in images), rate, quality=quality)
             size_told = f", {count / rate:.1f} s, {size_text(output.stat().st_size)}"
         else:
             count = _files(images, output, span)

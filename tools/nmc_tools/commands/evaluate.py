@@ -13,9 +13,14 @@ import typer
 from nmc_tools.commands.clip_evaluate import ClipScoring, is_package_of_clips
 from nmc_tools.commands.clip_render import refuse_of_cameras
 from nmc_tools.commands.footage import Footage, HeldOutOption, SceneName, SceneOption
-from nmc_tools.commands.framework import cameras_in, framework, parse_device
+from nmc_tools.commands.framework import (
+    cameras_in,
+    chosen_frames,
+    framework,
+    means_text,
+    parse_device,
+)
 from nmc_tools.commands.shared_options import FramesOption, PackagePath
-from nmc_tools.frame_selection import parse_frames
 from nmc_tools.terminal import counted, print_json, progress_bar, refuse_input, say
 
 if TYPE_CHECKING:
@@ -110,8 +115,8 @@ def evaluate(
     if all_cameras and held_out:
         raise typer.BadParameter("give one of --held-out and --all-cameras")
     of_views = {
-        "--scene": scene, "--cameras": cameras, "--held-out": held_out, "--images": images,
-        "--all-cameras": all_cameras, "--html": html, "--metrics-plot": metrics_plot,
+        "--cameras": cameras, "--held-out": held_out, "--images": images, "--html": html,
+        "--all-cameras": all_cameras, "--metrics-plot": metrics_plot,
         "--align-colour": align_colour,
     }  # fmt: skip
     with framework(package, images or html or scores or package), ExitStack() as stack:
@@ -290,10 +295,7 @@ def _truth(
 def _chosen(text: str | None, count: int, available: int) -> list[int]:
     from nmc_framework.capture import CaptureError
 
-    try:
-        chosen = parse_frames(text, count) if text else list(range(count))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--frames") from None
+    chosen = chosen_frames(text, count)
     if chosen[-1] >= available:
         raise CaptureError(f"the folder has {available} frames; frame {chosen[-1]} is not there")
     return chosen
@@ -352,14 +354,7 @@ def _report(
     kind = "held-out view" if views.held_out else "view that was trained with"
     kinds = "held-out views" if views.held_out else "views that were trained with"
     told = f"{counted(len(chosen), 'frame')}, {counted(len(scored), kind, kinds)}"
-    say(f"{package}: {told}: {_told(means)}")
+    say(f"{package}: {told}: {means_text(means)}")
     if trained:
         told = counted(len(views.trained), "view that was", "views that were")
-        say(f"{package}: {told} trained with: {_told(trained)}")
-
-
-def _told(means: dict[str, float]) -> str:
-    texts = {"psnr": "{:.2f} dB PSNR", "ssim": "SSIM {:.4f}", "ms_ssim": "MS-SSIM {:.4f}"}
-    texts |= {"psnr_aligned": "{:.2f} dB with colours aligned", "lpips": "LPIPS {:.4f}"}
-    texts |= {"flicker": "flicker {:.4f}", "static_flicker": "{:.4f} where nothing moves"}
-    return ", ".join(texts[metric].format(value) for metric, value in means.items())
+        say(f"{package}: {told} trained with: {means_text(trained)}")

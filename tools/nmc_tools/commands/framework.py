@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,7 @@ import typer
 
 from nmc_format.host import host_refusal
 from nmc_format.issues import FormatError
+from nmc_tools.frame_selection import parse_frames
 from nmc_tools.terminal import note, refuse_input
 
 if TYPE_CHECKING:
@@ -117,6 +118,14 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     return int(parts[0]), int(parts[1])
 
 
+def chosen_frames(text: str | None, count: int) -> list[int]:
+    """Return the frames that ``--frames`` names, of so many; all where it names none."""
+    try:
+        return parse_frames(text, count) if text else list(range(count))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--frames") from None
+
+
 def parse_device(text: str) -> str:
     """Return the torch device, where it is there."""
     from nmc_framework.device import DeviceError, usable_device
@@ -166,6 +175,14 @@ def cameras_in(sequence: nmc.ChainSequence) -> list[Camera]:
     from nmc_framework.cameras import packaged
 
     return packaged.cameras_in(sequence)
+
+
+def means_text(means: Mapping[str, float]) -> str:
+    """Return the means of metrics in one line for people."""
+    texts = {"psnr": "{:.2f} dB PSNR", "ssim": "SSIM {:.4f}", "ms_ssim": "MS-SSIM {:.4f}"}
+    texts |= {"psnr_aligned": "{:.2f} dB with colours aligned", "lpips": "LPIPS {:.4f}"}
+    texts |= {"flicker": "flicker {:.4f}", "static_flicker": "{:.4f} where nothing moves"}
+    return ", ".join(texts[metric].format(value) for metric, value in means.items())
 
 
 def say_doubt(place: Path, loss: float, psnr: float) -> None:

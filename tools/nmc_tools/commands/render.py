@@ -12,13 +12,13 @@ from nmc_tools.commands.clip_render import is_of_clips, refuse_of_cameras, rende
 from nmc_tools.commands.framework import (
     SizeOption,
     cameras_in,
+    chosen_frames,
     framework,
     parse_device,
     parse_size,
     require_new,
 )
 from nmc_tools.commands.shared_options import ForceOption, PackagePath
-from nmc_tools.frame_selection import parse_frames
 from nmc_tools.terminal import counted, progress_bar, say, size_text
 
 if TYPE_CHECKING:
@@ -129,14 +129,13 @@ def render(
                     force=force,
                 )
                 return
-        if output.suffix.lower() != ".mp4":
-            raise typer.BadParameter("the video is .mp4", param_hint="--output")
-        devices = [parse_device(text) for text in device or ["cpu"]]
-        require_new(output, force=force)
-        with nmc.open(package) as sequence:
+            if output.suffix.lower() != ".mp4":
+                raise typer.BadParameter("the video is .mp4", param_hint="--output")
+            devices = [parse_device(text) for text in device or ["cpu"]]
+            require_new(output, force=force)
             known = cameras_in(sequence)
             rate = fps or max(1, sequence.manifest.timescale)
-            once = _frames(frames, len(sequence))
+            once = chosen_frames(frames, len(sequence))
         source = _source(track, keys, known, anchor, eye, trace_scale)
         with framework(source.keys or source.file or package):
             shown = played(once, length or source.images(rate))
@@ -146,14 +145,8 @@ def render(
             package, viewpoints, camera, shown, workers=workers, devices=devices
         )
         output.parent.mkdir(parents=True, exist_ok=True)
-        # Under another name first: an interrupted video is not a video.
-        partial = output.with_name(f".partial-{output.name}")
-        try:
-            with progress_bar(f"rendering {output.name}", "images") as progress:
-                write_video(partial, _counted(images, len(shown), progress), rate, quality=quality)
-            partial.replace(output)
-        finally:
-            partial.unlink(missing_ok=True)
+        with progress_bar(f"rendering {output.name}", "images") as progress:
+            write_video(output, _counted(images, len(shown), progress), rate, quality=quality)
         if save_track is not None:
             write_track(save_track, viewpoints)
         seconds = len(shown) / rate
@@ -181,13 +174,6 @@ def _source(
         raise typer.BadParameter(reason, param_hint="--anchor")
     file = None if track == "orbit" else Path(track)
     return TrackSource(file, keys, anchor, eye, scale)
-
-
-def _frames(text: str | None, count: int) -> list[int]:
-    try:
-        return parse_frames(text, count) if text else list(range(count))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--frames") from None
 
 
 def _counted(images: Iterator[Any], total: int, progress: Any) -> Iterator[Any]:
