@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,12 @@ VIEW = "picture"
 
 def clip_psnr(model: ClipModel, pixels: Pixels) -> float:
     """Return the mean PSNR in dB of a model's pictures against (pictures, height, width, 3)."""
-    scores = [psnr(seen, true) for seen, true in zip(clip_pictures(model), pixels, strict=True)]
+    return pictures_psnr(clip_pictures(model), pixels)
+
+
+def pictures_psnr(pictures: Iterable[Pixels], truths: Iterable[Pixels]) -> float:
+    """Return the mean PSNR in dB of pictures against as many true ones."""
+    scores = [psnr(seen, true) for seen, true in zip(pictures, truths, strict=True)]
     # A perfect picture has no number; 100 dB is beyond what 8 bits can tell.
     return float(np.mean(np.minimum(scores, 100.0)))
 
@@ -33,7 +38,6 @@ def score_clips(
     lpips: Distance | None = None,
     device: str = "cpu",
     report: Callable[[int, int], None] | None = None,
-    seen: Callable[[int, Pixels, Pixels], None] | None = None,
 ) -> list[ViewScore]:
     """Score the pictures of a package of clips.
 
@@ -51,8 +55,6 @@ def score_clips(
         Torch's name of where to render.
     report
         Told how many frames are done, of how many.
-    seen
-        Told of every picture: its number in the video, as it is shown, as it is true.
 
     Returns
     -------
@@ -69,27 +71,23 @@ def score_clips(
     span = model.size[0]
     before: tuple[Pixels, Pixels] | None = None
     last = -2
-    pixels = np.zeros((0, 1, 1, 3), np.uint8)
-    loaded = -1
-    for frame, number, picture in package_pictures(sequence, model, frames):
-        if frame != loaded:
-            pixels, loaded = truths(frame), frame
-            if report:
-                report(list(frames).index(frame), len(frames))
-        index = frame * span + number
-        if number >= len(pixels):
-            raise MetricError(f"picture {index} has no true one: the video is shorter")
-        true = pixels[number]
-        if picture.shape != true.shape:
-            raise MetricError(
-                f"picture {index}: the true one is {true.shape[1]}x{true.shape[0]}, "
-                f"expected {picture.shape[1]}x{picture.shape[0]}"
-            )
-        follows = before if last == index - 1 else None
-        scores.append(score_view(index, VIEW, picture, true, follows, lpips))
-        before, last = (picture, true), index
-        if seen:
-            seen(index, picture, true)
+    for done, frame in enumerate(frames):
+        if report:
+            report(done, len(frames))
+        pixels = truths(frame)
+        for _, number, picture in package_pictures(sequence, model, [frame]):
+            index = frame * span + number
+            if number >= len(pixels):
+                raise MetricError(f"picture {index} has no true one: the video is shorter")
+            true = pixels[number]
+            if picture.shape != true.shape:
+                raise MetricError(
+                    f"picture {index}: the true one is {true.shape[1]}x{true.shape[0]}, "
+                    f"expected {picture.shape[1]}x{picture.shape[0]}"
+                )
+            follows = before if last == index - 1 else None
+            scores.append(score_view(index, VIEW, picture, true, follows, lpips))
+            before, last = (picture, true), index
     if report:
         report(len(frames), len(frames))
     return scores

@@ -22,9 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 import nmc
-from nmc_framework.metrics import MS_SSIM_SIDE, ms_ssim, psnr
-from nmc_framework.models import build, family
-from nmc_framework.models.pictures import ClipModel, played
+from nmc_framework.evaluation.pictures import pictures_psnr
+from nmc_framework.metrics import MS_SSIM_SIDE, ms_ssim
+from nmc_framework.models import build
+from nmc_framework.models.pictures import played
 from nmc_framework.rendering.clips import clip_pictures
 from nmc_framework.training import ClipPixels, Schedule, train_on
 from nmc_tools.bench_rd.ours import package
@@ -177,9 +178,7 @@ def _models(
 
 def _train(kind: str, configuration: dict[str, Any], clip: Clip, share: float) -> State:
     model = played(build(kind, configuration))
-    found = family(kind)
-    assert issubclass(found, ClipModel)
-    schedule = Schedule(first=max(1, round(share * found.iterations[0])), rays=found.batch)
+    schedule = Schedule(first=max(1, round(share * model.iterations[0])), rays=model.batch)
     return train_on(model, ClipPixels(model, clip), schedule, frame=0).state
 
 
@@ -196,11 +195,10 @@ def _quantised(
 
 
 def _judged(clip: Clip, shown: Clip) -> tuple[float, float | None]:
-    pairs = list(zip(shown, clip, strict=True))
-    quality = float(np.mean([min(psnr(a, b), 100.0) for a, b in pairs]))
+    quality = pictures_psnr(shown, clip)
     if min(clip.shape[1:3]) < MS_SSIM_SIDE:
         return quality, None
-    return quality, float(np.mean([ms_ssim(a, b) for a, b in pairs]))
+    return quality, float(np.mean([ms_ssim(a, b) for a, b in zip(shown, clip, strict=True)]))
 
 
 def _row(
