@@ -29,11 +29,12 @@ from nmc_framework.training import (
     train_on,
 )
 from nmc_tools.commands.chain_run import LATER, RAYS
-from nmc_tools.commands.footage import film_scene
+from nmc_tools.commands.footage import SceneName, film_scene
 
 Report = Callable[[int, int, str], None]
-#: The scene, the size that it is filmed in, and pictures of its film.
-_SCENE, _VIEWS_SIZE = "room", (96, 96)
+#: The scene, and the size in which cameras film it.
+_SCENE: SceneName = "room"
+_VIEWS_SIZE = (96, 96)
 #: Variants of a family, as options.
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "tensorf": [{"decomposition": "vm"}, {"decomposition": "cp"}],
@@ -119,7 +120,7 @@ def _clip(label: str, name: str, options: dict[str, Any], side: int, share: floa
 
 
 def _views(label: str, name: str, options: dict[str, Any], share: float) -> Reached:
-    footage = film_scene("room", _VIEWS_SIZE, frames=2)
+    footage = film_scene(_SCENE, _VIEWS_SIZE, frames=2)
     training, held_out = footage.split(None)
     cameras = footage.cameras(training)
     model = build(name, footage.options(family(name).defaults(), training) | options)

@@ -6,7 +6,7 @@ is therefore told by the same instant, trained alone from random weights.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nmc_framework.models import build
 from nmc_framework.rendering import render_image
@@ -14,6 +14,11 @@ from nmc_framework.scene import scenes
 from nmc_framework.training import FrameViews, train_chain
 from nmc_tools.bench_framework.scenes import FAMILY, mean_psnr, prepared, trained_alone
 from nmc_tools.terminal import err
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nmc_framework.scene import Rig, Scene
 
 #: Later frames; of a quick run.
 _FRAMES, _QUICK_FRAMES = 60, 3
@@ -32,25 +37,24 @@ def drift(name: str = "dome", *, quick: bool) -> dict[str, Any]:
     for done in train_chain(model, rig.training, frames, plan):
         row: dict[str, Any] = {"frame": done.index, "seconds": done.seconds}
         if done.index % _JUDGED_EVERY == 0:
-            row["psnr"] = _quality(scene, rig, model, times[done.index])
+            pictures = [render_image(model, camera) for camera in rig.held_out]
+            row["psnr"] = _quality(scene, rig, pictures, times[done.index])
             err.print(
                 f"{name}: frame {done.index} of {last}, {row['psnr']:.2f} dB, {done.seconds:.1f} s",
                 markup=False,
             )
         rows.append(row)
-    alone = build(FAMILY, options)
     views = FrameViews(last, times[last], scene.view_all(rig.training, times[last]))
-    trained_alone(alone, rig, views, plan)
+    pictures = trained_alone(build(FAMILY, options), rig, views, plan)
     return {
         "scene": name,
         "size": list(size),
         "cameras": len(rig.training),
         "iterations": [plan.first, plan.later],
         "rows": rows,
-        "alone": _quality(scene, rig, alone, times[last]),
+        "alone": _quality(scene, rig, pictures, times[last]),
     }
 
 
-def _quality(scene: Any, rig: Any, model: Any, at: float) -> float:
-    truths = [scene.clean(camera, at) for camera in rig.held_out]
-    return mean_psnr([render_image(model, camera) for camera in rig.held_out], truths)
+def _quality(scene: Scene, rig: Rig, pictures: Sequence[Any], at: float) -> float:
+    return mean_psnr(pictures, [scene.clean(camera, at) for camera in rig.held_out])

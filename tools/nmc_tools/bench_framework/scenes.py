@@ -19,6 +19,7 @@ from nmc_framework.models.radiance.fitting import LATER_RAYS, fit, iterations
 from nmc_framework.rendering import render_image
 from nmc_framework.scene import scenes
 from nmc_framework.training import FrameViews, Schedule, train_chain, train_frame
+from nmc_tools.commands.chain_run import LATER, RAYS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from nmc_framework.scene import Rig, Scene
 
 FAMILY = "hash_grid"
-_RAYS, _LATER = 1024, 70
 #: Frames after frame 0.
 _FRAMES = 3
 #: Of a quick run: pictures of a tenth the width, and hardly any training.
@@ -79,9 +79,9 @@ def prepared(scene: Scene, *, quick: bool) -> tuple[tuple[int, int], Rig, dict[s
     )
     plan = Schedule(
         first=4 if quick else iterations(rig.training),
-        later=2 if quick else _LATER,
-        rays=_RAYS,
-        later_rays=round(LATER_RAYS * _RAYS),
+        later=2 if quick else LATER,
+        rays=RAYS,
+        later_rays=round(LATER_RAYS * RAYS),
         colour="auto",
     )
     return size, rig, options | (_QUICK if quick else {}), plan

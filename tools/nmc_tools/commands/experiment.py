@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -90,8 +91,7 @@ def all_intra(
 
       nmc experiment all-intra --picture kodim23.png --size 384x256 -o out/kodim23
     """
-    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        os.environ.setdefault(name, str(os.cpu_count() or 1))
+    _take_all_cores()
     require_folder(output)
     require_there(picture or [])
     wanted = parse_size(size)
@@ -100,11 +100,7 @@ def all_intra(
         from nmc_tools.bench.published import machine
         from nmc_tools.experiments.all_intra import Request, run
 
-        unknown = sorted(set(quality or ()) - set(QUALITIES))
-        if unknown:
-            raise typer.BadParameter(
-                f"{unknown[0]}; there are {', '.join(QUALITIES)}", param_hint="--quality"
-            )
+        _require_known(quality or (), QUALITIES, "--quality")
         request = Request(
             pictures=_pictures(picture or [], wanted),
             folder=output,
@@ -151,8 +147,7 @@ def inter_like(
 
       nmc experiment inter-like --video film.mp4 --size 320x180 --pictures 32 --family ffnerv
     """
-    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        os.environ.setdefault(name, str(os.cpu_count() or 1))
+    _take_all_cores()
     require_folder(output)
     require_there(video or [])
     wanted = parse_size(size) or _SIZE
@@ -160,16 +155,24 @@ def inter_like(
         from nmc_tools.bench.published import machine
         from nmc_tools.experiments.inter_like import SIZES, Request, run
 
-        unknown = sorted(set(family or ()) - set(SIZES))
-        if unknown:
-            raise typer.BadParameter(
-                f"{unknown[0]}; there are {', '.join(SIZES)}", param_hint="--family"
-            )
+        _require_known(family or (), SIZES, "--family")
         clips, rate = _clips(video or [], wanted, pictures)
         request = Request(clips, output, rate, family or tuple(SIZES), share)
         with progress_bar("inter-like", unit="points", kept=f"in {output}", resume="") as bar:
             results = run(request, bar, machine(["torch", "av"]))
     _tell(results, output, as_json=as_json)
+
+
+def _take_all_cores() -> None:
+    """Let torch and numba have every core, unless the user says how many; before they are loaded."""
+    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ.setdefault(name, str(os.cpu_count() or 1))
+
+
+def _require_known(given: Iterable[str], known: Collection[str], option: str) -> None:
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]}; there are {', '.join(known)}", param_hint=option)
 
 
 def _tell(results: Results, output: Path, *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from safetensors import SafetensorError
@@ -18,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 from nmc_framework.pipeline.content import values_digest
 
 State = dict[str, np.ndarray[Any, Any]]
+Result = TypeVar("Result")
 
 
 class Kept:
@@ -30,34 +31,43 @@ class Kept:
 
     def values(self, inputs: Mapping[str, Any], work: Callable[[], Any]) -> Any:
         """Return JSON values that follow from ``inputs``, JSON values too."""
-        path = self._folder / f"{values_digest(inputs)}.json"
+
+        def write(path: Path, result: Any) -> None:
+            path.write_text(json.dumps({"inputs": inputs, "result": result}), encoding="utf-8")
+
+        return self._result(f"{values_digest(inputs)}.json", work, _values, write)
+
+    def state(self, inputs: Mapping[str, Any], work: Callable[[], State]) -> State:
+        """Return a state that follows from ``inputs``."""
+
+        def write(path: Path, state: State) -> None:
+            save_file(state, path)
+
+        return self._result(f"{values_digest(inputs)}.safetensors", work, load_file, write)
+
+    def _result(
+        self,
+        name: str,
+        work: Callable[[], Result],
+        read: Callable[[Path], Result],
+        write: Callable[[Path, Result], None],
+    ) -> Result:
+        """Return what is in a file; where there is none, or a damaged one, work it out and write it."""
+        path = self._folder / name
         try:
-            known = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            known = None
-        if known is not None:
+            known = read(path)
+        except (OSError, ValueError, SafetensorError):
+            pass
+        else:
             self.found += 1
-            return known["result"]
+            return known
         result = work()
         partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps({"inputs": inputs, "result": result}), encoding="utf-8")
+        write(partial, result)
         partial.replace(path)
         self.made += 1
         return result
 
-    def state(self, inputs: Mapping[str, Any], work: Callable[[], State]) -> State:
-        """Return a state that follows from ``inputs``."""
-        path = self._folder / f"{values_digest(inputs)}.safetensors"
-        try:
-            known = load_file(path)
-        except (OSError, SafetensorError):
-            known = None
-        if known is not None:
-            self.found += 1
-            return dict(known)
-        state = work()
-        partial = path.with_suffix(".partial")
-        save_file(state, partial)
-        partial.replace(path)
-        self.made += 1
-        return state
+
+def _values(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))["result"]

@@ -165,7 +165,8 @@ class ImageWise(ClipModel):
 
     def loss(self, batch: ClipBatch) -> Tensor:
         """Return the mean squared error of the batch's pictures."""
-        return self.error(self.images(batch.pictures), batch.truth(batch.pictures))
+        pictures = batch.pictures
+        return self.error(self.images(pictures), batch.truth(pictures))
 
     def error(self, seen: Tensor, truth: Tensor) -> Tensor:
         """Return what pictures (N, 3, height, width) are apart from the true ones."""

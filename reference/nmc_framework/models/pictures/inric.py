@@ -27,7 +27,6 @@ class Inric(Siren):
     """Sines over encoded places in five sizes, Q1 to Q5 (INRIC): pictures at several rates."""
 
     family: ClassVar[str] = "inric"
-    learning_rates: ClassVar[tuple[float, float]] = (2e-3, 1e-3)
     usual: ClassVar[int] = 1
 
     @classmethod

@@ -8,6 +8,7 @@ layer by layer, a network of sines over the time (section 3.2, after Mehta et al
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any, ClassVar
 
 import torch
@@ -77,9 +78,7 @@ class Nvp(PixelWise):
             if features < 1 or any(not 0 < n < 1 << 20 for n in lengths):
                 raise ModelError(f"nvp: a table of {features} features and sides {lengths}")
             found = [max(2, round(n)) for n in lengths]
-            total = float(features)
-            for n in found:
-                total *= n
+            total = features * prod(found)
             if total > _MOST:
                 raise ModelError(f"nvp: a table of {total:.3g} numbers is more than {_MOST}")
             return Table(features, found)

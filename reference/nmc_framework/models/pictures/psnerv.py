@@ -20,6 +20,7 @@ from nmc_framework.models.pictures.clip import SIZE, ClipBatch, ImageWise
 from nmc_framework.models.pictures.upscaling import (
     UPSCALING,
     UpscalingBlock,
+    block_widths,
     encoded_times,
     require_levels,
 )
@@ -60,9 +61,7 @@ class Psnerv(ImageWise):
         self.stem = nn.ModuleList(
             [nn.Linear(3 * inputs, c["hidden"]), nn.Linear(c["hidden"], prod(self.map))]
         )
-        widths = [c["channels"]]
-        for _ in c["strides"]:
-            widths.append(max(c["least_channels"], round(widths[-1] / c["reduction"])))
+        widths = block_widths(c)
         self.blocks = nn.ModuleList(
             UpscalingBlock(a, b, stride)
             for a, b, stride in zip(widths[:-1], widths[1:], c["strides"], strict=True)

@@ -68,9 +68,7 @@ class Upscaled(ImageWise):
     def build_blocks(self, kernels: Sequence[int]) -> None:
         """Make the blocks and the last convolution; ``kernels`` are their sides, block by block."""
         c = self.configuration
-        widths = [c["channels"]]
-        for _ in c["strides"]:
-            widths.append(max(c["least_channels"], round(widths[-1] / c["reduction"])))
+        widths = block_widths(c)
         self.blocks = nn.ModuleList(
             UpscalingBlock(a, b, stride, kernel)
             for a, b, stride, kernel in zip(
@@ -93,6 +91,15 @@ class Upscaled(ImageWise):
     def images(self, pictures: Tensor) -> Tensor:
         """Return pictures by number."""
         return torch.sigmoid(self.upscaled(self.features(pictures)))
+
+
+def block_widths(configuration: Mapping[str, Any]) -> list[int]:
+    """Return the channels of the small map, and of what each block makes of it."""
+    c = configuration
+    widths = [c["channels"]]
+    for _ in c["strides"]:
+        widths.append(max(c["least_channels"], round(widths[-1] / c["reduction"])))
+    return widths
 
 
 def encoded_times(times: Tensor, levels: int, base: float) -> Tensor:

@@ -71,14 +71,7 @@ class HashGrid(MarchedField):
         self, learning_rate: float, *, later: bool = False
     ) -> list[dict[str, Any]]:
         """Tables learn at the full rate, the networks at a share of it."""
-        tables = [p for p in self.levels.parameters() if p.requires_grad]
-        known = {id(p) for p in tables}
-        rest = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
-        groups = [
-            {"params": tables, "lr": learning_rate},
-            {"params": rest, "lr": _NETWORK_SHARE[later] * learning_rate},
-        ]
-        return [group for group in groups if group["params"]]
+        return self.groups_of(self.levels, learning_rate, _NETWORK_SHARE[later])
 
     @property
     def grid_levels(self) -> Sequence[GridLevel]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nmc_framework.models.radiance import quadrature, sampling
 from nmc_framework.models.radiance.backdrop import backdrop, behind
@@ -102,6 +102,14 @@ class MarchedField(RadianceModel):
     @abstractmethod
     def colour(self, features: Tensor, directions: Tensor) -> Tensor:
         """Return colours (N, 3), 0 to 1, of features (N, F) seen along directions (N, 3)."""
+
+    def groups_of(self, tables: nn.Module, rate: float, share: float) -> list[dict[str, Any]]:
+        """Return groups for the optimiser: tables learn at a rate, the rest at a share of it."""
+        first = [p for p in tables.parameters() if p.requires_grad]
+        known = {id(p) for p in first}
+        rest = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
+        groups = [{"params": first, "lr": rate}, {"params": rest, "lr": share * rate}]
+        return [group for group in groups if group["params"]]
 
     def survey(self, cameras: Sequence[Camera]) -> None:
         """Rule out what no training camera sees, and within the bounds what only one does."""

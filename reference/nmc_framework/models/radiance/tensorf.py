@@ -97,14 +97,7 @@ class Tensorf(MarchedField):
         self, learning_rate: float, *, later: bool = False
     ) -> list[dict[str, Any]]:
         """Planes and lines learn at the full rate, the network at a share of it."""
-        tables = [p for p in self.factors.parameters() if p.requires_grad]
-        known = {id(p) for p in tables}
-        rest = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
-        groups = [
-            {"params": tables, "lr": learning_rate},
-            {"params": rest, "lr": _NETWORK_SHARE[later] * learning_rate},
-        ]
-        return [group for group in groups if group["params"]]
+        return self.groups_of(self.factors, learning_rate, _NETWORK_SHARE[later])
 
     def encoded(self, unit: Tensor) -> Tensor:
         """Return the products at points: those of density, then those of colour."""
