@@ -26,7 +26,7 @@ from operators import Site, mutants, mutated_tree
 from processes import Recorder
 from reach import IMPORT, Reach, tests_of, traced
 from report import markdown, put_into
-from subjects import ALONE, BY_TENSORS
+from subjects import ALONE, BY_TENSORS, TRIALS
 from trial import Mutant, Verdict
 
 from nmc_conformance.vectors import VECTOR_FILE, Vector, default_root, load_suite
@@ -118,7 +118,7 @@ class Selector:
                 not wanted
                 or any(not lines.isdisjoint(reach.lines.get(p, ())) for p, lines in wanted.items())
             )
-            and site.module.startswith(_ONLY.get(reach.role, ""))
+            and _may_judge(reach.role, site)
         ]
 
     def _lines(self, site: Site) -> dict[str, frozenset[int]]:
@@ -148,6 +148,10 @@ class Selector:
                 return {}
             found[str(self._scope.path(module))] = frozenset(lines)
         return found if any(found.values()) else {}
+
+
+def _may_judge(role: str, site: Site) -> bool:
+    return site.module.startswith(_ONLY.get(role, ""))
 
 
 @cache
@@ -238,14 +242,13 @@ def _state_of(vectors: Sequence[Vector]) -> str:
 
 
 def _reaches(
-    scope: Scope, vectors: Sequence[Vector], folder: Path, suite: str
+    scope: Scope, tests: Sequence[tuple[str, Vector]], folder: Path, suite: str
 ) -> tuple[list[Reach], Recorder]:
-    """Return what every test reaches; kept for as long as nothing it depends on changes."""
+    """Return what tests reach; kept for as long as nothing it depends on changes."""
     states = "".join(scope.state(module) for module in sorted(scope.modules))
     key = hashlib.sha256(f"{states} {suite}".encode()).hexdigest()[:16]
-    kept = folder / f"reach-{key}.pickle"
-    roots = [str(p) for p in FOLDERS.values()]
-    return traced(tests_of(vectors), list(scope.modules), roots, kept)
+    sources = {module: scope.path(module) for module in scope.modules}
+    return traced(tests, sources, folder / f"reach-{key}.pickle")
 
 
 def main() -> int:
@@ -272,7 +275,9 @@ def main() -> int:
     results = arguments.output / "results.ndjson"
     kept = read_kept(results, scope, suite)
     trial.preload()
-    reaches, recorder = _reaches(scope, vectors, arguments.output, suite)
+    judges = [r for r in TRIALS if any(_may_judge(r, site) for site in sites)]
+    tests = [test for test in tests_of(vectors) if test[0] in judges]
+    reaches, recorder = _reaches(scope, tests, arguments.output, suite)
     selector = Selector(scope, reaches, vectors)
     verdicts = {s.name: kept[s.name] for s in sites if s.name in kept}
     todo = [s for s in sites if s.name not in verdicts]

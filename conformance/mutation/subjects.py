@@ -46,13 +46,15 @@ class InProcess(Subject):
         from nmc_tools.commands import codec
 
         level = _MAX_LEVEL if max_level is None else max_level
-        keys = codec.keys_of(signed_by)
-        secret = bytes.fromhex(key) or None
+        keys, secret = codec.keys_of(signed_by), bytes.fromhex(key) or None
+        return _answer(stage, lambda: self._decoded(stage, list(frames), level, keys, secret))
 
-        def decode() -> Any:
-            return codec.run_decode(stage.input, list(frames), stage.output, level, keys, secret)
+    def _decoded(
+        self, stage: Stage, frames: list[int], level: int, keys: Any, secret: bytes | None
+    ) -> tuple[int, Any]:
+        from nmc_tools.commands import codec
 
-        return _answer(stage, decode)
+        return codec.run_decode(stage.input, frames, stage.output, level, keys, secret)
 
     def check(self, stage: Stage) -> Answer:
         """Ask for a check of the input of a stage."""
@@ -68,35 +70,22 @@ class InProcess(Subject):
 class ByTensors(InProcess):
     """The same, one tensor at a time."""
 
-    def decode(
-        self,
-        stage: Stage,
-        frames: Sequence[int],
-        max_level: int | None,
-        signed_by: Sequence[str] = (),
-        key: str = "",
-    ) -> Answer:
-        """Ask for each tensor of frames of the input of a stage."""
+    def _decoded(
+        self, stage: Stage, frames: list[int], level: int, keys: Any, secret: bytes | None
+    ) -> tuple[int, Any]:
         import nmc
         from nmc_format.report import Report
         from nmc_tools.checkpoints.safetensors_files import write_safetensors
-        from nmc_tools.commands import codec
 
-        level = _MAX_LEVEL if max_level is None else max_level
-        keys, secret = codec.keys_of(signed_by), bytes.fromhex(key) or None
-
-        def call() -> tuple[int, Report]:
-            stage.output.mkdir(parents=True, exist_ok=True)
-            with nmc.open(
-                stage.input, max_level=level, require_signature=keys, threads=2, key=secret
-            ) as sequence:
-                for t in frames:
-                    state = {name: sequence.tensor(t, name) for name in sequence.names(t)}
-                    with (stage.output / f"frame_{t:08d}.safetensors").open("wb") as file:
-                        write_safetensors(file, state, None)
-            return 0, Report(str(stage.input), len(sequence), len(frames), ())
-
-        return _answer(stage, call)
+        stage.output.mkdir(parents=True, exist_ok=True)
+        with nmc.open(
+            stage.input, max_level=level, require_signature=keys, threads=2, key=secret
+        ) as sequence:
+            for t in frames:
+                state = {name: sequence.tensor(t, name) for name in sequence.names(t)}
+                with (stage.output / f"frame_{t:08d}.safetensors").open("wb") as file:
+                    write_safetensors(file, state, None)
+        return 0, Report(str(stage.input), len(sequence), len(frames), ())
 
 
 def _answer(stage: Stage, call: Callable[[], tuple[int, Any]]) -> Answer:

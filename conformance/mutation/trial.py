@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -57,9 +57,9 @@ class Mutant:
 
 
 class _Loader(SourceFileLoader):
-    def __init__(self, mutant: Mutant) -> None:
-        super().__init__(mutant.module, str(mutant.path))
-        self._code = mutant.code
+    def __init__(self, module: str, path: Path, code: CodeType) -> None:
+        super().__init__(module, str(path))
+        self._code = code
 
     def get_code(self, fullname: str) -> CodeType:
         del fullname
@@ -67,16 +67,17 @@ class _Loader(SourceFileLoader):
 
 
 class _Finder(MetaPathFinder):
-    def __init__(self, mutant: Mutant) -> None:
-        self._mutant = mutant
+    def __init__(self, codes: Mapping[str, tuple[Path, CodeType]]) -> None:
+        self._codes = codes
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: Any = None
     ) -> ModuleSpec | None:
         del path, target
-        if fullname != self._mutant.module:
+        if fullname not in self._codes:
             return None
-        return spec_from_file_location(fullname, self._mutant.path, loader=_Loader(self._mutant))
+        source, code = self._codes[fullname]
+        return spec_from_file_location(fullname, source, loader=_Loader(fullname, source, code))
 
 
 def preload() -> None:
@@ -97,9 +98,14 @@ def preload() -> None:
     np.seterr(all="ignore")  # words wrap
 
 
+def stand_in(codes: Mapping[str, tuple[Path, CodeType]]) -> None:
+    """Have this process run other code, by module, in place of what its source has."""
+    sys.meta_path.insert(0, _Finder(codes))
+
+
 def install(mutant: Mutant) -> None:
     """Make this process import the mutant."""
-    sys.meta_path.insert(0, _Finder(mutant))
+    stand_in({mutant.module: (mutant.path, mutant.code)})
     if mutant.separate:
         _put_first(str(_overlay(mutant)))
 

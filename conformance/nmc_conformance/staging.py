@@ -75,8 +75,7 @@ class Stage:
         if self._seal:
             reseal(self.input, self._seal)
         for step in vector.prepare:
-            if step["do"] != _INFLATE:
-                _prepare(self.input, step)
+            _prepare(self.input, step)
         self.seal()
 
     def seal(self) -> None:
@@ -146,12 +145,13 @@ def place(vector: Vector, path: Path) -> None:
         shutil.copyfile(vector.input, path)
     for step in vector.prepare:
         if step["do"] == _INFLATE:
-            _prepare(path, step)
+            file = path / step["path"]
+            file.write_bytes(_inflated(file.read_bytes(), step["size"]))
 
 
 def _prepare(package: Path, step: Mapping[str, Any]) -> None:
-    """Carry out one step on the copy of an input."""
-    path = package / step["path"] if step["path"] else package
+    """Carry out one step on the copy of an input, which is inflated."""
+    path = package / step["path"]
     match step["do"]:
         case "symlink":
             path.symlink_to(step["target"])
@@ -164,8 +164,6 @@ def _prepare(package: Path, step: Mapping[str, Any]) -> None:
         case "grow":
             with path.open("r+b") as file:
                 file.truncate(step["size"])
-        case "inflate":
-            path.write_bytes(_inflated(path.read_bytes(), step["size"]))
 
 
 def _inflated(data: bytes, size: int) -> bytes:
