@@ -5,7 +5,7 @@ import { Checks } from "./page/checks.js";
 import { element } from "./page/elements.js";
 import { showCameras, showFrame, showPackage } from "./page/facts.js";
 import type { XrSystem } from "./page/headset.js";
-import { Live } from "./page/live.js";
+import { followLive } from "./page/live.js";
 import { clear, drawFrusta } from "./page/overlay.js";
 import { QualityChoice } from "./page/quality.js";
 import { showSignature } from "./page/signature.js";
@@ -20,8 +20,10 @@ import { lineAddress } from "./render/line.js";
 import { NoPicture } from "./render/renderer.js";
 import type { Stage } from "./render/stage.js";
 
-/** Segments that are fetched before they are due, and degrees that the longer side of a picture shows. */
-const [ahead, widest] = [2, 46];
+/** Segments that are fetched before they are due. */
+const ahead = 2;
+/** Degrees that the longer side of a picture shows. */
+const widest = 46;
 
 export class Player {
   private readonly client = new Client();
@@ -33,7 +35,6 @@ export class Player {
   private info_: PackageInfo | null = null;
   private checks: Checks | null = null;
   private timeline: Timeline | null = null;
-  private live: Live | null = null;
   private quality: QualityChoice | null = null;
   /** What the package of the quality that is seen says of itself. */
   private seen: PackageInfo | null = null;
@@ -90,16 +91,16 @@ export class Player {
       const { info, qualities } = await this.client.open(address.href, keys);
       this.open(info, address);
       this.quality = new QualityChoice(qualities, () => void this.show(Math.max(0, this.shown)));
-      this.live = new Live(this.client, info, (now) => this.grow(now), (error) => this.notice(told(error)));
+      void followLive(this.client, info, (now) => this.grow(now), (error) => this.notice(told(error)));
     } catch (error) {
       this.notice(`The package is not opened. ${told(error)}`);
       return;
     }
     // What grows is seen where it grows, unless another frame is asked for.
-    const first = this.asked.get("frame") ?? (this.live.goes ? this.info_!.frames.length - 1 : 0);
+    const first = this.asked.get("frame") ?? (this.info_!.growing ? this.info_!.frames.length - 1 : 0);
     await this.show(Number(first) || 0);
     if (this.asked.has("track")) await this.tracks.fetch(this.asked.get("track")!).catch((error: unknown) => this.notice(told(error)));
-    if (this.asked.has("play") || (this.live.goes && !this.asked.has("frame"))) this.play(true);
+    if (this.asked.has("play") || (this.info_!.growing && !this.asked.has("frame"))) this.play(true);
   }
 
   /** Shows frame t as soon as it is decoded; resolves when it is, or is refused. */
@@ -149,30 +150,29 @@ export class Player {
 
   /** The package has more frames now, or is finished. */
   private grow(info: PackageInfo): void {
-    this.info_ = this.seen = info;
+    this.describe(info);
     this.checks?.grow(info.frames.length);
     this.timeline?.set(info.frames);
     this.timeline?.draw(Math.max(0, this.shown));
-    element("seek", HTMLInputElement).max = String(info.frames.length - 1);
-    element("psnr-is", HTMLElement).textContent = info.psnrIs === null ? "PSNR (none recorded)" : `PSNR, ${info.psnrIs}`;
-    this.titled(info);
-    showPackage(info);
   }
 
-  private titled({ family, frames }: PackageInfo): void {
+  /** Takes what the package says of itself now, and shows it. */
+  private describe(info: PackageInfo): void {
+    this.info_ = this.seen = info;
+    const { family, frames, psnrIs } = info;
     element("title", HTMLElement).textContent = `${document.title.replace(" · NMC", "")} — ${family}, ${frames.length} frames`;
+    element("psnr-is", HTMLElement).textContent = psnrIs === null ? "PSNR (none recorded)" : `PSNR, ${psnrIs}`;
+    element("seek", HTMLInputElement).max = String(frames.length - 1);
+    showPackage(info);
   }
 
   private open(info: PackageInfo, address: URL): void {
-    this.info_ = this.seen = info;
     document.title = `${decodeURIComponent(address.pathname.replace(/\/$/, "").split("/").at(-1) ?? "")} · NMC`;
-    this.titled(info);
+    this.describe(info);
     this.checks = new Checks(info.frames.length);
     this.timeline = new Timeline(element("timeline", HTMLCanvasElement), info.frames, (t) => this.checks?.of(t) ?? null, (t) => this.seek(t));
     new ResizeObserver(() => this.timeline?.draw(Math.max(0, this.shown))).observe(element("timeline", HTMLCanvasElement));
-    element("psnr-is", HTMLElement).textContent = info.psnrIs === null ? "PSNR (none recorded)" : `PSNR, ${info.psnrIs}`;
     showSignature(info.signature);
-    showPackage(info);
     this.placed = startFlight(this.flight, info);
     if (info.cameras.length > 0) this.choose(info, 0);
     this.wire(info);
@@ -299,7 +299,7 @@ export class Player {
     const loop = element("loop", HTMLInputElement).checked;
     if (!this.busy && this.stage?.busy !== true) {
       const ended = this.shown >= last;
-      if (ended && this.live?.goes === true) return this.later();
+      if (ended && info.growing) return this.later();
       if (ended && !loop) return this.play(false);
       const next = ended ? 0 : this.shown + 1;
       const speed = Number(element("speed", HTMLSelectElement).value);
@@ -361,7 +361,6 @@ export class Player {
 
   private wire(info: PackageInfo): void {
     const seek = element("seek", HTMLInputElement);
-    seek.max = String(info.frames.length - 1);
     seek.addEventListener("input", () => this.seek(Number(seek.value)));
     const on = (id: string, act: () => void): void => element(id, HTMLButtonElement).addEventListener("click", act);
     on("play", () => this.play(!this.playing));

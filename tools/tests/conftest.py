@@ -71,3 +71,24 @@ def package(tmp_path_factory) -> Path:
         for t in range(FRAMES):
             writer.append(state(t), iterations=100, seconds=1.5)
     return path
+
+
+@pytest.fixture(scope="module")
+def browsers():
+    """One browser that draws in software, and one without WebGL; skips where there is none."""
+    from browser import launched
+
+    with launched() as found:
+        yield found
+
+
+@pytest.fixture
+def browser(browsers):
+    """The one that draws."""
+    return browsers[0]
+
+
+@pytest.fixture
+def plain_browser(browsers):
+    """The one without WebGL."""
+    return browsers[1]

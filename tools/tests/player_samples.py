@@ -69,6 +69,13 @@ def chain(path, model, frames=1, *, key_every=4, **options):
     return path
 
 
+def reference(model, camera):
+    """Return what a camera sees, by the reference renderer."""
+    from nmc_framework.rendering.image import render_image
+
+    return render_image(model, camera)
+
+
 @contextmanager
 def opened(browser, path, *, size=(720, 420), **asked):
     with served([path]) as url, Page(browser, page_address(url, path, **asked), size=size) as page:

@@ -5,37 +5,14 @@ import sys
 
 import numpy as np
 import pytest
-from browser import Page, launched, psnr
-from player_samples import FIELDS, chain, field, look, opened
+from browser import Page, psnr
+from player_samples import FIELDS, chain, field, look, opened, reference
 from serving import served
 
 import nmc
 from nmc_tools.player.address import page_address
 
 pytestmark = [pytest.mark.filterwarnings("default")]
-
-
-@pytest.fixture(scope="module")
-def browsers():
-    """One browser that draws in software, and one without WebGL."""
-    with launched() as found:
-        yield found
-
-
-@pytest.fixture
-def browser(browsers):
-    return browsers[0]
-
-
-@pytest.fixture
-def plain_browser(browsers):
-    return browsers[1]
-
-
-def reference(model, camera):
-    from nmc_framework.rendering.image import render_image
-
-    return render_image(model, camera)
 
 
 @pytest.mark.parametrize("which", FIELDS)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import Page, launched, psnr
-from player_samples import FIELDS, chain, field, look, opened
+from browser import Page, psnr
+from player_samples import FIELDS, chain, field, look, opened, reference
 from serving import ask, served
 
 import nmc
@@ -18,21 +18,8 @@ pytest.importorskip("torch")
 pytestmark = [pytest.mark.filterwarnings("default")]
 
 
-@pytest.fixture(scope="module")
-def browser():
-    """A browser that draws in software."""
-    with launched() as found:
-        yield found[0]
-
-
 def writer_of(path, model, **options):
     return nmc.Writer(path, **model.in_package(), key_every=3, **options)
-
-
-def reference(model, camera):
-    from nmc_framework.rendering.image import render_image
-
-    return render_image(model, camera)
 
 
 @pytest.mark.parametrize("directory", [False, True])
@@ -90,18 +77,6 @@ def test_what_a_server_says_of_a_package_that_grows(tmp_path):
         assert ask(url, "/run.nmc/manifest.h5?growing=1")[0] == 404
 
 
-def test_view_follows_what_is_not_there_yet(tmp_path):
-    path = tmp_path / "run.nmc"
-    command = [sys.executable, "-m", "nmc_tools.cli", "view", path, "--no-browser", "--json"]
-    with nmc.Writer(path) as writer:
-        writer.append({"w": np.zeros(3, "f4")})
-        assert not path.exists()
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            url = json.loads(process.stdout.readline())["url"]
-            process.terminate()
-        assert "run.nmc" in url
-
-
 def view(*arguments):
     """Run nmc view until it says its address, or ends; return the address or what it said."""
     command = [sys.executable, "-m", "nmc_tools.cli", "view", *map(str, arguments)]
@@ -115,6 +90,14 @@ def view(*arguments):
         process.terminate()
         said = process.stderr.read()
     return json.loads(line)["url"] if line else said
+
+
+def test_view_follows_what_is_not_there_yet(tmp_path):
+    path = tmp_path / "run.nmc"
+    with nmc.Writer(path) as writer:
+        writer.append({"w": np.zeros(3, "f4")})
+        assert not path.exists()
+        assert "player/?url=..%2Frun.nmc" in view(path)
 
 
 def test_view_refuses_what_no_page_could_show(tmp_path):

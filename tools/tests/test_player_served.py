@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from browser import PATIENCE, Page, launched, psnr
+from browser import PATIENCE, Page, psnr
 from serving import served
 
 import nmc
@@ -36,13 +36,6 @@ TURNED = """() => {
   for (let i = 0; i < 40; i++) area.dispatchEvent(new WheelEvent("wheel", { deltaY: -3 }));
 }"""
 """Forty clicks of the wheel, before any picture can come."""
-
-
-@pytest.fixture(scope="module")
-def browsers():
-    """One browser that draws in software, and one without WebGL."""
-    with launched() as found:
-        yield found
 
 
 def look(k, size=(26, 18)):

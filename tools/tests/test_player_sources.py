@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import Page, launched
+from browser import Page
 from player_samples import FIELDS, chain, field, opened
 from serving import served
 
@@ -18,18 +18,6 @@ import nmc
 from nmc_tools.player.address import PAGE, page_address
 
 pytestmark = [pytest.mark.filterwarnings("default")]
-
-
-@pytest.fixture(scope="module")
-def browsers():
-    """One browser that draws in software, and one without WebGL."""
-    with launched() as found:
-        yield found
-
-
-@pytest.fixture
-def browser(browsers):
-    return browsers[0]
 
 
 def _nmc(*arguments):

@@ -2,19 +2,13 @@
 
 import numpy as np
 import pytest
-from browser import Page, launched, psnr
+from browser import Page, psnr
 from serving import served
 
 import nmc
 from nmc_tools.player.address import page_address
 
 SIZE = (40, 32)
-
-
-@pytest.fixture(scope="module")
-def browsers():
-    with launched() as found:
-        yield found
 
 
 def camera(angle):

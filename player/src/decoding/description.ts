@@ -3,7 +3,7 @@ import { hex } from "decoder/bytes.js";
 import type { Manifest } from "decoder/manifest.js";
 import type { FrameInfo, PackageCamera, PackageInfo, SignatureInfo } from "./messages.js";
 
-export function describe(manifest: Manifest, signature: SignatureInfo, growing = false): PackageInfo {
+export function describe(manifest: Manifest, signature: SignatureInfo, growing: boolean): PackageInfo {
   const { objects } = manifest;
   const text = (path: string): string => objects.get(path)?.text(0) ?? "";
   const measured = objects.get("/quality/psnr");

@@ -1,5 +1,5 @@
 // What is played: one package, or the packages of a presentation document, opened when they are first needed.
-import { Decoder, type State, type Tensor } from "decoder/decode.js";
+import { Decoder, type State } from "decoder/decode.js";
 import { type Manifest, openManifest } from "decoder/manifest.js";
 import { equalBytes, hex } from "decoder/bytes.js";
 import { compareDigest, demand, type Signature, signaturesOf } from "decoder/signatures.js";
@@ -24,8 +24,6 @@ export interface Part {
   readonly stop: number;
   /** Where the decoder stands: the frame that it holds, or -1. */
   held: number;
-  /** Tensors that the page has, by row. */
-  sent: ReadonlyMap<number, Tensor>;
 }
 
 export interface Shown {
@@ -61,7 +59,7 @@ async function openPart(url: string, keys: readonly string[], stop: number | nul
   const manifest = openManifest(file, manifestOptions);
   compareDigest(found, manifest.digest);
   const last = Math.min(stop ?? manifest.stops, manifest.stops);
-  return { source, manifest, decoder: new Decoder(source, manifest, last), signature: info, stop: last, held: -1, sent: new Map() };
+  return { source, manifest, decoder: new Decoder(source, manifest, last), signature: info, stop: last, held: -1 };
 }
 
 /** Refuses a package that is not the one that a document means. */
@@ -89,9 +87,8 @@ export class Playing {
   private readonly pace = new Pace();
   /** The quality of a group, decided when its first segment is asked for. */
   private readonly decided = new Map<number, number>();
-  private last = 0;
-  /** Whether a frame was shown; the first picture is to come soon, so it is of the smallest. */
-  private begun = false;
+  /** The quality that was shown last; null before the first frame. */
+  private last: number | null = null;
 
   constructor(
     private readonly url: string,
@@ -167,7 +164,8 @@ export class Playing {
     const here = this.decided.get(g);
     if (here !== undefined) return here;
     for (const other of this.decided.keys()) if (other !== g - 1) this.decided.delete(other);
-    const chosen = this.begun ? this.pace.choose(this.made, g) : 0;
+    // The first picture is to come soon, so it is of the smallest.
+    const chosen = this.last === null ? 0 : this.pace.choose(this.made, g);
     this.decided.set(g, chosen);
     return chosen;
   }
@@ -191,9 +189,8 @@ export class Playing {
     const decodeMs = performance.now() - start - waited;
     const bytes = wanted.reduce((sum, s) => sum + manifest.segmentLength(s), 0);
     this.pace.decoded(bytes, decodeMs / 1000);
-    const info = quality === this.last ? null : this.info(quality);
+    const info = quality === (this.last ?? 0) ? null : this.info(quality);
     this.last = quality;
-    this.begun = true;
     return { quality, part, state, info, decodeMs };
   }
 
@@ -221,7 +218,6 @@ export class Playing {
     }
     const finished = await openPart(this.url, this.keys, null);
     follows(part.manifest, finished.manifest);
-    finished.sent = part.sent;
     finished.source.onpassed = part.source.onpassed;
     this.there[0] = finished;
     this.parts[0] = Promise.resolve(finished);

@@ -32,7 +32,7 @@ function wrong(reason: string): never {
 }
 
 /** No scheme, host or query, and no name that begins with a dot or hides a stroke. */
-export function pointsInside(url: string): boolean {
+function pointsInside(url: string): boolean {
   if (url.length > longestUrl || !/^[A-Za-z0-9._~!$&'()*+,;=@%-]+(\/[A-Za-z0-9._~!$&'()*+,;=@%-]+)*$/.test(url)) return false;
   let plain: string;
   try {
@@ -101,7 +101,7 @@ export function groupOf({ starts }: Presentation, t: number): number {
   return g;
 }
 
-export function groupSeconds(made: Presentation, g: number): number {
+function groupSeconds(made: Presentation, g: number): number {
   return ((made.times[g + 1] ?? made.duration) - made.times[g]!) / made.timescale;
 }
 

@@ -1,5 +1,6 @@
 // The worker: fetches segments, decodes them with the decoder of the conformance suite, and sends what changed.
 // A frame leaves it only after its state digest was found right (clause 7.2).
+import type { Tensor } from "decoder/decode.js";
 import type { Answer, Request, SentTensor } from "./messages.js";
 import { openPlaying, type Playing } from "./playing.js";
 import { trouble } from "./trouble.js";
@@ -7,6 +8,8 @@ import { trouble } from "./trouble.js";
 const scope = self as unknown as DedicatedWorkerGlobalScope;
 
 let opened: Playing | null = null;
+/** Tensors that the page has, by row of the package that is seen. */
+let sent: ReadonlyMap<number, Tensor> = new Map();
 
 function send(answer: Answer, transfer: Transferable[] = []): void {
   scope.postMessage(answer, transfer);
@@ -28,10 +31,10 @@ async function frame(playing: Playing, asked: Extract<Request, { do: "frame" }>)
   for (const [row, tensor] of state) {
     const { name } = part.manifest.rows[row]!;
     names.push(name);
-    if (!every && part.sent.get(row)?.data === tensor.data) continue;
+    if (!every && sent.get(row)?.data === tensor.data) continue;
     changed.push({ name, dtype: tensor.dtype.name, shape: tensor.shape, data: new Uint8Array(tensor.data) });
   }
-  part.sent = new Map(state);
+  sent = new Map(state);
   send({ is: "frame", frame: asked.frame, quality, info, changed, names, decodeMs, ...playing.traffic }, changed.map((tensor) => tensor.data.buffer));
 }
 

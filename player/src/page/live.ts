@@ -6,42 +6,31 @@ import { element } from "./elements.js";
 /** Milliseconds between two looks, as of nmc.follow. */
 const poll = 500;
 
-export class Live {
-  private growing: boolean;
-
-  constructor(
-    private readonly client: Client,
-    info: PackageInfo,
-    private readonly grew: (info: PackageInfo) => void,
-    private readonly trouble: (error: unknown) => void,
-  ) {
-    this.growing = info.growing;
-    this.say(info);
-    if (this.growing) setTimeout(() => void this.look(), poll);
-  }
-
-  /** Whether more frames may come. */
-  get goes(): boolean {
-    return this.growing;
-  }
-
-  private async look(): Promise<void> {
+/** Tells each time that a package has grown, and what went wrong, until it is finished. */
+export async function followLive(
+  client: Client,
+  info: PackageInfo,
+  grew: (info: PackageInfo) => void,
+  trouble: (error: unknown) => void,
+): Promise<void> {
+  let now = info;
+  say(now);
+  while (now.growing) {
+    await new Promise((resolve) => setTimeout(resolve, poll));
     try {
-      const info = await this.client.look();
-      if (info !== null) {
-        this.growing = info.growing;
-        this.say(info);
-        this.grew(info);
-      }
+      const next = await client.look();
+      if (next === null) continue;
+      now = next;
+      say(now);
+      grew(now);
     } catch (error) {
-      this.trouble(error);
+      trouble(error);
     }
-    if (this.growing) setTimeout(() => void this.look(), poll);
   }
+}
 
-  private say(info: PackageInfo): void {
-    const badge = element("live", HTMLElement);
-    badge.hidden = !info.growing;
-    badge.textContent = `live, ${info.frames.length} frames so far`;
-  }
+function say(info: PackageInfo): void {
+  const badge = element("live", HTMLElement);
+  badge.hidden = !info.growing;
+  badge.textContent = `live, ${info.frames.length} frames so far`;
 }

@@ -120,6 +120,12 @@ export function lookingAt(eye: Vector, target: Vector, up: Vector = [0, 0, 1]): 
   return [r[0], d[0], f[0], eye[0], r[1], d[1], f[1], eye[1], r[2], d[2], f[2], eye[2]];
 }
 
+/** The same view in other pixels. */
+export function resized(view: View, width: number, height: number): View {
+  const [sx, sy] = [width / view.width, height / view.height];
+  return { pose: view.pose, width, height, fx: view.fx * sx, fy: view.fy * sy, cx: view.cx * sx, cy: view.cy * sy };
+}
+
 /** A view with a horizontal field of view in degrees and a centred principal point. */
 export function viewOf(pose: Pose, width: number, height: number, degrees: number): View {
   const focal = (0.5 * width) / Math.tan(0.5 * degrees * radians);

@@ -1,9 +1,9 @@
 // A stage on the graphics processor: WebGL 2. Coarse while the eye moves, whole when it rests.
 import type { SentTensor } from "../decoding/messages.js";
 import { present, type XrSystem } from "../page/headset.js";
-import type { Pose, View } from "../pose/pose.js";
+import { type Pose, resized, type View } from "../pose/pose.js";
 import { type Extent, NoPicture, type Renderer } from "./renderer.js";
-import type { Stage } from "./stage.js";
+import type { Stage, Underway } from "./stage.js";
 
 /** What a picture may take while the eye moves, and a part of one at any time, in milliseconds. */
 const movingBudget = 50;
@@ -22,14 +22,7 @@ interface Target {
   height: number;
 }
 
-/** A picture that is being drawn in parts, from the top row down. */
-interface Underway {
-  readonly view: View;
-  readonly moving: boolean;
-  readonly scale: number;
-  readonly width: number;
-  readonly height: number;
-  done: number;
+interface Drawn extends Underway {
   began: number;
   rows: number;
   fence: WebGLSync | null;
@@ -51,7 +44,7 @@ export class GraphicsStage implements Stage {
   }
 
   private readonly target: Target;
-  private underway: Underway | null = null;
+  private underway: Drawn | null = null;
   private wanted: { readonly view: View; readonly moving: boolean } | null = null;
   private ticking = 0;
   private movingPixels = firstPixels;
@@ -205,7 +198,7 @@ export class GraphicsStage implements Stage {
   }
 
   /** A time holds what waiting costs, too: sizes are led to the budget step by step, never worked out from one time. */
-  private measured({ moving, rows, width, height }: Underway, spent: number): void {
+  private measured({ moving, rows, width, height }: Drawn, spent: number): void {
     const pixels = rows * width;
     const led = (budget: number): number => Math.max(256, pixels * Math.min(2, Math.max(0.5, budget / Math.max(spent, 1e-3))));
     // What was smaller than it might have been says only that it was not too large.
@@ -229,7 +222,7 @@ export class GraphicsStage implements Stage {
     this.underway = { view, moving, scale, width, height, done: 0, began: 0, rows: 0, fence: null };
   }
 
-  private drawPart(part: Underway): void {
+  private drawPart(part: Drawn): void {
     const { gl } = this;
     const { width, height, view } = part;
     if (this.canvas.width !== view.width || this.canvas.height !== view.height) {
@@ -243,8 +236,7 @@ export class GraphicsStage implements Stage {
     gl.viewport(0, 0, width, height);
     gl.enable(gl.SCISSOR_TEST);
     gl.scissor(0, height - part.done - part.rows, width, part.rows);
-    const [sx, sy] = [width / view.width, height / view.height];
-    this.renderer.draw({ ...view, width, height, fx: view.fx * sx, fy: view.fy * sy, cx: view.cx * sx, cy: view.cy * sy });
+    this.renderer.draw(resized(view, width, height));
     gl.disable(gl.SCISSOR_TEST);
     part.fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
     gl.flush();

@@ -1,9 +1,9 @@
 // A stage on a server that renders: pictures in parts, coarse while the eye moves, whole when it rests.
 import type { XrSystem } from "../page/headset.js";
-import type { Pose, View } from "../pose/pose.js";
+import { type Pose, resized, type View } from "../pose/pose.js";
 import { Line } from "./line.js";
 import { type Extent, NoPicture } from "./renderer.js";
-import type { Stage } from "./stage.js";
+import type { Stage, Underway } from "./stage.js";
 
 /** What a picture may take while the eye moves, and a part of one that rests, in milliseconds. */
 const movingBudget = 120;
@@ -17,15 +17,8 @@ const finer = 4;
 /** How long nothing is asked for until the eye rests, in milliseconds. */
 const stillness = 250;
 
-/** A picture that comes in parts, from the top row down. */
-interface Underway {
+interface Asked extends Underway {
   readonly frame: number;
-  readonly view: View;
-  readonly moving: boolean;
-  readonly scale: number;
-  readonly width: number;
-  readonly height: number;
-  done: number;
 }
 
 export class ServedStage implements Stage {
@@ -34,7 +27,7 @@ export class ServedStage implements Stage {
   private readonly pen: CanvasRenderingContext2D;
   private frame = -1;
   private wanted: { readonly view: View; readonly moving: boolean } | null = null;
-  private underway: Underway | null = null;
+  private underway: Asked | null = null;
   /** Whether a part was asked for and is not here. */
   private asking = false;
   private partPixels = firstPixels;
@@ -128,7 +121,7 @@ export class ServedStage implements Stage {
     return this.underway !== null;
   }
 
-  private begun(view: View, moving: boolean): Underway {
+  private begun(view: View, moving: boolean): Asked {
     const quick = Math.min(1, Math.sqrt(this.movingPixels / (view.width * view.height)));
     // What one part may hold need not come in steps.
     const whole = view.width * view.height <= this.partPixels;
@@ -138,11 +131,11 @@ export class ServedStage implements Stage {
     return { frame: this.frame, view, moving, scale, width, height, done: 0 };
   }
 
-  private async part(at: Underway): Promise<void> {
+  private async part(at: Asked): Promise<void> {
     const { view, width, height, done } = at;
     const rows = at.moving ? height : Math.max(1, Math.min(height - done, Math.floor(this.partPixels / width)));
-    const [sx, sy] = [width / view.width, height / view.height];
-    const seen: View = { pose: view.pose, width, height: rows, fx: view.fx * sx, fy: view.fy * sy, cx: view.cx * sx, cy: view.cy * sy - done };
+    const whole = resized(view, width, height);
+    const seen: View = { ...whole, height: rows, cy: whole.cy - done };
     const began = performance.now();
     const coded = await this.line.ask({ frame: at.frame, view: seen, format: at.moving ? "jpeg" : "webp" });
     const image = await createImageBitmap(coded);

@@ -4,6 +4,18 @@ import type { XrSystem } from "../page/headset.js";
 import type { Pose, View } from "../pose/pose.js";
 import type { Extent } from "./renderer.js";
 
+/** A picture that comes in parts, from the top row down. */
+export interface Underway {
+  readonly view: View;
+  readonly moving: boolean;
+  /** How many of the view's pixels it has, in each direction. */
+  readonly scale: number;
+  readonly width: number;
+  readonly height: number;
+  /** Rows that are there. */
+  done: number;
+}
+
 export interface Stage {
   /** What it draws with, for the panel. */
   readonly means: string;

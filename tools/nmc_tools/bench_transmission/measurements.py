@@ -117,17 +117,11 @@ def soak(path: Path, seconds: float, clients: int) -> Figures:
     memory and its open handles are noted. The first quarter of the rounds may fill caches.
     """
     rounds = max(4, round(seconds / _ROUND))
-    frames = errors = stalls = 0
-    memory, handles = [], []
+    seen, memory, handles = [], [], []
     with ours(path.parent) as server:
         played = film(server, path)
         for _ in range(rounds):
-            seen = play(played, clients, seconds / rounds)
-            frames, errors, stalls = (
-                frames + seen.frames,
-                errors + seen.errors,
-                stalls + seen.stalls,
-            )
+            seen.append(play(played, clients, seconds / rounds))
             memory.append(server.resident())
             handles.append(server.handles())
     quarter = rounds // 4
@@ -135,9 +129,9 @@ def soak(path: Path, seconds: float, clients: int) -> Figures:
         "seconds": seconds,
         "clients": clients,
         "rounds": rounds,
-        "frames": frames,
-        "errors": errors,
-        "stalls": stalls,
+        "frames": sum(each.frames for each in seen),
+        "errors": sum(each.errors for each in seen),
+        "stalls": sum(each.stalls for each in seen),
         "early_bytes": max(memory[:quarter]),
         "late_bytes": max(memory[-quarter:]),
         "early_handles": max(handles[:quarter]),

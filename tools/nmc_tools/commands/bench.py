@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from nmc_tools.commands.framework import framework, require_folder
-from nmc_tools.terminal import out, print_json, progress_bar, refuse_input, say, warn
+from nmc_tools.commands.extras import extra
+from nmc_tools.commands.framework import (
+    NNCodecOption,
+    ShareOption,
+    framework,
+    require_folder,
+    require_known,
+)
+from nmc_tools.terminal import out, print_json, progress_bar, say, warn
 
 app = typer.Typer(help="Measure rate, distortion and speed beside the peers.", no_args_is_help=True)
 
 #: Codecs are measured on one core; libraries read these when they are loaded.
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+_IntoOption = Annotated[
+    Path | None,
+    typer.Option("--into", help="Put the tables between the marks of a Markdown file."),
+]
+_JsonOption = Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")]
+_TinyOption = Annotated[
+    bool, typer.Option("--quick", help="A chain of a few numbers: tries the code only.")
+]
 
 
 @app.callback()
@@ -40,16 +56,8 @@ def rate_distortion(
     again: Annotated[
         bool, typer.Option("--again", help="Measure what is there already, too.")
     ] = False,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A chain of a few numbers: tries the code only.")
-    ] = False,
-    nncodec: Annotated[
-        bool,
-        typer.Option(
-            "--nncodec/--no-nncodec",
-            help="Whether NNCodec is measured; it gets an environment of its own, of 6 GB.",
-        ),
-    ] = True,
+    quick: _TinyOption = False,
+    nncodec: NNCodecOption = True,
     trained: Annotated[
         list[Path] | None,
         typer.Option(
@@ -57,9 +65,7 @@ def rate_distortion(
             help="A package trained for rate on the chain's scene; repeatable, with one --chain.",
         ),
     ] = None,
-    into: Annotated[
-        Path | None, typer.Option(help="Put the tables between the marks of a Markdown file.")
-    ] = None,
+    into: _IntoOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all points as JSON.")] = False,
 ) -> None:
     """Measure bytes on disk against what is seen: ours, NNCodec, uniform quantisers, half floats.
@@ -79,21 +85,12 @@ def rate_distortion(
 
       nmc bench rd --no-nncodec --into BENCHMARKS.md
     """
-    for name in _ONE_THREAD:
-        os.environ.setdefault(name, "1")
+    _on_one_core()
     require_folder(output)
     with framework(output, output):
-        try:
+        with extra("framework,bench", "bench"):
             import bjontegaard  # noqa: F401 - what the extra brings, asked for before the work
-        except ModuleNotFoundError as error:
-            refuse_input(
-                "input/unsupported",
-                "bench",
-                f"it needs {error.name}",
-                "pip install 'neural-model-chain[framework,bench]'",
-            )
-        from nmc_tools.bench.published import put_into
-        from nmc_tools.bench_rd.run import Request, run
+        from nmc_tools.bench_rd.run import Request, figures, run
 
         beside = Path(__file__).parents[3].parent / "shared" / "data"
         request = Request(
@@ -111,17 +108,11 @@ def rate_distortion(
                 report = run(request, lambda words, done, total: bar(done, total, words))
             except ValueError as error:
                 raise typer.BadParameter(str(error)) from error
-        if into:
-            put_into(into, "bench-rd", report.text)
         for note in report.notes:
             warn(note)
-        if as_json:
-            from nmc_tools.bench_rd.run import figures
-
-            print_json(figures(report))
-            return
-        out.print(report.text, markup=False)
-        say(f"{output}: {', '.join(path.name for path in report.files)}")
+        _tell("bench-rd", report.text, figures(report), into, as_json=as_json)
+        if not as_json:
+            say(f"{output}: {', '.join(path.name for path in report.files)}")
 
 
 @app.command("sync")
@@ -136,13 +127,9 @@ def synchronisation(
     rounds: Annotated[
         int, typer.Option(min=1, help="How often each chain is sent; the shortest time counts.")
     ] = 5,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A chain of a few numbers: tries the code only.")
-    ] = False,
-    into: Annotated[
-        Path | None, typer.Option(help="Put the table between the marks of a Markdown file.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    quick: _TinyOption = False,
+    into: _IntoOption = None,
+    as_json: _JsonOption = False,
 ) -> None:
     """Measure weights on their way from training to inference: messages beside the peers' layouts.
 
@@ -157,29 +144,18 @@ def synchronisation(
 
       nmc bench sync --into BENCHMARKS.md
     """
-    for name in _ONE_THREAD:
-        os.environ.setdefault(name, "1")
+    _on_one_core()
     from dataclasses import asdict
 
     from nmc_tools.bench.chains import SPARSE_STEPS
 
     known = {str(percent): percent for percent in SPARSE_STEPS}
-    wanted = changed or list(known)
-    unknown = [percent for percent in wanted if percent not in known]
-    if unknown:
-        raise typer.BadParameter(f"{unknown[0]}: there are {', '.join(known)}")
-    from nmc_tools.bench.published import put_into
+    require_known(changed, known, "--changed")
     from nmc_tools.bench_sync.measure import measured, table
 
     with progress_bar("measuring", unit="rounds") as progress:
-        rows = measured([known[p] for p in wanted], rounds, quick=quick, report=progress)
-    text = table(rows)
-    if into:
-        put_into(into, "bench-sync", text)
-    if as_json:
-        print_json([asdict(row) for row in rows])
-        return
-    out.print(text, markup=False)
+        rows = measured([known[p] for p in changed or known], rounds, quick=quick, report=progress)
+    _tell("bench-sync", table(rows), [asdict(row) for row in rows], into, as_json=as_json)
 
 
 @app.command("families")
@@ -188,13 +164,9 @@ def families(
         list[str] | None, typer.Option(help="A family; repeatable. All if not given.")
     ] = None,
     side: Annotated[int, typer.Option(min=8, help="Pixels of a picture's sides.")] = 128,
-    share: Annotated[
-        float, typer.Option(min=0.001, max=10, help="Of the usual iterations; 1: all.")
-    ] = 1.0,
-    into: Annotated[
-        Path | None, typer.Option(help="Put the tables between the marks of a Markdown file.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    share: ShareOption = 1.0,
+    into: _IntoOption = None,
+    as_json: _JsonOption = False,
 ) -> None:
     """Train every family of models on one embedded scene: weights, quality, seconds, bytes.
 
@@ -213,22 +185,14 @@ def families(
 
     with framework("families"):
         from nmc_framework.models import families as known
-        from nmc_tools.bench.published import machine, put_into
+        from nmc_tools.bench.published import machine
         from nmc_tools.bench_families.measure import measured, table
 
-        unknown = sorted(set(family or ()) - set(known()))
-        if unknown:
-            reason = f"no family {unknown[0]}; there are {', '.join(known())}"
-            raise typer.BadParameter(reason, param_hint="--family")
+        require_known(family, known(), "--family")
         with progress_bar("training", unit="families") as progress:
             found = list(measured(family or (), side, share, progress))
         text = table(found, machine(["torch"]))
-    if into:
-        put_into(into, "families", text)
-    if as_json:
-        print_json([asdict(each) for each in found])
-        return
-    out.print(text, markup=False)
+    _tell("families", text, [asdict(each) for each in found], into, as_json=as_json)
 
 
 @app.command("transmission")
@@ -250,10 +214,8 @@ def transmission(
         ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Toy sizes: tries the code only.")] = False,
-    into: Annotated[
-        Path | None, typer.Option(help="Put the tables between the marks of a Markdown file.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    into: _IntoOption = None,
+    as_json: _JsonOption = False,
 ) -> None:
     """Measure seeking, serving, playing and following over loopback, beside nginx where it is.
 
@@ -268,28 +230,28 @@ def transmission(
 
       nmc bench transmission --into BENCHMARKS.md
     """
-    for name in _ONE_THREAD:
-        os.environ.setdefault(name, "1")
+    _on_one_core()
     require_folder(output)
-    try:
+    with extra("serve", "bench"):
         from nmc_tools.bench_transmission.run import PARTS, Request, run
-    except ModuleNotFoundError as error:
-        refuse_input(
-            "input/unsupported",
-            "bench",
-            f"it needs {error.name}",
-            "pip install 'neural-model-chain[serve]'",
-        )
-    from nmc_tools.bench.published import put_into
-
-    unknown = sorted(set(only or ()) - set(PARTS))
-    if unknown:
-        raise typer.BadParameter(f"no part {unknown[0]}; there are {', '.join(PARTS)}")
+    require_known(only, PARTS, "--only")
     with progress_bar("measuring", unit="parts") as progress:
         results = run(Request(output, demo, soak, only or (), quick), progress)
+    _tell("bench-transmission", results.text, results.figures, into, as_json=as_json)
+
+
+def _on_one_core() -> None:
+    for name in _ONE_THREAD:
+        os.environ.setdefault(name, "1")
+
+
+def _tell(mark: str, text: str, figures: Any, into: Path | None, *, as_json: bool) -> None:
+    """Put tables between the marks of a file if there is one, and print them or their figures."""
+    from nmc_tools.bench.published import put_into
+
     if into:
-        put_into(into, "bench-transmission", results.text)
+        put_into(into, mark, text)
     if as_json:
-        print_json(results.figures)
-        return
-    out.print(results.text, markup=False)
+        print_json(figures)
+    else:
+        out.print(text, markup=False)

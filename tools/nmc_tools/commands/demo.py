@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nmc_tools.commands.extras import extra
 from nmc_tools.commands.footage import SceneName
 from nmc_tools.commands.framework import RateOption, check_rate, framework, require_folder
 from nmc_tools.terminal import refuse_input
@@ -37,15 +38,8 @@ def demo(
 
       nmc demo --scene dome --rate auto -o out/dome
     """
-    try:
+    with extra("framework", "demo"):
         from nmc_tools import demo as way
-    except ModuleNotFoundError as error:
-        refuse_input(
-            "input/unsupported",
-            "demo",
-            f"it needs {error.name}",
-            "pip install 'neural-model-chain[framework]'",
-        )
     require_folder(output)
     with framework(output, output):
         check_rate(rate)

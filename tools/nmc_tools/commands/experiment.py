@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nmc_tools.commands.framework import (
+    NNCodecOption,
+    ShareOption,
     SizeOption,
     framework,
     parse_size,
     require_folder,
+    require_known,
     require_there,
 )
 from nmc_tools.terminal import out, print_json, progress_bar, say, warn
@@ -69,13 +71,7 @@ def all_intra(
         list[str] | None, typer.Option(help="Q1 to Q5; repeatable. All if not given.")
     ] = None,
     iterations: Annotated[int, typer.Option(min=1, help="Of training each model.")] = 1500,
-    nncodec: Annotated[
-        bool,
-        typer.Option(
-            "--nncodec/--no-nncodec",
-            help="Whether NNCodec is measured; it gets an environment of its own, of 6 GB.",
-        ),
-    ] = True,
+    nncodec: NNCodecOption = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print all rows as JSON.")] = False,
 ) -> None:
     """Code pictures as networks of five sizes, and compare how their weights are coded.
@@ -91,7 +87,7 @@ def all_intra(
 
       nmc experiment all-intra --picture kodim23.png --size 384x256 -o out/kodim23
     """
-    _take_all_cores()
+    _on_all_cores()
     require_folder(output)
     require_there(picture or [])
     wanted = parse_size(size)
@@ -100,7 +96,7 @@ def all_intra(
         from nmc_tools.bench.published import machine
         from nmc_tools.experiments.all_intra import Request, run
 
-        _require_known(quality or (), QUALITIES, "--quality")
+        require_known(quality, QUALITIES, "--quality")
         request = Request(
             pictures=_pictures(picture or [], wanted),
             folder=output,
@@ -130,9 +126,7 @@ def inter_like(
     family: Annotated[
         list[str] | None, typer.Option(help="ffnerv, hnerv or nvp; repeatable. All if not given.")
     ] = None,
-    share: Annotated[
-        float, typer.Option(min=0.001, max=10, help="Of the usual iterations; 1: all.")
-    ] = 1.0,
+    share: ShareOption = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print all rows as JSON.")] = False,
 ) -> None:
     """Compare neural videos with H.264 and HEVC: PSNR and MS-SSIM over bits a pixel.
@@ -147,7 +141,7 @@ def inter_like(
 
       nmc experiment inter-like --video film.mp4 --size 320x180 --pictures 32 --family ffnerv
     """
-    _take_all_cores()
+    _on_all_cores()
     require_folder(output)
     require_there(video or [])
     wanted = parse_size(size) or _SIZE
@@ -155,7 +149,7 @@ def inter_like(
         from nmc_tools.bench.published import machine
         from nmc_tools.experiments.inter_like import SIZES, Request, run
 
-        _require_known(family or (), SIZES, "--family")
+        require_known(family, SIZES, "--family")
         clips, rate = _clips(video or [], wanted, pictures)
         request = Request(clips, output, rate, family or tuple(SIZES), share)
         with progress_bar("inter-like", unit="points", kept=f"in {output}", resume="") as bar:
@@ -163,16 +157,10 @@ def inter_like(
     _tell(results, output, as_json=as_json)
 
 
-def _take_all_cores() -> None:
-    """Let torch and numba have every core, unless the user says how many; before they are loaded."""
+def _on_all_cores() -> None:
+    """Have what trains and codes use every core; libraries read this when they are loaded."""
     for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ.setdefault(name, str(os.cpu_count() or 1))
-
-
-def _require_known(given: Iterable[str], known: Collection[str], option: str) -> None:
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise typer.BadParameter(f"{unknown[0]}; there are {', '.join(known)}", param_hint=option)
 
 
 def _tell(results: Results, output: Path, *, as_json: bool) -> None:

@@ -13,6 +13,7 @@ import typer
 
 from nmc_format.host import host_refusal
 from nmc_format.issues import FormatError
+from nmc_tools.commands.extras import extra
 from nmc_tools.frame_selection import parse_frames
 from nmc_tools.terminal import note, refuse_input
 
@@ -51,6 +52,19 @@ RateOption = Annotated[
 ]
 
 
+NNCodecOption = Annotated[
+    bool,
+    typer.Option(
+        "--nncodec/--no-nncodec",
+        help="Whether NNCodec is measured; it gets an environment of its own, of 6 GB.",
+    ),
+]
+ShareOption = Annotated[
+    float,
+    typer.Option("--share", min=0.001, max=10, help="Of the usual iterations; 1: all."),
+]
+
+
 @contextmanager
 def framework(place: str | Path, output: Path | None = None) -> Iterator[None]:
     """Run what needs the framework: its errors become one line, and so does its absence.
@@ -61,16 +75,8 @@ def framework(place: str | Path, output: Path | None = None) -> Iterator[None]:
     # Read by the OpenMP runtime when torch is loaded: threads that wait sleep.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in {"nmc", "nmc_format", "nmc_framework"}:
-            raise
-        refuse_input(
-            "input/unsupported",
-            str(place),
-            f"it needs {error.name}",
-            "pip install 'neural-model-chain[framework]'",
-        )
+        with extra("framework", str(place)):
+            yield
     except (ValueError, RuntimeError) as error:
         if not type(error).__module__.startswith("nmc_framework."):
             raise
@@ -142,6 +148,14 @@ def check_rate(price: float | Literal["auto"] | None, key_every: int = 0) -> Rat
 
     with option("--rate"):
         return None if price is None else Rate.named(price, key_every)
+
+
+def require_known(names: Iterable[str] | None, known: Iterable[str], option: str) -> None:
+    """Refuse a name that an option gives and that there is not: wrong usage."""
+    there = list(known)
+    for name in names or ():
+        if name not in there:
+            raise typer.BadParameter(f"{name}; there are {', '.join(there)}", param_hint=option)
 
 
 def require_there(paths: Iterable[Path]) -> None:

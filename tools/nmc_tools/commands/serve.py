@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmc_format.host import absent, host_errors
+from nmc_tools.commands.extras import extra
 from nmc_tools.commands.shared_options import JsonOption
-from nmc_tools.terminal import refuse_input, say, warn
+from nmc_tools.terminal import say, warn
 
 if TYPE_CHECKING:
     from nmc_tools.serve.access import Access
@@ -78,16 +79,9 @@ def serve(
         if not path.exists():
             raise absent(str(path))
     access = _access(token or [], key)
-    try:
+    with extra("serve", "nmc serve"):
         from nmc_tools.serve.connections import Limits
         from nmc_tools.serve.running import Running, bound, url_of
-    except ModuleNotFoundError as error:
-        refuse_input(
-            "input/unsupported",
-            "nmc serve",
-            f"it needs {error.name}",
-            "pip install 'neural-model-chain[serve]'",
-        )
     from nmc_tools.serve.application import app
     from nmc_tools.serve.metrics import Metrics
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from nmc_tools.terminal import note, refuse_input, warn
+from nmc_tools.commands.extras import extra
+from nmc_tools.terminal import note, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,11 +36,8 @@ def host_and_port(text: str) -> tuple[str, int]:
 @contextmanager
 def served_beside(output: Path, host: str, port: int) -> Iterator[None]:
     """Serve a package while the block runs, and say where."""
-    try:
+    with extra("serve", "nmc train --serve"):
         from nmc_tools.serve.beside import beside
-    except ModuleNotFoundError as error:
-        hint = "pip install 'neural-model-chain[serve]'"
-        refuse_input("input/unsupported", "nmc train --serve", f"it needs {error.name}", hint)
     if host not in _HERE:
         warn(f"everybody who reaches {host} can read this")
     with beside(output, host, port) as url:

@@ -14,6 +14,7 @@ import typer
 from nmc.writing.unfinished import SUFFIX
 from nmc_format.host import absent
 from nmc_format.package.members import JOURNAL_NAME
+from nmc_tools.commands.extras import extra
 from nmc_tools.commands.shared_options import JsonOption
 from nmc_tools.terminal import out, printable, refuse_input, say
 
@@ -72,16 +73,9 @@ def view(
         raise absent(package)
     if not (PAGE / "index.html").is_file():
         refuse_input("input/unsupported", "nmc view", "the page is not built", "make player")
-    try:
+    with extra("serve", "nmc view"):
         from nmc_tools.serve.connections import Limits
         from nmc_tools.serve.running import Running, bound, url_of
-    except ModuleNotFoundError as error:
-        refuse_input(
-            "input/unsupported",
-            "nmc view",
-            f"it needs {error.name}",
-            "pip install 'neural-model-chain[serve]'",
-        )
     from nmc_tools.serve.application import app
     from nmc_tools.serve.metrics import Metrics
 

@@ -52,7 +52,7 @@ class Kept:
         read: Callable[[Path], Result],
         write: Callable[[Path, Result], None],
     ) -> Result:
-        """Return what is in a file; where there is none, or a damaged one, work it out and write it."""
+        """Return what is in a file; where there is none or a damaged one, work it out and write."""
         path = self._folder / name
         try:
             known = read(path)

@@ -80,10 +80,12 @@ def app(
         from nmc_tools.serve.rendering import Rendering
 
         routes.append(WebSocketRoute("/render/{name:path}", Rendering(files, counts)))
+    routed = frozenset(route.path.split("/")[1] for route in routes)
     routes.append(Route("/{path:path}", files))
     front = Middleware(
         Front,
         files=files,
+        routed=routed,
         access=access,
         metrics=counts,
         page=player,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from nmc_tools.serve.messages import answer, refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from nmc_tools.serve.access import Access
     from nmc_tools.serve.messages import Application, Receive, Scope, Send
     from nmc_tools.serve.metrics import Metrics
@@ -17,9 +19,6 @@ _METHODS = ("GET", "HEAD", "OPTIONS")
 _ASKED = "Authorization, Range, If-Range, If-Match, If-None-Match, If-Modified-Since"
 _TOLD = "Accept-Ranges, Content-Length, Content-Range, ETag, Last-Modified, NMC-Growing"
 _DAY = "86400"
-
-_ROUTED = frozenset({"", "health", "metrics", "index.json", "player", "render"})
-"""First names of paths that the application looks at; what else there is can only be a file."""
 
 
 class Front:
@@ -30,7 +29,9 @@ class Front:
     inner : application
         What answers.
     files : application
-        What answers for all but a few paths, without a look at the routes of the application.
+        What answers for all other paths, without a look at the routes of the inner one.
+    routed : collection of str
+        First names of the paths that the inner one looks at.
     access : Access
         Who may read. ``/health`` is open to all.
     metrics : Metrics
@@ -47,6 +48,7 @@ class Front:
         self,
         inner: Application,
         files: Application,
+        routed: Collection[str],
         access: Access,
         metrics: Metrics,
         *,
@@ -54,7 +56,7 @@ class Front:
         origins: str,
         log: bool,
     ) -> None:
-        self._page, self._files = page, files
+        self._page, self._files, self._routed = page, files, routed
         self._inner, self._access, self._metrics, self._log = inner, access, metrics, log
         self._always = [
             (b"access-control-allow-origin", origins.encode("ascii")),
@@ -130,7 +132,7 @@ class Front:
                 await refusal(counted, 401, refused, headers=said)
             else:
                 first = scope["path"].removeprefix("/").partition("/")[0]
-                inner = self._inner if first in _ROUTED else self._files
+                inner = self._inner if first in self._routed else self._files
                 await inner(scope, receive, counted)
         except (EOFError, OSError):  # what is served changed under our hands: the answer is cut off
             if status == 500:

@@ -6,7 +6,7 @@ import asyncio
 import html
 import json
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from nmc_format.issues import FormatError
 from nmc_tools.serve.facts import manifest_status
@@ -93,20 +93,14 @@ class Listing:
 
 
 def _html(found: dict[str, Any], token: str, *, player: bool, render: bool) -> str:
-    query = f"?token={quote(token, safe='')}" if token else ""
+    query = _query(token)
     rows = []
     for package in found["packages"]:
         name, link = html.escape(package["name"]), html.escape(package["url"] + query)
         if "error" in package:
             rows.append(f"<tr><td>{name}<td colspan=5>{html.escape(package['error'])}")
             continue
-        play = ""
-        if player:
-            source = quote("../" + package["url"] + query, safe="")
-            more = f"&token={quote(token, safe='')}" if token else ""
-            if render:
-                more += "&render=" + quote("../render/" + package["url"] + query, safe="")
-            play = f"<a href='player/?url={html.escape(source + more)}'>play</a>"
+        play = _play(package["url"], token, render=render) if player else ""
         if package["growing"]:
             rows.append(
                 f"<tr><td>{name}<td class=n>{package['frames']}<td colspan=3>growing<td>{play}"
@@ -120,9 +114,7 @@ def _html(found: dict[str, Any], token: str, *, player: bool, render: bool) -> s
         )
     for document in found["presentations"]:
         link = html.escape(document["url"] + query)
-        source = quote("../" + document["url"] + query, safe="")
-        more = f"&token={quote(token, safe='')}" if token else ""
-        play = f"<a href='player/?url={html.escape(source + more)}'>play</a>" if player else ""
+        play = _play(document["url"], token) if player else ""
         name = html.escape(document["name"])
         rows.append(f"<tr><td><a href='{link}'>{name}</a><td colspan=4>presentation<td>{play}")
     return (
@@ -133,3 +125,17 @@ def _html(found: dict[str, Any], token: str, *, player: bool, render: bool) -> s
         "<p><a href='index.json"
         f"{html.escape(query)}'>index.json</a></p></html>\n"
     )
+
+
+def _query(token: str) -> str:
+    return f"?token={quote(token, safe='')}" if token else ""
+
+
+def _play(url: str, token: str, *, render: bool = False) -> str:
+    """Return a link to the player for what lies beside the listing."""
+    asked = {"url": f"../{url}{_query(token)}"}
+    if token:
+        asked["token"] = token
+    if render:
+        asked["render"] = f"../render/{url}{_query(token)}"
+    return f"<a href='player/?{html.escape(urlencode(asked, quote_via=quote, safe=''))}'>play</a>"
