@@ -8,7 +8,7 @@ from bad_cases import flip
 from nmc_samples import rebuild, seal, segment_path
 
 import nmc
-from nmc.reading.parts import SegmentParts
+from nmc.reading.segment_parts import SegmentParts
 from nmc_format.issues import FormatError
 from nmc_format.package.directory import DirectoryPackage
 from nmc_format.segment import parse

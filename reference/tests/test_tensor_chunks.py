@@ -12,7 +12,7 @@ from nmc.coding import streams
 from nmc.coding.arithmetic import static
 from nmc.coding.arithmetic import static_chunk_kernel as kernels
 from nmc.coding.arithmetic.static_kernel import CHUNK
-from nmc.reading.parts import SegmentParts
+from nmc.reading.segment_parts import SegmentParts
 from nmc_format.issues import FormatError
 from nmc_format.package.directory import DirectoryPackage
 from nmc_format.segment import parse
@@ -132,12 +132,6 @@ def test_damage_of_another_tensor_is_not_seen_and_its_own_is(tmp_path) -> None:
         for t in (1, 2):
             with pytest.raises(FormatError):
                 sequence.tensor(t, "b")
-
-
-def test_a_strong_frame_is_decoded_as_a_whole(tmp_path) -> None:
-    path = packed(tmp_path / "x.nmc", effort="strong")
-    with nmc.open(path) as sequence:
-        assert sequence.tensor(2, "b").tobytes() == states()[2]["b"].tobytes()
 
 
 @pytest.mark.parametrize("name", ["a", "d", "half"])

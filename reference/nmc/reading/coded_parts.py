@@ -1,7 +1,8 @@
-"""Some tensors of a payload of the lossless coder (clauses 8.3.1 and 8.6.1): their chunks alone."""
+"""Some tensors of a payload of the lossless coder, read part by part (clauses 8.3.1 and 8.3.2)."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -16,15 +17,15 @@ from nmc_format.dtypes import word_dtype
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from nmc.coding.arithmetic import CodedTensor, History
-    from nmc.coding.arithmetic.static import Section
+    from nmc.coding.arithmetic import History
+    from nmc.coding.arithmetic.selection import Selection, Slots, Spans
     from nmc_format.dtypes import Words
     from nmc_format.manifest.tensor_table import TensorRow
     from nmc_format.plan import PlannedTensor
     from nmc_format.segment import Segment, Stream
 
-STORED, STATIC = 0, 1
-"""Variants that have each tensor apart from the others."""
+_AHEAD = 1 << 12
+"""Bytes that are read at least: heads have many small fields."""
 
 
 class Parts(Protocol):
@@ -47,31 +48,25 @@ class _LoadingReader(Reader):
         end = super().ready(size)
         start = max(self._loaded, self.position)
         if end > start:
+            end = super().ready(max(size, _AHEAD))
             self._parts.read(self._stream, start, end - start)
             self._loaded = end
-        return end
+        return super().ready(size)
 
     def take(self, size: int) -> memoryview:
         self.ready(size)
         return super().take(size)
 
 
-def is_apart(parts: Parts, stream: Stream) -> bool:
-    """Whether a payload has each tensor apart from the others."""
-    parts.read(stream, 0, min(1, len(stream.data)))
-    return len(stream.data) > 0 and stream.data[0] in (STORED, STATIC)
-
-
-def decode(
+def select(
     table: Sequence[TensorRow],
     segment: Segment,
     parts: Parts,
     tensors: Sequence[PlannedTensor],
-    references: Mapping[int, Tensor],
-    history: History,
-    threads: int = 1,
-) -> dict[int, Words]:
-    """Decode some tensors of stream integer, which :func:`is_apart`.
+    wanted: Mapping[int, Spans],
+    later: Collection[Slots],
+) -> Selection:
+    """Return what of stream integer has to be decoded for some tensors.
 
     Parameters
     ----------
@@ -81,54 +76,83 @@ def decode(
         The frame's segment, of which nothing has to be at hand but its structure.
     tensors : sequence of PlannedTensor
         All tensors of the stream, in order.
-    references : mapping of int to Tensor
-        What the tensors that are wanted are differences from, by row.
-    history : History
-        Of these tensors, in this group; moves on to this frame.
-    threads : int
-        Chunks that are decoded at the same time.
-
-    Returns
-    -------
-    dict of int to ndarray
-        The words of the tensors that are wanted, by row.
+    wanted : mapping of int to Spans
+        The words that are wanted, by row.
+    later : collection of Slots
+        What later frames of the group go on with.
 
     Raises
     ------
     FormatError
         If what is read of the payload is malformed.
     """
-    stream = segment.integer
-    if stream is None:
-        raise ValueError("the frame has no stream integer")
-    coded = [
-        settle([coded_tensor(p.row, table, references[p.row])])[0]
-        if p.row in references
-        else coded_tensor(p.row, table, _stand_in(p, table))
-        for p in tensors
-    ]
-    wanted = {i: None for i, p in enumerate(tensors) if p.row in references}  # in order
-    reader = _LoadingReader(parts, stream)
-    try:
-        if reader.byte() == STORED:
-            history.forget_ways(references)
-            return _stored(coded, wanted, reader)
-        from nmc.coding.arithmetic import static
+    from nmc.coding.arithmetic import selection
 
-        found: dict[int, Words] = {}
-        for section in static.read_sections(reader, coded):
-            own = [i for i in section.indices if i in wanted]
-            if own:
-                _load(section, own, parts, stream)
-                made = {i: static.Part.of(coded[i], history) for i in own}
-                octets = static.payload_of(reader)
-                static.decode_section(section, octets, coded, made, threads)
-                found.update({coded[i].row: part.words for i, part in made.items()})
-                history.ways.update({coded[i].row: part.after for i, part in made.items()})
+    stream = _stream(segment)
+    coded = [coded_tensor(p.row, table, _stand_in(p, table)) for p in tensors]
+    spans = {i: wanted[p.row] for i, p in enumerate(tensors) if p.row in wanted}
+    try:
+        return selection.select(_LoadingReader(parts, stream), coded, spans, later)
     except arithmetic.CoderError as error:
         raise coder_refused(segment, stream, error) from None
-    empty = {coded[i].row: coded[i].reference for i in wanted if not coded[i].count}
-    return found | empty
+
+
+def decode(
+    table: Sequence[TensorRow],
+    segment: Segment,
+    parts: Parts,
+    tensors: Sequence[PlannedTensor],
+    selected: Selection,
+    references: Mapping[int, Tensor],
+    history: History,
+    threads: int = 1,
+) -> dict[int, Words]:
+    """Decode what was selected of stream integer.
+
+    Parameters
+    ----------
+    table, segment, parts, tensors
+        As for :func:`select`.
+    selected : Selection
+        What that returned.
+    references : mapping of int to Tensor
+        What the tensors that are decoded are differences from, by row.
+    history : History
+        Of these tensors, in this group; moves on to this frame.
+    threads : int
+        Parts of them that are decoded at the same time.
+
+    Returns
+    -------
+    dict of int to ndarray
+        The words of the selected tensors, by row; those that were not selected are not right.
+
+    Raises
+    ------
+    FormatError
+        If what is read of the payload is malformed.
+    """
+    from nmc.coding.arithmetic import selection
+
+    stream = _stream(segment)
+    coded = [
+        settle([coded_tensor(p.row, table, references[p.row])])[0]
+        if i in selected.words
+        else coded_tensor(p.row, table, _stand_in(p, table))
+        for i, p in enumerate(tensors)
+    ]
+    load, reader = partial(parts.read, stream), _LoadingReader(parts, stream)
+    try:
+        found = selection.decode_some(reader, coded, selected, history, load, threads)
+    except arithmetic.CoderError as error:
+        raise coder_refused(segment, stream, error) from None
+    return {tensors[i].row: words for i, words in found.items()}
+
+
+def _stream(segment: Segment) -> Stream:
+    if segment.integer is None:
+        raise ValueError("the frame has no stream integer")
+    return segment.integer
 
 
 def _stand_in(planned: PlannedTensor, table: Sequence[TensorRow]) -> Tensor:
@@ -137,27 +161,3 @@ def _stand_in(planned: PlannedTensor, table: Sequence[TensorRow]) -> Tensor:
     none = np.zeros(1, word_dtype(dtype))
     words = np.broadcast_to(none, planned.size // dtype.word_bytes)
     return Tensor(dtype, planned.shape, words)
-
-
-def _stored(
-    coded: Sequence[CodedTensor], wanted: Collection[int], reader: Reader
-) -> dict[int, Words]:
-    found = {}
-    for i, tensor in enumerate(coded):
-        size = tensor.count * tensor.reference.dtype.itemsize
-        if i in wanted:
-            words = np.frombuffer(reader.take(size), tensor.reference.dtype.newbyteorder("<"))
-            found[tensor.row] = words.astype(tensor.reference.dtype)
-        else:
-            reader.pass_by(size)
-    return found
-
-
-def _load(section: Section, own: Sequence[int], parts: Parts, stream: Stream) -> None:
-    """Read the chunks of some tensors of a section."""
-    from nmc.coding.arithmetic import static_chunk_kernel as kernels
-
-    for i in own:
-        chunks = section.chunks_of([i])
-        start, end = int(chunks[0, kernels.START]), int(chunks[-1, kernels.RAW_END])
-        parts.read(stream, start, end - start)

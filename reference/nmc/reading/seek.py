@@ -10,7 +10,8 @@ from nmc.coding.cursor import Cursor
 from nmc.coding.decode import check_state
 from nmc.coding.state import State, Tensor
 from nmc.reading.ahead import expect
-from nmc.reading.parts import SegmentParts, some_tensors
+from nmc.reading.parts import some_tensors
+from nmc.reading.segment_parts import SegmentParts
 from nmc_format.issues import FormatError
 
 if TYPE_CHECKING:

@@ -271,11 +271,12 @@ class ChainSequence(Sequence[Arrays]):
         """Return one tensor of a frame, verified as a whole state is.
 
         It costs what codes this tensor, from the last key frame on: its own bytes where a frame is
-        not entropy coded; its own chunks where that is by effort *fast*; of zstd, the stream up to
-        its last byte, which is not kept; all tensors of a frame that is coded by *strong*, by
-        *max*, or as changes of few words. Its digest is
-        compared through that of the state; where segments store no tensor digests (clause 6.2.5),
-        the other tensors are decoded for it, too.
+        not entropy coded; of zstd, the stream up to its last byte, which is not kept; its own
+        chunks or live cells of what effort *fast* made, or any effort where few words changed; of
+        *strong*, the portions that it lies in, of 524,288 words each, where a frame has 4 million
+        words or more; else, and of *max*, the tensors up to it, and all of the frames before. Its
+        digest is compared through that of the state; where segments store no tensor digests (clause
+        6.2.5), the other tensors are decoded for it, too.
 
         Parameters
         ----------

@@ -126,6 +126,29 @@ def decode(
     return decoded
 
 
+def decode_first(
+    reader: Reader, tensors: Sequence[CodedTensor], number: int, history: History, *, mixing: bool
+) -> dict[int, Words]:
+    """Decode the first so many tensors, by index; history moves on, if not to the next frame.
+
+    Raises
+    ------
+    CoderError
+        If the payload is malformed, as far as it is looked at.
+    """
+    decoded: dict[int, Words] = {}
+
+    def words_of(i: int) -> Words:
+        decoded[i] = np.empty_like(tensors[i].reference)
+        return decoded[i]
+
+    if number:
+        shares = _shares(tensors[:number], words_of, history, lambda _: None)
+        whole = number == len(tensors)
+        decode_shares(reader, shares, history, mixing=mixing, whole=whole)
+    return decoded
+
+
 def encode_shares(
     shares: Iterable[Share],
     size: int,
@@ -169,8 +192,14 @@ def decode_shares(
     portion: int = 0,
     *,
     mixing: bool = False,
+    whole: bool = True,
 ) -> None:
     """Decode some shares (clause 8.5.1); trends and slots move on, entries are in the shares.
+
+    Parameters
+    ----------
+    whole : bool
+        Whether these are all shares of the code, which ends with them.
 
     Raises
     ------
@@ -186,8 +215,10 @@ def decode_shares(
     if low >= FULL_SPAN:
         raise CoderError("the code begins with FFFF FFFF")
     registers = np.array([FULL_SPAN, low, 2, 0], np.int64)
-    whole = _walk(False, shares, history, portion, words16, octets, registers, mixing)
-    if not whole or registers[2] != word_count or (registers[3] + 7) // 8 != raw_size:
+    right = _walk(False, shares, history, portion, words16, octets, registers, mixing)
+    if right and not whole and registers[2] <= word_count and registers[3] <= 8 * raw_size:
+        return
+    if not right or registers[2] != word_count or (registers[3] + 7) // 8 != raw_size:
         raise CoderError(
             "the code words or raw bits do not end where the tensors do, or a change leaves its "
             "range or is coded the long way"

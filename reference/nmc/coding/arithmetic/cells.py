@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ ALL_WORDS = 0
 _OWN_CHANCES = 512
 """Live cells from which on a tensor is worth chances of its own."""
 _LARGEST_CELL = 256
+_LANE_BYTES = 4
 
 Indices = NDArray[np.unsignedinteger]
 
@@ -186,47 +187,108 @@ def _encode_pieces(seen: kernels.View, live: LiveCells, chances: ChanceSet) -> l
     return parts
 
 
-def decode(reader: Reader, tensors: Sequence[CodedTensor], history: History) -> list[LiveCells]:
+@dataclass(frozen=True)
+class _Head:
+    """What goes before the pieces of a tensor (clause 8.7.2).
+
+    Attributes
+    ----------
+    none : LiveCells
+        Its cells, none of them live.
+    numbers : list of int
+        Live cells of each piece.
+    chances : ChanceSet or None
+        Those that hold after it.
+    """
+
+    none: LiveCells
+    numbers: list[int]
+    chances: ChanceSet | None
+
+
+def decode(
+    reader: Reader,
+    tensors: Sequence[CodedTensor],
+    history: History,
+    wanted: Collection[int] | None = None,
+) -> list[LiveCells]:
     """Read the field `cells` of a body.
+
+    Parameters
+    ----------
+    wanted : collection of int or None
+        Tensors whose live cells are looked for, by index; None: all. The others have so many live
+        cells, and which ones is not said.
 
     Raises
     ------
     CoderError
-        If it is malformed.
+        If it is malformed, as far as it is looked at.
     """
     chances: ChanceSet | None = None
     lives = []
-    for tensor in tensors:
-        live, chances = _decode_tensor(reader, tensor, history, chances)
-        lives.append(live)
+    for i, tensor in enumerate(tensors):
+        head = _read_head(reader, tensor, chances)
+        chances = head.chances
+        if wanted is None or i in wanted:
+            lives.append(_decode_pieces(reader, tensor, history, head))
+        else:
+            _pass_by_pieces(reader, head)
+            number = np.broadcast_to(head.none.cells.dtype.type(0), sum(head.numbers))
+            lives.append(LiveCells(head.none.size, number, tensor.count))
     return lives
 
 
-def _decode_tensor(
-    reader: Reader, tensor: CodedTensor, history: History, chances: ChanceSet | None
-) -> tuple[LiveCells, ChanceSet | None]:
+def ragged(reader: Reader, tensors: Sequence[CodedTensor]) -> list[int]:
+    """Return the tensors of which only the live cells themselves say how many words they have.
+
+    Their last cell is shorter, and can be live.
+    """
+    found = []
+    chances: ChanceSet | None = None
+    for i, tensor in enumerate(tensors):
+        head = _read_head(reader, tensor, chances)
+        chances = head.chances
+        _pass_by_pieces(reader, head)
+        if not head.none.every and tensor.count % head.none.size and head.numbers[-1]:
+            found.append(i)
+    return found
+
+
+def _pass_by_pieces(reader: Reader, head: _Head) -> None:
+    for number in head.numbers:
+        if number:
+            reader.pass_by(reader.count() + _LANE_BYTES)
+
+
+def _read_head(reader: Reader, tensor: CodedTensor, chances: ChanceSet | None) -> _Head:
     size = reader.count()
     if size > tensor.count:
         raise CoderError(f"row {tensor.row}: cells of {size} words; it has {tensor.count}")
     none = _no_cells(tensor, size)
     if none.every:
-        return none, chances
+        return _Head(none, [], chances)
     cells = -(-tensor.count // size)
     numbers = [reader.count() for _ in none.starts()]
     for begin, number in zip(none.starts(), numbers, strict=True):
         if number > min(kernels.PIECE, cells - begin):
             raise CoderError(f"row {tensor.row}: {number} live cells in a piece with fewer")
-    if not any(numbers):
-        return none, chances
-    chances = chance_sets.parse(reader, chances)
-    seen = view(tensor, size, history)
-    found = np.empty(sum(numbers), _index_of(tensor))
+    return _Head(none, numbers, chance_sets.parse(reader, chances) if any(numbers) else chances)
+
+
+def _decode_pieces(reader: Reader, tensor: CodedTensor, history: History, head: _Head) -> LiveCells:
+    """Return the live cells of all pieces."""
+    if head.chances is None or not any(head.numbers):
+        return head.none
+    seen = view(tensor, head.none.size, history)
+    found = np.empty(sum(head.numbers), _index_of(tensor))
     at = 0
-    for begin, number in zip(none.starts(), numbers, strict=True):
+    for begin, number in zip(head.none.starts(), head.numbers, strict=True):
         if number:
-            _decode_piece(reader, tensor.row, seen, chances, begin, found[at : at + number])
+            out = found[at : at + number]
+            _decode_piece(reader, tensor.row, seen, head.chances, begin, out)
         at += number
-    return LiveCells(size, found, tensor.count), chances
+    return LiveCells(head.none.size, found, tensor.count)
 
 
 def _decode_piece(
@@ -234,7 +296,7 @@ def _decode_piece(
 ) -> None:
     """Write the live cells of a piece."""
     size = reader.count()
-    lane = np.array([int.from_bytes(reader.take(4), "little")], np.int64)
+    lane = np.array([int.from_bytes(reader.take(_LANE_BYTES), "little")], np.int64)
     octets = reader.octets(size)
     if not kernels.FIRST_LANE <= lane[0] < kernels.FIRST_LANE << 8:
         raise CoderError(f"row {row}: the lane of a piece begins with {int(lane[0])}")

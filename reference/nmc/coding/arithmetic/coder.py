@@ -94,7 +94,7 @@ def encode_pieces(
         encode_words = partial(_encode_inner, threads=threads)
         body = sparse.encode(tensors, current, lives, next_history, encode_words)
         if len(body) < sum(tensor.reference.nbytes for tensor in tensors):
-            _forget_others(SPARSE, tensors, next_history)
+            forget_others(SPARSE, tensors, next_history)
             history.adopt(next_history)
             return [bytes([SPARSE]), body]
     return _encode_words(_variant(effort, tensors), tensors, current, history, threads)
@@ -122,10 +122,10 @@ def _encode_words(
             static = _body(STATIC, tensors, current, history, threads)
             coded = min(coded, static, key=lambda c: c.size)
         if coded.size < stored:
-            _forget_others(coded.variant, tensors, coded.history)
+            forget_others(coded.variant, tensors, coded.history)
             history.adopt(coded.history)
             return [bytes([coded.variant]), *coded.pieces]
-    _forget_others(STORED, tensors, history)
+    forget_others(STORED, tensors, history)
     plain = (words.astype(words.dtype.newbyteorder("<")).tobytes() for words in current)
     return [bytes([STORED]), *plain]
 
@@ -231,12 +231,12 @@ def decode(
     else:
         decoded = _decode_words(variant, reader, tensors, next_history, threads, done)
     reader.end()
-    _forget_others(variant, tensors, next_history)
+    forget_others(variant, tensors, next_history)
     history.adopt(next_history)
     return decoded
 
 
-def _forget_others(variant: int, tensors: Sequence[CodedTensor], history: History) -> None:
+def forget_others(variant: int, tensors: Sequence[CodedTensor], history: History) -> None:
     """Forget what other variants remember of the tensors (clause 8.3.3)."""
     rows = [tensor.row for tensor in tensors]
     if variant not in (STATIC, SPARSE):

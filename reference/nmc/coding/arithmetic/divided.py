@@ -94,7 +94,8 @@ def encode(
         size = sum(share.nbytes for share in shares)
         bodies[number] = adaptive.encode_shares(shares, size, history, number)
 
-    _code_portions(code, portions, tensors, current.__getitem__, history, threads)
+    numbered = list(enumerate(portions))
+    _code_portions(code, numbered, tensors, current.__getitem__, history, threads)
     coded = [body for body in bodies if body is not None]
     if len(coded) < len(portions):
         return None
@@ -169,27 +170,72 @@ def decode(
     CoderError
         If the payload is malformed.
     """
+    portions = list(enumerate(read_portions(reader, tensors)))
+    decoded = _decode_portions(reader, portions, tensors, history, threads, done)
+    return [decoded.get(i, np.empty(0, tensor.reference.dtype)) for i, tensor in enumerate(tensors)]
+
+
+def decode_some(
+    reader: Reader,
+    tensors: Sequence[CodedTensor],
+    wanted: Sequence[int],
+    history: History,
+    threads: int,
+    load: Callable[[int, int], None],
+) -> dict[int, Words]:
+    """Decode some portions, by their numbers; history moves on as far as they go.
+
+    Parameters
+    ----------
+    load : callable
+        Has so many bytes of the payload at hand, from one on.
+
+    Returns
+    -------
+    dict of int to ndarray
+        By index, the tensors that they have words of; the other words are not made.
+
+    Raises
+    ------
+    CoderError
+        If the payload is malformed, as far as it is looked at.
+    """
     portions = read_portions(reader, tensors)
-    decoded: list[Words] = [np.empty(0, tensor.reference.dtype) for tensor in tensors]
+    for number in wanted:
+        load(portions[number].start, portions[number].size)
+    some = [(number, portions[number]) for number in wanted]
+    return _decode_portions(reader, some, tensors, history, threads, lambda _: None)
+
+
+def _decode_portions(
+    reader: Reader,
+    portions: Sequence[tuple[int, Portion]],
+    tensors: Sequence[CodedTensor],
+    history: History,
+    threads: int,
+    done: Callable[[int], None],
+) -> dict[int, Words]:
+    decoded: dict[int, Words] = {}
+    by_number = dict(portions)
 
     def words_of(i: int) -> Words:
         decoded[i] = np.empty_like(tensors[i].reference)
         return decoded[i]
 
     def code(number: int, shares: Sequence[Share]) -> None:
-        start, size = portions[number].start, portions[number].size
+        start, size = by_number[number].start, by_number[number].size
         body = Reader(reader.data[start : start + size])
         adaptive.decode_shares(body, shares, history, number)
         body.end()
 
-    cuts = [portion.cuts for portion in portions]
+    cuts = [(number, portion.cuts) for number, portion in portions]
     _code_portions(code, cuts, tensors, words_of, history, threads, done)
     return decoded
 
 
 def _code_portions(
     code: Callable[[int, Sequence[Share]], None],
-    portions: Sequence[Sequence[Cut]],
+    portions: Sequence[tuple[int, Sequence[Cut]]],
     tensors: Sequence[CodedTensor],
     words_of: Callable[[int], Words],
     history: History,
@@ -219,14 +265,13 @@ def _code_portions(
     some = 1 if threads <= 1 else 2 * threads
     for begin in range(0, len(portions), some):
         batch = portions[begin : begin + some]
-        jobs = [
-            partial(code, number, [share(cut) for cut in cuts])
-            for number, cuts in enumerate(batch, begin)
-        ]
+        jobs = [partial(code, number, [share(cut) for cut in cuts]) for number, cuts in batch]
         in_threads(jobs, threads)
         jobs.clear()  # they hold references that are not needed any more
-        for cut in chain.from_iterable(batch):
+        for cut in chain.from_iterable(cuts for _, cuts in batch):
             i = cut.index
             if cut.last == tensors[i].count:
                 history.entries[tensors[i].row] = at_work.pop(i).entries
                 done(i)
+    for share_of in at_work.values():  # tensors of which only some portions were asked for
+        history.entries[share_of.tensor.row] = share_of.entries

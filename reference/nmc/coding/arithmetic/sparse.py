@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +20,7 @@ _FEWEST = 2048
 
 Encode = Callable[[Sequence[CodedTensor], Sequence[Words], History], bytes]
 Decode = Callable[[Reader, Sequence[CodedTensor], History], list[Words]]
+DecodeSome = Callable[[Sequence[CodedTensor], History], dict[int, Words]]
 
 
 def select(
@@ -85,6 +86,69 @@ def decode(
     ]
 
 
+def decode_some(
+    reader: Reader,
+    tensors: Sequence[CodedTensor],
+    wanted: Collection[int],
+    history: History,
+    decode_words: DecodeSome,
+) -> dict[int, Words]:
+    """Decode some tensors, by index; history moves on to this frame for them.
+
+    Parameters
+    ----------
+    wanted : collection of int
+        Those of `cells.ragged` are among them.
+    decode_words : callable
+        Decodes them from the inner payload.
+
+    Raises
+    ------
+    CoderError
+        If the payload is malformed, as far as it is looked at.
+    """
+    lives = cells.decode(reader, tensors, history, wanted)
+    indices = {i: None if lives[i].every else lives[i].words() for i in wanted}
+    inside = history.copy()
+    inner = []
+    for i, (tensor, live) in enumerate(zip(tensors, lives, strict=True)):
+        some = indices.get(i)
+        if live.every:
+            inner.append(tensor)
+        elif some is None:
+            inner.append(_resized(tensor, min(live.cells.size * live.size, tensor.count)))
+        else:
+            inner.append(_among(tensor, some))
+            inside.ways[tensor.row] = history.ways_at(tensor, some)
+    decoded = decode_words(inner, inside)
+    known = list(indices)
+    _remember(
+        [tensors[i] for i in known],
+        [inner[i] for i in known],
+        [indices[i] for i in known],
+        history,
+        inside,
+    )
+    return {
+        i: _scattered(tensors[i].reference, decoded[i], some)
+        if inner[i].count
+        else tensors[i].reference
+        for i, some in indices.items()
+    }
+
+
+def _resized(tensor: CodedTensor, count: int) -> CodedTensor:
+    """Return a tensor of so many words, none of which is looked at."""
+    nothing = np.broadcast_to(np.zeros(1, tensor.reference.dtype), count)
+    return replace(tensor, shape=(count,), reference=nothing)
+
+
+def _among(tensor: CodedTensor, some: Indices) -> CodedTensor:
+    """Return a tensor of some of its words alone."""
+    reference = _gather(tensor.reference, some)
+    return replace(tensor, shape=reference.shape, reference=reference)
+
+
 def _inner(
     tensors: Sequence[CodedTensor], indices: Sequence[Indices | None], history: History
 ) -> tuple[list[CodedTensor], History]:
@@ -95,8 +159,7 @@ def _inner(
         if some is None:
             inner.append(tensor)
             continue
-        reference = _gather(tensor.reference, some)
-        inner.append(replace(tensor, shape=reference.shape, reference=reference))
+        inner.append(_among(tensor, some))
         inside.ways[tensor.row] = history.ways_at(tensor, some)
     return inner, inside
 
