@@ -155,7 +155,8 @@ def require_known(names: Iterable[str] | None, known: Iterable[str], option: str
     there = list(known)
     for name in names or ():
         if name not in there:
-            raise typer.BadParameter(f"{name}; there are {', '.join(there)}", param_hint=option)
+            reason = f"no {name}; there are {', '.join(there)}"
+            raise typer.BadParameter(reason, param_hint=option)
 
 
 def require_there(paths: Iterable[Path]) -> None:
