@@ -118,6 +118,9 @@ class ChainModel(nn.Module, ABC):
     def after_step(self, iteration: int) -> None:
         """Keep house after iteration ``iteration`` of a frame, counted from 0."""
 
+    def end_frame(self) -> None:
+        """Put the weights into the form that is saved; called after a frame is trained."""
+
     def settle(self, before: Mapping[str, Tensor]) -> None:
         """Take back what the frame changed in buffers and is not worth its bytes.
 

@@ -28,6 +28,7 @@ _BUILT_IN = {
     "nvp": "nmc_framework.models.pictures.nvp:Nvp",
     "psnerv": "nmc_framework.models.pictures.psnerv:Psnerv",
     "siren": "nmc_framework.models.pictures.siren:Siren",
+    "splats": "nmc_framework.models.splats.splats:Splats",
     "tensorf": "nmc_framework.models.radiance.tensorf:Tensorf",
     "voxel_grid": "nmc_framework.models.radiance.voxel_grid:VoxelGrid",
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -79,16 +79,39 @@ class PixelExamples(Protocol):
         """The cameras that took them."""
 
     @property
+    def pictures(self) -> Sequence[np.ndarray[Any, np.dtype[np.uint8]]]:
+        """What each of them took, (height, width, 3) uint8."""
+
+    @property
     def changed(self) -> Sequence[Mask]:
         """For each camera the pixels that differ from the frame before; empty if nobody knows."""
 
 
 @dataclass(frozen=True, eq=False)
+class Squares:
+    """T squares of pixels, of which a batch has all or almost all.
+
+    ``side`` pixels wide; ``views`` (T,) int64, ascending, says which camera sees each, ``corners``
+    (T, 2) int64 the column and row of its first pixel. Of their pixels, counted square by square
+    and row by row, the batch has those of ``kept`` (N,) int64, in its order.
+    """
+
+    side: int
+    views: np.ndarray[Any, np.dtype[np.int64]]
+    corners: np.ndarray[Any, np.dtype[np.int64]]
+    kept: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class RayBatch(Rays):
-    """Rays, and the ``colours`` (N, 3) float32 that they should see."""
+    """Rays, and the ``colours`` (N, 3) float32 that they should see.
+
+    ``squares`` says where they lie, if they were drawn in squares.
+    """
 
     colours: Tensor
     develop: Callable[[Tensor], Tensor] | None = field(default=None, kw_only=True)
+    squares: Squares | None = field(default=None, kw_only=True)
 
     def error(self, seen: Tensor) -> Tensor:
         """Return the mean squared error (Mildenhall 2020, eq. 6) of the colours (N, 3) of a model.
@@ -103,6 +126,11 @@ class RayBatch(Rays):
 class ViewModel(ChainModel):
     """A model of something that cameras see; it is trained on batches of pixels."""
 
+    #: Rays a batch of frame 0 that serve the family.
+    rays: ClassVar[int] = 1024
+    #: Pixels are drawn in squares of such sides; 1: each by itself.
+    side: ClassVar[int] = 1
+
     @abstractmethod
     def loss(self, batch: RayBatch) -> Tensor:
         """Return the scalar to minimise for a batch of pixels."""
@@ -114,6 +142,9 @@ class ViewModel(ChainModel):
         Called in evaluation mode and without gradients. A family that works ray by ray takes
         ``chunk`` of them at a time.
         """
+
+    def start_at(self, points: np.ndarray[Any, np.dtype[np.float64]]) -> None:
+        """Begin at points (P, 3) of the scene, world units; called before a chain, where known."""
 
     def survey(self, cameras: Sequence[Camera]) -> None:
         """Learn what the training cameras are; called before a frame is trained."""

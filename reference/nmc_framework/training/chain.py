@@ -14,6 +14,7 @@ from torch import Tensor
 from nmc_framework.allocation import keep_freed_memory
 from nmc_framework.cameras import Camera
 from nmc_framework.models import ChainModel
+from nmc_framework.models.views import ViewModel
 from nmc_framework.training.clock import Clock
 from nmc_framework.training.colour import ColourMaps, Matrices
 from nmc_framework.training.examples import Examples
@@ -107,7 +108,8 @@ def train_frame(
     """Train ``model`` on one frame, from the weights it has; see :func:`train_chain`."""
     began = time.perf_counter()
     device = next(model.parameters()).device
-    pool = PixelPool(cameras, views, before, focus=schedule.focus, device=device)
+    side = model.side if isinstance(model, ViewModel) else 1
+    pool = PixelPool(cameras, views, before, focus=schedule.focus, device=device, side=side)
     maps = None
     if schedule.colour == "on" or (schedule.colour == "auto" and (colour or not views.index)):
         maps = ColourMaps([camera.name for camera in cameras], colour).to(device)
@@ -177,6 +179,7 @@ def _trained(
         loss, iterations, maps = _optimise(model, examples, schedule, frame, learner, maps, report)
         found, bits = _finished(model, learner, schedule, frame, buffers)
         hold_still(model, before, schedule.hold)
+        model.end_frame()
     return TrainedFrame(
         index=frame,
         time=at,

@@ -6,7 +6,7 @@ Directions are computed for the drawn pixels only: a run's memory is that of one
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nmc_framework.cameras import Camera
 from nmc_framework.models import RayBatch
-from nmc_framework.models.views import Mask
+from nmc_framework.models.views import Mask, Squares
 
 #: Difference of a colour value, of 255, above which a pixel counts as changed: above the noise of
 #: video coding.
@@ -57,6 +57,8 @@ class PixelPool:
     focus
         The share of a batch that is drawn among the changed pixels only; the rest is drawn among
         all, so that nothing that stands still is forgotten.
+    side
+        Pixels are drawn in squares of such sides about those that were drawn; 1: by themselves.
     """
 
     def __init__(
@@ -67,8 +69,11 @@ class PixelPool:
         *,
         focus: float = 0.0,
         device: torch.device | str = "cpu",
+        side: int = 1,
     ) -> None:
         _check(cameras, views)
+        self._side = side
+        self._pictures = tuple(views.images)
         self._cameras = tuple(cameras)
         self._colours = torch.from_numpy(_flat(views)).to(device)
         self._changed = torch.empty(0, dtype=torch.int64)
@@ -95,12 +100,20 @@ class PixelPool:
         """The cameras that took the pictures."""
         return self._cameras
 
+    @property
+    def pictures(self) -> Sequence[npt.NDArray[np.uint8]]:
+        """The picture of each camera."""
+        return self._pictures
+
     def draw(self, count: int, generator: torch.Generator, focus: float | None = None) -> RayBatch:
         """Draw ``count`` pixels with replacement from a CPU ``generator``.
 
         ``focus`` takes the place of the pool's own for this batch, where pixels changed at all.
         """
         share = self.focus if focus is None or not self.focus else focus
+        if self._side > 1:
+            chosen = self._choose(-(-count // self._side**2), generator, share)
+            return self._squares(chosen)
         chosen = self._choose(count, generator, share)
         if len(self._back):
             # A pixel that is kept back gives way to the next one, which never is.
@@ -117,6 +130,26 @@ class PixelPool:
             torch.unique(torch.randint((len(self) - 1) // 2, (count,), generator=generator)) * 2
         )
         return self._batch(self._back) if len(self._back) else None
+
+    def _squares(self, middles: Tensor) -> RayBatch:
+        """Return the squares about some pixels, moved into their pictures."""
+        middles = torch.sort(middles).values
+        start, side = self._start.cpu(), self._side
+        view = torch.searchsorted(start, middles, right=True) - 1
+        sizes = torch.tensor([(c.width, c.height) for c in self._cameras])[view]
+        within = middles - start[view]
+        middle = torch.stack([within % sizes[:, 0], within // sizes[:, 0]], dim=1)
+        corners = torch.minimum(middle - side // 2, sizes - side).clamp_min(0)
+        step = torch.arange(side)
+        row, column = (t.reshape(-1) for t in torch.meshgrid(step, step, indexing="ij"))
+        x, y = corners[:, :1] + column, corners[:, 1:] + row
+        pixels = (start[view][:, None] + y * sizes[:, :1] + x).reshape(-1)
+        there = ((x < sizes[:, :1]) & (y < sizes[:, 1:])).reshape(-1)
+        if len(self._back):
+            there &= ~torch.isin(pixels, self._back)
+        kept = torch.nonzero(there)[:, 0]
+        squares = Squares(side, view.numpy(), corners.numpy(), kept.to(self._colours.device))
+        return replace(self._batch(pixels[kept]), squares=squares)
 
     def _batch(self, chosen: Tensor) -> RayBatch:
         device = self._colours.device

@@ -28,7 +28,7 @@ from nmc_framework.training import (
     train_frame,
     train_on,
 )
-from nmc_tools.commands.chain_run import LATER, RAYS
+from nmc_tools.commands.chain_run import LATER
 from nmc_tools.commands.footage import SceneName, film_scene
 
 Report = Callable[[int, int, str], None]
@@ -123,12 +123,14 @@ def _views(label: str, name: str, options: dict[str, Any], share: float) -> Reac
     footage = film_scene(_SCENE, _VIEWS_SIZE, frames=2)
     training, held_out = footage.split(None)
     cameras = footage.cameras(training)
-    model = build(name, footage.options(family(name).defaults(), training) | options)
+    kind = family(name)
+    assert issubclass(kind, ViewModel)
+    model = build(name, footage.options(kind.defaults(), training) | options)
     schedule = Schedule(
         first=max(1, round(share * iterations(cameras))),
         later=max(1, round(share * LATER)),
-        rays=RAYS,
-        later_rays=round(LATER_RAYS * RAYS),
+        rays=kind.rays,
+        later_rays=round(LATER_RAYS * kind.rays),
     )
     scored = HeldOut(footage.cameras(held_out))
     trained: list[TrainedFrame] = []

@@ -149,14 +149,17 @@ def viewed_subject(
 ) -> Subject:
     """Return frames of cameras as what is trained on."""
     from nmc_framework.models.radiance.fitting import iterations
+    from nmc_framework.models.views import ViewModel
 
     def run(output: Path, model: Any, schedule: Schedule, board: Board | None) -> ChainRun:
+        if footage.points is not None:
+            model.start_at(footage.points)
         return ChainRun(output, model, schedule, board, footage, training, held_out)
 
     return Subject(
         options=footage.options(kind.defaults(), training),
         iterations=(iterations(footage.cameras(training)), LATER),
-        batch=(RAYS, 0),
+        batch=(kind.rays if issubclass(kind, ViewModel) else RAYS, 0),
         rate=footage.rate,
         count=footage.count,
         clips=False,
