@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nmc_format.issues import refuse
+from nmc_format.issues import refuse, refuse_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_NAME = {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EILSEQ}
+_HANDLES = {errno.EMFILE, errno.ENFILE}
 _DEVICE = {errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.EREMOTEIO}
 
 
@@ -45,7 +46,8 @@ def host_refusal(error: OSError, path: str | os.PathLike[str]) -> FormatError:
         return refuse("host/path", file=place, reason=reason)
     if error.errno in _DEVICE:
         return refuse("host/device", file=place, reason=reason)
-    return refuse("host/failed", file=place, reason=reason)
+    hint = "raise the limit, such as by ulimit -n" if error.errno in _HANDLES else ""
+    return refuse_with(hint, "host/failed", file=place, reason=reason)
 
 
 def absent(place: str) -> FormatError:

@@ -20,18 +20,16 @@ def exchanging(request, monkeypatch):
 
 
 @pytest.mark.parametrize("directory", [False, True])
-@pytest.mark.parametrize("spelling", ["same", "dots", "link", "linked folder"])
+@pytest.mark.parametrize("spelling", ["same", "dots", "linked folder"])
 def test_a_package_cut_in_its_own_place(tmp_path, exchanging, directory, spelling) -> None:
     states = chain(6)
     place = tmp_path / "a"
     place.mkdir()
     path = write(place / "x.nmc", states, directory=directory, key_every=4)
-    (tmp_path / "l.nmc").symlink_to("a/x.nmc")
     (tmp_path / "b").symlink_to("a")
     other = {
         "same": path,
         "dots": place / ".." / "a" / "x.nmc",
-        "link": tmp_path / "l.nmc",
         "linked folder": tmp_path / "b" / "x.nmc",
     }[spelling]
     nmc.extract(path, range(1, 6), other, directory=directory, overwrite=True)
@@ -41,6 +39,20 @@ def test_a_package_cut_in_its_own_place(tmp_path, exchanging, directory, spellin
     nmc.concat([path, other], other, directory=directory, overwrite=True)
     assert_states(path, [states[1], states[3]] * 2)
     assert sorted(p.name for p in place.iterdir()) == ["x.nmc"]
+
+
+@pytest.mark.parametrize("directory", [False, True])
+def test_a_package_is_read_through_a_link_and_not_replaced_through_it(tmp_path, directory) -> None:
+    states = chain(3)
+    path = write(tmp_path / "x.nmc", states, directory=directory)
+    link = tmp_path / "l.nmc"
+    link.symlink_to("x.nmc")
+    cut = lambda: nmc.extract(link, [1], link, directory=directory, overwrite=True)  # noqa: E731
+    assert code(cut) == "host/exists"
+    assert_states(path, states)
+    nmc.extract(link, [1], path, directory=directory, overwrite=True)
+    assert_states(path, states[1:2])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["l.nmc", "x.nmc"]
 
 
 def test_files_beside_the_members_stay(tmp_path, exchanging) -> None:

@@ -109,18 +109,41 @@ def test_files_with_other_names_keep_their_content(tmp_path) -> None:
     assert members(backup) == before
 
 
-def test_a_package_behind_a_link_is_replaced_where_it_lies(tmp_path) -> None:
-    for directory in (False, True):
-        real = write(tmp_path / f"{directory}.nmc", chain(2), directory=directory)
-        link = tmp_path / f"link{directory}"
-        link.symlink_to(real.name)
-        write(link, chain(3), directory=directory, overwrite=True)
-        assert link.is_symlink()
-        assert_states(real, chain(3))
-    (tmp_path / "notes.txt").write_text("mine")
-    (tmp_path / "x.nmc").symlink_to("notes.txt")
-    assert code(lambda: nmc.Writer(tmp_path / "x.nmc", overwrite=True)) == "host/exists"
-    assert (tmp_path / "notes.txt").read_text() == "mine"
+@pytest.mark.parametrize("directory", [False, True])
+def test_a_package_behind_a_link_is_not_replaced(tmp_path, directory) -> None:
+    """The link may have come with a folder of a stranger's; what to do is said."""
+    real = write(tmp_path / "real.nmc", chain(2), directory=directory)
+    link = tmp_path / "link.nmc"
+    link.symlink_to(real.name)
+    for form in (directory, not directory):
+        with pytest.raises(nmc.FormatError) as caught:
+            nmc.Writer(link, directory=form, overwrite=True)
+        assert caught.value.finding.code == "host/exists"
+        assert f"link to {real.resolve()}" in caught.value.finding.hint
+    assert link.is_symlink()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link.nmc", "real.nmc"]
+    assert_states(real, chain(2))
+
+
+def test_what_was_begun_behind_a_link_is_gone_on_with_but_not_dropped(tmp_path) -> None:
+    link = tmp_path / "link.nmc"
+    (tmp_path / "disk").mkdir()
+    link.symlink_to("disk")
+    begun(link, chain(2), directory=True)
+    assert code(lambda: nmc.Writer(link, directory=True, overwrite=True)) == "host/exists"
+    with nmc.Writer(link, directory=True, resume=True, layers=LAYERS, key_every=3) as writer:
+        writer.append(chain(3)[2])
+    assert_states(tmp_path / "disk", chain(3))
+
+
+@pytest.mark.parametrize("directory", [False, True])
+def test_a_link_that_leads_nowhere_is_not_written_through(tmp_path, directory) -> None:
+    link = tmp_path / "link.nmc"
+    link.symlink_to(tmp_path / "disk" / "x.nmc")
+    for options in ({}, {"overwrite": True}, {"resume": True}):
+        opened = lambda: nmc.Writer(link, directory=directory, **options)  # noqa: B023, E731
+        assert code(opened) == "host/broken-link"
+    assert not (tmp_path / "disk").exists()
 
 
 def test_a_folder_that_is_no_package_is_not_replaced(tmp_path) -> None:

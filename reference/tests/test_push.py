@@ -166,3 +166,36 @@ def test_half_of_an_object_is_not_under_its_name(states, tmp_path, monkeypatch, 
     assert nmc.push(path, target).frames == FRAMES
     assert nmc.check(tmp_path / "b.nmc").findings == ()
     assert [p.name for p in tmp_path.rglob("*.pushed")] == []
+
+
+@pytest.mark.parametrize("member", ["segments", "segments/00000001.safetensors", "manifest.h5"])
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("follow", [False, True])
+def test_nothing_is_written_behind_a_link(states, tmp_path, member, there, follow):
+    """A folder that others may write to can hold a link to anywhere."""
+    path = write(tmp_path / "a.nmc", states, directory=True)
+    place, outside = tmp_path / "shelf" / "a.nmc", tmp_path / "outside"
+    (place / member).parent.mkdir(parents=True)
+    (place / member).symlink_to(outside)
+    if there:
+        outside.mkdir() if member == "segments" else outside.write_bytes(b"mine")
+    code = code_of(lambda: nmc.push(path, place.as_uri(), follow=follow, overwrite=True))
+    assert code == "package/not-a-file"
+    assert outside.exists() == there
+    if there and member == "segments":
+        assert list(outside.iterdir()) == []
+    elif there:
+        assert outside.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("scheme", ["file", "local"])
+@pytest.mark.parametrize("directory", [False, True])
+def test_the_stores_own_file_system_is_read_like_a_path(states, tmp_path, scheme, directory):
+    path = write(tmp_path / "a.nmc", states, directory=directory)
+    with nmc.open(f"{scheme}://{path}") as there, nmc.open(fsspec.open(str(path))) as opened:
+        assert same(there[2], states[2]) and same(opened[2], states[2])
+    if directory:
+        (path / "segments").rename(tmp_path / "elsewhere")
+        (path / "segments").symlink_to(tmp_path / "elsewhere")
+        for target in (f"{scheme}://{path}", fsspec.open(str(path)), path):
+            assert code_of(lambda target=target: nmc.open(target)[0]) == "package/not-a-file"

@@ -1,8 +1,9 @@
 """The command line ``nmc``.
 
 Exit codes: 0 done; 1 the input was refused, or a comparison found a difference; 2 wrong usage, and
-of ``nmc diff`` whatever keeps it from comparing; 130 interrupted. Errors are one line on stderr,
-with a code of the issue catalogue.
+of ``nmc diff`` whatever keeps it from comparing; 130 interrupted; 141 nobody reads what it prints
+(``nmc inspect x.nmc | head -1``), as every program that a closed pipe ends. Errors are one line on
+stderr, with a code of the issue catalogue.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 import io
 import os
 import re
+import signal
 import sys
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.rich_utils import rich_format_error
@@ -35,7 +37,8 @@ app = typer.Typer(
     name="nmc",
     cls=Commands,
     help="Package, check and unpack chains of neural models.",
-    epilog="Exit codes: 0 done, 1 refused or different, 2 wrong usage, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 refused or different, 2 wrong usage, 130 interrupted, "
+    "141 nobody reads the output.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -76,61 +79,96 @@ def _hold_handles() -> None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
 
 
+class _ClosedPipeError(BaseException):
+    """Nobody reads what is printed. It is no OSError: libraries would end with 1 on one."""
+
+
 class _Output(io.TextIOWrapper):
-    """Standard output, whose errors say that they are its own."""
+    """Standard output or standard error, whose errors say that they are its own."""
+
+    place = ""
 
     def write(self, text: str) -> int:
-        with _named_output():
+        with self._named():
             return super().write(text)
 
     def flush(self) -> None:
-        with _named_output():
+        with self._named():
             super().flush()
 
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise _ClosedPipeError from None
+        except OSError as error:
+            error.filename = self.place
+            raise
 
-@contextmanager
-def _named_output() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        error.filename = _OUTPUT
-        raise
+
+_OUTPUTS = {"stdout": "standard output", "stderr": "standard error"}
 
 
-_OUTPUT = "standard output"
+def _name_outputs() -> None:
+    for name, place in _OUTPUTS.items():
+        stream = getattr(sys, name)
+        if type(stream) is io.TextIOWrapper:
+            encoding, errors, lines = stream.encoding, stream.errors, stream.line_buffering
+            named = _Output(stream.detach(), encoding, errors, line_buffering=lines)
+            named.place = place
+            setattr(sys, name, named)
+
+
+def _take_nothing_more(outputs: tuple[int, ...] = (1, 2)) -> None:
+    """Lead outputs to the null device: what they hold back is not written again."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for number in outputs:
+        os.dup2(null, number)
+
+
+def _end_by_closed_pipe() -> NoReturn:
+    """End as every program does whose reader has gone: without a word, by the signal for it."""
+    _take_nothing_more()
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)
+    sys.exit(Exit.PIPE)
 
 
 def main() -> None:
     """Run the command line; nothing that the input did ends in a traceback."""
     _hold_handles()
-    if type(sys.stdout) is io.TextIOWrapper:
-        encoding, lines = sys.stdout.encoding, sys.stdout.line_buffering
-        sys.stdout = _Output(sys.stdout.detach(), encoding, line_buffering=lines)
+    _name_outputs()
     if isinstance(sys.stdout, io.TextIOWrapper):  # what the terminal cannot show is spelt out
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = _run()
+        code = _judged()
         sys.stdout.flush()
         sys.exit(code)
+    except _ClosedPipeError:
+        _end_by_closed_pipe()
+    except OSError as error:  # of an output itself: all else was judged
+        _take_nothing_more((1,) if error.filename == _OUTPUTS["stdout"] else (1, 2))
+        reason = error.strerror or str(error)
+        print_finding(finding("host/failed", file=str(error.filename), reason=reason))
+        sys.exit(Exit.REFUSED)
+
+
+def _judged() -> int:
+    """Run the command and return its exit code; what it raises is said on standard error."""
+    try:
+        return _run()
     except FormatError as error:
         print_finding(error.finding)
-        sys.exit(Exit.REFUSED)
     except (KeyboardInterrupt, typer.Abort):
-        sys.exit(Exit.INTERRUPTED)
+        return Exit.INTERRUPTED
     except MemoryError:
         print_finding(finding("host/no-memory", file="memory"))
-        sys.exit(Exit.REFUSED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(Exit.REFUSED)
     except OSError as error:
-        if error.filename == _OUTPUT:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            reason = error.strerror or str(error)
-            print_finding(finding("host/failed", file=_OUTPUT, reason=reason))
-        else:
-            print_finding(host_refusal(error, "the system").finding)
-        sys.exit(Exit.REFUSED)
+        if error.filename in _OUTPUTS.values():
+            raise
+        print_finding(host_refusal(error, "the system").finding)
     except Exception as error:
         from nmc_tools.checkpoints import CheckpointError  # takes long to import; rarely needed
 
@@ -138,7 +176,7 @@ def main() -> None:
             raise
         place = finding("input/unreadable", file=error.path, reason=error.reason, hint=error.hint)
         print_finding(place)
-        sys.exit(Exit.REFUSED)
+    return Exit.REFUSED
 
 
 def _run() -> int:

@@ -43,6 +43,8 @@ class Exit(IntEnum):
     REFUSED = 1
     USAGE = 2
     INTERRUPTED = 130
+    PIPE = 141
+    """Where a system has no signal for it: a shell reports this of a program that one ended."""
 
 
 out = Console(highlight=False, soft_wrap=True, emoji=False)

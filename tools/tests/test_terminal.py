@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -30,22 +31,81 @@ def test_in_a_pipe(package, tmp_path) -> None:
     assert done.stdout.count(b"\n") == 1
 
 
-def test_a_closed_pipe_is_no_traceback(tmp_path) -> None:
-    """``nmc inspect | head -1``."""
-    with nmc.Writer(tmp_path / "x.nmc", entropy="none") as writer:
-        for t in range(3000):
-            writer.append({"w": np.full(3, t)})
-    for option in ("--all", "--json"):
-        with subprocess.Popen(
-            [*NMC, "inspect", str(tmp_path / "x.nmc"), option],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        ) as child:
-            child.stdout.readline()
-            child.stdout.close()
-            errors = child.stderr.read()
-            assert child.wait(60) == 1
-        assert errors == b""
+@pytest.mark.skipif(os.name != "posix", reason="there are no such signals")
+@pytest.mark.parametrize(
+    "arguments", [["inspect", "--all"], ["inspect", "--json"], ["--help"], ["unpack", "-o", "o"]]
+)
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_closed_pipe_ends_it_as_it_ends_others(tmp_path, arguments, closed) -> None:
+    """``nmc inspect | true``: by the signal for it, and without a word."""
+    if arguments[0] != "--help":
+        with nmc.Writer(tmp_path / "x.nmc") as writer:
+            writer.append({"w": np.zeros(3)})
+        arguments = [*arguments, "x.nmc"]
+    elif closed == "stderr":
+        arguments = ["check", "none.nmc"]
+    elsewhere = "stderr" if closed == "stdout" else "stdout"
+    reading, writing = os.pipe()
+    os.close(reading)
+    handles = {closed: writing, elsewhere: subprocess.PIPE}
+    done = subprocess.run([*NMC, *arguments], **handles, cwd=tmp_path, check=False)
+    os.close(writing)
+    said = getattr(done, elsewhere)
+    silent = arguments[0] == "inspect" and closed == "stderr"  # nothing is written there
+    assert done.returncode == (0 if silent else -signal.SIGPIPE)
+    assert b"Traceback" not in said and b"Error" not in said
+
+
+def limited(handles, *arguments):
+    """Run the command line with so many handles, the three standard ones among them."""
+    resource = pytest.importorskip("resource")
+    return subprocess.run(
+        [sys.executable, "-c", "from nmc_tools.start import main; main()", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (handles, handles)),
+    )
+
+
+def test_few_handles_are_the_systems_fault(tmp_path, checkpoints) -> None:
+    """Whichever file cannot be opened, there is one line, and it does not blame the file."""
+    path = tmp_path / "x.nmc"
+    codes = []
+    for handles in range(5, 12):
+        done = limited(handles, "pack", checkpoints, "-o", path, "--force")
+        codes.append(done.returncode)
+        if done.returncode == 0:
+            assert nmc.check(path).accepted
+            continue
+        last = done.stderr.splitlines()[-1]
+        assert done.returncode == 1 and last.startswith("error ")
+        assert "Too many open files" in last
+        assert not any(word in done.stderr for word in ("Traceback", "damaged", "copy it again"))
+    assert codes[0] == 1 and codes[-1] == 0
+
+
+def test_interrupted_while_it_loads(tmp_path) -> None:
+    """Where nothing is begun yet, Ctrl-C ends it without a word, in the midst of any import."""
+    code = (
+        "import os, signal, sys\n"
+        "module, sys.argv[1:] = sys.argv[1], sys.argv[2:]\n"
+        "class Stop:\n"
+        "    def find_spec(name, *_):\n"
+        "        if name == module:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Stop)\n"
+        "from nmc_tools.start import main\n"
+        "main()\n"
+    )
+    for module in ("typer", "nmc_tools.cli", "nmc_tools.commands.check", "numpy"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, module, "check", str(tmp_path / "x.nmc")],
+            capture_output=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            check=False,
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (130, b"", b""), module
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")

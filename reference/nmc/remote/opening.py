@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 Target: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes] | Any"
 """A path, an address (``https://…``, ``s3://…``), the bytes of a package, or a binary file."""
 
+_LOCAL = ("file", ("file", "local"))
+"""What fsspec calls its store of the file system, in its older versions and now."""
+
 _NEEDED = {
     "s3": "s3fs",
     "s3a": "s3fs",
@@ -165,6 +168,8 @@ def store_of(url: str, options: Mapping[str, Any] | None) -> tuple[Any, str]:
 def _open_stored(store: Any, path: str, name: str) -> Package:
     from nmc.remote.stored_object import StoredObject
 
+    if store.protocol in _LOCAL:  # nothing of it is read behind a link (clause 5.1.4)
+        return open_package(path)
     base = path.removesuffix("/" + MANIFEST_NAME).rstrip("/")
     if base == path:
         with suppress(NoObject):

@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from nmc.reading.opening import open_sequence
@@ -156,8 +157,15 @@ class _Place:
         return length, found.digest()
 
     def size(self, member: str) -> int | None:
-        """Return the length of an object, or None if it is not there."""
+        """Return the length of an object, or None if it is not there.
+
+        Raises
+        ------
+        FormatError
+            If a link lies on the way to it within the place: what is behind is not the package's.
+        """
         self.store.invalidate_cache()
+        self._refuse_links(member)
         try:
             with self._errors(member):
                 facts = self.store.info(inside_store(self.path, member))
@@ -196,6 +204,14 @@ class _Place:
         self._compared.add((member, length, digest))
         self.sent += 1
         self.sent_bytes += length
+
+    def _refuse_links(self, member: str) -> None:
+        is_link = getattr(self.store, "islink", None)  # of the stores that have any
+        if is_link is None or not member:
+            return
+        for part in accumulate(member.split("/"), "{}/{}".format):
+            if is_link(inside_store(self.path, part)):
+                raise refuse("package/not-a-file", file=self.name, member=part)
 
     def remove(self, member: str) -> None:
         """Remove an object, if it is there."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from nmc.writing import claims, journal
 from nmc.writing.folder import Folder
+from nmc_format.host import absent
 from nmc_format.issues import FormatError, refuse, refuse_with
 from nmc_format.package.file import FilePackage
 from nmc_format.package.members import (
@@ -71,9 +72,17 @@ class Place:
 
 
 def place_of(path: Path, *, make: bool = False) -> Place:
-    """Return the place of a package; directories above it are made on demand."""
+    """Return the place of a package; directories above it are made on demand.
+
+    Raises
+    ------
+    FormatError
+        If it is to be made behind a link that leads nowhere, such as to a disk that is not there.
+    """
     real = Path(os.path.realpath(path))
     if make:
+        if path.is_symlink() and not path.exists():
+            raise absent(str(path))
         real.parent.mkdir(parents=True, exist_ok=True)
     return Place(path, Folder(real.parent), real.name)
 
@@ -207,11 +216,12 @@ def begin(place: Place, *, directory: bool, overwrite: bool) -> Unfinished:
         If the package exists, or another one was begun there and not finished.
     """
     parent, name = place.parent, place.name
-    if directory and parent.holds_folder(name) and _is_free(parent, name, overwrite=overwrite):
+    replacing = overwrite and not place.path.is_symlink()
+    if directory and parent.holds_folder(name) and _is_free(parent, name, overwrite=replacing):
         clear(parent, name)
         return Unfinished(place, name, make=True)
     if parent.kind(name) and not (overwrite and replaceable(place, directory=directory)):
-        hint = _left_alone(place) if overwrite else ""
+        hint = _left_alone(place, directory=directory) if overwrite else ""
         raise refuse_with(hint, "host/exists", file=str(place.path))
     if directory and not parent.kind(name):
         return Unfinished(place, name, make=True)
@@ -219,11 +229,14 @@ def begin(place: Place, *, directory: bool, overwrite: bool) -> Unfinished:
     return Unfinished(place, place.partial, make=True)
 
 
-def _left_alone(place: Place) -> str:
+def _left_alone(place: Place, *, directory: bool) -> str:
     """Return what to do about something that is not replaced, although that was asked for."""
+    if place.path.is_symlink():
+        where = place.parent.path / place.name
+        return f"it is a link to {where}; name that itself to replace it, or remove the link"
     if not place.parent.holds_folder(place.name):
         return "it is no package directory; choose the file form, or another name"
-    if replaceable(place, directory=True):
+    if not directory and replaceable(place, directory=True):
         return "it is a package directory; choose the directory form, or another name"
     return "a folder that is no package is never replaced; choose another name"
 
@@ -261,15 +274,12 @@ def _is_empty(folder: Folder) -> bool:
 def replaceable(place: Place, *, directory: bool) -> bool:
     """Whether what is at a place has the form of the package that is to replace it.
 
-    Behind a link, only a package is replaced: the user may not know where the link leads.
+    What lies behind a link is not replaced: the user may not know where the link leads.
     """
+    if place.path.is_symlink():
+        return False
     if not directory:
-        if not place.parent.holds_file(place.name):
-            return False
-        if not place.path.is_symlink():
-            return True
-        with place.parent.open(place.name) as file:
-            return file.read(4) == b"PK\x03\x04"
+        return place.parent.holds_file(place.name)
     if not place.parent.holds_folder(place.name):
         return False
     folder = place.parent.folder(place.name)

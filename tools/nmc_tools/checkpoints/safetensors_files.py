@@ -41,12 +41,15 @@ def read_safetensors(path: Path, file: BinaryIO) -> Checkpoint:
     ------
     Refusal
         If the header is too large, malformed or does not agree with the file.
+    OSError
+        If it cannot be opened once more.
     """
     header = _header(file)
     try:
         with safe_open(path, framework="numpy") as checked:
             checked.keys()
     except (SafetensorError, OSError, ValueError) as error:
+        path.open("rb").close()  # where the system gives no handle the file is not to blame
         reason = str(error).removeprefix("Error while deserializing header: ")
         raise Refusal(
             f"its header is refused by the safetensors library: {plain(reason)}",

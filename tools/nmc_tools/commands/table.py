@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from nmc_tools.commands.framework import PANEL
+from nmc_tools.start import leaving
 
 _TRANSMISSION = "Transmission"
 _PROTOCOL = "Conformance protocol (conformance/PROTOCOL.md)"
@@ -66,7 +67,8 @@ _COMMANDS = {
 
 
 def _load(module: str, attribute: str) -> Any:
-    return getattr(import_module(f"nmc_tools.commands.{module}"), attribute)
+    with leaving():
+        return getattr(import_module(f"nmc_tools.commands.{module}"), attribute)
 
 
 def _made(name: str) -> Any:
