@@ -15,13 +15,14 @@ from nmc_format.encryption import (
     plain_lengths,
 )
 from nmc_format.issues import refuse
-from nmc_format.package.members import Package, segment_name
+from nmc_format.package.forwarding import Forwarding
+from nmc_format.package.members import segment_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Sequence
 
-    from nmc_format.issues import Finding
     from nmc_format.manifest.record import Manifest
+    from nmc_format.package.members import Package
 
 
 def unlocked(manifest: Manifest, cipher: SegmentCipher | None, name: str) -> SegmentCipher | None:
@@ -89,7 +90,7 @@ def parent_of(manifest: Manifest, t: int) -> bytes | None:
     return digest
 
 
-class PlainPackage(Package):
+class PlainPackage(Forwarding):
     """A package whose segments are those without encryption.
 
     Parameters
@@ -103,16 +104,11 @@ class PlainPackage(Package):
     """
 
     def __init__(self, package: Package, manifest: Manifest, cipher: SegmentCipher | None) -> None:
-        super().__init__(package.path)
+        super().__init__(package)
         self.distant = package.distant
-        self.stored = package
         self._manifest = manifest
         self._cipher = cipher
         self._salt: tuple[int, bytes] = (-1, b"")
-
-    def manifest(self) -> bytes:
-        """Return the bytes of the manifest."""
-        return self.stored.manifest()
 
     def _opened(self) -> SegmentCipher:
         self._check_open()
@@ -156,27 +152,6 @@ class PlainPackage(Package):
         """Hear that these segments are read next; they are asked for as they are stored."""
         del lengths
         self.stored.expect(frames, [self._length(t) for t in frames])
-
-    def signatures(self, keys: Collection[bytes] = ()) -> list[str]:
-        """Return the names of the signatures."""
-        return self.stored.signatures(keys)
-
-    def signature(self, name: str, limit: int) -> bytes:
-        """Return the bytes of one signature."""
-        return self.stored.signature(name, limit)
-
-    def findings(self, frames: int) -> Iterator[Finding]:
-        """Yield what is wrong with the members."""
-        return self.stored.findings(frames)
-
-    def size(self) -> int:
-        """Return the bytes of the package as it is stored."""
-        return self.stored.size()
-
-    def close(self) -> None:
-        """Close the package."""
-        super().close()
-        self.stored.close()
 
 
 def key_missing(manifest: Manifest, name: str) -> Exception:

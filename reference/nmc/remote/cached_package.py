@@ -5,18 +5,18 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from nmc_format.package.members import Package
+from nmc_format.package.forwarding import Forwarding
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Sequence
 
     from nmc.remote.cache import SegmentCache
-    from nmc_format.issues import Finding
+    from nmc_format.package.members import Package
 
 _WHOLE_BYTES: Final = 1 << 25
 
 
-class CachedPackage(Package):
+class CachedPackage(Forwarding):
     """A remote package, with a cache before it.
 
     Parameters
@@ -30,15 +30,10 @@ class CachedPackage(Package):
     """
 
     def __init__(self, package: Package, digests: Sequence[bytes], cache: SegmentCache) -> None:
-        super().__init__(package.path)
-        self._package = package
+        super().__init__(package)
         self._digests = digests
         self._cache = cache
         self._last: tuple[int, bytes] = (-1, b"")
-
-    def manifest(self) -> bytes:
-        """Return the bytes of the manifest."""
-        return self._package.manifest()
 
     def segment(self, index: int, limit: int) -> bytes:
         """Return the bytes of one segment."""
@@ -48,7 +43,7 @@ class CachedPackage(Package):
             return data
         found = self._cache.get(self._digests[index], limit)
         if found is None:
-            found = self._package.segment(index, limit)
+            found = self.stored.segment(index, limit)
             self._cache.put(self._digests[index], found)
         self._last = index, found
         return found
@@ -57,7 +52,7 @@ class CachedPackage(Package):
         """Return some bytes of one segment."""
         if limit <= _WHOLE_BYTES or self._cache.holds(self._digests[index]):
             return self.segment(index, limit)[start : start + size]
-        return self._package.part(index, limit, start, size)
+        return self.stored.part(index, limit, start, size)
 
     def expect(self, frames: range, lengths: Sequence[int]) -> None:
         """Ask for the segments that the cache does not have."""
@@ -65,27 +60,10 @@ class CachedPackage(Package):
         for _, run in groupby(enumerate(missing), lambda pair: pair[1] - pair[0]):
             some = [t for _, t in run]
             span = range(some[0], some[-1] + 1)
-            self._package.expect(span, [lengths[t - frames.start] for t in span])
-
-    def signatures(self, keys: Collection[bytes] = ()) -> list[str]:
-        """Return the names of the signatures."""
-        return self._package.signatures(keys)
-
-    def signature(self, name: str, limit: int) -> bytes:
-        """Return the bytes of one signature."""
-        return self._package.signature(name, limit)
-
-    def findings(self, frames: int) -> Iterator[Finding]:
-        """Yield what is wrong with the members."""
-        return self._package.findings(frames)
-
-    def size(self) -> int:
-        """Return the bytes of the package."""
-        return self._package.size()
+            self.stored.expect(span, [lengths[t - frames.start] for t in span])
 
     def close(self) -> None:
         """Close the package; what was fetched is in the cache then."""
         super().close()
         self._last = (-1, b"")
-        self._package.close()
         self._cache.finish()
