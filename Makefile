@@ -108,8 +108,11 @@ power: setup $(TYPESCRIPT)/dist/src/cli.js  ## How many wrong programs the suite
 power-sample: setup $(TYPESCRIPT)/dist/src/cli.js  ## The same for a sample by chance, as CI does
 	$(BIN)/python conformance/selftest/power.py --sample 24
 
+# Where many small folders are made and removed: in memory, where that is offered.
+QUICK := $(or $(TMPDIR),$(wildcard /dev/shm),/tmp)
+
 mutation: setup  ## How many changed decoders the suite finds out; hours, goes on where it stopped
-	$(BIN)/python conformance/mutation/mutate.py -o out/mutation
+	TMPDIR=$(QUICK) $(BIN)/python conformance/mutation/mutate.py -o out/mutation
 
 soundness: setup  ## Each negative vector is accepted once the check that is meant is off
 	$(BIN)/python conformance/soundness/soundness.py

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import importlib
 import os
 import pickle
@@ -14,9 +16,11 @@ from pathlib import Path
 import trial
 from marks import Marks
 from processes import Recorder
-from subjects import ALONE, BY_TENSORS, CHECKER, DECODER, TRIALS, library
+from subjects import ALONE, BY_TENSORS, CHECKER, DECODER, TRIALS
 
 from nmc_conformance.vectors import Vector
+
+_Cache = type(functools.cache(print))
 
 IMPORT = "import"
 """In place of a role: what the import of the modules runs."""
@@ -29,7 +33,7 @@ class Reach:
     Attributes
     ----------
     role, vector : str
-        The test; or ``IMPORT`` and none, with what is run before any test.
+        The test; or ``IMPORT`` and none, with what the import runs.
     lines : mapping of str to frozenset of int
         First lines of statements, by file.
     seconds : float
@@ -113,15 +117,21 @@ def _trace(
     trial.stand_in(marks.codes)
     for module in sources:
         importlib.import_module(module)
-    list(trial.judged(tests[:1]))  # what is imported late is imported now
-    trial.replay(recorder)
     yield Reach(IMPORT, "", marks.lines(), 0.0)
+    trial.replay(recorder)
+    list(trial.judged(tests[:1]))  # what is imported late is imported now
+    caches = [
+        thing
+        for thing in gc.get_objects()
+        if isinstance(thing, _Cache) and thing.__module__ in sources
+    ]
     for role in TRIALS:
         for test in (t for t in tests if t[0] == role):
+            for cache in caches:  # what they keep would be reached by one test alone
+                cache.cache_clear()
             marks.clear()
             started = time.process_time()
-            with library(role != ALONE):
-                (outcome,) = trial.judged([test])
+            (outcome,) = trial.judged([test])
             if outcome.kills or outcome.notices:
                 raise UnfitError(f"{role}, {outcome.vector}: {outcome.judgement.detail}")
             yield Reach(role, outcome.vector, marks.lines(), time.process_time() - started)

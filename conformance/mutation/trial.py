@@ -7,6 +7,8 @@ of the coder run without their compiler.
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
 import shutil
 import signal
@@ -18,11 +20,12 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 
 import interpreted
 import numpy as np
+import swap
 from processes import Recorder
 from subjects import ALONE, BY_TENSORS, TRIALS, ByTensors, InProcess, described, library
 
@@ -47,6 +50,8 @@ class Mutant:
         Source of what is run instead, for processes that it starts.
     separate : bool
         Whether it changes what such a process does.
+    functions : tuple of code or None
+        Where only these functions differ and no import calls them: their new code.
     """
 
     module: str
@@ -54,6 +59,7 @@ class Mutant:
     code: CodeType
     text: str
     separate: bool = False
+    functions: tuple[CodeType, ...] | None = None
 
 
 class _Loader(SourceFileLoader):
@@ -98,13 +104,62 @@ def preload() -> None:
     np.seterr(all="ignore")  # words wrap
 
 
+@dataclass(frozen=True)
+class Ready:
+    """The implementation, imported, with nothing of it run.
+
+    Attributes
+    ----------
+    functions : mapping
+        By where their code stands.
+    modules : frozenset of str
+        What was imported for it.
+    """
+
+    functions: Mapping[swap.Place, list[FunctionType]]
+    modules: frozenset[str]
+
+
+def import_all(modules: Iterable[str], tests: Sequence[tuple[str, Vector]]) -> Ready:
+    """Import some modules and what some tests import while they run; they run in a fork."""
+    before = set(sys.modules)
+    for module in [*modules, *_imported_late(tests)]:
+        importlib.import_module(module)
+    gc.collect()
+    ready = Ready(swap.functions(), frozenset(set(sys.modules) - before))
+    gc.freeze()  # forks share what is not looked at
+    return ready
+
+
+def _imported_late(tests: Sequence[tuple[str, Vector]]) -> list[str]:
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(read_end)
+        with os.fdopen(write_end, "w", encoding="ascii") as pipe:
+            before = set(sys.modules)
+            list(judged(tests))
+            found = [name for name in sys.modules if name not in before]
+            pipe.write("\n".join(n for n in found if getattr(sys.modules[n], "__spec__", None)))
+        os._exit(0)
+    os.close(write_end)
+    with os.fdopen(read_end, "r", encoding="ascii") as pipe:
+        names = pipe.read().split()
+    os.waitpid(child, 0)
+    return names
+
+
 def stand_in(codes: Mapping[str, tuple[Path, CodeType]]) -> None:
     """Have this process run other code, by module, in place of what its source has."""
     sys.meta_path.insert(0, _Finder(codes))
 
 
-def install(mutant: Mutant) -> None:
-    """Make this process import the mutant."""
+def install(mutant: Mutant, ready: Ready) -> None:
+    """Make this process run the mutant."""
+    if mutant.functions is not None and swap.put(mutant.functions, ready.functions):
+        return
+    for module in ready.modules:
+        del sys.modules[module]
     stand_in({mutant.module: (mutant.path, mutant.code)})
     if mutant.separate:
         _put_first(str(_overlay(mutant)))
@@ -173,7 +228,7 @@ def judged(
         for role, vector in tests:
             before()
             subject = ByTensors() if role == BY_TENSORS else InProcess()
-            with Stage(Path(home)) as stage:
+            with Stage(Path(home)) as stage, library(role != ALONE):
                 judgement, _ = TRIALS[role](subject, description, vector, stage)
             yield Outcome(role, vector.id, judgement)
 
@@ -200,7 +255,11 @@ class Verdict:
 
 
 def face(
-    mutant: Mutant, tests: Sequence[tuple[str, Vector]], recorder: Recorder, patience: float
+    mutant: Mutant,
+    tests: Sequence[tuple[str, Vector]],
+    ready: Ready,
+    recorder: Recorder,
+    patience: float,
 ) -> Verdict:
     """Fork a process with a mutant and put the vectors to it until one kills it.
 
@@ -210,6 +269,8 @@ def face(
         What is changed.
     tests : sequence of (role, Vector)
         In the order in which they are tried.
+    ready : Ready
+        What it is put into, where that will do.
     recorder : Recorder
         Answers of the process that reads with the HDF5 library.
     patience : float
@@ -219,7 +280,7 @@ def face(
     child = os.fork()
     if child == 0:
         os.close(read_end)
-        _live(mutant, tests, recorder, patience, write_end)
+        _live(mutant, tests, ready, recorder, patience, write_end)
     os.close(write_end)
     with os.fdopen(read_end, "r", encoding="utf-8") as pipe:
         lines = pipe.read().splitlines()
@@ -235,6 +296,7 @@ def face(
 def _live(
     mutant: Mutant,
     tests: Sequence[tuple[str, Vector]],
+    ready: Ready,
     recorder: Recorder,
     patience: float,
     pipe: int,
@@ -247,7 +309,7 @@ def _live(
         for bell in (signal.SIGPROF, signal.SIGALRM):  # the end, whatever the code is at
             signal.signal(bell, signal.SIG_DFL)
         _wind(patience)
-        install(mutant)
+        install(mutant, ready)
         if not mutant.separate:
             replay(recorder)
         verdict = _verdict(tests, patience, pipe)
@@ -264,25 +326,20 @@ def _live(
 
 def _verdict(tests: Sequence[tuple[str, Vector]], patience: float, pipe: int) -> Verdict:
     noticed = Verdict("survived")
-    count = 0
-    for role in TRIALS:
-        mine = [(r, v) for r, v in tests if r == role]
-        names = iter(mine)
+    todo = iter(tests)
 
-        def tick(names: Iterator[tuple[str, Vector]] = names) -> None:
-            _wind(patience)
-            now, vector = next(names)
-            _say(pipe, "at", now, vector.id)
+    def tick() -> None:
+        _wind(patience)
+        role, vector = next(todo)
+        _say(pipe, "at", role, vector.id)
 
-        with library(role != ALONE):
-            for outcome in judged(mine, tick):
-                count += 1
-                facts = (outcome.role, outcome.vector, outcome.judgement.detail, count)
-                if outcome.kills:
-                    return Verdict("killed", *facts)
-                if outcome.notices and noticed.fate == "survived":
-                    noticed = Verdict("noticed", *facts)
-    return noticed if noticed.fate == "noticed" else Verdict("survived", tests=count)
+    for count, outcome in enumerate(judged(tests, tick), 1):
+        facts = (outcome.role, outcome.vector, outcome.judgement.detail, count)
+        if outcome.kills:
+            return Verdict("killed", *facts)
+        if outcome.notices and noticed.fate == "survived":
+            noticed = Verdict("noticed", *facts)
+    return noticed if noticed.fate == "noticed" else Verdict("survived", tests=len(tests))
 
 
 def _wind(patience: float) -> None:

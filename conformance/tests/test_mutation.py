@@ -13,9 +13,10 @@ MUTATION = Path(__file__).resolve().parents[1] / "mutation"
 sys.path.insert(0, str(MUTATION))
 
 from interpreted import bit_length, get, load64, put, store64  # noqa: E402
-from mutate import read_explained, read_scope, sample  # noqa: E402
+from mutate import sample  # noqa: E402
 from operators import Site, mutants, mutated_tree  # noqa: E402
 from report import markdown  # noqa: E402
+from scope import read_explained, read_scope  # noqa: E402
 from trial import Verdict  # noqa: E402
 
 SOURCE = """
