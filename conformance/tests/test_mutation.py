@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,15 @@ sys.path.insert(0, str(MUTATION))
 from interpreted import bit_length, get, load64, put, store64  # noqa: E402
 from mutate import sample  # noqa: E402
 from operators import Site, mutants, mutated_tree  # noqa: E402
+from reach import IMPORT, Reach  # noqa: E402
 from report import markdown  # noqa: E402
 from scope import read_explained, read_scope  # noqa: E402
+from selector import Selector  # noqa: E402
+from swap import changed, functions  # noqa: E402
+from swap import put as put_code  # noqa: E402
 from trial import Verdict  # noqa: E402
+
+from nmc_conformance.vectors import default_root, load_suite  # noqa: E402
 
 SOURCE = """
 LIMIT = 7
@@ -117,16 +124,19 @@ def test_a_sample_stays_where_the_code_stays(sites: list[Site]) -> None:
 
 def _run(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(MUTATION / "mutate.py"), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    memory = Path("/dev/shm")  # where many small folders are made and removed
+    place = {"TMPDIR": str(memory)} if memory.is_dir() else {}
+    environment = {**os.environ, **place}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
-@pytest.mark.slow(minutes=3.5)
+@pytest.mark.slow(minutes=1.5)
 def test_the_suite_kills_a_sample(tmp_path: Path) -> None:
     """The checks of the format, without the vectors of the coder; ``make mutation`` takes all.
 
     What element types are made of is told by the coder's vectors alone.
     """
-    words = ["-o", str(tmp_path), "--sample", "24", "--only", "nmc_format", "--jobs", "1"]
+    words = ["-o", str(tmp_path), "--sample", "48", "--only", "nmc_format", "--jobs", "1"]
     words += ["--without", "nmc_format.dtypes", "--vectors", "0[!8]-*", "--vectors", "1[0234]-*"]
     done = _run(*words)
     assert done.returncode == 0, done.stdout + (tmp_path / "mutation.md").read_text("utf-8")
@@ -142,3 +152,59 @@ def test_a_poor_suite_kills_too_few(tmp_path: Path) -> None:
     done = _run("-o", str(tmp_path), *words, "--vectors", "05-package/one-*")
     assert done.returncode == 1, done.stdout
     assert "- `nmc_format.segment:" in (tmp_path / "mutation.md").read_text("utf-8")
+
+
+TWO = """
+A = {}
+def f(x{}):
+    return x + {}
+class C:
+    b = {}
+    def m(self): return {}
+"""
+
+
+def test_only_what_differs_is_swapped() -> None:
+    """A mutant within functions needs no import; one of a table, a default or a class does."""
+    old = compile(TWO.format(1, "", 1, 2, 3), "s", "exec")
+
+    def codes(text: str) -> list[str] | None:
+        found = changed(old, compile(text, "s", "exec"))
+        return None if found is None else [code.co_qualname for code in found]
+
+    assert codes(TWO.format(1, "", 1, 2, 3)) == []
+    assert codes(TWO.format(1, "", 2, 2, 3)) == ["f"]
+    assert codes(TWO.format(1, "", 1, 2, 4)) == ["C.m"]
+    assert codes(TWO.format(2, "", 1, 2, 3)) is None
+    assert codes(TWO.format(1, "", 1, 3, 3)) is None
+    assert codes(TWO.format(1, "=4", 1, 2, 3)) is None
+
+
+def test_a_swapped_function_is_the_one_that_everybody_calls(source: Path) -> None:
+    text = source.read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    code = compile(text, str(source), "exec")
+    exec(code, names)
+    names["encoding"] = True
+    inner = names["Box"]().inner  # held by somebody before it is swapped
+    assert inner(5) == 4
+    mutant = next(s for s in mutants("source", source) if s.change == "-a // b -> a // b")
+    other = compile(mutated_tree(mutant, source), str(source), "exec")
+    assert put_code(changed(code, other), functions())
+    names["encoding"] = False
+    names["refuse"] = lambda *words, **facts: None
+    assert inner(5)[0] == 5 // 2
+
+
+def test_neighbours_of_a_killed_mutant_are_put_to_its_killer_first(sites: list[Site]) -> None:
+    place = next(s for s in sites if s.module == "nmc_format.segment" and s.function)
+    path = str(read_scope().path(place.module))
+    vectors = load_suite(default_root(), ["06-segment/s*"]).vectors[:6]
+    lines = {path: frozenset(range(place.lines[0], place.lines[1] + 1))}
+    reaches = [Reach("decoder", v.id, lines, float(k)) for k, v in enumerate(vectors, 1)]
+    reaches.append(Reach(IMPORT, "", {path: frozenset()}, 0.0))
+    selector = Selector(read_scope(), reaches, vectors)
+    assert selector.tests(place)[0] == ("decoder", vectors[0])
+    selector.learn(place, Verdict("killed", "decoder", vectors[3].id))
+    assert [v for _, v in selector.tests(place, 2)] == [vectors[3], vectors[0]]
+    assert len(selector.tests(place)) == len(vectors)
