@@ -60,6 +60,9 @@ class Case:
         Steps on the copy that a program gets, for what a repository cannot hold.
     raw_input : bytes or None
         The input as it is, in place of a package.
+    messages, states : tuple
+        Messages in place of a package, and the digest of the state that each of them makes, None
+        where a program shall not return it.
     inflate : bool
         Whether the input is stored compressed, since it is large.
     library : str
@@ -86,6 +89,8 @@ class Case:
     key: str = ""
     prepare: tuple[Mapping[str, Any], ...] = ()
     raw_input: bytes | None = None
+    messages: tuple[bytes, ...] = ()
+    states: tuple[str | None, ...] = ()
     inflate: bool = False
     library: str = ""
     seed: int | None = None
@@ -179,6 +184,8 @@ _STORED = 1 << 14
 def _plain_files(case: Case) -> dict[str, bytes]:
     if case.raw_input is not None:
         return {"": case.raw_input}
+    if case.messages:
+        return {f"message_{t:08d}": data for t, data in enumerate(case.messages)}
     members = members_of(case.chain, case.edits)
     if case.form == DIRECTORY:
         return {**members, **case.extra_files}
@@ -187,6 +194,8 @@ def _plain_files(case: Case) -> dict[str, bytes]:
 
 def digests(case: Case) -> list[str | None]:
     """Return the state digest of each frame in hex, None where a program shall not return it."""
+    if case.messages:
+        return list(case.states)
     count = len(case.chain.frames)
     known: list[str | None] = [
         state_digest(case.chain, t, len(frame.refinements)).hex()

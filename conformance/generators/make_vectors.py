@@ -93,6 +93,8 @@ MODULES = (
     "signatures.form_cases",
     "signatures.demand_cases",
     "encryption.encryption_cases",
+    "messages.message_cases",
+    "messages.refused_cases",
     "model.model_cases",
     "model.digest_cases",
 )

@@ -56,6 +56,15 @@ class InProcess(Subject):
 
         return codec.run_decode(stage.input, frames, stage.output, level, keys, secret)
 
+    def apply(self, stage: Stage, frames: Sequence[int], max_level: int | None) -> Answer:
+        """Ask for the states of the messages in the input of a stage."""
+        from nmc_tools.commands import codec
+
+        level = _MAX_LEVEL if max_level is None else max_level
+        return _answer(
+            stage, lambda: codec.run_apply(stage.input, list(frames), stage.output, level)
+        )
+
     def check(self, stage: Stage) -> Answer:
         """Ask for a check of the input of a stage."""
         import nmc

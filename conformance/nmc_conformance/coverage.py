@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from nmc_conformance.vectors import Vector
 
 NOT_PROVOKABLE: Mapping[str, str] = {
-    "message/malformed": "is about a message, which is not part of a package",
-    "message/digest": "is about a message, which is not part of a package",
     "input/unreadable": "is about a checkpoint, not about a package",
     "input/unsupported": "is about what a program can do, not about a package",
     "host/not-found": "is about the file system of the host",

@@ -29,7 +29,7 @@ from nmc_conformance.process import Limits
 from nmc_conformance.results import Result
 from nmc_conformance.staging import Stage
 from nmc_conformance.subject import Answer, Description, PersistentSubject, Subject, SubjectError
-from nmc_conformance.vectors import Suite, Vector
+from nmc_conformance.vectors import APPLY, Suite, Vector
 
 Trial: TypeAlias = Callable[[Subject, Description, Vector, Stage], tuple[Judgement, Answer | None]]
 """Puts one vector to a program, on a fresh stage."""
@@ -116,13 +116,18 @@ def describe(plan: Plan, parent: Path) -> Description:
 def decoder_trial(
     subject: Subject, description: Description, vector: Vector, stage: Stage
 ) -> tuple[Judgement, Answer | None]:
-    """Put one vector to a decoder; one that knows of no demands or keys is not asked about them."""
-    if (vector.signed_by or vector.key) and (
+    """Put one vector to a decoder; what it does not know of it is not asked about."""
+    if (vector.signed_by or vector.key or vector.request == APPLY) and (
         lacking := description.lacks(vector.profile, vector.level, vector.requires)
     ):
         return Judgement(NOT_SUPPORTED, lacking), None
     stage.put(vector)
-    answer = subject.decode(stage, vector.frames, vector.max_level, vector.signed_by, vector.key)
+    if vector.request == APPLY:
+        answer = subject.apply(stage, vector.frames, vector.max_level)
+    else:
+        answer = subject.decode(
+            stage, vector.frames, vector.max_level, vector.signed_by, vector.key
+        )
     return judge_decoder(vector, description, answer, stage.output), answer
 
 

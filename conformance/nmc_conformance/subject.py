@@ -215,6 +215,15 @@ class Subject:
         ending = self._run(stage, *words)
         return _with_report(ending, _report_of(stage), stage.trespass())
 
+    def apply(self, stage: Stage, frames: Sequence[int], max_level: int | None) -> Answer:
+        """Ask for the states of the messages in the input of a stage."""
+        words = ["apply", "--input", str(stage.input), "--frames", ",".join(map(str, frames))]
+        words += ["--output", str(stage.output), "--report", str(stage.report)]
+        if max_level is not None:
+            words += ["--max-level", str(max_level)]
+        ending = self._run(stage, *words)
+        return _with_report(ending, _report_of(stage), stage.trespass())
+
     def check(self, stage: Stage) -> Answer:
         """Ask for a check of the input of a stage."""
         ending = self._run(stage, "check", "--json", str(stage.input))
@@ -275,6 +284,18 @@ class PersistentSubject(Subject):
             request["signed_by"] = list(signed_by)
         if key:
             request["key"] = key
+        return self._answer(stage, request)
+
+    def apply(self, stage: Stage, frames: Sequence[int], max_level: int | None) -> Answer:
+        """Ask for the states of the messages in the input of a stage."""
+        request: dict[str, Any] = {
+            "do": "apply",
+            "input": str(stage.input),
+            "frames": list(frames),
+            "output": str(stage.output),
+        }
+        if max_level is not None:
+            request["max_level"] = max_level
         return self._answer(stage, request)
 
     def check(self, stage: Stage) -> Answer:

@@ -19,6 +19,13 @@ SUMS_FILE = "SHA256SUMS"
 """Beside the folder of the vectors in an archive: the digest of each file."""
 
 
+DECODE, APPLY = "decode", "apply"
+"""Requests to a decoder: for the frames of a package, and for the states of messages."""
+
+MESSAGES = "messages"
+"""Feature of a program that has messages (clause 15)."""
+
+
 class SuiteError(Exception):
     """The suite itself is damaged, or nothing of it was selected."""
 
@@ -65,7 +72,7 @@ class Vector:
     folder : Path
         Where it lies.
     input : Path
-        Its package.
+        Its package, or a folder of messages.
     hashes : str or mapping of str to str
         SHA-256 of the file, or of each file of the directory.
     prepare : sequence of mapping
@@ -108,7 +115,13 @@ class Vector:
         Of encrypted segments it finds without the key what the stage *check* is about.
         """
         needs_key = "encryption" in self.requires and self.expected.stage != "check"
-        return self.max_level is None and not self.signed_by and not needs_key
+        plain = not self.signed_by and not needs_key and self.request == DECODE
+        return self.max_level is None and plain
+
+    @property
+    def request(self) -> str:
+        """The request that a decoder is put: messages are applied, packages decoded."""
+        return APPLY if MESSAGES in self.requires else DECODE
 
     def damage(self) -> str:
         """Return how the input differs from its hashes; empty where it does not."""

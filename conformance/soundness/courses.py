@@ -19,7 +19,7 @@ import switches
 from switches import BOARD, Check
 
 from nmc_conformance.staging import Stage
-from nmc_conformance.vectors import Vector
+from nmc_conformance.vectors import APPLY, Vector
 
 DECODER, CHECKER = "decoder", "checker"
 CRASHED = "crash"
@@ -178,6 +178,8 @@ def _decoded(vector: Vector, stage: Stage) -> Any:
     from nmc_tools.commands import codec
 
     level = _MAX_LEVEL if vector.max_level is None else vector.max_level
+    if vector.request == APPLY:
+        return codec.run_apply(stage.input, list(vector.frames), stage.output, level)[1].findings
     keys = codec.keys_of(vector.signed_by)
     secret = bytes.fromhex(vector.key) or None
     frames = list(vector.frames)

@@ -1,4 +1,4 @@
-"""Messages: a segment with what its receiver needs of a manifest, bytes to structures (annex F)."""
+"""Messages: a segment with what else its receiver needs, bytes to structures (clause 15)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MAGIC: Final = b"NMCmsg1\n"
 HEAD_BYTES: Final = 32
-"""Magic, length, bytes of the state, number of rows, bytes of the rows (clause F.1)."""
+"""Magic, length, bytes of the state, number of rows, bytes of the rows (clause 15.1)."""
 
 DIGEST_BYTES: Final = 32
 PLACE: Final = "message"
@@ -51,7 +51,7 @@ class Message:
 
 
 def serialize(state_bytes: int, rows: Sequence[TensorRow], segment: Iterable[Buffer]) -> bytes:
-    """Return the bytes of a message (clause F.1).
+    """Return the bytes of a message (clause 15.1).
 
     Parameters
     ----------
@@ -120,9 +120,9 @@ def parse(data: Buffer, max_level: int) -> Message:
         If it is cut short, damaged or malformed, or larger than the level allows.
     """
     view = memoryview(data).cast("B")
-    length = length_of(view)
-    if length != len(view) or length < HEAD_BYTES + DIGEST_BYTES:
-        raise _malformed(f"it has {len(view)} bytes and says that it has {length}", 8)
+    length, said = len(view), length_of(view)
+    if length != said or length < HEAD_BYTES + DIGEST_BYTES:
+        raise _malformed(f"it has {length} bytes and says that it has {said}", 8)
     actual, expected = blake3(view[:-DIGEST_BYTES]).digest(), bytes(view[-DIGEST_BYTES:])
     if actual != expected:
         raise refuse(

@@ -245,7 +245,7 @@ class SignatureTarget:
 
 @dataclass
 class MessageTarget:
-    """A message (annex F), which has no file: applied to the state that it builds on."""
+    """A message (clause 15), which has no file: applied to the state that it builds on."""
 
     name: str
     before: dict[str, Any]

@@ -17,7 +17,7 @@ import nmc
 from nmc_format import message as syntax
 from nmc_format.dtypes import PackedArray
 
-ANNEX = Path(__file__).parents[2] / "spec" / "text" / "annex-f-messages.md"
+CHAPTER = Path(__file__).parents[2] / "spec" / "text" / "15-messages.md"
 
 
 SMALL = {"w": np.array([5, 7], "u1"), "z": np.zeros(192, "u1")}
@@ -334,7 +334,7 @@ def hexadecimal(block):
 
 def test_the_example_of_the_text():
     key, delta = map(
-        hexadecimal, re.findall(r"^```\n(.*?)\n```$", ANNEX.read_text(), re.MULTILINE | re.DOTALL)
+        hexadecimal, re.findall(r"^```\n(.*?)\n```$", CHAPTER.read_text(), re.MULTILINE | re.DOTALL)
     )
     assert key == nmc.encode_delta(None, SMALL, profile="baseline")
     assert delta == nmc.encode_delta(SMALL, CHANGED, profile="baseline")
@@ -368,3 +368,13 @@ def test_a_message_comes_as_any_bytes():
 def test_length_is_known_from_the_first_bytes():
     message = nmc.encode_delta(None, SMALL)
     assert syntax.length_of(message[:16]) == len(message)
+
+
+def test_the_first_message_may_build_on_the_state_without_tensors() -> None:
+    """Clause 15.2: a receiver has that one before its first message, and no other."""
+    vectors = Path(__file__).parents[2] / "conformance" / "vectors" / "15-messages"
+    first = (vectors / "first" / "package.nmc" / "message_00000000").read_bytes()
+    assert sorted(nmc.apply({}, first)) == sorted(nmc.apply(None, first)) == ["a", "b"]
+    other = (vectors / "parent-nothing" / "package.nmc" / "message_00000000").read_bytes()
+    with pytest.raises(nmc.FormatError, match="parent-digest-mismatch"):
+        nmc.apply(None, other)

@@ -87,7 +87,7 @@ for (const test of tests) {
   mkdirSync(output);
   let wrong;
   try {
-    const request = { do: "decode", input: test.input, frames: test.frames, output };
+    const request = { do: test.do, input: test.input, frames: test.frames, output };
     if (test.maxLevel !== null) request.max_level = test.maxLevel;
     if (test.signedBy.length > 0) request.signed_by = test.signedBy;
     if (test.key !== "") request.key = test.key;

@@ -108,6 +108,7 @@ def _test(vector: Vector, work: Path) -> dict[str, Any]:
     size = sum(p.stat().st_size for p in [vector.input, *vector.input.rglob("*")] if p.is_file())
     return {
         "id": vector.id,
+        "do": vector.request,
         "input": where,
         "frames": list(vector.frames),
         "maxLevel": vector.max_level,

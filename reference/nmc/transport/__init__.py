@@ -1,1 +1,1 @@
-"""How states and packages travel: weights from process to process as messages (annex F)."""
+"""How states and packages travel: weights from process to process as messages (clause 15)."""

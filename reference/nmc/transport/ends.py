@@ -1,4 +1,4 @@
-"""Both ends of a stream of messages; each keeps the state that the next one builds on (annex F)."""
+"""Both ends of a stream of messages; each keeps what the next one builds on (clause 15)."""
 
 from __future__ import annotations
 

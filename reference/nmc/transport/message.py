@@ -1,4 +1,4 @@
-"""Weights from process to process without files: key and delta messages (annex F).
+"""Weights from process to process without files: key and delta messages (clause 15).
 
 A sender and a receiver that keep what they have between messages are in
 :mod:`nmc.transport.ends`.
@@ -43,7 +43,7 @@ DEFAULT_MAX_LEVEL = 3
 
 @dataclass(frozen=True)
 class Base:
-    """The state that a message builds on, its tensors by name, ascending (clause F.2).
+    """The state that a message builds on, its tensors by name, ascending (clause 15.2).
 
     Attributes
     ----------
@@ -289,7 +289,7 @@ def decoded(base: Base, data: Buffer, max_level: int) -> Base:
         raise refuse("segment/refinement", file=segment.file, refinement=1, reason=reason)
     if segment.parent is None:
         base = Base()
-    elif not base.rows or segment.parent != base.digest:
+    elif segment.parent != base.digest:
         raise refuse(
             "decoding/parent-digest-mismatch",
             file=segment.file,

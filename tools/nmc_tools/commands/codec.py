@@ -1,4 +1,4 @@
-"""``nmc describe``, ``decode``, ``encode`` and ``serve``: the protocol of the conformance suite.
+"""``nmc describe``, ``decode``, ``apply``, ``encode``: the protocol of the conformance suite.
 
 Any implementation offers these commands (``conformance/PROTOCOL.md``). Exit codes: 0 done, 1 the
 package is rejected, 2 wrong usage, 3 not supported.
@@ -25,8 +25,20 @@ from nmc_tools.checkpoints.safetensors_files import read_safetensors, write_safe
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FEATURES = ("check", "encode", "encryption", "hdf5", "max-level", "serve", "signatures")
+FEATURES = (
+    "check",
+    "encode",
+    "encryption",
+    "hdf5",
+    "max-level",
+    "messages",
+    "serve",
+    "signatures",
+)
 """What this implementation has beyond the least; the names are those of the protocol."""
+
+_MESSAGE_FILE = "message_{:08d}"
+"""Messages in a folder, in the order in which they are applied."""
 
 _FRAME_FILE = re.compile(r"frame_([0-9]{8})\.safetensors")
 
@@ -106,16 +118,66 @@ def run_decode(
             for t in frames:
                 if not 0 <= t < count:
                     raise UsageError(f"frame {t}: the frames are 0 to {count - 1}")
-                path = output / f"frame_{t:08d}.safetensors"
-                state = sequence[t]
-                with path.open("wb") as file:
-                    write_safetensors(file, state, None)
+                _write_frame(output, t, sequence[t])
                 done += 1
     except FormatError as error:
         findings = (error.finding,)
         unsupported = error.finding.code == "input/unsupported"
         outcome = Outcome.UNSUPPORTED if unsupported else Outcome.REJECTED
     return outcome, Report(str(package), count, done, findings)
+
+
+def run_apply(
+    folder: Path, frames: list[int], output: Path, max_level: int
+) -> tuple[Outcome, Report]:
+    """Apply messages one after the other, and write the states that they make (clause 15).
+
+    Parameters
+    ----------
+    folder : Path
+        Files ``message_00000000`` and so on.
+    frames : list of int
+        Messages whose states are written.
+    output : Path
+        Folder of the files.
+    max_level : int
+        Highest level that is accepted (clause 10.2).
+
+    Returns
+    -------
+    Outcome, Report
+        Whether all were applied, and the finding that says why not; as many were applied before it
+        as the report has decoded.
+
+    Raises
+    ------
+    UsageError
+        If a message is not there.
+    """
+    done = 0
+    findings: tuple[Finding, ...] = ()
+    outcome = Outcome.DONE
+    output.mkdir(parents=True, exist_ok=True)
+    receiver = nmc.Receiver(max_level=max_level)
+    last = max(frames)
+    try:
+        for t in range(last + 1):
+            path = folder / _MESSAGE_FILE.format(t)
+            if not path.is_file():
+                raise UsageError(f"{path}: there is no such message")
+            state = receiver.receive(path.read_bytes())
+            if t in frames:
+                _write_frame(output, t, state)
+            done += 1
+    except FormatError as error:
+        findings = (error.finding,)
+        outcome = Outcome.REJECTED
+    return outcome, Report(str(folder), last + 1, done, findings)
+
+
+def _write_frame(output: Path, t: int, state: Any) -> None:
+    with (output / f"frame_{t:08d}.safetensors").open("wb") as file:
+        write_safetensors(file, state, None)
 
 
 def run_encode(folder: Path, package: Path, options: dict[str, Any]) -> None:
@@ -189,6 +251,34 @@ def decode(
         outcome, made = run_decode(package, _frame_list(frames), output, max_level, keys, secret)
     except UsageError as error:
         raise typer.BadParameter(str(error)) from None
+    _end(outcome, made, report)
+
+
+def apply(
+    folder: Annotated[Path, typer.Option("--input", help="Folder of message_NNNNNNNN.")],
+    frames: Annotated[str, typer.Option(help="Messages whose states are written, such as 0,2.")],
+    output: Annotated[Path, typer.Option("--output", help="Folder for the files.")],
+    report: Annotated[Path | None, typer.Option(help="Where a JSON report goes.")] = None,
+    max_level: Annotated[
+        int, typer.Option("--max-level", min=1, help="Reject messages beyond this level.")
+    ] = 4,
+) -> None:
+    """Apply messages, one safetensors file for each state (conformance protocol).
+
+    Exit codes: 0 applied, 1 rejected, 2 usage, 3 not supported.
+
+    Examples
+    --------
+      nmc apply --input messages/ --frames 0,1,2 --output out/ --report report.json
+    """
+    try:
+        outcome, made = run_apply(folder, _frame_list(frames), output, max_level)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from None
+    _end(outcome, made, report)
+
+
+def _end(outcome: Outcome, made: Report, report: Path | None) -> None:
     if report is not None:
         report.write_text(json.dumps(made.to_json(), indent=2) + "\n", encoding="utf-8")
     for found in made.findings:
@@ -247,6 +337,14 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
             int(request.get("max_level", 4)),
             keys_of(request.get("signed_by", ())),
             keys_of([request["key"]])[0] if "key" in request else None,
+        )
+        return {"exit": int(outcome), "report": report.to_json()}
+    if what == "apply":
+        outcome, report = run_apply(
+            Path(request["input"]),
+            [int(t) for t in request["frames"]],
+            Path(request["output"]),
+            int(request.get("max_level", 4)),
         )
         return {"exit": int(outcome), "report": report.to_json()}
     if what == "check":

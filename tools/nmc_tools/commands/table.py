@@ -62,6 +62,7 @@ _COMMANDS = {
     "conformance": _Entry("conformance", "app", _PROTOCOL),
     "describe": _Entry("codec", "describe", _PROTOCOL),
     "decode": _Entry("codec", "decode", _PROTOCOL),
+    "apply": _Entry("codec", "apply", _PROTOCOL),
     "encode": _Entry("codec", "encode", _PROTOCOL),
 }
 

@@ -81,6 +81,11 @@ export function hex(bytes: Bytes): string {
   return out;
 }
 
+/** The bytes of an even number of digits of base 16. */
+export function unhex(digits: string): Bytes {
+  return Uint8Array.from({ length: digits.length / 2 }, (_, i) => parseInt(digits.slice(2 * i, 2 * i + 2), 16));
+}
+
 /** Each byte as the character of that number; for few bytes. */
 export function latin1(bytes: Bytes): string {
   return String.fromCharCode(...bytes);

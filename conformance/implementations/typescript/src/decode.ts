@@ -80,6 +80,14 @@ export class Decoder {
     return this.stops.at(-1) ?? this.state;
   }
 
+  /** The state that a segment makes of the one before it, which no package has (clause 15.3). */
+  apply(segment: Segment, before: State): State {
+    const t = this.manifest.frames - 1;
+    this.state = this.build(t, segment, before);
+    this.verify(t, 0, segment.file);
+    return this.state;
+  }
+
   private readSegment(t: number): Segment {
     const name = segmentName(t);
     const size = this.source.size(name);
@@ -117,6 +125,10 @@ export class Decoder {
   private decode(t: number, before: State): State {
     const segment = this.readSegment(t);
     this.checkLinks(t, segment);
+    return this.build(t, segment, before);
+  }
+
+  private build(t: number, segment: Segment, before: State): State {
     checkRefinements(this.manifest, t, segment);
     if (this.manifest.coding[t] === 0) {
       this.coder.reset();
@@ -204,7 +216,7 @@ export class Decoder {
     return new Queue(this.bins.decode(plan.bins.bytes, inputs, plan.bins.name, file));
   }
 
-  private verify(t: number, stop: number): void {
+  private verify(t: number, stop: number, file: string | null = null): void {
     const entries = [...(this.stops.at(-1) ?? this.state)].map(([row, tensor]) => {
       tensor.digest ??= tensorDigest(tensor.dtype.name, tensor.shape, tensor.data);
       return { name: this.manifest.rows[row].nameBytes, digest: tensor.digest };
@@ -212,12 +224,12 @@ export class Decoder {
     const actual = stateDigest(entries);
     const expected = this.manifest.stateDigest(t, stop);
     if (!equalBytes(actual, expected)) {
-      refuse("decoding/state-digest-mismatch", `the decoded state is ${hex(actual)}, expected ${hex(expected)}`, at(stop === 0 ? `/frames/${t}/state_digest` : `/frames/${t}/refinements/${stop - 1}/state_digest`));
+      refuse("decoding/state-digest-mismatch", `the decoded state is ${hex(actual)}, expected ${hex(expected)}`, file !== null ? inFile(file) : at(stop === 0 ? `/frames/${t}/state_digest` : `/frames/${t}/refinements/${stop - 1}/state_digest`));
     }
     for (const [row, { digest, stored }] of this.stops.at(-1) ?? this.state) {
       if (digest !== null && stored !== null && !equalBytes(digest, stored)) {
         const { name } = this.manifest.rows[row];
-        refuse("decoding/tensor-digest-mismatch", `tensor ${name} has digest ${hex(digest)}, the segment says ${hex(stored)}`, inFile(segmentName(t)));
+        refuse("decoding/tensor-digest-mismatch", `tensor ${name} has digest ${hex(digest)}, the segment says ${hex(stored)}`, inFile(file ?? segmentName(t)));
       }
     }
   }

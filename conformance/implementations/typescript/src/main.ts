@@ -1,10 +1,11 @@
-// The protocol of conformance/PROTOCOL.md: describe, decode, serve.
-import { mkdirSync, writeFileSync } from "node:fs";
+// The protocol of conformance/PROTOCOL.md: describe, decode, apply, serve.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { type Bytes, hex } from "./bytes.js";
 import type { State } from "./decode.js";
 import { harmless, UsageError } from "./errors.js";
+import { Receiver } from "./message.js";
 import { openPackage } from "./package.js";
 import { begin, enter, exitCode, type Outcome } from "./report.js";
 import { writeState } from "./safetensors.js";
@@ -15,7 +16,7 @@ export const description = {
   version: "0.1.0",
   profiles: ["baseline", "main", "lossy"],
   levels: [1, 2, 3, 4],
-  features: ["encryption", "hdf5", "max-level", "serve", "signatures"],
+  features: ["encryption", "hdf5", "max-level", "messages", "serve", "signatures"],
 };
 
 export interface Request {
@@ -29,6 +30,37 @@ export interface Request {
   readonly signedBy: readonly string[];
   /** The key of the segments (clause 14), 32 bytes. */
   readonly key: Bytes | null;
+}
+
+function frameFile(output: string, t: number): string {
+  return join(output, `frame_${String(t).padStart(8, "0")}.safetensors`);
+}
+
+/** Applies messages one after the other (clause 15), up to the last that is asked for, or to one that is refused. */
+export function apply(request: Pick<Request, "input" | "output" | "frames" | "maxLevel">): Outcome {
+  const outcome = begin(request.input);
+  const receiver = new Receiver(request.maxLevel);
+  const named = (t: number): string => `message_${String(t).padStart(8, "0")}`;
+  const wanted = request.frames;
+  if (request.output !== null) mkdirSync(request.output, { recursive: true });
+  for (let t = 0; wanted === null ? existsSync(join(request.input, named(t))) : t <= Math.max(...wanted); t++) {
+    const path = join(request.input, named(t));
+    if (!existsSync(path)) throw new UsageError(`there is no ${named(t)}`);
+    const data = new Uint8Array(readFileSync(path));
+    outcome.report.frames = t + 1;
+    try {
+      receiver.apply(data, named(t));
+    } catch (error) {
+      outcome.frames.push({ frame: t, digest: null });
+      enter(outcome, error);
+      return outcome;
+    }
+    if (wanted !== null && !wanted.includes(t)) continue;
+    if (request.output !== null) writeState(frameFile(request.output, t), receiver.state, receiver.rows);
+    outcome.frames.push({ frame: t, digest: hex(receiver.digest) });
+    outcome.report.decoded += 1;
+  }
+  return outcome;
 }
 
 export function decode(request: Request): Outcome {
@@ -59,7 +91,7 @@ export function decode(request: Request): Outcome {
       }
       // What fails from here on is the host's, and says nothing about the package.
       if (request.output !== null) {
-        writeState(join(request.output, `frame_${String(t).padStart(8, "0")}.safetensors`), state, manifest.rows);
+        writeState(frameFile(request.output, t), state, manifest.rows);
       }
       outcome.frames.push({ frame: t, digest: hex(manifest.stateDigest(t, manifest.stops)) });
       outcome.report.decoded += 1;
@@ -102,10 +134,13 @@ function parseKey(key: unknown): Bytes | null {
   return Uint8Array.from(Buffer.from(key, "hex"));
 }
 
-function decodeCommand(args: readonly string[]): number {
+const applyOptions = ["--input", "--output", "--frames", "--report", "--max-level"];
+const decodeOptions = [...applyOptions, "--signed-by", "--key"];
+
+function framesCommand(args: readonly string[], known: readonly string[], carryOut: (request: Request) => Outcome): number {
   const values = new Map<string, string>();
   for (let i = 0; i < args.length; i += 2) {
-    if (!["--input", "--output", "--frames", "--report", "--max-level", "--signed-by", "--key"].includes(args[i]) || args[i + 1] === undefined) {
+    if (!known.includes(args[i]) || args[i + 1] === undefined) {
       throw new UsageError(`unknown option, or one without a value: ${harmless(args[i])}`);
     }
     values.set(args[i], args[i + 1]);
@@ -114,7 +149,7 @@ function decodeCommand(args: readonly string[]): number {
   const output = values.get("--output");
   if (input === undefined || output === undefined) throw new UsageError("--input or --output is missing");
   const frames = values.get("--frames");
-  const outcome = decode({
+  const outcome = carryOut({
     input,
     output,
     frames: frames === undefined ? null : parseFrames(frames),
@@ -139,13 +174,14 @@ export function answer(line: string): object {
     if (!isObject(request)) throw new UsageError("a request is an object");
     if (request["do"] === "describe") return { exit: 0, description };
     const { input, output, frames, max_level: level, signed_by: keys, key } = request;
-    if (request["do"] !== "decode" || typeof input !== "string" || typeof output !== "string") {
-      throw new UsageError("a request is describe, or decode with input and output");
+    const carryOut = request["do"] === "decode" ? decode : request["do"] === "apply" ? apply : null;
+    if (carryOut === null || typeof input !== "string" || typeof output !== "string") {
+      throw new UsageError("a request is describe, or decode or apply with input and output");
     }
     const whole = (n: unknown): n is number => typeof n === "number" && Number.isInteger(n) && n >= 0;
     if (frames !== undefined && !(Array.isArray(frames) && frames.every(whole))) throw new UsageError("frames are numbers");
     const signedBy = parseKeys(keys ?? []);
-    const outcome = decode({ input, output, frames: frames ?? null, maxLevel: parseLevel(level ?? 4), signedBy, key: parseKey(key) });
+    const outcome = carryOut({ input, output, frames: frames ?? null, maxLevel: parseLevel(level ?? 4), signedBy, key: parseKey(key) });
     return { exit: exitCode(outcome), report: outcome.report, message: messages(outcome).join("; ") };
   } catch (error) {
     if (error instanceof UsageError || error instanceof SyntaxError) return { exit: 2, message: harmless(error.message) };
@@ -166,7 +202,8 @@ export async function run(args: readonly string[]): Promise<number> {
     process.stdout.write(`${JSON.stringify(description)}\n`);
     return 0;
   }
-  if (command === "decode") return decodeCommand(rest);
+  if (command === "decode") return framesCommand(rest, decodeOptions, decode);
+  if (command === "apply") return framesCommand(rest, applyOptions, apply);
   if (command === "serve" && rest.length === 0) return serve();
-  throw new UsageError("give a command: describe, serve, or decode --input P --frames 0,1 --output DIR");
+  throw new UsageError("give a command: describe, serve, or decode or apply --input P --frames 0,1 --output DIR");
 }

@@ -1,4 +1,5 @@
 // Step 7 of clause 7.1.1: the values of a manifest (clauses 5.4, 5.5, 9.1, 9.2.1, 9.3 and 10).
+import type { Bytes } from "./bytes.js";
 import { dtypes, tensorBytes } from "./dtypes.js";
 import { feature, isEncrypted, plainLength } from "./encryption.js";
 import { at, harmless, refuse } from "./errors.js";
@@ -86,6 +87,17 @@ function shapeOf(column: H5Object, i: number, width: number, path: string): numb
   return shape;
 }
 
+/** Why a name of a tensor is not allowed (clause 5.4.3); empty where it is. */
+export function nameFault(name: string | null, nameBytes: Bytes): string {
+  return name === null || name.includes("\0")
+    ? "it is not UTF-8 or holds a zero byte"
+    : nameBytes.length < 1 || nameBytes.length > 1024
+      ? `it has ${nameBytes.length} bytes`
+      : name === "__metadata__"
+        ? "safetensors gives it another meaning"
+        : "";
+}
+
 function checkTable(objects: Objects, rows: number, frames: number): Row[] {
   const names = column(objects, "/model/tensors/name");
   const types = column(objects, "/model/tensors/dtype");
@@ -100,14 +112,7 @@ function checkTable(objects: Objects, rows: number, frames: number): Row[] {
     const place = (name: string): string => `/model/tensors/${i}/${name}`;
     const nameBytes = names.textBytes(i);
     const name = names.text(i);
-    const reason =
-      name === null
-        ? "it is not UTF-8 or holds a zero byte"
-        : nameBytes.length < 1 || nameBytes.length > 1024
-          ? `it has ${nameBytes.length} bytes`
-          : name === "__metadata__"
-            ? "safetensors gives it another meaning"
-            : "";
+    const reason = nameFault(name, nameBytes);
     if (name === null || reason !== "") {
       return refuse("manifest/tensor-name", `the tensor name is not allowed: ${reason}`, at(place("name")));
     }

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { Malformed, Payload, RawBits } from "../src/arithmetic/bits.js";
 import { lg } from "../src/arithmetic/decisions.js";
@@ -9,9 +11,11 @@ import { dtypes, tensorBytes, type DType } from "../src/dtypes.js";
 import { harmless } from "../src/errors.js";
 import { lookup3 } from "../src/lookup3.js";
 import { answer } from "../src/main.js";
+import { Receiver } from "../src/message.js";
 import { addWords } from "../src/streams.js";
 import { zstdDecode } from "../src/zstd/decoder.js";
 import { xxh64 } from "../src/zstd/xxh64.js";
+import { vectorsRoot } from "./vectors.js";
 
 function dtype(name: string): DType {
   const found = dtypes.get(name);
@@ -103,6 +107,18 @@ test("zstandard: raw and run blocks, checksum", () => {
 
 test("texts of a package are harmless, requests are checked", () => {
   assert.equal(harmless("a\u001b[31m\n"), "a\\u001b[31m\\u000a");
-  assert.deepEqual(answer('{"do":"decode"}'), { exit: 2, message: "a request is describe, or decode with input and output" });
+  assert.deepEqual(answer('{"do":"decode"}'), { exit: 2, message: "a request is describe, or decode or apply with input and output" });
   assert.equal((answer("nonsense") as { exit: number }).exit, 2);
+});
+
+test("a receiver keeps its state where a message is refused", () => {
+  const read = (id: string, t: number): Uint8Array => new Uint8Array(readFileSync(join(vectorsRoot, "15-messages", id, "package.nmc", `message_0000000${t}`)));
+  const receiver = new Receiver(4);
+  receiver.apply(read("three", 0), "first");
+  const before = hex(receiver.digest);
+  assert.throws(() => receiver.apply(read("state-of-before", 1), "second"), { code: "decoding/state-digest-mismatch" });
+  assert.throws(() => receiver.apply(read("three", 2), "third"), { code: "decoding/parent-digest-mismatch" });
+  assert.equal(hex(receiver.digest), before);
+  receiver.apply(read("three", 1), "second");
+  assert.notEqual(hex(receiver.digest), before);
 });
