@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-# Threads that wait must sleep, as others measure on the same cores. Read by the OpenMP runtime when
-# torch is loaded, hence set before the imports below.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+from nmc_tools.waiting import BRIEFLY
+
+os.environ.setdefault(*BRIEFLY)  # before the imports below load torch
 
 import argparse
 import json

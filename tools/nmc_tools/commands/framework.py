@@ -16,6 +16,7 @@ from nmc_format.issues import FormatError
 from nmc_tools.commands.extras import extra
 from nmc_tools.frame_selection import parse_frames
 from nmc_tools.terminal import note, refuse_input
+from nmc_tools.waiting import BRIEFLY
 
 if TYPE_CHECKING:
     import nmc
@@ -72,8 +73,7 @@ def framework(place: str | Path, output: Path | None = None) -> Iterator[None]:
     ``place`` is what an error is of that does not say so itself. ``output`` is what is written by a
     command that cannot go on where it stopped: what the system refuses is told of it.
     """
-    # Read by the OpenMP runtime when torch is loaded: threads that wait sleep.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault(*BRIEFLY)  # before torch is loaded
     try:
         with extra("framework", str(place)):
             yield

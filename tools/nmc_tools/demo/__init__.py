@@ -2,9 +2,9 @@
 
 import os
 
-# Threads that wait must sleep: training and coding alternate on the same few cores. Read by the
-# OpenMP runtime when torch is loaded, hence set before the imports below.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+from nmc_tools.waiting import BRIEFLY
+
+os.environ.setdefault(*BRIEFLY)  # before the imports below load torch
 
 from nmc_tools.demo.size import FULL, QUICK, Size
 from nmc_tools.demo.summary import DemoResult
