@@ -13,38 +13,19 @@ import json
 import random
 import tempfile
 import zipfile
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from fuzz_packages import FRAMES, Members, Source, encrypted
 
 import nmc
 from nmc_format import segment
 from nmc_format.manifest.write import write_manifest
 from nmc_format.package import zip64
 from nmc_format.package.members import segment_name
+from nmc_format.segment_header import canonical_header
 
-FRAMES = 5
-"""Frames of each package that is damaged."""
-
-Members = dict[str, bytes]
-
-
-@dataclass
-class Source:
-    """A valid package.
-
-    Attributes
-    ----------
-    members : dict of str to bytes
-        Its members.
-    objects : dict of str to numpy.ndarray
-        The objects of its manifest.
-    """
-
-    members: Members
-    objects: dict[str, np.ndarray] = field(default_factory=dict)
-
+CODED = ("", ".zstd", ".nmc")
 
 INTERESTING = [0, 1, 2, 3, 7, 8, 31, 32, 63, 64, 127, 128, 255, 256, 2**15, 2**16 - 1, 2**31 - 1]
 INTERESTING += [2**31, 2**32 - 1, 2**48, 2**53, 2**60, 2**62, 2**63 - 1, 2**63, 2**64 - 1]
@@ -113,35 +94,45 @@ def damage_object(rng: random.Random, objects: dict[str, np.ndarray]) -> None:
 
 
 def damage_segment(rng: random.Random, data: bytes) -> bytes:
-    """Change one part of a segment and serialise it again, so that its header is right."""
+    """Change one part of a segment and serialise it again, so that its header is right.
+
+    Whatever its streams are called: those of refinements, slices, bounds and digests too.
+    """
     found = segment.parse(data, "x")
-    streams = [s for s in (found.raw, found.integer) if s is not None]
-    payloads = {s.name: bytes(s.data) for s in streams}
-    modes, shapes = found.modes.copy(), dict(found.shapes)
-    parent, state = found.parent, found.state
+    streams = _streams(data)
+    parent, states = found.parent, [found.state, *(stop.state for stop in found.refinements)]
+    name = rng.choice(sorted(streams))
     match rng.randrange(7):
-        case 0 | 1 if payloads:
-            name = rng.choice(sorted(payloads))
-            payloads[name] = damaged_bytes(rng, payloads[name])
-        case 2 if len(modes):
-            modes[rng.randrange(len(modes))] = rng.choice([0, 1, 2, 3, 4, 255])
-        case 3:
-            modes = np.frombuffer(damaged_bytes(rng, modes.tobytes()), np.uint8)
+        case 0 | 1 | 2:
+            streams[name] = damaged_bytes(rng, streams[name])
+        case 3 if streams["modes"]:
+            modes = bytearray(streams["modes"])
+            modes[rng.randrange(len(modes))] = rng.choice([0, 1, 2, 3, 4, 5, 6, 255])
+            streams["modes"] = bytes(modes)
         case 4:
-            dims = tuple(rng.choice(INTERESTING) for _ in range(rng.randrange(4)))
-            shapes[rng.choice([0, 1, 5, 6, 2**40])] = dims
-        case 5 if payloads:
-            name = rng.choice(sorted(payloads))
-            plain = name.partition(".")[0]
-            coding = rng.choice(["", ".zstd"] + [".nmc"] * (plain == "integer"))
-            payloads[plain + coding] = payloads.pop(name)
+            row = rng.choice([0, 1, 5, 6, 2**40])
+            dims = [rng.choice(INTERESTING) for _ in range(rng.randrange(4))]
+            streams["shapes"] = np.array([row, len(dims), *dims], "<u8").tobytes()
+        case 5:  # other words for the same bytes, or none
+            kept, (plain, _, _) = streams.pop(name), name.partition(".")
+            if rng.randrange(4):
+                streams[plain + rng.choice(CODED)] = kept
         case _:
-            state = rng.choice([state, rng.randbytes(32)])
-            parent = rng.choice([None, rng.randbytes(32), state])
-    pieces = segment.serialize(
-        parent=parent, state=state, modes=modes, shapes=shapes, payloads=payloads
-    )
-    return b"".join(map(bytes, pieces))
+            at = rng.randrange(len(states))
+            states[at] = rng.choice([states[-1], rng.randbytes(32)])
+            parent = rng.choice([None, rng.randbytes(32), states[0]])
+    sizes = {stream: len(content) for stream, content in streams.items()}
+    head = canonical_header(sizes, parent, states[: rng.choice([1, len(states), len(states)])])
+    return head + b"".join(streams[stream] for stream in sorted(streams))
+
+
+def _streams(data: bytes) -> dict[str, bytes]:
+    """Return the streams of a segment by their names, as they are stored."""
+    size = int.from_bytes(data[:8], "little")
+    header, start = json.loads(data[8 : 8 + size]), 8 + size
+    del header["__metadata__"]
+    spans = {name: entry["data_offsets"] for name, entry in header.items()}
+    return {name: data[start + a : start + b] for name, (a, b) in spans.items()}
 
 
 def damage_header(rng: random.Random, data: bytes) -> bytes:
@@ -179,9 +170,8 @@ def sealed(members: Members, objects: dict[str, np.ndarray]) -> bytes:
         return (Path(folder) / "m.h5").read_bytes()
 
 
-def damaged(rng: random.Random, sources: list[Source]) -> Members:
-    """Return the members of a package that is damaged in some ways."""
-    source = rng.choice(sources)
+def damaged(rng: random.Random, source: Source, sources: list[Source]) -> Members:
+    """Return the members of a package that is damaged in some ways; others lend it theirs."""
     members = dict(source.members)
     objects = {path: array.copy() for path, array in source.objects.items()}
     reseal = rng.random() < 0.8
@@ -190,7 +180,7 @@ def damaged(rng: random.Random, sources: list[Source]) -> Members:
         if name not in members:
             continue
         try:
-            match rng.randrange(8):
+            match rng.randrange(9):
                 case 0:
                     members[name] = damaged_bytes(rng, members[name])
                 case 1 | 2 | 3:
@@ -202,16 +192,48 @@ def damaged(rng: random.Random, sources: list[Source]) -> Members:
                     members[name] = other.members[segment_name(rng.randrange(FRAMES))]
                 case 6:
                     del members[name]
+                case 7:
+                    _damage_signature(rng, members, sources)
                 case _:
                     damage_object(rng, objects)
                     reseal = True
-        except (nmc.FormatError, ValueError):  # too damaged already to be taken apart again
+        except (nmc.FormatError, ValueError, KeyError):  # damaged already: cannot be taken apart
             continue
+    if source.key:
+        _encrypt(rng, source, members)
     if rng.random() < 0.03:
         members["manifest.h5"] = damaged_bytes(rng, members["manifest.h5"])
     elif reseal:
         members["manifest.h5"] = sealed(members, objects)
     return members
+
+
+def _damage_signature(rng: random.Random, members: Members, sources: list[Source]) -> None:
+    """Change a signature, take it away, or put one of another package there."""
+    signed = [s for s in sources if s.signer is not None]
+    names = sorted(name for name in rng.choice(signed).members if name.startswith("signatures/"))
+    name = rng.choice(names)
+    match rng.randrange(4):
+        case 0 if name in members:
+            del members[name]
+        case 1:
+            members[f"signatures/{rng.randbytes(32).hex()}.sig"] = signed[0].members[name]
+        case 2:
+            members[name] = signed[0].members[name]
+        case _ if name in members:
+            members[name] = damaged_bytes(rng, members[name])
+
+
+def _encrypt(rng: random.Random, source: Source, members: Members) -> None:
+    """Encrypt the segments; a few of them for another place, or damaged afterwards."""
+    for t in range(FRAMES):
+        name = segment_name(t)
+        if not members.get(name):
+            continue
+        place = rng.randrange(FRAMES) if rng.random() < 0.05 else t
+        members[name] = encrypted(source, members[name], place)
+        if rng.random() < 0.05:
+            members[name] = damaged_bytes(rng, members[name])
 
 
 def put(rng: random.Random, members: Members, path: Path) -> Path:

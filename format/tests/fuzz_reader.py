@@ -1,18 +1,17 @@
 """Damages valid packages at random, and looks at what the reader makes of them.
 
 Run as ``python format/tests/fuzz_reader.py --count N --seed S``; case I of a run is repeated with
-``--only I``. The damage is that of ``fuzz_damage``. Two things are asserted of every case: nothing
-but ``FormatError`` is raised, and a state that is returned was written once.
+``--only I``. The packages are those of ``fuzz_packages``, the damage that of ``fuzz_damage``. Of
+every case is asserted: nothing but ``FormatError`` is raised, a state that is returned was written
+once, up to each stop and each tensor alone, and what passes for signed is what was signed.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import random
 import shutil
 import signal
-import struct
 import sys
 import tempfile
 import time
@@ -21,15 +20,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import ml_dtypes
-import numpy as np
-from blake3 import blake3
-from fuzz_damage import FRAMES, Source, damaged, put
+from fuzz_damage import damaged, put
+from fuzz_packages import Source, digest, make_sources
 from fuzz_progress import Run
 
 import nmc
-from nmc_format.dtypes import dtype_of, to_words
-from nmc_format.manifest.read import read_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,118 +33,78 @@ SECONDS = 30
 """A case that takes longer hangs."""
 
 
-def digest(state) -> bytes:
-    """Return the digest of a state, from the text of clause 4.5."""
-
-    def framed(text: str) -> bytes:
-        return struct.pack("<I", len(text.encode())) + text.encode()
-
-    entries = []
-    for name, array in state.items():
-        shape = tuple(array.shape)
-        head = framed(dtype_of(array).name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape)
-        head += blake3(to_words(array).tobytes()).digest()
-        entries.append((name.encode(), hashlib.sha256(b"nmc tensor 1\0" + head).digest()))
-    body = b"".join(struct.pack("<I", len(n)) + n + d for n, d in sorted(entries))
-    return hashlib.sha256(b"nmc state 1\0" + struct.pack("<I", len(entries)) + body).digest()
-
-
-def chain(seed: int) -> list[dict[str, np.ndarray]]:
-    """Return states with all that a segment can say: changed, frozen, late, lost, reshaped."""
-    rng = np.random.default_rng(seed)
-    weight = rng.normal(size=(24, 16)).astype("f4")
-    half = rng.normal(size=60).astype(ml_dtypes.bfloat16)
-    states = []
-    for t in range(FRAMES):
-        state = {
-            "weight": weight,
-            "half": half,
-            "frozen": np.arange(300, dtype="f8"),
-            "steps": np.array(t, "i8"),
-            "empty": np.zeros((0, 4), "u1"),
-        }
-        if t != 1:
-            state["sometimes"] = np.full(3 + t % 2, t, "f2")
-        states.append(state)
-        weight = weight + (1e-3 * rng.normal(size=weight.shape)).astype("f4")
-        half = (half.astype("f4") * 1.01).astype(ml_dtypes.bfloat16)
-    return states
-
-
-def make_sources(folder: Path) -> tuple[list[Source], set[bytes]]:
-    """Write the packages to damage; return them, and the digests of all their states."""
-    sources, known = [], set()
-    for i, (profile, entropy, effort) in enumerate(
-        [
-            ("baseline", "none", "fast"),
-            ("main", "zstd", "fast"),
-            ("main", "nmc", "fast"),
-            ("main", "nmc", "strong"),
-            ("main", "nmc", "max"),
-            ("lossy", "nmc", "strong"),
-        ]
-    ):
-        states = chain(i)
-        lossy = {"weight": 0.01} if profile == "lossy" else None
-        path = folder / f"{i}.nmc"
-        with nmc.Writer(
-            path,
-            directory=True,
-            profile=profile,
-            entropy=entropy,
-            effort=effort,
-            key_every=3,
-            layers={"weight": 0, "half": 1, "frozen": 2},
-            buffers=["steps", "empty"],
-            detect_frozen=True,
-            quantisation=nmc.Quantisation(lossy) if lossy else None,
-        ) as writer:
-            for state in states:
-                writer.append(state)
-                known.add(digest(writer.last_state))
-                assert lossy or digest(state) == digest(writer.last_state)
-        members = {
-            p.relative_to(path).as_posix(): p.read_bytes() for p in path.rglob("*") if p.is_file()
-        }
-        sources.append(Source(members, read_objects(members["manifest.h5"])))
-    return sources, known
-
-
 class Wrong(AssertionError):
     """The reader did what it must never do."""
 
 
-def judge(path: Path, known: set[bytes]) -> str:
+def judge(path: Path, known: set[bytes], source: Source, original: bytes) -> str:
     """Read a package in every way there is; return the code it is refused for, or ``accepted``.
+
+    Parameters
+    ----------
+    path : Path
+        What was damaged.
+    known : set of bytes
+        Digests of all states that were ever written.
+    source : Source
+        What it was before: its key, and who signed it.
+    original : bytes
+        The manifest then.
 
     Raises
     ------
     Wrong
-        If a state is returned that was never written, or a report contradicts the reader.
+        If a state is returned that was never written, a report contradicts the reader, or another
+        manifest passes for the one that was signed.
     """
-    report = nmc.check(path)
+    report = nmc.check(path, key=source.key)
     if not all(str(finding).isprintable() for finding in report.findings):
         raise Wrong("a finding that is not printable")
-    readable = 0
+    _read(path, known, source, 0)
+    readable = _read(path, known, source, None)
+    if source.signer is not None:
+        _judge_signed(path, source, original)
+    if report.accepted and not 0 < len(readable) == sum(readable):
+        raise Wrong(f"accepted, yet {sum(readable)} of {len(readable)} frames can be read")
+    errors = [finding.code for finding in report.findings if finding.severity == "error"]
+    return errors[0] if errors else "accepted"
+
+
+def _read(path: Path, known: set[bytes], source: Source, stop: int | None) -> list[bool]:
+    """Return which frames can be read, up to a stop; the manifest names the states of stop 0."""
+    readable: list[bool] = []
     try:
-        with nmc.open(path) as sequence:
-            count = len(sequence)
-            for t in sorted(range(min(count, 20)), key=lambda t: -t % 7):
+        with nmc.open(path, stop=stop, key=source.key) as sequence:
+            readable = [False] * len(sequence)
+            for t in sorted(range(min(len(sequence), 20)), key=lambda t: -t % 7):
                 try:
                     state = sequence[t]
                 except nmc.FormatError:
                     continue
-                readable += 1
-                if digest(state) not in known:
+                readable[t] = True
+                found = digest(state)
+                if found not in known:
                     raise Wrong(f"frame {t} is a state that was never written")
-                if digest(state) != sequence.frames[t].state_digest:
+                if stop == 0 and found != sequence.frames[t].state_digest:
                     raise Wrong(f"frame {t} is not the state that the manifest names")
+                name = next(iter(state))
+                if sequence.tensor(t, name).tobytes() != state[name].tobytes():
+                    raise Wrong(f"{name} of frame {t} is another one when it is read alone")
     except nmc.FormatError:
-        count = 0
-    if report.accepted and not 0 < count == readable:
-        raise Wrong(f"accepted, yet {readable} of {count} frames can be read")
-    errors = [finding.code for finding in report.findings if finding.severity == "error"]
-    return errors[0] if errors else "accepted"
+        pass
+    return readable
+
+
+def _judge_signed(path: Path, source: Source, original: bytes) -> None:
+    try:
+        with (
+            nmc.open(path, require_signature=[source.signer]) as sequence,
+            sequence.detached() as package,
+        ):
+            if package.manifest() != original:
+                raise Wrong("a manifest that was not signed passes for the one that was")
+    except nmc.FormatError:
+        pass
 
 
 @contextmanager
@@ -177,9 +132,10 @@ def run_case(seed: int, number: int, sources: list[Source], known: set[bytes], p
     if path.is_dir():
         shutil.rmtree(path)
     path.unlink(missing_ok=True)
-    put(rng, damaged(rng, sources), path)
+    source = rng.choice(sources)
+    put(rng, damaged(rng, source, sources), path)
     with time_limit(SECONDS):
-        return judge(path, known)
+        return judge(path, known, source, source.members["manifest.h5"])
 
 
 def run(
