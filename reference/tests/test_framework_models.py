@@ -19,6 +19,7 @@ from nmc_framework.models import (
 from nmc_framework.models.radiance import hash_kernels
 from nmc_framework.models.radiance.grid_encoding import GridLevel, _interpolate_in_torch, encode
 from nmc_framework.models.radiance.hash_grid import HashGrid
+from nmc_framework.models.radiance.nerf_plus_plus import InverseSphere
 from nmc_framework.models.radiance.occupancy import Occupancy
 from nmc_framework.models.radiance.space import Space
 from nmc_framework.models.radiance.volume import composite, enter_and_leave
@@ -32,6 +33,11 @@ SMALL = {
         "width": 16, "depth": 3, "skip": 2, "position_frequencies": 4, "direction_frequencies": 2,
         "samples": 12, "fine_samples": 8,
     },
+    "nerf_plus_plus": {
+        "width": 16, "depth": 3, "skip": 2, "position_frequencies": 4, "direction_frequencies": 2,
+        "samples": 12, "fine_samples": 8, "sphere": [0.0, 0.0, 0.0, 3.3],
+    },
+    "plenoxels": {"finest": 12, "voxels": 1000, "samples": 24, "occupancy": 8, "warm_up": 4},
     "tensorf": {
         "finest": 12, "ranks": [2, 3], "features": 6, "hidden": 8, "samples": 24, "occupancy": 8,
         "warm_up": 4,
@@ -162,6 +168,128 @@ def test_tensorf_is_a_sum_of_products_along_the_axes(decomposition):
 def test_tensorf_refuses_what_is_no_decomposition(options, told):
     with pytest.raises(ModelError) as refused:
         build("tensorf", options)
+    assert told in str(refused.value)
+
+
+def test_the_outside_of_a_sphere_is_inverted():
+    origins = torch.tensor([[0.2, -0.1, 0.3], [0.0, 0, 0], [4.0, 3.0, 0.0]])
+    directions = torch.nn.functional.normalize(
+        torch.tensor([[1.0, 2, -1], [0, 0, 1], [-1, 0, 0]]), dim=1
+    )
+    ray = InverseSphere(origins, directions)
+    leaves = ray.points(ray.within(0.0)[1][:, None])[:, 0].norm(dim=1)
+    assert leaves[:2].tolist() == pytest.approx([1, 1])
+    # The third misses the sphere: it begins where it is nearest, and has no way inside.
+    assert ray.outermost().tolist() == pytest.approx([1, 1, 1 / 3])
+    near, last = ray.within(0.0)
+    assert float(last[2] - near[2]) < 1e-4 < 1 < float(last[0] - near[0])
+    inverse = torch.tensor([[1.0, 0.5, 0.01, 0.0]] * 2 + [[1 / 3, 0.2, 0.01, 0.0]])
+    found = ray.inverted(inverse)
+    torch.testing.assert_close(found[..., :3].norm(dim=2), torch.ones(3, 4))
+    assert torch.equal(found[..., 3], inverse)
+    torch.testing.assert_close(found[:, 3, :3], directions, msg="at infinity all is direction")
+    distance = ray.distance(inverse)[:, :3]
+    points = origins[:, None] + distance[..., None] * directions[:, None]
+    torch.testing.assert_close(points * inverse[:, :3, None], found[:, :3, :3])
+
+
+def test_what_is_outside_is_seen_through_what_is_inside():
+    model = build("nerf_plus_plus", SMALL["nerf_plus_plus"] | {"fine_samples": 0}, seed=1).eval()
+    with torch.no_grad():
+        model.coarse.inside.density.bias.fill_(-60)
+        model.coarse.outside.density.bias.fill_(60)
+        clear = model.render_rays(*rays())
+        model.coarse.inside.density.bias.fill_(60)
+        opaque = model.render_rays(*rays())
+    assert (clear.depth > 3.3).all() and (opaque.depth < 3.3).all()
+    assert (clear.opacity > 0.99).all() and (opaque.opacity > 0.99).all()
+
+
+def plenoxels(**options):
+    return build("plenoxels", SMALL["plenoxels"] | options, seed=1)
+
+
+def test_voxels_mix_the_corners_and_nothing_where_there_is_none():
+    model = plenoxels()
+    voxels = model.voxels
+    assert voxels.cells == model.coarse == 6
+    torch.nn.init.normal_(voxels.table)
+    level = GridLevel(6, voxels.table.shape[1], 62)
+    with torch.no_grad():
+        level.table.copy_(voxels.table[: 7**3])
+    points = torch.rand(300, 3)
+    torch.testing.assert_close(voxels(points), _interpolate_in_torch(points, level))
+    voxels.place(torch.tensor([0]), 6)
+    with torch.no_grad():
+        assert torch.equal(voxels(torch.zeros(1, 3))[0], voxels.table[0])
+        assert not voxels(torch.full((1, 3), 0.9)).any()
+
+
+def test_voxels_become_fine_and_sparse_where_there_is_matter():
+    model = plenoxels()
+    with torch.no_grad():
+        model.occupancy.cells.zero_()
+        model.occupancy.cells[4, 4, 4] = True
+        model.voxels.table[:, 0] = torch.rand(1000)
+    inside = 0.5 + torch.rand(200, 3) / 8
+    before = model.encoded(inside)
+    model.progress = 0.5
+    model._refine()
+    held = (model.voxels.vertices >= 0).nonzero()[:, 0]
+    place = model._unit(model.voxels.vertices[held].long())
+    assert len(held) < 100 and ((place > 0.4) & (place < 0.72)).all()
+    # Vertices of the fine lattice that those of the coarse one are among: nothing changes.
+    torch.testing.assert_close(model.encoded(inside), before)
+    assert not model.encoded(torch.full((1, 3), 0.1)).any()
+    other = plenoxels()
+    other.voxels.cells = model.finest
+    other.load(model.save())
+    torch.testing.assert_close(other.encoded(inside), model.encoded(inside))
+
+
+def test_voxels_make_room_where_matter_comes():
+    model = plenoxels(voxels=200)
+    with torch.no_grad():
+        model.occupancy.cells.zero_()
+        model.occupancy.cells[2, 2, 2] = True
+    model._refine()
+    kept = model.save()["voxels.vertices"]
+    with torch.no_grad():
+        model.voxels.table[:, 0] = 0.7
+        model.occupancy.cells[3, 2, 2] = True
+    model._make_room()
+    after = model.save()["voxels.vertices"]
+    held = kept >= 0
+    assert (after[held] == kept[held]).all(), "what is held stays where it is"
+    assert (after >= 0).sum() > held.sum()
+    with torch.no_grad():
+        assert (model.encoded(torch.tensor([[0.3, 0.3, 0.45]]))[:, 0] > 0).all()
+
+
+def test_variation_is_none_of_what_is_even_and_some_of_what_is_not():
+    model = plenoxels()
+    torch.nn.init.constant_(model.voxels.table, 0.3)
+    even = model.voxels.variation(500).detach()
+    # At the border of what is stored, there is a step to nothing; the coarse lattice has all of it.
+    assert float(even.max()) < 1e-3
+    torch.nn.init.normal_(model.voxels.table)
+    assert float(model.voxels.variation(500).detach().min()) > 1
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("plenoxels", {"voxels": 3}, "voxels from 27"),
+        ("plenoxels", {"finest": 5000}, "finest from 2 to 1024"),
+        ("plenoxels", {"colour_variation": -1.0}, "variations from 0 on"),
+        ("nerf_plus_plus", {"sphere": [0.0, 0.0, 0.0, 0.0]}, "a radius above 0"),
+        ("nerf_plus_plus", {"sphere": [1.0]}, "a radius above 0"),
+        ("nerf_plus_plus", {"samples": 2}, "samples from 3 on"),
+    ],
+)
+def test_static_families_refuse_what_they_cannot_be(name, options, told):
+    with pytest.raises(ModelError) as refused:
+        build(name, options)
     assert told in str(refused.value)
 
 

@@ -75,8 +75,18 @@ class HeldOut:
     _last: list[tuple[Picture, Picture]] = field(default_factory=list, repr=False)
     _last_frame: int | None = field(default=None, repr=False)
 
-    def score(self, model: ChainModel, frame: int, truths: Sequence[Picture]) -> list[Picture]:
+    def score(
+        self,
+        model: ChainModel,
+        frame: int,
+        truths: Sequence[Picture],
+        *,
+        time: float | None = None,
+    ) -> list[Picture]:
         """Render every held-out view of ``frame``, score it, and return the images.
+
+        Of a model of a group, ``frame`` is the instant's number in the footage, and ``time`` that
+        in the group.
 
         Raises
         ------
@@ -87,7 +97,7 @@ class HeldOut:
             raise MetricError(
                 f"frame {frame}: {len(truths)} true images for {len(self.cameras)} held-out cameras"
             )
-        views = [render_image(model, camera) for camera in self.cameras]
+        views = [render_image(model, camera, time=time) for camera in self.cameras]
         pairs = list(zip(views, truths, strict=True))
         follows = self._last_frame == frame - 1
         for index, (camera, (view, truth)) in enumerate(zip(self.cameras, pairs, strict=True)):
@@ -128,19 +138,28 @@ class HeldOut:
         return {"views": [camera.name for camera in self.cameras], "metrics": tables}
 
     def record(
-        self, frames: Sequence[int], count: int, views: Sequence[str] | None = None
+        self,
+        frames: Sequence[int],
+        count: int,
+        views: Sequence[str] | None = None,
+        *,
+        of: Sequence[int] | None = None,
     ) -> nmc.Quality:
         """Return the manifest's record of a chain of ``count`` frames, NaN except for ``frames``.
 
         ``frames`` are those that were scored, in their order; ``views`` those to record, all unless
-        named.
+        named. Where a frame is a group, ``of`` says to which frame each scored instant belongs: the
+        record has the means of their instants.
         """
         known = self.quality()
         chosen = [k for k, name in enumerate(known["views"]) if views is None or name in views]
         metrics = {}
         for name, table in known["metrics"].items():
             metrics[name] = np.full((count, len(chosen)), np.nan)
-            metrics[name][list(frames)] = table[:, chosen]
+            rows = table[:, chosen]
+            if of is not None:
+                rows = np.stack([rows[np.asarray(of) == frame].mean(axis=0) for frame in frames])
+            metrics[name][list(frames)] = rows
         return nmc.Quality(views=[known["views"][k] for k in chosen], metrics=metrics)
 
 

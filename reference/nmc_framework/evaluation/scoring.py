@@ -15,7 +15,7 @@ from nmc_framework.evaluation.chain_plot import ChainPoint
 from nmc_framework.evaluation.gallery import Gallery, film_frame
 from nmc_framework.evaluation.held_out import HeldOut
 from nmc_framework.models import build
-from nmc_framework.rendering import write_video
+from nmc_framework.rendering import Moment, write_video
 
 Picture = npt.NDArray[np.uint8]
 #: Gives the true pictures of a frame, in the order of the cameras that are scored.
@@ -32,6 +32,8 @@ class Scoring:
         Holds the cameras that are scored, and takes the scores.
     frames
         Of the package, ascending.
+    moments
+        The instants that these show, where they are groups.
     device
         Torch's name of it.
     gallery
@@ -46,6 +48,7 @@ class Scoring:
     gallery: Gallery | None = None
     film: Path | None = None
     film_view: int = 0
+    moments: Sequence[Moment] = ()
     points: list[ChainPoint] = field(default_factory=list)
 
     def run(
@@ -61,7 +64,7 @@ class Scoring:
             When the package's family cannot be built, or a state is another architecture's.
         """
         scored = self._frames(sequence, truths, report)
-        if self.film is None or len(self.frames) < 2:
+        if self.film is None or max(len(self.frames), len(self.moments)) < 2:
             for _ in scored:
                 pass
             return
@@ -72,20 +75,28 @@ class Scoring:
     ) -> Iterator[Picture]:
         """Score frame after frame; yield that of the film."""
         model: Any = build(sequence.family, sequence.configuration).to(self.device)
-        for done, frame in enumerate(self.frames, start=1):
-            model.load(sequence[frame])
-            true = truths(frame)
-            images = self.quality.score(model, frame, true)
+        shown = self.moments or [Moment(frame, frame, None) for frame in self.frames]
+        loaded = None
+        means: list[float] = []
+        for done, (number, frame, time) in enumerate(shown, start=1):
+            if frame != loaded:
+                model.load(sequence[frame])
+                loaded, means = frame, []
+            true = truths(number)
+            images = self.quality.score(model, number, true, time=time)
             scores = self.quality.scores[-len(images) :]
             if self.gallery:
                 for score, image, truth in zip(scores, images, true, strict=True):
-                    self.gallery.add(frame, score.view, image, truth, score.psnr)
-            record = sequence.frames[frame]
-            mean = self.quality.mean(frame, "psnr")
-            self.points.append(
-                ChainPoint(frame, mean, record.state_bytes, record.segment_length, record.coding)
-            )
-            shown = scores[self.film_view]
-            text = f"{shown.view}, frame {frame}: {shown.psnr:.1f} dB"
+                    self.gallery.add(number, score.view, image, truth, score.psnr)
+            means.append(self.quality.mean(number, "psnr"))
+            if done == len(shown) or shown[done].frame != frame:
+                self.points.append(_point(sequence, frame, float(np.mean(means))))
+            filmed = scores[self.film_view]
+            text = f"{filmed.view}, frame {number}: {filmed.psnr:.1f} dB"
             yield film_frame(images[self.film_view], true[self.film_view], text)
-            report(done, len(self.frames))
+            report(done, len(shown))
+
+
+def _point(sequence: nmc.ChainSequence, frame: int, psnr: float) -> ChainPoint:
+    record = sequence.frames[frame]
+    return ChainPoint(frame, psnr, record.state_bytes, record.segment_length, record.coding)

@@ -19,13 +19,18 @@ GROUP = "nmc.models"
 
 _BUILT_IN = {
     "coin": "nmc_framework.models.pictures.coin:Coin",
+    "dnerf": "nmc_framework.models.dynamic.dnerf:Dnerf",
+    "dynerf": "nmc_framework.models.dynamic.dynerf:Dynerf",
     "ffnerv": "nmc_framework.models.pictures.ffnerv:Ffnerv",
     "hash_grid": "nmc_framework.models.radiance.hash_grid:HashGrid",
     "hnerv": "nmc_framework.models.pictures.hnerv:Hnerv",
     "inric": "nmc_framework.models.pictures.inric:Inric",
+    "mixvoxels": "nmc_framework.models.dynamic.mixvoxels:MixVoxels",
     "nerf_mlp": "nmc_framework.models.radiance.nerf_mlp:NerfMlp",
+    "nerf_plus_plus": "nmc_framework.models.radiance.nerf_plus_plus:NerfPlusPlus",
     "nerv": "nmc_framework.models.pictures.nerv:Nerv",
     "nvp": "nmc_framework.models.pictures.nvp:Nvp",
+    "plenoxels": "nmc_framework.models.radiance.plenoxels:Plenoxels",
     "psnerv": "nmc_framework.models.pictures.psnerv:Psnerv",
     "siren": "nmc_framework.models.pictures.siren:Siren",
     "splats": "nmc_framework.models.splats.splats:Splats",

@@ -33,7 +33,8 @@ class Rays:
 
     Where they go through pixels, ``cameras`` have these: ray n belongs to camera ``views[n]`` (N,)
     int64 and goes through ``pixels[n]`` (N, 2) float32, its picture coordinates x and y, which are
-    0.5 at the middle of the first pixel.
+    0.5 at the middle of the first pixel. Where a model is of several instants, ray n was seen at
+    ``times[n]`` (N,) float32: instants of the group, counted from 0.
     """
 
     origins: Tensor
@@ -41,13 +42,16 @@ class Rays:
     cameras: Sequence[Camera] = field(default=(), kw_only=True)
     views: Tensor | None = field(default=None, kw_only=True)
     pixels: Tensor | None = field(default=None, kw_only=True)
+    times: Tensor | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.origins)
 
     @classmethod
-    def of(cls, camera: Camera, device: torch.device | str = "cpu") -> Rays:
-        """Return the rays through all pixels of a camera, row by row."""
+    def of(
+        cls, camera: Camera, device: torch.device | str = "cpu", time: float | None = None
+    ) -> Rays:
+        """Return the rays through all pixels of a camera, row by row, at an instant if given."""
         rays = camera.rays()
         y, x = torch.meshgrid(
             torch.arange(camera.height), torch.arange(camera.width), indexing="ij"
@@ -58,6 +62,7 @@ class Rays:
             cameras=(camera,),
             views=torch.zeros(len(rays), dtype=torch.int64, device=device),
             pixels=(torch.stack([x, y], dim=2).view(-1, 2) + 0.5).to(device),
+            times=None if time is None else torch.full((len(rays),), float(time), device=device),
         )
 
     def __getitem__(self, part: slice) -> Rays:
@@ -68,6 +73,7 @@ class Rays:
             cameras=self.cameras,
             views=None if self.views is None else self.views[part],
             pixels=None if self.pixels is None else self.pixels[part],
+            times=None if self.times is None else self.times[part],
         )
 
 
@@ -165,9 +171,14 @@ class RayModel(ViewModel):
         """Return the mean squared colour error (Mildenhall 2020, eq. 6)."""
         return batch.error(self.seen(batch))
 
-    def render_view(self, camera: Camera, *, chunk: int = CHUNK) -> Tensor:
-        """Render a picture ray by ray; see :meth:`ViewModel.render_view`."""
-        rays = Rays.of(camera, next(self.parameters()).device)
+    def render_view(
+        self, camera: Camera, *, chunk: int = CHUNK, time: float | None = None
+    ) -> Tensor:
+        """Render a picture ray by ray; see :meth:`ViewModel.render_view`.
+
+        ``time`` is the instant, where a model is of several.
+        """
+        rays = Rays.of(camera, next(self.parameters()).device, time)
         parts = [self.seen(rays[a : a + chunk]) for a in range(0, len(rays), chunk)]
         return torch.cat(parts).view(camera.height, camera.width, 3)
 

@@ -53,11 +53,16 @@ def _at(configuration: Configuration, place: str) -> Iterator[None]:
 
 def _model(configuration: Configuration) -> ChainModel:
     """Build the model with its own bounds: these alone are not known yet."""
-    from nmc_framework.models import build
+    from nmc_framework.models import ModelError, build
+    from nmc_framework.models.dynamic import GroupModel
     from nmc_framework.models.views import shown
 
     options = configuration.section("model")
-    return shown(build(options["family"], options["configuration"]))
+    model = shown(build(options["family"], options["configuration"]))
+    if isinstance(model, GroupModel):
+        reason = f"a {model.family} model is one of a group of frames: train it with 'nmc train'"
+        raise ModelError(reason)
+    return model
 
 
 def _training(configuration: Configuration) -> None:

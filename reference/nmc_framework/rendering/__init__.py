@@ -2,6 +2,7 @@
 
 from nmc_framework.rendering.film import States, render_track
 from nmc_framework.rendering.image import render_image
+from nmc_framework.rendering.moments import Moment, is_of_groups, moments
 from nmc_framework.rendering.parallel import render_package
 from nmc_framework.rendering.spline import KeyPoses, read_keys, spline
 from nmc_framework.rendering.trace import TimedTrack, read_eyenavgs
@@ -23,11 +24,14 @@ from nmc_framework.rendering.video import VideoError, write_video
 
 __all__ = [
     "KeyPoses",
+    "Moment",
     "States",
     "TimedTrack",
     "TrackError",
     "TrackSource",
     "VideoError",
+    "is_of_groups",
+    "moments",
     "orbit",
     "orbit_among",
     "played",

@@ -43,6 +43,7 @@ class _Run:
     package: Path
     camera: Camera
     frames: tuple[int, ...]
+    times: tuple[float | None, ...]
     track: tuple[Viewpoint, ...]
     device: str
 
@@ -53,6 +54,7 @@ def render_package(
     camera: Camera,
     frames: Sequence[int] | None = None,
     *,
+    times: Sequence[float | None] | None = None,
     workers: int = 1,
     devices: Sequence[str] = ("cpu",),
     pool: Executor | None = None,
@@ -65,6 +67,8 @@ def render_package(
         A ``.nmc`` file or directory whose family and configuration name the model.
     track, camera, frames
         As in :func:`~nmc_framework.rendering.render_track`.
+    times
+        Where frames are groups, the instant of its group that each image shows.
     workers
         Processes; 1 renders in this one.
     devices
@@ -85,7 +89,8 @@ def render_package(
     for frame in shown:
         if not 0 <= frame < count:
             raise TrackError(f"frame {frame} is not in the package, which has {count}")
-    runs = _deal(package, tuple(track), camera, shown, keys, devices)
+    when = (None,) * len(shown) if times is None else tuple(times)
+    runs = _deal(package, tuple(track), camera, (shown, when), keys, devices)
     if workers <= 1 and pool is None:
         yield from _alone(package, runs)
     elif pool is not None:
@@ -147,11 +152,12 @@ def _deal(
     package: Path,
     track: tuple[Viewpoint, ...],
     camera: Camera,
-    frames: tuple[int, ...],
+    shown: tuple[tuple[int, ...], tuple[float | None, ...]],
     keys: set[int],
     devices: Sequence[str],
 ) -> Iterator[_Run]:
     """Cut the track into runs, at key frames where one is near: there decoding begins anyway."""
+    frames, times = shown
     start = number = 0
     while start < len(frames):
         end = min(start + _RUN, len(frames))
@@ -159,7 +165,8 @@ def _deal(
         if near and end < len(frames):
             end = near[-1]
         device = devices[number % len(devices)]
-        yield _Run(package, camera, frames[start:end], track[start:end], device)
+        part = slice(start, end)
+        yield _Run(package, camera, frames[part], times[part], track[part], device)
         start, number = end, number + 1
 
 
@@ -180,7 +187,7 @@ class _Player:
                 loaded = run.frames[index]
                 model.load(self.sequence[loaded])
             camera = run.camera.at(run.track[index].camera_to_world())
-            images[index] = render_image(model, camera)
+            images[index] = render_image(model, camera, time=run.times[index])
         return [images[index] for index in range(len(run.frames))]
 
     def _model(self, device: str) -> ChainModel:

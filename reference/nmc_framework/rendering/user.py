@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from nmc_framework.cameras.layout import layout
 from nmc_framework.rendering.spline import read_keys, spline
 from nmc_framework.rendering.trace import Eye, read_eyenavgs
 from nmc_framework.rendering.track import TrackError, orbit, read_track
+
+#: What an image shows: a frame, or an instant of one.
+Shown = TypeVar("Shown")
 
 _SIZE = (256, 256)
 _FIELD_OF_VIEW = 46.0
@@ -125,7 +129,7 @@ def orbit_among(cameras: Sequence[Camera], count: int) -> list[Viewpoint]:
     return [Viewpoint.from_camera_to_world(back @ v.camera_to_world()) for v in track]
 
 
-def played(frames: Sequence[int], length: int | None) -> list[int]:
+def played(frames: Sequence[Shown], length: int | None) -> list[Shown]:
     """Return which frame each of ``length`` images shows: the frames once, or to and fro."""
     if length is None:
         return list(frames)

@@ -6,6 +6,7 @@ from nmc_framework.training.clips import ClipPixels, train_clips
 from nmc_framework.training.examples import Examples
 from nmc_framework.training.fine_tuning import DampedAdam
 from nmc_framework.training.finished import Progress, TrainedFrame, TrainingError
+from nmc_framework.training.groups import GroupPixels, train_groups
 from nmc_framework.training.layer_freezing import (
     Freezing,
     FreezingError,
@@ -29,6 +30,7 @@ __all__ = [
     "FrameViews",
     "Freezing",
     "FreezingError",
+    "GroupPixels",
     "LayerChoice",
     "PackageStore",
     "PixelPool",
@@ -48,6 +50,7 @@ __all__ = [
     "train_chain",
     "train_clips",
     "train_frame",
+    "train_groups",
     "train_into",
     "train_on",
 ]

@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from nmc_framework.models import ChainModel
 from nmc_framework.models.pictures import ClipBatch, ClipModel
 from nmc_framework.training.chain import train_on
+from nmc_framework.training.examples import Examples
 from nmc_framework.training.finished import Progress, TrainedFrame
 from nmc_framework.training.pixels import ViewsError
 from nmc_framework.training.schedule import Schedule
@@ -93,18 +95,42 @@ def train_clips(
     ViewsError
         When a clip is of another size than the model's.
     """
+    return train_each(
+        store,
+        model,
+        lambda first: (ClipPixels(model, pixels) for pixels in clips(first)),
+        schedule,
+        seconds=model.size[0] / rate,
+        report=report,
+    )
+
+
+def train_each(
+    store: Store,
+    model: ChainModel,
+    frames: Callable[[int], Iterable[Examples]],
+    schedule: Schedule,
+    *,
+    seconds: float,
+    report: Callable[[Progress], None] | None = None,
+) -> Iterator[TrainedFrame]:
+    """Train a model a frame into ``store``, of what each is learned from; yield each when on disk.
+
+    ``frames`` is called with the index of the first frame wanted; ``seconds`` are those that a
+    frame is shown. The rest is as in :func:`train_clips`.
+    """
     done = len(store)
     steps = None
     if done:
         model.load(store.last_state())
         steps = store.last_steps()
-    for index, pixels in enumerate(clips(done), start=done):
+    for index, examples in enumerate(frames(done), start=done):
         frame = train_on(
             model,
-            ClipPixels(model, pixels),
+            examples,
             schedule,
             frame=index,
-            time=index * model.size[0] / rate,
+            time=index * seconds,
             steps=steps,
             report=report,
         )

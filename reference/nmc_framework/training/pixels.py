@@ -71,7 +71,7 @@ class PixelPool:
         device: torch.device | str = "cpu",
         side: int = 1,
     ) -> None:
-        _check(cameras, views)
+        require_views(cameras, views)
         self._side = side
         self._pictures = tuple(views.images)
         self._cameras = tuple(cameras)
@@ -79,7 +79,7 @@ class PixelPool:
         self._changed = torch.empty(0, dtype=torch.int64)
         self.changed: Sequence[Mask] = ()
         if before is not None:
-            _check(cameras, before)
+            require_views(cameras, before)
             self.changed = _changed(views, before)
             flat = np.concatenate([mask.ravel() for mask in self.changed])
             self._changed = torch.from_numpy(np.flatnonzero(flat))
@@ -199,7 +199,8 @@ def _changed(views: FrameViews, before: FrameViews) -> list[Mask]:
     return masks
 
 
-def _check(cameras: Sequence[Camera], views: FrameViews) -> None:
+def require_views(cameras: Sequence[Camera], views: FrameViews) -> None:
+    """Raise :class:`ViewsError` unless there is one image a camera, each of the camera's size."""
     if len(views.images) != len(cameras):
         raise ViewsError(
             f"frame {views.index} has {len(views.images)} images for {len(cameras)} cameras"

@@ -50,12 +50,13 @@ class PackageStore:
     """Finished frames in an open :class:`nmc.Writer`; make it with ``resume=True``.
 
     ``span`` is how many ticks of the writer's timescale a frame is shown: the instants of a group
-    that one model is of.
+    that one model is of. ``told`` is what the manifest calls the number of them that a frame has,
+    among its extras.
     """
 
-    def __init__(self, writer: nmc.Writer, *, span: int = 1) -> None:
+    def __init__(self, writer: nmc.Writer, *, span: int = 1, told: str | None = None) -> None:
         self._writer = writer
-        self._span = span
+        self._span, self._told = span, told
 
     def __len__(self) -> int:
         return len(self._writer)
@@ -93,6 +94,7 @@ class PackageStore:
             trained_from_previous=frame.index > 0,
             colour=frame.colour,
             quantisation=frame.steps.quantisation() if frame.steps else None,
+            extras={self._told: int(frame.state["length"])} if self._told else None,
         )
         if frame.steps:
             _refuse_others(self._writer.last_state, frame)

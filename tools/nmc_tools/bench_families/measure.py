@@ -1,11 +1,11 @@
-"""Every family on one embedded scene: weights, quality, seconds; clips of pictures, and views."""
+"""Every family on one embedded scene: weights, quality, seconds; clips, views, groups of views."""
 
 from __future__ import annotations
 
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,14 @@ import nmc
 from nmc_framework.evaluation import HeldOut
 from nmc_framework.evaluation.pictures import clip_psnr
 from nmc_framework.models import build, families, family
+from nmc_framework.models.dynamic import GroupModel
 from nmc_framework.models.pictures import ClipModel, played
 from nmc_framework.models.radiance.fitting import LATER_RAYS, iterations
 from nmc_framework.models.views import ViewModel
 from nmc_framework.scene import scenes
 from nmc_framework.training import (
     ClipPixels,
+    GroupPixels,
     PackageStore,
     Schedule,
     TrainedFrame,
@@ -30,15 +32,19 @@ from nmc_framework.training import (
 )
 from nmc_tools.commands.chain_run import LATER
 from nmc_tools.commands.footage import SceneName, film_scene
+from nmc_tools.experiments.films import Film, seen_of_group, trained_group
 
 Report = Callable[[int, int, str], None]
 #: The scene, and the size in which cameras film it.
 _SCENE: SceneName = "room"
 _VIEWS_SIZE = (96, 96)
+#: Instants of a group.
+_INSTANTS = 8
 #: Variants of a family, as options.
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "tensorf": [{"decomposition": "vm"}, {"decomposition": "cp"}],
     "inric": [{"quality": f"Q{k}"} for k in range(1, 6)],
+    "nerf_plus_plus": [{"width": 64, "depth": 4, "skip": 2, "samples": 32, "fine_samples": 0}],
 }
 
 
@@ -48,6 +54,8 @@ class Reached:
 
     ``first`` and ``later`` are PSNR in dB: of a clip's pictures, or of held-out views; ``sizes``
     the bytes of the two segments, without loss; ``seconds`` those of training, by the clock.
+    ``moving`` are those of the pixels that move, of a group and of a hash grid of its size that
+    learns all its instants as one.
     """
 
     name: str
@@ -57,6 +65,7 @@ class Reached:
     later: float
     seconds: tuple[float, float]
     sizes: tuple[int, int]
+    moving: tuple[float, float] | None = None
 
 
 def wanted(names: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
@@ -90,6 +99,8 @@ def measured(names: Sequence[str], side: int, share: float, report: Report) -> I
         label = f"{name} {told}".strip()
         if _of_clips(name):
             yield _clip(label, name, options, side, share)
+        elif issubclass(family(name), GroupModel):
+            yield _group(label, name, options, share)
         elif issubclass(family(name), ViewModel):
             yield _views(label, name, options, share)
     report(len(each), len(each), "")
@@ -142,6 +153,45 @@ def _views(label: str, name: str, options: dict[str, Any], share: float) -> Reac
     return _reached(label, None, model, trained, [scored.mean(k, "psnr") for k in range(2)])
 
 
+def _group(label: str, name: str, options: dict[str, Any], share: float) -> Reached:
+    kind = family(name)
+    assert issubclass(kind, GroupModel)
+    footage = film_scene(_SCENE, _VIEWS_SIZE, frames=2 * _INSTANTS)
+    whole = Film.of(_SCENE, footage, None)
+    films = [
+        replace(whole, views=whole.views[part], truth=whole.truth[part])
+        for part in (slice(_INSTANTS), slice(_INSTANTS, None))
+    ]
+    model = films[0].model(name, options)
+    first = round(share * kind.times[0] * iterations(whole.cameras))
+    later = round(share * kind.times[1] * LATER)
+    schedule = Schedule(first=max(1, first), later=max(1, later), rays=RAYS)
+    trained, quality = [], []
+    moving = 0.0
+    for index, film in enumerate(films):
+        examples = GroupPixels(model, film.cameras, film.views)
+        trained.append(train_on(model, examples, schedule, frame=index))
+        seen = seen_of_group(film, model)
+        quality.append(film.psnr(seen))
+        moving = film.psnr(seen, moving=True) if not index else moving
+    still = films[0].model("hash_grid", _of_size(films[0], model))
+    trained_group(films[0], still, share * kind.times[0] / GroupModel.times[0])
+    beside = films[0].psnr(seen_of_group(films[0], still), moving=True)
+    reached = _reached(label, None, model, trained, quality)
+    return replace(reached, moving=(moving, beside))
+
+
+def _of_size(film: Film, model: ViewModel) -> dict[str, Any]:
+    """Return options of a hash grid that has about as many weights as a model."""
+    weights = sum(p.numel() for p in model.parameters())
+
+    def apart(log2_entries: int) -> int:
+        grid = film.model("hash_grid", {"log2_entries": log2_entries})
+        return abs(weights - sum(p.numel() for p in grid.parameters()))
+
+    return {"log2_entries": min(range(10, 19), key=apart)}
+
+
 def _reached(
     label: str,
     pictures: int | None,
@@ -182,5 +232,16 @@ def table(found: Sequence[Reached], machine: str) -> str:
             f"{r.seconds[0]:.1f} | {r.later:.2f} | {r.seconds[1]:.1f} | {r.sizes[0]:,} | "
             f"{r.sizes[1]:,} |"
             for r in rows
+        ]
+    groups = [row for row in found if row.moving is not None]
+    if groups:
+        told = f"What moves in held-out views, over {_INSTANTS} instants, beside a hash grid of the"
+        parts += ["", f"{told} same size that learns all of them as one:", ""]
+        parts += ["| family | dB | hash grid dB | more |", "|---|---|---|---|"]
+        parts += [
+            f"| {r.name} | {a:.2f} | {b:.2f} | {a - b:+.2f} |"
+            for r in groups
+            if r.moving is not None
+            for a, b in [r.moving]
         ]
     return "\n".join(parts) + "\n"

@@ -40,6 +40,7 @@ class Subject:
     rate: int
     count: int
     clips: bool = field(kw_only=True)
+    groups: bool = field(default=False, kw_only=True)
     run: Callable[[Path, Any, Schedule, Board | None], Run]
 
 
@@ -64,6 +65,11 @@ class Run(ABC):
     @abstractmethod
     def span(self) -> int:
         """Ticks that a frame is shown."""
+
+    @property
+    def told(self) -> str | None:
+        """What the manifest calls the number of instants, or pictures, that a frame has."""
+        return None
 
     @abstractmethod
     def begin(self, writer: nmc.Writer) -> None:
@@ -134,7 +140,10 @@ class Run(ABC):
 
     def _told(self, record: dict[str, Any]) -> str:
         """Return the line of a finished frame."""
-        pictures = f", {record['pictures']} pictures" if "pictures" in record else ""
+        extents = (
+            f", {record[what]} {what}" for what in ("pictures", "instants") if what in record
+        )
+        pictures = "".join(extents)
         quality = f", {self.judged_by}{record['psnr']:.2f} dB" if "psnr" in record else ""
         size = record.get("estimated_bytes")
         weights = "" if size is None else f", weights about {size_text(size)}"

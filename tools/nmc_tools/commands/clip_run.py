@@ -39,6 +39,11 @@ class ClipRun(Run):
         """Pictures of a frame of the package."""
         return self.model.size[0]
 
+    @property
+    def told(self) -> str:
+        """What the manifest calls the number of pictures of a frame."""
+        return "pictures"
+
     def begin(self, writer: nmc.Writer) -> None:
         """Say nothing: there are no cameras."""
 

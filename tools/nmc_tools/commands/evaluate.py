@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from nmc_framework.evaluation import HeldOut, Scoring
     from nmc_framework.evaluation.lpips import Lpips
+    from nmc_framework.rendering import Moment
 
 
 def evaluate(
@@ -137,16 +138,23 @@ def evaluate(
         with nmc.open(package) as sequence:
             footage = _truth(sequence, folder, scene, cameras)
             views = _views(sequence, footage, held_out, package, every=all_cameras)
-            chosen = _chosen(frames, len(sequence), footage.count)
+            chosen = chosen_frames(frames, len(sequence))
+            shown = _shown(sequence, chosen, footage.count)
             align = align_colour or sequence.colour is not None
             quality = HeldOut(footage.cameras(views.names), lpips, align=align)
             room = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             gallery = None
             if images is not None or html is not None:
                 every = images is not None
-                gallery = Gallery(images or room, views.names, chosen, every=every)
+                numbers = [moment.number for moment in shown]
+                gallery = Gallery(images or room, views.names, numbers, every=every)
             scoring = Scoring(
-                quality, chosen, device, gallery, room / "film.mp4" if html is not None else None
+                quality,
+                chosen,
+                device,
+                gallery,
+                room / "film.mp4" if html is not None else None,
+                moments=shown,
             )
             kept = "the package is as it was"
             with progress_bar(f"evaluating {package.name}", kept=kept) as progress:
@@ -166,8 +174,8 @@ def evaluate(
         if html is not None:
             _page(html, package, scoring, views, sheet, film or [])
         if write:
-            _write(package, quality, views, chosen, count)
-        _report(package, quality, views, chosen, as_json=as_json)
+            _write(package, quality, views, shown, count)
+        _report(package, quality, views, [m.number for m in shown], as_json=as_json)
 
 
 def _refuse_unwritable(paths: Iterable[Path]) -> None:
@@ -253,14 +261,15 @@ def _lpips(net: Any, backbone: Path | None, heads: Path | None, device: str) -> 
     return read_lpips(net, backbone, heads).to(device)
 
 
-def _write(package: Path, quality: HeldOut, views: _Views, chosen: list[int], count: int) -> None:
+def _write(package: Path, quality: HeldOut, views: _Views, shown: list[Moment], count: int) -> None:
     """Put the scores of held-out views over what the package recorded before."""
     from nmc.writing import amend
 
     if not views.recorded:
         reason = "no held-out camera was scored; those trained with are no record of quality"
         refuse_input("input/unsupported", str(package), reason)
-    record = quality.record(chosen, count, views.recorded)
+    of = [moment.frame for moment in shown]
+    record = quality.record(list(dict.fromkeys(of)), count, views.recorded, of=of)
     amend.write_quality(package, amend.merged(amend.quality_in(package), record))
 
 
@@ -270,6 +279,7 @@ def _truth(
     """Return what the package's cameras should have seen."""
     from nmc_framework.cameras import CameraError
     from nmc_framework.cameras.formats import RigDocument
+    from nmc_framework.rendering import moments
     from nmc_tools.commands.footage import film_scene, open_footage
 
     cameras = tuple(cameras_in(sequence))
@@ -289,16 +299,21 @@ def _truth(
         sizes = {camera.name: (camera.width, camera.height) for camera in cameras}
         return replace(found.reduced(sizes), rig=rig)
     assert scene is not None
-    return film_scene(scene, rig=rig, frames=len(sequence), rate=sequence.manifest.timescale)
+    shown = moments(sequence)
+    count = 1 + max((moment.number for moment in shown), default=0)
+    return film_scene(scene, rig=rig, frames=count, rate=sequence.manifest.timescale)
 
 
-def _chosen(text: str | None, count: int, available: int) -> list[int]:
+def _shown(sequence: Any, chosen: list[int], available: int) -> list[Moment]:
+    """Return the instants that the chosen frames show, all of which are among what is true."""
     from nmc_framework.capture import CaptureError
+    from nmc_framework.rendering import moments
 
-    chosen = chosen_frames(text, count)
-    if chosen[-1] >= available:
-        raise CaptureError(f"the folder has {available} frames; frame {chosen[-1]} is not there")
-    return chosen
+    shown = moments(sequence, chosen)
+    last = max((moment.number for moment in shown), default=0)
+    if last >= available:
+        raise CaptureError(f"the folder has {available} frames; frame {last} is not there")
+    return shown
 
 
 def _plot(path: Path, sequence: Any, scoring: Scoring) -> None:

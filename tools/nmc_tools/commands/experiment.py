@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nmc_tools.commands.footage import HeldOutOption, SceneName
 from nmc_tools.commands.framework import (
     NNCodecOption,
     ShareOption,
@@ -21,6 +22,7 @@ from nmc_tools.commands.framework import (
 from nmc_tools.terminal import out, print_json, progress_bar, say, warn
 
 if TYPE_CHECKING:
+    from nmc_tools.experiments.films import Film
     from nmc_tools.experiments.results_page import Results
 
 app = typer.Typer(
@@ -28,7 +30,12 @@ app = typer.Typer(
 )
 
 #: The picture of the embedded scene that is taken where none is given.
-_SCENE, _SIZE = "room", (128, 128)
+_SCENE: SceneName = "room"
+_SIZE = (128, 128)
+_SceneOption = Annotated[
+    SceneName | None, typer.Option(help="The embedded scene to film; room if none is named.")
+]
+_FramesOption = Annotated[int, typer.Option("--frames", min=2, help="Of the footage.")]
 
 
 @app.callback()
@@ -155,6 +162,132 @@ def inter_like(
         with progress_bar("inter-like", unit="points", kept=f"in {output}", resume="") as bar:
             results = run(request, bar, machine(["torch", "av"]))
     _tell(results, output, as_json=as_json)
+
+
+@app.command("consistency")
+def consistency(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the results; what is there is kept.")
+    ] = Path("out/consistency"),
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="FRAMES", help="Frames of several cameras; else an embedded scene."),
+    ] = None,
+    scene: _SceneOption = None,
+    held_out: HeldOutOption = None,
+    frames: _FramesOption = 8,
+    size: SizeOption = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="frame-wise, shared, 'shared and frozen', dynerf or mixvoxels; repeatable. All if "
+            "not given."
+        ),
+    ] = None,
+    share: ShareOption = 1.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all rows as JSON.")] = False,
+) -> None:
+    """Compare how steady models of frames, chains and models of a sequence are.
+
+    A hash grid a frame by itself, from the frame before, and from the frame before with frozen
+    networks; DyNeRF and MixVoxels of all frames. Held-out views are scored: PSNR, SSIM, flicker
+    where the truth stands still, and error along the motion. Leaves a table (.md, .json), a plot,
+    a film and a page (.html), and is kept in the same way as the other experiments.
+
+    Examples
+    --------
+      nmc experiment consistency --size 64x64 --frames 8 --share 0.5
+
+      nmc experiment consistency frames/ --held-out cam_3 -o out/steady
+    """
+    _on_all_cores()
+    require_folder(output)
+    with framework(output, output):
+        from nmc_tools.bench.published import machine
+        from nmc_tools.experiments.consistency import METHODS, Request, run
+        from nmc_tools.experiments.consistency_page import table, write_consistency
+
+        require_known(method, METHODS, "--method")
+        film = _film(folder, scene, held_out, frames, size)
+        request = Request(film, output, method or METHODS, share)
+        with progress_bar("consistency", unit="methods", kept=f"in {output}", resume="") as bar:
+            found = run(request, bar, machine(["torch"]))
+    files = write_consistency(output, found)
+    if as_json:
+        print_json(found.as_json())
+        return
+    out.print(table(found), markup=False)
+    say(f"{output}: {', '.join(path.name for path in files)}")
+
+
+@app.command("compression-3d")
+def compression_3d(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the results; what is there is kept.")
+    ] = Path("out/compression-3d"),
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="FRAMES", help="Frames of several cameras; else an embedded scene."),
+    ] = None,
+    scene: _SceneOption = None,
+    held_out: HeldOutOption = None,
+    frames: _FramesOption = 8,
+    size: SizeOption = None,
+    family: Annotated[
+        list[str] | None, typer.Option(help="dynerf or mixvoxels; repeatable. Both if not given.")
+    ] = None,
+    share: ShareOption = 1.0,
+    nncodec: NNCodecOption = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all rows as JSON.")] = False,
+) -> None:
+    """Code models of a moving scene, and compare how: PSNR of held-out views over bits a pixel.
+
+    A DyNeRF and a MixVoxels model of all frames are coded by NNCodec at QP -48 to -28 and by our
+    lossy coder; the PSNR is told against the truth and against the model before it is coded.
+    Leaves what all-intra leaves, and is kept in the same way.
+
+    Examples
+    --------
+      nmc experiment compression-3d --size 64x64 --no-nncodec
+
+      nmc experiment compression-3d frames/ --held-out cam_3 --family mixvoxels
+    """
+    _on_all_cores()
+    require_folder(output)
+    with framework(output, output):
+        from nmc_tools.bench.published import machine
+        from nmc_tools.experiments.compression_3d import FAMILIES, Request, run
+
+        require_known(family, FAMILIES, "--family")
+        film = _film(folder, scene, held_out, frames, size)
+        python = _nncodec(output) if nncodec else None
+        request = Request(film, output, family or FAMILIES, share, python)
+        with progress_bar("compression-3d", unit="models", kept=f"in {output}", resume="") as bar:
+            results = run(request, bar, machine(["torch"]))
+    _tell(results, output, as_json=as_json)
+
+
+def _film(
+    folder: Path | None,
+    scene: SceneName | None,
+    held_out: list[str] | None,
+    frames: int,
+    size: str | None,
+) -> Film:
+    """Return some frames of several cameras, of a folder or of an embedded scene."""
+    from nmc_tools.commands.footage import open_footage
+    from nmc_tools.experiments.films import Film
+
+    wanted = parse_size(size) or (None if folder else _SIZE)
+    name = scene or (None if folder else _SCENE)
+    footage = open_footage(folder, scene=name, size=wanted, frames=frames)
+    if footage.count < frames:
+        known = f"there are {footage.count} frames: give --frames {footage.count} or less"
+        raise typer.BadParameter(known, param_hint="--frames")
+    if len(footage.split(held_out)[1]) == 0:
+        reason = "name a camera to test with: nothing is measured of those trained with"
+        raise typer.BadParameter(reason, param_hint="--held-out")
+    return Film.of(folder.name if folder else str(name), footage, held_out)
 
 
 def _on_all_cores() -> None:

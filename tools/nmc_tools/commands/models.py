@@ -60,9 +60,11 @@ def _described(name: str) -> dict[str, Any]:
 
 def _kind(found: type[ChainModel]) -> str:
     from nmc_framework.models import RadianceModel, RayModel, ViewModel
+    from nmc_framework.models.dynamic import GroupModel
     from nmc_framework.models.pictures import ClipModel
 
     kinds = (
+        (GroupModel, "groups of frames"),
         (ClipModel, "pictures"),
         (RadianceModel, "radiance field"),
         (RayModel, "rays"),

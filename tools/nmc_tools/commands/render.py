@@ -98,6 +98,7 @@ def render(
     with framework(package, output):
         import nmc
         from nmc_framework.rendering import (
+            moments,
             played,
             render_package,
             user_camera,
@@ -135,14 +136,20 @@ def render(
             require_new(output, force=force)
             known = cameras_in(sequence)
             rate = fps or max(1, sequence.manifest.timescale)
-            once = chosen_frames(frames, len(sequence))
+            once = moments(sequence, chosen_frames(frames, len(sequence)))
         source = _source(track, keys, known, anchor, eye, trace_scale)
         with framework(source.keys or source.file or package):
             shown = played(once, length or source.images(rate))
             viewpoints = user_track(source, len(shown), known, rate)
         camera = user_camera(known, parse_size(size), field_of_view)
         images = render_package(
-            package, viewpoints, camera, shown, workers=workers, devices=devices
+            package,
+            viewpoints,
+            camera,
+            [moment.frame for moment in shown],
+            times=[moment.time for moment in shown],
+            workers=workers,
+            devices=devices,
         )
         output.parent.mkdir(parents=True, exist_ok=True)
         with progress_bar(f"rendering {output.name}", "images") as progress:

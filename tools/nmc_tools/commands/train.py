@@ -56,7 +56,12 @@ def train(
     ] = "hash_grid",
     clip: Annotated[
         int | None,
-        typer.Option(min=1, help="Pictures that one model of a video holds; else the family's."),
+        typer.Option(
+            "--clip",
+            "--group",
+            min=1,
+            help="Pictures of a video, or frames of all cameras, that one model holds; else usual.",
+        ),
     ] = None,
     configuration: Annotated[
         Path | None, typer.Option(help="JSON file with options of the model.")
@@ -159,6 +164,8 @@ def train(
 
       nmc train film.mp4 -o film.nmc --family siren --size 128x72 --clip 16
 
+      nmc train frames/ -o moving.nmc --family mixvoxels --group 8
+
       nmc train photographs/ -o object.nmc --budget 90s --colour on
 
       nmc train --scene -o live.nmc --serve 8080    (others read http://127.0.0.1:8080/live.nmc)
@@ -199,7 +206,7 @@ def train(
             later_rays=later_rays or subject.batch[1] or round(LATER_RAYS * batch),
             first_seconds=_seconds(budget, "--budget"),
             later_seconds=_seconds(later_budget, "--later-budget"),
-            colour="off" if subject.clips else colour,
+            colour="off" if subject.clips or subject.groups else colour,
             reading=reading,
             rate=price,
             seed=seed,
@@ -247,7 +254,7 @@ def _package(run: Run, output: Path, **options: Any) -> tuple[int, list[dict[str
     with nmc.Writer(output, **run.model.in_package(), **options) as writer:
         done = len(writer)
         run.begin(writer)
-        records = run.into(PackageStore(writer, span=run.span))
+        records = run.into(PackageStore(writer, span=run.span, told=run.told))
         run.end(writer, done)
     return done, records
 

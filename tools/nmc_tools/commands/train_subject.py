@@ -12,6 +12,7 @@ from nmc_tools.commands.chain_run import Subject, viewed_subject
 from nmc_tools.commands.clip_run import clip_subject
 from nmc_tools.commands.footage import SceneName, open_footage
 from nmc_tools.commands.framework import option
+from nmc_tools.commands.group_run import grouped_subject
 
 if TYPE_CHECKING:
     from nmc_framework.models import ChainModel
@@ -37,15 +38,23 @@ def opened_subject(
     **options: Any,
 ) -> Subject:
     """Open what the family is trained on: views of cameras, or a video."""
+    from nmc_framework.models.dynamic import GroupModel
     from nmc_framework.models.pictures import ClipModel
 
     if issubclass(kind, ClipModel):
         of_cameras = {"--scene": scene, "--cameras": cameras, "--held-out": held_out}
         refused = of_cameras | {"--colour": colour}
         return clip_subject(kind, folder, refused=refused, clip=clip, **options)
-    if clip is not None:
-        raise typer.BadParameter(f"{kind.family} is no model of pictures", param_hint="--clip")
+    grouped = issubclass(kind, GroupModel)
+    if clip is not None and not grouped:
+        reason = f"{kind.family} is no model of pictures, nor of groups of frames"
+        raise typer.BadParameter(reason, param_hint="--clip")
+    if grouped and colour == "on":
+        reason = f"{kind.family} is a model of groups, which learn no exposures"
+        raise typer.BadParameter(reason, param_hint="--colour")
     footage = open_footage(folder, scene=scene, cameras=cameras, **options)
+    if issubclass(kind, GroupModel):
+        return grouped_subject(footage, kind, *footage.split(held_out), clip)
     return viewed_subject(footage, kind, *footage.split(held_out))
 
 

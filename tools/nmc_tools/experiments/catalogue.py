@@ -24,4 +24,14 @@ EXPERIMENTS = (
         "FFNeRV, HNeRV and NVP beside H.264 and HEVC, on a film of a camera that stands and of one "
         "that moves: PSNR and MS-SSIM over bits a pixel.",
     ),
+    Experiment(
+        "consistency",
+        "A sequence of several cameras learned frame by frame, as a chain, and as one model "
+        "(DyNeRF, MixVoxels): PSNR, SSIM, flicker where nothing moves, error along the motion.",
+    ),
+    Experiment(
+        "compression-3d",
+        "DyNeRF and MixVoxels models of a sequence, coded by NNCodec and by our lossy coder: PSNR "
+        "of held-out views over bits a pixel.",
+    ),
 )

@@ -96,8 +96,19 @@ def fit(
             half = max(_AROUND_CAMERAS * max(apart), float((upper - lower).max()) / 2)
             lower, upper = middle - half, middle + half
     values["bounds"] = [[float(v) for v in corner] for corner in (lower, upper)]
+    values["sphere"] = _sphere(cameras, lower, upper)
     values |= _resolution(cameras, lower, upper, contracted=values["contracted"])
     return {name: value for name, value in values.items() if name in known}
+
+
+def _sphere(
+    cameras: Sequence[Camera], lower: np.ndarray[Any, Any], upper: np.ndarray[Any, Any]
+) -> list[float]:
+    """Return middle and radius of a ball that holds the cameras, and all of the scene's middle."""
+    middle = (lower + upper) / 2
+    apart = max(float(np.linalg.norm(camera.centre - middle)) for camera in cameras)
+    radius = max(_AROUND_CAMERAS * apart, float((upper - lower).max()) / 2)
+    return [*(float(v) for v in middle), radius]
 
 
 def _resolution(

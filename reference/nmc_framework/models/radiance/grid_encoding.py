@@ -39,7 +39,7 @@ class GridLevel(nn.Module):
 
 
 class _Interpolate(torch.autograd.Function):
-    """The CPU path; gradients reach the tables only, as positions are no parameters.
+    """The CPU path; gradients reach the tables, and positions where they are worked out themselves.
 
     ``known`` (N, F) are the features where they have been worked out already, else empty.
     """
@@ -52,14 +52,14 @@ class _Interpolate(torch.autograd.Function):
         shape: Sequence[tuple[int, bool]],
         *tables: Tensor,
     ) -> Tensor:
-        ctx.save_for_backward(points)
+        ctx.save_for_backward(points, *tables)
         ctx.shape = shape
         ctx.sizes = [tuple(table.shape) for table in tables]
         if len(known):
             return known.clone()
         features = tables[0].shape[1]
         out = torch.empty(len(points), features * len(tables))
-        at, into = points.numpy(), out.numpy()
+        at, into = points.detach().numpy(), out.numpy()
         spread(
             hash_kernels.interpolate,
             (
@@ -79,7 +79,7 @@ class _Interpolate(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (points,) = ctx.saved_tensors
+        points, *tables = ctx.saved_tensors
         features = ctx.sizes[0][1]
         at, gradient = points.numpy(), gradients[0].contiguous().numpy()
         wanted = ctx.needs_input_grad[3:]
@@ -98,7 +98,34 @@ class _Interpolate(torch.autograd.Function):
                 if result is not None
             ),
         )
-        return (None, None, None, *results)
+        moved = _slopes(points, tables, gradient, ctx.shape) if ctx.needs_input_grad[0] else None
+        return (moved, None, None, *results)
+
+
+def _slopes(
+    points: Tensor,
+    tables: Sequence[Tensor],
+    gradient: np.ndarray[Any, Any],
+    shape: Sequence[tuple[int, bool]],
+) -> Tensor:
+    """Return the gradient (N, 3) of the places of points, from that of their features."""
+    out = torch.zeros_like(points)
+    at, into, width = points.numpy(), out.numpy(), tables[0].shape[1]
+
+    def parts(a: int) -> None:
+        for level, ((cells, hashed), table) in enumerate(zip(shape, tables, strict=True)):
+            hash_kernels.slope(
+                at[a : a + _CHUNK],
+                table.detach().numpy(),
+                gradient[a : a + _CHUNK],
+                cells,
+                hashed,
+                into[a : a + _CHUNK],
+                level * width,
+            )
+
+    spread(parts, ((a,) for a in range(0, len(points), _CHUNK)))
+    return out
 
 
 def encode(points: Tensor, levels: Sequence[GridLevel]) -> Tensor:

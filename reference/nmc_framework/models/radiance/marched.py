@@ -20,7 +20,7 @@ from nmc_framework.models.radiance.grid_encoding import GridLevel, encode, reuse
 from nmc_framework.models.radiance.occupancy import Occupancy
 from nmc_framework.models.radiance.sampling import Samples
 from nmc_framework.models.radiance.space import Space
-from nmc_framework.models.views import Mask, PixelExamples, RayBatch
+from nmc_framework.models.views import Mask, PixelExamples, RayBatch, Rays
 
 if TYPE_CHECKING:
     from nmc_framework.cameras import Camera
@@ -85,7 +85,10 @@ class MarchedField(RadianceModel):
         raise NotImplementedError(f"{self.family} has no lattices and gives encoded() itself")
 
     def encoded(self, unit: Tensor) -> Tensor:
-        """Return what :meth:`field` takes, (N, E), of points (N, 3) of the unit cube."""
+        """Return what :meth:`field` takes, (N, E), of points (N, 3) of the unit cube.
+
+        A field of several instants is asked for points (N, 4), whose last coordinate is the time.
+        """
         return encode(unit, self.grid_levels)
 
     def encoded_again(self, known: Tensor, unit: Tensor) -> Tensor:
@@ -161,11 +164,20 @@ class MarchedField(RadianceModel):
 
     def render_rays(self, origins: Tensor, directions: Tensor) -> Rendered:
         """Render N rays; see :meth:`RadianceModel.render_rays`."""
+        return self.render_at(origins, directions, None)
+
+    def render_at(self, origins: Tensor, directions: Tensor, times: Tensor | None) -> Rendered:
+        """Render N rays at ``times`` (N,), where the field is one of several instants."""
         back = self.background.expand(len(origins), 3)
         if torch.is_grad_enabled() or len(origins) <= _AT_ONCE:
-            return self._render(origins, directions, back)
+            return self._render(origins, directions, back, times)
         parts = [
-            self._render(*(v[a : a + _AT_ONCE] for v in (origins, directions, back)))
+            self._render(
+                origins[a : a + _AT_ONCE],
+                directions[a : a + _AT_ONCE],
+                back[a : a + _AT_ONCE],
+                None if times is None else times[a : a + _AT_ONCE],
+            )
             for a in range(0, len(origins), _AT_ONCE)
         ]
         return Rendered(
@@ -178,17 +190,31 @@ class MarchedField(RadianceModel):
         """Return the mean squared colour error, over a background that is random where unknown."""
         unknown = self.configuration["background"] is None
         back = behind(batch.origins, self.background, drawn=unknown)
-        rendered = self._render(batch.origins, batch.directions, back)
+        rendered = self._render(batch.origins, batch.directions, back, batch.times)
         return batch.error(rendered.colour)
 
-    def _render(self, origins: Tensor, directions: Tensor, background: Tensor) -> Rendered:
+    def seen(self, rays: Rays) -> Tensor:
+        """Return the colours (N, 3) of rendered rays."""
+        return self.render_at(rays.origins, rays.directions, rays.times).colour
+
+    def _points(self, samples: Samples, times: Tensor | None) -> Tensor:  # noqa: ARG002 - of groups
+        """Return what :meth:`encoded` is asked for at samples of rays that are seen at times."""
+        return samples.unit
+
+    def _render(
+        self,
+        origins: Tensor,
+        directions: Tensor,
+        background: Tensor,
+        times: Tensor | None = None,
+    ) -> Rendered:
         samples = self._samples(origins, directions)
         with torch.no_grad():
-            encoded = self.encoded(samples.unit)
+            encoded = self.encoded(self._points(samples, times))
             first = self._density(self.field(encoded)[0])
             seen = self._seen(*quadrature.weights(samples, first))
         samples, encoded = samples.where(seen), encoded[seen]
-        raw, features = self.field(self.encoded_again(encoded, samples.unit))
+        raw, features = self.field(self.encoded_again(encoded, self._points(samples, times)))
         colour = self.colour(features, directions[samples.ray])
         blur = self._blur() if self.training else 0.0
         return quadrature.render(
