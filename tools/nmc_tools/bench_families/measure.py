@@ -165,7 +165,7 @@ def _group(label: str, name: str, options: dict[str, Any], share: float) -> Reac
     model = films[0].model(name, options)
     first = round(share * kind.times[0] * iterations(whole.cameras))
     later = round(share * kind.times[1] * LATER)
-    schedule = Schedule(first=max(1, first), later=max(1, later), rays=RAYS)
+    schedule = Schedule(first=max(1, first), later=max(1, later), rays=kind.rays)
     trained, quality = [], []
     moving = 0.0
     for index, film in enumerate(films):

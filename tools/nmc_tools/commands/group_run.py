@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
 
-from nmc_tools.commands.chain_run import RAYS, Run, Subject
+from nmc_tools.commands.chain_run import Run, Subject
 from nmc_tools.commands.footage import Footage
 from nmc_tools.commands.framework import package_cameras
 
@@ -133,7 +133,7 @@ def grouped_subject(
     return Subject(
         options=footage.options(kind.defaults(), training) | {"instants": instants},
         iterations=(usual, round(later * LATER)),
-        batch=(RAYS, RAYS),
+        batch=(kind.rays, kind.rays),
         rate=footage.rate,
         count=math.ceil(footage.count / instants),
         clips=False,
