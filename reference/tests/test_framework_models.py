@@ -242,9 +242,18 @@ def test_voxels_become_fine_and_sparse_where_there_is_matter():
     torch.testing.assert_close(model.encoded(inside), before)
     assert not model.encoded(torch.full((1, 3), 0.1)).any()
     other = plenoxels()
-    other.voxels.cells = model.finest
     other.load(model.save())
     torch.testing.assert_close(other.encoded(inside), model.encoded(inside))
+
+
+def test_a_state_that_says_too_much_of_voxels_takes_no_more_memory():
+    model = plenoxels()
+    state = model.save()
+    state["voxels.along"] = np.array(2**30, np.int32)
+    state["voxels.vertices"] = np.full_like(state["voxels.vertices"], 2**31 - 1)
+    model.load(state)
+    assert model.voxels.cells == 12 and len(model.voxels.links) == 13**3
+    assert not model.encoded(torch.rand(20, 3)).any()
 
 
 def test_voxels_make_room_where_matter_comes():

@@ -36,31 +36,36 @@ _NONE = -1
 class Voxels(nn.Module):
     """A table of rows, ``table`` (rows, 28) float32, and the vertex of the lattice each belongs to.
 
-    ``vertices`` (rows,) int32 counts the vertices of a lattice of ``cells``³ cells, x fastest; a
+    ``vertices`` (rows,) int32 counts the vertices of a lattice of ``along``³ cells, x fastest; a
     free row has -1. ``links``, the row of each vertex or -1, follows from it and is not stored.
+    ``cells`` is ``along`` as a number, ``finest`` at most.
     """
 
     vertices: Tensor
+    along: Tensor
     links: Tensor
 
-    def __init__(self, rows: int, cells: int) -> None:
+    def __init__(self, rows: int, finest: int) -> None:
         super().__init__()
-        self.cells = cells
+        self.finest = self.cells = finest
+        self.register_buffer("along", torch.tensor(finest, dtype=torch.int32))
         self.table = nn.Parameter(torch.zeros(rows, _WIDTH))
         self.register_buffer("vertices", torch.full((rows,), _NONE, dtype=torch.int32))
         links = torch.full((1,), _NONE, dtype=torch.int32)
         self.register_buffer("links", links, persistent=False)
-        self.register_load_state_dict_post_hook(lambda module, _: module.link())
+        self.register_load_state_dict_post_hook(_linked)  # type: ignore[no-untyped-call]
 
     def place(self, vertices: Tensor, cells: int) -> None:
         """Give the first rows to ``vertices`` (N,) of a lattice of ``cells``³ cells."""
-        self.cells = cells
+        self.along.fill_(cells)
         self.vertices.fill_(_NONE)
         self.vertices[: len(vertices)] = vertices.int()
         self.link()
 
     def link(self) -> None:
         """Work out the row of each vertex; of vertices that a state names twice, any."""
+        # No state says more cells than there is memory for.
+        self.cells = min(max(int(self.along), 1), self.finest)
         side = self.cells + 1
         links = torch.full((side**3,), _NONE, dtype=torch.int32, device=self.vertices.device)
         held = ((self.vertices >= 0) & (self.vertices < side**3)).nonzero()[:, 0]
@@ -111,6 +116,12 @@ class Voxels(nn.Module):
             there = self.table[rows.clamp_min(0)] * ((rows >= 0) & ~last)[:, None]
             squares = squares + ((there - here) ** 2) * (~last)[:, None]
         return (squares + 1e-9).sqrt().mean(dim=0)
+
+
+def _linked(module: nn.Module, _: object) -> None:
+    """Work out the rows of vertices once a state is loaded."""
+    assert isinstance(module, Voxels)
+    module.link()
 
 
 class Plenoxels(MarchedField):
@@ -186,8 +197,10 @@ class Plenoxels(MarchedField):
             return error
         c = self.configuration
         varied = self.voxels.variation(_VARIED)
-        prior: Tensor = c["density_variation"] * varied[0]
-        return error + prior + c["colour_variation"] * varied[1:].sum()
+        priors = torch.stack(
+            [c["density_variation"] * varied[0], c["colour_variation"] * varied[1:].sum()]
+        )
+        return error + priors.sum()
 
     def begin_frame(self, index: int) -> None:
         """Open cells where matter may have come to, and give their vertices rows."""
