@@ -125,9 +125,6 @@ def make_sources(folder: Path) -> tuple[list[Source], set[bytes]]:
         key = KEY if kind[-1] == "encryption" else None
         if kind[0] != "lossy":  # what was written, whatever a reader says
             assert {digest(state) for state in chain(i, kind[-1])} <= known
-        for stop in (0, 1) if kind[-1] == "refinements" else ():
-            with nmc.open(path, stop=stop) as sequence:
-                known |= {digest(state) for state in sequence}
         signer = _sign(path) if kind[-1] == "signatures" else None
         members = {
             p.relative_to(path).as_posix(): p.read_bytes() for p in path.rglob("*") if p.is_file()
@@ -140,6 +137,9 @@ def make_sources(folder: Path) -> tuple[list[Source], set[bytes]]:
             name = segment_name(t)
             members[name] = _plain(members[name], t, parents[t])
         objects = read_objects(members["manifest.h5"])
+        if kind[-1] == "refinements":  # of the base, and of each stop after it
+            for column in ("/frames/state_digest", "/refinements/state_digest"):
+                known |= {row.tobytes() for row in objects[column].reshape(-1, 32)}
         sources.append(Source(members, objects, key, signer, parents))
     return sources, known
 
