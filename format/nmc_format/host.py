@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 
     from nmc_format.issues import FormatError
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_NAME = {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EILSEQ}
-_HANDLES = {errno.EMFILE, errno.ENFILE}
+_HINTS = {
+    errno.EMFILE: "raise the limit, such as by ulimit -n",
+    errno.ENFILE: "raise the limit, such as by ulimit -n",
+    errno.EFBIG: "the file system or a limit (ulimit -f) takes no larger file; "
+    "a package in directory form has smaller ones",
+}
 _DEVICE = {errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.EREMOTEIO}
 
 
@@ -46,7 +51,7 @@ def host_refusal(error: OSError, path: str | os.PathLike[str]) -> FormatError:
         return refuse("host/path", file=place, reason=reason)
     if error.errno in _DEVICE:
         return refuse("host/device", file=place, reason=reason)
-    hint = "raise the limit, such as by ulimit -n" if error.errno in _HANDLES else ""
+    hint = _HINTS.get(error.errno or 0, "")
     return refuse_with(hint, "host/failed", file=place, reason=reason)
 
 

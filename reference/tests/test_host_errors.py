@@ -210,3 +210,25 @@ def test_every_number_of_the_system_has_words() -> None:
         found = host_refusal(OSError(number, os.strerror(number)), "x").finding
         assert found.code.startswith("host/")
         assert str(found.place) == "x"
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "todo"),
+    [
+        (errno.EFBIG, "host/failed", "directory form"),
+        (errno.EMFILE, "host/failed", "ulimit -n"),
+        (errno.ENOSPC, "host/no-space", "free some space"),
+    ],
+)
+def test_what_the_system_refuses_says_what_to_do(number, code, todo) -> None:
+    """A file that grows too large is not a full disk: freeing space would not help."""
+    found = host_refusal(OSError(number, os.strerror(number)), "x.nmc").finding
+    assert found.code == code
+    assert todo in found.hint
+
+
+def test_a_key_that_cannot_be_written_is_named_by_its_own_name(tmp_path) -> None:
+    pytest.importorskip("cryptography")
+    with pytest.raises(nmc.FormatError) as caught:
+        nmc.PrivateKey.generate("me").write(tmp_path / "none" / "key")
+    assert caught.value.finding.place.file == str(tmp_path / "none" / "key")

@@ -199,3 +199,19 @@ def test_the_stores_own_file_system_is_read_like_a_path(states, tmp_path, scheme
         (path / "segments").symlink_to(tmp_path / "elsewhere")
         for target in (f"{scheme}://{path}", fsspec.open(str(path)), path):
             assert code_of(lambda target=target: nmc.open(target)[0]) == "package/not-a-file"
+
+
+def test_a_place_that_cannot_be_written_is_named_as_it_was_given(states, tmp_path, monkeypatch):
+    """Not what is written aside, and not in the words of the library."""
+    path = write(tmp_path / "a.nmc", states)
+    target = (tmp_path / "shelf.nmc").as_uri()
+
+    def denied(self, place, *_, **__):
+        raise PermissionError(13, "Permission denied", place)
+
+    monkeypatch.setattr(type(fsspec.filesystem("file")), "open", denied)
+    with pytest.raises(nmc.FormatError) as caught:
+        nmc.push(path, target)
+    found = caught.value.finding
+    assert (found.code, found.place.file) == ("host/denied", target)
+    assert "Errno" not in found.message and ".pushed" not in str(found)

@@ -220,6 +220,26 @@ def test_nothing_found(run):
             expand(given)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")
+def test_what_is_named_as_a_checkpoint_and_is_no_file(run):
+    """A frame whose content was not fetched is not left out unseen; a pipe is never waited for."""
+    lost = run / "frame4.pt"
+    lost.symlink_to(".git/annex/objects/none")
+    for given in ([run], [run / "frame*.pt"]):
+        with pytest.raises(CheckpointError, match=r"leads to nothing \(\.git/annex") as caught:
+            select(given)
+        assert caught.value.path == str(lost) and "fetch" in caught.value.hint
+    with pytest.raises(CheckpointError, match="leads to nothing"):
+        select([lost])
+    lost.rename(run / "last.pt")  # left out anyway: it has no number as the others have
+    os.mkfifo(run / "frame5.pt")
+    found = select([run])
+    assert names(found.sources) == ["frame1.pt", "frame2.pt", "frame10.pt"]
+    assert "frame5.pt: is a pipe, not a file" in found.notes
+    with pytest.raises(CheckpointError, match="is a pipe, not a file"):
+        select([run / "frame5.pt"])
+
+
 def test_duplicates_are_refused(run):
     with pytest.raises(CheckpointError, match="twice"):
         expand([run, run / "frame2.pt"])

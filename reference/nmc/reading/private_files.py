@@ -18,6 +18,15 @@ def write_private(path: Path, data: bytes, mode: int = PRIVATE) -> None:
         If it cannot be written.
     """
     fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        _write_new(fresh, data, mode)
+        fresh.replace(path)
+    except OSError as error:
+        error.filename = str(path)  # of what is written aside nobody asked
+        raise
+
+
+def _write_new(fresh: Path, data: bytes, mode: int) -> None:
     fresh.unlink(missing_ok=True)  # one of this number was killed: in containers numbers come again
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
@@ -25,7 +34,6 @@ def write_private(path: Path, data: bytes, mode: int = PRIVATE) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        fresh.replace(path)
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise

@@ -235,10 +235,11 @@ class _StoreErrors:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if error is None or isinstance(error, FormatError | FileNotFoundError):
             return
-        if isinstance(error, PermissionError):
-            raise refuse("host/denied", file=self._name, reason=str(error)) from None
         if isinstance(error, OSError) and error.errno is not None:
+            error.filename = None  # the place that was asked for, not what was written aside
             raise host_refusal(error, self._name) from None
+        if isinstance(error, PermissionError):  # a store's own words
+            raise refuse("host/denied", file=self._name, reason=str(error)) from None
         if isinstance(error, Exception):
             reason = str(error) or type(error).__name__
             raise refuse("host/connection", file=self._name, reason=reason, attempts=1) from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import re
+import stat
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -108,6 +109,10 @@ def _path_text(source: FrameSource) -> str:
     return source.paths[0].as_posix()
 
 
+def _text(path: Path) -> str:
+    return path.as_posix()
+
+
 def _regrouped(sources: list[FrameSource]) -> list[FrameSource]:
     """Return the sources, shards joined that were named one by one."""
     regrouped: list[FrameSource] = []
@@ -159,9 +164,26 @@ def _expand_one(path: Path) -> Selection:
         matches = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207
         where = f"among the {len(matches)} matches of this glob"
         return _known(matches, path, where, strict=False)
+    if what := _no_file(path):
+        raise CheckpointError(path, f"is {what}, not a file", "name the file itself")
     raise CheckpointError(
         path, "is not a file, directory or glob that matches", "check the spelling"
     )
+
+
+def _no_file(path: Path) -> str:
+    """Return what there is where a file was expected; empty where it is a file, or nothing."""
+    try:
+        mode = path.lstat().st_mode
+        target = plain(path.readlink()) if stat.S_ISLNK(mode) else ""
+    except OSError:
+        return ""
+    if target and not path.exists():
+        return f"a link that leads to nothing ({target})"
+    mode = path.stat().st_mode
+    kinds = ((stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"))
+    named = [name for is_kind, name in (*kinds, (stat.S_ISBLK, "a device")) if is_kind(mode)]
+    return named[0] if named else ""
 
 
 def _directory(folder: Path) -> Selection:
@@ -194,24 +216,37 @@ def _folders(folder: Path) -> list[FrameSource]:
 
 
 def _is_known(path: Path) -> bool:
+    return _is_named_so(path) and path.is_file()
+
+
+def _is_lost(path: Path) -> bool:
+    """Whether a link named as a checkpoint leads nowhere, as those of content not fetched."""
+    return _is_named_so(path) and path.is_symlink() and not path.exists()
+
+
+def _is_named_so(path: Path) -> bool:
     suffixes = {suffix.lower() for suffix in READABLE_SUFFIXES}
-    name = path.name
-    return path.suffix.lower() in suffixes and not name.startswith(".") and path.is_file()
+    return path.suffix.lower() in suffixes and not path.name.startswith(".")
 
 
 def _known(paths: list[Path], given: Path, where: str, *, strict: bool) -> Selection:
-    known = [path for path in paths if _is_known(path)]
-    if not known:
+    known = [path for path in paths if _is_known(path) or _is_lost(path)]
+    if not any(map(_is_known, known)):
         raise CheckpointError(
             given, f"no checkpoint {where}; looked for {' '.join(READABLE_SUFFIXES)}"
         )
-    known = natsorted(known, key=lambda path: path.as_posix(), alg=ns.PATH)
-    notes: list[str] = []
+    known = natsorted(known, key=_text, alg=ns.PATH)
+    others = [path for path in paths if _is_named_so(path) and path not in known]
+    told = ((plain(path.name), _no_file(path)) for path in natsorted(others, key=_text))
+    notes = [f"{name}: is {what}, not a file" for name, what in told if what]
     known = _without_training(known, notes)
     _check_unpacked(known, given)
     known = _of_one_kind(known, given, notes, strict=strict)
     _check_ranks(known)
     known = _numbered(known, notes) if strict else known
+    for path in filter(_is_lost, known):  # a frame would be missing, and nobody would know
+        hint = "fetch what it leads to, or remove it"
+        raise CheckpointError(path, f"is {_no_file(path)}", hint)
     return Selection(grouped(known), notes)
 
 
