@@ -93,11 +93,22 @@ class HeldOut:
         MetricError
             When a true image is missing or of another size; the frame and camera are named.
         """
+        self._require_all(frame, truths)
+        return self.score_images(
+            frame, [render_image(model, camera, time=time) for camera in self.cameras], truths
+        )
+
+    def _require_all(self, frame: int, truths: Sequence[Picture]) -> None:
         if len(truths) != len(self.cameras):
             raise MetricError(
                 f"frame {frame}: {len(truths)} true images for {len(self.cameras)} held-out cameras"
             )
-        views = [render_image(model, camera, time=time) for camera in self.cameras]
+
+    def score_images(
+        self, frame: int, views: list[Picture], truths: Sequence[Picture]
+    ) -> list[Picture]:
+        """Score what the held-out cameras see of ``frame``, and return it; see :meth:`score`."""
+        self._require_all(frame, truths)
         pairs = list(zip(views, truths, strict=True))
         follows = self._last_frame == frame - 1
         for index, (camera, (view, truth)) in enumerate(zip(self.cameras, pairs, strict=True)):

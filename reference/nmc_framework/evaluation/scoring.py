@@ -40,6 +40,8 @@ class Scoring:
         Takes a picture of each view and frame.
     film
         An ``.mp4`` of truth and rendering of ``film_view``, played frame by frame.
+    rendered
+        Gives the images of each frame, in the order of the cameras, where others render them.
     """
 
     quality: HeldOut
@@ -49,6 +51,7 @@ class Scoring:
     film: Path | None = None
     film_view: int = 0
     moments: Sequence[Moment] = ()
+    rendered: Iterator[list[Picture]] | None = None
     points: list[ChainPoint] = field(default_factory=list)
 
     def run(
@@ -74,16 +77,23 @@ class Scoring:
         self, sequence: nmc.ChainSequence, truths: Truths, report: Callable[[int, int], None]
     ) -> Iterator[Picture]:
         """Score frame after frame; yield that of the film."""
-        model: Any = build(sequence.family, sequence.configuration).to(self.device)
+        seen = self.rendered
+        model: Any = None
+        if seen is None:
+            model = build(sequence.family, sequence.configuration).to(self.device)
         shown = self.moments or [Moment(frame, frame, None) for frame in self.frames]
         loaded = None
         means: list[float] = []
         for done, (number, frame, time) in enumerate(shown, start=1):
             if frame != loaded:
-                model.load(sequence[frame])
+                if seen is None:
+                    model.load(sequence[frame])
                 loaded, means = frame, []
             true = truths(number)
-            images = self.quality.score(model, number, true, time=time)
+            if seen is None:
+                images = self.quality.score(model, number, true, time=time)
+            else:
+                images = self.quality.score_images(number, next(seen), true)
             scores = self.quality.scores[-len(images) :]
             if self.gallery:
                 for score, image, truth in zip(scores, images, true, strict=True):

@@ -39,7 +39,9 @@ _AHEAD = 2
 
 
 @dataclass(frozen=True, eq=False)
-class _Run:
+class Run:
+    """Neighbouring images of a track, for one worker to render."""
+
     package: Path
     camera: Camera
     frames: tuple[int, ...]
@@ -134,7 +136,7 @@ def _start_server() -> None:
         os.environ.update(kept)
 
 
-def _merged(pool: Executor, runs: Iterator[_Run], workers: int) -> Iterator[Picture]:
+def _merged(pool: Executor, runs: Iterator[Run], workers: int) -> Iterator[Picture]:
     waiting: deque[Future[list[Picture]]] = deque()
     try:
         for run in runs:
@@ -155,7 +157,7 @@ def _deal(
     shown: tuple[tuple[int, ...], tuple[float | None, ...]],
     keys: set[int],
     devices: Sequence[str],
-) -> Iterator[_Run]:
+) -> Iterator[Run]:
     """Cut the track into runs, at key frames where one is near: there decoding begins anyway."""
     frames, times = shown
     start = number = 0
@@ -166,7 +168,7 @@ def _deal(
             end = near[-1]
         device = devices[number % len(devices)]
         part = slice(start, end)
-        yield _Run(package, camera, frames[part], times[part], track[part], device)
+        yield Run(package, camera, frames[part], times[part], track[part], device)
         start, number = end, number + 1
 
 
@@ -177,7 +179,7 @@ class _Player:
         self.sequence = nmc.open(package)
         self._models: dict[str, ChainModel] = {}
 
-    def render(self, run: _Run) -> list[Picture]:
+    def render(self, run: Run) -> list[Picture]:
         """Return the images of a run, in its order; frames are decoded in theirs."""
         model = self._model(run.device)
         images: dict[int, Picture] = {}
@@ -197,7 +199,7 @@ class _Player:
         return self._models[device]
 
 
-def _alone(package: Path, runs: Iterator[_Run]) -> Iterator[Picture]:
+def _alone(package: Path, runs: Iterator[Run]) -> Iterator[Picture]:
     """Render in this process, on one thread like every worker: same sums, same bytes."""
     player = _Player(package)
     with player.sequence:
@@ -228,7 +230,7 @@ def _close() -> None:
         _open.popitem()[1].sequence.close()
 
 
-def _render_in_worker(run: _Run) -> list[Picture]:
+def _render_in_worker(run: Run) -> list[Picture]:
     facts = run.package.stat()
     key = (run.package, facts.st_mtime_ns, facts.st_size)
     if key not in _open:

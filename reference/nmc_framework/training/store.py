@@ -7,7 +7,7 @@ Each frame is on disk before the next one begins, so that a killed run loses the
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -51,12 +51,21 @@ class PackageStore:
 
     ``span`` is how many ticks of the writer's timescale a frame is shown: the instants of a group
     that one model is of. ``told`` is what the manifest calls the number of them that a frame has,
-    among its extras.
+    among its extras. ``anew`` are the frames whose weights begin at random: frame 0, and others
+    where groups are trained by themselves.
     """
 
-    def __init__(self, writer: nmc.Writer, *, span: int = 1, told: str | None = None) -> None:
+    def __init__(
+        self,
+        writer: nmc.Writer,
+        *,
+        span: int = 1,
+        told: str | None = None,
+        anew: Collection[int] = (0,),
+    ) -> None:
         self._writer = writer
         self._span, self._told = span, told
+        self._anew = frozenset(anew)
 
     def __len__(self) -> int:
         return len(self._writer)
@@ -91,7 +100,7 @@ class PackageStore:
             exclude_layers=list(frame.freezing.exclude_layers),
             iterations=frame.iterations,
             seconds=frame.seconds,
-            trained_from_previous=frame.index > 0,
+            trained_from_previous=frame.index not in self._anew,
             colour=frame.colour,
             quantisation=frame.steps.quantisation() if frame.steps else None,
             extras={self._told: int(frame.state["length"])} if self._told else None,
@@ -153,7 +162,11 @@ class CheckpointFolder:
 
     def last_colour(self) -> Matrices | None:
         """Return the maps in the record of the last finished frame."""
-        found = self.record(len(self) - 1).get("colour")
+        return self.colour(len(self) - 1)
+
+    def colour(self, index: int) -> Matrices | None:
+        """Return the colour maps (3, 4) of a frame by view, where it has any."""
+        found = self.record(index).get("colour")
         return found and {view: np.array(rows, np.float64) for view, rows in found.items()}
 
     def last_steps(self) -> Steps | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -16,10 +16,12 @@ from nmc_tools.terminal import progress_bar, size_text
 
 if TYPE_CHECKING:
     import nmc
+    from nmc_framework.distributed import Material, ViewMaterial
     from nmc_framework.evaluation import HeldOut
     from nmc_framework.evaluation.board import Board
     from nmc_framework.models import ChainModel
     from nmc_framework.training import Progress, Schedule, Store, TrainedFrame
+    from nmc_tools.commands.shared_training import Sharing
     from nmc_tools.progress import Report
 
 #: Rays a batch of frame 0, and iterations of a later frame.
@@ -55,6 +57,23 @@ class Run(ABC):
     model: ChainModel
     schedule: Schedule
     board: Board | None
+    #: How its groups are trained, where they are trained by themselves.
+    sharing: Sharing | None = field(default=None, init=False)
+
+    @property
+    def anew(self) -> Sequence[int]:
+        """Frames whose weights begin at random."""
+        return self.sharing.firsts(self.count) if self.sharing else (0,)
+
+    @abstractmethod
+    def material(self, first: int, end: int) -> Material:
+        """Return what a group of frames is learned from."""
+
+    def _trained(self, store: Store, report: Callable[[Progress], None]) -> Iterator[TrainedFrame]:
+        """Train what the store does not have, here or elsewhere."""
+        if self.sharing is None:
+            return self.frames(store, report)
+        return self.sharing.frames(self, store)
 
     @property
     @abstractmethod
@@ -93,7 +112,7 @@ class Run(ABC):
 
     def into(self, store: Store) -> list[dict[str, Any]]:
         """Train what the store does not have, and return a record of each new frame."""
-        before = self.schedule.iterations_before
+        before = self._before
         records = []
         with progress_bar(
             f"training {self.output.name}",
@@ -101,11 +120,17 @@ class Run(ABC):
             kept=lambda: f"{len(store)} of {self.count} frames are kept",
             resume="--resume",
         ) as shown:
-            for frame in self.frames(store, self._reported(shown)):
+            for frame in self._trained(store, self._reported(shown)):
                 records.append(self._record(frame))
                 done = before(frame.index) + frame.iterations
                 shown(done, before(self.count), self._told(records[-1]))
         return records
+
+    def _before(self, frame: int) -> int:
+        """Return how many iterations all frames before this one learn."""
+        if self.sharing is None:
+            return self.schedule.iterations_before(frame)
+        return self.sharing.iterations_before(self.schedule, frame)
 
     def _reported(self, shown: Report) -> Callable[[Progress], None]:
         """Return what tells of every iteration."""
@@ -161,8 +186,6 @@ def viewed_subject(
     from nmc_framework.models.views import ViewModel
 
     def run(output: Path, model: Any, schedule: Schedule, board: Board | None) -> ChainRun:
-        if footage.points is not None:
-            model.start_at(footage.points)
         return ChainRun(output, model, schedule, board, footage, training, held_out)
 
     return Subject(
@@ -217,8 +240,11 @@ class ChainRun(Run):
 
     def frames(self, store: Store, report: Callable[[Progress], None]) -> Iterator[TrainedFrame]:
         """Train what the store does not have, and yield each frame once it is there."""
+        from nmc_framework.models.views import shown
         from nmc_framework.training import train_into
 
+        if self.footage.points is not None:
+            shown(self.model).start_at(self.footage.points)
         return train_into(
             store,
             self.model,
@@ -227,6 +253,13 @@ class ChainRun(Run):
             self.schedule,
             report=report,
         )
+
+    def material(self, first: int, end: int) -> ViewMaterial:
+        """Return the views of a group of frames."""
+        from nmc_framework.distributed import ViewMaterial
+
+        views = list(islice(self.footage.views(self.training, first), end - first))
+        return ViewMaterial(self.footage.cameras(self.training), views, self.footage.points)
 
     def judged(self, frame: TrainedFrame) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the mean scores of the held-out views, and what is seen in them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import nmc
     from nmc_framework.capture import MovingPicture
     from nmc_framework.capture.moving import Pixels
+    from nmc_framework.distributed import ClipMaterial
     from nmc_framework.models.pictures import ClipModel
     from nmc_framework.training import Progress, Store, TrainedFrame
 
@@ -63,8 +65,18 @@ class ClipRun(Run):
             self.clip = clip
             yield clip
 
-    def extent(self, frame: TrainedFrame) -> dict[str, Any]:  # noqa: ARG002 - it is the one at hand
+    def material(self, first: int, end: int) -> ClipMaterial:
+        """Return the clips of a group of frames."""
+        from nmc_framework.distributed import ClipMaterial
+
+        clips = list(islice(self.moving.clips(self.span, first), end - first))
+        times = [k * self.span / self.moving.rate for k in range(first, end)]
+        return ClipMaterial(clips, times)
+
+    def extent(self, frame: TrainedFrame) -> dict[str, Any]:
         """Return how many pictures the clip has."""
+        if self.sharing is not None:
+            self.clip = next(self.moving.clips(self.span, frame.index))
         return {"pictures": len(self.clip)}
 
     def judged(self, frame: TrainedFrame) -> tuple[dict[str, Any], dict[str, Any]]:  # noqa: ARG002

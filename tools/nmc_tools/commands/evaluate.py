@@ -21,6 +21,7 @@ from nmc_tools.commands.framework import (
     parse_device,
 )
 from nmc_tools.commands.shared_options import FramesOption, PackagePath
+from nmc_tools.commands.shared_work import OnOption, cluster_on, views_on
 from nmc_tools.terminal import counted, print_json, progress_bar, refuse_input, say
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def evaluate(
         bool, typer.Option("--write", help="Put the scores into the package (clause 5.7).")
     ] = False,
     device: Annotated[str, typer.Option(help="Torch device, such as cpu or cuda:0.")] = "cpu",
+    on: OnOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all scores as JSON.")] = False,
 ) -> None:
     """Render the held-out cameras and score them: PSNR, SSIM, MS-SSIM, LPIPS, flicker.
@@ -105,6 +107,8 @@ def evaluate(
       nmc evaluate room.nmc frames/ --all-cameras --images compared/ --html room.html
 
       nmc evaluate film.nmc film.mp4 --csv pictures.csv
+
+      nmc evaluate room.nmc frames/ --on ray://host:10001
 
       nmc evaluate room.nmc frames/ --lpips-net alex --lpips-backbone alexnet.pth --write
     """
@@ -125,7 +129,7 @@ def evaluate(
         distance = _lpips(lpips_net, lpips_backbone, lpips_heads, device)
         lpips = distance.distance if distance else None
         if folder is not None and is_package_of_clips(package):
-            refuse_of_cameras(of_views)
+            refuse_of_cameras(of_views | {"--on": on})
             _refuse_unwritable([path for path in (scores, plot) if path])
             ClipScoring(package, folder, frames, lpips, device).run(
                 csv=scores, plot=plot, write=write, as_json=as_json
@@ -156,6 +160,11 @@ def evaluate(
                 room / "film.mp4" if html is not None else None,
                 moments=shown,
             )
+            cluster = stack.enter_context(cluster_on(on, device))
+            if cluster is not None:
+                scoring.rendered = views_on(
+                    cluster, package, shown, quality.cameras, device=device
+                )
             kept = "the package is as it was"
             with progress_bar(f"evaluating {package.name}", kept=kept) as progress:
                 scoring.run(

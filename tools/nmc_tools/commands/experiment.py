@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,7 @@ from nmc_tools.commands.framework import (
     require_known,
     require_there,
 )
+from nmc_tools.commands.shared_work import OnOption, executor_on
 from nmc_tools.terminal import out, print_json, progress_bar, say, warn
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ def all_intra(
     ] = None,
     iterations: Annotated[int, typer.Option(min=1, help="Of training each model.")] = 1500,
     nncodec: NNCodecOption = True,
+    on: OnOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all rows as JSON.")] = False,
 ) -> None:
     """Code pictures as networks of five sizes, and compare how their weights are coded.
@@ -111,8 +114,11 @@ def all_intra(
             iterations=iterations,
             nncodec=_nncodec(output) if nncodec else None,
         )
-        with progress_bar("all-intra", unit="models", kept=f"in {output}", resume="") as bar:
-            results = run(request, bar, machine(["torch"]))
+        with (
+            executor_on(on) as executor,
+            progress_bar("all-intra", unit="models", kept=f"in {output}", resume="") as bar,
+        ):
+            results = run(replace(request, executor=executor), bar, machine(["torch"]))
     _tell(results, output, as_json=as_json)
 
 
@@ -134,6 +140,7 @@ def inter_like(
         list[str] | None, typer.Option(help="ffnerv, hnerv or nvp; repeatable. All if not given.")
     ] = None,
     share: ShareOption = 1.0,
+    on: OnOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all rows as JSON.")] = False,
 ) -> None:
     """Compare neural videos with H.264 and HEVC: PSNR and MS-SSIM over bits a pixel.
@@ -145,6 +152,8 @@ def inter_like(
     Examples
     --------
       nmc experiment inter-like --size 128x128
+
+      nmc experiment inter-like --size 128x128 --on ray
 
       nmc experiment inter-like --video film.mp4 --size 320x180 --pictures 32 --family ffnerv
     """
@@ -159,8 +168,11 @@ def inter_like(
         require_known(family, SIZES, "--family")
         clips, rate = _clips(video or [], wanted, pictures)
         request = Request(clips, output, rate, family or tuple(SIZES), share)
-        with progress_bar("inter-like", unit="points", kept=f"in {output}", resume="") as bar:
-            results = run(request, bar, machine(["torch", "av"]))
+        with (
+            executor_on(on) as executor,
+            progress_bar("inter-like", unit="points", kept=f"in {output}", resume="") as bar,
+        ):
+            results = run(replace(request, executor=executor), bar, machine(["torch", "av"]))
     _tell(results, output, as_json=as_json)
 
 

@@ -17,6 +17,7 @@ from nmc_tools.commands.framework import package_cameras
 
 if TYPE_CHECKING:
     import nmc
+    from nmc_framework.distributed import InstantsMaterial
     from nmc_framework.evaluation import HeldOut
     from nmc_framework.evaluation.board import Board
     from nmc_framework.models.dynamic import GroupModel
@@ -85,6 +86,14 @@ class GroupRun(Run):
         views = self.footage.views(self.training, first * self.span)
         while group := list(islice(views, self.span)):
             yield group
+
+    def material(self, first: int, end: int) -> InstantsMaterial:
+        """Return the instants of some frames."""
+        from nmc_framework.distributed import InstantsMaterial
+
+        instants = list(islice(self._groups(first), end - first))
+        times = [k * self.span / self.footage.rate for k in range(first, end)]
+        return InstantsMaterial(self.footage.cameras(self.training), instants, times)
 
     def extent(self, frame: TrainedFrame) -> dict[str, Any]:
         """Return how many instants the group has."""

@@ -19,6 +19,7 @@ from nmc_tools.commands.framework import (
     require_new,
 )
 from nmc_tools.commands.shared_options import ForceOption, PackagePath
+from nmc_tools.commands.shared_work import OnOption, cluster_on, pool_on
 from nmc_tools.terminal import counted, progress_bar, say, size_text
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def render(
     device: Annotated[
         list[str] | None, typer.Option(help="Torch device; several share the frames.")
     ] = None,
+    on: OnOption = None,
     force: ForceOption = False,
 ) -> None:
     """Render what a user sees who moves along a track while the chain plays; or its pictures.
@@ -92,6 +94,8 @@ def render(
       nmc render scene.nmc --spline keys.csv --length 120 -o video.mp4
 
       nmc render film.nmc -o film.mp4            (a chain of pictures: no track)
+
+      nmc render scene.nmc -o video.mp4 --on ray://host:10001
 
       nmc render scene.nmc --track user10_room.csv --anchor train_03 -o video.mp4
     """
@@ -117,6 +121,7 @@ def render(
                         "--field-of-view": field_of_view,
                         "--save-track": save_track,
                         "--anchor": anchor,
+                        "--on": on,
                     }
                 )
                 render_clips(
@@ -142,17 +147,22 @@ def render(
             shown = played(once, length or source.images(rate))
             viewpoints = user_track(source, len(shown), known, rate)
         camera = user_camera(known, parse_size(size), field_of_view)
-        images = render_package(
-            package,
-            viewpoints,
-            camera,
-            [moment.frame for moment in shown],
-            times=[moment.time for moment in shown],
-            workers=workers,
-            devices=devices,
-        )
         output.parent.mkdir(parents=True, exist_ok=True)
-        with progress_bar(f"rendering {output.name}", "images") as progress:
+        with (
+            cluster_on(on, devices[0]) as cluster,
+            progress_bar(f"rendering {output.name}", "images") as progress,
+        ):
+            pool, slots = (None, workers) if cluster is None else (pool_on(cluster), cluster.slots)
+            images = render_package(
+                package,
+                viewpoints,
+                camera,
+                [moment.frame for moment in shown],
+                times=[moment.time for moment in shown],
+                workers=slots,
+                devices=devices,
+                pool=pool,
+            )
             write_video(output, _counted(images, len(shown), progress), rate, quality=quality)
         if save_track is not None:
             write_track(save_track, viewpoints)

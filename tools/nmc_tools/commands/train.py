@@ -23,6 +23,8 @@ from nmc_tools.commands.framework import (
     say_doubt,
 )
 from nmc_tools.commands.shared_options import EffortOption, ForceOption
+from nmc_tools.commands.shared_training import Sharing
+from nmc_tools.commands.shared_work import OnOption, cluster_on
 from nmc_tools.commands.train_served import host_and_port, served_beside
 from nmc_tools.commands.train_subject import built_model, family_kind, opened_subject
 from nmc_tools.terminal import counted, print_json, refuse_input, say, size_text
@@ -132,6 +134,13 @@ def train(
     ] = DEFAULT_KEY_EVERY,
     effort: EffortOption = "strong",
     fps: Annotated[int | None, typer.Option(min=1, help="Frames a second; else measured.")] = None,
+    anew: Annotated[
+        bool,
+        typer.Option(
+            "--anew", help="Key frames begin from random weights: groups need nothing of another."
+        ),
+    ] = False,
+    on: OnOption = None,
     serve: Annotated[
         str | None,
         typer.Option(
@@ -168,11 +177,16 @@ def train(
 
       nmc train photographs/ -o object.nmc --budget 90s --colour on
 
+      nmc train frames/ -o room.nmc --key-every 10 --on ray    (groups of 10 frames at a time)
+
       nmc train --scene -o live.nmc --serve 8080    (others read http://127.0.0.1:8080/live.nmc)
     """
     if serve is not None and as_ != "package":
         raise typer.BadParameter("a package is served, not checkpoints", param_hint="--serve")
     place = None if serve is None else host_and_port(serve)
+    if (anew or on is not None) and not key_every:
+        reason = "there is one group, which nothing shares: give the frames of a group"
+        raise typer.BadParameter(reason, param_hint="--key-every")
     choices = (_numbers(exclude_layers), exclude_front, exclude_back, exclude_like)
     if sum(choice is not None for choice in (*choices, exclude_auto)) > 1:
         raise typer.BadParameter("choose one of the --exclude options")
@@ -227,6 +241,9 @@ def train(
             if place is not None:
                 stack.enter_context(served_beside(output, *place))
             run = subject.run(output, model, schedule, board)
+            if anew or on is not None:
+                cluster = stack.enter_context(cluster_on(on, device))
+                run.sharing = Sharing(cluster, key_every, seed, device, resume=resume)
             if as_ == "checkpoints":
                 store = _folder(output, model, resume=resume, force=force)
                 done = len(store)
@@ -254,7 +271,8 @@ def _package(run: Run, output: Path, **options: Any) -> tuple[int, list[dict[str
     with nmc.Writer(output, **run.model.in_package(), **options) as writer:
         done = len(writer)
         run.begin(writer)
-        records = run.into(PackageStore(writer, span=run.span, told=run.told))
+        store = PackageStore(writer, span=run.span, told=run.told, anew=run.anew)
+        records = run.into(store)
         run.end(writer, done)
     return done, records
 

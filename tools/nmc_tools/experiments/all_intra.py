@@ -26,12 +26,13 @@ from nmc_framework.models.pictures.inric import QUALITIES
 from nmc_framework.training import ClipPixels, Schedule, train_on
 from nmc_tools.bench_rd import nncodec_peer
 from nmc_tools.bench_rd.ours import package
-from nmc_tools.experiments.kept import Kept, State
+from nmc_tools.experiments.kept import Kept, State, Wanted
 from nmc_tools.experiments.results_page import Results
 from nmc_tools.experiments.rounding import learned_state, range_steps
 from nmc_tools.experiments.rows import Row
 
 if TYPE_CHECKING:
+    from nmc_framework.distributed import Executor
     from nmc_tools.bench_rd.coded import Codec, Coded
 
 Picture = npt.NDArray[np.uint8]
@@ -53,7 +54,8 @@ NAMES = {"none": "32-bit floats", "nncodec": "NNCodec", "ours": "nmc lossy"}
 class Request:
     """What is asked for.
 
-    ``pictures`` are (height, width, 3) uint8 by name; ``nncodec`` the Python that has NNCodec.
+    ``pictures`` are (height, width, 3) uint8 by name; ``nncodec`` the Python that has NNCodec;
+    ``executor`` works several models out at a time, where there is one.
     """
 
     pictures: dict[str, Picture]
@@ -61,6 +63,7 @@ class Request:
     qualities: Sequence[str] = tuple(QUALITIES)
     iterations: int = 1500
     nncodec: Path | None = None
+    executor: Executor | None = None
 
 
 def run(request: Request, report: Report, machine: str) -> Results:
@@ -68,6 +71,8 @@ def run(request: Request, report: Report, machine: str) -> Results:
     kept = Kept(request.folder / "kept")
     rows = []
     coders = list(_coders(request))
+    if request.executor is not None:
+        _ahead(request, kept, coders, request.executor)
     total = len(request.pictures) * len(request.qualities) * (1 + len(coders))
     done = 0
     for name, picture in request.pictures.items():
@@ -145,14 +150,7 @@ def _of_model(
     coders: Sequence[_Coder],
 ) -> Iterator[Row]:
     height, width = picture.shape[:2]
-    configuration = {"quality": quality, "pictures": 1, "width": width, "height": height}
-    inputs: dict[str, Any] = {
-        "experiment": "all-intra",
-        "version": _VERSION,
-        "picture": hashlib.sha256(picture.tobytes()).hexdigest(),
-        "configuration": configuration,
-        "iterations": request.iterations,
-    }
+    configuration, inputs = _inputs(request, picture, quality)
     state = kept.state(inputs, partial(_train, configuration, picture, request.iterations))
     trained = _Trained(configuration, picture, state, request.iterations)
     raw = sum(array.nbytes for array in state.values() if array.dtype.kind == "f")
@@ -163,11 +161,53 @@ def _of_model(
     psnr = kept.values(inputs | {"judged": True}, lambda: _judged(trained, state))
     yield row(NAMES["none"], "float32", raw, psnr)
     for coder in coders:
-        told = inputs | {"coder": coder.name, "setting": coder.setting}
-        if coder.name == NAMES["nncodec"]:
-            told |= {"peer": nncodec_peer.VERSION}
-        size, psnr = kept.values(told, partial(_coded, trained, coder))
+        size, psnr = kept.values(_told(inputs, coder), partial(_coded, trained, coder))
         yield row(coder.name, coder.setting, size, psnr)
+
+
+def _inputs(
+    request: Request, picture: Picture, quality: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a model's options, and all that its weights follow from."""
+    height, width = picture.shape[:2]
+    configuration = {"quality": quality, "pictures": 1, "width": width, "height": height}
+    inputs: dict[str, Any] = {
+        "experiment": "all-intra",
+        "version": _VERSION,
+        "picture": hashlib.sha256(picture.tobytes()).hexdigest(),
+        "configuration": configuration,
+        "iterations": request.iterations,
+    }
+    return configuration, inputs
+
+
+def _told(inputs: dict[str, Any], coder: _Coder) -> dict[str, Any]:
+    """Return all that a coded model follows from."""
+    told = inputs | {"coder": coder.name, "setting": coder.setting}
+    return told | {"peer": nncodec_peer.VERSION} if coder.name == NAMES["nncodec"] else told
+
+
+def _ahead(request: Request, kept: Kept, coders: Sequence[_Coder], executor: Executor) -> None:
+    """Have models trained, and then coded, several at a time; what NNCodec codes stays here."""
+    each = [
+        (picture, *_inputs(request, picture, quality))
+        for picture in request.pictures.values()
+        for quality in request.qualities
+    ]
+    kept.ahead(
+        executor,
+        [
+            Wanted(inputs, partial(_train, options, picture, request.iterations), state=True)
+            for picture, options, inputs in each
+        ],
+    )
+    shared = [coder for coder in coders if coder.name != NAMES["nncodec"]]
+    coded = []
+    for picture, options, inputs in each:
+        state = kept.state(inputs, partial(_train, options, picture, request.iterations))
+        trained = _Trained(options, picture, state, request.iterations)
+        coded += [Wanted(_told(inputs, c), partial(_coded, trained, c)) for c in shared]
+    kept.ahead(executor, coded)
 
 
 def _train(configuration: dict[str, Any], picture: Picture, iterations: int) -> State:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,9 +29,13 @@ from nmc_framework.models.pictures import played
 from nmc_framework.rendering.clips import clip_pictures
 from nmc_framework.training import ClipPixels, Schedule, train_on
 from nmc_tools.bench_rd.ours import package
-from nmc_tools.experiments.kept import Kept, State
+from nmc_tools.experiments.kept import Kept, Wanted
 from nmc_tools.experiments.results_page import Results
 from nmc_tools.experiments.rows import Row
+
+if TYPE_CHECKING:
+    from nmc_framework.distributed import Executor
+    from nmc_tools.experiments.kept import State
 
 Clip = npt.NDArray[np.uint8]
 Report = Callable[[int, int, str], None]
@@ -65,7 +69,8 @@ _VERSION = 2
 class Request:
     """What is asked for: clips (pictures, height, width, 3) uint8 by name, and how long to train.
 
-    ``share`` is that of the families' usual iterations.
+    ``share`` is that of the families' usual iterations; ``executor`` works several models out at a
+    time, where there is one.
     """
 
     clips: dict[str, Clip]
@@ -73,6 +78,7 @@ class Request:
     rate: int
     families: Sequence[str] = tuple(SIZES)
     share: float = 1.0
+    executor: Executor | None = None
 
 
 def run(request: Request, report: Report, machine: str) -> Results:
@@ -81,15 +87,12 @@ def run(request: Request, report: Report, machine: str) -> Results:
     rows: list[Row] = []
     each = sum(len(SIZES[name]) * len(QUALITIES) for name in request.families)
     total = len(request.clips) * (each + len(CODERS) * len(RATE_FACTORS))
+    if request.executor is not None:
+        _ahead(request, kept, request.executor)
     for name, clip in request.clips.items():
-        inputs = {
-            "experiment": "inter-like",
-            "version": _VERSION,
-            "clip": hashlib.sha256(clip.tobytes()).hexdigest(),
-            "shape": list(clip.shape),
-        }
+        inputs = _inputs(clip)
         coded = _codecs(kept, inputs, name, clip, request.rate)
-        for row in chain(coded, _models(request, kept, inputs, name, clip)):
+        for row in chain(coded, _models(request, kept, name, clip)):
             rows.append(row)
             told = f"{name} {row.model} {row.coder} {row.setting}: {row.bits_per_pixel:.3f}"
             report(len(rows), total, f"{told} bits a pixel, {row.psnr:.2f} dB")
@@ -107,6 +110,48 @@ def run(request: Request, report: Report, machine: str) -> Results:
         anchor=ANCHOR,
         machine=machine,
     )
+
+
+def _inputs(clip: Clip) -> dict[str, Any]:
+    """Return what everything about a clip follows from."""
+    return {
+        "experiment": "inter-like",
+        "version": _VERSION,
+        "clip": hashlib.sha256(clip.tobytes()).hexdigest(),
+        "shape": list(clip.shape),
+    }
+
+
+def _ahead(request: Request, kept: Kept, executor: Executor) -> None:
+    """Have models trained, and then coded and judged, several at a time."""
+    models = [(clip, *each) for clip in request.clips.values() for each in _each(request, clip)]
+    kept.ahead(
+        executor,
+        [
+            Wanted(told, partial(_train, kind, options, clip, request.share), state=True)
+            for clip, kind, _, options, told in models
+        ],
+    )
+    coded = []
+    for clip, kind, _, options, told in models:
+        state = kept.state(told, partial(_train, kind, options, clip, request.share))
+        coded += [
+            Wanted(told | {"quality": q}, partial(_quantised, kind, options, clip, state, q))
+            for q in QUALITIES
+        ]
+    kept.ahead(executor, coded)
+
+
+def _each(
+    request: Request, clip: Clip
+) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
+    """Yield family, size, options, and what the weights follow from, of each model of a clip."""
+    pictures, height, width = clip.shape[:3]
+    for kind in request.families:
+        for size, options in SIZES[kind].items():
+            whole = options | {"pictures": pictures, "height": height, "width": width}
+            told = {"family": kind, "configuration": whole, "share": request.share}
+            yield kind, size, whole, _inputs(clip) | told
 
 
 def _codecs(kept: Kept, inputs: dict[str, Any], name: str, clip: Clip, rate: int) -> Iterator[Row]:
@@ -153,27 +198,16 @@ def _without_notes(packet: bytes) -> int:
     return sum(len(unit) + 3 for unit in units if unit and unit[0] & 31 != 6)
 
 
-def _models(
-    request: Request, kept: Kept, inputs: dict[str, Any], name: str, clip: Clip
-) -> Iterator[Row]:
-    pictures, height, width = clip.shape[:3]
-    for kind in request.families:
-        for size, options in SIZES[kind].items():
-            configuration = options | {"pictures": pictures, "height": height, "width": width}
-            told = inputs | {
-                "family": kind,
-                "configuration": configuration,
-                "share": request.share,
-            }
-            work = partial(_train, kind, configuration, clip, request.share)
-            state = kept.state(told, work)
-            for quality in QUALITIES:
-                bytes_, seen, similar = kept.values(
-                    told | {"quality": quality},
-                    partial(_quantised, kind, configuration, clip, state, quality),
-                )
-                setting = f"{size}, quality {quality}"
-                yield _row(clip, name, f"{kind} {size}", kind, setting, bytes_, seen, similar)
+def _models(request: Request, kept: Kept, name: str, clip: Clip) -> Iterator[Row]:
+    for kind, size, configuration, told in _each(request, clip):
+        state = kept.state(told, partial(_train, kind, configuration, clip, request.share))
+        for quality in QUALITIES:
+            bytes_, seen, similar = kept.values(
+                told | {"quality": quality},
+                partial(_quantised, kind, configuration, clip, state, quality),
+            )
+            setting = f"{size}, quality {quality}"
+            yield _row(clip, name, f"{kind} {size}", kind, setting, bytes_, seen, similar)
 
 
 def _train(kind: str, configuration: dict[str, Any], clip: Clip, share: float) -> State:

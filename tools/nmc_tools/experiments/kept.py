@@ -7,7 +7,9 @@ in one option is worked out anew for that option alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,10 +17,24 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from nmc_framework.distributed.executor import DistributionError, Executor, Item, Lost
 from nmc_framework.pipeline.content import values_digest
 
 State = dict[str, np.ndarray[Any, Any]]
 Result = TypeVar("Result")
+
+
+#: How often one thing may be lost with its worker.
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """Something to be worked out: what it follows from, how, and whether it is a state."""
+
+    inputs: Mapping[str, Any]
+    work: Callable[[], Any]
+    state: bool = False
 
 
 class Kept:
@@ -45,6 +61,49 @@ class Kept:
 
         return self._result(f"{values_digest(inputs)}.safetensors", work, load_file, write)
 
+    def ahead(self, executor: Executor, wanted: Iterable[Wanted]) -> None:
+        """Have an executor work out what is not there, several things at a time.
+
+        Raises
+        ------
+        DistributionError
+            When one of them was lost three times.
+        """
+        missing = dict(enumerate(one for one in wanted if not self._file(one).is_file()))
+        waiting, running = deque(missing), set[int]()
+        lost: Counter[int] = Counter()
+        try:
+            while waiting or running:
+                while waiting and len(running) < executor.slots:
+                    number = waiting.popleft()
+                    executor.start(number, _worked, missing[number].work)
+                    running.add(number)
+                event = executor.next()
+                if isinstance(event, Item):
+                    self._keep(missing[event.task], event.value)
+                    continue
+                running.discard(event.task)
+                if isinstance(event, Lost):
+                    lost[event.task] += 1
+                    if lost[event.task] >= _ATTEMPTS:
+                        raise DistributionError(
+                            f"a part of the experiment was lost {_ATTEMPTS} times "
+                            f"({event.reason}); what is worked out is kept"
+                        )
+                    waiting.append(event.task)
+        finally:
+            executor.close()
+
+    def _file(self, one: Wanted) -> Path:
+        suffix = "safetensors" if one.state else "json"
+        return self._folder / f"{values_digest(one.inputs)}.{suffix}"
+
+    def _keep(self, one: Wanted, result: Any) -> None:
+        if one.state:
+            self.state(one.inputs, lambda: result)
+        else:
+            self.values(one.inputs, lambda: result)
+
     def _result(
         self,
         name: str,
@@ -67,6 +126,10 @@ class Kept:
         partial.replace(path)
         self.made += 1
         return result
+
+
+def _worked(work: Callable[[], Any]) -> Iterator[Any]:
+    yield work()
 
 
 def _values(path: Path) -> Any:
