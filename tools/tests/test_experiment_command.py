@@ -133,3 +133,47 @@ def test_a_video_that_is_too_short_is_refused(run, tmp_path):
     Image.fromarray(np.zeros((9, 7, 3), np.uint8)).save(tmp_path / "one.png")
     done = run("experiment", "inter-like", "-o", tmp_path / "o", "--video", tmp_path / "one.png")
     assert done.code == 1 and "it has 1 pictures: give --pictures 1 or less" in done.err
+
+
+def test_what_is_worked_out_ahead_is_found(tmp_path):
+    from nmc_framework.distributed import LocalExecutor
+    from nmc_tools.experiments.kept import Wanted
+
+    kept = Kept(tmp_path)
+    state = {"a": np.arange(3.0)}
+    kept.values({"old": 1}, lambda: "there")
+    wanted = [
+        Wanted({"k": 1}, lambda: state, state=True),
+        Wanted({"k": 2}, lambda: [1, None]),
+        Wanted({"old": 1}, lambda: pytest.fail("it was there")),
+    ]
+    kept.ahead(LocalExecutor(), wanted)
+    assert kept.made == 3
+
+    def never():
+        pytest.fail("it was worked out ahead")
+
+    assert np.array_equal(kept.state({"k": 1}, never)["a"], state["a"])
+    assert kept.values({"k": 2}, never) == [1, None] and kept.values({"old": 1}, never) == "there"
+
+
+def test_work_that_is_lost_is_done_again_three_times_at_most(tmp_path):
+    from nmc_framework.distributed import DistributionError, LocalExecutor, Lost
+    from nmc_tools.experiments.kept import Wanted
+
+    class Losing(LocalExecutor):
+        losses = 2
+
+        def next(self):
+            if self.losses:
+                self.losses -= 1
+                return Lost(self._started.pop(0)[0], "killed")
+            return super().next()
+
+    kept = Kept(tmp_path)
+    kept.ahead(Losing(), [Wanted({"k": 1}, lambda: 5)])
+    assert kept.values({"k": 1}, None) == 5
+    hopeless = Losing()
+    hopeless.losses = 9
+    with pytest.raises(DistributionError, match="lost 3 times"):
+        kept.ahead(hopeless, [Wanted({"k": 2}, lambda: 5)])

@@ -73,7 +73,8 @@ class RayCluster:
     @property
     def resources(self) -> str:
         """Nodes, processors and accelerators of the cluster."""
-        return f"Ray: {self.nodes} nodes, {self.cpus} CPUs, {self.gpus} GPUs"
+        nodes = "1 node" if self.nodes == 1 else f"{self.nodes} nodes"
+        return f"Ray: {nodes}, {self.cpus} CPUs, {self.gpus} GPUs"
 
     def remote(self, function: Callable[..., Any], *, streaming: bool = False) -> Any:
         """Return a function whose calls are tasks of the cluster; nothing is tried twice."""
