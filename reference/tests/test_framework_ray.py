@@ -18,7 +18,7 @@ from nmc_framework.distributed import (
 from nmc_framework.distributed.sharing import Spool
 from nmc_framework.distributed.views import rendered_views
 from nmc_framework.models import build
-from nmc_framework.rendering import orbit, render_package
+from nmc_framework.rendering import Moment, orbit, render_package
 from nmc_framework.training import FrameViews, PackageStore, Schedule
 
 ray = pytest.importorskip("ray", reason="the extra ray is not installed")
@@ -37,6 +37,7 @@ pytestmark = [
 OPTIONS = {"cells": [4, 8], "samples": 8, "occupancy": 4, "warm_up": 2}
 PLAN = Schedule(first=40, later=40, rays=512)
 COUNT, EVERY = 6, 2
+MOMENTS = [Moment(t, t, None) for t in range(COUNT)]
 STORE = 80 * 2**20
 
 
@@ -135,8 +136,8 @@ def test_a_killed_worker_costs_its_unfinished_frames_only(cluster, tmp_path):
 
 def test_images_are_the_same_bytes(cluster, tmp_path):
     package = packed(tmp_path, "alone", LocalExecutor())
-    alone = list(rendered_views(Here(), package, range(COUNT), [camera()], slots=1))
-    shared = list(rendered_views(RayPool(cluster), package, range(COUNT), [camera()], slots=2))
+    alone = list(rendered_views(Here(), package, MOMENTS, [camera()], slots=1))
+    shared = list(rendered_views(RayPool(cluster), package, MOMENTS, [camera()], slots=2))
     assert len(shared) == COUNT
     assert all(np.array_equal(a[0], b[0]) for a, b in zip(alone, shared, strict=True))
     track = orbit((0, 0, 0), COUNT, distance=2, azimuths=(200, 250), elevations=(10, 30))

@@ -79,7 +79,9 @@ class _InTurn:
         """Return what a frame is learned from."""
         raise NotImplementedError
 
-    def trained(self, model: Any, schedule: Schedule, begun: Begun | None) -> Iterator[TrainedFrame]:
+    def trained(
+        self, model: Any, schedule: Schedule, begun: Begun | None
+    ) -> Iterator[TrainedFrame]:
         """Train what has not begun, counted from 0."""
         steps = begun.steps if begun else None
         for k in range(begun.count if begun else 0, len(self)):

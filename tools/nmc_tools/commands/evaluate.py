@@ -162,9 +162,7 @@ def evaluate(
             )
             cluster = stack.enter_context(cluster_on(on, device))
             if cluster is not None:
-                scoring.rendered = views_on(
-                    cluster, package, shown, quality.cameras, device=device
-                )
+                scoring.rendered = views_on(cluster, package, shown, quality.cameras, device=device)
             kept = "the package is as it was"
             with progress_bar(f"evaluating {package.name}", kept=kept) as progress:
                 scoring.run(

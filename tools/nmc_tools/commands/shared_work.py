@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nmc_framework.cameras import Camera
     from nmc_framework.distributed import Executor as TaskExecutor
     from nmc_framework.distributed.on_ray import RayCluster
+    from nmc_framework.rendering import Moment
 
 _RAY = "ray"
 
@@ -70,16 +71,16 @@ def pool_on(cluster: RayCluster) -> Executor:
 def views_on(
     cluster: RayCluster,
     package: Path,
-    frames: Sequence[int],
+    moments: Sequence[Moment],
     cameras: Sequence[Camera],
     *,
     device: str,
 ) -> Iterator[list[Any]]:
-    """Yield what cameras see of each frame, rendered on a cluster."""
+    """Yield what cameras see of each instant, rendered on a cluster."""
     from nmc_framework.distributed.views import rendered_views
 
     pool = pool_on(cluster)
-    return rendered_views(pool, package, frames, cameras, slots=cluster.slots, device=device)
+    return rendered_views(pool, package, moments, cameras, slots=cluster.slots, device=device)
 
 
 @contextmanager
