@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from nmc.coding.arithmetic import History
 from nmc.coding.decode import check_links, check_state, decode_frame
 from nmc.coding.refinements import AtStop, decode_refinements
+from nmc.coding.scratch import IN_MEMORY, Scratch
 from nmc.coding.state import EMPTY_STATE, State
 from nmc_format.package.members import segment_name
 from nmc_format.segment import parse
@@ -44,9 +45,14 @@ class Cursor:
         How many refinements of each frame are decoded; None: all.
     threads : int
         Parts of a frame that are decoded at the same time; the states are the same.
+    scratch : Scratch
+        Where an encoder keeps what is large.
     """
 
-    def __init__(self, stop: int | None = None, threads: int = 1) -> None:
+    def __init__(
+        self, stop: int | None = None, threads: int = 1, scratch: Scratch = IN_MEMORY
+    ) -> None:
+        self.scratch = scratch
         self._stop = stop
         self._threads = threads
         self.state: State = EMPTY_STATE

@@ -12,6 +12,7 @@ from nmc.coding import arithmetic, matching, nearness, streams
 from nmc.coding.arithmetic import Effort, History
 from nmc.coding.decode import coded_tensor
 from nmc.coding.quantised import produce
+from nmc.coding.scratch import IN_MEMORY
 from nmc.coding.state import digest_of, hash_all, taken
 from nmc_format.manifest.frame_table import Coding
 from nmc_format.segment import (
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nmc.coding.cursor import Cursor
+    from nmc.coding.scratch import Scratch
     from nmc.coding.state import State, Tensor
     from nmc_format.dtypes import Dtype, Words
     from nmc_format.manifest.tensor_table import TensorRow
@@ -43,6 +45,9 @@ ENTROPIES: tuple[Entropy, ...] = get_args(Entropy)
 
 _DIGESTS_SHARE = 256
 """Tensor digests are stored where they are at most one part in so many of a segment."""
+
+_LARGE = 1 << 25
+"""Bytes of a state from which on what is made of it is kept in scratch, which may be files."""
 
 _WORTH_COMPARING = 0.8
 """A delta below this share of the state's bytes is never larger than a key frame in practice."""
@@ -111,28 +116,37 @@ def encode_frame(
         Row of the tensor that names slices (`matching.check_ids`); None: they are found by values.
     """
     hash_all(state, threads)
-    if parent is None or not before.known:
-        return _key(state, rows, entropy, effort, threads)
-    delta = _delta(state, before, rows, parent, entropy, effort, threads, ids)
     size = sum(tensor.words.nbytes for tensor in state.values())
+    scratch = before.scratch if size >= _LARGE else IN_MEMORY
+    how = _How(entropy, effort, threads, scratch)
+    if parent is None or not before.known:
+        return _key(state, rows, how)
+    delta = _delta(state, before, rows, parent, how, ids)
     if delta.size > _WORTH_COMPARING * size:
-        key = _key(state, rows, entropy, effort, threads)
+        key = _key(state, rows, how)
         if key.size < delta.size:
             return key
     return delta
 
 
-def _key(
-    state: State, rows: Sequence[TensorRow], entropy: Entropy, effort: Effort, threads: int
-) -> CodedFrame:
+@dataclass(frozen=True)
+class _How:
+    """How streams are coded, in how many threads, and where they are kept until written."""
+
+    entropy: Entropy
+    effort: Effort
+    threads: int
+    scratch: Scratch
+
+
+def _key(state: State, rows: Sequence[TensorRow], how: _How) -> CodedFrame:
     """Encode a key frame: every tensor raw or quantised (clause 6.2.2)."""
     modes = np.full(len(rows), ABSENT, np.uint8)
     for row, tensor in state.items():
         modes[row] = RAW if tensor.quantised is None else QUANTISED
     history = History()
-    raw = [row for row in state if modes[row] == RAW]
-    payloads = _raw(state, raw, entropy, effort, threads)
-    payloads |= _quantised(state, {}, modes, history, effort)
+    payloads = _raw(state, [row for row in state if modes[row] == RAW], how)
+    payloads |= _quantised(state, {}, modes, history, how.effort)
     return _serialize(state, rows, modes, payloads, None, history)
 
 
@@ -156,29 +170,28 @@ def _delta(
     before: Cursor,
     rows: Sequence[TensorRow],
     parent: bytes,
-    entropy: Entropy,
-    effort: Effort,
-    threads: int,
+    how: _How,
     ids: int | None,
 ) -> CodedFrame:
     """Encode a delta frame (clauses 6.2.2, 6.2.6 and 8.2)."""
     modes = np.full(len(rows), ABSENT, np.uint8)
     for row, tensor in state.items():
-        modes[row] = _mode(tensor, before.state.get(row), entropy)
-    maps, references = _references(state, before.state, modes, entropy, ids)
+        modes[row] = _mode(tensor, before.state.get(row), how.entropy)
+    maps, references = _references(state, before.state, modes, how.entropy, ids)
     moved = {row for slices in maps for row in slices.rows}
     for row in moved:
         modes[row] = INTEGER
     matchings = _matchings(state, before.state, modes, maps, ids)
     history = before.history.copy()
+    history.scratch = how.scratch
     history.quantised = history.quantised.copy()
     history.keep({row for row in state if modes[row] in (SKIP, INTEGER)} - moved)
     changed = [row for row in state if modes[row] == INTEGER]
     raw = [row for row in state if modes[row] == RAW]
-    payloads = _raw(state, raw, entropy, effort, threads)
+    payloads = _raw(state, raw, how)
     if any(state[row].words.size for row in changed):
-        payloads |= _integer(state, references, rows, changed, entropy, effort, history, threads)
-    payloads |= _quantised(state, before.state, modes, history, effort)
+        payloads |= _integer(state, references, rows, changed, how, history)
+    payloads |= _quantised(state, before.state, modes, history, how.effort)
     if maps:
         payloads["slices"] = serialize_maps(maps)
     coded = _serialize(state, rows, modes, payloads, parent, history)
@@ -290,10 +303,8 @@ def _digests(
     return {"digests": stored} if 0 < len(stored) * _DIGESTS_SHARE <= size else {}
 
 
-def _raw(
-    state: State, raw: Sequence[int], entropy: Entropy, effort: Effort, threads: int
-) -> dict[str, Bytes]:
-    return _plain("raw", [_Made(state[row], None) for row in raw], entropy, effort, threads)
+def _raw(state: State, raw: Sequence[int], how: _How) -> dict[str, Bytes]:
+    return _plain("raw", [_Made(state[row], None) for row in raw], how)
 
 
 @dataclass(frozen=True)
@@ -318,19 +329,22 @@ class _Made:
         return difference  # unsigned: modulo 2^w (clause 8.2.1)
 
 
-def _plain(
-    name: str, tensors: Sequence[_Made], entropy: Entropy, effort: Effort, threads: int
-) -> dict[str, Bytes]:
+def _plain(name: str, tensors: Sequence[_Made], how: _How) -> dict[str, Bytes]:
     """Return a stream of words, coded with zstd where that is asked for and smaller."""
     size = sum(tensor.nbytes for tensor in tensors)
     if not size:
         return {}
-    if entropy != "none":
-        level, differences = ZSTD_LEVELS[effort], name == "integer"
-        coded = streams.compress(tensors, level, differences=differences, threads=threads)
+    if how.entropy != "none":
+        coded = streams.compress(
+            tensors,
+            ZSTD_LEVELS[how.effort],
+            differences=name == "integer",
+            threads=how.threads,
+            scratch=how.scratch,
+        )
         smaller = sum(map(len, coded))
         if smaller < size:
-            return {f"{name}.zstd": Pieces(smaller, partial(iter, coded))}
+            return {f"{name}.zstd": Pieces(smaller, partial(how.scratch.yielded, coded))}
     return {name: Pieces(size, lambda: (tensor.words().view("u1").data for tensor in tensors))}
 
 
@@ -339,15 +353,13 @@ def _integer(
     before: State,
     rows: Sequence[TensorRow],
     changed: Sequence[int],
-    entropy: Entropy,
-    effort: Effort,
+    how: _How,
     history: History,
-    threads: int,
 ) -> dict[str, Bytes]:
-    if entropy == "nmc":
+    if how.entropy == "nmc":
         inputs = [coded_tensor(row, rows, before[row]) for row in changed]
         words = [state[row].words for row in changed]
-        coded = arithmetic.encode_pieces(inputs, words, history, effort, threads)
-        return {"integer.nmc": Pieces(sum(map(len, coded)), partial(iter, coded))}
+        coded = arithmetic.encode_pieces(inputs, words, history, how.effort, how.threads)
+        return {"integer.nmc": Pieces(sum(map(len, coded)), partial(how.scratch.yielded, coded))}
     made = [_Made(state[row], before[row]) for row in changed]
-    return _plain("integer", made, entropy, effort, threads)
+    return _plain("integer", made, how)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from nmc.coding.scratch import IN_MEMORY, Scratch
 from nmc.coding.threads import in_threads, parts_of
 from nmc_format.dtypes import Dtype, PackedArray, Words, byte_size, from_words
 from nmc_format.state_digest import state_digest, tensor_digest
@@ -60,13 +61,15 @@ class Tensor:
             digest = tensor_digest(self.dtype, self.shape, self.words, threads)
             self.__dict__["digest"] = digest
 
-    def copied(self) -> Tensor:
+    def copied(self, scratch: Scratch = IN_MEMORY) -> Tensor:
         """Return the same tensor in memory of its own; it is not hashed again.
 
         How an encoder meant to code it is let go, so that it is what a decoder would have.
         """
         bins = self.quantised and replace(self.quantised, coded=None)
-        return replace(self, words=self.words.copy(), known_digest=self.digest, quantised=bins)
+        words = scratch.empty(self.words.size, self.words.dtype)
+        words[:] = self.words
+        return replace(self, words=words, known_digest=self.digest, quantised=bins)
 
     def array(self) -> Array:
         """Return the tensor as a read-only array that shares its memory."""
@@ -88,12 +91,15 @@ State: TypeAlias = "Mapping[int, Tensor]"
 EMPTY_STATE: State = MappingProxyType({})
 
 
-def owned(state: State, before: dict[int, Tensor]) -> State:
-    """Return a state that shares memory with the state before and with nothing else.
+def owned(state: State, before: dict[int, Tensor], scratch: Scratch = IN_MEMORY) -> State:
+    """Return a state that shares memory with the state before, scratch, and with nothing else.
 
     What is in ``before`` is taken out of it tensor by tensor, so that its memory can be used again.
     """
-    return {row: t if before.pop(row, None) is t else t.copied() for row, t in state.items()}
+    return {
+        row: t if before.pop(row, None) is t or scratch.holds(t.words) else t.copied(scratch)
+        for row, t in state.items()
+    }
 
 
 def taken(reference: Tensor, slices: SliceMap) -> Tensor:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import numpy as np
 import zstandard
 
+from nmc.coding.scratch import IN_MEMORY, Octets, Scratch
 from nmc.coding.threads import in_threads
 from nmc_format.dtypes import Dtype, word_dtype
 from nmc_format.issues import refuse
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from nmc_format.dtypes import Words
     from nmc_format.segment import Stream
 
-Octets: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.uint8]]"
+Bytes: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.uint8]]"
 
 _MAX_WINDOW_LOG = 27
 """128 MiB: the window that ``zstd --ultra`` stays within; a larger one is refused (6.3.2)."""
@@ -92,8 +93,13 @@ def _large(level: int, size: int, threads: int) -> zstandard.ZstdCompressor:
 
 
 def compress(
-    tensors: Sequence[Source], level: int, *, differences: bool, threads: int = 1
-) -> list[bytes]:
+    tensors: Sequence[Source],
+    level: int,
+    *,
+    differences: bool,
+    threads: int = 1,
+    scratch: Scratch = IN_MEMORY,
+) -> list[Octets]:
     """Code some tensors with zstd over their byte planes (clause 6.3.2).
 
     Parameters
@@ -106,10 +112,12 @@ def compress(
         Whether the words are differences (stream ``integer``), not tensors (stream ``raw``).
     threads : int
         How many of the library's threads code a large stream; the bytes are the same.
+    scratch : Scratch
+        Where the pieces are kept.
 
     Returns
     -------
-    list of bytes
+    list of bytes or memoryview
         The stream, in pieces.
     """
     size = sum(tensor.nbytes for tensor in tensors)
@@ -118,12 +126,16 @@ def compress(
     of = _large(level, size, threads) if size >= _LARGE else _compressor(level)
     compressor = of.compressobj(size=size)
     pieces = [
-        compressor.compress(_plane(tensor.words(), tensor.dtype, k, differences=differences).data)
+        scratch.kept(
+            compressor.compress(
+                _plane(tensor.words(), tensor.dtype, k, differences=differences).data
+            )
+        )
         for k in range(7, -1, -1)
         for tensor in tensors
         if tensor.dtype.word_bytes > k
     ]
-    return [piece for piece in (*pieces, compressor.flush()) if piece]
+    return [piece for piece in (*pieces, scratch.kept(compressor.flush())) if piece]
 
 
 def _plane(
@@ -259,7 +271,7 @@ def decompress_some(
 
 def _room(
     made: Mapping[int, Words], like: Sequence[tuple[Dtype, int]]
-) -> list[tuple[Octets | None, int]]:
+) -> list[tuple[Bytes | None, int]]:
     """Return where each byte plane goes, and how long it is; those that go nowhere are None."""
     planes = {i: w.view(np.uint8).reshape(-1, w.itemsize).T for i, w in made.items()}
     return [
@@ -271,7 +283,7 @@ def _room(
 
 
 def _fill(
-    room: Sequence[tuple[Octets | None, int]], blocks: Iterable[Buffer], *, whole: bool
+    room: Sequence[tuple[Bytes | None, int]], blocks: Iterable[Buffer], *, whole: bool
 ) -> str:
     """Decompress into arrays, one after the other; return what is wrong, nothing if all is well.
 

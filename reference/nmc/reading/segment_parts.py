@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,7 +54,8 @@ class SegmentParts:
         self._package = package
         self._index = index
         head = package.part(index, length, 0, min(length, HEAD_BYTES))  # it has that length, then
-        self._data = np.empty(length, np.uint8)  # pages that nothing is read into take no memory
+        # Pages that nothing is read into take no memory, and do not count as data of the process.
+        self._data = np.frombuffer(mmap.mmap(-1, max(length, 1)), np.uint8, length)
         self._data[: len(head)] = np.frombuffer(head, np.uint8)
         name = segment_name(index)
         for stream, (start, end) in parse_header(self._data.data, name).spans.items():

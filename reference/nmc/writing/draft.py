@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmc.writing import claims, describe, journal
@@ -18,7 +20,6 @@ from nmc_format.manifest.write import manifest_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
     from typing import Any
 
     from typing_extensions import Buffer
@@ -73,6 +74,11 @@ class Draft:
         self.cursor = part.cursor
         self.room = Room()
         self.room.add(self.entries)
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the package lies in."""
+        return Path(os.path.realpath(self._path)).parent
 
     @property
     def entries(self) -> list[journal.FrameEntry]:

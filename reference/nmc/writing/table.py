@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nmc.coding.scratch import IN_MEMORY, Scratch
 from nmc.coding.state import Tensor
 from nmc.writing import describe
 from nmc.writing.tensor_input import as_array, check_state_type
@@ -54,11 +55,18 @@ class GrowingTable:
             del self._index[row.name, row.dtype.name]
         del self.rows[keep:]
 
-    def tensors(self, state: Mapping[str, Any], before: State, frame: int) -> dict[int, Tensor]:
+    def tensors(
+        self,
+        state: Mapping[str, Any],
+        before: State,
+        frame: int,
+        memory: int | None = None,
+        scratch: Scratch = IN_MEMORY,
+    ) -> dict[int, Tensor]:
         """Return the tensors of a state by row, ascending; new rows are added.
 
         A tensor with the bits of the frame before is the very object of ``before``; the others
-        share the memory of ``state``.
+        share the memory of ``state``, which is asked for one tensor after the other.
 
         Parameters
         ----------
@@ -69,6 +77,10 @@ class GrowingTable:
             The state of the frame before.
         frame : int
             Index of this frame.
+        memory : int or None
+            Bytes of tensors after which the next ones are copied; None: all share memory.
+        scratch : Scratch
+            Where these copies are made.
 
         Raises
         ------
@@ -77,13 +89,19 @@ class GrowingTable:
         """
         check_state_type(state)
         found: dict[int, Tensor] = {}
-        for name, value in state.items():
-            tensor = value if isinstance(value, Tensor) else _tensor(name, value)
+        held = 0
+        for name in state:
+            tensor = _tensor(name, state[name])
             row = self._row(name, tensor, frame)
             describe.check_shape(self.rows[row], tensor.shape, row)
             reference = before.get(row)
             kept = reference is not None and tensor.quantised is None and _same(reference, tensor)
-            found[row] = reference if kept and reference else tensor
+            if kept and reference:
+                found[row] = reference
+                continue
+            held += tensor.words.nbytes
+            large = memory is not None and held > memory and tensor.quantised is None
+            found[row] = tensor.copied(scratch) if large else tensor
         return {row: found[row] for row in sorted(found)}
 
     def _row(self, name: str, tensor: Tensor, frame: int) -> int:
@@ -104,6 +122,8 @@ class GrowingTable:
 
 
 def _tensor(name: str, value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return value
     array = as_array(name, value)
     return Tensor(dtype_of(array), tuple(array.shape), to_words(array))
 

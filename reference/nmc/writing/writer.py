@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from nmc.coding.scratch import IN_MEMORY, ScratchFiles, memory_limit
 from nmc.coding.state import Tensor, owned
 from nmc.reading.secret_keys import AnySecret, cipher_of
 from nmc.writing import options
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from nmc_format.manifest.record import Cameras, Quality
     from nmc_format.manifest.tensor_table import TensorRow
 
+_SHARE = 4
+"""The part of the memory that one state may take; the caller may have another one."""
 DEFAULT_KEY_EVERY = 32
 """A seek decodes 16 deltas on average then, and key frames cost about one per cent of the bytes."""
 
@@ -86,6 +90,9 @@ class Writer(Written):
     encrypt_key : SecretKey, bytes, path or None
         Encrypt the segments (clause 14): a key, its 32 bytes, or the file of it. What the manifest
         says is not encrypted. Needs the extra ``trust``.
+    memory : int or None
+        Bytes of a state in memory; what is more is kept in files without a name, so that a mapping
+        that loads tensors as they are asked for can be larger. None: a quarter of the memory.
     resume : bool
         Go on with an unfinished package; without one, begin.
     overwrite : bool
@@ -120,6 +127,7 @@ class Writer(Written):
         threads: int = 1,
         row_id: str | None = None,
         encrypt_key: AnySecret | None = None,
+        memory: int | None = None,
         resume: bool = False,
         overwrite: bool = False,
     ) -> None:
@@ -158,7 +166,10 @@ class Writer(Written):
         self._closed = False
         table = GrowingTable(layers or {}, buffers)
         existing = Existing.of(resume=resume, overwrite=overwrite)
-        super().__init__(Draft(self.path, settings, existing, table, cipher), table, coder)
+        draft = Draft(self.path, settings, existing, table, cipher)
+        draft.cursor.scratch = ScratchFiles(draft.folder)
+        self._memory = memory_limit() // _SHARE if memory is None else operator.index(memory)
+        super().__init__(draft, table, coder)
 
     def append(
         self,
@@ -184,7 +195,7 @@ class Writer(Written):
         ----------
         state : mapping of str to array
             numpy arrays, :class:`nmc.PackedArray` or torch tensors, by name. They are not changed,
-            and not needed after this call.
+            and not needed after this call. They are asked for one after the other.
         key : bool
             Make it a key frame.
         presentation_time : int or None
@@ -232,7 +243,7 @@ class Writer(Written):
         cursor = self._draft.cursor
         with self._draft.frame() as t:
             lineage = t - 1 if t and trained_from_previous else None
-            tensors = self._table.tensors(state, cursor.state, t)
+            tensors = self._table.tensors(state, cursor.state, t, self._memory, cursor.scratch)
             rows = self._table.rows
             known = [{i: stop[rows[i].name] for i in tensors} for stop in stops]
             wanted = Wanted(key, lineage, requires_grad, exclude_layers, quantisation, known)
@@ -262,7 +273,8 @@ class Writer(Written):
             coded.pieces.clear()  # they hold the state before, whose memory is wanted now
             before = dict(cursor.state)
             cursor.forget()
-            kept = owned(made.tensors, before)
+            large = record.state_bytes > self._memory
+            kept = owned(made.tensors, before, cursor.scratch if large else IN_MEMORY)
             cursor.follow(kept, coded.history, layers.with_base(made.tensors, kept).stops)
         for name, note in made.notes.items():
             self._notes.setdefault(name, note)

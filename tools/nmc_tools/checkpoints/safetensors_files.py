@@ -8,23 +8,28 @@ Format: https://github.com/huggingface/safetensors#format
 from __future__ import annotations
 
 import json
+import mmap
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from nmc.coding.scratch import memory_limit
 from nmc_format.dtypes import DTYPES, byte_size, dtype_of, from_words, to_words, word_dtype
-from nmc_tools.checkpoints.bounded_zip import read_exactly
+from nmc_tools.checkpoints.bounded_zip import Bytes, read_exactly
 from nmc_tools.checkpoints.checkpoint import Checkpoint, Refusal, buffers_by_convention, plain
 from nmc_tools.checkpoints.unreadable import refuse_foreign
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from nmc_format.dtypes import Array
 
 MAX_HEADER_BYTES = 100_000_000
 """Bytes of the JSON header, as the library has it."""
+_SHARE = 4
+"""The part of the memory that a file may take; a larger one is mapped."""
 
 
 def read_safetensors(path: Path, file: BinaryIO) -> Checkpoint:
@@ -59,16 +64,33 @@ def read_safetensors(path: Path, file: BinaryIO) -> Checkpoint:
     if metadata and {"nmc", "state"} <= metadata.keys() and "modes" in header:
         raise refuse_foreign("package")
     start = file.tell()
+    part = _parts_of(file)
     state: dict[str, Array] = {}
     for name, entry in header.items():
         dtype, shape = DTYPES.get(entry["dtype"]), tuple(entry["shape"])
         if dtype is None:
             raise Refusal(f"{plain(name)!r} has the unknown type {plain(entry['dtype'])}")
-        file.seek(start + entry["data_offsets"][0])
-        data = read_exactly(file, byte_size(dtype, shape), plain(name))
+        data = part(start + entry["data_offsets"][0], byte_size(dtype, shape), plain(name))
         state[name] = from_words(data.view(word_dtype(dtype)), dtype, shape)
     extra = {"metadata": metadata} if metadata else {}
     return Checkpoint(state, buffers_by_convention(state), "safetensors", extra=extra)
+
+
+def _parts_of(file: BinaryIO) -> Callable[[int, int, str], Bytes]:
+    """Return what reads a part of a file; one that is large beside the memory is mapped.
+
+    Whoever cuts a file while it is mapped ends the process; what is read is not changed any more.
+    """
+    size = file.seek(0, 2)
+    if size > memory_limit() // _SHARE:
+        mapped = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+        return lambda first, count, _: mapped[first : first + count]
+
+    def read(first: int, count: int, what: str) -> Bytes:
+        file.seek(first)
+        return read_exactly(file, count, what)
+
+    return read
 
 
 def _header(file: BinaryIO) -> dict[str, Any]:

@@ -14,8 +14,11 @@ from nmc.coding.arithmetic.history import History, Predictor
 from nmc.coding.arithmetic.payload import SPARE, Reader, check_rest, count_bytes
 from nmc.coding.arithmetic.range_kernel import EVEN, FULL_SPAN, finish
 from nmc.coding.arithmetic.tensors import CodedTensor, CoderError, WordFormat, widths_of
+from nmc.coding.scratch import IN_MEMORY, Octets
 from nmc_format.dtypes import Words
 
+_LARGE = 1 << 26
+"""Bytes of words from which on the room for their code is not of the process."""
 _BLOCK = 1 << 16
 """Words that are widened at a time, or those of one line."""
 
@@ -71,11 +74,12 @@ def _shares(
     words_of: Callable[[int], Words],
     history: History,
     done: Callable[[int], None],
+    entries_of: Callable[[CodedTensor], NDArray[np.uint16]],
 ) -> Iterator[Share]:
     """Yield the share that all words of each tensor are; once it is coded, it is remembered."""
     for i, tensor in enumerate(tensors):
         if tensor.count:
-            entries = history.entries_of(tensor)
+            entries = entries_of(tensor)
             yield Share(tensor, words_of(i), entries, 0, tensor.count)
             history.entries[tensor.row] = entries
         done(i)
@@ -83,15 +87,15 @@ def _shares(
 
 def encode(
     tensors: Sequence[CodedTensor], current: Sequence[Words], history: History, *, mixing: bool
-) -> bytes | None:
+) -> list[Octets] | None:
     """Encode all tensors in order; history moves on to this frame.
 
     Returns
     -------
-    bytes or None
-        None where the code is much longer than the words themselves.
+    list of bytes or memoryview, or None
+        None where the code is longer than the words themselves.
     """
-    shares = _shares(tensors, current.__getitem__, history, lambda _: None)
+    shares = _shares(tensors, current.__getitem__, history, lambda _: None, history.entries_of)
     size = sum(tensor.reference.nbytes for tensor in tensors)
     return encode_shares(shares, size, history, mixing=mixing)
 
@@ -122,7 +126,8 @@ def decode(
         decoded[i] = np.empty_like(tensors[i].reference)
         return decoded[i]
 
-    decode_shares(reader, _shares(tensors, words_of, history, done), history, mixing=mixing)
+    shares = _shares(tensors, words_of, history, done, history.take_entries)
+    decode_shares(reader, shares, history, mixing=mixing)
     return decoded
 
 
@@ -143,7 +148,7 @@ def decode_first(
         return decoded[i]
 
     if number:
-        shares = _shares(tensors[:number], words_of, history, lambda _: None)
+        shares = _shares(tensors[:number], words_of, history, lambda _: None, history.take_entries)
         whole = number == len(tensors)
         decode_shares(reader, shares, history, mixing=mixing, whole=whole)
     return decoded
@@ -156,7 +161,7 @@ def encode_shares(
     portion: int = 0,
     *,
     mixing: bool = False,
-) -> bytes | None:
+) -> list[Octets] | None:
     """Encode some shares (clause 8.5.1); trends and slots move on, entries are in the shares.
 
     Parameters
@@ -168,11 +173,12 @@ def encode_shares(
 
     Returns
     -------
-    bytes or None
-        None where the code takes twice the bytes of the words.
+    list of bytes or memoryview, or None
+        In pieces; None where the code alone takes more bytes than the words, and some.
     """
-    words16 = np.zeros(size + SPARE, np.uint16)
-    octets = np.zeros(2 * (size + SPARE), np.uint8)
+    scratch = history.scratch if size >= _LARGE else IN_MEMORY
+    words16 = scratch.zeros(size // 2 + size // 8 + SPARE, np.uint16)
+    octets = scratch.zeros(size + SPARE, np.uint8)
     registers = np.array([FULL_SPAN, 0, 0, 0], np.int64)
     if not _walk(True, shares, history, portion, words16, octets, registers, mixing):
         return None
@@ -180,9 +186,10 @@ def encode_shares(
     if place + 2 > words16.size:
         return None
     finish(words16, registers)
-    coded = words16[: place + 2].astype("<u2").tobytes()
-    raw = octets[: (int(registers[3]) + 7) // 8].tobytes()
-    return count_bytes(len(coded) // 2) + count_bytes(len(raw)) + coded + raw
+    coded = words16[: place + 2].astype("<u2", copy=False).view(np.uint8).data
+    raw = octets[: (int(registers[3]) + 7) // 8].data
+    head = count_bytes(len(coded) // 2) + count_bytes(len(raw))
+    return [head, history.scratch.kept(coded), history.scratch.kept(raw)]
 
 
 def decode_shares(

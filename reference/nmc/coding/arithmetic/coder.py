@@ -20,6 +20,7 @@ from nmc.coding.arithmetic.tensors import (
     settle,
     settled,
 )
+from nmc.coding.scratch import Octets
 from nmc_format.dtypes import Words
 
 Effort: TypeAlias = Literal["fast", "strong", "max"]
@@ -81,7 +82,7 @@ def encode_pieces(
     history: History,
     effort: Effort,
     threads: int = 1,
-) -> list[bytes]:
+) -> list[Octets]:
     """Encode as :func:`encode` does; return the payload in pieces, which are not copied."""
     check_tensors(tensors)
     check_current(tensors, current)
@@ -113,7 +114,7 @@ def _encode_words(
     current: Sequence[Words],
     history: History,
     threads: int,
-) -> list[bytes]:
+) -> list[Octets]:
     """Return a payload of a variant but the sparse one, or of one that is smaller, in pieces."""
     stored = sum(tensor.reference.nbytes for tensor in tensors)
     if stored:
@@ -126,8 +127,8 @@ def _encode_words(
             history.adopt(coded.history)
             return [bytes([coded.variant]), *coded.pieces]
     forget_others(STORED, tensors, history)
-    plain = (words.astype(words.dtype.newbyteorder("<")).tobytes() for words in current)
-    return [bytes([STORED]), *plain]
+    order = [words.astype(words.dtype.newbyteorder("<"), copy=False) for words in current]
+    return [bytes([STORED]), *(history.scratch.kept(words.view("u1").data) for words in order)]
 
 
 def _variant(effort: Effort, tensors: Sequence[CodedTensor]) -> int:
@@ -144,7 +145,7 @@ class _Coded:
     """A body in pieces, what it takes, and the history after it."""
 
     variant: int
-    pieces: list[bytes]
+    pieces: list[Octets]
     size: float
     history: History
 
@@ -157,7 +158,7 @@ def _body(
     threads: int,
 ) -> _Coded:
     """Encode the body of a variant, without a bound where it came to no end."""
-    pieces: list[bytes] | None = None
+    pieces: list[Octets] | None = None
     next_history = history.copy()
     if variant == STATIC:
         from nmc.coding.arithmetic import static_encode
@@ -170,8 +171,7 @@ def _body(
     else:
         from nmc.coding.arithmetic import adaptive
 
-        whole = adaptive.encode(tensors, current, next_history, mixing=variant == MIXED)
-        pieces = None if whole is None else [whole]
+        pieces = adaptive.encode(tensors, current, next_history, mixing=variant == MIXED)
     if pieces is None:
         return _Coded(variant, [], math.inf, next_history)
     return _Coded(variant, pieces, sum(map(len, pieces)), next_history)
@@ -193,7 +193,7 @@ def decode(
     tensors : sequence of CodedTensor
         As they were for encode.
     history : History
-        Of the group; moves on to this frame, or stays as it was where an error is raised.
+        Of the group; moves on to this frame. What it is where an error is raised is not said.
     threads : int
         Chunks of the static variant, or portions of the divided one, that are decoded at the same
         time; the words are the same.

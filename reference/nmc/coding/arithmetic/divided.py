@@ -8,12 +8,14 @@ from functools import partial
 from itertools import chain
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nmc.coding.arithmetic import adaptive
 from nmc.coding.arithmetic.adaptive import Share
 from nmc.coding.arithmetic.history import History
 from nmc.coding.arithmetic.payload import Reader, count_bytes, join
 from nmc.coding.arithmetic.tensors import CodedTensor, CoderError, lines_of
+from nmc.coding.scratch import Octets
 from nmc.coding.threads import in_threads
 from nmc_format.dtypes import Words
 
@@ -79,31 +81,33 @@ def divide(tensors: Sequence[CodedTensor]) -> list[list[Cut]]:
 
 def encode(
     tensors: Sequence[CodedTensor], current: Sequence[Words], history: History, threads: int = 1
-) -> list[bytes] | None:
+) -> list[Octets] | None:
     """Encode all tensors, so many portions at the same time; history moves on to this frame.
 
     Returns
     -------
-    list of bytes or None
-        The body of the payload, in pieces; None where a portion takes twice the bytes of its words.
+    list of bytes or memoryview, or None
+        The body of the payload, in pieces; None where the code of a portion takes more bytes than
+        its words, and some.
     """
     portions = divide(tensors)
-    bodies: list[bytes | None] = [None] * len(portions)
+    bodies: list[list[Octets] | None] = [None] * len(portions)
 
     def code(number: int, shares: Sequence[Share]) -> None:
         size = sum(share.nbytes for share in shares)
         bodies[number] = adaptive.encode_shares(shares, size, history, number)
 
     numbered = list(enumerate(portions))
-    _code_portions(code, numbered, tensors, current.__getitem__, history, threads)
+    entries_of = history.entries_of
+    _code_portions(code, numbered, tensors, current.__getitem__, entries_of, history, threads)
     coded = [body for body in bodies if body is not None]
     if len(coded) < len(portions):
         return None
     sizes = [
-        count_bytes(sum(cut.last - cut.first for cut in cuts)) + count_bytes(len(body))
+        count_bytes(sum(cut.last - cut.first for cut in cuts)) + count_bytes(sum(map(len, body)))
         for cuts, body in zip(portions, coded, strict=True)
     ]
-    return [join([count_bytes(len(portions)), *sizes]), *coded]
+    return [join([count_bytes(len(portions)), *sizes]), *chain.from_iterable(coded)]
 
 
 def read_portions(reader: Reader, tensors: Sequence[CodedTensor]) -> list[Portion]:
@@ -229,7 +233,8 @@ def _decode_portions(
         body.end()
 
     cuts = [(number, portion.cuts) for number, portion in portions]
-    _code_portions(code, cuts, tensors, words_of, history, threads, done)
+    entries_of = history.take_entries
+    _code_portions(code, cuts, tensors, words_of, entries_of, history, threads, done)
     return decoded
 
 
@@ -238,6 +243,7 @@ def _code_portions(
     portions: Sequence[tuple[int, Sequence[Cut]]],
     tensors: Sequence[CodedTensor],
     words_of: Callable[[int], Words],
+    entries_of: Callable[[CodedTensor], NDArray[np.uint16]],
     history: History,
     threads: int,
     done: Callable[[int], None] = lambda _: None,
@@ -250,6 +256,8 @@ def _code_portions(
         Called with the number of each portion and its shares.
     words_of : callable
         Returns the words of a tensor in frame t, or room for them.
+    entries_of : callable
+        Returns the entries of a tensor, which are changed.
     done : callable
         Called with the index of each tensor that was coded.
     """
@@ -258,7 +266,7 @@ def _code_portions(
     def share(cut: Cut) -> Share:
         i = cut.index
         if i not in at_work:
-            entries = history.entries_of(tensors[i])
+            entries = entries_of(tensors[i])
             at_work[i] = Share(tensors[i], words_of(i), entries, 0, tensors[i].count)
         return replace(at_work[i], first=cut.first, last=cut.last)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nmc.coding.arithmetic.tensors import CodedTensor, WordFormat
 from nmc.coding.quantised.memory import Memory
+from nmc.coding.scratch import IN_MEMORY, Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -106,9 +107,9 @@ class PackedWays:
     octets: NDArray[np.uint8]
 
     @classmethod
-    def of(cls, count: int) -> PackedWays:
+    def of(cls, count: int, scratch: Scratch) -> PackedWays:
         """Return those of so many words; what they are is put there chunk by chunk."""
-        return cls(count, np.empty((count + 3) // 4, np.uint8))
+        return cls(count, scratch.empty((count + 3) // 4, np.uint8))
 
     def put(self, first: int, ways: NDArray[np.uint8]) -> None:
         """Put those of a chunk, which begins at word first."""
@@ -152,6 +153,8 @@ class History:
         The portion is 0 where a payload is not divided (clause 8.8.1).
     quantised : Memory
         What the coder of quantised tensors remembers (clause 12.4.1).
+    scratch : Scratch
+        Where an encoder keeps entries and ways.
     """
 
     entries: dict[int, NDArray[np.uint16]] = field(default_factory=dict)
@@ -159,13 +162,22 @@ class History:
     trends: dict[int, NDArray[np.int64]] = field(default_factory=dict)
     predictors: dict[tuple[int, bool, WordFormat], Predictor] = field(default_factory=dict)
     quantised: Memory = field(default_factory=Memory)
+    scratch: Scratch = IN_MEMORY
 
     def entries_of(self, tensor: CodedTensor) -> NDArray[np.uint16]:
         """Return the last entries of a tensor's words, in an array of its own."""
         entries = self.entries.get(tensor.row)
+        known = entries is not None and entries.size == tensor.count
+        own = self.scratch.empty(tensor.count, np.uint16)
+        own[:] = entries if known else NOT_YET
+        return own
+
+    def take_entries(self, tensor: CodedTensor) -> NDArray[np.uint16]:
+        """Return the last entries of a tensor's words, which this history has no more."""
+        entries = self.entries.pop(tensor.row, None)
         if entries is None or entries.size != tensor.count:
             return np.full(tensor.count, NOT_YET, np.uint16)
-        return entries.copy()
+        return entries
 
     def ways_of(self, tensor: CodedTensor) -> NDArray[np.uint8]:
         """Return which ways a tensor's words went last."""
@@ -242,6 +254,7 @@ class History:
             {row: trend.copy() for row, trend in self.trends.items()},
             {key: predictor.copy() for key, predictor in self.predictors.items()},
             self.quantised,
+            self.scratch,
         )
 
     def adopt(self, other: History) -> None:

@@ -18,6 +18,7 @@ from nmc.coding.arithmetic.history import History, PackedWays
 from nmc.coding.arithmetic.payload import SPARE, count_bytes
 from nmc.coding.arithmetic.static_chunk_kernel import COLUMN_BIT, LINE_BIT, MIDDLE, STEP
 from nmc.coding.arithmetic.tensors import CodedTensor, lines_of, sections_of
+from nmc.coding.scratch import Octets, Scratch
 from nmc.coding.threads import in_threads, parts_of
 from nmc_format.dtypes import Words
 
@@ -91,7 +92,7 @@ _Pair: TypeAlias = tuple[CodedTensor, Words]
 
 def encode(
     tensors: Sequence[CodedTensor], current: Sequence[Words], history: History, threads: int = 1
-) -> list[bytes]:
+) -> list[Octets]:
     """Encode all tensors, word format by word format; history moves on to this frame.
 
     Parameters
@@ -101,10 +102,10 @@ def encode(
 
     Returns
     -------
-    list of bytes
+    list of bytes or memoryview
         The body of the payload, in pieces.
     """
-    parts: list[bytes] = []
+    parts: list[Octets] = []
     for section in sections_of(tensors):
         pairs = [(tensors[i], current[i]) for i in section if tensors[i].count]
         if pairs:
@@ -115,19 +116,19 @@ def encode(
     return parts
 
 
-def _encode_section(pairs: list[_Pair], history: History, threads: int) -> list[bytes]:
-    heads = _describe(pairs, threads)
+def _encode_section(pairs: list[_Pair], history: History, threads: int) -> list[Octets]:
+    heads = _describe(pairs, threads, history.scratch)
     chunks = [(head, first) for head in heads for first in chunk_starts(head.tensor)]
     chosen = tables.choose(_count(chunks, history, threads))
-    coded: list[tuple[bytes, bytes, bytes]] = [(b"", b"", b"")] * len(chunks)
+    coded: list[tuple[Octets, ...]] = [(b"", b"", b"")] * len(chunks)
 
     def encode_some(part: slice) -> None:
         work = _Workspace(history)
         for k in range(part.start, part.stop):
-            coded[k] = _encode_chunk(*chunks[k], chosen, work)
+            coded[k] = tuple(map(history.scratch.kept, _encode_chunk(*chunks[k], chosen, work)))
 
     in_threads([partial(encode_some, part) for part in parts_of(len(chunks), threads)], threads)
-    parts = [count_bytes(len(chosen.data))]
+    parts: list[Octets] = [count_bytes(len(chosen.data))]
     ahead = iter(coded)
     for head in heads:
         parts.append(head.data)
@@ -137,7 +138,7 @@ def _encode_section(pairs: list[_Pair], history: History, threads: int) -> list[
     return [*parts, chosen.data, *chain.from_iterable(coded)]
 
 
-def _describe(pairs: list[_Pair], threads: int) -> list[_Head]:
+def _describe(pairs: list[_Pair], threads: int, scratch: Scratch) -> list[_Head]:
     """Choose the expected extents of the tensors of a section."""
     spans = [
         (k, lines)
@@ -155,7 +156,7 @@ def _describe(pairs: list[_Pair], threads: int) -> list[_Head]:
     own: list[list[_Extents]] = [[] for _ in pairs]
     for n, (k, _) in enumerate(spans):
         own[k].append(found[n])
-    return [_head(*pair, extents) for pair, extents in zip(pairs, own, strict=True)]
+    return [_head(*pair, extents, scratch) for pair, extents in zip(pairs, own, strict=True)]
 
 
 def _line_ranges(lines: int, length: int) -> list[range]:
@@ -196,7 +197,7 @@ class _Extents:
         return cls(int(total), int(number), by_column, by_line)
 
 
-def _head(tensor: CodedTensor, words: Words, found: list[_Extents]) -> _Head:
+def _head(tensor: CodedTensor, words: Words, found: list[_Extents], scratch: Scratch) -> _Head:
     number = sum(extents.number for extents in found)
     scale = sum(extents.total for extents in found) // max(number, 1)
     columns = lines = NO_OFFSETS
@@ -207,7 +208,7 @@ def _head(tensor: CodedTensor, words: Words, found: list[_Extents]) -> _Head:
     data = bytes([kind]) + scale.to_bytes(2, "little")
     data += _offset_bytes(columns) + _offset_bytes(lines)
     expectation = Expectation.of(tensor, scale, columns * _STEP, lines * _STEP)
-    return _Head(tensor, words, data, expectation, PackedWays.of(tensor.count))
+    return _Head(tensor, words, data, expectation, PackedWays.of(tensor.count, scratch))
 
 
 class _Workspace:
