@@ -23,7 +23,7 @@ from nmc_framework.training.holding import hold_still
 from nmc_framework.training.layer_freezing import Reading, freeze
 from nmc_framework.training.optimisers import damping, optimiser, peak_rate
 from nmc_framework.training.pixels import FrameViews, PixelPool
-from nmc_framework.training.rate import SparseAdam, SteppedAdam, Steps
+from nmc_framework.training.rate import BitsAdam, SparseAdam, SteppedAdam, Steps
 from nmc_framework.training.schedule import Schedule
 
 #: A weight as large as this has diverged: what the families make of theirs saturates below 10, and
@@ -196,7 +196,7 @@ def _trained(
 
 def _held(model: ChainModel, schedule: Schedule) -> dict[str, Tensor]:
     """Return the weights before a frame, where small moves of theirs are given back."""
-    if not schedule.hold or schedule.rate is not None:
+    if not schedule.hold or schedule.rate is not None or schedule.bits is not None:
         return {}
     return {
         name: parameter.detach().clone()
@@ -214,10 +214,10 @@ def _finished(
 ) -> tuple[Steps | None, float]:
     """Return the grids of a frame's weights and the estimated bits of its change, if for rate."""
     _refuse_diverged(model, frame)
-    if not isinstance(learner, SteppedAdam | SparseAdam) or schedule.rate is None:
+    if not isinstance(learner, BitsAdam | SteppedAdam | SparseAdam):
         return None, math.nan
     steps = learner.finish()
-    if not schedule.rate.is_key(frame):
+    if frame and not (schedule.rate and schedule.rate.is_key(frame)):
         with torch.no_grad():
             model.settle(buffers)
     return steps, learner.bits
@@ -288,7 +288,7 @@ def _optimise(
                 "frames before it are kept. A lower learning rate usually helps"
             )
         (loss if colour is None else loss + colour.penalty()).backward()  # type: ignore[no-untyped-call]
-        if isinstance(learner, SteppedAdam | SparseAdam):
+        if isinstance(learner, BitsAdam | SteppedAdam | SparseAdam):
             learner.heard(value, progress)
         for each in optimisers:
             each.step()

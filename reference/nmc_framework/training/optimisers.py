@@ -8,7 +8,7 @@ import torch
 
 from nmc_framework.models import ChainModel
 from nmc_framework.training.fine_tuning import DampedAdam
-from nmc_framework.training.rate import RateError, SparseAdam, SteppedAdam, Steps
+from nmc_framework.training.rate import BitsAdam, RateError, SparseAdam, SteppedAdam, Steps
 from nmc_framework.training.schedule import Schedule
 
 #: Adam's in frame 0: those of Instant-NGP (Müller et al. 2022, section 4).
@@ -30,6 +30,17 @@ def optimiser(
     """
     later = bool(frame) and not _renews(schedule, frame)
     groups = model.parameter_groups(peak_rate(model, schedule, frame), later=later)
+    if schedule.bits is not None:
+        if frame and steps is None:
+            raise RateError(f"frame {frame} is trained with bits, but the frame before it was not")
+        return BitsAdam(
+            groups,
+            {id(parameter): name for name, parameter in model.named_parameters()},
+            schedule.bits,
+            betas=betas(model, schedule) if frame else _FIRST_BETAS,
+            damping=damping(model, schedule) if frame else 0.0,
+            steps=steps,
+        )
     if schedule.rate is None:
         if frame:
             return DampedAdam(

@@ -9,7 +9,7 @@ from typing import Final
 from nmc_framework.training.auto import AutoFreezing
 from nmc_framework.training.colour import Colour
 from nmc_framework.training.layer_freezing import FreezingError, Reading
-from nmc_framework.training.rate import KEY_TIMES, Rate
+from nmc_framework.training.rate import BITS, KEY_TIMES, Rate, RateError
 
 #: Share of the iterations after which the learning rate begins to fall.
 PLATEAU: Final = 0.3
@@ -52,6 +52,9 @@ class Schedule:
         :func:`~nmc_framework.training.holding.hold_still`. Has no use where ``rate`` is given.
     rate
         The price of bytes, where the chain is trained for rate: every weight then lies on a grid.
+    bits
+        Of a weight, where training heeds quantisation; see
+        :class:`~nmc_framework.training.rate.BitsAdam`. In place of ``rate``.
     seed
         Everything random in frame t follows from (seed, t) alone.
     """
@@ -75,11 +78,17 @@ class Schedule:
     auto: AutoFreezing | None = None
     hold: float = HOLD
     rate: Rate | None = None
+    bits: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.hold < 1:
             raise FreezingError(f"a frame holds a share of 0 to below 1, not {self.hold}")
+        if self.bits is not None and not (BITS[0] <= self.bits <= BITS[1] and self.rate is None):
+            raise RateError(
+                f"weights have {BITS[0]} to {BITS[1]} bits, or a price of bytes; not {self.bits}"
+                + (" and a price" if self.rate else "")
+            )
         if self.auto and (self.exclude_layers or self.reading != "table"):
             raise FreezingError(
                 "a policy picks what is frozen: exclude_layers and the code's reading do not apply"

@@ -120,6 +120,10 @@ def train(
         ),
     ] = 0.003,
     rate: RateOption = None,
+    bits: Annotated[
+        int | None,
+        typer.Option(min=2, max=14, help="Train with weights of so many bits, such as 8 or 7."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="All that is random follows from it.")] = 0,
     as_: Annotated[
         Literal["package", "checkpoints"],
@@ -171,6 +175,8 @@ def train(
 
       nmc train --scene -o small.nmc --frames 20 --rate 0.1 --key-every 10
 
+      nmc train film.mp4 -o film.nmc --family ffnerv --bits 8
+
       nmc train film.mp4 -o film.nmc --family siren --size 128x72 --clip 16
 
       nmc train frames/ -o moving.nmc --family mixvoxels --group 8
@@ -183,6 +189,8 @@ def train(
     """
     if serve is not None and as_ != "package":
         raise typer.BadParameter("a package is served, not checkpoints", param_hint="--serve")
+    if bits is not None and rate is not None:
+        raise typer.BadParameter("give one of --bits and --rate", param_hint="--bits")
     place = None if serve is None else host_and_port(serve)
     if (anew or on is not None) and not key_every:
         reason = "there is one group, which nothing shares: give the frames of a group"
@@ -223,6 +231,7 @@ def train(
             colour="off" if subject.clips or subject.groups else colour,
             reading=reading,
             rate=price,
+            bits=bits,
             seed=seed,
         )
         with option(_exclude_option(*choices)):
@@ -253,7 +262,7 @@ def train(
                     run,
                     output,
                     timescale=subject.rate,
-                    profile="lossy" if price else "main",
+                    profile="lossy" if price or bits else "main",
                     key_every=key_every,
                     effort=effort,
                     resume=resume,

@@ -57,6 +57,8 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
 }
 #: Qualities of our lossy coder: 8 points halve the step.
 QUALITIES = (40, 32, 24, 20, 16, 12, 8, 4)
+#: The family that is trained with weights of few bits too, and how long of its usual iterations.
+AWARE, BITS, _TUNING = "ffnerv", (8, 7), 0.3
 #: x264 and x265 by name, each with its rate factors; one group of pictures, preset "slow".
 CODERS = {"H.264 (x264)": "libx264", "HEVC (x265)": "libx265"}
 RATE_FACTORS = (18, 22, 26, 30, 34, 38, 42, 46)
@@ -85,7 +87,8 @@ def run(request: Request, report: Report, machine: str) -> Results:
     """Train and code every model, code every video, and return what was measured."""
     kept = Kept(request.folder / "kept")
     rows: list[Row] = []
-    each = sum(len(SIZES[name]) * len(QUALITIES) for name in request.families)
+    points = {name: len(QUALITIES) + len(BITS) * (name == AWARE) for name in request.families}
+    each = sum(len(SIZES[name]) * count for name, count in points.items())
     total = len(request.clips) * (each + len(CODERS) * len(RATE_FACTORS))
     if request.executor is not None:
         _ahead(request, kept, request.executor)
@@ -138,6 +141,13 @@ def _ahead(request: Request, kept: Kept, executor: Executor) -> None:
         coded += [
             Wanted(told | {"quality": q}, partial(_quantised, kind, options, clip, state, q))
             for q in QUALITIES
+        ]
+        coded += [
+            Wanted(
+                told | {"bits": bits},
+                partial(_aware, kind, options, clip, state, bits, request.share),
+            )
+            for bits in (BITS if kind == AWARE else ())
         ]
     kept.ahead(executor, coded)
 
@@ -208,6 +218,13 @@ def _models(request: Request, kept: Kept, name: str, clip: Clip) -> Iterator[Row
             )
             setting = f"{size}, quality {quality}"
             yield _row(clip, name, f"{kind} {size}", kind, setting, bytes_, seen, similar)
+        for bits in BITS if kind == AWARE else ():
+            bytes_, seen, similar = kept.values(
+                told | {"bits": bits},
+                partial(_aware, kind, configuration, clip, state, bits, request.share),
+            )
+            setting = f"{size}, {bits} bits"
+            yield _row(clip, name, f"{kind} {size}", f"{kind} QAT", setting, bytes_, seen, similar)
 
 
 def _train(kind: str, configuration: dict[str, Any], clip: Clip, share: float) -> State:
@@ -225,6 +242,23 @@ def _quantised(
         coded = package([state], options, Path(folder))
     model = played(build(kind, configuration))
     model.load(coded.states[0])
+    return (coded.frames[0], *_judged(clip, np.stack(list(clip_pictures(model)))))
+
+
+def _aware(
+    kind: str, configuration: dict[str, Any], clip: Clip, state: State, bits: int, share: float
+) -> tuple[float, float, float | None]:
+    """Go on with weights of few bits, from a state that was trained, and code them as they are."""
+    model = played(build(kind, configuration))
+    model.load(state)
+    iterations = max(2, round(_TUNING * share * model.iterations[0]))
+    rate = model.learning_rates[1]
+    schedule = Schedule(first=iterations, rays=model.batch, learning_rate=rate, bits=bits)
+    trained = train_on(model, ClipPixels(model, clip), schedule, frame=0)
+    assert trained.steps is not None
+    with tempfile.TemporaryDirectory() as folder:
+        options = {"profile": "lossy", "quantisation": trained.steps.quantisation()}
+        coded = package([trained.state], options, Path(folder))
     return (coded.frames[0], *_judged(clip, np.stack(list(clip_pictures(model)))))
 
 
