@@ -22,6 +22,14 @@ from arithmetic.arithmetic_cases import (
 from bases import PAIR
 from cases import DIRECTORY, Case
 from chain import INTEGER, RAW, SKIP, Cell, Edits, Row, scalar_text
+from package.camera_objects import CAMERAS, LENSES
+from package.record_cases import WITH_CAMERAS
+from quantised.coder_bins import ADAPTIVE
+from quantised.payload_cases import BINS
+from quantised.quantised_chain import SAME, Layer, quantised_chain
+from quantised.refinement_cases import finer
+from quantised.refinement_pair import PAIR as TWO_ROWS
+from quantised.refinement_pair import SMALL, pair
 from segment.segment_cases import modes, streams
 
 if TYPE_CHECKING:
@@ -30,7 +38,7 @@ if TYPE_CHECKING:
     from chain import Objects
 
 CLAUSE = "10.3.2"
-_LATER = {"/@format_version": scalar_text("1.1")}
+_LATER = {"/@format_version": scalar_text("1.9")}
 _NEW_OBJECTS = {
     "/media/name": np.array([b"left", b"right"]),
     "/media@clock": np.array(90_000, "<u4"),
@@ -178,12 +186,53 @@ def _payloads() -> list[Case]:
         "stored-small", "a small payload", CLAUSES[STORED], coded(chain, [STORED] * 2)
     )
     read = _later(small, "payload", "a payload in a package of a later minor version")
-    newer = streams(lambda made: {**made, STREAM: b"\x05" + made[STREAM][1:]})
+    newer = streams(lambda made: {**made, STREAM: b"\x06" + made[STREAM][1:]})
     codes = ("segment/coder", "decoding/state-digest-mismatch")
     variant = _refused(
         "variant", "a variant of the coder", "8.3.2", codes, newer, read, stage="frame", frame=1
     )
     return [read, variant]
+
+
+def _lossy() -> list[Case]:
+    """Return what is refused of quantised tensors, and a package of them that is read."""
+    read = _later(SMALL, "refined", "a package with a refinement of a later minor version")
+    bins = streams(lambda made: {**made, BINS: b"\x04" + made[BINS][1:]})
+    modes = Layer((finer(804, 24), SAME), ADAPTIVE, streams={"modes": b"\x02\x03"})
+    at = {"base": read, "stage": "frame", "frame": 1}
+    return [
+        read,
+        _refused(
+            "bins-variant", "a variant of the coder of bins", "12.3.1", "segment/coder", bins, **at
+        ),
+        _refused(
+            "refined-mode",
+            "a mode of a refinement",
+            "12.7.2",
+            "segment/refinement",
+            Edits(objects=_objects()),
+            chain=quantised_chain(TWO_ROWS, pair(second=modes)),
+            **at,
+        ),
+    ]
+
+
+def _cameras() -> list[Case]:
+    """Return cameras that are read, and a model of distortion that is refused."""
+    objects = {**CAMERAS, **LENSES}
+    read = WITH_CAMERAS.vary(
+        "10-profiles/later-cameras",
+        "cameras in a package of a later minor version are read",
+        (CLAUSE, "5.6.2"),
+        Edits(objects=_objects(**objects)),
+    )
+    models = {"/cameras/distortion_model": np.array([b"none", b"fisheye"])}
+    edits = Edits(objects=_objects(**{**objects, **models}))
+    what, code = "a model of distortion", "manifest/cameras"
+    return [
+        read,
+        _refused("distortion", what, "5.6.2", code, edits, read, or_unsupported=True),
+    ]
 
 
 def cases() -> list[Case]:
@@ -196,4 +245,7 @@ def cases() -> list[Case]:
         extra_files={"media/00000000.av1": b"pictures"},
         warnings=("package/member-unknown",),
     )
-    return [MINOR, OBJECTS, FOLDER, beside, *_opened(), *_framed(), *_payloads()]
+    return [
+        *(MINOR, OBJECTS, FOLDER, beside),
+        *(*_opened(), *_framed(), *_payloads(), *_lossy(), *_cameras()),
+    ]
