@@ -33,7 +33,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if marker:
             item.add_marker(pytest.mark.timeout(_SWEEP_SECONDS))
             minutes[_file_of(item)] += marker.kwargs.get("minutes", _MINUTES)
+    on_gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if on_gpu and not _has_gpu():
+        for item in on_gpu:
+            item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
     items.sort(key=lambda item: -minutes[_file_of(item)])
+
+
+def _has_gpu() -> bool:
+    try:
+        import torch
+    except ImportError:
+        return False
+    return torch.cuda.is_available()
 
 
 def _file_of(item: pytest.Item) -> str:

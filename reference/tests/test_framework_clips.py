@@ -328,3 +328,14 @@ def test_a_video_that_is_shorter_than_the_chain_is_told(tmp_path):
             score_clips(sequence, [0], lambda _: moving(2))
         with pytest.raises(MetricError, match="picture 0: the true one is 30x24, expected 32x24"):
             score_clips(sequence, [0], lambda _: moving(3, width=30))
+
+
+def test_mixed_precision_learns_nearly_the_same():
+    clip = np.tile(np.arange(0, 192, 16, dtype="u1")[None, None, :, None], (2, 12, 1, 3))
+    losses = {}
+    for precision in ("single", "mixed"):
+        model = build("nerv", {"width": 12, "height": 12, "pictures": 2}, seed=1)
+        plan = Schedule(first=60, rays=288, precision=precision)
+        losses[precision] = train_on(model, ClipPixels(model, clip), plan, frame=0).loss
+        assert all(p.dtype == torch.float32 for p in model.parameters())
+    assert losses["mixed"] != losses["single"] and losses["mixed"] < 3 * losses["single"] + 0.01

@@ -64,12 +64,13 @@ def test_a_long_track_keeps_few_runs_in_hand(package):
 
 def test_runs_cover_the_track_and_begin_at_key_frames_where_one_is_near(package):
     shown = tuple(range(20))
-    runs = list(room._deal(package, tuple(track(20)), CAMERA, shown, {0, 7, 14}, ["cpu", "meta"]))
+    when = (shown, (None,) * 20)
+    runs = list(room._deal(package, tuple(track(20)), CAMERA, when, {0, 7, 14}, ["cpu", "meta"]))
     assert [frame for run in runs for frame in run.frames] == list(shown)
     assert [run.frames[0] for run in runs] == [0, 7, 14]
     assert [run.device for run in runs] == ["cpu", "meta", "cpu"]
     assert all(len(run.frames) == len(run.track) <= 8 for run in runs)
-    without = list(room._deal(package, tuple(track(20)), CAMERA, shown, set(), ["cpu"]))
+    without = list(room._deal(package, tuple(track(20)), CAMERA, when, set(), ["cpu"]))
     assert [run.frames[0] for run in without] == [0, 8, 16]
 
 
@@ -111,3 +112,14 @@ def test_workers_that_stand_ready_take_another_package(package, tmp_path):
         stopped.close()
         again = list(render_package(package, track(2), CAMERA, [0, 1], workers=2, pool=pool))
         assert len(again) == 2, "a reader that stops early leaves the workers ready"
+
+
+def test_each_of_several_devices_has_a_worker_of_its_own(package, monkeypatch):
+    made = []
+    real = room.worker_pool
+    monkeypatch.setattr(room, "worker_pool", lambda count: made.append(count) or real(count))
+    shown = [i % 7 for i in range(18)]
+    seen = render_package(package, track(18), CAMERA, shown, devices=["cpu", "cpu:0"])
+    alone = render_package(package, track(18), CAMERA, shown)
+    assert all(np.array_equal(a, b) for a, b in zip(seen, alone, strict=True))
+    assert made == [1, 1]

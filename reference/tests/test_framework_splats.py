@@ -272,3 +272,53 @@ def test_a_state_of_unequal_numbers_is_refused():
     state = model.save()
     with pytest.raises(ModelError, match="tensors of"):
         model.load(state | {"colours.sh0": state["colours.sh0"][1:]})
+
+
+def test_gsplat_is_asked_for_what_the_kernels_draw(monkeypatch):
+    """A stand-in with gsplat's signature and conventions, which our kernels draw for."""
+    import sys
+    from types import SimpleNamespace
+
+    from nmc_framework.models.splats import by_gsplat
+
+    model = build("splats", SMALL | {"degree": 2}, seed=4)
+    with torch.no_grad():
+        model.harmonics.shN.normal_(std=0.1)
+    asked = []
+
+    def rasterization(
+        means, quats, scales, opacities, colors, viewmats, Ks, width, height,
+        *, near_plane, eps2d, sh_degree, packed,
+    ):  # fmt: skip
+        asked.append((width, height, near_plane, eps2d, sh_degree, packed, colors.shape[1]))
+        pose = np.linalg.inv(viewmats[0].double().numpy())
+        intrinsics = Ks[0].numpy()
+        seen = Camera(
+            float(intrinsics[0, 0]), float(intrinsics[1, 1]), float(intrinsics[0, 2]),
+            float(intrinsics[1, 2]), width, height, np.round(pose, 12),
+        )  # fmt: skip
+        tiles = Tiles.of(seen)
+        gaussians = Gaussians(means, covariances(scales, quats), opacities)
+        met = meet(gaussians, tiles, near_plane)
+        places, conics = project(gaussians, met, (seen,))
+        colours = model._coloured(met, (seen,))
+        light, left = blended(places, conics, opacities[met.index], colours, met, tiles)
+        both = picture_of(torch.cat([light, 1 - left[..., None]], dim=2), seen)
+        return both[None, ..., :3], both[None, ..., 3:], {"means2d": places}
+
+    monkeypatch.setitem(sys.modules, "gsplat", SimpleNamespace(rasterization=rasterization))
+    cameras = (camera(), camera(30, 20, eye=(1.5, 0.2, -2.5)))
+    tiles = Tiles(cameras, np.array([0, 0, 1]), np.array([[0, 0], [15, 12], [25, 4]]), 9)
+    with torch.no_grad():
+        ours = model._drawn(tiles)
+        theirs = by_gsplat.drawn(dict(model._parts()), 2, tiles, 0.02)
+    assert asked == [(22, 18, 0.02, 0.3, 2, False, 9), (30, 20, 0.02, 0.3, 2, False, 9)]
+    step = np.arange(9)
+    for t, (view, corner) in enumerate(zip(tiles.views, tiles.corners, strict=True)):
+        x, y = np.meshgrid(corner[0] + step, corner[1] + step)
+        inside = torch.from_numpy((x < cameras[view].width) & (y < cameras[view].height)).reshape(
+            -1
+        )
+        assert torch.allclose(ours[0][t][inside], theirs[0][t][inside], atol=1e-4)
+        assert torch.allclose(ours[1][t][inside], theirs[1][t][inside], atol=1e-4)
+        assert bool((theirs[1][t][~inside] == 1).all()) and not theirs[0][t][~inside].any()

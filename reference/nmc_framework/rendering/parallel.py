@@ -13,8 +13,9 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 from multiprocessing.util import Finalize
@@ -74,7 +75,8 @@ def render_package(
     workers
         Processes; 1 renders in this one.
     devices
-        Runs of frames are dealt out over these torch devices in turn.
+        Runs of frames are dealt out over these torch devices in turn; where there are several,
+        each has one worker of its own.
     pool
         Workers of :func:`worker_pool` to take instead of new ones, ``workers`` of them; they stay.
 
@@ -93,13 +95,33 @@ def render_package(
             raise TrackError(f"frame {frame} is not in the package, which has {count}")
     when = (None,) * len(shown) if times is None else tuple(times)
     runs = _deal(package, tuple(track), camera, (shown, when), keys, devices)
-    if workers <= 1 and pool is None:
+    if pool is None and len(set(devices)) > 1:
+        yield from _on_devices(runs, devices)
+    elif workers <= 1 and pool is None:
         yield from _alone(package, runs)
     elif pool is not None:
         yield from _merged(pool, runs, workers)
     else:
         with worker_pool(workers) as own:
             yield from _merged(own, runs, workers)
+
+
+def _on_devices(runs: Iterator[Run], devices: Sequence[str]) -> Iterator[Picture]:
+    """Render with one worker a device: a device has one model, and nobody waits for another's."""
+    with ExitStack() as stack:
+        pools = {device: stack.enter_context(worker_pool(1)) for device in dict.fromkeys(devices)}
+        yield from _merged(_Dealing(pools), runs, len(pools))
+
+
+class _Dealing:
+    """Gives each run to the worker of its device."""
+
+    def __init__(self, pools: Mapping[str, Executor]) -> None:
+        self._pools = pools
+
+    def submit(self, function: Callable[[Run], list[Picture]], run: Run) -> Future[list[Picture]]:
+        """Give a run to the worker of its device."""
+        return self._pools[run.device].submit(function, run)
 
 
 def worker_pool(workers: int) -> ProcessPoolExecutor:
@@ -136,7 +158,7 @@ def _start_server() -> None:
         os.environ.update(kept)
 
 
-def _merged(pool: Executor, runs: Iterator[Run], workers: int) -> Iterator[Picture]:
+def _merged(pool: Executor | _Dealing, runs: Iterator[Run], workers: int) -> Iterator[Picture]:
     waiting: deque[Future[list[Picture]]] = deque()
     try:
         for run in runs:

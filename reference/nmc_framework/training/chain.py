@@ -21,7 +21,7 @@ from nmc_framework.training.examples import Examples
 from nmc_framework.training.finished import Progress, TrainedFrame, TrainingError
 from nmc_framework.training.holding import hold_still
 from nmc_framework.training.layer_freezing import Reading, freeze
-from nmc_framework.training.optimisers import damping, optimiser, peak_rate
+from nmc_framework.training.optimisers import damping, optimiser, peak_rate, precise
 from nmc_framework.training.pixels import FrameViews, PixelPool
 from nmc_framework.training.rate import BitsAdam, SparseAdam, SteppedAdam, Steps
 from nmc_framework.training.schedule import Schedule
@@ -279,7 +279,8 @@ def _optimise(
                 colour, optimisers = None, optimisers[:1]
         _begin_iteration(optimisers, rates, schedule.share_of_rate(progress))
         batch = examples.draw(schedule.rays_of(frame), generator, schedule.focus_at(progress))
-        loss = model.loss(batch if colour is None else colour.developing(batch))
+        with precise(model, schedule):
+            loss = model.loss(batch if colour is None else colour.developing(batch))
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final
 
 import torch
 
@@ -86,3 +87,11 @@ def damping(model: ChainModel, schedule: Schedule) -> float:
 
 def _renews(schedule: Schedule, frame: int) -> bool:
     return schedule.rate is not None and schedule.rate.is_key(frame)
+
+
+def precise(model: ChainModel, schedule: Schedule) -> AbstractContextManager[Any]:
+    """Return the context in which the loss is worked out, in the precision of the schedule."""
+    if schedule.precision == "single":
+        return nullcontext()
+    # bfloat16 has the exponents of float32: gradients need no scaling.
+    return torch.autocast(next(model.parameters()).device.type, dtype=torch.bfloat16)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from nmc_framework.training.auto import AutoFreezing
 from nmc_framework.training.colour import Colour
 from nmc_framework.training.layer_freezing import FreezingError, Reading
 from nmc_framework.training.rate import BITS, KEY_TIMES, Rate, RateError
+
+Precision = Literal["single", "mixed"]
 
 #: Share of the iterations after which the learning rate begins to fall.
 PLATEAU: Final = 0.3
@@ -55,6 +57,9 @@ class Schedule:
     bits
         Of a weight, where training heeds quantisation; see
         :class:`~nmc_framework.training.rate.BitsAdam`. In place of ``rate``.
+    precision
+        ``"mixed"``: products of matrices and convolutions in bfloat16, sums and weights in float32.
+        Meant for CUDA; families that are drawn by kernels of the CPU need ``"single"`` there.
     seed
         Everything random in frame t follows from (seed, t) alone.
     """
@@ -79,6 +84,7 @@ class Schedule:
     hold: float = HOLD
     rate: Rate | None = None
     bits: int | None = None
+    precision: Precision = "single"
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from nmc_framework.models.chained import ModelError
 from nmc_framework.models.radiance.backdrop import backdrop, behind
 from nmc_framework.models.radiance.grid_encoding import spherical_harmonics
+from nmc_framework.models.splats import by_gsplat
 from nmc_framework.models.splats.density import FREE, densify, free_rows
 from nmc_framework.models.splats.rasterise import (
     Gaussians,
@@ -257,6 +258,11 @@ class Splats(ViewModel):
 
     def _drawn(self, tiles: Tiles, *, watched: bool = False) -> tuple[Tensor, Tensor]:
         """Return the light on tiles and the share of it that passes; see :func:`blended`."""
+        if by_gsplat.there_for(self.positions.means.device):
+            parts: dict[str, Tensor] = {**self._parts()}
+            watch = self._pulled if watched else None
+            near = _NEAR * self.edge
+            return by_gsplat.drawn(parts, self.configuration["degree"], tiles, near, watch)
         gaussians = self.gaussians()
         met = meet(gaussians, tiles, _NEAR * self.edge)
         places, conics = project(gaussians, met, tiles.cameras)
@@ -272,7 +278,7 @@ class Splats(ViewModel):
         """Add up how much the pictures pull at each Gaussian, and how often."""
         assert self._pulls is not None
         self._pulls[0].index_add_(0, index, gradient.norm(dim=1))
-        self._pulls[1].index_add_(0, index, torch.ones_like(gradient[:, 0]))
+        self._pulls[1].index_add_(0, index, (gradient != 0).any(dim=1).to(gradient))
 
     def loss(self, batch: RayBatch) -> Tensor:
         """Return the mean squared error of the batch's pixels."""
