@@ -93,6 +93,7 @@ MODULES = (
     "signatures.form_cases",
     "signatures.demand_cases",
     "encryption.encryption_cases",
+    "encryption.check_cases",
     "messages.message_cases",
     "messages.refused_cases",
     "model.model_cases",

@@ -186,6 +186,36 @@ def _single(state: State) -> State:
     return {n: _as_single(t) if t.dtype == "BF16" else t for n, t in state.items()}
 
 
+def _tied_once(state: State) -> State:
+    by_content = {(t.dtype, t.shape, t.data): n for n, t in reversed(state.items()) if t.data}
+    return {n: t for n, t in state.items() if by_content.get((t.dtype, t.shape, t.data), n) == n}
+
+
+def _as_pairs(t: Tensor) -> Tensor:
+    return Tensor("F32", (*t.shape, 2), t.data)
+
+
+def _clipped(t: Tensor) -> Tensor:
+    a = np.minimum(np.frombuffer(t.data, "<u8"), np.uint64(2**63 - 1))
+    return Tensor(t.dtype, t.shape, a.tobytes())
+
+
+def _quiet(t: Tensor) -> Tensor:
+    """Set the first bit of the mantissa of each NaN, as going through a register does."""
+    fields = {"F16": ("<u2", 0x7C00, 0x0200), "F32": ("<u4", 0x7F800000, 0x00400000)}
+    if t.dtype not in fields:
+        return t
+    word, infinite, bit = fields[t.dtype]
+    a = np.frombuffer(t.data, word).copy()
+    a[(a & (infinite | (2 * bit - 1))) > infinite] |= bit
+    return Tensor(t.dtype, t.shape, a.tobytes())
+
+
+def _one_of_each_case(state: State) -> State:
+    last = {name.casefold(): name for name in state}
+    return {n: t for n, t in state.items() if last[n.casefold()] == n}
+
+
 STATES: dict[str, Callable[[State], State]] = {
     "encoder-nan-canonical": _each(_numbers(_nan_canonical, *_ALL)),
     "encoder-zero-positive": _each(_numbers(_zero_positive, *_ALL)),
@@ -213,6 +243,17 @@ STATES: dict[str, Callable[[State], State]] = {
     "encoder-names-ascii": _names(lambda n: n.encode("ascii", "replace").decode()),
     "encoder-names-cut": _names(lambda n: n[:255]),
     "encoder-names-folders": _names(lambda n: n.replace("/", ".")),
+    "encoder-tied-once": _tied_once,
+    "encoder-small-floats-as-bytes": _each(
+        lambda t: Tensor("U8", t.shape, t.data) if t.dtype.startswith("F8") else t
+    ),
+    "encoder-complex-as-pairs": _each(_of_dtype("C64", _as_pairs)),
+    "encoder-integers-clipped": _each(_of_dtype("U64", _clipped)),
+    "encoder-quiet-nan": _each(_quiet),
+    "encoder-empty-as-vectors": _each(
+        lambda t: Tensor(t.dtype, (0,), t.data) if 0 in t.shape else t
+    ),
+    "encoder-names-of-files": _one_of_each_case,
     "encoder-no-empty-tensors": _dropped(lambda _, t: 0 in t.shape),
     "encoder-no-scalars": _dropped(lambda _, t: t.shape == ()),
     "encoder-no-integers": _dropped(lambda _, t: t.dtype[0] in "IU"),
@@ -265,12 +306,44 @@ def _shapes_of_first_frame(folder: Path) -> None:
         write(path, made)
 
 
+def _dtypes_of_first_frame(folder: Path) -> None:
+    files = sorted(folder.glob("frame_*"))
+    first = read(files[0])
+    for path in files:
+        made = {
+            n: Tensor(first[n].dtype, t.shape, t.data)
+            if n in first and first[n].shape == t.shape and len(first[n].data) == len(t.data)
+            else t
+            for n, t in read(path).items()
+        }
+        write(path, made)
+
+
+def _vanished_stay_away(folder: Path) -> None:
+    gone: set[str] = set()
+    seen: set[str] = set()
+    for path in sorted(folder.glob("frame_*")):
+        state = read(path)
+        gone |= seen - state.keys()
+        seen |= state.keys()
+        write(path, {n: t for n, t in state.items() if n not in gone})
+
+
+def _first_twice(folder: Path) -> None:
+    files = sorted(folder.glob("frame_*"))
+    for t in range(len(files), 0, -1):
+        (folder / f"frame_{t:08d}.safetensors").write_bytes(files[t - 1].read_bytes())
+
+
 FOLDERS: dict[str, Callable[[Path], None]] = {
     "encoder-string-order": _string_order,
     "encoder-still-frames-dropped": _still_frames_dropped,
     "encoder-table-of-first-frame": _table_of_first_frame,
     "encoder-union-of-frames": _union_of_frames,
     "encoder-shapes-of-first-frame": _shapes_of_first_frame,
+    "encoder-dtypes-of-first-frame": _dtypes_of_first_frame,
+    "encoder-vanished-stay-away": _vanished_stay_away,
+    "encoder-first-twice": _first_twice,
     "encoder-first-frame-alone": lambda f: (
         [p.unlink() for p in sorted(f.glob("frame_*"))[1:]] and None
     ),

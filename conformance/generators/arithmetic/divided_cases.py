@@ -82,7 +82,18 @@ def _good() -> list[Case]:
     )
     more = (Row("a", "U8", (LEAST,)), *rows[1:], Row("d", "U8", (70,)))
     apart = payload_chain(more, _states(more, 3), [_divided(LEAST)] * 2)
+    three = (Row("a", "U8", (LEAST + 8,)), Row("b", "U8", (LEAST,)), Row("c", "F32", (40,)))
+    uneven = payload_chain(
+        three, _states(three, 4), [_divided(LEAST + 8, LEAST), _divided(), _divided(LEAST + 8)]
+    )
     return [
+        arithmetic_case(
+            "divided-uneven",
+            "portions of different lengths; one portion in the frame between, and the second one "
+            "goes on with the slots that it had",
+            (*CLAUSES, "8.3.3"),
+            uneven,
+        ),
         arithmetic_case(
             "divided-within",
             "portions that begin within a tensor, elsewhere in each frame; the first one has the "

@@ -263,6 +263,14 @@ def _opened() -> list[Case]:
             **package,
         ),
         at_open(
+            "digest-last-byte",
+            "a package that names a key digest whose last byte is another one",
+            ("encryption/key-wrong", *old),
+            "14.1.1",
+            manifest({DIGEST: key_digest() ^ np.array([0] * 31 + [1], "u1")}),
+            **package,
+        ),
+        at_open(
             "digest-sha256",
             "a package that names the SHA-256 of the key alone",
             ("encryption/key-wrong", *old),
@@ -336,21 +344,6 @@ def _same(t: int, data: bytes) -> bytes:
     return data
 
 
-def _salts() -> list[Case]:
-    return [
-        PLAIN.reject(
-            "14-encryption/salt-twice",
-            "two segments of one salt are rejected by a checker",
-            ("14.1.3", "14.2.3"),
-            ("encryption/salt", "manifest/must-understand"),
-            edits_of(PAIR, {1: replace(Way(), salt=lambda _: Way().salt(0))}),
-            stage="check",
-            frame=1,
-            place={"file": "segments/00000001.safetensors"},
-        )
-    ]
-
-
 def cases() -> list[Case]:
     """Return the cases of this chapter."""
     return [
@@ -359,5 +352,4 @@ def cases() -> list[Case]:
         *_tags(),
         *_opened(),
         *_lengths(),
-        *_salts(),
     ]

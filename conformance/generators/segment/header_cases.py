@@ -288,12 +288,21 @@ def _place() -> list[Case]:
             Edits(objects=_other_sha256),
             stage="check",
         ),
+        PAIR.reject(
+            "06-segment/sha256-delta",
+            "a checker finds a wrong SHA-256 of a delta frame",
+            "6.1.1",
+            "segment/sha256",
+            Edits(objects=lambda made: _other_sha256(made, 1)),
+            stage="check",
+            frame=1,
+        ),
     ]
 
 
-def _other_sha256(objects: dict[str, Any]) -> dict[str, Any]:
+def _other_sha256(objects: dict[str, Any], frame: int = 0) -> dict[str, Any]:
     column = objects["/frames/segment_sha256"].copy()
-    column[0, 0] ^= 1
+    column[frame, 0] ^= 1
     return {**objects, "/frames/segment_sha256": column}
 
 

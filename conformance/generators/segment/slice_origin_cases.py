@@ -55,6 +55,27 @@ def _runs_of_one() -> Case:
     return replace(case, edits=put("slices", data))
 
 
+def _counts() -> list[Case]:
+    """Return counts in more bytes than they need, and one of which 32 bits would fit."""
+    chain = _chain((Row("a", "U8", (5, 3)),), SliceMap((0,), (0, 3, None, 2)))
+    data = chain.frames[1].maps[0].serialize()  # each count is one byte
+    padded = b"".join(bytes([n | 128]) + b"\x80" * (i % 8) + b"\0" for i, n in enumerate(data))
+    good = _good("counts-padded", "counts in up to nine bytes, of which one would do", chain)
+    wrapped = data[:2] + count(2**32 + data[2]) + data[3:]
+    return [
+        replace(good, edits=put("slices", padded)),
+        good.reject(
+            "06-segment/slices-wrapped",
+            "in the stream of slices, 2^32 + 4 slices of which four follow: rejected",
+            ("6.2.6", "7.1.2"),
+            SLICES,
+            put("slices", wrapped),
+            stage="frame",
+            frame=1,
+        ),
+    ]
+
+
 def _unlike() -> list[Case]:
     rows = (Row("a", "U8", (5, 2)), Row("b", "U8", (3, 4)))
     fits = _good(
@@ -85,6 +106,11 @@ def _unlike() -> list[Case]:
             "source-run-end",
             "a run that begins before the last slice, and ends behind it",
             _chain(rows[:1], SliceMap((0,), (3, 4, 5, 6))),
+        ),
+        bad(
+            "source-behind",
+            "a run that ends one slice behind the last",
+            _chain(rows[:1], SliceMap((0,), (2, 3, 4, 5))),
         ),
     ]
 
@@ -154,4 +180,4 @@ def _changed(data: bytes, t: int) -> bytes:
 
 def cases() -> list[Case]:
     """Return the cases of this clause."""
-    return [_runs_of_one(), *_unlike(), _was_quantised(), _history_of_others()]
+    return [_runs_of_one(), *_counts(), *_unlike(), _was_quantised(), _history_of_others()]

@@ -122,6 +122,13 @@ def _demands() -> list[Case]:
         ),
         refused(both, "not-both", "a package that only one of two signed", MISSING, ONE.edits),
         refused(
+            both,
+            "not-first",
+            "a package that only the second of two signed",
+            MISSING,
+            Edits(members=signed(SECOND)),
+        ),
+        refused(
             some,
             "third",
             "a package that a third key did not sign",
