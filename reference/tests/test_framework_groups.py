@@ -6,6 +6,7 @@ import torch
 from safetensors.numpy import load_file
 
 import nmc
+from nmc_framework.capture.timed import instants_of, picture_times
 from nmc_framework.evaluation import HeldOut, Scoring
 from nmc_framework.models import ModelError, build, families, family
 from nmc_framework.models.dynamic import Drawing, GroupBatch, GroupModel, of_group
@@ -286,6 +287,52 @@ def test_one_camera_and_one_instant_are_learned_too(frames):
         model, GroupPixels(model, CAMERAS[:1], alone), Schedule(first=4, rays=32), frame=0
     )
     assert int(done.state["length"]) == 1 and np.isfinite(done.loss)
+
+
+def test_one_camera_that_moves_is_a_group_of_its_pictures(frames):
+    """Each picture is of another instant: at each, one camera sees the scene."""
+    model = small("dnerf", instants=4)
+    mixed = FrameViews(0, 0.0, [frames[k].images[k] for k in range(4)])
+    pool = GroupPixels(model, CAMERAS, [mixed], when=[0.0, 1.0, 2.0, 3.0])
+    assert pool.length == 4 and len(pool.cameras) == 4
+    model.progress = 0.0
+    assert set(pool.draw(200, torch.Generator().manual_seed(0), 0.5).times.tolist()) == {0.0}
+    model.progress = 0.9
+    batch = pool.draw(500, torch.Generator().manual_seed(0), 0.5)
+    assert torch.equal(batch.times, batch.views.float()) and len(set(batch.views.tolist())) == 4
+    for view, (x, y), colour in zip(batch.views, batch.pixels, batch.colours, strict=True):
+        true = frames[view].images[view][int(y), int(x)]
+        np.testing.assert_allclose(colour.numpy(), true / 255, rtol=1e-6)
+    done = train_on(model, pool, Schedule(first=6, rays=64), frame=0)
+    assert int(done.state["length"]) == 4
+    quality = HeldOut(CAMERAS, times=[0.0, 1.0, 2.0, 3.0])
+    seen = quality.score(model, 0, mixed.images)
+    assert np.array_equal(seen[2], render_image(model, CAMERAS[2], time=2.0))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"frames": [{"file_path": "./a/r_0", "time": 0}, {"file_path": "r_1", "time": 0.5}]}', 2),
+        ('{"frames": [{"file_path": "a", "time": 0.5}, {"file_path": "b", "time": 0.5}]}', 0),
+        ('{"frames": [{"file_path": "a", "time": 0}, {"file_path": "b"}]}', 0),
+        ('{"frames": [{"file_path": "a", "time": "now"}, {"file_path": "b", "time": 1}]}', 0),
+        ('{"frames": [{"file_path": "a", "time": 1e999}, {"file_path": "b", "time": 1}]}', 0),
+        ('{"frames": 3}', 0),
+        ("[1]", 0),
+        ("no JSON", 0),
+    ],
+)
+def test_times_of_pictures_are_those_that_a_data_set_says(tmp_path, text, found):
+    path = tmp_path / "transforms_train.json"
+    path.write_text(text)
+    times = picture_times(path)
+    assert len(times) == found
+    if found:
+        assert instants_of({"a": 0.2, "b": 0.4, "c": 0.8}) == (
+            pytest.approx({"a": 0, "b": 2 / 3, "c": 2}),
+            3,
+        )
 
 
 def test_nothing_that_moves_is_no_fault(frames):

@@ -12,8 +12,10 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 import nmc
+from nmc_framework.cameras.formats.rig_document import OPENGL
 from nmc_framework.capture import open_moving
 from nmc_framework.evaluation.warped import block_motion, warped_error
+from nmc_framework.scene import orbit_camera, scenes
 from nmc_tools.commands.footage import film_scene
 from nmc_tools.experiments.films import Film
 
@@ -90,6 +92,35 @@ def test_what_does_not_fit_is_refused_before_it_trains(run, tmp_path, options, t
     done = run("train", "-o", tmp_path / "x.nmc", *TINY, *options)
     assert done.code == 2 and told in flat(done.err), done
     assert not (tmp_path / "x.nmc").exists()
+
+
+def test_one_camera_that_moves_goes_the_whole_way(run, tmp_path):
+    folder, scene, frames = tmp_path / "set", scenes()["room"], []
+    (folder / "train").mkdir(parents=True)
+    for k in range(5):
+        camera = orbit_camera(205 + 10 * k, 15 + 4 * k, (16, 16))
+        Image.fromarray(scene.render(camera, 0.2 * k)).save(folder / "train" / f"r_{k:03d}.png")
+        pose = (camera.camera_to_world @ OPENGL).tolist()
+        frames.append({"file_path": f"./train/r_{k:03d}", "time": k / 4, "transform_matrix": pose})
+    text = json.dumps({"camera_angle_x": np.radians(46.0), "frames": frames})
+    (folder / "transforms_train.json").write_text(text)
+    small = ["--iterations", 10, "--rays", 64, "--set", "levels=2", "--set", "samples=16"]
+    package = tmp_path / "m.nmc"
+    told = [*small, "--held-out", "r_002", "-o", package]
+    done = run("train", folder, "--family", "dnerf", *told)
+    assert done.code == 0, done
+    with nmc.open(package) as sequence:
+        assert sequence.configuration["instants"] == 5
+        assert [f.extras for f in sequence.frames] == [{"instants": 5}]
+    assert "5 images" in run("render", package, "-o", tmp_path / "m.mp4").out
+    record = json.loads(run("evaluate", package, folder, "--json").out)
+    assert record["views"] == ["r_002"] and record["scores"]["psnr"][0][0] > 3
+    for options, why in (
+        (["--family", "mixvoxels"], "cameras that stand still"),
+        (["--family", "dnerf", "--group", 2], "they are one group"),
+    ):
+        refused = run("train", folder, *options, *told, "--force")
+        assert refused.code == 2 and why in flat(refused.err), refused
 
 
 def test_a_pipeline_refuses_groups(run, tmp_path):

@@ -65,12 +65,13 @@ class HeldOut:
 
     ``scores`` grows by one entry a view with every frame that is scored; ``lpips``, where given,
     measures the learned perceptual distance; with ``align`` the PSNR of aligned colours is measured
-    too.
+    too. ``times`` are the instants of the cameras where each has one of its own.
     """
 
     cameras: Sequence[Camera]
     lpips: Distance | None = None
     align: bool = False
+    times: Sequence[float] | None = None
     scores: list[ViewScore] = field(default_factory=list)
     _last: list[tuple[Picture, Picture]] = field(default_factory=list, repr=False)
     _last_frame: int | None = field(default=None, repr=False)

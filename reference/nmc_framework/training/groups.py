@@ -36,10 +36,17 @@ class GroupPixels(PixelPool):
         Training cameras; image k of every instant belongs to camera k.
     group
         The views of each instant.
+    when
+        Where each camera has taken one picture at an instant of its own, these instants, counted
+        from 0; the group is then one of views.
     """
 
     def __init__(
-        self, model: ViewModel, cameras: Sequence[Camera], group: Sequence[FrameViews]
+        self,
+        model: ViewModel,
+        cameras: Sequence[Camera],
+        group: Sequence[FrameViews],
+        when: Sequence[float] | None = None,
     ) -> None:
         if not group:
             raise ViewsError("a group has one instant at least")
@@ -48,13 +55,15 @@ class GroupPixels(PixelPool):
         for views in group:
             require_views(cameras, views)
         self._model, self._own = model, tuple(cameras)
-        self.length = len(group)
+        self.length = len(group) if when is None else 1 + round(max(when))
+        told = when or [float(k) for k in range(len(group)) for _ in cameras]
+        self._when = torch.tensor(told, dtype=torch.float32)
         images = [image for views in group for image in views.images]
         every = FrameViews(group[0].index, group[0].time, images)
         device = next(model.parameters()).device
-        super().__init__(self._own * self.length, every, device=device)
+        super().__init__(self._own * len(group), every, device=device)
         self._varies, self._changes = _variation(group)
-        self._sums: dict[Drawing, Tensor] = {}
+        self._sums: dict[Drawing, tuple[Tensor, Tensor]] = {}
 
     @property
     def cameras(self) -> tuple[Camera, ...]:
@@ -66,28 +75,33 @@ class GroupPixels(PixelPool):
         drawing = self._model.drawing if isinstance(self._model, GroupModel) else None
         if drawing is None:
             return torch.randint(len(self), (count,), generator=generator)
-        known = [k for k in drawing.instants or () if k < self.length]
-        among = torch.tensor(known or range(self.length))
+        among, sums = self._summed(drawing)
         focused = int(count * focus)
-        each = len(self) // self.length
-        instant = among[torch.randint(len(among), (count - focused,), generator=generator)]
-        evenly = instant * each + torch.randint(each, (count - focused,), generator=generator)
-        sums = self._summed(drawing, among)
+        evenly = torch.randint(len(among), (count - focused,), generator=generator)
         place = torch.rand(focused, generator=generator, dtype=torch.float64) * sums[-1]
         found = torch.searchsorted(sums, place, right=True).clamp_max(len(sums) - 1)
-        return torch.cat([evenly, among[found // each] * each + found % each])
+        return among[torch.cat([evenly, found])]
 
     def draw(self, count: int, generator: torch.Generator, focus: float | None = None) -> RayBatch:
         """Draw ``count`` pixels with replacement; a share ``focus`` of them by importance."""
         self.focus = 0.0 if focus is None else focus
         return super().draw(count, generator, focus)
 
-    def _summed(self, drawing: Drawing, among: Tensor) -> Tensor:
-        """Return the running sums of the weights of the pixels of some instants."""
+    def _summed(self, drawing: Drawing) -> tuple[Tensor, Tensor]:
+        """Return the pixels of some instants, and the running sums of their weights."""
         if drawing not in self._sums:
             weights = self._varies if drawing.by == "median" else self._changes
-            chosen = torch.from_numpy(weights[among.numpy()].reshape(-1)).double()
-            self._sums = {drawing: torch.cumsum(chosen + _FLOOR, 0)}
+            start = self._start.cpu()
+            sizes = torch.diff(start, append=torch.tensor([len(self)]))
+            instant = self._when.round().long().repeat_interleave(sizes)
+            wanted = torch.ones(len(self), dtype=torch.bool)
+            if drawing.instants is not None:
+                wanted = torch.isin(instant, torch.tensor(drawing.instants))
+            among = wanted.nonzero()[:, 0]
+            if not len(among):
+                among = torch.arange(len(self))
+            chosen = torch.from_numpy(weights.reshape(-1))[among].double()
+            self._sums = {drawing: (among, torch.cumsum(chosen + _FLOOR, 0))}
         return self._sums[drawing]
 
     def _batch(self, chosen: Tensor) -> RayBatch:
@@ -99,7 +113,7 @@ class GroupPixels(PixelPool):
         known |= {
             "cameras": self._own,
             "views": batch.views % count,
-            "times": (batch.views // count).float(),
+            "times": self._when.to(batch.views.device)[batch.views],
             "varies": varies.to(batch.views.device),
         }
         return GroupBatch(**known)
@@ -131,6 +145,7 @@ def train_groups(
     schedule: Schedule,
     *,
     rate: int = 1,
+    when: Sequence[float] | None = None,
     report: Callable[[Progress], None] | None = None,
 ) -> Iterator[TrainedFrame]:
     """Train a model a group into ``store``, each from the one before; yield each when on disk.
@@ -151,6 +166,8 @@ def train_groups(
         Its ``rays`` are pixels a batch, of all instants.
     rate
         Instants a second.
+    when
+        As of :class:`GroupPixels`.
     report
         Called after every iteration.
 
@@ -164,7 +181,7 @@ def train_groups(
     return train_each(
         store,
         model,
-        lambda first: (GroupPixels(model, cameras, group) for group in groups(first)),
+        lambda first: (GroupPixels(model, cameras, group, when) for group in groups(first)),
         schedule,
         seconds=model.instants / rate,
         report=report,

@@ -138,14 +138,16 @@ def evaluate(
         _refuse_unwritable([path for path in (scores, plot, metrics_plot, html) if path])
         import nmc
         from nmc_framework.evaluation import Gallery, HeldOut, Scoring, plot_scores, write_scores
+        from nmc_framework.rendering import is_of_groups
 
         with nmc.open(package) as sequence:
             footage = _truth(sequence, folder, scene, cameras)
             views = _views(sequence, footage, held_out, package, every=all_cameras)
             chosen = chosen_frames(frames, len(sequence))
-            shown = _shown(sequence, chosen, footage.count)
+            shown = _shown(sequence, chosen, footage)
             align = align_colour or sequence.colour is not None
-            quality = HeldOut(footage.cameras(views.names), lpips, align=align)
+            times = footage.instants(views.names) if is_of_groups(sequence) else None
+            quality = HeldOut(footage.cameras(views.names), lpips, align=align, times=times)
             room = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             gallery = None
             if images is not None or html is not None:
@@ -311,11 +313,17 @@ def _truth(
     return film_scene(scene, rig=rig, frames=count, rate=sequence.manifest.timescale)
 
 
-def _shown(sequence: Any, chosen: list[int], available: int) -> list[Moment]:
-    """Return the instants that the chosen frames show, all of which are among what is true."""
-    from nmc_framework.capture import CaptureError
-    from nmc_framework.rendering import moments
+def _shown(sequence: Any, chosen: list[int], footage: Footage) -> list[Moment]:
+    """Return the instants that the chosen frames show, all of which are among what is true.
 
+    Where each camera has an instant of its own, they are scored together.
+    """
+    from nmc_framework.capture import CaptureError
+    from nmc_framework.rendering import Moment, moments
+
+    available = footage.count
+    if footage.times:
+        return [Moment(frame, frame, None) for frame in chosen]
     shown = moments(sequence, chosen)
     last = max((moment.number for moment in shown), default=0)
     if last >= available:

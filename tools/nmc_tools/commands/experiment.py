@@ -222,7 +222,7 @@ def consistency(
         require_known(method, METHODS, "--method")
         film = _film(folder, scene, held_out, frames, size)
         request = Request(film, output, method or METHODS, share)
-        with progress_bar("consistency", unit="methods", kept=f"in {output}", resume="") as bar:
+        with progress_bar("consistency", unit="frames", kept=f"in {output}", resume="") as bar:
             found = run(request, bar, machine(["torch"]))
     files = write_consistency(output, found)
     if as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -57,7 +57,8 @@ class Footage:
     ``bounds`` and ``background`` are what a model is told of the scene, where known; ``points``
     (P, 3) what structure from motion reconstructed of it; ``own`` are the cameras held out unless
     others are named. ``clean`` are the same views without faults of the cameras (exposure, noise,
-    blur), where they are known.
+    blur), where they are known. ``times`` are those of the cameras' pictures, by name, where each
+    is of an instant of its own.
     """
 
     rig: RigDocument
@@ -69,6 +70,7 @@ class Footage:
     points: FloatArray | None = None
     own: tuple[str, ...] = ()
     clean: Views | None = None
+    times: Mapping[str, float] = field(default_factory=dict)
 
     def views(self, names: Sequence[str], start: int = 0) -> Iterator[FrameViews]:
         """Yield the frames from ``start`` on, as the cameras named see them."""
@@ -78,6 +80,15 @@ class Footage:
         """Return cameras by name."""
         known = {camera.name: camera for camera in self.rig.cameras}
         return [known[name] for name in names]
+
+    def instants(self, names: Sequence[str]) -> list[float] | None:
+        """Return at which instant, counted from 0, each camera took its picture, if one each."""
+        from nmc_framework.capture.timed import instants_of
+
+        if not self.times:
+            return None
+        found, _ = instants_of(self.times)
+        return [found[name] for name in names]
 
     def options(self, known: Mapping[str, Any], training: Sequence[str]) -> dict[str, Any]:
         """Return what a family with the options ``known`` is told of the scene and its rig."""
@@ -256,5 +267,21 @@ def _dataset(folder: Path, cameras: Path | None, rate: float) -> Footage:
         more = f" and {len(found.left_out) - 5} more" if len(found.left_out) > 5 else ""
         note(f"left out, without a camera: {', '.join(found.left_out[:5])}{more}")
     path = cameras or find_cameras(folder)
-    points = None if path is None else points_beside(path)
-    return Footage(found.rig, len(found), found.rate, found.views, points=points, own=found.tested)
+    return Footage(
+        found.rig,
+        len(found),
+        found.rate,
+        found.views,
+        points=None if path is None else points_beside(path),
+        own=found.tested,
+        times={} if path is None or len(found) > 1 else _times(path, found.rig),
+    )
+
+
+def _times(path: Path, rig: RigDocument) -> dict[str, float]:
+    """Return when the picture of each camera was taken; none where it is not known of all."""
+    from nmc_framework.capture.timed import picture_times
+
+    told = picture_times(path)
+    times = {c.name: told[Path(c.name).stem] for c in rig.cameras if Path(c.name).stem in told}
+    return times if len(times) == len(rig.cameras) else {}

@@ -39,12 +39,16 @@ class GroupRun(Run):
     def __post_init__(self) -> None:
         from nmc_framework.evaluation import HeldOut
 
-        self.quality = HeldOut(self.footage.cameras(self.held_out))
+        self.quality = HeldOut(self.footage.cameras(self.held_out), times=self._when(self.held_out))
+
+    def _when(self, names: list[str]) -> list[float] | None:
+        """Return the instants of cameras that have one each."""
+        return self.footage.instants(names)
 
     @property
     def count(self) -> int:
         """Groups of the footage."""
-        return math.ceil(self.footage.count / self.span)
+        return 1 if self.footage.times else math.ceil(self.footage.count / self.span)
 
     @property
     def span(self) -> int:
@@ -79,10 +83,14 @@ class GroupRun(Run):
             self._groups,
             self.schedule,
             rate=self.footage.rate,
+            when=self._when(self.training),
             report=report,
         )
 
     def _groups(self, first: int) -> Iterator[list[FrameViews]]:
+        if self.footage.times:
+            yield from ([views] for views in self.footage.views(self.training, first))
+            return
         views = self.footage.views(self.training, first * self.span)
         while group := list(islice(views, self.span)):
             yield group
@@ -104,6 +112,8 @@ class GroupRun(Run):
         if not self.held_out:
             return {}, {}
         first, count = frame.index * self.span, int(frame.state["length"])
+        if self.footage.times:
+            first, count = 0, 1
         truths = islice(self.footage.views(self.held_out, first), count)
         images: list[Any] = []
         for time, views in enumerate(truths):
@@ -126,13 +136,43 @@ def grouped_subject(
 ) -> Subject:
     """Return groups of frames of cameras as what is trained on, of ``span`` instants if named."""
     from nmc_framework.models.dynamic.group import INSTANTS
-    from nmc_framework.models.radiance.fitting import iterations
-    from nmc_tools.commands.chain_run import LATER
 
+    if footage.times:
+        return _timed_subject(footage, kind, training, held_out, span)
     if span is not None and span > footage.count:
         known = f"there are {footage.count} frames: give --group {footage.count} or less"
         raise typer.BadParameter(known, param_hint="--group")
     instants = span or min(INSTANTS["instants"], footage.count)
+    return _subject(footage, kind, training, held_out, instants)
+
+
+def _timed_subject(
+    footage: Footage,
+    kind: type[GroupModel],
+    training: list[str],
+    held_out: list[str],
+    span: int | None,
+) -> Subject:
+    """Return pictures that each have a time of their own as what is trained on: one group."""
+    if span is not None:
+        reason = "every picture has a time of its own: they are one group"
+        raise typer.BadParameter(reason, param_hint="--group")
+    if kind.watches_pixels:
+        reason = f"{kind.family} learns what moves from cameras that stand still; try dnerf"
+        raise typer.BadParameter(reason, param_hint="--family")
+    return _subject(footage, kind, training, held_out, len(set(footage.times.values())))
+
+
+def _subject(
+    footage: Footage,
+    kind: type[GroupModel],
+    training: list[str],
+    held_out: list[str],
+    instants: int,
+) -> Subject:
+    from nmc_framework.models.radiance.fitting import iterations
+    from nmc_tools.commands.chain_run import LATER
+
     first, later = kind.times
 
     def run(output: Path, model: Any, schedule: Schedule, board: Board | None) -> GroupRun:
@@ -144,7 +184,7 @@ def grouped_subject(
         iterations=(usual, round(later * LATER)),
         batch=(kind.rays, kind.rays),
         rate=footage.rate,
-        count=math.ceil(footage.count / instants),
+        count=1 if footage.times else math.ceil(footage.count / instants),
         clips=False,
         groups=True,
         run=run,

@@ -8,7 +8,7 @@ frames share weights and freeze some, is as steady as those.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -103,8 +103,14 @@ def run(request: Request, report: Report, machine: str) -> Consistency:
     film = request.film
     rows: list[Measured] = []
     pictures: dict[str, Pictures] = {}
+    each = len(film.views)
+    total = each * len(request.methods)
     for done, method in enumerate(request.methods):
-        report(done, len(request.methods), f"{method} next")
+        report(each * done, total, f"{method} next")
+
+        def told(frame: int, done: int = done, method: str = method) -> None:
+            report(each * done + frame + 1, total, f"{method}, frame {frame + 1} of {each}")
+
         inputs = {
             "experiment": "consistency",
             "version": _VERSION,
@@ -112,14 +118,14 @@ def run(request: Request, report: Report, machine: str) -> Consistency:
             "method": method,
             "share": request.share,
         }
-        found = kept.state(inputs, partial(_made, film, method, request.share))
+        found = kept.state(inputs, partial(_made, film, method, request.share, told))
         pictures[method] = found["pictures"]
         rows += _rows(film, method, found["pictures"], int(found["size"]))
-    report(len(request.methods), len(request.methods), "")
+    report(total, total, "")
     return Consistency(film, rows, pictures, machine, request.share)
 
 
-def _made(film: Film, method: str, share: float) -> State:
+def _made(film: Film, method: str, share: float, told: Callable[[int], None]) -> State:
     """Train by a method; return what is seen, and the bytes of the models."""
     if method in SEQUENCES:
         model = film.model(method)
@@ -132,7 +138,7 @@ def _made(film: Film, method: str, share: float) -> State:
             count = len(model.layers())
             plan = replace(plan, exclude_layers=tuple(range(count - _FROZEN_LAYERS, count)))
         shared = method != FRAMEWISE
-        pictures, states = seen_of_frames(film, _FAMILY, plan, shared=shared, report=lambda _: None)
+        pictures, states = seen_of_frames(film, _FAMILY, plan, shared=shared, report=told)
     size = coded_size(model, states)
     return {"pictures": pictures, "size": np.array(size, np.int64)}
 

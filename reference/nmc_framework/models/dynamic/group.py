@@ -64,6 +64,8 @@ class GroupModel(RayModel):
     betas: ClassVar[tuple[float, float]] = (0.9, 0.99)
     #: Iterations of a group, as multiples of those of one instant and of a usual later frame.
     times: ClassVar[tuple[float, float]] = (2.0, 6.0)
+    #: Whether it learns from what single pixels do over time: cameras have to stand still for it.
+    watches_pixels: ClassVar[bool] = False
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
         super().__init__(configuration)

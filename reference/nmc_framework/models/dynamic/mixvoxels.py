@@ -61,6 +61,7 @@ class MixVoxels(MarchedGroup):
 
     family: ClassVar[str] = "mixvoxels"
     learning_rates: ClassVar[tuple[float, float]] = (3e-2, 2e-2)
+    watches_pixels: ClassVar[bool] = True
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
