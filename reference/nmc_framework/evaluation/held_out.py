@@ -95,9 +95,12 @@ class HeldOut:
             When a true image is missing or of another size; the frame and camera are named.
         """
         self._require_all(frame, truths)
-        return self.score_images(
-            frame, [render_image(model, camera, time=time) for camera in self.cameras], truths
-        )
+        times: Sequence[float | None] = self.times or [time] * len(self.cameras)
+        views = [
+            render_image(model, camera, time=when)
+            for camera, when in zip(self.cameras, times, strict=True)
+        ]
+        return self.score_images(frame, views, truths)
 
     def _require_all(self, frame: int, truths: Sequence[Picture]) -> None:
         if len(truths) != len(self.cameras):
