@@ -93,8 +93,8 @@ def render_package(
     for frame in shown:
         if not 0 <= frame < count:
             raise TrackError(f"frame {frame} is not in the package, which has {count}")
-    when = None if times is None else tuple(times)
-    runs = _deal(package, tuple(track), camera, shown, keys, devices, when)
+    when = (None,) * len(shown) if times is None else tuple(times)
+    runs = _deal(package, tuple(track), camera, (shown, when), keys, devices)
     if pool is None and len(set(devices)) > 1:
         yield from _on_devices(runs, devices)
     elif workers <= 1 and pool is None:
@@ -176,13 +176,12 @@ def _deal(
     package: Path,
     track: tuple[Viewpoint, ...],
     camera: Camera,
-    frames: tuple[int, ...],
+    shown: tuple[tuple[int, ...], tuple[float | None, ...]],
     keys: set[int],
     devices: Sequence[str],
-    times: tuple[float | None, ...] | None = None,
 ) -> Iterator[Run]:
     """Cut the track into runs, at key frames where one is near: there decoding begins anyway."""
-    times = (None,) * len(frames) if times is None else times
+    frames, times = shown
     start = number = 0
     while start < len(frames):
         end = min(start + _RUN, len(frames))
