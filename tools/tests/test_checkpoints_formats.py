@@ -218,6 +218,30 @@ def test_keras_3(tmp_path):
         assert set(checkpoint.skipped) == SKIPPED_3
 
 
+@pytest.mark.parametrize("form", ["3", "2", "zip"])
+def test_keras_as_a_whole(tmp_path, form):
+    """To resume from: the optimizer and the metrics too, as buffers, which are no weights."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        if form == "2":
+            keras_2(file.create_group("model_weights"))
+            file["optimizer_weights/Adam/m:0"] = np.ones(3)
+        else:
+            keras_3(file)
+    if form == "zip":
+        with zipfile.ZipFile(tmp_path / "a.keras", "w") as archive:
+            archive.write(path, "model.weights.h5")
+        path = tmp_path / "a.keras"
+    found = checkpoints.read(path, keep="all")
+    more = {"metrics/mean/vars/0": np.ones(1), "optimizer/vars/0": np.ones(1)}
+    if form == "2":
+        more = {"optimizer_weights/Adam/m:0": np.ones(3)}
+    assert_same(found.state, (KERAS if form == "2" else EXPECTED_3) | more)
+    assert more.keys() <= found.buffers
+    assert found.buffers - more.keys() == checkpoints.read(path).buffers
+    assert not any("state" in note for note in found.skipped)
+
+
 def test_hdf5_that_reaches_outside_itself(tmp_path):
     def refused(fill, match):
         with h5py.File(tmp_path / "a.h5", "w") as file:

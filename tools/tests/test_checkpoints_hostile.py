@@ -179,6 +179,7 @@ def test_malformed_ply(tmp_path, text):
         ("a.npy", b"\x93NUMPY", "numpy.savez"),
         ("a.onnx", b"\x08\x08", "holds no tensors"),
         ("a.gguf", b"GGUF", "GGUF"),
+        ("__0_0.distcp", b"PK", "torch.distributed"),
         ("a.tflite", b"\0\0\0\0TFL3", "Lite"),
         ("a.msgpack", b"\x81\xa1a\xc0", "save a Flax file|no snapshot of instant-ngp"),
         ("m.safetensors.index.json", b"{}", "in several files"),

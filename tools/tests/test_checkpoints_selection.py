@@ -240,6 +240,20 @@ def test_what_is_named_as_a_checkpoint_and_is_no_file(run):
         select([run / "frame5.pt"])
 
 
+@pytest.mark.parametrize(
+    ("member", "words", "todo"),
+    [
+        ("__0_0.distcp", "torch.distributed", "dcp_to_torch"),
+        ("_CHECKPOINT_METADATA", "Orbax", "savez"),
+    ],
+)
+def test_folders_of_other_programs_are_named(tmp_path, member, words, todo):
+    (tmp_path / member).write_bytes(b"x")
+    with pytest.raises(CheckpointError, match=words) as caught:
+        select([tmp_path])
+    assert todo in caught.value.hint
+
+
 def test_duplicates_are_refused(run):
     with pytest.raises(CheckpointError, match="twice"):
         expand([run, run / "frame2.pt"])

@@ -273,3 +273,20 @@ def test_written_files_are_the_same_each_time(tmp_path):
 def test_dicts_of_other_kinds(tmp_path):
     inner = defaultdict(list, {"w": torch.ones(2)})
     assert list(checkpoints.read(save(tmp_path / "a.pt", {"net": inner})).state) == ["w"]
+
+
+def test_a_program_of_torch_export_is_named(tmp_path):
+    """Its weights lie in it without a pickle, behind a graph that is not read."""
+    net = torch.nn.Linear(2, 2)
+    path = tmp_path / "net.pt2"
+    torch.export.save(torch.export.export(net, (torch.ones(1, 2),)), path)
+    with pytest.raises(CheckpointError, match=r"torch\.export") as caught:
+        checkpoints.read(path)
+    assert "state_dict" in caught.value.hint
+
+
+def test_what_was_conjugated_lazily_says_how_it_is_saved(tmp_path):
+    torch.save({"w": torch.ones(2, dtype=torch.complex64).conj()}, tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match="conjugated") as caught:
+        checkpoints.read(tmp_path / "a.pt")
+    assert "resolve_conj" in caught.value.hint

@@ -18,6 +18,7 @@ from natsort import natsorted, ns
 from nmc_tools.checkpoints.checkpoint import CheckpointError, plain
 from nmc_tools.checkpoints.reading import READABLE_SUFFIXES
 from nmc_tools.checkpoints.shards import INDEX_SUFFIX, FrameSource, grouped, shards_of
+from nmc_tools.checkpoints.unreadable import foreign_folder, refuse_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -232,6 +233,10 @@ def _is_named_so(path: Path) -> bool:
 def _known(paths: list[Path], given: Path, where: str, *, strict: bool) -> Selection:
     known = [path for path in paths if _is_known(path) or _is_lost(path)]
     if not any(map(_is_known, known)):
+        foreign = foreign_folder(given) if given.is_dir() else None
+        if foreign:
+            refusal = refuse_foreign(foreign)
+            raise CheckpointError(given, refusal.reason, refusal.hint)
         raise CheckpointError(
             given, f"no checkpoint {where}; looked for {' '.join(READABLE_SUFFIXES)}"
         )

@@ -26,6 +26,7 @@ from nmc_tools.checkpoints.checkpoint import (
     capped,
     plain,
 )
+from nmc_tools.checkpoints.keras_sandbox import NOT_WEIGHTS
 
 if TYPE_CHECKING:
     from nmc_format.dtypes import Array
@@ -46,7 +47,7 @@ _MAX_LISTING_BYTES = 64 * 2**20
 _WEIGHTS_MEMBER = "model.weights.h5"
 
 
-def read_hdf5(path: Path) -> Checkpoint:
+def read_hdf5(path: Path, *, whole: bool) -> Checkpoint:
     """Read the weights of an HDF5 file of Keras, or every numeric dataset of another one.
 
     Names are the paths in the file: ``dense/dense/kernel:0`` (layer, then weight) where the
@@ -57,6 +58,8 @@ def read_hdf5(path: Path) -> Checkpoint:
     ----------
     path : Path
         The file.
+    whole : bool
+        Take the state of the optimizer and of metrics too, as buffers.
 
     Raises
     ------
@@ -69,7 +72,7 @@ def read_hdf5(path: Path) -> Checkpoint:
     with tempfile.TemporaryFile() as output:
         try:
             done = subprocess.run(  # noqa: S603 - our own interpreter and module
-                [*command, str(budget)],
+                [*command, str(budget), "all" if whole else "weights"],
                 stdout=output,
                 stderr=subprocess.DEVNULL,
                 stdin=subprocess.DEVNULL,
@@ -98,17 +101,20 @@ def _received(output: BinaryIO) -> Checkpoint:
         dtype, shape = DTYPES[dtype_name], tuple(dimensions)
         data = read_exactly(output, byte_size(dtype, shape), plain(name))
         state[name] = from_words(data.view(word_dtype(dtype)), dtype, shape)
-    buffers = buffers_by_convention(state)
+    state_of = tuple(f"{group}/" for group in NOT_WEIGHTS)
+    buffers = buffers_by_convention(state) | {n for n in state if n.startswith(state_of)}
     return Checkpoint(state, buffers, "keras", skipped=capped(listing["skipped"]))
 
 
-def read_keras_zip(archive: Archive) -> Checkpoint:
+def read_keras_zip(archive: Archive, *, whole: bool) -> Checkpoint:
     """Read the weights of a .keras file; its configuration is left out.
 
     Parameters
     ----------
     archive : Archive
         The open zip.
+    whole : bool
+        As of `read_hdf5`.
 
     Raises
     ------
@@ -119,4 +125,4 @@ def read_keras_zip(archive: Archive) -> Checkpoint:
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder, _WEIGHTS_MEMBER)
         weights.write_bytes(data.data)
-        return read_hdf5(weights)
+        return read_hdf5(weights, whole=whole)

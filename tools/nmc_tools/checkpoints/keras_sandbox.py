@@ -1,7 +1,7 @@
 """Reads Keras weights with the HDF5 library, in a process of its own with limits.
 
-Run by `nmc_format.isolated` with two arguments, the file and a number of bytes: prints one JSON
-line that lists the tensors, then their bytes, at most so many. Layouts: keras/src/legacy/saving
+Run by `nmc_format.isolated` with the file, a number of bytes, and "all" or "weights": prints one
+JSON line that lists the tensors, then their bytes, at most so many. Layouts: keras/src/legacy/saving
 (`save_weights_to_hdf5_group`) and keras/src/saving/saving_lib.py (`H5IOStore`).
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +28,7 @@ _BASE_MEMORY = 4 * 2**30
 _SECONDS = 100
 _MAX_OBJECTS = 200_000
 _ALLOWED_FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
-_NOT_WEIGHTS = {
+NOT_WEIGHTS = {
     "optimizer": "optimizer state",
     "optimizer_weights": "optimizer state",
     "metrics": "metric state",
@@ -74,8 +75,8 @@ def _listed(root: Any) -> Iterator[tuple[str, Any]]:
             yield f"{layer}/{weight}", _child(group, weight)
 
 
-def _walked(file: Any, notes: list[str]) -> Iterator[tuple[str, Any]]:
-    """Yield every dataset but those that are no weights, in natural order (Keras 3)."""
+def _walked(file: Any, notes: list[str], *, whole: bool) -> Iterator[tuple[str, Any]]:
+    """Yield every dataset in natural order (Keras 3), of the weights alone if not the whole."""
     import h5py
 
     seen: set[tuple[int, int]] = set()
@@ -91,8 +92,8 @@ def _walked(file: Any, notes: list[str]) -> Iterator[tuple[str, Any]]:
             found[path] = node
             continue
         for name in node:
-            if not path and name in _NOT_WEIGHTS:
-                notes.append(f"{name}: {_NOT_WEIGHTS[name]}")
+            if not path and name in NOT_WEIGHTS and not whole:
+                notes.append(f"{name}: {NOT_WEIGHTS[name]}")
                 continue
             child = _child(node, name)
             if isinstance(child, h5py.Group | h5py.Dataset):
@@ -132,16 +133,30 @@ def _array(dataset: Any, path: str) -> np.ndarray[Any, Any] | None:
     return stored
 
 
-def _read(file: Any, budget: int) -> tuple[dict[str, np.ndarray[Any, Any]], list[str]]:
+def _beside(file: Any, notes: list[str], *, whole: bool) -> Iterator[tuple[str, Any]]:
+    """Yield what lies beside ``model_weights`` (Keras 1 and 2), where the whole is asked for."""
+    for name, what in NOT_WEIGHTS.items():
+        if name in file and whole:
+            for path, dataset in _walked(_child(file, name), notes, whole=True):
+                yield f"{name}/{path}", dataset
+        elif name in file:
+            notes.append(f"{name}: {what}")
+
+
+def _read(
+    file: Any, budget: int, *, whole: bool
+) -> tuple[dict[str, np.ndarray[Any, Any]], list[str]]:
     import h5py
 
     if _text(file.attrs.get("format", "")) == "nmc" and "manifest_digest" in file.attrs:
         raise refuse_foreign("package")
     root = _child(file, "model_weights") if "model_weights" in file else file
-    notes = [f"{n}: {why}" for n, why in _NOT_WEIGHTS.items() if root is not file and n in file]
+    notes: list[str] = []
     listed = _names(root, "layer_names") is not None
+    found = _listed(root) if listed else _walked(root, notes, whole=whole)
+    beside = _beside(file, notes, whole=whole) if root is not file else ()
     state: dict[str, np.ndarray[Any, Any]] = {}
-    for path, dataset in _listed(root) if listed else _walked(root, notes):
+    for path, dataset in chain(found, beside):
         if path in state or not isinstance(dataset, h5py.Dataset):
             raise Refusal(f"weight {plain(path)!r} occurs twice, or is not a dataset")
         budget -= _check(dataset, path, budget)
@@ -153,7 +168,7 @@ def _read(file: Any, budget: int) -> tuple[dict[str, np.ndarray[Any, Any]], list
     return state, notes
 
 
-def _main(path: str, budget: int) -> int:
+def _main(path: str, budget: int, *, whole: bool) -> int:
     limit_resources(_BASE_MEMORY + 2 * budget, _SECONDS)
     import h5py
 
@@ -162,7 +177,7 @@ def _main(path: str, budget: int) -> int:
     os.dup2(2, 1)
     try:
         with h5py.File(path, "r", locking=False) as file:
-            state, notes = _read(file, budget)
+            state, notes = _read(file, budget, whole=whole)
     except Refusal as refusal:
         out.write(json.dumps({"refused": [refusal.reason, refusal.hint]}).encode() + b"\n")
     except Exception as error:  # the library raises many kinds on damaged files
@@ -178,4 +193,4 @@ def _main(path: str, budget: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1], int(sys.argv[2])))
+    sys.exit(_main(sys.argv[1], int(sys.argv[2]), whole=sys.argv[3] == "all"))

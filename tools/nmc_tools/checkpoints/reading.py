@@ -195,7 +195,7 @@ def _read_kind(
     if kind == "keras":
         from nmc_tools.checkpoints.keras_files import read_hdf5
 
-        return narrow(read_hdf5(path), keys)
+        return narrow(read_hdf5(path, whole=keep == "all"), keys)
     if kind in ("tensorflow", "tensorflow-1"):
         from nmc_tools.checkpoints import tensorflow_files
 
@@ -225,11 +225,15 @@ def _read_zip(file: BinaryIO, keys: Sequence[str], keep: Keep) -> Checkpoint:
 
         return read_baselines(archive, keys, keep)
     if "model.weights.h5" in members:
-        return narrow(keras_files.read_keras_zip(archive), keys)
+        return narrow(keras_files.read_keras_zip(archive, whole=keep == "all"), keys)
     if any(name.endswith(".npy") for name in members):
         return narrow(npz_files.read_npz(archive), keys)
     if "manifest.h5" in members:
         raise refuse_foreign("package")
+    if any(
+        name.endswith(("/archive_format", "serialized_exported_program.json")) for name in members
+    ):
+        raise refuse_foreign("exported")
     raise Refusal(
         "is a zip that holds no PyTorch data.pkl, model.weights.h5, policy.pth or .npy arrays",
         "unpack it if the checkpoint lies inside",

@@ -266,7 +266,8 @@ def _readable(name: str, tensor: Leaf) -> Tensor | NumpyArray:
     if isinstance(tensor, UnreadableTensor):
         raise Refusal(
             f"{plain(name)!r} is {tensor.why}, expected plain elements",
-            "save it as a dense tensor, for instance with .to_dense() or .dequantize(), on the CPU",
+            "save it as a plain tensor on the CPU, for instance with .to_dense(), .dequantize() or "
+            ".resolve_conj().resolve_neg()",
         )
     return tensor
 

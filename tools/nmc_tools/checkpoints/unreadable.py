@@ -34,6 +34,18 @@ _KINDS = {
         "a tar archive, as PyTorch wrote before version 0.1.10",
         "load it with an old PyTorch and save it again, or unpack it if it is a plain archive",
     ),
+    "exported": (
+        "a program of torch.export, whose graph is not read",
+        "save the state_dict of the module that was exported",
+    ),
+    "distributed": (
+        "a checkpoint of torch.distributed, a part for each process",
+        "join it: python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER model.pt",
+    ),
+    "orbax": (
+        "a checkpoint of Orbax (JAX), which is a database",
+        "restore it where it was made, and save its arrays with numpy.savez or safetensors",
+    ),
     "lfs": ("a Git LFS pointer, not the file itself", "fetch the file with git lfs pull"),
     "html": ("a web page, perhaps the error of a download", "download the file again"),
     "index": (
@@ -51,6 +63,7 @@ _SUFFIXES = {
     ".pkl": "pickle",
     ".pickle": "pickle",
     ".json": "index",
+    ".distcp": "distributed",
 }
 _PREFIXES = (
     (b"GGUF", "gguf"),
@@ -86,6 +99,15 @@ def foreign_kind(path: Path, head: bytes) -> str | None:
     if path.name == "checkpoint" and head.startswith((b"model_checkpoint_path", b"all_model")):
         return "tensorflow"
     return _SUFFIXES.get(suffix)
+
+
+def foreign_folder(folder: Path) -> str | None:
+    """Return which of the known foreign folders this is, or None."""
+    if any(folder.glob("*.distcp")):
+        return "distributed"
+    if any((folder / name).exists() for name in ("_CHECKPOINT_METADATA", "manifest.ocdbt")):
+        return "orbax"
+    return None
 
 
 def refuse_foreign(kind: str) -> Refusal:
