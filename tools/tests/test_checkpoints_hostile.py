@@ -277,10 +277,12 @@ def test_hdf5_files_that_crash_or_exhaust_the_library(tmp_path, monkeypatch):
         path.write_bytes(whole[:cut])
         refused(path, "HDF5 library fails")
     path.write_bytes(whole)
-    monkeypatch.setattr("sys.executable", "false")  # a child that dies
+    script = tmp_path / "child"
+    script.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    script.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(script))
     refused(path, "HDF5 library fails")
     monkeypatch.setattr("nmc_tools.checkpoints.keras_files._SECONDS", 0.1)
-    script = tmp_path / "hang"
     script.write_text("#!/bin/sh\nexec sleep 20\n")
     script.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(script))

@@ -76,3 +76,15 @@ print(os.environ["PYTHONPATH"] == sys.argv[1], "PYTHONSAFEPATH" in os.environ)
     )
     assert done.stdout == "True\nTrue False\n", done.stderr
     assert marks(room) == ""
+
+
+def test_a_reader_that_does_not_start_blames_no_file(tmp_path, monkeypatch):
+    """What it needs is told to it by name; where a module of ours is missing, that is said."""
+    from nmc_tools.checkpoints import CheckpointError, keras_files, read
+
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["w"] = np.ones(3)
+    monkeypatch.setattr(keras_files, "_NEEDS", ("nmc_spec", "nmc_format"))
+    with pytest.raises(CheckpointError, match="does not run") as caught:
+        read(tmp_path / "a.h5")
+    assert "not to blame" in caught.value.hint

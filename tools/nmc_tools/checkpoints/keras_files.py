@@ -83,6 +83,11 @@ def read_hdf5(path: Path, *, whole: bool) -> Checkpoint:
             )
         except subprocess.TimeoutExpired:
             raise Refusal(f"reading it took the HDF5 library over {_SECONDS} s") from None
+        if done.returncode > 0:  # it answers to whatever is in a file
+            raise Refusal(
+                f"the process that reads HDF5 files does not run (exit {done.returncode})",
+                "the file is not to blame: install neural-model-chain again, or free some memory",
+            )
         if done.returncode != 0:
             raise Refusal(
                 "the HDF5 library fails on it",

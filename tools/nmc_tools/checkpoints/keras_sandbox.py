@@ -1,8 +1,9 @@
 """Reads Keras weights with the HDF5 library, in a process of its own with limits.
 
 Run by `nmc_format.isolated` with the file, a number of bytes, and "all" or "weights": prints one
-JSON line that lists the tensors, then their bytes, at most so many. Layouts: keras/src/legacy/saving
-(`save_weights_to_hdf5_group`) and keras/src/saving/saving_lib.py (`H5IOStore`).
+JSON line that lists the tensors, then their bytes, at most so many. Layouts:
+keras/src/legacy/saving (`save_weights_to_hdf5_group`) and keras/src/saving/saving_lib.py
+(`H5IOStore`).
 """
 
 from __future__ import annotations

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from nmc.coding.scratch import memory_limit
 from nmc_format.dtypes import DTYPES, byte_size, dtype_of, from_words, to_words, word_dtype
 from nmc_tools.checkpoints.bounded_zip import Bytes, read_exactly
 from nmc_tools.checkpoints.checkpoint import Checkpoint, Refusal, buffers_by_convention, plain
@@ -81,6 +80,8 @@ def _parts_of(file: BinaryIO) -> Callable[[int, int, str], Bytes]:
 
     Whoever cuts a file while it is mapped ends the process; what is read is not changed any more.
     """
+    from nmc.coding.scratch import memory_limit  # not needed by the process that reads HDF5
+
     size = file.seek(0, 2)
     if size > memory_limit() // _SHARE:
         mapped = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
