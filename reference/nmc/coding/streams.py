@@ -29,10 +29,11 @@ _MAX_WINDOW_LOG = 27
 
 
 _FEED = 1 << 12
-"""Bytes that are decompressed at a time, at most: 128 MiB can come of them."""
-_LEAST = 1 << 6
-_MUCH = 1 << 20
-"""Bytes of planes: where as many came of a feed, the next one is shorter."""
+"""Bytes at a time of what is behind the blocks of a frame."""
+_BLOCK_HEAD, _PLAIN_BLOCK = 3, 1 << 17
+"""Bytes of the head of a block, and those that come of one at most."""
+_REPEATED, _COMPRESSED = 1, 2
+"""Types of blocks of zstd; another one has its bytes as they are."""
 _LARGE = 1 << 23
 """Bytes from which on several threads can code a stream."""
 _JOB = 1 << 19
@@ -259,7 +260,8 @@ def decompress_some(
             if k in wanted
         }
         room, whole = _room(made, like), len(made) == len(like)
-        rest = _fill(room, chain((first,), ahead), whole=whole)
+        feeds = _Feeds(chain((first,), ahead), zstandard.frame_header_size(memoryview(first)))
+        rest = _fill(room, feeds, whole=whole)
     except zstandard.ZstdError as error:
         raise bad(str(error)) from None
     if rest:
@@ -283,12 +285,11 @@ def _room(
 
 
 def _fill(
-    room: Sequence[tuple[Bytes | None, int]], blocks: Iterable[Buffer], *, whole: bool
+    room: Sequence[tuple[Bytes | None, int]], feeds: Iterable[memoryview], *, whole: bool
 ) -> str:
     """Decompress into arrays, one after the other; return what is wrong, nothing if all is well.
 
-    A few bytes are given at a time, as each of them can become some ten thousand. Unless the whole
-    is wanted, it ends with the last array that is there.
+    Unless the whole is wanted, it ends with the last array that is there.
     """
     if not whole:
         there = [k for k, (target, size) in enumerate(room) if target is not None and size]
@@ -297,14 +298,12 @@ def _fill(
     ahead = ((target, size) for target, size in room if size)
     target, size = next(ahead, (None, 0))
     at = 0
-    feeds = _Feeds(blocks)
     for feed in feeds:
         if decompressor.eof:
             return "bytes follow it"
         if not whole and not size:
             return ""
         plain = np.frombuffer(decompressor.decompress(feed), np.uint8)
-        feeds.made(plain.size)
         while plain.size:
             if not size:
                 return "it makes more" if whole else ""
@@ -322,24 +321,54 @@ def _fill(
 
 
 class _Feeds:
-    """Blocks in short pieces: shorter where a plane is nearly empty, as much comes of them."""
+    """Pieces of a frame: whole blocks, so that few bytes come of each, and few calls are made.
 
-    def __init__(self, blocks: Iterable[Buffer]) -> None:
+    A block has 128 KiB at most, and says what it takes (RFC 8878, clause 3.1.1.2).
+
+    Parameters
+    ----------
+    blocks : iterable of bytes-like
+        The bytes of the frame; the first of them have its header.
+    header : int
+        Bytes of this header.
+    """
+
+    def __init__(self, blocks: Iterable[Buffer], header: int) -> None:
         self._blocks = blocks
-        self._size = _LEAST
-
-    def made(self, size: int) -> None:
-        """Take note how many bytes came of the last piece."""
-        if size > _MUCH:
-            self._size = max(_LEAST, self._size // 4)
-        else:
-            self._size = min(_FEED, 2 * self._size)
+        self._due = header
+        self._ended = False
 
     def __iter__(self) -> Iterator[memoryview]:
+        rest = memoryview(b"")
         for block in self._blocks:
-            view = memoryview(block)
+            view = memoryview(block).cast("B")
+            if rest:
+                view = memoryview(bytes(rest) + bytes(view))
             at = 0
             while at < len(view):
-                piece = view[at : at + self._size]
-                at += len(piece)
-                yield piece
+                size = self._whole(view[at:])
+                if not size:
+                    break
+                yield view[at : at + size]
+                at += size
+            rest = view[at:]
+        if rest:
+            yield rest
+
+    def _whole(self, view: memoryview) -> int:
+        """Return how many bytes are given next; 0 where it is not known what they begin with."""
+        if self._ended and not self._due:
+            return min(_FEED, len(view))
+        size = min(self._due, len(view))
+        self._due -= size
+        comes = 0
+        while not self._ended and size + _BLOCK_HEAD <= len(view) and comes < _PLAIN_BLOCK:
+            head = int.from_bytes(view[size : size + _BLOCK_HEAD], "little")
+            kind, says = head >> 1 & 3, head >> 3
+            self._ended = bool(head & 1)
+            comes += _PLAIN_BLOCK if kind == _COMPRESSED else says
+            length = _BLOCK_HEAD + (1 if kind == _REPEATED else says)
+            given = min(length, len(view) - size)
+            self._due = length - given
+            size += given
+        return size
