@@ -156,3 +156,8 @@ def test_a_folder_that_is_no_package_is_not_replaced(tmp_path) -> None:
     whole = write(tmp_path / "x.nmc.partial", chain(2), directory=True)
     assert code(lambda: nmc.Writer(tmp_path / "x.nmc", overwrite=True)) == "host/exists"
     assert_states(whole, chain(2))
+
+
+def test_the_root_of_a_file_system_is_no_package() -> None:
+    for options in ({}, {"overwrite": True}, {"directory": True}, {"resume": True}):
+        assert code(lambda: nmc.Writer("/", **options)) == "host/path"  # noqa: B023

@@ -215,3 +215,17 @@ def test_a_place_that_cannot_be_written_is_named_as_it_was_given(states, tmp_pat
     found = caught.value.finding
     assert (found.code, found.place.file) == ("host/denied", target)
     assert "Errno" not in found.message and ".pushed" not in str(found)
+
+
+def test_a_store_that_asks_its_server_at_once_is_named(monkeypatch):
+    """Such as ftp:// of a host that nobody knows; a check has a verdict of it too."""
+
+    def unknown(url, **_):
+        raise OSError(-2, "Name or service not known")
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", unknown)
+    with pytest.raises(nmc.FormatError) as caught:
+        nmc.open("ftp://nowhere/x.nmc")
+    assert caught.value.finding.place.file == "ftp://nowhere/x.nmc"
+    (found,) = nmc.check("ftp://nowhere/x.nmc").findings
+    assert found == caught.value.finding

@@ -281,3 +281,19 @@ def test_every_help_page_has_one_layout(run, words, command) -> None:
     assert "``" not in text and "Examples:" not in text
     for parameter in command.params:
         assert getattr(parameter, "help", None), f"{parameter.name} has no help"
+
+
+@pytest.mark.parametrize(
+    "option",
+    [["--fps", "25"], ["--family", "x"], ["--keep", "all"], ["--order", "time"], ["--unrelated"]],
+)
+def test_an_option_that_says_nothing_of_a_package_is_not_ignored(run, chain, tmp_path, option):
+    done = run("pack", chain, "-o", tmp_path / "o.nmc", *option)
+    assert done.code == 2
+    assert option[0] in done.err and not (tmp_path / "o.nmc").exists()
+
+
+def test_a_key_that_check_does_not_decrypt_with_is_not_ignored(run, chain) -> None:
+    done = run("check", chain, "--key", "secret.key")
+    assert done.code == 2
+    assert "--decrypt-key" in done.err

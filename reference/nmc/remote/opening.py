@@ -12,6 +12,7 @@ from nmc.remote.patience import Patience
 from nmc.remote.ranged_source import RangedSource
 from nmc.remote.remote_folder import RemoteFolder
 from nmc.remote.remote_object import NoObject, RemoteObject
+from nmc_format.host import host_refusal
 from nmc_format.issues import FormatError, refuse, refuse_with
 from nmc_format.package.file import FilePackage
 from nmc_format.package.form import open_package
@@ -148,7 +149,8 @@ def store_of(url: str, options: Mapping[str, Any] | None) -> tuple[Any, str]:
     Raises
     ------
     FormatError
-        If fsspec, or what it needs for this kind of store, is not installed.
+        If fsspec, or what it needs for this kind of store, is not installed, or the store cannot
+        be reached.
     """
     scheme = scheme_of(url)
     try:
@@ -162,6 +164,9 @@ def store_of(url: str, options: Mapping[str, Any] | None) -> tuple[Any, str]:
         raise refuse("input/unsupported", file=shown(url), reason=reason, hint=hint) from None
     except ValueError as error:
         raise refuse("host/path", file=shown(url), reason=str(error)) from None
+    except OSError as error:  # some stores ask the server at once
+        error.filename = None
+        raise host_refusal(error, shown(url)) from None
     return store, str(path)
 
 

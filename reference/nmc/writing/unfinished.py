@@ -77,12 +77,15 @@ def place_of(path: Path, *, make: bool = False) -> Place:
     Raises
     ------
     FormatError
-        If it is to be made behind a link that leads nowhere, such as to a disk that is not there.
+        If it is to be made behind a link that leads nowhere, such as to a disk that is not there,
+        or in place of the root of a file system.
     """
     real = Path(os.path.realpath(path))
     if make:
         if path.is_symlink() and not path.exists():
             raise absent(str(path))
+        if not real.name:
+            raise refuse("host/path", file=str(path), reason="it is the root of a file system")
         real.parent.mkdir(parents=True, exist_ok=True)
     return Place(path, Folder(real.parent), real.name)
 

@@ -112,6 +112,12 @@ def check(
         raise typer.BadParameter("one package is compared at a time", param_hint="--against")
     if pictures is not None and not against:
         raise typer.BadParameter("it goes with --against", param_hint="--pictures")
+    if key and not against:
+        raise typer.BadParameter(
+            "it says where the weights are in the originals of --against; the key of an encrypted "
+            "package is --decrypt-key, that of a signer --signed-by",
+            param_hint="--key",
+        )
     reports = []
     for package in packages:
         with progress_bar(f"checking {package.name}") as progress:

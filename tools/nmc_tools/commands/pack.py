@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -99,11 +99,15 @@ def pack(
     buffer: Annotated[
         list[str] | None, typer.Option(help="A tensor that is a buffer; may be repeated.")
     ] = None,
-    family: Annotated[str, typer.Option(help="Model family.")] = "unknown",
+    family: Annotated[
+        str | None, typer.Option(help="Model family; unknown where nothing is said.")
+    ] = None,
     configuration: Annotated[
         Path | None, typer.Option(help="JSON file that says how the model is built.")
     ] = None,
-    fps: Annotated[int, typer.Option(min=1, help="Frames per second.")] = 30,
+    fps: Annotated[
+        int | None, typer.Option(min=1, help="Frames per second; 30 where nothing is said.")
+    ] = None,
     detect_frozen: Annotated[
         bool, typer.Option(help="Record what equals the frame before as frozen.")
     ] = True,
@@ -178,7 +182,20 @@ def pack(
     }
     package = package_among(inputs)
     if package is not None:
-        _refuse_of_a_package(key, layers, buffer, configuration)
+        _refuse_of_a_package(
+            {
+                "--key": key,
+                "--keep": keep == "all",
+                "--order": order != "auto",
+                "--unrelated": unrelated,
+                "--layers": layers,
+                "--buffer": buffer,
+                "--family": family,
+                "--configuration": configuration,
+                "--fps": fps,
+                "--no-detect-frozen": not detect_frozen,
+            }
+        )
         pack_package(package, output, lossy, options, declare=declare_psnr, as_json=as_json)
         return
     if declare_psnr:
@@ -200,11 +217,11 @@ def pack(
         writer = nmc.Writer(
             output,
             **options,
-            family=family,
+            family=family or "unknown",
             configuration=_configuration(configuration, first),
             layers=checkpoints.layers_of([n for n in first.state if n not in buffers], rules),
             buffers=buffers,
-            timescale=fps,
+            timescale=fps or 30,
             detect_frozen=detect_frozen,
             quantisation=quantisation,
         )
@@ -231,12 +248,14 @@ def pack(
     _summary(output, encrypt_key, sources, first, asked, made, as_json=as_json)
 
 
-def _refuse_of_a_package(*options: object) -> None:
-    """Refuse options about checkpoints where a package is given."""
-    if any(option is not None for option in options):
+def _refuse_of_a_package(options: Mapping[str, object]) -> None:
+    """Refuse options about checkpoints where a package is given: none is taken and not obeyed."""
+    given = [name for name, value in options.items() if value]
+    if given:
         raise typer.BadParameter(
-            "a package says itself what its tensors are; --key, --layers, --buffer and "
-            "--configuration are of checkpoints"
+            "a package says itself what its frames and tensors are; this is of checkpoints "
+            "(unpack it, and pack the files)",
+            param_hint=", ".join(given),
         )
 
 
