@@ -82,9 +82,11 @@ def _good() -> list[Case]:
     )
     more = (Row("a", "U8", (LEAST,)), *rows[1:], Row("d", "U8", (70,)))
     apart = payload_chain(more, _states(more, 3), [_divided(LEAST)] * 2)
-    three = (Row("a", "U8", (LEAST + 8,)), Row("b", "U8", (LEAST,)), Row("c", "F32", (40,)))
+    three = (Row("a", "U8", (3600, 37)), Row("b", "F32", (40,)))
     uneven = payload_chain(
-        three, _states(three, 4), [_divided(LEAST + 8, LEAST), _divided(), _divided(LEAST + 8)]
+        three,
+        _states(three, 4),
+        [_divided(1775 * 37, 1772 * 37), _divided(), _divided(1775 * 37)],
     )
     return [
         arithmetic_case(

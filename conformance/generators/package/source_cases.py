@@ -120,6 +120,7 @@ def _all_extras() -> list[Case]:
         chain,
         last(""),
         seed=SEED,
+        inflate=True,
         **LIBRARY,
     )
     more = full.reject(
