@@ -42,8 +42,8 @@ _HARMONICS = {0: 1, 1: 4, 2: 9}
 _FIRST = 0.28209479
 #: Opacity that Gaussians begin with.
 _BEGIN = 0.2
-#: Iterations between two changes of their number, and the shares of a frame between which some are.
-_EVERY, _FROM, _TO = 40, 0.05, 0.6
+#: How often their number changes in a frame, and the shares of it between which that is.
+_ROUNDS, _FROM, _TO = 10, 0.05, 0.6
 #: Share of the most Gaussians that a frame begins with.
 _START = 0.4
 #: What is smaller than this share of the box's edge is cloned, else split.
@@ -110,8 +110,8 @@ class Splats(ViewModel):
     """
 
     family: ClassVar[str] = "splats"
-    learning_rates: ClassVar[tuple[float, float]] = (2e-2, 1e-2)
-    damping: ClassVar[float] = 1.0
+    learning_rates: ClassVar[tuple[float, float]] = (2e-2, 3e-2)
+    damping: ClassVar[float] = 0.5
     side: ClassVar[int] = 16
     rays: ClassVar[int] = 8192
 
@@ -152,7 +152,7 @@ class Splats(ViewModel):
         if c["degree"]:
             self.harmonics = Harmonics(torch.zeros(count, _HARMONICS[c["degree"]] - 1, 3))
         #: Whether nothing has been learned yet; and whether this frame changes the number.
-        self._fresh, self._grows = True, False
+        self._fresh, self._grows, self._rounds = True, False, 0
         self._pulls: tuple[Tensor, Tensor] | None = None
 
     def layers(self) -> Sequence[nn.Module]:
@@ -309,6 +309,7 @@ class Splats(ViewModel):
     def begin_frame(self, index: int) -> None:
         """Begin to count what pulls at the Gaussians."""
         del index
+        self._rounds = 0
         self._count()
 
     def _count(self) -> None:
@@ -317,9 +318,12 @@ class Splats(ViewModel):
 
     def after_step(self, iteration: int) -> None:
         """Clone, split and prune, now and then."""
-        if not self._grows or (iteration + 1) % _EVERY or not _FROM < self.progress < _TO:
+        del iteration
+        due = _FROM + (_TO - _FROM) * self._rounds / _ROUNDS
+        if not self._grows or self._rounds >= _ROUNDS or self.progress < due:
             return
         assert self._pulls is not None
+        self._rounds += 1
         pull = self._pulls[0] / self._pulls[1].clamp_min(1)
         densify({n: p.data for n, p in self._parts().items()}, pull, _CLONED * self.edge)
         self._count()
