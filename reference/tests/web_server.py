@@ -109,10 +109,15 @@ class _Quiet(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(folder):
-    """Serve a folder; yield the :class:`Server`."""
+def serving(folder, tls=None):
+    """Serve a folder, over HTTPS where there is a context for it; yield the :class:`Server`."""
     with _Quiet(("127.0.0.1", 0), _Handler) as server:
-        known = Server(folder, f"http://127.0.0.1:{server.server_address[1]}")
+        scheme = "https" if tls else "http"
+        known = Server(folder, f"{scheme}://127.0.0.1:{server.server_address[1]}")
+        if tls:
+            server.socket = tls.wrap_socket(
+                server.socket, server_side=True, do_handshake_on_connect=False
+            )
         server.known = known
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()

@@ -43,12 +43,24 @@ def test_inspect_says_who_signed(keyed, run) -> None:
     assert shown.code == 0
     assert shown.out.count("holds: SHA256:") == 2
     assert "studio@x" in shown.out
+    for command in ("inspect", "check"):
+        facts = json.loads(run(command, "d.nmc", "--json").out)["signatures"]
+        assert [fact["holds"] for fact in facts] == [True, True]
+        assert {fact["signer"] for fact in facts} == {"studio@x", "Archive"}
     (wrong, _) = sorted((keyed / "d.nmc" / "signatures").iterdir())
     wrong.write_text(wrong.read_text().replace("signer: ", "signer: not "))
     shown = run("inspect", "d.nmc")
     assert shown.code == 0
     assert shown.out.count("holds: SHA256:") == 1
     assert "does NOT hold: signature/wrong" in shown.out
+    for command in ("inspect", "check"):
+        facts = json.loads(run(command, "d.nmc", "--json").out)["signatures"]
+        assert {(fact["holds"], fact["code"]) for fact in facts} == {
+            (True, None),
+            (False, "signature/wrong"),
+        }
+        (failed,) = [fact for fact in facts if not fact["holds"]]
+        assert failed["key"] == wrong.stem
 
 
 @pytest.mark.parametrize("package", ["a.nmc", "d.nmc"])

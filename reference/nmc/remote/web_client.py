@@ -94,6 +94,8 @@ class _Connection:
     key: tuple[str, str]
     http: http.client.HTTPConnection
     fresh: bool
+    proxied: Mapping[str, str]
+    """What a proxy is told with each request."""
 
     def done(self, *, kept: bool) -> None:
         self.client.give_back(self, kept=kept)
@@ -200,10 +202,8 @@ class WebClient:
         target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
         if connection.key[1].startswith("proxy ") and parts.scheme == "http":
             target = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-        sent = {"Accept-Encoding": "identity", "User-Agent": "nmc", **headers}
-        if parts.username is not None:
-            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            sent["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+        sent = {"Accept-Encoding": "identity", "User-Agent": "nmc", **headers, **connection.proxied}
+        sent.update(_login("Authorization", parts))
         try:
             connection.http.request("GET", target, headers=sent)
             response = connection.http.getresponse()
@@ -250,10 +250,11 @@ class WebClient:
         if parts.scheme == "https":
             made = _TimedHTTPS(*where, timeout=self._patience.timeout, context=_trusted())
             if proxy:
-                made.set_tunnel(host, port)
+                made.set_tunnel(host, port, _login("Proxy-Authorization", proxy))
         else:
             made = _TimedHTTP(*where, timeout=self._patience.timeout)
-        return _Connection(self, key, made, fresh=True)
+        proxied = _login("Proxy-Authorization", proxy) if proxy and parts.scheme == "http" else {}
+        return _Connection(self, key, made, fresh=True, proxied=proxied)
 
     def give_back(self, connection: _Connection, *, kept: bool) -> None:
         """Keep a connection for the next request, or close it."""
@@ -321,6 +322,14 @@ def _proxy(scheme: str, host: str) -> SplitResult | None:
     if not found or urllib.request.proxy_bypass(host):
         return None
     return urlsplit(found if "//" in found else f"//{found}")
+
+
+def _login(header: str, parts: SplitResult) -> dict[str, str]:
+    """Return the header for the user and the password of an address; none without a user."""
+    if parts.username is None:
+        return {}
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {header: "Basic " + base64.b64encode(pair.encode()).decode()}
 
 
 def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:

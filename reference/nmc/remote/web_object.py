@@ -23,7 +23,8 @@ MOST_DOWNLOADED: Final = 1 << 30
 
 _RANGE: Final = re.compile(r"\s*bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\s*")
 _NOT_FOUND: Final = {404, 410}
-_DENIED: Final = {401, 403, 407, 451}
+_DENIED: Final = {401, 403, 451}
+_DENIED_BY_PROXY: Final = 407
 
 
 class WebObject(RemoteObject):
@@ -159,6 +160,10 @@ class WebObject(RemoteObject):
         if answer.status in _DENIED:
             hint = "give the right key or token, such as storage_options={'headers': {…}}"
             reason = f"the server answers {answer.status}"
+            raise refuse_with(hint, "host/denied", file=self.name, reason=reason)
+        if answer.status == _DENIED_BY_PROXY:
+            hint = "give user and password in http_proxy, as http://USER:PASSWORD@HOST:PORT"
+            reason = f"the proxy answers {answer.status}"
             raise refuse_with(hint, "host/denied", file=self.name, reason=reason)
         raise self._lies(f"it answers {answer.status}")
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Asked: TypeAlias = "str | Callable[[], str | None] | None"
 _LONGEST: Final = 1 << 16
+_PUBLIC: Final = b"ssh-ed25519 "
 _MISSING: Final = "pip install 'neural-model-chain[trust]'"
 
 
@@ -128,6 +129,15 @@ class PrivateKey:
         return made
 
 
+def is_public(path: Path) -> bool:
+    """Whether a file is that of a public key as OpenSSH writes it."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_PUBLIC)) == _PUBLIC
+    except OSError:
+        return False
+
+
 def _library(module: str) -> Any:
     """Return a module of cryptography's primitives.
 
@@ -165,7 +175,7 @@ def _content(path: Path) -> bytes:
         raise host_refusal(error, path) from None
     if b"PRIVATE KEY-----" not in data or len(data) > _LONGEST:
         public = data.startswith((b"ssh-", b"ecdsa-", b"sk-"))
-        what = "a public key; give the private one" if public else "no private key"
+        what = "a public key of another kind than Ed25519" if public else "no private key"
         _unreadable(path, f"it is {what}", "make a key with 'nmc keygen'")
     return data
 

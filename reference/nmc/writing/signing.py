@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from nmc.reading.check import verified
+from nmc.reading.keys import read_public_keys
 from nmc.reading.signatures import signature_findings, signatures_of
+from nmc.writing.agent_keys import AgentKey
 from nmc.writing.finish import replace_file
-from nmc.writing.private_keys import PrivateKey
+from nmc.writing.private_keys import PrivateKey, is_public
 from nmc.writing.unfinished import SIGNATURE_FILE, clear_signatures, place_of
 from nmc_format.host import host_errors
 from nmc_format.issues import FormatError, first_error, refuse
@@ -20,11 +22,18 @@ from nmc_format.manifest.read import parse_manifest
 from nmc_format.package.file import FilePackage
 from nmc_format.package.form import open_package
 from nmc_format.package.members import SIGNATURE_FOLDER, Package, signature_name
-from nmc_format.signature import Signature, Statement, check_digest, signer_fault
+from nmc_format.signature import (
+    Signature,
+    Statement,
+    check_digest,
+    check_signature,
+    signer_fault,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from nmc.writing.private_keys import Asked
     from nmc.writing.unfinished import Place
 
 _READ_BYTES = 1 << 20
@@ -32,7 +41,7 @@ _READ_BYTES = 1 << 20
 
 def sign(
     path: str | Path,
-    key: PrivateKey | str | Path,
+    key: PrivateKey | AgentKey | str | Path,
     *,
     signer: str | None = None,
     fresh: bool = False,
@@ -48,8 +57,9 @@ def sign(
     ----------
     path : str or Path
         A finished package of either form.
-    key : PrivateKey, str or Path
-        Who signs, or the file of a key without a passphrase. An earlier signature is replaced.
+    key : PrivateKey, AgentKey, str or Path
+        Who signs, or the file of a key without a passphrase; the file of a public key means the
+        private one that ssh-agent has. An earlier signature is replaced.
     signer : str or None
         Who signed, for people: at most 256 bytes without control characters. None: the comment of
         the key.
@@ -67,8 +77,8 @@ def sign(
     ValueError
         If the signer cannot be in a signature.
     """
-    if not isinstance(key, PrivateKey):
-        key = PrivateKey.read(key)
+    if not isinstance(key, PrivateKey | AgentKey):
+        key = signing_key(Path(key))
     who = key.public.name if signer is None else signer
     if fault := signer_fault(who):
         raise ValueError(fault)
@@ -84,12 +94,26 @@ def sign(
             raise refuse("host/failed", file=str(path), reason="it changed while it was signed")
         digest = manifest.root.manifest_digest
         made = key.signed(Statement(digest, hashlib.sha256(data).digest(), _now(), who))
+        check_signature(signature_name(made.key), made.to_bytes(), data)  # an agent may lie
         kept = {} if fresh else _held(package, data, digest)
         kept[signature_name(made.key)] = made.to_bytes()
         with host_errors(Path(path)):
             _put(package, kept, Path(path))
     _compare(Path(path), data, digest, kept)
     return made
+
+
+def signing_key(path: Path, passphrase: Asked = None) -> PrivateKey | AgentKey:
+    """Return the key of a file: a private one, or the one in ssh-agent of a public one.
+
+    Raises
+    ------
+    FormatError
+        If it is neither, cannot be read, or ssh-agent has no such key.
+    """
+    if is_public(path):
+        return AgentKey.find(read_public_keys(path)[0])
+    return PrivateKey.read(path, passphrase)
 
 
 def unsign(path: str | Path) -> int:

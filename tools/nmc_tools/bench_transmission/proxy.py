@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 _PIECE = 8192
 _DELAY = 0.01
+_ROUNDS = 3
 """Seconds from one end to the other."""
 
 FOLDER = Path(__file__).parent / "traces"
@@ -40,10 +41,12 @@ def throttled(url: str, rates: tuple[int, ...]) -> Iterator[str]:
         ready.set()
         await stop.wait()
         server.close()
-        while others := asyncio.all_tasks() - {asyncio.current_task()}:  # one may come meanwhile
-            for task in others:
-                task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
+        for _ in range(_ROUNDS):  # a connection that was taken meanwhile has its task only then
+            await asyncio.sleep(0.01)
+            while others := asyncio.all_tasks() - {asyncio.current_task()}:
+                for task in others:
+                    task.cancel()
+                await asyncio.gather(*others, return_exceptions=True)
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
     thread.start()

@@ -26,6 +26,7 @@ from nmc_tools.commands.shared_options import (
     MaxLevelOption,
     path_or_address,
 )
+from nmc_tools.commands.signature_facts import signature_facts
 from nmc_tools.terminal import (
     Exit,
     counted,
@@ -118,7 +119,7 @@ def check(
             "package is --decrypt-key, that of a signer --signed-by",
             param_hint="--key",
         )
-    reports = []
+    reports, listed = [], []
     for package in packages:
         with progress_bar(f"checking {package.name}") as progress:
             report, signatures = verified(
@@ -131,6 +132,7 @@ def check(
                 key=decrypt_key,
             )
         reports.append(report)
+        listed.append(signature_facts(signatures, report.findings))
         if as_json:
             continue
         for found in report.findings:
@@ -152,7 +154,8 @@ def check(
             packages[0], against, key or [], keep, pictures, as_json=as_json
         )
     if as_json:
-        documents = [report.to_json() for report in reports]
+        pairs = zip(reports, listed, strict=True)
+        documents = [{**report.to_json(), "signatures": facts} for report, facts in pairs]
         print_json(_document(documents, document, against=bool(against)))
     if not holds or not all(map(_is_sure, reports)):
         raise typer.Exit(Exit.REFUSED)

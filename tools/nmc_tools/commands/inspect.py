@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from math import prod
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -20,7 +20,12 @@ from nmc_format.manifest.frame_table import FrameRecord
 from nmc_format.manifest.tensor_table import PARAMETER
 from nmc_tools.commands.lossy_options import Loss, psnr_text
 from nmc_tools.commands.shared_options import JsonOption, PackageSource
+from nmc_tools.commands.signature_facts import signature_facts
 from nmc_tools.terminal import counted, out, print_json, printable, size_text
+
+if TYPE_CHECKING:
+    from nmc_format.issues import Finding
+    from nmc_format.signature import Signature
 
 _ROWS_SHOWN = 40
 _TEXT_SHOWN = 60
@@ -44,7 +49,8 @@ def inspect(
     """
     with nmc.open(package, max_level=4) as sequence:
         if as_json:
-            print_json(json_view(sequence.manifest))
+            facts = signature_facts(*_signatures(sequence))
+            print_json({**json_view(sequence.manifest), "signatures": facts})
             return
         _print_summary(sequence)
         if tensors:
@@ -112,8 +118,7 @@ def _print_summary(sequence: nmc.ChainSequence) -> None:
 
 def _signature_lines(sequence: nmc.ChainSequence) -> list[str]:
     """Say who signed, and which signatures do not hold; whom a key belongs to is not known here."""
-    package, digest = sequence.stored, sequence.manifest.root.manifest_digest
-    holding, findings = signature_findings(package, package.manifest(), digest)
+    holding, findings = _signatures(sequence)
     lines = [
         f"holds: {PublicKey(made.key).fingerprint}, who says: "
         f"{made.statement.signer or 'nothing'}, {made.statement.time}"
@@ -123,6 +128,11 @@ def _signature_lines(sequence: nmc.ChainSequence) -> list[str]:
         verdict = "not verified" if found.code == "host/not-verified" else "does NOT hold"
         lines.append(f"{verdict}: {found.code}: {found.message}")
     return lines
+
+
+def _signatures(sequence: nmc.ChainSequence) -> tuple[list[Signature], list[Finding]]:
+    package, digest = sequence.stored, sequence.manifest.root.manifest_digest
+    return signature_findings(package, package.manifest(), digest)
 
 
 def _loss_text(sequence: nmc.ChainSequence) -> str:

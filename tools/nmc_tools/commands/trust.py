@@ -15,7 +15,7 @@ from nmc.reading.private_files import is_exposed
 from nmc.reading.secret_keys import SecretKey
 from nmc.writing.private_keys import PrivateKey
 from nmc.writing.signing import sign as sign_package
-from nmc.writing.signing import unsign
+from nmc.writing.signing import signing_key, unsign
 from nmc_format.issues import first_error
 from nmc_tools.commands.shared_options import ForceOption, JobsOption, JsonOption, PackagePath
 from nmc_tools.terminal import (
@@ -103,7 +103,13 @@ def _secret(path: Path, *, force: bool) -> None:
 def sign(
     package: PackagePath,
     key: Annotated[
-        Path | None, typer.Option("--key", "-k", help="Your private key, as nmc keygen makes it.")
+        Path | None,
+        typer.Option(
+            "--key",
+            "-k",
+            help="Your private key, as nmc keygen makes it; or the public one of a key that "
+            "ssh-agent has.",
+        ),
     ] = None,
     signer: Annotated[
         str | None, typer.Option(help="Who signs, for people; by default the comment of the key.")
@@ -129,6 +135,8 @@ def sign(
       nmc sign scene.nmc --key studio
 
       nmc sign scene.nmc --key ~/.ssh/id_ed25519 --signer 'Studio 4, night shift'
+
+      nmc sign scene.nmc --key ~/.ssh/id_ed25519.pub    (the private key is in ssh-agent)
     """
     if remove:
         if key is not None or signer is not None or fresh:
@@ -139,8 +147,8 @@ def sign(
         raise typer.BadParameter(
             "give your private key; 'nmc keygen' makes one", param_hint="--key"
         )
-    private = PrivateKey.read(key, lambda: _passphrase(passphrase_file, str(key)))
-    if is_exposed(key):
+    private = signing_key(key, lambda: _passphrase(passphrase_file, str(key)))
+    if isinstance(private, PrivateKey) and is_exposed(key):
         warn(f"others than you may read the private key {key}; chmod 600 {key}")
     try:
         with progress_bar(f"checking {package.name}") as progress:
