@@ -8,6 +8,7 @@ import type { XrSystem } from "./page/headset.js";
 import { followLive } from "./page/live.js";
 import { clear, drawFrusta } from "./page/overlay.js";
 import { QualityChoice } from "./page/quality.js";
+import { unlocked } from "./page/secret.js";
 import { showSignature } from "./page/signature.js";
 import { Timeline } from "./page/timeline.js";
 import { told, toldTrouble } from "./page/told.js";
@@ -88,7 +89,7 @@ export class Player {
       if (!keys.every((key) => /^[0-9a-f]{64}$/.test(key))) throw new NoPicture("a key is 64 digits of base 16, in lower case");
       const render = this.asked.get("render");
       if (render !== null) this.server = lineAddress(render, location.href);
-      const { info, qualities } = await this.client.open(address.href, keys);
+      const { info, qualities } = await unlocked((secret) => this.client.open(address.href, keys, secret));
       this.open(info, address);
       this.quality = new QualityChoice(qualities, () => void this.show(Math.max(0, this.shown)));
       void followLive(this.client, info, (now) => this.grow(now), (error) => this.notice(told(error)));

@@ -158,3 +158,36 @@ def test_the_page_loads_nothing_from_elsewhere():
             r"""(?:src|href|from|import|url)\W{1,3}https?://[^"'`\s]+""", text
         ):
             raise AssertionError(f"{file.name} loads {address}")
+
+
+def test_encrypted_segments_are_played_with_their_key(browser, tmp_path):
+    """The key comes in the fragment, which no server is sent, or from who is asked for it."""
+    from nmc.reading.secret_keys import SecretKey
+
+    right, wrong = SecretKey.generate(), SecretKey.generate()
+    right.write(tmp_path / "scene.key")
+    path = chain(tmp_path / "scene.nmc", field(*FIELDS["matt"]), 2, encrypt_key=right)
+    with served([path]) as url:
+        address = page_address(url, path)
+        with Page(browser, f"{address}#decrypt-key={right.key.hex()}") as page:
+            assert page.opened().frame == 0
+            assert page.errors == []
+        with Page(browser, address.replace("?", f"?decrypt-key={right.key.hex()}&")) as page:
+            page.page.wait_for_selector("#notice:not([hidden])")
+            assert "told to the server" in page.notice
+        with Page(browser, f"{address}#decrypt-key={wrong.key.hex()}") as page:
+            says = page.page.locator("#secret-says")
+            page.page.wait_for_selector("#secret:not([hidden])")
+            assert says.text_content() == "This is another key."
+            page.page.fill("#secret-key", "abc")
+            page.page.click("#secret button")
+            assert "64 digits" in says.text_content()
+            page.page.set_input_files("#secret-file", tmp_path / "scene.key")
+            assert page.opened().frame == 0
+            assert page.page.input_value("#secret-key") == ""
+        with Page(browser, address) as page:
+            page.page.wait_for_selector("#secret:not([hidden])")
+            assert page.page.text_content("#secret-says") == "The segments are encrypted."
+            page.page.fill("#secret-key", right.key.hex())
+            page.page.click("#secret button")
+            assert page.opened().frame == 0

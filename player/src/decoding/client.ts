@@ -32,8 +32,8 @@ export class Client {
     };
   }
 
-  async open(url: string, keys: readonly string[]): Promise<{ readonly info: PackageInfo; readonly qualities: readonly QualityInfo[] }> {
-    const answer = await this.ask({ do: "open", url, keys });
+  async open(url: string, keys: readonly string[], secret: string | null): Promise<{ readonly info: PackageInfo; readonly qualities: readonly QualityInfo[] }> {
+    const answer = await this.ask({ do: "open", url, keys, secret });
     if (answer.is !== "opened") throw new Error("another answer was due");
     return answer;
   }

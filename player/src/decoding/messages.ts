@@ -73,7 +73,8 @@ export interface SentTensor {
 }
 
 export type Request =
-  | { readonly do: "open"; readonly url: string; readonly keys: readonly string[] }
+  /** `keys` have to have signed; `secret` is the key of encrypted segments, in base 16. */
+  | { readonly do: "open"; readonly url: string; readonly keys: readonly string[]; readonly secret: string | null }
   /**
    * Decode a frame; segments up to `ahead` frames later are fetched meanwhile. `all`: send every tensor. `quality`:
    * one of the presentation, the smallest first; null lets the line decide.

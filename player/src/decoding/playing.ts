@@ -1,5 +1,6 @@
 // What is played: one package, or the packages of a presentation document, opened when they are first needed.
 import { Decoder, type State } from "decoder/decode.js";
+import { unlock } from "decoder/encryption.js";
 import { type Manifest, openManifest } from "decoder/manifest.js";
 import { equalBytes, hex } from "decoder/bytes.js";
 import { compareDigest, demand, type Signature, signaturesOf } from "decoder/signatures.js";
@@ -52,14 +53,15 @@ function look(source: FarSource, file: Uint8Array, asked: readonly string[]): { 
 
 const manifestOptions = { maxLevel: 4, library: null };
 
-async function openPart(url: string, keys: readonly string[], stop: number | null): Promise<Part> {
+async function openPart(url: string, keys: readonly string[], secret: Uint8Array | null, stop: number | null): Promise<Part> {
   const source = await openFar(url, keys);
   const file = readManifestFile(source);
   const { info, found } = look(source, file, keys);
   const manifest = openManifest(file, manifestOptions);
   compareDigest(found, manifest.digest);
+  const key = unlock(manifest, secret);
   const last = Math.min(stop ?? manifest.stops, manifest.stops);
-  return { source, manifest, decoder: new Decoder(source, manifest, last), signature: info, stop: last, held: -1 };
+  return { source, manifest, decoder: new Decoder(source, manifest, last, key), signature: info, stop: last, held: -1 };
 }
 
 /** Refuses a package that is not the one that a document means. */
@@ -73,10 +75,10 @@ function compare(part: Part, wanted: Representation, made: Presentation): void {
 }
 
 /** Opens a package, or a document whose name ends with .json. */
-export async function openPlaying(url: string, keys: readonly string[]): Promise<Playing> {
+export async function openPlaying(url: string, keys: readonly string[], secret: Uint8Array | null): Promise<Playing> {
   let made: Presentation | null = null;
   if (new URL(url).pathname.toLowerCase().endsWith(".json")) made = readPresentation(await fetchText(url, documentLimit));
-  const playing = new Playing(url, keys, made);
+  const playing = new Playing(url, keys, secret, made);
   await playing.part(0);
   return playing;
 }
@@ -93,6 +95,7 @@ export class Playing {
   constructor(
     private readonly url: string,
     private readonly keys: readonly string[],
+    private readonly secret: Uint8Array | null,
     private readonly made: Presentation | null,
   ) {}
 
@@ -132,7 +135,7 @@ export class Playing {
     const address = wanted === null ? new URL(this.url) : new URL(wanted.url, this.url);
     if (wanted !== null) address.search = new URL(this.url).search;
     const start = performance.now();
-    const part = await openPart(address.href, this.keys, wanted?.stop ?? null);
+    const part = await openPart(address.href, this.keys, this.secret, wanted?.stop ?? null);
     this.pace.fetched(part.source.traffic.bytes, (performance.now() - start) / 1000);
     if (wanted !== null) compare(part, wanted, this.made!);
     part.source.onpassed = (bytes, seconds) => this.pace.fetched(bytes, seconds);
@@ -216,7 +219,7 @@ export class Playing {
       part.manifest = manifest;
       return this.info();
     }
-    const finished = await openPart(this.url, this.keys, null);
+    const finished = await openPart(this.url, this.keys, this.secret, null);
     follows(part.manifest, finished.manifest);
     finished.source.onpassed = part.source.onpassed;
     this.there[0] = finished;

@@ -1,5 +1,6 @@
 // The worker: fetches segments, decodes them with the decoder of the conformance suite, and sends what changed.
 // A frame leaves it only after its state digest was found right (clause 7.2).
+import { unhex } from "decoder/bytes.js";
 import type { Tensor } from "decoder/decode.js";
 import type { Answer, Request, SentTensor } from "./messages.js";
 import { openPlaying, type Playing } from "./playing.js";
@@ -15,10 +16,10 @@ function send(answer: Answer, transfer: Transferable[] = []): void {
   scope.postMessage(answer, transfer);
 }
 
-async function open(url: string, keys: readonly string[]): Promise<void> {
+async function open(url: string, keys: readonly string[], secret: string | null): Promise<void> {
   opened?.close();
   opened = null;
-  const playing = await openPlaying(url, keys);
+  const playing = await openPlaying(url, keys, secret === null ? null : unhex(secret));
   opened = playing;
   send({ is: "opened", info: playing.info(), qualities: playing.qualities, ...playing.traffic });
 }
@@ -44,7 +45,7 @@ let queue: Promise<void> = Promise.resolve();
 scope.onmessage = ({ data }: MessageEvent<Request>): void => {
   queue = queue.then(async () => {
     try {
-      if (data.do === "open") await open(data.url, data.keys);
+      if (data.do === "open") await open(data.url, data.keys, data.secret);
       else if (opened === null) throw new Error("no package is open");
       else if (data.do === "look") send({ is: "seen", info: await opened.look() });
       else await frame(opened, data);
