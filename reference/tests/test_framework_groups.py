@@ -183,8 +183,17 @@ def test_a_pixel_of_a_batch_is_where_and_when_it_says(frames):
         true = frames[int(time)].images[view][int(y), int(x)]
         np.testing.assert_allclose(colour.numpy(), true / 255, rtol=1e-6)
     stacked = np.stack([views.images[1] for views in frames[:3]]).astype(float)
-    apart = np.abs(stacked[1] - np.median(stacked, axis=0)).max(axis=2)
+    apart = np.abs(stacked - np.median(stacked, axis=0)).max(axis=(0, 3))
     assert float(batch.varies[1]) == pytest.approx(apart[1, 1] / 255, abs=1e-6)
+
+
+def test_what_is_passed_once_varies_at_every_instant(frames):
+    black = [np.zeros((16, 20, 3), np.uint8)] * 4
+    lit = [np.full((16, 20, 3), 200, np.uint8), *black[1:]]
+    group = [FrameViews(k, k, lit if k == 2 else black) for k in range(3)]
+    pool = GroupPixels(small("mixvoxels"), CAMERAS, group)
+    batch = pool._batch(torch.tensor([5, 20 * 16 * 4 + 5, 20 * 16 * 8 + 5, 20 * 16 + 5]))
+    assert batch.varies.tolist() == pytest.approx([200 / 255] * 3 + [0])
 
 
 def test_pixels_that_change_are_drawn_more_often(frames):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,13 +10,14 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("bjontegaard")
 from PIL import Image
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 import nmc
 from nmc_framework.cameras.formats.rig_document import OPENGL
 from nmc_framework.capture import open_moving
 from nmc_framework.evaluation.warped import block_motion, warped_error
 from nmc_framework.scene import orbit_camera, scenes
+from nmc_tools.bench_rd import nncodec_peer
 from nmc_tools.commands.footage import film_scene
 from nmc_tools.experiments.films import Film
 
@@ -168,6 +170,25 @@ def test_compression_of_moving_scenes_is_measured(run, tmp_path):
     assert uncoded[0]["psnr"] > uncoded[-1]["psnr"] + 3
     assert all(row["size"] < rows[0]["size"] / 2 for row in uncoded)
     assert "is left out" in (tmp_path / "compression-3d.html").read_text()
+
+
+def test_what_nncodec_leaves_has_the_shapes_that_it_was_given(tmp_path, monkeypatch):
+    def left(command, what):
+        job = json.loads(Path(command[-1]).read_text())
+        for t, path in enumerate(job["frames"]):
+            arrays = {name: np.atleast_1d(array) for name, array in load_file(path).items()}
+            save_file(arrays, Path(job["output"]) / f"{t}.safetensors")
+        told = {"bytes": [1] * len(job["frames"]), "encode": 0.0, "decode": 0.0}
+        (Path(job["output"]) / "result.json").write_text(json.dumps(told))
+
+    monkeypatch.setattr(nncodec_peer, "_run", left)
+    state = {"length": np.array(3), "weight": np.ones((2, 3), np.float32)}
+    codec = nncodec_peer.codecs(tmp_path / "python", (-38,))[1]
+    coded = codec.code([state], -38, tmp_path)
+    assert {name: array.shape for name, array in coded.states[0].items()} == {
+        "length": (),
+        "weight": (2, 3),
+    }
 
 
 @pytest.mark.parametrize(

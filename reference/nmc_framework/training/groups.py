@@ -63,6 +63,7 @@ class GroupPixels(PixelPool):
         device = next(model.parameters()).device
         super().__init__(self._own * len(group), every, device=device)
         self._varies, self._changes = _variation(group)
+        self._most = self._varies.max(axis=0)
         self._sums: dict[Drawing, tuple[Tensor, Tensor]] = {}
 
     @property
@@ -109,7 +110,8 @@ class GroupPixels(PixelPool):
         assert batch.views is not None
         count = len(self._own)
         known = {each.name: getattr(batch, each.name) for each in fields(RayBatch)}
-        varies = torch.from_numpy(self._varies.reshape(-1)[chosen.cpu().numpy()])
+        # Of a place that is passed once, every instant tells.
+        varies = torch.from_numpy(self._most[chosen.cpu().numpy() % len(self._most)])
         known |= {
             "cameras": self._own,
             "views": batch.views % count,

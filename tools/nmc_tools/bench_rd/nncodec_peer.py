@@ -110,6 +110,12 @@ def _code(python: Path, states: Sequence[State], qp: int, folder: Path, *, intra
     path.write_text(json.dumps(job), encoding="utf-8")
     _run([str(python), str(_SCRIPT), str(path)], f"NNCodec failed at QP {qp}")
     result = json.loads((output / "result.json").read_text(encoding="utf-8"))
-    found = [load_file(output / f"{t}.safetensors") for t in range(len(states))]
+    found = [
+        # Numbers without axes come back with one.
+        {name: array.reshape(states[t][name].shape) for name, array in decoded.items()}
+        for t, decoded in enumerate(
+            load_file(output / f"{t}.safetensors") for t in range(len(states))
+        )
+    ]
     sizes = tuple(float(size) for size in result["bytes"])
     return Coded(sizes, 0.0, found, result["encode"], result["decode"])

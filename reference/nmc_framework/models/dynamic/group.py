@@ -45,7 +45,7 @@ class Drawing:
 class GroupBatch(RayBatch):
     """Pixels of a group; ``varies`` (N,) float32 in 0..1 is by how much each does over the group.
 
-    It is the largest difference of a channel from its median.
+    It is the largest difference of a channel from its median, at whatever instant that is.
     """
 
     varies: Tensor | None = field(default=None, kw_only=True)
