@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NoReturn
 
+TYPE_CHECKING = False  # the module that has it takes as long to load as all of this
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from typing import Any, NoReturn
 
 INTERRUPTED = 130
 _REFUSED = 1
@@ -22,7 +21,7 @@ _REFUSED = 1
 def main() -> NoReturn:
     """Load the command line and run it; say what keeps it from being loaded."""
     try:
-        with leaving():
+        with Leaving():
             from nmc_tools.cli import main as run
         run()
     except SystemExit as end:
@@ -32,27 +31,30 @@ def main() -> NoReturn:
         reason = _missing(error)
         if not reason:
             raise
-        with suppress(OSError):
+        try:
             os.write(2, f"error host/failed at the system: {reason}\n".encode())
-        os._exit(_REFUSED)
+        finally:
+            os._exit(_REFUSED)
     raise SystemExit(0)
 
 
-@contextmanager
-def leaving() -> Iterator[None]:
-    """Let Ctrl-C end the process at once while nothing is begun: there is nothing to tidy up.
+class Leaving:
+    """Lets Ctrl-C end the process at once while nothing is begun: there is nothing to tidy up.
 
     An exception would be raised in the middle of an import, which some libraries turn into errors
     of their own.
     """
-    if not _set(lambda *_: os._exit(INTERRUPTED), signal.default_int_handler):
-        yield
-        return
-    leave = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    finally:
-        _set(signal.default_int_handler, leave)
+
+    def __enter__(self) -> None:
+        self._held = _set(_leave, signal.default_int_handler)
+
+    def __exit__(self, *_: object) -> None:
+        if self._held:
+            _set(signal.default_int_handler, _leave)
+
+
+def _leave(*_: object) -> None:
+    os._exit(INTERRUPTED)
 
 
 def _set(handler: Any, instead_of: Any) -> bool:

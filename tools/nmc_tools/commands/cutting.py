@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 def extract(
     package: PackageSource,
     output: OutputPath,
-    frames: Annotated[str, typer.Option("--frames", help="Such as 0,3-5,8- or -1.")] = "0-",
+    frames: Annotated[
+        str, typer.Option("--frames", help="Such as 0,3-5,8- or -1; in the order of the package.")
+    ] = "0-",
     refinements: KeptOption = None,
     effort: EffortOption = "strong",
     directory: DirectoryOption = False,

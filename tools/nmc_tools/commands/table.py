@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from nmc_tools.commands.framework import PANEL
-from nmc_tools.start import leaving
+from nmc_tools.start import Leaving
 
 _TRANSMISSION = "Transmission"
 _PROTOCOL = "Conformance protocol (conformance/PROTOCOL.md)"
@@ -68,7 +68,7 @@ _COMMANDS = {
 
 
 def _load(module: str, attribute: str) -> Any:
-    with leaving():
+    with Leaving():
         return getattr(import_module(f"nmc_tools.commands.{module}"), attribute)
 
 
