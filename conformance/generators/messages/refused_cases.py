@@ -34,6 +34,7 @@ def _structure() -> list[Case]:
         said("magic-line", "a magic with a carriage return", magic=b"NMCmsg1\r"),
         said("length-less", "a length that is one byte less", length=SIZE - 1),
         said("length-more", "a length that is 64 bytes more", length=SIZE + 64),
+        said("length-upper", "a length whose upper half is not 0", length=SIZE + (1 << 32)),
         said("length-huge", "a length of 2^64 - 1", length=(1 << 64) - 1),
         said(
             "padding-last", "padding whose last byte is not 0", padding=bytes(padding - 1) + b"\1"
@@ -78,7 +79,19 @@ def _rows() -> list[Case]:
     most = accepted(
         "most-rows", "as many rows as level 1 allows", ("15.1", "10.2"), key_of(few), max_level=1
     )
+    kept = delta(*cells[:1023], Cell(RAW, b""))
+    more = replace(many, frames=(key(*cells[:1023], None, None), delta(*cells)))
+    fits = replace(few, frames=(key(*cells[:1023], None), kept))
+    together = accepted(
+        "most-rows-together",
+        "a message after which there are as many rows as level 1 allows",
+        ("15.1", "10.2"),
+        key_of(replace(few, rows=few.rows[:1023], frames=(key(*cells[:1023]),))),
+        delta_of(fits, new=1),
+        max_level=1,
+    )
     return [
+        together,
         refused(
             ONE,
             "rows-surplus",
@@ -102,6 +115,14 @@ def _rows() -> list[Case]:
             "15.1",
             MALFORMED,
             replace(KEY, said={"count": 3}),
+        ),
+        refused(
+            ONE,
+            "rows-fewer",
+            "a number of rows that is one less than there are",
+            "15.1",
+            MALFORMED,
+            replace(KEY, said={"count": 1}),
         ),
         refused(
             ONE,
@@ -130,6 +151,14 @@ def _rows() -> list[Case]:
             "manifest/tensor-dtype",
             replace(KEY, rows=lambda data: data.replace(b"U8", b"U9")),
         ),
+        refused(
+            ONE,
+            "row-dimension-upper",
+            "a row with a dimension of 2^32 more",
+            "15.1",
+            ("segment/state-bytes", "manifest/tensor-shape"),
+            replace(KEY, rows=lambda data: data[:-4] + b"\1\0\0\0"),
+        ),
         made("row-shape", "a row of half a byte", shape, Row("b", "F4", (1,)), b"", "15.1"),
         refused(
             ONE,
@@ -147,6 +176,22 @@ def _rows() -> list[Case]:
             "15.1",
             "profile/level-exceeded",
             key_of(many),
+        ),
+        refused(
+            together,
+            "level-rows-together",
+            "a row that is more than the highest level allows, with those of the state,",
+            "15.1",
+            "profile/level-exceeded",
+            delta_of(more, new=2),
+        ),
+        refused(
+            ONE,
+            "state-bytes-upper",
+            "a size of the state whose upper half is not 0",
+            "15.1",
+            ("segment/state-bytes", "profile/level-exceeded"),
+            replace(KEY, said={"state_bytes": (1 << 32) + 54}),
         ),
         refused(
             ONE,
@@ -204,6 +249,14 @@ def _links() -> list[Case]:
             "15.2",
             parent,
             whole,
+        ),
+        refused(
+            again,
+            "parent-last-byte",
+            "a delta message whose parent has another last byte",
+            "15.2",
+            parent,
+            replace(whole, parent=KEY.digest[:-1] + bytes([KEY.digest[-1] ^ 1])),
         ),
         refused(
             first,

@@ -138,7 +138,13 @@ def accepted(
 
 
 def refused(
-    base: Case, name: str, summary: str, clauses: str, code: str, last: Sent, **changes: Any
+    base: Case,
+    name: str,
+    summary: str,
+    clauses: str,
+    code: str | tuple[str, ...],
+    last: Sent,
+    **changes: Any,
 ) -> Case:
     """Return the case of messages of which the last one is refused."""
     before = len(base.messages) - 1
