@@ -26,6 +26,7 @@ from package.camera_objects import CAMERAS, LENSES
 from package.record_cases import WITH_CAMERAS
 from quantised.coder_bins import ADAPTIVE
 from quantised.payload_cases import BINS
+from quantised.payload_cases import CODES as BINS_CODES
 from quantised.quantised_chain import SAME, Layer, quantised_chain
 from quantised.refinement_cases import finer
 from quantised.refinement_pair import PAIR as TWO_ROWS
@@ -203,7 +204,7 @@ def _lossy() -> list[Case]:
     return [
         read,
         _refused(
-            "bins-variant", "a variant of the coder of bins", "12.3.1", "segment/coder", bins, **at
+            "bins-variant", "a variant of the coder of bins", "12.3.1", BINS_CODES, bins, **at
         ),
         _refused(
             "refined-mode",
