@@ -8,6 +8,8 @@ import json
 import math
 import struct
 
+import gltf_schema
+import jsonschema
 import numpy as np
 import pytest
 from command_samples import refused
@@ -47,6 +49,14 @@ def test_gltf_has_what_the_extension_asks_for(tmp_path, degree):
     state = gaussians(20, degree)
     checkpoints.write(tmp_path / "a.glb", state, to="gltf")
     document, primitive, found = glb_by_hand((tmp_path / "a.glb").read_bytes())
+    jsonschema.Draft202012Validator(gltf_schema.SCHEMA).validate(document)
+    views, accessors = document["bufferViews"], document["accessors"]
+    for accessor in accessors:  # what a schema cannot say
+        view = views[accessor["bufferView"]]
+        width = 4 * {"SCALAR": 1, "VEC3": 3, "VEC4": 4}[accessor["type"]]
+        assert accessor.get("byteOffset", 0) + accessor["count"] * width <= view["byteLength"]
+        assert accessor["count"] == 20
+        assert view["byteOffset"] + view["byteLength"] <= document["buffers"][0]["byteLength"]
     assert document["extensionsUsed"] == [KHR]
     assert primitive["mode"] == 0
     assert primitive["extensions"][KHR]["kernel"] == "ellipse"
@@ -68,6 +78,25 @@ def test_gltf_has_what_the_extension_asks_for(tmp_path, degree):
             rest = state["f_rest"].reshape(-1, 3, number)
             assert np.array_equal(found[f"{KHR}:SH_DEGREE_{d}_COEF_{k}"], rest[:, :, flat])
             flat += 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d["asset"].pop("version"),
+        lambda d: d["accessors"][0].update(componenttype=5126),
+        lambda d: d["accessors"][0].update(count=0),
+        lambda d: d["meshes"][0]["primitives"][0]["extensions"][KHR].pop("kernel"),
+        lambda d: d["meshes"][0]["primitives"][0]["attributes"].update({f"{KHR}:SCALES": 0}),
+        lambda d: d["meshes"][0]["primitives"][0]["attributes"].pop(f"{KHR}:OPACITY"),
+    ],
+    ids=range(6),
+)
+def test_the_schema_refuses(tmp_path, change):
+    checkpoints.write(tmp_path / "a.glb", gaussians(5, 1), to="gltf")
+    document, _, _ = glb_by_hand((tmp_path / "a.glb").read_bytes())
+    change(document)
+    assert not jsonschema.Draft202012Validator(gltf_schema.SCHEMA).is_valid(document)
 
 
 def test_gltf_is_exact_both_ways(tmp_path):
