@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from nmc_samples import chain, write
 
 import nmc
 from nmc_format.host import host_refusal
+from nmc_format.package import directory
 
 PAGE = b"<!DOCTYPE html>\n<html><body>404</body></html>"
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
@@ -203,6 +205,27 @@ def test_a_file_that_may_not_be_read(tmp_path) -> None:
     if os.access(path, os.R_OK):
         pytest.skip("this user may read everything")
     assert finding_of(path).code == "host/denied"
+
+
+def test_a_folder_of_segments_that_may_not_be_entered(tmp_path, monkeypatch) -> None:
+    """What lies there cannot even be looked at; a package is refused all the same."""
+    path = write(tmp_path / "x", chain(2), directory=True)
+    real = os.lstat
+
+    def denied(place, *arguments, **options):
+        if "segments" in Path(place).parts[:-1]:
+            raise PermissionError(errno.EACCES, "Permission denied", str(place))
+        return real(place, *arguments, **options)
+
+    def shut(place, **_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(place))
+
+    with nmc.open(path) as sequence:
+        monkeypatch.setattr(directory, "PositionedFile", shut)
+        monkeypatch.setattr(Path, "lstat", denied)
+        with pytest.raises(nmc.FormatError) as caught:
+            sequence[1]
+        assert caught.value.finding.code == "host/denied"
 
 
 def test_every_number_of_the_system_has_words() -> None:

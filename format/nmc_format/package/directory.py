@@ -82,7 +82,7 @@ class DirectoryPackage(Package):
 
     def part(self, index: int, limit: int, start: int, size: int) -> bytes:
         """Return some bytes of one segment."""
-        if (self._folder / SEGMENT_FOLDER).is_symlink():
+        if stat.S_ISLNK(_mode_of(self._folder / SEGMENT_FOLDER)):
             raise refuse("package/not-a-file", file=str(self.path), member=SEGMENT_FOLDER)
         return self._read(segment_name(index), limit, limit, start, size)
 
@@ -129,7 +129,7 @@ class DirectoryPackage(Package):
                 raise absent(str(self.path)) from None
             raise refuse("package/member-missing", file=str(self.path), member=name) from None
         except OSError as error:
-            if place.is_symlink() or place.is_socket():
+            if stat.S_IFMT(_mode_of(place)) in {stat.S_IFLNK, stat.S_IFSOCK}:
                 raise refuse("package/not-a-file", file=str(self.path), member=name) from None
             raise host_refusal(error, place) from None
 
@@ -149,3 +149,11 @@ class DirectoryPackage(Package):
         signatures = (self._folder / SIGNATURE_FOLDER).glob("*.sig")
         files = [self._folder / MANIFEST_NAME, *segments, *signatures]
         return sum(f.stat().st_size for f in files if f.is_file())
+
+
+def _mode_of(place: Path) -> int:
+    """Return the mode of an entry itself; 0 where it cannot be told, as nothing may be entered."""
+    try:
+        return place.lstat().st_mode
+    except OSError:
+        return 0
