@@ -362,6 +362,11 @@ def test_nothing_that_moves_is_no_fault(frames):
         ("dynerf", {"key_every": 0}, "from 1 on"),
         ("dynerf", {"code": -1}, "from 1 on"),
         ("mixvoxels", {"query": 0}, "from 1 on"),
+        ("dnerf", {"time_frequencies": 1000}, "overflow"),
+        ("dynerf", {"position_frequencies": 200}, "overflow"),
+        ("dynerf", {"instants": 1e300}, "1 to 65536 instants"),
+        ("nerf_mlp", {"position_frequencies": 128}, "overflow"),
+        ("nerf_plus_plus", {"direction_frequencies": -1}, "overflow"),
         ("mixvoxels", {"ranks": [1, 2]}, "knows no option ranks"),
     ],
 )

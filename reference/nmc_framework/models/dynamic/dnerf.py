@@ -24,7 +24,7 @@ from nmc_framework.models.radiance.grid_encoding import (
     reuse,
     spherical_harmonics,
 )
-from nmc_framework.models.radiance.nerf_mlp import encode_positions
+from nmc_framework.models.radiance.nerf_mlp import encode_positions, require_frequencies
 
 _HARMONICS = 9
 #: The networks' share of the tables' learning rate, and the deformation's.
@@ -93,6 +93,7 @@ class Dnerf(MarchedGroup):
         if len(c["deformation"]) != 2 or min(c["deformation"]) < 1:
             raise ModelError("dnerf has a deformation of a width and a depth from 1 on")
         frequencies = (c["position_frequencies"], c["time_frequencies"])
+        require_frequencies(self.family, *frequencies)
         width, depth = c["deformation"]
         self.deformation = Deformation(width, depth, frequencies)
         cells = np.rint(np.geomspace(c["coarsest"], c["finest"], c["levels"])).astype(int)

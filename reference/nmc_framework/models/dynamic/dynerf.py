@@ -19,7 +19,7 @@ from nmc_framework.models.chained import ModelError
 from nmc_framework.models.dynamic.group import GROUP, Drawing, MarchedGroup
 from nmc_framework.models.dynamic.over_time import OverTime
 from nmc_framework.models.radiance.grid_encoding import spherical_harmonics
-from nmc_framework.models.radiance.nerf_mlp import encode_positions
+from nmc_framework.models.radiance.nerf_mlp import encode_positions, require_frequencies
 
 _HARMONICS = 9
 #: Shares of a frame's iterations up to which key frames are learned, and pixels drawn by median.
@@ -59,6 +59,7 @@ class Dynerf(MarchedGroup):
         if min(c["code"], c["key_every"], c["width"], c["depth"]) < 1:
             raise ModelError("dynerf has code, key_every, width and depth from 1 on")
         self.codes = OverTime(self.instants, c["code"], spread=_SPREAD)
+        require_frequencies(self.family, c["position_frequencies"])
         read = 3 * (1 + 2 * c["position_frequencies"])
         told = read + c["code"]
         sizes = [told] + [

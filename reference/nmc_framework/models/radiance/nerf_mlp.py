@@ -13,10 +13,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from nmc_framework.models.chained import ModelError
 from nmc_framework.models.radiance.backdrop import backdrop, behind
 from nmc_framework.models.radiance.field import RadianceModel, Rendered
 from nmc_framework.models.radiance.volume import composite, enter_and_leave, importance_samples
 from nmc_framework.models.views import RayBatch
+
+#: Most frequencies of an encoding: far above what single precision tells apart, below infinity.
+_MOST_FREQUENCIES = 64
 
 
 class NerfNetwork(nn.Module):
@@ -82,6 +86,7 @@ class NerfMlp(RadianceModel):
         bounds = torch.tensor(c["bounds"], dtype=torch.float32)
         self.register_buffer("bounds", bounds, persistent=False)
         self.register_buffer("background", backdrop(c["background"]), persistent=False)
+        require_frequencies(self.family, c["position_frequencies"], c["direction_frequencies"])
         encoded = [3 + 6 * c[f"{what}_frequencies"] for what in ("position", "direction")]
         sizes = (c["width"], c["depth"], c["skip"], *encoded)
         self.coarse = NerfNetwork(*sizes)
@@ -146,6 +151,14 @@ class NerfMlp(RadianceModel):
         optical = density.detach().view(rays, count) * delta
         weights = torch.exp(optical - torch.cumsum(optical, dim=1)) * -torch.expm1(-optical)
         return rendered, weights
+
+
+def require_frequencies(family: str, *counts: int) -> None:
+    """Raise :class:`ModelError` where 2^k·pi of a frequency would be no float32, or below none."""
+    for count in counts:
+        if not 0 <= count <= _MOST_FREQUENCIES:
+            told = f"frequencies from 0 to {_MOST_FREQUENCIES}, not {count}"
+            raise ModelError(f"{family} encodes by {told}: their powers of two overflow")
 
 
 def encode_positions(values: Tensor, frequencies: int) -> Tensor:

@@ -17,7 +17,11 @@ from torch import Tensor, nn
 from nmc_framework.models.chained import ModelError
 from nmc_framework.models.radiance.backdrop import backdrop, behind
 from nmc_framework.models.radiance.field import RadianceModel, Rendered
-from nmc_framework.models.radiance.nerf_mlp import NerfNetwork, encode_positions
+from nmc_framework.models.radiance.nerf_mlp import (
+    NerfNetwork,
+    encode_positions,
+    require_frequencies,
+)
 from nmc_framework.models.radiance.volume import importance_samples
 from nmc_framework.models.views import RayBatch
 
@@ -79,6 +83,7 @@ class NerfPlusPlus(RadianceModel):
         self.register_buffer("middle", torch.tensor(c["sphere"][:3]).float(), persistent=False)
         self.register_buffer("background", backdrop(c["background"]), persistent=False)
         frequencies = (c["position_frequencies"], c["direction_frequencies"])
+        require_frequencies(self.family, *frequencies)
         sizes = (c["width"], c["depth"], c["skip"], frequencies)
         self.coarse = InsideOutside(*sizes)
         self.fine = InsideOutside(*sizes) if c["fine_samples"] else None
