@@ -1,5 +1,6 @@
 """``--anew`` and ``--on``: groups by themselves, and clusters that are not there."""
 
+import sys
 import zipfile
 
 import pytest
@@ -47,3 +48,10 @@ def test_what_cannot_be_shared_is_refused_in_one_line(tmp_path, run, options, to
     assert done.code in (1, 2)
     assert told in " ".join((done.out + done.err).replace("│", " ").split())
     assert not list(tmp_path.iterdir()), "nothing half-written"
+
+
+def test_without_ray_it_says_how_to_install_it(tmp_path, run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    done = run("train", *SMALL, "-o", tmp_path / "a.nmc", "--on", "ray")
+    assert done.code == 1 and "pip install 'neural-model-chain[ray]'" in done.err
+    assert not list(tmp_path.iterdir())
