@@ -109,8 +109,11 @@ async def _serve(
             await line.passed(len(data))
             writer.write(data)
             await writer.drain()
-    except (ConnectionError, asyncio.CancelledError):
+    except ConnectionError:
         pass
+    except asyncio.CancelledError:  # whoever does not read on any more is not waited for
+        for end in (writer, sink):
+            end.transport.abort()
     finally:
         up.cancel()
         await asyncio.gather(up, _ended(writer), _ended(sink), return_exceptions=True)
