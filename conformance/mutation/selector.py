@@ -91,6 +91,10 @@ class Selector:
             reached = {
                 (r.role, r.vector): r.lines.get(path, frozenset()) & span for r in self._reaches
             }
+            if not any(reached.values()):  # what the import makes: whoever uses the module
+                reached = {
+                    (r.role, r.vector): r.lines.get(path, frozenset()) for r in self._reaches
+                }
             counts = Counter(line for lines in reached.values() for line in lines)
             self._rarities[place] = Counter(
                 {
