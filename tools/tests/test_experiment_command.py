@@ -177,3 +177,11 @@ def test_work_that_is_lost_is_done_again_three_times_at_most(tmp_path):
     hopeless.losses = 9
     with pytest.raises(DistributionError, match="lost 3 times"):
         kept.ahead(hopeless, [Wanted({"k": 2}, lambda: 5)])
+
+
+def test_a_plot_shows_small_models_beside_one_that_is_exact():
+    from nmc_tools.experiments.results_page import lowest_shown
+
+    points = [("Q1", 31.0), ("Q1", 28.0), ("Q1", 4.0), ("Q5", 100.0), ("Q5", 30.0)]
+    rows = [Row("p", model, "c", "s", 10, 1.0, psnr) for model, psnr in points]
+    assert lowest_shown(rows) == 15.5

@@ -114,8 +114,7 @@ def _plot(path: Path, rows: Sequence[Row], title: str) -> None:
         panels = figure.subplots(1, 2 if measured else 1, squeeze=False)[0]
         _panel(panels[0], rows, [row.psnr for row in rows], "PSNR (dB)")
         best = max(row.psnr for row in rows)
-        # What is ruined by a coarse quantiser would hide the rest.
-        panels[0].set_ylim(max(min(r.psnr for r in rows), _FLOOR * best) - 0.5, best + 0.5)
+        panels[0].set_ylim(lowest_shown(rows) - 0.5, best + 0.5)
         if measured:
             _panel(panels[1], measured, [row.ms_ssim for row in measured], "MS-SSIM")
         panels[0].set_title(title, loc="left", fontweight="bold")
@@ -147,3 +146,15 @@ def _panel(axes: Any, rows: Sequence[Row], quality: Sequence[float | None], labe
     axes.set_xlabel("bits a pixel (log)")
     axes.set_ylabel(label)
     axes.grid(which="both", color="#e6eaee")
+
+
+def lowest_shown(rows: Sequence[Row]) -> float:
+    """Return the PSNR in dB from which on a plot shows rows.
+
+    What is ruined by a coarse quantiser would hide the rest; what a small model shows at its best
+    is not ruined, however much better a large one is.
+    """
+    best: dict[str, float] = {}
+    for row in rows:
+        best[row.model] = max(best.get(row.model, row.psnr), row.psnr)
+    return max(min(row.psnr for row in rows), _FLOOR * min(best.values()))
