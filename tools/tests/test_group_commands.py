@@ -225,3 +225,14 @@ def test_warped_error_follows_what_moves():
     # A rendering that stays where the scene moves is not steady along its motion.
     assert warped_error(before, before, now, before) > 0.1
     assert warped_error(now, now, now, now) == 0
+
+
+def test_nncodec_that_fails_in_the_middle_is_left_out(run, tmp_path, monkeypatch):
+    def broken(command, what):
+        raise nncodec_peer.PeerError("it is gone")
+
+    monkeypatch.setattr(nncodec_peer, "environment", lambda folder: folder / "python")
+    monkeypatch.setattr(nncodec_peer, "_run", broken)
+    done = run("experiment", "compression-3d", *SMALL, "--family", "mixvoxels", "-o", tmp_path)
+    assert done.code == 0 and "NNCodec is left out: it is gone" in flat(done.err), done
+    assert {row["coder"] for row in json.loads(done.out)["rows"]} == {"32-bit floats", "nmc lossy"}
