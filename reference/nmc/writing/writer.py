@@ -134,7 +134,8 @@ class Writer(Written):
         self.path = Path(path)
         profile = profile or ("lossy" if quantisation else "main")
         entropy = entropy or ("none" if profile == "baseline" else "nmc")
-        options.check_coding(profile, entropy, effort, key_every, timescale)
+        coding = profile, entropy, effort, key_every
+        options.check_coding(*coding, timescale)
         options.check_model(family, sequence_id, layers)
         options.check_quantisation(quantisation, profile)
         options.check_threads(threads)
@@ -153,15 +154,7 @@ class Writer(Written):
             key_digest=cipher.digest.hex() if cipher else "",
         )
         coder = FrameCoder(
-            profile,
-            entropy,
-            effort,
-            key_every,
-            frozenset(key_frames),
-            detect_frozen,
-            quantisation,
-            threads,
-            row_id,
+            *coding, frozenset(key_frames), detect_frozen, quantisation, threads, row_id
         )
         self._closed = False
         table = GrowingTable(layers or {}, buffers)
