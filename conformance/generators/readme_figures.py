@@ -122,9 +122,9 @@ def mutation_headline(text: str) -> str:
     """Return the score of the suite against changed decoders."""
     (row,) = (row for row in rows(text, "floor") if row["floor"] == "**all**")
     return (
-        f"Of {row['mutants']} changed reference decoders and checkers, taken before chapters 12 to 15 were "
-        f"there, {row['no change']} are the same on any package; of the others the vectors find "
-        f"{row['score']}."
+        f"Of {row['mutants']} changed reference decoders and checkers, taken before chapters 12 "
+        f"to 15 were there, {row['no change']} are the same on any package; of the others the "
+        f"vectors find {row['score']}."
     )
 
 

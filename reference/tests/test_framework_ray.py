@@ -2,6 +2,7 @@
 
 import os
 import signal
+from functools import partial
 
 import numpy as np
 import pytest
@@ -36,6 +37,8 @@ pytestmark = [
 
 OPTIONS = {"cells": [4, 8], "samples": 8, "occupancy": 4, "warm_up": 2}
 PLAN = Schedule(first=40, later=40, rays=512)
+LONG = Schedule(first=40, later=800, rays=512)
+"""While a frame after the first one is trained, there is time to kill who does."""
 COUNT, EVERY = 6, 2
 MOMENTS = [Moment(t, t, None) for t in range(COUNT)]
 STORE = 80 * 2**20
@@ -57,23 +60,24 @@ def camera(name="c"):
     return Camera.from_field_of_view(50, 10, 8, look_at((2, 0.3, 0.1), (0, 0, 0)), name)
 
 
-def job(first, end, begun):
+def job(first, end, begun, plan=PLAN):
     random = np.random.default_rng(3)
     views = [
         FrameViews(t, t / 5, [random.integers(0, 256, (8, 10, 3), np.uint8)]) for t in range(COUNT)
     ]
     material = ViewMaterial([camera()], views[first:end])
-    return GroupJob(first, "voxel_grid", OPTIONS, 0, PLAN, material, begun=begun)
+    return GroupJob(first, "voxel_grid", OPTIONS, 0, plan, material, begun=begun)
 
 
-def packed(tmp_path, name, executor, **options):
+def packed(tmp_path, name, executor, *, plan=PLAN, **options):
     model = build("voxel_grid", OPTIONS)
     firsts = list(range(0, COUNT, EVERY))
     target = tmp_path / f"{name}.nmc"
     with nmc.Writer(target, key_every=EVERY, **model.in_package()) as writer:
         store = PackageStore(writer, anew=firsts)
         spool = Spool(tmp_path / name, model)
-        for frame in train_shared(executor, firsts, COUNT, job, spool, **options):
+        jobs = partial(job, plan=plan)
+        for frame in train_shared(executor, firsts, COUNT, jobs, spool, **options):
             store.append(frame)
     return target
 
@@ -128,10 +132,10 @@ def training():
 def test_a_killed_worker_costs_its_unfinished_frames_only(cluster, tmp_path):
     told = []
     executor = Killing(cluster)
-    shared = packed(tmp_path, "shared", executor, tell=told.append)
+    shared = packed(tmp_path, "shared", executor, plan=LONG, tell=told.append)
     assert executor.killed and len(told) == 1 and "a worker was lost" in told[0]
     assert sorted(executor.finished) == list(range(COUNT)), "no finished frame was trained again"
-    assert segments(shared) == segments(packed(tmp_path, "alone", LocalExecutor()))
+    assert segments(shared) == segments(packed(tmp_path, "alone", LocalExecutor(), plan=LONG))
 
 
 def test_images_are_the_same_bytes(cluster, tmp_path):

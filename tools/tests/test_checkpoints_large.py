@@ -10,8 +10,8 @@ import pytest
 from safetensors.numpy import save_file
 
 import nmc
+from nmc.coding import scratch
 from nmc_tools import checkpoints
-from nmc_tools.checkpoints import safetensors_files
 
 
 def test_a_file_that_is_mapped_is_read_alike(tmp_path, monkeypatch) -> None:
@@ -21,7 +21,7 @@ def test_a_file_that_is_mapped_is_read_alike(tmp_path, monkeypatch) -> None:
     path = tmp_path / "x.safetensors"
     save_file(state, path)
     read = checkpoints.read(path)
-    monkeypatch.setattr(safetensors_files, "memory_limit", lambda: 0)
+    monkeypatch.setattr(scratch, "memory_limit", lambda: 0)
     mapped = checkpoints.read(path)
     assert read.state.keys() == mapped.state.keys()
     for name, array in read.state.items():
