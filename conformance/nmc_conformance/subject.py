@@ -14,7 +14,7 @@ from nmc_spec import levels as nmc_spec_levels
 from nmc_spec import profiles
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from nmc_conformance.staging import Stage
 
@@ -204,24 +204,22 @@ class Subject:
         key: str = "",
     ) -> Answer:
         """Ask for frames of the input of a stage."""
-        words = ["decode", "--input", str(stage.input), "--frames", ",".join(map(str, frames))]
-        words += ["--output", str(stage.output), "--report", str(stage.report)]
-        if max_level is not None:
-            words += ["--max-level", str(max_level)]
-        if signed_by:
-            words += ["--signed-by", ",".join(signed_by)]
-        if key:
-            words += ["--key", key]
-        ending = self._run(stage, *words)
-        return _with_report(ending, _report_of(stage), stage.trespass())
+        more = ["--signed-by", ",".join(signed_by)] if signed_by else []
+        more += ["--key", key] if key else []
+        return self._states(stage, "decode", frames, max_level, *more)
 
     def apply(self, stage: Stage, frames: Sequence[int], max_level: int | None) -> Answer:
         """Ask for the states of the messages in the input of a stage."""
-        words = ["apply", "--input", str(stage.input), "--frames", ",".join(map(str, frames))]
+        return self._states(stage, "apply", frames, max_level)
+
+    def _states(
+        self, stage: Stage, what: str, frames: Sequence[int], max_level: int | None, *more: str
+    ) -> Answer:
+        words = [what, "--input", str(stage.input), "--frames", ",".join(map(str, frames))]
         words += ["--output", str(stage.output), "--report", str(stage.report)]
         if max_level is not None:
             words += ["--max-level", str(max_level)]
-        ending = self._run(stage, *words)
+        ending = self._run(stage, *words, *more)
         return _with_report(ending, _report_of(stage), stage.trespass())
 
     def check(self, stage: Stage) -> Answer:
@@ -272,31 +270,32 @@ class PersistentSubject(Subject):
         key: str = "",
     ) -> Answer:
         """Ask for frames of the input of a stage."""
-        request: dict[str, Any] = {
-            "do": "decode",
-            "input": str(stage.input),
-            "frames": list(frames),
-            "output": str(stage.output),
-        }
-        if max_level is not None:
-            request["max_level"] = max_level
-        if signed_by:
-            request["signed_by"] = list(signed_by)
+        more: dict[str, Any] = {"signed_by": list(signed_by)} if signed_by else {}
         if key:
-            request["key"] = key
-        return self._answer(stage, request)
+            more["key"] = key
+        return self._frames(stage, "decode", frames, max_level, more)
 
     def apply(self, stage: Stage, frames: Sequence[int], max_level: int | None) -> Answer:
         """Ask for the states of the messages in the input of a stage."""
+        return self._frames(stage, "apply", frames, max_level, {})
+
+    def _frames(
+        self,
+        stage: Stage,
+        what: str,
+        frames: Sequence[int],
+        max_level: int | None,
+        more: Mapping[str, Any],
+    ) -> Answer:
         request: dict[str, Any] = {
-            "do": "apply",
+            "do": what,
             "input": str(stage.input),
             "frames": list(frames),
             "output": str(stage.output),
         }
         if max_level is not None:
             request["max_level"] = max_level
-        return self._answer(stage, request)
+        return self._answer(stage, {**request, **more})
 
     def check(self, stage: Stage) -> Answer:
         """Ask for a check of the input of a stage."""

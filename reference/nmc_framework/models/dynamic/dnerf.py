@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,9 +20,12 @@ from nmc_framework.models.dynamic.group import GROUP, Drawing, MarchedGroup
 from nmc_framework.models.radiance.grid_encoding import (
     GridLevel,
     encode,
+    lattices,
+    levels_in,
     reuse,
     spherical_harmonics,
 )
+from nmc_framework.models.radiance.marched import small_network
 from nmc_framework.models.radiance.nerf_mlp import encode_positions, require_frequencies
 
 _HARMONICS = 9
@@ -96,20 +98,10 @@ class Dnerf(MarchedGroup):
         require_frequencies(self.family, *frequencies)
         width, depth = c["deformation"]
         self.deformation = Deformation(width, depth, frequencies)
-        cells = np.rint(np.geomspace(c["coarsest"], c["finest"], c["levels"])).astype(int)
-        self.levels = nn.ModuleList(
-            GridLevel(int(n), c["features"], c["log2_entries"]) for n in cells
-        )
-        self.density_network = nn.Sequential(
-            nn.Linear(c["levels"] * c["features"], c["hidden"]),
-            nn.ReLU(),
-            nn.Linear(c["hidden"], 1 + c["geometry"]),
-        )
-        self.colour_network = nn.Sequential(
-            nn.Linear(c["geometry"] + _HARMONICS, c["hidden"]),
-            nn.ReLU(),
-            nn.Linear(c["hidden"], 3),
-        )
+        self.levels = lattices(c, c["log2_entries"])
+        read = c["levels"] * c["features"]
+        self.density_network = small_network(read, c["hidden"], 1 + c["geometry"])
+        self.colour_network = small_network(c["geometry"] + _HARMONICS, c["hidden"], 3)
 
     def layers(self) -> Sequence[nn.Module]:
         """Return the deformation's linear maps, then the levels, then those of the networks."""
@@ -143,7 +135,7 @@ class Dnerf(MarchedGroup):
     @property
     def grid_levels(self) -> Sequence[GridLevel]:
         """The hashed lattices of the canonical scene, coarse to fine."""
-        return [level for level in self.levels if isinstance(level, GridLevel)]
+        return levels_in(self.levels)
 
     def encoded(self, unit: Tensor) -> Tensor:
         """Return the canonical features of points (N, 4)."""

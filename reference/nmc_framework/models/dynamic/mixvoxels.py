@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -23,9 +22,12 @@ from nmc_framework.models.radiance import quadrature
 from nmc_framework.models.radiance.grid_encoding import (
     GridLevel,
     encode,
+    lattices,
+    levels_in,
     reuse,
     spherical_harmonics,
 )
+from nmc_framework.models.radiance.marched import small_network
 from nmc_framework.models.views import RayBatch
 
 _HARMONICS, _COLOURS = 9, 3
@@ -84,22 +86,18 @@ class MixVoxels(MarchedGroup):
         c = self.configuration
         if c["variation"] < 1 or c["query"] < 1:
             raise ModelError("mixvoxels has variation and query from 1 on")
-        cells = np.rint(np.geomspace(c["coarsest"], c["finest"], c["levels"])).astype(int)
         width = c["levels"] * c["features"]
-        still, moving = (
-            nn.ModuleList(GridLevel(int(n), c["features"], entries) for n in cells)
-            for entries in (c["static_entries"], c["log2_entries"])
-        )
-        self.still, self.changing = still, moving
+        self.still = lattices(c, c["static_entries"])
+        self.changing = lattices(c, c["log2_entries"])
         self.variation = GridLevel(c["variation"], 1, _DENSE)
         nn.init.constant_(self.variation.table, _FIRST_LOGIT)
         # The answers: a log-density, and the geometry that colour is made of.
         answers = 1 + c["geometry"]
-        self.static_network = _network(width, c["hidden"], answers)
-        self.dynamic_network = _network(width, c["hidden"], c["query"])
+        self.static_network = small_network(width, c["hidden"], answers)
+        self.dynamic_network = small_network(width, c["hidden"], c["query"])
         self.query = OverTime(self.instants, c["query"], spread=_SPREAD, middle=1.0)
         self.answer = nn.Linear(c["query"], answers)
-        self.colour_network = _network(c["geometry"] + _HARMONICS, c["hidden"], _COLOURS)
+        self.colour_network = small_network(c["geometry"] + _HARMONICS, c["hidden"], _COLOURS)
         self.width = width
 
     def layers(self) -> Sequence[nn.Module]:
@@ -178,7 +176,7 @@ class MixVoxels(MarchedGroup):
         places, moving = unit[:, :3], self.dynamic(unit[:, :3])
         features = torch.empty(len(unit), self.width, device=unit.device)
         for part, tables in ((~moving, self.still), (moving, self.changing)):
-            features[part] = encode(places[part], _levels(tables))
+            features[part] = encode(places[part], levels_in(tables))
         return torch.cat([features, moving[:, None].float(), unit[:, 3:]], dim=1)
 
     def encoded_again(self, known: Tensor, unit: Tensor) -> Tensor:
@@ -188,7 +186,7 @@ class MixVoxels(MarchedGroup):
         for part, tables in ((~moving, self.still), (moving, self.changing)):
             index = part.nonzero()[:, 0]
             order.append(index)
-            parts.append(reuse(known[index, : self.width], unit[index, :3], _levels(tables)))
+            parts.append(reuse(known[index, : self.width], unit[index, :3], levels_in(tables)))
         features = torch.empty_like(known[:, : self.width])
         features = features.index_copy(0, torch.cat(order), torch.cat(parts))
         return torch.cat([features, known[:, self.width :]], dim=1)
@@ -212,11 +210,3 @@ class MixVoxels(MarchedGroup):
         """Return what the colour network makes of geometry and direction."""
         inputs = torch.cat([features, spherical_harmonics(directions)], dim=1)
         return torch.sigmoid(self.colour_network(inputs))
-
-
-def _network(read: int, hidden: int, told: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(read, hidden), nn.ReLU(), nn.Linear(hidden, told))
-
-
-def _levels(tables: nn.ModuleList) -> list[GridLevel]:
-    return [level for level in tables if isinstance(level, GridLevel)]

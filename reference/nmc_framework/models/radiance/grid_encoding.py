@@ -7,7 +7,7 @@ same way.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,18 @@ class GridLevel(nn.Module):
         entries = 1 << log2_entries if self.hashed else vertices
         # The range of Instant-NGP: near zero, yet not symmetric.
         self.table = nn.Parameter(torch.empty(entries, features).uniform_(-1e-4, 1e-4))
+
+
+def lattices(configuration: Mapping[str, Any], log2_entries: int) -> nn.ModuleList:
+    """Return new levels of ``coarsest`` to ``finest`` cells, with tables of so many entries."""
+    c = configuration
+    cells = np.rint(np.geomspace(c["coarsest"], c["finest"], c["levels"])).astype(int)
+    return nn.ModuleList(GridLevel(int(n), c["features"], log2_entries) for n in cells)
+
+
+def levels_in(modules: Iterable[nn.Module]) -> list[GridLevel]:
+    """Return those of modules that are levels, in their order."""
+    return [module for module in modules if isinstance(module, GridLevel)]
 
 
 class _Interpolate(torch.autograd.Function):

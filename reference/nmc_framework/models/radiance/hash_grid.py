@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nmc_framework.models.radiance.grid_encoding import GridLevel, spherical_harmonics
-from nmc_framework.models.radiance.marched import MARCHING, MarchedField
+from nmc_framework.models.radiance.grid_encoding import (
+    GridLevel,
+    lattices,
+    levels_in,
+    spherical_harmonics,
+)
+from nmc_framework.models.radiance.marched import MARCHING, MarchedField, small_network
 
 _HARMONICS = 9
 #: The networks' share of the tables' learning rate, from random weights and in fine-tuning: a step
@@ -45,15 +49,9 @@ class HashGrid(MarchedField):
     def __init__(self, configuration: Mapping[str, Any]) -> None:
         super().__init__(configuration)
         c = self.configuration
-        cells = np.rint(np.geomspace(c["coarsest"], c["finest"], c["levels"])).astype(int)
-        self.levels = nn.ModuleList(
-            GridLevel(int(n), c["features"], c["log2_entries"]) for n in cells
-        )
-        self.density_network = nn.Sequential(
-            nn.Linear(c["levels"] * c["features"], c["hidden"]),
-            nn.ReLU(),
-            nn.Linear(c["hidden"], 1 + c["geometry"]),
-        )
+        self.levels = lattices(c, c["log2_entries"])
+        width = c["levels"] * c["features"]
+        self.density_network = small_network(width, c["hidden"], 1 + c["geometry"])
         self.colour_network = nn.Sequential(
             nn.Linear(c["geometry"] + _HARMONICS, c["hidden"]),
             nn.ReLU(),
@@ -76,7 +74,7 @@ class HashGrid(MarchedField):
     @property
     def grid_levels(self) -> Sequence[GridLevel]:
         """The hashed lattices, coarse to fine."""
-        return [level for level in self.levels if isinstance(level, GridLevel)]
+        return levels_in(self.levels)
 
     def field(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the density network makes of the levels' features."""

@@ -261,6 +261,11 @@ class MarchedField(RadianceModel):
             )
 
 
+def small_network(read: int, hidden: int, told: int) -> nn.Sequential:
+    """Return two linear maps with a rectifier between them."""
+    return nn.Sequential(nn.Linear(read, hidden), nn.ReLU(), nn.Linear(hidden, told))
+
+
 def density(raw: Tensor) -> Tensor:
     """Return the density, 1 / half edge of the cuboid, of an unshifted log-density."""
     return torch.exp((raw + _LOG_DENSITY_SHIFT).clamp(max=_LARGEST_LOG_DENSITY))

@@ -21,6 +21,16 @@ from nmc_framework.models.views import RayBatch
 
 #: Most frequencies of an encoding: far above what single precision tells apart, below infinity.
 _MOST_FREQUENCIES = 64
+#: Sizes of the paper: of a network and its encodings, and samples of a ray.
+PAPER: Mapping[str, Any] = {
+    "width": 256,
+    "depth": 8,
+    "skip": 5,
+    "position_frequencies": 10,
+    "direction_frequencies": 4,
+    "samples": 64,
+    "fine_samples": 128,
+}
 
 
 class NerfNetwork(nn.Module):
@@ -71,13 +81,7 @@ class NerfMlp(RadianceModel):
             "bounds": [[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]],
             "background": [0.0, 0.0, 0.0],
             "near": 0.0,
-            "width": 256,
-            "depth": 8,
-            "skip": 5,
-            "position_frequencies": 10,
-            "direction_frequencies": 4,
-            "samples": 64,
-            "fine_samples": 128,
+            **PAPER,
         }
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:

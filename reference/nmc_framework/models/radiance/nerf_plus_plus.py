@@ -18,6 +18,7 @@ from nmc_framework.models.chained import ModelError
 from nmc_framework.models.radiance.backdrop import backdrop, behind
 from nmc_framework.models.radiance.field import RadianceModel, Rendered
 from nmc_framework.models.radiance.nerf_mlp import (
+    PAPER,
     NerfNetwork,
     encode_positions,
     require_frequencies,
@@ -63,13 +64,7 @@ class NerfPlusPlus(RadianceModel):
             "sphere": [0.0, 0.0, 0.0, 1.0],
             "background": [0.0, 0.0, 0.0],
             "near": 0.0,
-            "width": 256,
-            "depth": 8,
-            "skip": 5,
-            "position_frequencies": 10,
-            "direction_frequencies": 4,
-            "samples": 64,
-            "fine_samples": 128,
+            **PAPER,
         }
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
