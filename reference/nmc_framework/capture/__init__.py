@@ -3,7 +3,7 @@
 from nmc_framework.capture.finding import find_sources
 from nmc_framework.capture.frames import intervals, read_frames, synchronise
 from nmc_framework.capture.moving import MovingPicture, open_moving
-from nmc_framework.capture.opening import open_sources, picture_sizes
+from nmc_framework.capture.opening import background_of, open_sources, picture_sizes, turned_to
 from nmc_framework.capture.source import (
     CaptureError,
     ImageSource,
@@ -22,6 +22,7 @@ __all__ = [
     "Source",
     "Synchrony",
     "VideoSource",
+    "background_of",
     "by_index",
     "by_time",
     "find_sources",
@@ -32,4 +33,5 @@ __all__ = [
     "read_frames",
     "read_stamps",
     "synchronise",
+    "turned_to",
 ]

@@ -19,20 +19,26 @@ from PIL import Image
 from nmc_framework.cameras import Camera
 from nmc_framework.cameras.distortion import straightened, undistorted
 from nmc_framework.cameras.formats.rig_document import Lens, RigDocument
+from nmc_framework.capture.picture_files import read_picture
 from nmc_framework.capture.source import CaptureError, Picture
 from nmc_framework.capture.synchrony import Synchrony
 from nmc_framework.training.pixels import FrameViews
 
 RECORD, CAMERAS = "capture.json", "cameras.json"
+_CHANNELS = 3
 
 
 @dataclass(frozen=True)
 class CapturedFrames:
-    """What a finished folder holds: cameras' names, and the frames' times in seconds."""
+    """What a finished folder holds: cameras' names, and the frames' times in seconds.
+
+    ``background`` is the colour, 0..1, behind pictures that were transparent.
+    """
 
     folder: Path
     names: tuple[str, ...]
     times: tuple[float, ...]
+    background: tuple[float, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.times)
@@ -52,8 +58,7 @@ class CapturedFrames:
         """Read one camera's picture of a frame, (height, width, 3) uint8."""
         path = self.folder / name / f"{index:08d}.png"
         try:
-            with Image.open(path) as image:
-                return np.asarray(image.convert("RGB"), dtype=np.uint8)
+            return read_picture(path)
         except OSError as error:
             raise CaptureError(f"camera {name!r}, frame {index}: {error}") from error
 
@@ -73,11 +78,14 @@ def read_capture(folder: Path) -> CapturedFrames:
         record = json.loads(path.read_text(encoding="utf-8"))
         names = tuple(str(name) for name in record["cameras"])
         times = tuple(float(time) for time in record["times"])
+        behind = tuple(min(max(float(v), 0.0), 1.0) for v in record.get("background") or ())
     except (ValueError, KeyError, TypeError) as error:
         raise CaptureError(f"{path}: not the record of a capture: {error!r}") from error
     if not names or not times or any(Path(n).name != n or n in {".", ".."} for n in names):
         raise CaptureError(f"{path}: it names no cameras or no frames")
-    return CapturedFrames(folder, names, times)
+    if len(behind) not in {0, _CHANNELS}:
+        raise CaptureError(f"{path}: its background is no colour")
+    return CapturedFrames(folder, names, times, behind or None)
 
 
 def write_capture(
@@ -87,6 +95,7 @@ def write_capture(
     synchrony: Synchrony,
     rig: RigDocument | None = None,
     *,
+    background: Sequence[float] | None = None,
     report: Callable[[int], None] | None = None,
 ) -> CapturedFrames:
     """Write frames as they come, free of distortion where the cameras are known.
@@ -105,6 +114,8 @@ def write_capture(
         Cameras and lenses in the order of ``names``, of the images' size; see :func:`matched`. The
         pictures written, and the cameras beside them, are those that
         :func:`~nmc_framework.cameras.distortion.straightened` makes of these: no pixel is empty.
+    background
+        The colour behind pictures that were transparent, 0..1; goes into the record.
     report
         Called with the number of frames done.
 
@@ -133,10 +144,13 @@ def write_capture(
         native.write(folder / CAMERAS, straight)
     record: dict[str, Any] = {"cameras": list(names), "times": times}
     record["synchrony"] = synchrony_record(synchrony)
+    if background is not None:
+        record["background"] = list(background)
     partial = folder / f"{RECORD}.partial"
     partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     partial.replace(folder / RECORD)
-    return CapturedFrames(folder, tuple(names), tuple(times))
+    behind = None if background is None else tuple(background)
+    return CapturedFrames(folder, tuple(names), tuple(times), behind)
 
 
 def synchrony_record(synchrony: Synchrony) -> dict[str, Any]:

@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from nmc_framework.cameras.distortion import undistorted
 from nmc_framework.cameras.formats.rig_document import RigDocument
 from nmc_framework.capture.captured_folder import matched, straight_rig
 from nmc_framework.capture.finding import find_sources
 from nmc_framework.capture.frames import read_frames, synchronise
+from nmc_framework.capture.opening import background_of, picture_sizes, turned_to
 from nmc_framework.capture.source import CaptureError, ImageSource, Picture, Source
 from nmc_framework.capture.synchrony import Synchrony
-from nmc_framework.capture.tested import read_with_tests
+from nmc_framework.capture.tested import read_with_tests, stem, tested_pictures
 from nmc_framework.training.pixels import FrameViews
 
 #: Where camera files lie in data sets, the best first.
@@ -45,8 +45,8 @@ _CAMERA_FILES = (
 class Dataset:
     """Pictures that lie where they were found, and the straight cameras that belong to them.
 
-    ``left_out`` names the pictures that have no camera, ``tested`` the cameras that a file of their
-    own sets apart to test with.
+    ``left_out`` names the pictures that have no camera, ``tested`` the cameras set apart to test
+    with; ``background`` is the colour behind pictures that are transparent, 0..1.
     """
 
     sources: tuple[Source, ...]
@@ -55,6 +55,7 @@ class Dataset:
     rig: RigDocument
     left_out: tuple[str, ...] = ()
     tested: tuple[str, ...] = ()
+    background: tuple[float, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.synchrony.instants)
@@ -137,9 +138,12 @@ def open_dataset(
             f"{folder.name}: no camera file in it ({', '.join(_CAMERA_FILES[:6])}, …); give one "
             "(--cameras), or estimate the cameras with nmc sfm"
         )
-    sizes = {source.name: _size(source) for source in found}
+    sizes = picture_sizes(found)
     document, tested = read_with_tests(path, None, next(iter(sizes.values())))
     document = document.named_after(list(sizes))
+    found += [ImageSource(n, (p,), (0.0,)) for n, p in tested_pictures(path).items()]
+    found = turned_to(found, document)
+    sizes = picture_sizes(found)
     known = {camera.name for camera in document.cameras}
     known |= {Path(camera.name).stem for camera in document.cameras}
     kept = [source for source in found if source.name in known]
@@ -151,22 +155,14 @@ def open_dataset(
         )
     synchrony = synchronise(kept, by=by)
     taken = matched(document, {source.name: sizes[source.name] for source in kept})
-    there = {camera.name for camera in taken.cameras}
-    kept_back = tuple(name for name in tested if name in there)
-    return Dataset(tuple(kept), synchrony, taken, straight_rig(taken), left_out, kept_back)
-
-
-def _size(source: Source) -> tuple[int, int]:
-    """Return (width, height) of a source's first picture, of a file's head alone where it can."""
-    if isinstance(source, ImageSource):
-        try:
-            with Image.open(source.paths[0]) as image:
-                return image.size
-        except (OSError, Image.DecompressionBombError) as error:
-            raise CaptureError(
-                f"camera {source.name!r}: {source.paths[0].name}: {error}"
-            ) from error
-    first = next(source.pictures(), None)
-    if first is None:
-        raise CaptureError(f"camera {source.name!r} has no pictures")
-    return first.shape[1], first.shape[0]
+    there = [camera.name for camera in taken.cameras]
+    kept_back = tuple(n for n in there if n in tested or n in {stem(name) for name in tested})
+    return Dataset(
+        tuple(kept),
+        synchrony,
+        taken,
+        straight_rig(taken),
+        left_out,
+        kept_back,
+        background_of(kept),
+    )

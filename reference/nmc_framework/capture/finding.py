@@ -34,8 +34,9 @@ _CAMERA = re.compile(
 )
 _NUMBER = re.compile(r"(\d+)$")
 _PADDED = 4
-#: Pictures of different cameras go together by their numbers where they have this share in common.
-_COMMON = 0.5
+#: Pictures of different cameras go together by their numbers where all cameras together have at
+#: most so many times the numbers of one: what is missing here and there does not shift the others.
+_MORE = 1.5
 
 Groups = Mapping[Path, Sequence[Path]]
 
@@ -144,6 +145,6 @@ def _numbers(names: Sequence[str]) -> list[int] | None:
 
 
 def _go_together(numbers: Sequence[Sequence[int]]) -> bool:
-    """Return whether cameras count frames alike: most of their numbers are the others' as well."""
-    common = set(numbers[0]).intersection(*numbers[1:])
-    return len(common) >= _COMMON * max(len(each) for each in numbers)
+    """Return whether cameras count frames alike: few more numbers are anybody's than one has."""
+    known = set[int]().union(*numbers)
+    return len(known) <= _MORE * max(len(each) for each in numbers)

@@ -133,4 +133,5 @@ def _source(path: Path) -> Source:
 
 
 def _images(name: str, paths: list[Path]) -> ImageSource:
-    return ImageSource(name, tuple(paths), tuple(k / _PICTURES_RATE for k in range(len(paths))))
+    times = tuple(k / _PICTURES_RATE for k in range(len(paths)))
+    return ImageSource(name, tuple(paths), times, upright=True)

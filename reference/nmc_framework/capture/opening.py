@@ -6,8 +6,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from nmc_framework.cameras.formats import RigDocument
 from nmc_framework.capture.finding import find_sources
-from nmc_framework.capture.source import CaptureError, Source, VideoSource, read_stamps
+from nmc_framework.capture.picture_files import BEHIND, is_transparent, picture_size
+from nmc_framework.capture.source import (
+    CaptureError,
+    ImageSource,
+    Source,
+    VideoSource,
+    read_stamps,
+)
+
+#: About so many cameras tell whether pictures are transparent.
+_ASKED = 5
 
 
 def open_sources(
@@ -56,10 +67,61 @@ def picture_sizes(sources: Sequence[Source]) -> dict[str, tuple[int, int]]:
     CaptureError
         When a source has no pictures.
     """
-    sizes = {}
+    return {source.name: first_size(source) for source in sources}
+
+
+def turned_to(sources: Sequence[Source], rig: RigDocument) -> list[Source]:
+    """Return sources of which those are upright whose cameras are of the upright pictures.
+
+    Some programs turn photographs as their Exif data say, others take the pixels as they lie: a
+    camera's size tells which.
+
+    Raises
+    ------
+    CaptureError
+        When the first picture of a source cannot be read.
+    """
+    sizes = {Path(c.name).stem: (c.width, c.height) for c in rig.cameras}
+    sizes |= {c.name: (c.width, c.height) for c in rig.cameras}
+    found: list[Source] = []
     for source in sources:
-        first = next(source.pictures(), None)
-        if first is None:
-            raise CaptureError(f"camera {source.name!r} has no pictures")
-        sizes[source.name] = (first.shape[1], first.shape[0])
-    return sizes
+        wanted = sizes.get(source.name)
+        if isinstance(source, ImageSource) and source.paths and wanted is not None:
+            turn = first_size(source) != wanted == first_size(replace(source, upright=True))
+            found.append(replace(source, upright=turn))
+        else:
+            found.append(source)
+    return found
+
+
+def first_size(source: Source) -> tuple[int, int]:
+    """Return (width, height) of a source's first picture, of a file's head alone where it can.
+
+    Raises
+    ------
+    CaptureError
+        When there is none, or it cannot be read.
+    """
+    if isinstance(source, ImageSource) and source.paths:
+        path = source.paths[0]
+        try:
+            return picture_size(path, upright=source.upright)
+        except OSError as error:
+            raise CaptureError(f"camera {source.name!r}: {path.name}: {error}") from error
+    first = next(source.pictures(), None)
+    if first is None:
+        raise CaptureError(f"camera {source.name!r} has no pictures")
+    return first.shape[1], first.shape[0]
+
+
+def background_of(sources: Sequence[Source]) -> tuple[float, ...] | None:
+    """Return the colour, 0..1, behind what pictures show, if they are transparent there; or None.
+
+    Some of the cameras are asked: nobody cuts out the pictures of half of them.
+    """
+    asked = sources[:: max(1, len(sources) // _ASKED)]
+    seen = all(
+        isinstance(source, ImageSource) and source.paths and is_transparent(source.paths[0])
+        for source in asked
+    )
+    return BEHIND if asked and seen else None

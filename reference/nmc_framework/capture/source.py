@@ -11,7 +11,8 @@ from typing import Protocol
 import av
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+
+from nmc_framework.capture.picture_files import read_picture
 
 Picture = npt.NDArray[np.uint8]
 
@@ -76,11 +77,12 @@ class VideoSource:
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Image files, each with its time in seconds."""
+    """Image files, each with its time in seconds; ``upright``: turned as their Exif data say."""
 
     name: str
     paths: tuple[Path, ...]
     stamps: tuple[float, ...]
+    upright: bool = False
 
     def times(self) -> tuple[float, ...]:
         """Return the given times."""
@@ -94,8 +96,7 @@ class ImageSource:
         """Read the files one by one."""
         for path in self.paths:
             try:
-                with Image.open(path) as image:
-                    yield np.asarray(image.convert("RGB"), dtype=np.uint8)
+                yield read_picture(path, upright=self.upright)
             except OSError as error:
                 raise CaptureError(f"camera {self.name!r}: {path.name}: {error}") from error
 

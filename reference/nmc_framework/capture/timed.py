@@ -11,6 +11,8 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from nmc_framework.capture.tested import file_beside, name_apart, stem
+
 
 def picture_times(path: Path) -> Mapping[str, float]:
     """Return the time of each picture by its name, without folder and suffix.
@@ -21,6 +23,17 @@ def picture_times(path: Path) -> Mapping[str, float]:
         A camera file that was read before. Of one that is no ``transforms.json``, or that does not
         say the time of every picture, or the same of all, nothing is known.
     """
+    beside = file_beside(path)
+    trained = _times(path)
+    found = {stem(name): time for name, time in trained.items()}
+    if beside is not None:
+        tested = _times(beside).items()
+        found |= {stem(name_apart(name, found)): time for name, time in tested}
+    return found if len(set(found.values())) > 1 else {}
+
+
+def _times(path: Path) -> dict[str, float]:
+    """Return the times of one file's pictures, by the names that it has for them."""
     if path.suffix.lower() != ".json":
         return {}
     try:
@@ -35,8 +48,8 @@ def picture_times(path: Path) -> Mapping[str, float]:
         time = frame.get("time") if isinstance(frame, dict) else None
         if not isinstance(time, int | float) or not math.isfinite(time):
             return {}
-        found[Path(str(frame.get("file_path", ""))).stem] = float(time)
-    return found if len(set(found.values())) > 1 else {}
+        found[str(frame.get("file_path", ""))] = float(time)
+    return found
 
 
 def instants_of(times: Mapping[str, float]) -> tuple[Mapping[str, float], int]:

@@ -123,7 +123,7 @@ def _model(task: Task, frames: Frames) -> ChainModel:
         cameras,
         scene_extent(cameras, frames.points, frames.rig.depths_of(frames.training)),
         bounds=SCENE_BOUNDS if placed else None,
-        background=BACKGROUND if filmed else None,
+        background=BACKGROUND if filmed else frames.captured.background,
     )
     seed = task.configuration.section("training")["seed"]
     return shown(build(options["family"], chosen | dict(options["configuration"]), seed=seed))

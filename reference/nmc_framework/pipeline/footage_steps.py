@@ -39,7 +39,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
 
 def capture(task: Task) -> Mapping[str, Any]:
     """Bring the pictures of all cameras together, frame by frame."""
-    from nmc_framework.capture import picture_sizes, read_frames, synchronise
+    from nmc_framework.capture import background_of, picture_sizes, read_frames, synchronise
     from nmc_framework.capture.captured_folder import synchrony_record, write_capture
 
     options = task.configuration.section("source")
@@ -57,7 +57,12 @@ def capture(task: Task) -> Mapping[str, Any]:
     frames = read_frames(sources, synchrony, size=parse_size(options.get("size")))
     names = [source.name for source in sources]
     written = write_capture(
-        task.folder, names, frames, synchrony, report=lambda done: task.report(done, total)
+        task.folder,
+        names,
+        frames,
+        synchrony,
+        background=background_of(sources),
+        report=lambda done: task.report(done, total),
     )
     (task.folder / _SIZES).write_text(json.dumps(picture_sizes(sources)) + "\n", encoding="utf-8")
     record = synchrony_record(synchrony)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
+from nmc_framework.capture.picture_files import read_picture
 from nmc_framework.sfm.sfm_options import SfmError
 
 Picture = npt.NDArray[np.uint8]
@@ -88,9 +88,8 @@ def _read(camera: str, frame: int, place: Path | Picture) -> Picture:
             )
         return image
     try:
-        with Image.open(place) as file:
-            return np.asarray(file.convert("RGB"), dtype=np.uint8)
-    except (OSError, Image.DecompressionBombError) as error:
+        return read_picture(place)
+    except OSError as error:
         raise SfmError(f"camera {camera!r}, frame {frame}: {place.name}: {error}") from error
 
 

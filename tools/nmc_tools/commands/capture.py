@@ -71,7 +71,7 @@ def capture(
       nmc capture footage/ -o frames --by index --every 2 --json
     """
     with framework(videos[0], output):
-        from nmc_framework.capture import open_sources, read_frames, synchronise
+        from nmc_framework.capture import background_of, open_sources, read_frames, synchronise
         from nmc_framework.capture.captured_folder import RECORD, synchrony_record, write_capture
 
         require_there(videos)
@@ -88,13 +88,18 @@ def capture(
             sources, by=by, reference=reference, tolerance=limit_s, every=every, limit=limit
         )
         wanted = parse_size(size)
-        rig = _rig(cameras, sources, wanted) if cameras else None
+        rig = None
+        if cameras is not None:
+            sources, rig = _with_cameras(cameras, sources, wanted)
         frames = read_frames(sources, synchrony, size=wanted)
         total = len(synchrony.instants)
         kept = f"{output} is not finished, and is not a folder of captured frames yet"
         with progress_bar(f"capturing to {output.name}", kept=kept) as progress:
             report = lambda done: progress(done, total)  # noqa: E731
-            written = write_capture(output, names, frames, synchrony, rig, report=report)
+            behind = background_of(sources)
+            written = write_capture(
+                output, names, frames, synchrony, rig, background=behind, report=report
+            )
         warnings = synchrony.warnings()
         for line in warnings:
             warn(line)
@@ -108,12 +113,16 @@ def capture(
         say(f"{output}: {counted(len(written), 'frame')} of {counted(len(names), 'camera')}")
 
 
-def _rig(cameras: Path, sources: Sequence[Source], size: tuple[int, int] | None) -> RigDocument:
-    from nmc_framework.capture import picture_sizes
+def _with_cameras(
+    cameras: Path, sources: Sequence[Source], size: tuple[int, int] | None
+) -> tuple[list[Source], RigDocument]:
+    """Return the sources as their cameras took them, and these."""
+    from nmc_framework.capture import picture_sizes, turned_to
     from nmc_framework.capture.captured_folder import matched
     from nmc_framework.capture.tested import read_with_tests
 
     sizes = picture_sizes(sources)
     with framework(cameras):
         document, _ = read_with_tests(cameras, None, next(iter(sizes.values())))
-        return matched(document, sizes, size)
+        turned = turned_to(sources, document.named_after(list(sizes)))
+        return turned, matched(document, picture_sizes(turned), size)

@@ -231,7 +231,9 @@ def _captured(folder: Path, cameras: Path | None, rate: float) -> Footage:
     with framework(path):
         rig = matched(camera_files.read(path, None, next(iter(sizes.values()))), sizes)
         require_straight(rig, "training (give the camera file to nmc capture: it straightens)")
-    return Footage(rig, len(capture), capture.rate, capture.views, points=points_beside(path))
+    behind = None if capture.background is None else list(capture.background)
+    points = points_beside(path)
+    return Footage(rig, len(capture), capture.rate, capture.views, background=behind, points=points)
 
 
 def points_beside(cameras: Path) -> FloatArray | None:
@@ -272,6 +274,7 @@ def _dataset(folder: Path, cameras: Path | None, rate: float) -> Footage:
         len(found),
         found.rate,
         found.views,
+        background=None if found.background is None else list(found.background),
         points=None if path is None else points_beside(path),
         own=found.tested,
         times={} if path is None or len(found) > 1 else _times(path, found.rig),
