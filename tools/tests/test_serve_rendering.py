@@ -109,6 +109,36 @@ def test_a_part_is_a_part_of_the_whole(shelf):
     assert whole.std() > 1
 
 
+def test_a_group_is_seen_at_any_of_its_instants(tmp_path):
+    """A frame of a group's model is several instants; a client says which, and is told."""
+    import torch
+
+    from nmc_framework.cameras import Viewpoint
+    from nmc_framework.models import build
+    from nmc_framework.rendering import render_image, user_camera
+
+    torch.manual_seed(0)
+    model = build("dynerf", {"instants": 3, "width": 16, "depth": 2, "samples": 8})
+    model.length.fill_(2)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.3)
+    with nmc.Writer(tmp_path / "g.nmc", **model.in_package()) as writer:
+        writer.append(model.state_dict())
+    camera = user_camera([], (12, 8), 60.0).at(Viewpoint(0, 0, 0, 0, 0, 0).camera_to_world())
+    true = [render_image(model, camera, time=float(k)) for k in range(2)]
+    assert (true[0] != true[1]).any()
+    with served([tmp_path], render=True) as url, connected(url, "render/g.nmc") as line:
+        assert json.loads(line.recv(60))["instants"] == 3
+        for asked, shown in ((0, 0), (1, 1), (7, 1)):
+            line.send(json.dumps(WISH | {"frame": 0, "instant": asked, "format": "png"}))
+            assert json.loads(line.recv(60))["instant"] == shown
+            seen = np.asarray(Image.open(io.BytesIO(line.recv(60))).convert("RGB"))
+            assert np.array_equal(seen, true[shown])
+        line.send(json.dumps(WISH | {"frame": 0, "instant": -1}))
+        assert "instant: expected a number from 0" in json.loads(line.recv(60))["error"]
+
+
 def test_the_listing_leads_to_a_player_with_pictures(shelf):
     link = b"&amp;render=..%2Frender%2Fx.nmc"
     with served([shelf], render=True) as url:

@@ -2,15 +2,17 @@
 
 The protocol, at ``/render/NAME``. The server begins with a JSON object: ``frames``, ``timescale``,
 ``width``, ``height`` and ``fov`` as a client may take them, ``pose`` of the first camera, or null,
-and ``manifest``, the digest of the package's manifest in base 16. A client sends JSON objects:
-``frame``, ``pose`` (x, y, z in scene units, yaw, pitch, roll in degrees, as of
-:class:`nmc_framework.cameras.Viewpoint`), ``width`` and ``height`` in pixels, ``fov`` (horizontal,
-in degrees) or ``intrinsics`` (fx, fy, cx, cy in pixels; a part of a picture is a picture with
-another principal point), and, if it likes, ``id`` (a whole number, which comes back), ``format``
-(``webp``, ``jpeg`` or ``png``) and ``quality`` (1 to 100). For each picture the server sends an
-object with ``id``, ``frame``, ``width``, ``height`` and ``type``, and then the picture as one
-binary message. A request that came before an older one was begun takes its place: that one gets no
-answer. What cannot be done is answered by an object with ``id`` and ``error``.
+``instants``, the most that a frame shows (1 unless frames are groups), and ``manifest``, the digest
+of the package's manifest in base 16. A client sends JSON objects: ``frame``, ``instant`` of its
+group, counted from 0 (the last one if there are fewer; 0 if it says none), ``pose`` (x, y, z in
+scene units, yaw, pitch, roll in degrees, as of :class:`nmc_framework.cameras.Viewpoint`), ``width``
+and ``height`` in pixels, ``fov`` (horizontal, in degrees) or ``intrinsics`` (fx, fy, cx, cy in
+pixels; a part of a picture is a picture with another principal point), and, if it likes, ``id`` (a
+whole number, which comes back), ``format`` (``webp``, ``jpeg`` or ``png``) and ``quality`` (1 to
+100). For each picture the server sends an object with ``id``, ``frame``, ``instant``, ``width``,
+``height`` and ``type``, and then the picture as one binary message. A request that came before an
+older one was begun takes its place: that one gets no answer. What cannot be done is answered by an
+object with ``id`` and ``error``.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import nmc
+    from nmc_framework.rendering.moments import Moment
     from nmc_tools.serve.files import Files
     from nmc_tools.serve.messages import Receive, Scope, Send
     from nmc_tools.serve.metrics import Metrics
@@ -50,6 +53,7 @@ class Wish:
 
     number: int | None
     frame: int
+    instant: int
     pose: tuple[float, ...]
     width: int
     height: int
@@ -80,6 +84,7 @@ def parse_wish(text: str, frames: int) -> Wish:
     wish = Wish(
         None if number is None else int(_number(number, "id", -(2.0**53), 2.0**53, whole=True)),
         int(_number(found.get("frame"), "frame", 0, frames - 1, whole=True)),
+        int(_number(found.get("instant", 0), "instant", 0, 2.0**31, whole=True)),
         tuple(_number(value, "pose", -_FARTHEST, _FARTHEST) for value in pose),
         int(_number(found.get("width"), "width", 1, 8192, whole=True)),
         int(_number(found.get("height"), "height", 1, 8192, whole=True)),
@@ -116,11 +121,14 @@ class Renderer:
     def __init__(self, sequence: nmc.ChainSequence) -> None:
         from nmc_framework.cameras import packaged
         from nmc_framework.models import build
+        from nmc_framework.rendering.moments import is_of_groups
 
         self._sequence = sequence
         self._model = build(sequence.family, sequence.configuration)
         self._cameras = packaged.cameras_in(sequence)
         self._loaded = -1
+        self._shown: list[Moment] = []
+        self._instants = int(sequence.configuration["instants"]) if is_of_groups(sequence) else 1
 
     def greeting(self) -> dict[str, Any]:
         """Return what a client is told first."""
@@ -139,11 +147,12 @@ class Renderer:
             "height": camera.height,
             "fov": math.degrees(2 * math.atan(0.5 * camera.width / camera.fx)),
             "pose": pose,
+            "instants": self._instants,
             "manifest": self._sequence.manifest.root.manifest_digest.hex(),
         }
 
-    def picture(self, wish: Wish) -> bytes:
-        """Return a picture, in the format that is wanted.
+    def picture(self, wish: Wish) -> tuple[bytes, int]:
+        """Return a picture, in the format that is wanted, and the instant of its group.
 
         Raises
         ------
@@ -154,10 +163,12 @@ class Renderer:
 
         from nmc_framework.cameras import Camera, Viewpoint
         from nmc_framework.rendering import render_image, user_camera
+        from nmc_framework.rendering.moments import moments
 
         if self._loaded != wish.frame:
             self._loaded = -1
             self._model.load(self._sequence[wish.frame])
+            self._shown = moments(self._sequence, [wish.frame])
             self._loaded = wish.frame
         pose, size = Viewpoint(*wish.pose).camera_to_world(), (wish.width, wish.height)
         if wish.intrinsics is None:
@@ -165,11 +176,14 @@ class Renderer:
         else:
             fx, fy, cx, cy = wish.intrinsics
             camera = Camera(fx, fy, cx, cy, *size, pose)
-        seen = render_image(self._model, camera)
+        if not self._shown:
+            raise ValueError(f"frame {wish.frame} shows no instant")
+        instant = min(wish.instant, len(self._shown) - 1)
+        seen = render_image(self._model, camera, time=self._shown[instant].time)
         coded = io.BytesIO()
         options = {} if wish.format == "png" else {"quality": wish.quality}
         Image.fromarray(seen).save(coded, wish.format.upper(), **options)
-        return coded.getvalue()
+        return coded.getvalue(), instant
 
 
 class Rendering:
@@ -232,13 +246,13 @@ class Rendering:
                 wish = newest.pop()
                 try:
                     async with self._turn:
-                        data = await asyncio.to_thread(renderer.picture, wish)
+                        data, instant = await asyncio.to_thread(renderer.picture, wish)
                 except Exception as error:
                     words = str(error.finding) if isinstance(error, FormatError) else str(error)
                     await _say(send, {"id": wish.number, "error": words[:500]})
                     continue
                 self._metrics.rendered += 1
-                await _say(send, _described(wish))
+                await _say(send, _described(wish, instant))
                 await send({"type": "websocket.send", "bytes": data})
 
         drawing = asyncio.ensure_future(draw())
@@ -256,10 +270,11 @@ class Rendering:
             drawing.exception()  # a client that is gone takes no answer
 
 
-def _described(wish: Wish) -> Mapping[str, Any]:
+def _described(wish: Wish, instant: int) -> Mapping[str, Any]:
     return {
         "id": wish.number,
         "frame": wish.frame,
+        "instant": instant,
         "width": wish.width,
         "height": wish.height,
         "type": FORMATS[wish.format],
