@@ -25,6 +25,7 @@ _BUILT_IN = {
     "hash_grid": "nmc_framework.models.radiance.hash_grid:HashGrid",
     "hnerv": "nmc_framework.models.pictures.hnerv:Hnerv",
     "inric": "nmc_framework.models.pictures.inric:Inric",
+    "inverse_graphics": "nmc_framework.inverse.network:InverseGraphics",
     "mixvoxels": "nmc_framework.models.dynamic.mixvoxels:MixVoxels",
     "nerf_mlp": "nmc_framework.models.radiance.nerf_mlp:NerfMlp",
     "nerf_plus_plus": "nmc_framework.models.radiance.nerf_plus_plus:NerfPlusPlus",

@@ -58,6 +58,7 @@ _COMMANDS = {
     "evaluate": _Entry("evaluate", "evaluate", PANEL, "footage:SceneCommand"),
     "run": _Entry("run", "run", PANEL),
     "experiment": _Entry("experiment", "app", PANEL),
+    "inverse": _Entry("inverse", "app", PANEL),
     "bench": _Entry("bench", "app", PANEL),
     "conformance": _Entry("conformance", "app", _PROTOCOL),
     "describe": _Entry("codec", "describe", _PROTOCOL),

@@ -1,0 +1,99 @@
+"""One picture of an object to a mesh with its texture and light, and to a film that turns it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from nmc_framework.inverse.mesh_files import Mesh
+from nmc_framework.inverse.multiview import MOST_SIDE, ObjectsError
+from nmc_framework.inverse.network import InverseGraphics, Object3d
+from nmc_framework.inverse.rasterise import as_picture, normals
+from nmc_framework.inverse.viewpoints import DISTANCE, ELEVATION
+
+Pixels = npt.NDArray[np.uint8]
+
+#: Least side of a picture that is scaled up for a network, and largest that is opened.
+_LEAST, _MOST = 8, 16384
+
+
+def open_picture(path: Path, size: int) -> Pixels:
+    """Return a picture cut to a square about its middle and scaled, (size, size, 3) uint8.
+
+    Raises
+    ------
+    ObjectsError
+        When it cannot be read, is too small, too large, or of one colour.
+    """
+    try:
+        with Image.open(path) as opened:
+            width, height = opened.size
+            if min(width, height) < _LEAST:
+                raise ObjectsError(
+                    f"{path.name} is {width}x{height}: nothing can be seen in it; give a picture "
+                    f"of {_LEAST}x{_LEAST} at least, {size}x{size} is best"
+                )
+            if max(width, height) > _MOST:
+                raise ObjectsError(
+                    f"{path.name} is {width}x{height}; scale it down, {size}x{size} is enough"
+                )
+            side = min(width, height)
+            left, top = (width - side) // 2, (height - side) // 2
+            box = (left, top, left + side, top + side)
+            image = (
+                opened.convert("RGB")
+                .crop(box)
+                .resize(
+                    (size, size), Image.Resampling.BOX if side > size else Image.Resampling.BICUBIC
+                )
+            )
+            pixels = np.asarray(image)
+    except ObjectsError:
+        raise
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ObjectsError(f"{path.name} cannot be read as a picture: {error}") from None
+    if (pixels == pixels[0, 0]).all():
+        raise ObjectsError(
+            f"{path.name} is of one colour: there is no object in it; give another picture"
+        )
+    return pixels
+
+
+def found_in(model: InverseGraphics, picture: Pixels) -> Object3d:
+    """Return the one object that a network finds in a picture (size, size, 3) uint8."""
+    size = int(model.configuration["size"])
+    if picture.shape != (size, size, 3) or not size <= MOST_SIDE:
+        raise ObjectsError(f"the network takes pictures of {size}x{size}, not {picture.shape}")
+    model.eval()
+    with torch.no_grad():
+        found: Object3d = model(torch.from_numpy(picture.copy()).permute(2, 0, 1)[None] / 255.0)
+    return found
+
+
+def mesh_of(model: InverseGraphics, found: Object3d) -> Mesh:
+    """Return the mesh of one object."""
+    towards, _ = normals(found.vertices, model.shape)
+    texture = found.texture[0].permute(1, 2, 0).clamp(0, 1).mul(255).round().byte()
+    return Mesh(
+        found.vertices[0].numpy().astype(np.float32),
+        towards[0].numpy().astype(np.float32),
+        model.shape.faces,
+        model.shape.texture,
+        texture.numpy(),
+        tuple(float(value) for value in found.light[0]),
+    )
+
+
+def turned(
+    model: InverseGraphics, found: Object3d, *, pictures: int = 72, size: int = 256
+) -> Iterator[Pixels]:
+    """Yield pictures (size, size, 3) of one object that turns once."""
+    for k in range(pictures):
+        pose = torch.tensor([[360.0 * k / pictures, ELEVATION, DISTANCE]])
+        with torch.no_grad():
+            yield as_picture(model.shown(found, pose, size=size))[0]
