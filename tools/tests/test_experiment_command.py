@@ -185,3 +185,38 @@ def test_a_plot_shows_small_models_beside_one_that_is_exact():
     points = [("Q1", 31.0), ("Q1", 28.0), ("Q1", 4.0), ("Q5", 100.0), ("Q5", 30.0)]
     rows = [Row("p", model, "c", "s", 10, 1.0, psnr) for model, psnr in points]
     assert lowest_shown(rows) == 15.5
+
+
+def test_experiments_on_films_are_the_same_when_shared_out(tmp_path, monkeypatch):
+    """Every task goes as a pickle to whoever does it, as Ray sends it.
+
+    What lies elsewhere in memory may be summed up in another order: the last bits may differ.
+    """
+    pickled = pytest.importorskip("ray.cloudpickle")
+    from nmc_framework.distributed import LocalExecutor
+    from nmc_tools.commands.footage import film_scene
+    from nmc_tools.experiments import compression_3d, consistency
+    from nmc_tools.experiments.films import Film
+
+    class Elsewhere(LocalExecutor):
+        sent = 0
+
+        def start(self, task, work, job):
+            self.sent += 1
+            super().start(task, *pickled.loads(pickled.dumps((work, job))))
+
+    monkeypatch.setattr(compression_3d, "QUALITIES", (40,))
+    film = Film.of("room", film_scene("room", (8, 8), frames=2), None)
+    for module, chosen in (
+        (consistency, {"methods": ("shared",)}),
+        (compression_3d, {"families": ("dynerf",)}),
+    ):
+        rows = []
+        for executor in (None, Elsewhere()):
+            folder = tmp_path / f"{module.__name__}-{executor is None}"
+            request = module.Request(film, folder, share=0.002, executor=executor, **chosen)
+            rows.append(module.run(request, lambda *_: None, "here").rows)
+        for here, there in zip(*rows, strict=True):
+            assert here.size == pytest.approx(there.size, rel=1e-3)
+            assert here.psnr == pytest.approx(there.psnr, abs=1e-2)
+        assert executor.sent == 1 + (module is compression_3d)

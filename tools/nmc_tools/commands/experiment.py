@@ -197,6 +197,7 @@ def consistency(
         ),
     ] = None,
     share: ShareOption = 1.0,
+    on: OnOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all rows as JSON.")] = False,
 ) -> None:
     """Compare how steady models of frames, chains and models of a sequence are.
@@ -222,8 +223,11 @@ def consistency(
         require_known(method, METHODS, "--method")
         film = _film(folder, scene, held_out, frames, size)
         request = Request(film, output, method or METHODS, share)
-        with progress_bar("consistency", unit="frames", kept=f"in {output}", resume="") as bar:
-            found = run(request, bar, machine(["torch"]))
+        with (
+            executor_on(on) as executor,
+            progress_bar("consistency", unit="frames", kept=f"in {output}", resume="") as bar,
+        ):
+            found = run(replace(request, executor=executor), bar, machine(["torch"]))
     files = write_consistency(output, found)
     if as_json:
         print_json(found.as_json())
@@ -250,6 +254,7 @@ def compression_3d(
     ] = None,
     share: ShareOption = 1.0,
     nncodec: NNCodecOption = True,
+    on: OnOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all rows as JSON.")] = False,
 ) -> None:
     """Code models of a moving scene, and compare how: PSNR of held-out views over bits a pixel.
@@ -275,7 +280,11 @@ def compression_3d(
         film = _film(folder, scene, held_out, frames, size)
         python = _nncodec(output) if nncodec else None
         request = Request(film, output, family or FAMILIES, share, python)
-        with progress_bar("compression-3d", unit="models", kept=f"in {output}", resume="") as bar:
+        with (
+            executor_on(on) as executor,
+            progress_bar("compression-3d", unit="models", kept=f"in {output}", resume="") as bar,
+        ):
+            request = replace(request, executor=executor)
             try:
                 results = run(request, bar, machine(["torch"]))
             except PeerError as error:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,9 +22,12 @@ from nmc_tools.bench_rd import nncodec_peer
 from nmc_tools.bench_rd.coded import Coded
 from nmc_tools.bench_rd.ours import package
 from nmc_tools.experiments.films import Film, Pictures, Report, seen_of_group, trained_group
-from nmc_tools.experiments.kept import Kept, State
+from nmc_tools.experiments.kept import Kept, State, Wanted
 from nmc_tools.experiments.results_page import Results
 from nmc_tools.experiments.rows import Row
+
+if TYPE_CHECKING:
+    from nmc_framework.distributed import Executor
 
 FAMILIES = ("dynerf", "mixvoxels")
 #: Quantisation parameters of NNCodec, and qualities of our coder: 8 points halve the step.
@@ -39,7 +42,8 @@ _Code = Callable[[State, Path], Coded]
 class Request:
     """What is asked for: a film, families, a share of the usual iterations.
 
-    ``nncodec`` is the Python that has NNCodec, None where it is left out.
+    ``nncodec`` is the Python that has NNCodec, None where it is left out; ``executor`` works
+    several things out at a time, where there is one.
     """
 
     film: Film
@@ -47,6 +51,7 @@ class Request:
     families: Sequence[str] = FAMILIES
     share: float = 1.0
     nncodec: Path | None = None
+    executor: Executor | None = None
 
 
 def run(request: Request, report: Report, machine: str) -> Results:
@@ -54,6 +59,8 @@ def run(request: Request, report: Report, machine: str) -> Results:
     kept = Kept(request.folder / "kept")
     film = request.film
     coders = list(_coders(request))
+    if request.executor is not None:
+        _ahead(request, kept, coders, request.executor)
     total = len(request.families) * (1 + len(coders))
     rows: list[Row] = []
     done = 0
@@ -113,30 +120,80 @@ def _by_quality(quality: float, state: State, folder: Path) -> Coded:
 def _of_family(
     request: Request, kept: Kept, name: str, coders: Sequence[tuple[str, str, _Code]]
 ) -> Iterator[list[Row]]:
-    film = request.film
-    inputs: dict[str, Any] = {
-        "experiment": "compression-3d",
-        "version": _VERSION,
-        "film": film.content,
-        "family": name,
-        "share": request.share,
-    }
-    state = kept.state(inputs, lambda: trained_group(film, film.model(name), request.share))
-    told = inputs | {"coder": PLAIN}
-    shown = kept.state(told, lambda: {"pictures": _pictures(film, name, state)})["pictures"]
+    film, inputs = request.film, _inputs(request, name)
+    state, shown = _uncoded_model(request, kept, name)
     raw = sum(array.nbytes for array in state.values())
     plain = _row(film, _truth(film), name, (PLAIN, "float32"), raw, _psnr(shown, film.truth))
     yield [plain]
     for coder, setting, code in coders:
-        told = inputs | {"coder": coder, "setting": setting}
-        if coder == PEER:
-            told |= {"peer": nncodec_peer.VERSION}
         work = partial(_measured, film, name, state, shown, code)
-        size, *psnr = kept.values(told, work)
+        size, *psnr = kept.values(_told(inputs, coder, setting), work)
         yield [
             _row(film, where, name, (coder, setting), size, value)
             for where, value in zip((_truth(film), _uncoded(film)), psnr, strict=True)
         ]
+
+
+def _inputs(request: Request, name: str) -> dict[str, Any]:
+    """Return what a model's weights follow from."""
+    return {
+        "experiment": "compression-3d",
+        "version": _VERSION,
+        "film": request.film.content,
+        "family": name,
+        "share": request.share,
+    }
+
+
+def _told(inputs: dict[str, Any], coder: str, setting: str) -> dict[str, Any]:
+    """Return what a coded model follows from."""
+    told = inputs | {"coder": coder, "setting": setting}
+    return told | {"peer": nncodec_peer.VERSION} if coder == PEER else told
+
+
+def _uncoded_model(request: Request, kept: Kept, name: str) -> tuple[State, Pictures]:
+    """Return the state of a model and what held-out cameras see of it."""
+    film, inputs = request.film, _inputs(request, name)
+    state = kept.state(inputs, partial(_trained, film, name, request.share))
+    shown = kept.state(inputs | {"coder": PLAIN}, partial(_shown, film, name, state))
+    return state, shown["pictures"]
+
+
+def _trained(film: Film, name: str, share: float) -> State:
+    return trained_group(film, film.model(name), share)
+
+
+def _shown(film: Film, name: str, state: State) -> State:
+    return {"pictures": _pictures(film, name, state)}
+
+
+def _ahead(
+    request: Request,
+    kept: Kept,
+    coders: Sequence[tuple[str, str, _Code]],
+    executor: Executor,
+) -> None:
+    """Have models trained, and then coded, several at a time; what NNCodec codes stays here."""
+    film = request.film
+    kept.ahead(
+        executor,
+        [
+            Wanted(_inputs(request, name), partial(_trained, film, name, request.share), state=True)
+            for name in request.families
+        ],
+    )
+    wanted = []
+    for name in request.families:
+        state, shown = _uncoded_model(request, kept, name)
+        wanted += [
+            Wanted(
+                _told(_inputs(request, name), coder, setting),
+                partial(_measured, film, name, state, shown, code),
+            )
+            for coder, setting, code in coders
+            if coder != PEER
+        ]
+    kept.ahead(executor, wanted)
 
 
 def _measured(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,7 +29,10 @@ from nmc_tools.experiments.films import (
     seen_of_group,
     trained_group,
 )
-from nmc_tools.experiments.kept import Kept, State
+from nmc_tools.experiments.kept import Kept, State, Wanted
+
+if TYPE_CHECKING:
+    from nmc_framework.distributed import Executor
 
 FRAMEWISE, SHARED, FROZEN = "frame-wise", "shared", "shared and frozen"
 #: The family of single frames; layers of it that are frozen after frame 0, from the end.
@@ -41,12 +44,16 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for: a film, methods of :data:`METHODS`, a share of the usual iterations."""
+    """What is asked for: a film, methods of :data:`METHODS`, a share of the usual iterations.
+
+    ``executor`` trains by several methods at a time, where there is one.
+    """
 
     film: Film
     folder: Path
     methods: Sequence[str] = METHODS
     share: float = 1.0
+    executor: Executor | None = None
 
 
 @dataclass(frozen=True)
@@ -105,24 +112,41 @@ def run(request: Request, report: Report, machine: str) -> Consistency:
     pictures: dict[str, Pictures] = {}
     each = len(film.views)
     total = each * len(request.methods)
+    if request.executor is not None:
+        wanted = [
+            Wanted(
+                _inputs(request, m), partial(_made, film, m, request.share, _unheard), state=True
+            )
+            for m in request.methods
+        ]
+        kept.ahead(request.executor, wanted)
     for done, method in enumerate(request.methods):
         report(each * done, total, f"{method} next")
 
         def told(frame: int, done: int = done, method: str = method) -> None:
             report(each * done + frame + 1, total, f"{method}, frame {frame + 1} of {each}")
 
-        inputs = {
-            "experiment": "consistency",
-            "version": _VERSION,
-            "film": film.content,
-            "method": method,
-            "share": request.share,
-        }
+        inputs = _inputs(request, method)
         found = kept.state(inputs, partial(_made, film, method, request.share, told))
         pictures[method] = found["pictures"]
         rows += _rows(film, method, found["pictures"], int(found["size"]))
     report(total, total, "")
     return Consistency(film, rows, pictures, machine, request.share)
+
+
+def _inputs(request: Request, method: str) -> dict[str, Any]:
+    """Return what the pictures of a method follow from."""
+    return {
+        "experiment": "consistency",
+        "version": _VERSION,
+        "film": request.film.content,
+        "method": method,
+        "share": request.share,
+    }
+
+
+def _unheard(frame: int) -> None:
+    """Take no notice of how far training is: nobody hears of it from another process."""
 
 
 def _made(film: Film, method: str, share: float, told: Callable[[int], None]) -> State:
