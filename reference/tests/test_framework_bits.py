@@ -93,3 +93,36 @@ def test_what_has_no_bits_is_no_beginning():
 def test_bits_that_cannot_be_are_refused(bits):
     with pytest.raises(RateError, match="2 to 14 bits"):
         Schedule(bits=bits)
+
+
+@pytest.mark.parametrize("kind", ["bits", "rate", "later"])
+def test_what_a_model_puts_into_its_weights_is_not_taken_back(kind):
+    """Finer lattices, splats that are split, embeddings of an encoder: the model moves weights."""
+    import torch
+
+    from nmc_framework.models.pictures.siren import Siren
+    from nmc_framework.training.rate import Rate
+
+    class Moving(Siren):
+        moved = False
+
+        def after_step(self, iteration):
+            if self.moved or self.progress < 0.6:
+                return False
+            self.moved = True
+            with torch.no_grad():
+                for parameter in self.parameters():
+                    parameter.copy_(torch.full_like(parameter, 3.0))
+            return True
+
+    model = Moving(Siren.defaults() | CLIP)
+    plan = {"bits": 8} if kind == "bits" else {"rate": Rate(0.01)}
+    schedule = Schedule(**(PLAN | plan), learning_rate=1e-4, later_learning_rate=1e-4)
+    steps = None
+    for frame in range(1 + (kind == "later")):
+        model.moved = frame == 0 and kind == "later"
+        pixels = ClipPixels(model, clips()[0])
+        done = train_on(model, pixels, schedule, frame=frame, steps=steps)
+        steps = done.steps
+    for name in steps.of:
+        assert np.abs(done.state[name] - 3).max() < 0.3, name

@@ -115,8 +115,12 @@ class ChainModel(nn.Module, ABC):
     def begin_frame(self, index: int) -> None:
         """Prepare for frame ``index``; called before its first iteration."""
 
-    def after_step(self, iteration: int) -> None:
-        """Keep house after iteration ``iteration`` of a frame, counted from 0."""
+    def after_step(self, iteration: int) -> bool | None:
+        """Keep house after iteration ``iteration`` of a frame, counted from 0.
+
+        Returns whether it put other values into parameters, such as those of a finer lattice: an
+        optimiser that keeps weights of its own takes them over.
+        """
 
     def end_frame(self) -> None:
         """Put the weights into the form that is saved; called after a frame is trained."""

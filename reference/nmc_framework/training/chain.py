@@ -36,6 +36,8 @@ _LAST_TENTH = 0.9
 _DECIDED = 0.6
 #: Pixels a view that tell its exposure in a new frame.
 _ANTICIPATED = 256
+#: Optimisers of weights that lie on grids: they keep these as they are before rounding.
+_ON_GRIDS = BitsAdam | SteppedAdam | SparseAdam
 #: Iterations between two looks at the pixels kept back.
 _JUDGED_EVERY = 25
 
@@ -214,7 +216,7 @@ def _finished(
 ) -> tuple[Steps | None, float]:
     """Return the grids of a frame's weights and the estimated bits of its change, if for rate."""
     _refuse_diverged(model, frame)
-    if not isinstance(learner, BitsAdam | SteppedAdam | SparseAdam):
+    if not isinstance(learner, _ON_GRIDS):
         return None, math.nan
     steps = learner.finish()
     if frame and not (schedule.rate and schedule.rate.is_key(frame)):
@@ -289,13 +291,14 @@ def _optimise(
                 "frames before it are kept. A lower learning rate usually helps"
             )
         (loss if colour is None else loss + colour.penalty()).backward()  # type: ignore[no-untyped-call]
-        if isinstance(learner, BitsAdam | SteppedAdam | SparseAdam):
+        if isinstance(learner, _ON_GRIDS):
             learner.heard(value, progress)
         for each in optimisers:
             each.step()
         if colour is not None:
             colour.settle()
-        model.after_step(iteration)
+        if model.after_step(iteration) and isinstance(learner, _ON_GRIDS):
+            learner.take_over()
         iteration += 1
         if progress >= _LAST_TENTH or clock.progress(iteration) >= 1:
             last.append(value)

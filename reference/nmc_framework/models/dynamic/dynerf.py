@@ -102,13 +102,15 @@ class Dynerf(MarchedGroup):
         super().begin_frame(index)
         self._bridged = False
 
-    def after_step(self, iteration: int) -> None:
+    def after_step(self, iteration: int) -> bool:
         """Once the key frames are learned, give the other instants codes between theirs."""
         super().after_step(iteration)
-        if not self._bridged and self.progress >= _KEYS:
-            self._bridged = True
-            if self.codes.table.requires_grad:
-                self.codes.bridge(self.keys)
+        if self._bridged or self.progress < _KEYS:
+            return False
+        self._bridged = True
+        if self.codes.table.requires_grad:
+            self.codes.bridge(self.keys)
+        return self.codes.table.requires_grad
 
     def encoded(self, unit: Tensor) -> Tensor:
         """Return the encoded places of points (N, 4), and the codes of their times."""

@@ -107,14 +107,16 @@ class Hnerv(Upscaled):
         optimiser.zero_grad(set_to_none=True)
         return self.error(torch.sigmoid(self.upscaled(self._stemmed(encoder(truth)))), truth)
 
-    def after_step(self, iteration: int) -> None:  # noqa: ARG002 - the share is told by progress
+    def after_step(self, iteration: int) -> bool:  # noqa: ARG002 - the share is told by progress
         """Move the encoder; when its time is over, take over the embeddings that it gives."""
         if not self._encoding:
-            return
+            return False
         encoder, optimiser = self._encoding[0]
         optimiser.step()
-        if self.progress >= _ENCODED:
-            with torch.no_grad():
-                truth = self._clip.permute(0, 3, 1, 2).float() / 255
-                self.embeddings.weight.copy_(encoder(truth).flatten(1))
-            self._encoding, self._clip = [], torch.empty(0)
+        if self.progress < _ENCODED:
+            return False
+        with torch.no_grad():
+            truth = self._clip.permute(0, 3, 1, 2).float() / 255
+            self.embeddings.weight.copy_(encoder(truth).flatten(1))
+        self._encoding, self._clip = [], torch.empty(0)
+        return True

@@ -128,14 +128,15 @@ class MarchedField(RadianceModel):
         with torch.no_grad():
             self.occupancy.begin_frame(self.density, self._changes, self.space)
 
-    def after_step(self, iteration: int) -> None:
+    def after_step(self, iteration: int) -> bool | None:
         """Redraw the occupancy bitmap every few iterations, once the densities mean something."""
         if (iteration + 1) % _UPDATE_EVERY or (self.occupancy.warm and self._warming(iteration)):
-            return
+            return False
         with torch.no_grad():
             # While everything is open, twice as many probes as cells miss next to none.
             share = 2.0 if self.occupancy.warm else _UPDATE_SHARE
             self.occupancy.update(self.density, share)
+        return False
 
     def settle(self, before: Mapping[str, Tensor]) -> None:
         """Open the cells that matter came to, and let the others be as they were."""

@@ -208,11 +208,13 @@ class Plenoxels(MarchedField):
         if self.voxels.cells == self.finest and not self.occupancy.warm:
             self._make_room()
 
-    def after_step(self, iteration: int) -> None:
+    def after_step(self, iteration: int) -> bool | None:
         """Redraw the occupancy bitmap; once it means something, go over to the fine grid."""
         super().after_step(iteration)
-        if self.voxels.cells != self.finest and self.progress >= _COARSE:
-            self._refine()
+        if self.voxels.cells == self.finest or self.progress < _COARSE:
+            return False
+        self._refine()
+        return True
 
     @torch.no_grad()
     def _refine(self) -> None:

@@ -316,17 +316,18 @@ class Splats(ViewModel):
         rows = self.opacity.opacities.detach()
         self._pulls = (torch.zeros_like(rows), torch.zeros_like(rows))
 
-    def after_step(self, iteration: int) -> None:
+    def after_step(self, iteration: int) -> bool:
         """Clone, split and prune, now and then."""
         del iteration
         due = _FROM + (_TO - _FROM) * self._rounds / _ROUNDS
         if not self._grows or self._rounds >= _ROUNDS or self.progress < due:
-            return
+            return False
         assert self._pulls is not None
         self._rounds += 1
         pull = self._pulls[0] / self._pulls[1].clamp_min(1)
         densify({n: p.data for n, p in self._parts().items()}, pull, _CLONED * self.edge)
         self._count()
+        return True
 
     def end_frame(self) -> None:
         """Leave out the free rows: the state has the Gaussians that there are."""

@@ -81,6 +81,12 @@ class BitsAdam(DampedAdam):
             self._round()
 
     @torch.no_grad()
+    def take_over(self) -> None:
+        """Take what the parameters hold for the weights before rounding, if that has begun."""
+        if self._free:
+            self._round()
+
+    @torch.no_grad()
     def finish(self) -> Steps:
         """Return the steps; the parameters are on their grids now, exactly."""
         if not self._free:

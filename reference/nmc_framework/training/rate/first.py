@@ -121,6 +121,12 @@ class SteppedAdam(torch.optim.Adam):
             self._grids[id(parameter)].round(parameter)
 
     @torch.no_grad()
+    def take_over(self) -> None:
+        """Take what the parameters hold for the free weights, where they are on grids by now."""
+        if self._grids:
+            self.round()
+
+    @torch.no_grad()
     def finish(self) -> Steps:
         """Return the steps; the parameters are on their grids now, exactly."""
         if not self._grids:

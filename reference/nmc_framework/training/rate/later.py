@@ -101,6 +101,12 @@ class SparseAdam(DampedAdam):
         """The estimated size of the moves so far, in bits."""
         return sum(moves.bits for moves in self._moves.values())
 
+    @torch.no_grad()
+    def take_over(self) -> None:
+        """Take what the parameters hold for the weights before rounding."""
+        for parameter in (p for group in self.param_groups for p in group["params"] if p.numel()):
+            self._moves[id(parameter)].free = parameter.detach().clone()
+
     def finish(self) -> Steps:
         """Return the steps; they are those that the frame began with."""
         for moves in self._moves.values():
