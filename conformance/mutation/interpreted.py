@@ -22,7 +22,18 @@ def module() -> ModuleType:
     made = ModuleType(NAME)
     for name in ("kernel", "exact_kernel", "inline", "routine"):
         setattr(made, name, _as_it_is)
-    for function in (bit_length, get, put, elements, prefetch, load32, load64, store32, store64):
+    for function in (
+        bit_length,
+        bits_of,
+        get,
+        put,
+        elements,
+        prefetch,
+        load32,
+        load64,
+        store32,
+        store64,
+    ):
         setattr(made, function.__name__, function)
     made.__dict__.update(Array=Any, U64=np.uint64, I64=np.int64)
     return made
@@ -35,6 +46,11 @@ def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
 def bit_length(word: np.uint64) -> np.uint64:
     """Bits needed for an unsigned 64-bit word."""
     return np.uint64(int(word).bit_length())
+
+
+def bits_of(array: NDArray[Any]) -> np.uint64:
+    """Bits of an element."""
+    return np.uint64(8 * array.itemsize)
 
 
 def get(array: NDArray[Any], index: Any) -> np.uint64:

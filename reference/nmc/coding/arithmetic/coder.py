@@ -219,8 +219,8 @@ def decode(
     variant = reader.byte()
 
     def done(i: int) -> None:
-        tensors[i] = tensors[i].spent()
         if release is not None:
+            tensors[i] = tensors[i].spent()
             release(i)
 
     if variant == SPARSE:

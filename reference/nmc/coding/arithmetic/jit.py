@@ -70,6 +70,16 @@ def bit_length(_typing: Any, word: Any) -> Any:
 
 
 @_machine
+def bits_of(_typing: Any, array: Any) -> Any:
+    """Bits of an element of an array, as a number that is known when the kernel is compiled."""
+
+    def generate(context: Any, _builder: Any, signature: Any, _arguments: Any) -> Any:
+        return context.get_constant(types.uint64, signature.args[0].dtype.bitwidth)
+
+    return types.uint64(array), generate
+
+
+@_machine
 def get(_typing: Any, array: Any, index: Any) -> Any:
     """Element of an unsigned array as uint64; the caller vouches for the index."""
 

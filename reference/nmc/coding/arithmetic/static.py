@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ _FAULTS = {
 }
 
 
+_OCTET = ctypes.c_char.from_buffer
 _PORTION = 1 << 20
 """Words after which references that are not needed any more are let go of."""
 _HEADS = 1 << 16
@@ -70,9 +71,8 @@ class Section:
         return some
 
 
-@dataclass(frozen=True)
-class Part:
-    """What the decoding of one tensor takes and makes.
+class Part(NamedTuple):
+    """What the decoding of one tensor takes and makes, in the order of the table of tensors.
 
     Attributes
     ----------
@@ -114,13 +114,15 @@ def read_sections(reader: Reader, tensors: Sequence[CodedTensor]) -> list[Sectio
 def _read_section(reader: Reader, tensors: Sequence[CodedTensor], indices: list[int]) -> Section:
     table_size = reader.count()
     rows = np.zeros((len(indices), chunk_kernels.TENSOR_COLUMNS), np.int64)
+    sizes = []
     room = number = 0
-    for k, i in enumerate(indices):
+    for i in indices:
         count = tensors[i].count
         lines, length = lines_of(tensors[i].shape)
-        rows[k, :2] = count, length
-        room += lines + length + min(length, kernels.BATCH) + kernels.BATCH
+        sizes.append((count, length))
+        room += lines + 2 * length + kernels.BATCH
         number += -(-count // kernels.CHUNK)
+    rows[:, : chunk_kernels.OLD] = sizes
     chunks = np.empty((number, chunk_kernels.CHUNK_COLUMNS), np.int64)
     offsets = np.empty(room, np.int16)
     octets, ahead = payload_of(reader), _HEADS
@@ -227,13 +229,12 @@ def decode_section(
     CoderError
         If a chunk is malformed.
     """
-    rows = section.rows
-    for k, i in enumerate(section.indices):
-        if i in parts:
-            rows[k, chunk_kernels.OLD] = _address_of(tensors[i].reference)
-            rows[k, chunk_kernels.WAYS] = _address_of(parts[i].before)
-            rows[k, chunk_kernels.WORDS] = _address_of(parts[i].words)
-            rows[k, chunk_kernels.AFTER] = _address_of(parts[i].after)
+    known = [k for k, i in enumerate(section.indices) if i in parts]
+    section.rows[known, chunk_kernels.OLD : chunk_kernels.AFTER + 1] = [
+        [_address_of(tensors[i].reference), *map(_address_of, parts[i])]
+        for i in section.indices
+        if i in parts
+    ]
     like = tensors[section.indices[0]]
     for near, shift, chunks in _with_room(octets, section.chunks_of(parts)):
         jobs = [
@@ -245,7 +246,7 @@ def decode_section(
 
 def _address_of(array: NDArray[Any]) -> int:
     """Return where the elements of a settled array lie; whoever uses that keeps the array."""
-    return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
+    return ctypes.addressof(_OCTET(array.data))
 
 
 def _with_room(
@@ -276,7 +277,7 @@ def _decode_chunks(
     tensors: Sequence[CodedTensor],
 ) -> None:
     """Decode some chunks in this thread, with space of its own to work in."""
-    counts, masks = kernels.raw_bits(like.bits, like.mantissa_bits)
+    counts, _ = kernels.raw_bits(like.bits, like.mantissa_bits)
     wide = like.bits == 64
     fault, k = chunk_kernels.decode_chunks(
         section.rows,
@@ -286,7 +287,6 @@ def _decode_chunks(
         section.tables.bases,
         section.tables.points,
         counts,
-        masks,
         octets,
         shift,
         np.empty(kernels.LANES, np.uint64),

@@ -216,7 +216,6 @@ def _decode(
     bases: Array,
     table: Array,
     counts: Array,
-    masks: Array,
     octets: Array,
     start: Any,
     code_end: Any,
@@ -240,7 +239,7 @@ def _decode(
         batch_contexts(old, ways, I64(0), here, there, columns, lines, widths, contexts)
         _fetch(old, ways, words, after, there)
         place = batch_tokens(contexts, size, bases, table, tokens, octets, place, lanes)
-        position = batch_raw(tokens, size, counts, masks, octets, position, raw)
+        position = batch_raw(tokens, size, counts, octets, position, raw)
         if place > U64(code_end) or position > U64(raw_end) << U64(3):
             return I64(EXHAUSTED)
         batch_words(
@@ -269,7 +268,6 @@ def decode_chunks(
     bases: Array,
     table: Array,
     counts: Array,
-    masks: Array,
     octets: Array,
     shift: int,
     states: Array,
@@ -315,7 +313,6 @@ def decode_chunks(
             bases,
             table,
             counts,
-            masks,
             octets,
             chunks[k, START] - shift,
             chunks[k, CODE_END] - shift,

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nmc.coding.arithmetic.jit import I64, U64, Array, get, inline, load32, load64, put
+from nmc.coding.arithmetic.jit import I64, U64, Array, bits_of, get, inline, load32, load64, put
 
 OCTAVES = 64
 CONTEXTS = 3 * OCTAVES
@@ -65,19 +65,18 @@ def piece_contexts(
 
     base is the expected extent without the offset of the column; columns may be empty.
     """
-    narrow = widths[BITS] < 64
-    shift = np.int32(2) if narrow else np.int32(3)
-    finer = np.int32(narrow)
+    finer = np.int32(bits_of(old) < U64(64))
+    most = bits_of(old) - U64(1)  # known when it is compiled, so that lanes stay narrow
     magnitude_bits = widths[EXPONENT] + widths[MANTISSA]
     mask = (U64(1) << U64(magnitude_bits)) - U64(1)
-    mantissa = U64(widths[MANTISSA])
+    mantissa = U64(widths[MANTISSA]) & most
     lowest = np.int32(widths[EXPONENT] > 0)
     flat = columns.size == 0
     for i in range(old.size):
         index = U64(i)
         exponent = max(np.int32((get(old, index) & mask) >> mantissa), lowest)
         expected = np.int32(base) if flat else np.int32(np.int32(base) + np.int32(columns[i]))
-        octave = np.int32((expected >> shift) - np.int32(exponent << finer))
+        octave = np.int32((expected >> (np.int32(3) - finer)) - np.int32(exponent << finer))
         octave = max(np.int32(0), min(np.int32(OCTAVES - 1), octave))
         put(out, U64(first) + index, U64(octave) | (min(get(ways, index), U64(2)) << U64(6)))
 
@@ -137,11 +136,14 @@ def token_step(
 
 
 @inline
-def refill(state: Any, octets: Array, place: Any) -> Any:
-    """Take a code word into a lane that has become too small, without a branch."""
-    longer = (state << U64(32)) | load32(octets, place)
+def refill(state: Any, octets: Array, start: Any, place: Any) -> Any:
+    """Take a code word into a lane that has become too small, without a branch.
+
+    place counts code words from start on, so that the comparison is its own carry.
+    """
+    longer = (state << U64(32)) | load32(octets, start + U64(4) * place)
     short = state < U64(FIRST_LANE)
-    return (longer if short else state), place + (U64(short) << U64(2))
+    return (longer if short else state), place + U64(short)
 
 
 @inline
@@ -163,7 +165,8 @@ def few_tokens(
             lane = (i - first) % count
             lanes[lane] = token_step(lanes[lane], contexts, U64(i), bases, table, tokens)
         for lane in range(count):
-            lanes[lane], place = refill(lanes[lane], octets, place)
+            lanes[lane], taken = refill(lanes[lane], octets, place, U64(0))
+            place += U64(4) * taken
     return place
 
 
@@ -182,6 +185,7 @@ def batch_tokens(
     whole = I64(0)
     if lanes.size == LANES:
         whole = size & ~(2 * LANES - 1)
+        start, place = place, U64(0)
         a, b, c, d = lanes[0], lanes[1], lanes[2], lanes[3]
         e, f, g, h = lanes[4], lanes[5], lanes[6], lanes[7]
         for i in range(0, whole, 2 * LANES):
@@ -202,49 +206,49 @@ def batch_tokens(
             f = token_step(f, contexts, j + U64(13), bases, table, tokens)
             g = token_step(g, contexts, j + U64(14), bases, table, tokens)
             h = token_step(h, contexts, j + U64(15), bases, table, tokens)
-            a, place = refill(a, octets, place)
-            b, place = refill(b, octets, place)
-            c, place = refill(c, octets, place)
-            d, place = refill(d, octets, place)
-            e, place = refill(e, octets, place)
-            f, place = refill(f, octets, place)
-            g, place = refill(g, octets, place)
-            h, place = refill(h, octets, place)
+            a, place = refill(a, octets, start, place)
+            b, place = refill(b, octets, start, place)
+            c, place = refill(c, octets, start, place)
+            d, place = refill(d, octets, start, place)
+            e, place = refill(e, octets, start, place)
+            f, place = refill(f, octets, start, place)
+            g, place = refill(g, octets, start, place)
+            h, place = refill(h, octets, start, place)
         lanes[0], lanes[1], lanes[2], lanes[3] = a, b, c, d
         lanes[4], lanes[5], lanes[6], lanes[7] = e, f, g, h
+        place = start + U64(4) * place
     return few_tokens(contexts, whole, size, bases, table, tokens, octets, place, lanes)
 
 
 @inline
 def batch_raw(
-    tokens: Array, size: Any, counts: Array, masks: Array, octets: Array, position: Any, out: Array
+    tokens: Array, size: Any, counts: Array, octets: Array, position: Any, out: Array
 ) -> Any:
-    """Read the raw bits of a batch (clause 8.6.5); return the bit position.
+    """Read the raw bits of a batch (clause 8.6.5), others above them; return the bit position.
 
     Those of two tokens are read at once where they fit in what one load has.
     """
-    pairs = I64(0) if out.itemsize == 8 else size & ~1
-    for i in range(0, pairs, 2):
-        first = get(tokens, U64(i))
-        second = get(tokens, U64(i) + U64(1))
-        one = get(counts, first)
-        both = one + get(counts, second)
+    whole = I64(0) if out.itemsize == 8 else size & ~1
+    for i in range(0, whole, 2):
+        index = U64(i)
+        one = get(counts, get(tokens, index))
+        two = get(counts, get(tokens, index + U64(1)))
         word = load64(octets, position >> U64(3)) >> (position & U64(7))
-        put(out, U64(i), word & ((U64(1) << one) - U64(1)))
-        if both > U64(57):  # two escapes
-            word = load64(octets, (position + one) >> U64(3)) >> ((position + one) & U64(7))
-            put(out, U64(i) + U64(1), word & get(masks, second))
+        put(out, index, word)
+        if one + two > U64(57):  # two escapes
+            later = position + one
+            put(out, index + U64(1), load64(octets, later >> U64(3)) >> (later & U64(7)))
         else:
-            put(out, U64(i) + U64(1), (word & ((U64(1) << both) - U64(1))) >> one)
-        position += both
-    for i in range(pairs, size):
+            put(out, index + U64(1), word >> one)
+        position += one + two
+    for i in range(whole, size):
         token = get(tokens, U64(i))
         place = position >> U64(3)
         shift = position & U64(7)
         word = load64(octets, place) >> shift
         if out.itemsize == 8:  # an escape of 64 bits can lie in nine octets
             word |= get(octets, place + U64(8)) << U64(1) << (U64(63) - shift)
-        put(out, U64(i), word & get(masks, token))
+        put(out, U64(i), word)
         position += get(counts, token)
     return position
 
@@ -255,11 +259,11 @@ def batch_words(
 ) -> None:
     """Write every word from its token and raw bits (clause 8.6.5), and the way that it went."""
     word = old.dtype.type
+    most = word(bits_of(old) - U64(1))  # known when it is compiled, so that lanes stay narrow
     one = word(1)
-    shift_mask = word(widths[BITS] - 1)
-    mantissa = word(widths[MANTISSA])
-    sign = word(word(widths[EXPONENT] > 0) << shift_mask)
-    kept = word(~word(word(one << mantissa) - one))
+    mantissa = word(word(widths[MANTISSA]) & most)
+    sign = word(word(widths[EXPONENT] > 0) << most)
+    below = word(word(one << mantissa) - one)
     for i in range(old.size):
         index = U64(i)
         x = word(get(old, index))
@@ -267,14 +271,15 @@ def batch_words(
         bits = word(get(raw, index))
         way = word(get(ways, index))
         code = word(token - word(MOVES))
-        count = word(word(code >> word(2)) & shift_mask)
+        count = word(word(code >> word(2)) & most)
         step = word(word(word(2) | word(word(code >> one) & one)) << count)
-        step = word(word(step - one) + bits)
+        low = word(word(one << count) - one)
+        step = word(word(step - one) + word(bits & low))
         shrunk = word(word(code ^ word(way & word(way >> one))) & one)
         less = word(word(0) - shrunk)
         moved = word(x + word(word(step ^ less) - less))
         field = word(word(token - word(FLIPS + REACH)) << mantissa)
-        flipped = word(word(word(word(x & kept) + sign) + field) + bits)
+        flipped = word(word(word(word(x & word(~below)) + sign) + field) + word(bits & below))
         other = word(bits if token == word(ESCAPE) else x)
         other = word(flipped if token >= word(FLIPS) else other)
         put(words, index, U64(moved if token >= word(MOVES) else other))

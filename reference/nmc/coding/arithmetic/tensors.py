@@ -19,6 +19,9 @@ WORD_DTYPES: dict[int, type[np.unsignedinteger]] = {
 WordFormat = tuple[int, int, int]
 
 
+_ZEROS = bytes(8)  # of which a tensor that was decoded is made
+
+
 class CoderError(ValueError):
     """A payload is malformed, or the tensors do not describe what they carry."""
 
@@ -51,7 +54,7 @@ class CodedTensor:
     @property
     def count(self) -> int:
         """Number of words."""
-        return int(self.reference.size)
+        return self.reference.size
 
     @property
     def word_format(self) -> WordFormat:
@@ -60,8 +63,9 @@ class CodedTensor:
 
     def spent(self) -> CodedTensor:
         """Return the tensor with a reference of that size that takes no memory: it was decoded."""
-        nothing = np.broadcast_to(np.zeros(1, self.reference.dtype), self.reference.shape)
-        return replace(self, reference=nothing)
+        reference = self.reference
+        nothing: Words = np.ndarray(reference.shape, reference.dtype, _ZEROS, strides=(0,))
+        return CodedTensor(self.row, *self.word_format, self.shape, nothing)
 
 
 def check_tensors(tensors: Sequence[CodedTensor]) -> None:
