@@ -16,6 +16,8 @@ One room a box of the standard's figure 5-1, and data flows one way through them
     a user's viewpoint track to 6DoF video;
 ``evaluation``
     held-out views against the truth: PSNR, SSIM, tables and plots;
+``super_resolution``
+    networks that enlarge a video, fine-tuned on it scene by scene;
 ``scene``
     a procedural dynamic scene to film where there is no footage.
 """

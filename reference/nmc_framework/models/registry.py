@@ -21,6 +21,7 @@ _BUILT_IN = {
     "coin": "nmc_framework.models.pictures.coin:Coin",
     "dnerf": "nmc_framework.models.dynamic.dnerf:Dnerf",
     "dynerf": "nmc_framework.models.dynamic.dynerf:Dynerf",
+    "edsr": "nmc_framework.super_resolution.edsr:Edsr",
     "ffnerv": "nmc_framework.models.pictures.ffnerv:Ffnerv",
     "hash_grid": "nmc_framework.models.radiance.hash_grid:HashGrid",
     "hnerv": "nmc_framework.models.pictures.hnerv:Hnerv",
@@ -36,6 +37,7 @@ _BUILT_IN = {
     "siren": "nmc_framework.models.pictures.siren:Siren",
     "splats": "nmc_framework.models.splats.splats:Splats",
     "tensorf": "nmc_framework.models.radiance.tensorf:Tensorf",
+    "vdsr": "nmc_framework.super_resolution.vdsr:Vdsr",
     "voxel_grid": "nmc_framework.models.radiance.voxel_grid:VoxelGrid",
 }
 

@@ -14,13 +14,18 @@ import numpy.typing as npt
 
 import nmc
 from nmc_framework.evaluation import HeldOut
-from nmc_framework.evaluation.pictures import clip_psnr
+from nmc_framework.evaluation.pictures import clip_psnr, pictures_psnr
 from nmc_framework.models import build, families, family
 from nmc_framework.models.dynamic import GroupModel
 from nmc_framework.models.pictures import ClipModel, played
 from nmc_framework.models.radiance.fitting import LATER_RAYS, iterations
 from nmc_framework.models.views import ViewModel
 from nmc_framework.scene import scenes
+from nmc_framework.super_resolution import Upscaler, upscaling
+from nmc_framework.super_resolution.criteria import criterion
+from nmc_framework.super_resolution.patches import PatchPairs
+from nmc_framework.super_resolution.pretraining import multiple
+from nmc_framework.super_resolution.resampling import reduced
 from nmc_framework.training import (
     ClipPixels,
     GroupPixels,
@@ -40,6 +45,8 @@ _SCENE: SceneName = "room"
 _VIEWS_SIZE = (96, 96)
 #: Instants of a group.
 _INSTANTS = 8
+#: Pictures of a clip that is enlarged, and patches of it that are learned from at a time.
+_ENLARGED, _PATCHES = 8, 16
 #: Variants of a family, as options.
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "tensorf": [{"decomposition": "vm"}, {"decomposition": "cp"}],
@@ -70,12 +77,16 @@ class Reached:
 
 def wanted(names: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
     """Return families and options to measure: those named, else all, the clips' first."""
-    chosen = list(names) or sorted(families(), key=lambda n: (not _of_clips(n), n))
+    chosen = list(names) or sorted(families(), key=lambda n: (not _of_pictures(n), n))
     return [(name, options) for name in chosen for options in VARIANTS.get(name, [{}])]
 
 
 def _of_clips(name: str) -> bool:
     return issubclass(family(name), ClipModel)
+
+
+def _of_pictures(name: str) -> bool:
+    return issubclass(family(name), ClipModel | Upscaler)
 
 
 def measured(names: Sequence[str], side: int, share: float, report: Report) -> Iterator[Reached]:
@@ -101,6 +112,8 @@ def measured(names: Sequence[str], side: int, share: float, report: Report) -> I
             yield _clip(label, name, options, side, share)
         elif issubclass(family(name), GroupModel):
             yield _group(label, name, options, share)
+        elif issubclass(family(name), Upscaler):
+            yield _upscaler(label, name, side, share)
         elif issubclass(family(name), ViewModel):
             yield _views(label, name, options, share)
     report(len(each), len(each), "")
@@ -128,6 +141,21 @@ def _clip(label: str, name: str, options: dict[str, Any], side: int, share: floa
         trained.append(train_on(model, ClipPixels(model, clip), schedule, frame=index))
         quality.append(clip_psnr(model, clip))
     return _reached(label, span, model, trained, quality)
+
+
+def _upscaler(label: str, name: str, side: int, share: float) -> Reached:
+    """Learn to enlarge the pictures of a clip, and those of the next one from there."""
+    model = upscaling(build(name))
+    first, later = (max(1, round(share * count)) for count in model.iterations)
+    schedule = Schedule(first=first, later=later, rays=_PATCHES)
+    pixels = np.stack([multiple(each, model.scale) for each in film(side, 2 * _ENLARGED)])
+    trained, quality = [], []
+    for index, high in enumerate((pixels[:_ENLARGED], pixels[_ENLARGED:])):
+        low = reduced(high, model.scale)
+        pairs = PatchPairs(list(low), list(high), criterion("l1"))
+        trained.append(train_on(model, pairs, schedule, frame=index))
+        quality.append(pictures_psnr(model.enlarge(low), high))
+    return _reached(label, _ENLARGED, model, trained, quality)
 
 
 def _views(label: str, name: str, options: dict[str, Any], share: float) -> Reached:

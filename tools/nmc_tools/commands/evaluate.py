@@ -22,6 +22,7 @@ from nmc_tools.commands.framework import (
 )
 from nmc_tools.commands.shared_options import FramesOption, PackagePath
 from nmc_tools.commands.shared_work import OnOption, cluster_on, views_on
+from nmc_tools.commands.sr_apply import is_package_of_networks, score_networks
 from nmc_tools.terminal import counted, print_json, progress_bar, refuse_input, say
 
 if TYPE_CHECKING:
@@ -134,6 +135,11 @@ def evaluate(
             ClipScoring(package, folder, frames, lpips, device).run(
                 csv=scores, plot=plot, write=write, as_json=as_json
             )
+            return
+        if folder is not None and is_package_of_networks(package):
+            of_clips = {"--csv": scores, "--plot": plot, "--write": write, "--frames": frames}
+            refuse_of_cameras(of_views | of_clips | {"--on": on})
+            score_networks(package, folder, lpips=lpips, as_json=as_json)
             return
         _refuse_unwritable([path for path in (scores, plot, metrics_plot, html) if path])
         import nmc

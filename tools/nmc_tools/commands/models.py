@@ -62,10 +62,12 @@ def _kind(found: type[ChainModel]) -> str:
     from nmc_framework.models import RadianceModel, RayModel, ViewModel
     from nmc_framework.models.dynamic import GroupModel
     from nmc_framework.models.pictures import ClipModel
+    from nmc_framework.super_resolution import Upscaler
 
     kinds = (
         (GroupModel, "groups of frames"),
         (ClipModel, "pictures"),
+        (Upscaler, "super-resolution"),
         (RadianceModel, "radiance field"),
         (RayModel, "rays"),
         (ViewModel, "views"),

@@ -20,6 +20,7 @@ from nmc_tools.commands.framework import (
 )
 from nmc_tools.commands.shared_options import ForceOption, PackagePath
 from nmc_tools.commands.shared_work import OnOption, cluster_on, pool_on
+from nmc_tools.commands.sr_apply import enlarge_into, is_of_networks
 from nmc_tools.terminal import counted, progress_bar, say, size_text
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def render(
 
       nmc render scene.nmc --spline keys.csv --length 120 -o video.mp4
 
-      nmc render film.nmc -o film.mp4            (a chain of pictures: no track)
+      nmc render film.nmc -o film.mp4            (a chain of pictures, or of nmc sr: no track)
 
       nmc render scene.nmc -o video.mp4 --on ray://host:10001
 
@@ -111,19 +112,14 @@ def render(
             write_video,
         )
 
+        of_cameras = {
+            "--track": track != "orbit", "--spline": keys, "--length": length,
+            "--field-of-view": field_of_view, "--save-track": save_track, "--anchor": anchor,
+            "--on": on,
+        }  # fmt: skip
         with nmc.open(package) as sequence:
             if is_of_clips(sequence):
-                refuse_of_cameras(
-                    {
-                        "--track": track != "orbit",
-                        "--spline": keys,
-                        "--length": length,
-                        "--field-of-view": field_of_view,
-                        "--save-track": save_track,
-                        "--anchor": anchor,
-                        "--on": on,
-                    }
-                )
+                refuse_of_cameras(of_cameras)
                 render_clips(
                     sequence,
                     output,
@@ -134,6 +130,10 @@ def render(
                     device=parse_device((device or ["cpu"])[0]),
                     force=force,
                 )
+                return
+            if is_of_networks(sequence):
+                refuse_of_cameras(of_cameras | {"--frames": frames, "--size": size, "--fps": fps})
+                enlarge_into(package, None, output, crf=quality, force=force)
                 return
             if output.suffix.lower() != ".mp4":
                 raise typer.BadParameter("the video is .mp4", param_hint="--output")

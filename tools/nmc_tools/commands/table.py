@@ -59,6 +59,7 @@ _COMMANDS = {
     "run": _Entry("run", "run", PANEL),
     "experiment": _Entry("experiment", "app", PANEL),
     "inverse": _Entry("inverse", "app", PANEL),
+    "sr": _Entry("sr", "app", PANEL),
     "bench": _Entry("bench", "app", PANEL),
     "conformance": _Entry("conformance", "app", _PROTOCOL),
     "describe": _Entry("codec", "describe", _PROTOCOL),

@@ -40,7 +40,11 @@ def opened_subject(
     """Open what the family is trained on: views of cameras, or a video."""
     from nmc_framework.models.dynamic import GroupModel
     from nmc_framework.models.pictures import ClipModel
+    from nmc_framework.super_resolution import Upscaler
 
+    if issubclass(kind, Upscaler):
+        reason = f"{kind.family} enlarges videos: use nmc sr pretrain and nmc sr train"
+        raise typer.BadParameter(reason, param_hint="--family")
     if issubclass(kind, ClipModel):
         of_cameras = {"--scene": scene, "--cameras": cameras, "--held-out": held_out}
         refused = of_cameras | {"--colour": colour}

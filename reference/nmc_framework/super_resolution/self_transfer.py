@@ -1,0 +1,178 @@
+"""Fine-tuning on the very video: a network of each scene, from that of the scene before.
+
+With the original, at the sender, small pictures are learned to become those of the original;
+small pictures are what the receiver will decode. Without it the small pictures are the goal, and
+half as large ones are learned from (Jaeyeon Kim et al., Self-Transfer Learning).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+import nmc
+from nmc_framework.capture import CaptureError
+from nmc_framework.models.chained import ModelError
+from nmc_framework.super_resolution.criteria import Criterion
+from nmc_framework.super_resolution.footage import Footage
+from nmc_framework.super_resolution.patches import PATCH, PatchPairs
+from nmc_framework.super_resolution.pretraining import LEAST_SIDE, multiple
+from nmc_framework.super_resolution.resampling import Pictures, reduced
+from nmc_framework.super_resolution.scenes import Scene
+from nmc_framework.super_resolution.upscaler import Upscaler
+from nmc_framework.training import Progress, Schedule, TrainedFrame, front, train_on
+
+#: When frame 0, the network as it was pre-trained, is shown: before the first picture.
+BEFORE = -1
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How a network is fine-tuned on each scene.
+
+    ``last`` are the layers at the end that learn; None: all do. ``most`` bounds the pictures of a
+    scene that are held at a time: of more, as many are taken, evenly.
+    """
+
+    criterion: Criterion
+    iterations: int = 300
+    batch: int = 16
+    patch: int = PATCH
+    augment: bool = True
+    last: int | None = None
+    learning_rate: float | None = None
+    most: int = 64
+    seed: int = 0
+
+    def schedule(self, model: Upscaler) -> Schedule:
+        """Return how a scene is trained."""
+        layers = model.layers()
+        frozen: tuple[int, ...] = ()
+        if self.last is not None:
+            if not 0 < self.last <= len(layers):
+                raise ModelError(
+                    f"{model.family} has {len(layers)} layers here: 1 to {len(layers)} of them can "
+                    f"be the last that learn, not {self.last}"
+                )
+            frozen = front(layers, len(layers) - self.last)
+        return Schedule(
+            later=self.iterations,
+            rays=self.batch,
+            later_learning_rate=self.learning_rate,
+            exclude_layers=frozen,
+            seed=self.seed,
+        )
+
+
+def scene_pairs(
+    model: Upscaler,
+    low: Footage,
+    original: Footage | None,
+    numbers: Sequence[int],
+    tuning: FineTuning,
+) -> PatchPairs:
+    """Return what the network of a scene learns from: its pictures by number.
+
+    Raises
+    ------
+    CaptureError
+        If they are too small to learn from.
+    """
+    chosen = _evenly(numbers, tuning.most)
+    small = low.chosen(chosen)
+    if original is None:
+        large = [multiple(each, model.scale) for each in small]
+        if min(large[0].shape[:2], default=0) < LEAST_SIDE * model.scale:
+            raise CaptureError(
+                f"{low.path.name} is {low.size[0]}x{low.size[1]}: without the original, pictures "
+                f"of at least {LEAST_SIDE * model.scale} pixels a side are needed"
+            )
+        small = [reduced(each[None], model.scale)[0] for each in large]
+    else:
+        shape = tuple(model.scale * side for side in small[0].shape[:2])
+        large = [_widened(each, shape) for each in original.chosen(chosen)]
+    return PatchPairs(small, large, tuning.criterion, patch=tuning.patch, augment=tuning.augment)
+
+
+def fine_tune(
+    writer: nmc.Writer,
+    model: Upscaler,
+    scenes: Sequence[tuple[Scene, list[int]]],
+    low: Footage,
+    original: Footage | None,
+    tuning: FineTuning,
+    *,
+    key_at_cuts: bool = True,
+    report: Callable[[Progress], None] | None = None,
+) -> Iterator[TrainedFrame]:
+    """Train a network a scene into a package; yield each when it is on disk.
+
+    Parameters
+    ----------
+    writer
+        Of a new package, or of one to go on with. Its timescale is that of ``low``.
+    model
+        As it was pre-trained; becomes frame 0.
+    scenes
+        With the numbers of their pictures to learn from.
+    low
+        The small video, as the receiver decodes it.
+    original
+        The video itself, with as many pictures; None where the sender has none.
+    tuning
+        How a scene is learned.
+    key_at_cuts
+        Whether the networks of scenes that begin with a cut are key frames, so that a seek into
+        one decodes no other.
+    report
+        Called after every iteration.
+
+    Raises
+    ------
+    TrainingError
+        If a loss is not finite. The frames before are kept.
+    """
+    schedule = tuning.schedule(model)
+    if not len(writer):
+        writer.append(model.save(), presentation_time=BEFORE, trained_from_previous=False)
+    size = (original or low).size
+    for index, (scene, numbers) in enumerate(scenes, start=1):
+        if index < len(writer):
+            continue
+        model.load(writer.last_state)  # what a receiver has, if the package is lossy
+        pairs = scene_pairs(model, low, original, numbers, tuning)
+        frame = train_on(model, pairs, schedule, frame=index, report=report)
+        extras = {"pictures": [scene.first, scene.end], "learned": len(numbers)}
+        if original is not None:
+            extras |= {"size": list(size)}
+        writer.append(
+            frame.state,
+            key=key_at_cuts and scene.cut and index > 1,
+            presentation_time=low.moments[scene.first].ticks,
+            requires_grad=frame.freezing.requires_grad,
+            exclude_layers=list(frame.freezing.exclude_layers),
+            iterations=frame.iterations,
+            seconds=frame.seconds,
+            extras=extras,
+        )
+        yield frame
+
+
+def _evenly(numbers: Sequence[int], most: int) -> list[int]:
+    if len(numbers) <= most:
+        return list(numbers)
+    places = np.linspace(0, len(numbers) - 1, most).round().astype(int)
+    return [numbers[place] for place in dict.fromkeys(places.tolist())]
+
+
+def _widened(picture: Pictures, shape: tuple[int, ...]) -> Pictures:
+    """Return a picture with its right and lower border repeated up to a size (height, width)."""
+    below, right = (want - have for want, have in zip(shape, picture.shape[:2], strict=True))
+    if min(below, right) < 0:
+        raise CaptureError(
+            f"the original is {picture.shape[1]}x{picture.shape[0]}, larger than the enlarged "
+            f"small video of {shape[1]}x{shape[0]}: another scale is needed"
+        )
+    return np.pad(picture, ((0, below), (0, right), (0, 0)), mode="edge")

@@ -1,0 +1,191 @@
+"""``nmc sr apply`` and ``nmc sr evaluate``: the receiver's film, and how good it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from nmc_tools.commands.framework import framework, require_new, require_there
+from nmc_tools.commands.shared_options import ForceOption, JsonOption
+from nmc_tools.terminal import counted, print_json, progress_bar, say, size_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import nmc
+    from nmc_framework.evaluation.held_out import Distance
+    from nmc_framework.super_resolution.footage import Footage
+
+LowArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="LOW", help="The small video, where it is not in the package."),
+]
+
+
+def apply(
+    package: Annotated[Path, typer.Argument(metavar="PKG", help="A package of networks.")],
+    low: LowArgument = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .mp4 to write.")] = Path(
+        "enlarged.mp4"
+    ),
+    frame: Annotated[
+        int | None,
+        typer.Option(min=0, help="Enlarge all by this frame; 0: the network as pre-trained."),
+    ] = None,
+    crf: Annotated[int, typer.Option(min=0, max=51, help="0 lossless, 18 visually so.")] = 16,
+    force: ForceOption = False,
+) -> None:
+    """Enlarge a video by the networks of a package, each scene by its own.
+
+    Examples
+    --------
+      nmc sr apply film.nmc -o film.mp4
+
+      nmc sr apply base.nmc small.mp4 -o large.mp4
+    """
+    require_there([package, *([low] if low else [])])
+    enlarge_into(package, low, output, frame=frame, crf=crf, force=force)
+
+
+def enlarge_into(
+    package: Path,
+    low: Path | None,
+    output: Path,
+    *,
+    frame: int | None = None,
+    crf: int = 16,
+    force: bool = False,
+) -> None:
+    """Write the film of a package of networks, with the times of the small video."""
+    if output.suffix.lower() != ".mp4":
+        raise typer.BadParameter("write .mp4", param_hint="--output")
+    require_new(output, force=force)
+    import nmc
+
+    with framework(low or package, output), nmc.open(package) as sequence:
+        from nmc_framework.super_resolution.coding import code_video
+        from nmc_framework.super_resolution.enlarging import enlarged_film
+
+        if frame is not None and frame >= len(sequence):
+            reason = f"{package.name} has {counted(len(sequence), 'frame')}"
+            raise typer.BadParameter(reason, param_hint="--frame")
+        video = small_video(package, low)
+        ticks = [moment.ticks for moment in video.moments]
+        with progress_bar(f"enlarging {output.name}", "pictures") as progress:
+
+            def shown() -> Iterator[Any]:
+                film = enlarged_film(sequence, video, frame=frame)
+                for done, picture in enumerate(film, start=1):
+                    yield picture
+                    progress(done, len(video))
+
+            output.parent.mkdir(parents=True, exist_ok=True)
+            count = code_video(output, shown(), ticks, video.timescale, factor=crf)
+    say(f"{output}: {counted(count, 'picture')}, {size_text(output.stat().st_size)}")
+
+
+def is_of_networks(sequence: nmc.ChainSequence) -> bool:
+    """Whether an opened package says that it holds networks that enlarge pictures."""
+    from nmc_framework.models import families, family
+    from nmc_framework.super_resolution import Upscaler
+
+    name = str(sequence.family)
+    return name in families() and issubclass(family(name), Upscaler)
+
+
+def is_package_of_networks(package: Path) -> bool:
+    """Whether a package holds networks that enlarge pictures."""
+    import nmc
+
+    with nmc.open(package) as sequence:
+        return is_of_networks(sequence)
+
+
+def small_video(package: Path, low: Path | None) -> Footage:
+    """Return the small video: what is given, else the one beside the package."""
+    from nmc_framework.capture import CaptureError
+    from nmc_framework.super_resolution.footage import look_through
+    from nmc_tools.super_resolution.transmission import small_video_of
+
+    if low is None:
+        low = small_video_of(package)
+        if not low.is_file():
+            raise CaptureError(
+                f"{package.name} carries no video, and there is no {low.name} beside it: name the "
+                "small video too"
+            )
+    return look_through(low)
+
+
+def evaluate(
+    package: Annotated[Path, typer.Argument(metavar="PKG", help="A package of networks.")],
+    original: Annotated[
+        Path | None,
+        typer.Argument(metavar="ORIGINAL", help="The video itself; without it, NIQE alone."),
+    ] = None,
+    low: Annotated[
+        Path | None, typer.Option(help="The small video, where it is not in the package.")
+    ] = None,
+    every: Annotated[int, typer.Option(min=1, help="Score every so many pictures.")] = 1,
+    lpips_net: Annotated[
+        Literal["alex", "vgg", "squeeze"] | None,
+        typer.Option(help="Measure LPIPS with this network; its weights are yours to supply."),
+    ] = None,
+    lpips_backbone: Annotated[
+        Path | None, typer.Option(help="The network's weights, from torchvision's model zoo.")
+    ] = None,
+    lpips_heads: Annotated[
+        Path | None, typer.Option(help="The linear heads; those of torchmetrics if not given.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score the bicubic filter, the pre-trained network and those of the scenes, side by side.
+
+    PSNR, SSIM and MS-SSIM are those of the brightness without a border of as many pixels as the
+    scale. NIQE needs no original.
+
+    Examples
+    --------
+      nmc sr evaluate film.nmc original.mp4
+
+      nmc sr evaluate film.nmc original.mp4 --every 5 --json
+    """
+    require_there([package, *(path for path in (original, low) if path)])
+    with framework(package):
+        distance = None
+        if lpips_net is not None:
+            from nmc_framework.evaluation.lpips import read_lpips
+
+            distance = read_lpips(lpips_net, lpips_backbone, lpips_heads).distance
+        score_networks(package, original, low, every=every, lpips=distance, as_json=as_json)
+
+
+def score_networks(
+    package: Path,
+    original: Path | None,
+    low: Path | None = None,
+    *,
+    every: int = 1,
+    lpips: Distance | None = None,
+    as_json: bool = False,
+) -> None:
+    """Print how good a package of networks is, beside the bicubic filter."""
+    import nmc
+    from nmc_framework.super_resolution.enlarging import shown_size
+    from nmc_framework.super_resolution.footage import look_through
+    from nmc_tools.super_resolution.scoring import evaluate as scored
+    from nmc_tools.super_resolution.scoring import line
+
+    video = small_video(package, low)
+    with nmc.open(package) as sequence:
+        size = shown_size(sequence)
+    truth = look_through(original, size=size, limit=len(video)) if original else None
+    with progress_bar(f"scoring {package.name}", "pictures") as progress:
+        found = scored(package, video, truth, every=every, lpips=lpips, report=progress)
+    if as_json:
+        print_json({"path": str(package), "scores": {s.name: s.means() for s in found}})
+        return
+    for each in found:
+        say(f"{each.name}: {line(each)}")
