@@ -19,5 +19,7 @@ One room a box of the standard's figure 5-1, and data flows one way through them
 ``super_resolution``
     networks that enlarge a video, fine-tuned on it scene by scene;
 ``scene``
-    a procedural dynamic scene to film where there is no footage.
+    a procedural dynamic scene to film where there is no footage;
+``depth``
+    depth from one picture: a network, made-up rooms, other people's data, metrics.
 """

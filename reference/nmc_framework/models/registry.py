@@ -19,6 +19,7 @@ GROUP = "nmc.models"
 
 _BUILT_IN = {
     "coin": "nmc_framework.models.pictures.coin:Coin",
+    "depth_unet": "nmc_framework.depth.unet:DepthUnet",
     "dnerf": "nmc_framework.models.dynamic.dnerf:Dnerf",
     "dynerf": "nmc_framework.models.dynamic.dynerf:Dynerf",
     "edsr": "nmc_framework.super_resolution.edsr:Edsr",

@@ -59,6 +59,7 @@ def _described(name: str) -> dict[str, Any]:
 
 
 def _kind(found: type[ChainModel]) -> str:
+    from nmc_framework.depth.unet import DepthUnet
     from nmc_framework.models import RadianceModel, RayModel, ViewModel
     from nmc_framework.models.dynamic import GroupModel
     from nmc_framework.models.pictures import ClipModel
@@ -71,6 +72,7 @@ def _kind(found: type[ChainModel]) -> str:
         (RadianceModel, "radiance field"),
         (RayModel, "rays"),
         (ViewModel, "views"),
+        (DepthUnet, "depth"),
     )
     return next((name for base, name in kinds if issubclass(found, base)), "no views")
 

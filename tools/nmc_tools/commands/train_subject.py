@@ -38,12 +38,16 @@ def opened_subject(
     **options: Any,
 ) -> Subject:
     """Open what the family is trained on: views of cameras, or a video."""
+    from nmc_framework.depth.unet import DepthUnet
     from nmc_framework.models.dynamic import GroupModel
     from nmc_framework.models.pictures import ClipModel
     from nmc_framework.super_resolution import Upscaler
 
     if issubclass(kind, Upscaler):
         reason = f"{kind.family} enlarges videos: use nmc sr pretrain and nmc sr train"
+        raise typer.BadParameter(reason, param_hint="--family")
+    if issubclass(kind, DepthUnet):
+        reason = "it learns from pictures with depth: nmc depth train, and adapt from room to room"
         raise typer.BadParameter(reason, param_hint="--family")
     if issubclass(kind, ClipModel):
         of_cameras = {"--scene": scene, "--cameras": cameras, "--held-out": held_out}
@@ -70,6 +74,7 @@ def built_model(
     seed: int,
 ) -> ChainModel:
     """Build the model of what it is told of the footage, a file of options, and single ones."""
+    from nmc_framework.depth.unet import DepthUnet
     from nmc_framework.models import build
     from nmc_framework.models.pictures import ClipModel
     from nmc_framework.models.views import shown
@@ -92,7 +97,7 @@ def built_model(
             raise typer.BadParameter(f"{setting!r}; write such as levels=4", param_hint="--set")
     with option("--set" if settings else "--configuration" if path else "--family"):
         model = build(family, chosen, seed=seed)
-    if isinstance(model, ClipModel):
+    if isinstance(model, ClipModel | DepthUnet):
         return model
     with option("--family"):
         return shown(model)

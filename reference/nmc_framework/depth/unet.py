@@ -1,0 +1,256 @@
+"""The family ``depth_unet``: a U-Net with SELU and two attention layers, from picture to depth.
+
+After Ronneberger et al. 2015 (U-Net), with SELU (Klambauer et al. 2017) in place of ReLU and, after
+the last block, an attention over channels (Hu et al. 2018) and one over places (Chen et al. 2020).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nmc_framework.depth.losses import Losses, losses
+from nmc_framework.models.chained import ChainModel, ModelError
+
+if TYPE_CHECKING:
+    from nmc_framework.depth.pairs import DepthBatch
+
+#: Channels of a picture, and with the difference of Gaussians stacked on it.
+_PICTURE, _STACKED = 3, 6
+#: Most blocks of the encoder: each halves the sides.
+_MOST_LEVELS = 7
+_MOST_WIDTH = 512
+#: Share of the learning rate that the attention layers learn at.
+ATTENTION_RATE = 0.01
+_MOST_SIDE = 4096
+
+
+class DepthUnet(ChainModel):
+    """A U-Net with SELU and two attention layers: depth in metres from one picture.
+
+    Options: ``width``, the channels of the first block, and ``levels``, how often they double;
+    ``rows`` and ``columns``, the size in pixels that pictures are learned at; ``nearest`` and
+    ``farthest``, between which all depths lie, in metres; whether there are a ``difference`` of
+    Gaussians, ``attention`` layers and ``gradients`` (with SSIM) in the loss.
+    """
+
+    family: ClassVar[str] = "depth_unet"
+    learning_rates: ClassVar[tuple[float, float]] = (9e-3, 2e-3)
+    damping: ClassVar[float] = 0.0
+    betas: ClassVar[tuple[float, float]] = (0.9, 0.999)
+    #: Iterations that serve: from random weights, and from one room to the next.
+    iterations: ClassVar[tuple[int, int]] = (600, 100)
+    #: Pictures a batch.
+    batch: ClassVar[int] = 8
+
+    mean_depth: Tensor
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Return a network that a processor trains in minutes."""
+        return {
+            "width": 16,
+            "levels": 4,
+            "rows": 96,
+            "columns": 128,
+            "nearest": 0.2,
+            "farthest": 20.0,
+            "difference": True,
+            "attention": True,
+            "gradients": True,
+        }
+
+    def __init__(self, configuration: Mapping[str, Any]) -> None:
+        super().__init__(configuration)
+        c = self.configuration
+        _check(c)
+        width, levels = int(c["width"]), int(c["levels"])
+        widths = [width << level for level in range(levels + 1)]
+        inputs = [_STACKED if c["difference"] else _PICTURE, *widths]
+        self.encoder = nn.ModuleList(_Block(a, b) for a, b in zip(inputs, widths, strict=False))
+        self.decoder = nn.ModuleList(
+            _Block(widths[k + 1] + widths[k], widths[k]) for k in reversed(range(levels))
+        )
+        self.channels = _ChannelAttention(width) if c["attention"] else None
+        self.places = _PlaceAttention() if c["attention"] else None
+        self.head = _normalised(nn.Conv2d(width, 1, 1), share=0.1)
+        #: Of what it was trained on, in metres, for comparison; 0 before that.
+        self.register_buffer("mean_depth", torch.zeros(()))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of the pictures that it learns."""
+        return int(self.configuration["rows"]), int(self.configuration["columns"])
+
+    @property
+    def coarsest(self) -> int:
+        """The shortest side that a picture may have: that of one pixel of the coarsest map."""
+        return 1 << int(self.configuration["levels"])
+
+    @property
+    def encoder_layers(self) -> tuple[int, ...]:
+        """Indices of the layers that look at the picture: frozen from room to room."""
+        return tuple(range(len(self.encoder)))
+
+    def layers(self) -> Sequence[nn.Module]:
+        """Return the blocks of the encoder, those of the decoder, both attentions, the head."""
+        attention = [part for part in (self.channels, self.places) if part is not None]
+        return [*self.encoder, *self.decoder, *attention, self.head]
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return depth (N, 1, height, width) in metres of inputs (N, 6, height, width).
+
+        The inputs are those of :func:`nmc_framework.depth.difference.stacked`; a model without the
+        difference takes the first three channels. Each side has ``coarsest`` pixels at least.
+        """
+        kept = []
+        maps = inputs if self.configuration["difference"] else inputs[:, :_PICTURE]
+        for level, block in enumerate(self.encoder):
+            maps = block(functional.max_pool2d(maps, 2) if level else maps)
+            kept.append(maps)
+        for block, beside in zip(self.decoder, reversed(kept[:-1]), strict=True):
+            size = beside.shape[-2:]
+            upper = functional.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+            maps = block(torch.cat([upper, beside], dim=1))
+        if self.channels is not None and self.places is not None:
+            maps = self.places(self.channels(maps))
+        nearest, farthest = (self.configuration[name] for name in ("nearest", "farthest"))
+        depth: Tensor = nearest * (farthest / nearest) ** torch.sigmoid(self.head(maps))
+        return depth
+
+    def parameter_groups(
+        self, learning_rate: float, *, later: bool = False
+    ) -> list[dict[str, Any]]:
+        """Return the attentions' parameters by themselves: they learn at a hundredth.
+
+        A step of theirs moves the worth of everything; at the full rate nothing else settles.
+        """
+        [group] = super().parameter_groups(learning_rate, later=later)
+        layers = [part for part in (self.channels, self.places) if part is not None]
+        attentive = {id(p) for part in layers for p in part.parameters()}
+        shares = {False: 1.0, True: ATTENTION_RATE}
+        return [
+            {"params": chosen, "lr": share * learning_rate}
+            for inside, share in shares.items()
+            if (chosen := [p for p in group["params"] if (id(p) in attentive) == inside])
+        ]
+
+    def prepare(self, examples: Any) -> None:
+        """Remember the mean depth of the very first examples."""
+        mean = getattr(examples, "mean_depth", None)
+        if mean is not None and not self.mean_depth:
+            self.mean_depth.fill_(float(mean))
+
+    def losses(self, batch: DepthBatch) -> Losses:
+        """Return the four losses for a batch, whichever of them are trained on."""
+        reach = float(self.configuration["farthest"]) / 2
+        return losses(self(batch.inputs), batch.depth, batch.known, reach)
+
+    def loss(self, batch: DepthBatch) -> Tensor:
+        """Return L1 + global gradient + 0.3 · grid gradient + SSIM; L1 without ``gradients``."""
+        parts = bool(self.configuration["gradients"])
+        reach = float(self.configuration["farthest"]) / 2
+        found = losses(self(batch.inputs), batch.depth, batch.known, reach, parts=parts)
+        return found.total
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take over a state; one with numbers that are none is refused.
+
+        Raises
+        ------
+        ModelError
+            When the state is of another architecture, or a weight is not finite.
+        """
+        super().load(state)
+        for name, parameter in self.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise ModelError(f"{name!r} has weights that are no finite numbers")
+
+
+class _Block(nn.Module):
+    """Two 3 x 3 convolutions, each followed by SELU."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.first = _normalised(nn.Conv2d(inputs, outputs, 3, padding=1))
+        self.second = _normalised(nn.Conv2d(outputs, outputs, 3, padding=1))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return functional.selu(self.second(functional.selu(self.first(maps))))
+
+
+class _ChannelAttention(nn.Module):
+    """Squeeze and excitation: what each channel is worth, from the mean of all (Hu et al. 2018)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        narrow = max(1, channels // 4)
+        self.squeeze = _normalised(nn.Linear(channels, narrow))
+        self.excite = _indifferent(nn.Linear(narrow, channels))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        means = maps.mean(dim=(2, 3))
+        worth = self.excite(functional.selu(self.squeeze(means)))
+        return maps * _gate(worth)[:, :, None, None]
+
+
+class _PlaceAttention(nn.Module):
+    """What each place is worth, from the mean and the largest of its channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.look = _indifferent(nn.Conv2d(2, 1, 7, padding=3))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        seen = torch.cat([maps.mean(dim=1, keepdim=True), maps.amax(dim=1, keepdim=True)], dim=1)
+        return maps * _gate(self.look(seen))
+
+
+def _gate(worth: Tensor) -> Tensor:
+    """Return what is multiplied with: 0 to 2, and 1 where nothing is known of a worth.
+
+    With weights drawn by chance and a plain sigmoid, the network shuts both attentions in the first
+    iterations and says the mean depth from then on.
+    """
+    return 2 * torch.sigmoid(worth)
+
+
+def _indifferent(layer: Any) -> Any:
+    """Begin with no preference at all."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _normalised(layer: Any, share: float = 1.0) -> Any:
+    """Draw weights of variance 1 / inputs, with which SELU keeps mean and variance, or a share."""
+    inputs = math.prod(layer.weight.shape[1:])
+    nn.init.normal_(layer.weight, std=share / math.sqrt(inputs))
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _check(c: Mapping[str, Any]) -> None:
+    """Refuse options of which no network can be made, before any weight is drawn."""
+    if not 1 <= c["levels"] <= _MOST_LEVELS or not 1 <= c["width"] <= _MOST_WIDTH:
+        raise ModelError(
+            f"a depth_unet has 1 to {_MOST_LEVELS} levels and 1 to {_MOST_WIDTH} channels of the "
+            f"first, not {c['levels']} and {c['width']}"
+        )
+    least = 1 << int(c["levels"])
+    if not all(least <= c[side] <= _MOST_SIDE for side in ("rows", "columns")):
+        raise ModelError(
+            f"a depth_unet of {c['levels']} levels learns pictures of {least} to {_MOST_SIDE} "
+            f"pixels a side, not {c['columns']}x{c['rows']}"
+        )
+    if not (0 < c["nearest"] < c["farthest"] and np.isfinite(c["farthest"])):
+        raise ModelError(
+            f"depths lie between a nearest one above 0 and a farthest one, not {c['nearest']} "
+            f"and {c['farthest']} m"
+        )

@@ -1,0 +1,111 @@
+"""``nmc depth``: train, evaluate, and what they say to bad input."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "reference" / "tests"))
+from depth_samples import TINY, write_png, write_seven_scenes
+from shared_data import shared
+
+import nmc
+from nmc_framework.models import build
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SMALL = ["--size", "32x24", "--set", "width=4", "--set", "levels=2"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A package of a model that was not trained."""
+    path = tmp_path_factory.mktemp("depth") / "depth.nmc"
+    found = build("depth_unet", TINY)
+    found.mean_depth.fill_(2.5)
+    with nmc.Writer(path, **found.in_package()) as writer:
+        writer.append(found.save())
+    return path
+
+
+def test_made_up_rooms_to_package_to_scores(command_line, tmp_path):
+    path = tmp_path / "depth.nmc"
+    arguments = ["--rooms", 2, "--each", 2, "--held-out", 1, "--iterations", 3, *SMALL]
+    done = command_line("depth", "train", "-o", path, *arguments, "--json")
+    assert (done.code, done.err) == (0, "")
+    told = json.loads(done.out[done.out.index("{") :])
+    assert told["iterations"] == 3 and told["held_out"]["pictures"] == 2
+    assert command_line("check", path).code == 0
+    assert "depth_unet" in command_line("inspect", path).out
+    done = command_line("depth", "evaluate", path, "--rooms", 1, "--each", 2, "--json")
+    again = json.loads(done.out)
+    assert again["model"] == pytest.approx(told["held_out"]["model"])  # the same rooms
+    assert set(again["losses"]) >= {"depth", "gradient_global", "gradient_grid", "ssim"}
+    shown = command_line("depth", "evaluate", path, "--rooms", 1, "--each", 1).out
+    assert "AbsRel" in shown and "mean depth" in shown and "aligned" in shown
+    refused = command_line("depth", "train", "-o", path, *arguments)
+    assert refused.code == 1 and "--force" in refused.err
+
+
+def test_pictures_of_a_folder(command_line, tmp_path):
+    for room in ("chess", "office"):
+        write_seven_scenes(tmp_path / "data" / room, 5)
+    path = tmp_path / "depth.nmc"
+    arguments = ["--iterations", 2, *SMALL]
+    done = command_line("depth", "train", tmp_path / "data", "-o", path, *arguments)
+    assert done.code == 0 and "5 pictures of data; 5 pictures held out" in done.out
+    one = command_line("depth", "train", tmp_path / "data" / "chess", "-o", path, "-f", *arguments)
+    assert one.code == 0 and "4 pictures of chess; 1 picture held out" in one.out
+    found = json.loads(command_line("depth", "evaluate", path, tmp_path / "data", "--json").out)
+    assert found["pictures"] == 10 and found["without_depth"] == 0
+
+
+def test_real_pictures_are_scored(command_line, model):
+    done = command_line("depth", "evaluate", model, shared("rgbd"), "--limit", 2, "--json")
+    assert done.code == 0 and json.loads(done.out)["pictures"] == 2
+
+
+def test_bad_input_is_one_line_and_nothing_is_written(command_line, model, tmp_path):
+    output = tmp_path / "out.nmc"
+    other = tmp_path / "other.nmc"
+    siren = build("siren", {"width": 8, "height": 8, "pictures": 1})
+    with nmc.Writer(other, **siren.in_package()) as writer:
+        writer.append(siren.save())
+    plain = tmp_path / "plain.nmc"
+    with nmc.Writer(plain) as writer:
+        writer.append({"w": np.zeros(3, np.float32)})
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    blind = write_seven_scenes(tmp_path / "blind", 2)
+    for number in range(2):
+        write_png(blind / f"frame-{number:06d}.depth.png", np.zeros((24, 32), np.uint16))
+    cut = write_seven_scenes(tmp_path / "cut", 1)
+    file = cut / "frame-000000.depth.png"
+    file.write_bytes(file.read_bytes()[:200])
+    train = ("depth", "train", "-o", output, *SMALL, "--iterations", 1)
+    for arguments, words in (
+        (("depth", "evaluate", other), "a siren model says no depth: nmc depth takes packages"),
+        (("depth", "evaluate", plain), "no model family"),
+        (("depth", "evaluate", tmp_path / "none.nmc"), "no such file"),
+        (("depth", "evaluate", model, empty), "no pictures with depth in a layout"),
+        (("depth", "evaluate", model, blind), "none of 2 pictures has a depth"),
+        ((*train, empty), "no pictures with depth in a layout"),
+        ((*train, blind), "no depth of its 2 pictures lies within"),
+        ((*train, cut), "cannot be read: the file is damaged"),
+        ((*train, tmp_path / "no.mat"), "no such file"),
+    ):
+        done = command_line(*arguments)
+        assert done.code == 1, arguments
+        assert words in done.err and len(done.err.strip().splitlines()) == 1, done.err
+    for arguments in (
+        ("depth", "evaluate", model, "--frame", 1),
+        (*train, "--set", "levels=0"),
+        (*train, "--set", "depth=3"),
+        ("train", "--scene", "-o", output, "--family", "depth_unet"),
+    ):
+        assert command_line(*arguments).code == 2
+    assert not list(tmp_path.glob("out*"))
