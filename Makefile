@@ -53,6 +53,7 @@ generated: setup  ## Generated files are up to date
 	$(BIN)/python conformance/generators/worked_example.py --check
 	$(BIN)/python conformance/generators/worked_trace.py --check
 	$(BIN)/python conformance/generators/make_vectors.py --check
+	$(BIN)/python conformance/generators/frozen.py --check
 	$(BIN)/python conformance/generators/readme_figures.py --check
 	$(BIN)/python docs/architecture_map.py --check
 	$(BIN)/python docs/decision_index.py --check
