@@ -230,7 +230,8 @@ def test_a_set_comes_back_from_its_folder(views, tmp_path):
 
 
 def spoil(path, change):
-    image = np.asarray(Image.open(path)).copy()
+    with Image.open(path) as opened:
+        image = np.asarray(opened).copy()
     Image.fromarray(change(image)).save(path)
 
 

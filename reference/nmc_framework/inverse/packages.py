@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import nmc
+from nmc.writing.repack import repack
 from nmc_framework.models import ChainModel, ModelError, build
 from nmc_framework.training import PackageStore, TrainedFrame
 
@@ -28,6 +30,33 @@ def write_package(
         store = PackageStore(writer)
         for frame in frames:
             store.append(frame)
+    _require_accepted(path)
+
+
+@contextmanager
+def extended(
+    source: Path, path: Path, model: ChainModel, *, overwrite: bool = False
+) -> Iterator[PackageStore]:
+    """Write the frames of a package into a new one, and yield where further ones go.
+
+    The package is checked when the block ends.
+
+    Raises
+    ------
+    ModelError
+        When the checker does not accept what was written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        nmc.open(source) as sequence,
+        nmc.Writer(path, overwrite=overwrite, **model.in_package()) as writer,
+    ):
+        repack(sequence, writer)
+        yield PackageStore(writer)
+    _require_accepted(path)
+
+
+def _require_accepted(path: Path) -> None:
     report = nmc.check(path)
     if not report.accepted:
         first = next(found for found in report.findings if found.severity == "error")

@@ -37,6 +37,7 @@ _BUILT_IN = {
     "psnerv": "nmc_framework.models.pictures.psnerv:Psnerv",
     "siren": "nmc_framework.models.pictures.siren:Siren",
     "splats": "nmc_framework.models.splats.splats:Splats",
+    "style_generator": "nmc_framework.inverse.generator:StyleGenerator",
     "tensorf": "nmc_framework.models.radiance.tensorf:Tensorf",
     "vdsr": "nmc_framework.super_resolution.vdsr:Vdsr",
     "voxel_grid": "nmc_framework.models.radiance.voxel_grid:VoxelGrid",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nmc_tools.commands import inverse_generator
 from nmc_tools.commands.framework import framework, require_new, require_there
 from nmc_tools.terminal import print_json, progress_bar, say, size_text
 
@@ -31,6 +32,10 @@ SeedOption = Annotated[int, typer.Option(min=0, help="All that is random follows
 HeldOutOption = Annotated[
     int, typer.Option("--held-out", min=1, help="The last so many objects are tested with.")
 ]
+
+
+for _command in ("generator", "adapt", "sample", "layers", "multiview"):
+    app.command(_command)(getattr(inverse_generator, _command))
 
 
 @app.callback()
