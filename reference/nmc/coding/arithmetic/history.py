@@ -113,20 +113,21 @@ class PackedWays:
 
     def put(self, first: int, ways: NDArray[np.uint8]) -> None:
         """Put those of a chunk, which begins at word first."""
-        quarter = (ways.size + 3) // 4
-        four = np.zeros((4, quarter), np.uint8)
-        four.reshape(-1)[: ways.size] = ways
-        packed = four[0] | four[1] << 2 | four[2] << 4 | four[3] << 6
-        self.octets[first // 4 : first // 4 + quarter] = packed
+        from nmc.coding.arithmetic.static_encode_kernel import pack_ways
+
+        pack_ways(ways, self._chunk(first, ways.size))
 
     def part(self, first: int, last: int) -> NDArray[np.uint8]:
         """Return those of a chunk, from word first to word last."""
-        quarter = (last - first + 3) // 4
-        octets = self.octets[first // 4 : first // 4 + quarter]
-        four = np.empty((4, quarter), np.uint8)
-        for k in range(4):
-            np.bitwise_and(octets >> 2 * k, 3, out=four[k])
-        return four.reshape(-1)[: last - first]
+        from nmc.coding.arithmetic.static_encode_kernel import unpack_ways
+
+        ways = np.empty(last - first, np.uint8)
+        unpack_ways(self._chunk(first, ways.size), ways)
+        return ways
+
+    def _chunk(self, first: int, count: int) -> NDArray[np.uint8]:
+        """Return the octets of a chunk."""
+        return self.octets[first // 4 : first // 4 + (count + 3) // 4]
 
     def dense(self) -> NDArray[np.uint8]:
         """Return the ways of all words."""

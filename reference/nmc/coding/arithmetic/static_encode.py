@@ -272,6 +272,8 @@ def _worthy(sums: NDArray[np.int64], scale: int) -> NDArray[np.int16]:
 
 
 def _offset_bytes(offsets: NDArray[np.int16]) -> bytes:
+    if not offsets.size:
+        return b""
     padded = np.zeros(offsets.size + offsets.size % 2, np.uint8)
     padded[: offsets.size] = offsets + np.int16(MIDDLE)
     return (padded[::2] | padded[1::2] << 4).tobytes()

@@ -269,3 +269,24 @@ def _slot(contexts: Array, tokens: Array, index: Any, bases: Array) -> Any:
     """Return the element of a token in the frequencies."""
     context = get(contexts, U64(index))
     return (get(bases, context) >> U64(TOTAL_BITS - 8)) | get(tokens, U64(index))
+
+
+@kernel
+def pack_ways(ways: Array, octets: Array) -> None:
+    """Write four ways into each octet, those of one quarter of a chunk after the other."""
+    quarter = I64(octets.size)
+    for i in range(quarter):
+        put(octets, U64(i), get(ways, U64(i)))
+    for k in range(1, 4):
+        for i in range(min(quarter, I64(ways.size) - k * quarter)):
+            way = get(ways, U64(k * quarter + i))
+            put(octets, U64(i), get(octets, U64(i)) | (way << U64(2 * k)))
+
+
+@kernel
+def unpack_ways(octets: Array, ways: Array) -> None:
+    """Undo pack_ways."""
+    quarter = I64(octets.size)
+    for k in range(4):
+        for i in range(min(quarter, I64(ways.size) - k * quarter)):
+            put(ways, U64(k * quarter + i), (get(octets, U64(i)) >> U64(2 * k)) & U64(3))

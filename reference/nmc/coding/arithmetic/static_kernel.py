@@ -160,6 +160,16 @@ def few_tokens(
 ) -> Any:
     """Decode the tokens from start to end, run by run; return the place of the next code word."""
     count = I64(lanes.size)
+    if count == 1:
+        state = lanes[0]
+        for i in range(start, end, 2):
+            state = token_step(state, contexts, U64(i), bases, table, tokens)
+            if i + 1 < end:
+                state = token_step(state, contexts, U64(i + 1), bases, table, tokens)
+            state, taken = refill(state, octets, place, U64(0))
+            place += U64(4) * taken
+        lanes[0] = state
+        return place
     for first in range(start, end, 2 * count):
         for i in range(first, min(end, first + 2 * count)):
             lane = (i - first) % count
