@@ -12,6 +12,7 @@ from nmc_framework.inverse.modulated import SynthesisLayer, doubled
 from nmc_framework.inverse.multiview import ObjectsError, filmed_cars
 from nmc_framework.inverse.network import InverseGraphics
 from nmc_framework.inverse.pictures import PictureSet, grid, read_pictures, scaled
+from nmc_framework.inverse.renderer import RenderedViews, fidelity, renderer_of, swaps
 from nmc_framework.models import ModelError, build
 from nmc_framework.training import Schedule, train_on
 
@@ -183,3 +184,53 @@ def test_grids_and_scaling():
     assert scaled(pictures, 8).shape == (2, 8, 8, 3) and scaled(pictures, 4) is pictures
     model = built()
     assert made(model, codes_of(model)).shape == (3, 16, 16, 3)
+
+
+def parts_of(cars):
+    options = {"size": 16, "viewpoints": 4, "divisions": 3, "texture": 8, "width": 4}
+    network = build("inverse_graphics", options)
+    assert isinstance(network, InverseGraphics)
+    network.begin_at(cars.first_poses())
+    return network, RenderedViews(cars, network, 16)
+
+
+def test_a_renderer_begins_at_its_generator_and_every_code_learns(cars):
+    network, examples = parts_of(cars)
+    generator = built(seed=5)
+    model = renderer_of(generator, network)
+    for name, value in generator.state_dict().items():
+        assert torch.equal(model.generator.state_dict()[name], value)
+    assert set(model.layer_of()) == {name for name, _ in model.named_parameters()}
+    batch = examples.draw(5, torch.Generator().manual_seed(0))
+    assert batch.pictures.shape == (5, 3, 16, 16) and batch.parts.backdrop.shape == (5, 4, 32, 32)
+    model.loss(batch).backward()
+    # All but the mapping network, which has no part in it, and the noise, which begins at 0.
+    for index, layer in enumerate(model.layers()):
+        learned = any(p.grad is not None and p.grad.abs().sum() > 0 for p in layer.parameters())
+        assert learned == (index != 5), index
+
+
+def test_the_camera_goes_to_the_first_layers_alone_and_the_others_to_the_rest(cars):
+    network, examples = parts_of(cars)
+    model = renderer_of(built(seed=5), network).eval()
+    parts = examples.draw(2, torch.Generator().manual_seed(0)).parts
+    before = model.coded(parts)
+    turned = model.coded(parts.with_parts(poses=parts.poses + 40))
+    assert torch.equal(turned[:, 4:], before[:, 4:]) and (turned[:, :4] != before[:, :4]).any()
+    for name in ("moves", "texture", "backdrop"):
+        other = model.coded(parts.with_parts(**{name: getattr(parts, name) + 0.3}))
+        assert torch.equal(other[:, :4], before[:, :4]), name
+        assert (other[:, 4:] != before[:, 4:]).any(dim=2).all(), name
+
+
+def test_a_renderer_learns_and_parts_are_swapped(cars):
+    network, examples = parts_of(cars)
+    model = renderer_of(built(seed=5), network)
+    before = fidelity(model, examples)
+    train_on(model, examples, Schedule(first=40, rays=8), frame=0)
+    assert fidelity(model, examples) > before + 1
+    rows = swaps(model, examples, [0, 1, 2], 1)
+    assert len(rows) == 3 and rows[0].shape == (4, 16, 16, 3)
+    # What is swapped with itself stays as it is.
+    assert all((rows[k][0] == rows[k][k + 1]).all() for k in range(3))
+    assert any((rows[k][0] != rows[k][1]).any() for k in (1, 2))

@@ -111,6 +111,7 @@ def small_generator(monkeypatch):
 
     tiny = {"sides": [4, 8, 16, 32], "layers": [1, 3, 6, 5], "channels": [4, 4, 4, 4]}
     monkeypatch.setitem(inverse_generator.SIZES, 32, tiny)
+    monkeypatch.setattr(inverse_generator, "ANNOTATED", 2)
 
 
 @pytest.fixture
@@ -180,3 +181,22 @@ def test_bad_generators_are_refused(run, cars, network, tmp_path):
     done = run("inverse", "sample", network, "-o", tmp_path / "g.png")
     assert "where style_generator is needed" in refused(done, "input/unreadable")
     assert [p.name for p in tmp_path.iterdir()] == ["few"]
+
+
+def test_parts_are_swapped(run, cars, network, generator, tmp_path):
+    path = tmp_path / "renderer.nmc"
+    options = ["--held-out", 2, "--iterations", 2, "--batch", 4, "--json"]
+    done = run("inverse", "renderer", cars, network, generator, "-o", path, *options)
+    assert done.code == 0 and json.loads(done.out)["psnr"] > 0, done
+    assert run("check", path).code == 0
+    sheet = tmp_path / "swap.png"
+    done = run("inverse", "swap", path, cars, network, "-o", sheet, "--scale", 1)
+    assert done.code == 0 and "texture of 1" in done.out, done
+    with Image.open(sheet) as image:
+        assert image.size == (5 * 34 + 2, 3 * 34 + 2)
+    done = run(
+        "inverse", "swap", path, cars, network, "-o", tmp_path / "s.png", "--objects", "0,9,1"
+    )
+    assert done.code == 2 and "from 0 to 4" in done.err
+    done = run("inverse", "swap", path, cars, network, "-o", tmp_path / "s.gif")
+    assert "written as .png" in refused(done, "input/unsupported")

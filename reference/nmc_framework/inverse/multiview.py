@@ -70,7 +70,7 @@ class MultiView:
         """Pixels of the pictures' sides."""
         return int(self.pictures.shape[2])
 
-    def part(self, objects: slice) -> MultiView:
+    def part(self, objects: slice | list[int]) -> MultiView:
         """Return some of the objects."""
         return replace(self, pictures=self.pictures[objects], masks=self.masks[objects])
 

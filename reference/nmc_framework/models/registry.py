@@ -38,6 +38,7 @@ _BUILT_IN = {
     "siren": "nmc_framework.models.pictures.siren:Siren",
     "splats": "nmc_framework.models.splats.splats:Splats",
     "style_generator": "nmc_framework.inverse.generator:StyleGenerator",
+    "style_renderer": "nmc_framework.inverse.renderer:StyleRenderer",
     "tensorf": "nmc_framework.models.radiance.tensorf:Tensorf",
     "vdsr": "nmc_framework.super_resolution.vdsr:Vdsr",
     "voxel_grid": "nmc_framework.models.radiance.voxel_grid:VoxelGrid",

@@ -9,26 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmc_tools.commands import inverse_generator
+from nmc_tools.commands import inverse_generator, inverse_renderer
 from nmc_tools.commands.framework import framework, require_new, require_there
+from nmc_tools.commands.inverse_generator import JsonOption, SeedOption, ViewsArgument, reported
 from nmc_tools.terminal import print_json, progress_bar, say, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from nmc_framework.inverse.learning import Scores
-    from nmc_framework.training import Progress
-    from nmc_tools.progress import Report
 
 app = typer.Typer(
     help="Inverse graphics: one picture of an object to a mesh, texture and light.",
     no_args_is_help=True,
 )
 
-ViewsArgument = Annotated[Path, typer.Argument(metavar="VIEWS", help="Folder of a multi-view set.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the package if it is there.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="All that is random follows from it.")]
 HeldOutOption = Annotated[
     int, typer.Option("--held-out", min=1, help="The last so many objects are tested with.")
 ]
@@ -36,6 +30,8 @@ HeldOutOption = Annotated[
 
 for _command in ("generator", "adapt", "sample", "layers", "multiview"):
     app.command(_command)(getattr(inverse_generator, _command))
+for _command in ("renderer", "swap"):
+    app.command(_command)(getattr(inverse_renderer, _command))
 
 
 @app.callback()
@@ -137,7 +133,7 @@ def train(
         schedule = Schedule(first=iterations, first_seconds=seconds, rays=batch, seed=seed)
         began = time.monotonic()
         with progress_bar(f"training {output.name}", "iterations") as shown:
-            frame = train_on(model, pairs, schedule, frame=0, report=_reported(shown))
+            frame = train_on(model, pairs, schedule, frame=0, report=reported(shown))
         took = time.monotonic() - began
         write_package(output, model, [frame], overwrite=force)
         scores = scored(model, testing)
@@ -222,16 +218,6 @@ def reconstruct(
                 files = write_mesh(path, mesh)
             for file in files:
                 say(f"{file}: {size_text(file.stat().st_size)}")
-
-
-def _reported(shown: Report) -> Callable[[Progress], None]:
-    """Return what tells of every iteration."""
-
-    def report(progress: Progress) -> None:
-        note = f"loss {progress.loss:.4f}"
-        shown(progress.iteration, progress.iterations, note=note)
-
-    return report
 
 
 def _tell_scores(scores: Scores, more: dict[str, Any], objects: int, *, as_json: bool) -> None:

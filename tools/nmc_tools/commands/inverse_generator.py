@@ -39,6 +39,8 @@ SecondsOption = Annotated[
 ]
 BatchOption = Annotated[int, typer.Option(min=2, help="Pictures a batch.")]
 
+#: Iterations in which viewpoints and masks are learned.
+ANNOTATED = 400
 #: The usual generator by the side of its pictures: maps' sides, layers at each, and channels.
 SIZES: dict[int, dict[str, list[int]]] = {
     32: {"sides": [4, 8, 16, 32], "layers": [1, 3, 6, 5], "channels": [64, 64, 40, 24]},
@@ -82,7 +84,7 @@ def generator(
         model = StyleGenerator.build(SIZES[size], seed=seed)
         schedule = Schedule(first=iterations, first_seconds=seconds, rays=batch, seed=seed)
         with progress_bar(f"training {output.name}", "iterations") as shown:
-            frame = train_on(model, pictures, schedule, frame=0, report=_reported(shown))
+            frame = train_on(model, pictures, schedule, frame=0, report=reported(shown))
         write_package(output, model, [frame], overwrite=force)
     told = {"package": str(output), "iterations": frame.iterations, "seconds": frame.seconds}
     if as_json:
@@ -141,7 +143,7 @@ def adapt(
                 seed=seed,
             )
             with progress_bar(f"training {output.name}", "iterations") as shown:
-                frame = train_on(model, pictures, schedule, frame=index, report=_reported(shown))
+                frame = train_on(model, pictures, schedule, frame=index, report=reported(shown))
             store.append(frame)
     say(f"{output}: frame {index}, layers {learn} learned in {frame.seconds:.0f} s")
 
@@ -171,7 +173,7 @@ def sample(
 
       nmc inverse sample generator.nmc -o paints.png --layers 9-16 --seed 3
     """
-    _require_png(output)
+    require_png(output)
     require_there([package])
     require_new(output, force=force)
     with framework(package, output):
@@ -305,7 +307,7 @@ def _annotator(views: MultiView, size: int, seed: int) -> tuple[Annotator, dict[
 
     held = max(1, len(views) // 10)
     training, testing = views.split(held)
-    annotator = trained_annotator(training, size, seed=seed)
+    annotator = trained_annotator(training, size, iterations=ANNOTATED, seed=seed)
     from nmc_framework.inverse.pictures import scaled
 
     flat = testing.pictures.reshape(-1, views.size, views.size, 3)
@@ -350,12 +352,15 @@ def _bins(text: str | None, viewpoints: int) -> tuple[int, ...] | None:
     return tuple(int(part) for part in parts)
 
 
-def _require_png(path: Path) -> None:
+def require_png(path: Path) -> None:
+    """Refuse to write a picture under a name that ends in something else."""
     if path.suffix.lower() != ".png":
         refuse_input("input/unsupported", str(path), "a picture is written as .png", "name it so")
 
 
-def _reported(shown: Report) -> Callable[[Progress], None]:
+def reported(shown: Report) -> Callable[[Progress], None]:
+    """Return what tells of every iteration of training."""
+
     def report(progress: Progress) -> None:
         shown(progress.iteration, progress.iterations, note=f"loss {progress.loss:.4f}")
 
