@@ -241,7 +241,7 @@ def test_states_of_others_are_refused():
 
 def trained(iterations=70, count=8):
     model = build("depth_unet", TINY)
-    frame = train_depth(model, pairs(count), Schedule(first=iterations, rays=4))
+    frame = train_depth(model, pairs(count), Schedule(first=iterations, rays=4, learning_rate=9e-3))
     return model, frame
 
 

@@ -109,3 +109,80 @@ def test_bad_input_is_one_line_and_nothing_is_written(command_line, model, tmp_p
     ):
         assert command_line(*arguments).code == 2
     assert not list(tmp_path.glob("out*"))
+
+
+def test_depth_of_pictures_as_files(command_line, model, tmp_path):
+    from PIL import Image
+
+    from nmc_framework.depth.sources import open_places
+
+    photo = write_png(tmp_path / "photo.png", np.full((30, 41, 3), 90, np.uint8))
+    folder = tmp_path / "out"
+    arguments = ("depth", "apply", model, photo, "-o", folder, "--colours", "--mesh", "--film")
+    done = command_line(*arguments, "--turn", 40, "--json")
+    assert (done.code, done.err) == (0, "")
+    [told] = json.loads(done.out)
+    assert (told["width"], told["height"]) == (41, 30)
+    names = {"photo.depth.png", "photo.colours.png", "photo.ply", "photo.mp4"}
+    assert {path.name for path in folder.iterdir()} == names
+    depth = np.asarray(Image.open(folder / "photo.depth.png"))
+    assert depth.dtype == np.uint16 and depth.shape == (30, 41)
+    assert depth.min() / 1000 == pytest.approx(told["nearest"], abs=1e-3)
+    head = (folder / "photo.ply").read_bytes()[:300]
+    assert b"element vertex 1230" in head and b"property uchar red" in head
+    import av
+
+    with av.open(str(folder / "photo.mp4")) as film:
+        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+    assert len(frames) == 96 and frames[0].shape == (30, 42, 3)
+    assert abs(frames[0][4:26, 4:36].mean() - 90) < 6  # begins with the picture itself
+    # what was written is read as pictures with depth
+    write_png(tmp_path / "again" / "color" / "1.png", np.full((30, 41, 3), 90, np.uint8))
+    (tmp_path / "again" / "depth").mkdir()
+    (folder / "photo.depth.png").rename(tmp_path / "again" / "depth" / "1.png")
+    with open_places(tmp_path / "again") as [place]:
+        assert np.array_equal(next(place.pairs()).depth, (depth / 1000).astype(np.float32))
+
+
+def test_pictures_that_cannot_be_looked_at(command_line, model, tmp_path):
+    good = write_png(tmp_path / "good.png", np.zeros((1, 1, 3), np.uint8))
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"no picture")
+    folder = tmp_path / "out"
+    done = command_line("depth", "apply", model, good, bad, "-o", folder)
+    assert done.code == 1 and "no picture; PNG, JPEG" in done.err
+    assert not folder.exists()
+    assert command_line("depth", "apply", model, good, "-o", folder).code == 0  # of one pixel
+    again = command_line("depth", "apply", model, good, "-o", folder)
+    assert again.code == 1 and "--force" in again.err
+    (tmp_path / "more").mkdir()
+    same = write_png(tmp_path / "more" / "good.png", np.zeros((2, 2, 3), np.uint8))
+    assert command_line("depth", "apply", model, good, same, "-o", folder, "-f").code == 2
+
+
+def test_from_room_to_room(command_line, model, tmp_path):
+    for room in ("chess", "office"):
+        write_seven_scenes(tmp_path / "data" / room, 5)
+    path = tmp_path / "rooms.nmc"
+    arguments = ("depth", "adapt", model, tmp_path / "data", "-o", path, "--iterations", 2)
+    done = command_line(*arguments, "--json")
+    assert (done.code, done.err) == (0, "")
+    told = json.loads(done.out)
+    assert [room["room"] for room in told["rooms"]] == ["data/chess", "data/office"]
+    assert all(room["bytes"] < 0.8 * told["bytes"] for room in told["rooms"])
+    assert command_line("check", path).code == 0
+    shown = command_line("inspect", path).out
+    assert "data/chess" in shown and "0,1,2" in shown  # the frozen encoder
+    for frame in (0, 1, 2):
+        assert (
+            command_line("depth", "evaluate", path, tmp_path / "data", "--frame", frame).code == 0
+        )
+    made = command_line("depth", "adapt", model, "-o", path, "-f", "--rooms", 1, "--each", 5,
+                        "--iterations", 1)  # fmt: skip
+    assert made.code == 0 and "room 2000000" in made.out
+    write_png(tmp_path / "data" / "dark" / "rgb" / "1.png", np.zeros((24, 32, 3), np.uint8))
+    write_png(tmp_path / "data" / "dark" / "depth" / "1.png", np.zeros((24, 32), np.uint16))
+    refused = command_line("depth", "adapt", model, tmp_path / "data", "-o", tmp_path / "x.nmc")
+    assert refused.code == 1 and "no depth of its 1 pictures" in refused.err
+    assert not list(tmp_path.glob("x.nmc*"))
+    assert command_line("depth", "adapt", path, "-o", path, "-f").code == 2

@@ -70,7 +70,7 @@ def _group() -> None:
 def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="The package to write.")],
     source: SourceArgument = None,
-    rooms: RoomsOption = 160,
+    rooms: RoomsOption = 240,
     each: EachOption = 4,
     held_out: Annotated[
         int, typer.Option(min=0, help="Rooms that are not trained on, and judge the model.")
@@ -83,7 +83,7 @@ def train(
     iterations: Annotated[int | None, typer.Option(min=0, help="Else as usual.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Pictures a batch; else 8.")] = None,
     learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", min=1e-8, max=1, help="Of Adam; else 0.009.")
+        float | None, typer.Option("--learning-rate", min=1e-8, max=1, help="Of Adam; else 0.001.")
     ] = None,
     unit: UnitOption = None,
     limit: LimitOption = 200,
@@ -133,7 +133,7 @@ def train(
             told = f"{counted(len(pairs), 'picture')} of {source.name}"
         say(f"training on {told}; {counted(len(judges), 'picture')} held out")
         with progress_bar(f"training {output.name}", "iterations") as bar:
-            frame = train_depth(model, pairs, schedule, _told(bar))
+            frame = train_depth(model, pairs, schedule, told_iterations(bar, schedule.first))
         scores = _judged(model, judges) if judges else None
         with nmc.Writer(
             output, **model.in_package(), profile="main", effort=effort, overwrite=force
@@ -224,9 +224,12 @@ def _sized(size: tuple[int, int]) -> dict[str, int]:
     return {"columns": size[0], "rows": size[1]}
 
 
-def _told(bar: Any) -> Callable[[Progress], None]:
+def told_iterations(bar: Any, each: int, frames: int = 1) -> Callable[[Progress], None]:
+    """Return what tells a bar of every iteration; frames of a chain are counted from 1."""
+
     def report(progress: Progress) -> None:
-        bar(progress.iteration, progress.iterations, note=f"loss {progress.loss:.3f}")
+        done = progress.iteration + each * max(0, progress.frame - 1)
+        bar(done, each * frames, note=f"loss {progress.loss:.3f}")
 
     return report
 

@@ -49,7 +49,7 @@ _COMMANDS = {
     "decrypt": _Entry("encryption", "decrypt"),
     "push": _Entry("push", "push"),
     "demo": _Entry("demo", "demo"),
-    "depth": _Entry("depth", "app", PANEL),
+    "depth": _Entry("depth_commands", "app", PANEL),
     "cameras": _Entry("cameras", "app", PANEL),
     "capture": _Entry("capture", "capture", PANEL),
     "sfm": _Entry("sfm", "sfm", PANEL),

@@ -1,0 +1,14 @@
+"""The group ``nmc depth``: its commands, each in a file of its own."""
+
+from __future__ import annotations
+
+from nmc_tools.commands.depth import app
+from nmc_tools.commands.depth_adapt import adapt
+from nmc_tools.commands.depth_apply import apply
+from nmc_tools.commands.depth_serve import serve
+
+app.command("apply")(apply)
+app.command("adapt")(adapt)
+app.command("serve")(serve)
+
+__all__ = ["app"]
