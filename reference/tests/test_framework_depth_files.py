@@ -272,8 +272,8 @@ def test_large_pictures_are_reduced_or_refused_before_they_are_decoded():
         )
         return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
-    for width, height in ((30000, 30000), (70000, 1), (2**31 - 1, 2**31 - 1)):
-        with pytest.raises(DepthError, match=r"more than the|damaged"):
+    for width, height in ((9000, 9000), (40000, 2), (30000, 30000), (2**31 - 1, 2**31 - 1)):
+        with pytest.raises(DepthError, match=r"bomb.png: .* pixels are more than the"):
             read_picture(bomb(width, height), "bomb.png")
     with pytest.raises(DepthError, match=r"small.png: it cannot be read: the file is damaged"):
         read_picture(bomb(300, 300), "small.png")

@@ -186,3 +186,23 @@ def test_from_room_to_room(command_line, model, tmp_path):
     assert refused.code == 1 and "no depth of its 1 pictures" in refused.err
     assert not list(tmp_path.glob("x.nmc*"))
     assert command_line("depth", "adapt", path, "-o", path, "-f").code == 2
+
+
+def test_the_experiment_is_kept_and_goes_into_a_document(command_line, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# Depth\n<!-- depth-parts -->\nold\n<!-- /depth-parts -->\nend\n")
+    arguments = ("depth", "experiment", "-o", tmp_path / "out", "--rooms", 1, "--held-out", 1,
+                 "--iterations", 1, "--size", "32x24", "--width", 2, "--into", page)  # fmt: skip
+    done = command_line(*arguments, "--json")
+    assert (done.code, done.err) == (0, "")
+    rows = json.loads(done.out)
+    assert [row["name"] for row in rows[:3]] == [
+        "the mean depth", "the mean depth of each pixel", "as it is"
+    ]  # fmt: skip
+    assert len(rows) == 9 and rows[0]["gain"] == 0 and rows[0]["edges"] is None
+    text = page.read_text()
+    assert "old" not in text and "| without attention |" in text and text.endswith("end\n")
+    assert (tmp_path / "out" / "depth-parts.png").exists()
+    kept = sorted((tmp_path / "out" / "kept").iterdir())
+    again = json.loads(command_line(*arguments, "--json").out)
+    assert again == rows and sorted((tmp_path / "out" / "kept").iterdir()) == kept

@@ -40,7 +40,13 @@ class Losses:
 
 
 def losses(
-    predicted: Tensor, truth: Tensor, known: Tensor, reach: float, *, parts: bool = True
+    predicted: Tensor,
+    truth: Tensor,
+    known: Tensor,
+    reach: float,
+    *,
+    gradients: bool = True,
+    structure: bool = True,
 ) -> Losses:
     """Return the four losses.
 
@@ -50,20 +56,18 @@ def losses(
         (N, 1, height, width); see above. What is not known may be any finite number.
     reach
         The range of depth in metres, to which SSIM's constants relate.
-    parts
-        Whether gradients and structure are worked out; else these terms are 0.
+    gradients, structure
+        Whether gradients, and structure, are worked out; else these terms are 0.
     """
     truth = torch.where(known > 0, truth, 0.0)
     error = (predicted - truth).abs() * known
     nothing = torch.zeros((), device=predicted.device)
     depth = error.sum() / known.sum().clamp(min=1)
-    if not parts:
-        return Losses(depth, nothing, nothing, nothing)
     return Losses(
         depth,
-        _gradient_error(predicted, truth, known),
-        _grid_error(predicted, truth, known),
-        _structure_error(predicted, truth, known, reach),
+        _gradient_error(predicted, truth, known) if gradients else nothing,
+        _grid_error(predicted, truth, known) if gradients else nothing,
+        _structure_error(predicted, truth, known, reach) if structure else nothing,
     )
 
 

@@ -36,8 +36,6 @@ _DAMAGED = (
     MemoryError,
     struct.error,
     zlib_error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
 )
 #: Modes of which the numbers are depths: one channel of up to 16 bits, or of 32.
 _DEPTH_MODES = ("L", "I;16", "I;16L", "I;16B", "I")
@@ -119,18 +117,23 @@ def _opened(source: Path | bytes, name: str, read: Any) -> Any:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 width, height = image.size
                 if width * height > MOST_PIXELS or max(width, height) > MOST_SIDE:
-                    raise DepthError(
-                        f"{name}: {width}x{height} pixels are more than the {MOST_PIXELS} that "
-                        "are read; make it smaller"
-                    )
+                    raise _too_large(name, f"{width}x{height}")
                 return read(image)
     except DepthError:
         raise
+    except Image.DecompressionBombError as error:
+        raise _too_large(name, "so many") from error
     except _DAMAGED as error:
         known = "PNG, JPEG, WebP, BMP, TIFF and GIF"
         damaged = "it cannot be read: the file is damaged or cut off"
         reason = f"no picture; {known} are read" if _unknown(error) else damaged
         raise DepthError(f"{name}: {reason}") from error
+
+
+def _too_large(name: str, size: str) -> DepthError:
+    return DepthError(
+        f"{name}: {size} pixels are more than the {MOST_PIXELS} that are read; make it smaller"
+    )
 
 
 def _unknown(error: BaseException) -> bool:

@@ -37,7 +37,7 @@ class DepthUnet(ChainModel):
     Options: ``width``, the channels of the first block, and ``levels``, how often they double;
     ``rows`` and ``columns``, the size in pixels that pictures are learned at; ``nearest`` and
     ``farthest``, between which all depths lie, in metres; whether there are a ``difference`` of
-    Gaussians, ``attention`` layers and ``gradients`` (with SSIM) in the loss.
+    Gaussians, ``attention`` layers, and ``gradients`` and ``structure`` (SSIM) in the loss.
     """
 
     family: ClassVar[str] = "depth_unet"
@@ -66,6 +66,7 @@ class DepthUnet(ChainModel):
             "difference": True,
             "attention": True,
             "gradients": True,
+            "structure": True,
         }
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
@@ -151,15 +152,24 @@ class DepthUnet(ChainModel):
 
     def losses(self, batch: DepthBatch) -> Losses:
         """Return the four losses for a batch, whichever of them are trained on."""
-        reach = float(self.configuration["farthest"]) / 2
-        return losses(self(batch.inputs), batch.depth, batch.known, reach)
+        return losses(self(batch.inputs), batch.depth, batch.known, self._reach)
 
     def loss(self, batch: DepthBatch) -> Tensor:
-        """Return L1 + global gradient + 0.3 · grid gradient + SSIM; L1 without ``gradients``."""
-        parts = bool(self.configuration["gradients"])
-        reach = float(self.configuration["farthest"]) / 2
-        found = losses(self(batch.inputs), batch.depth, batch.known, reach, parts=parts)
+        """Return L1 + global gradient + 0.3 · grid gradient + SSIM, or what is not left out."""
+        found = losses(
+            self(batch.inputs),
+            batch.depth,
+            batch.known,
+            self._reach,
+            gradients=bool(self.configuration["gradients"]),
+            structure=bool(self.configuration["structure"]),
+        )
         return found.total
+
+    @property
+    def _reach(self) -> float:
+        """The range of depths, to which SSIM's constants relate, in metres."""
+        return float(self.configuration["farthest"]) / 2
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take over a state; one with numbers that are none is refused.
