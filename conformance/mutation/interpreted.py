@@ -33,6 +33,7 @@ def module() -> ModuleType:
         load64,
         store32,
         store64,
+        word_at,
     ):
         setattr(made, function.__name__, function)
     made.__dict__.update(Array=Any, U64=np.uint64, I64=np.int64)
@@ -67,6 +68,11 @@ def elements(like: NDArray[Any], address: Any, count: Any) -> NDArray[Any]:
     """Array of the type of another one at an address."""
     octets = (ctypes.c_char * (int(count) * like.itemsize)).from_address(int(address))
     return np.frombuffer(octets, like.dtype)
+
+
+def word_at(address: Any, index: Any) -> np.uint64:
+    """Element of a uint32 array at an address."""
+    return np.uint64(ctypes.c_uint32.from_address(int(address) + 4 * int(index)).value)
 
 
 def prefetch(array: NDArray[Any], index: Any, written: Any) -> None:

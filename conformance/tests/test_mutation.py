@@ -13,7 +13,7 @@ import pytest
 MUTATION = Path(__file__).resolve().parents[1] / "mutation"
 sys.path.insert(0, str(MUTATION))
 
-from interpreted import bit_length, get, load64, put, store64  # noqa: E402
+from interpreted import bit_length, bits_of, get, load64, put, store64, word_at  # noqa: E402
 from mutate import sample  # noqa: E402
 from operators import Site, mutants, mutated_tree  # noqa: E402
 from reach import IMPORT, Reach  # noqa: E402
@@ -91,6 +91,8 @@ def test_machine_operations_have_the_values_of_the_compiled_ones() -> None:
 
     octets = np.arange(1, 20, dtype=np.uint8)
     assert load64(octets, 3) == 0x0B0A090807060504
+    assert bits_of(octets) == 8
+    assert word_at(octets.ctypes.data, 1) == 0x08070605
     store64(octets, 1, np.uint64(0xFFFF))
     assert octets[:10].tolist() == [1, 255, 255, 0, 0, 0, 0, 0, 0, 10]
     put(octets, 0, 0x1234)

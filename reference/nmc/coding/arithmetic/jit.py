@@ -131,6 +131,18 @@ def elements(_typing: Any, like: Any, address: Any, count: Any) -> Any:
 
 
 @_machine
+def word_at(_typing: Any, address: Any, index: Any) -> Any:
+    """Element of a uint32 array at an address, as uint64; the caller vouches for its memory."""
+    del address, index
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(arguments[0], ir.IntType(32).as_pointer())
+        return builder.zext(builder.load(builder.gep(pointer, [arguments[1]])), ir.IntType(64))
+
+    return types.uint64(types.uint64, types.uint64), generate
+
+
+@_machine
 def prefetch(_typing: Any, array: Any, index: Any, written: Any) -> Any:
     """Fetch the cache line of an element, which need not be there; to be written, if that is 1."""
 

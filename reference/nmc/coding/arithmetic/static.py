@@ -91,8 +91,8 @@ class Part(NamedTuple):
     @classmethod
     def of(cls, tensor: CodedTensor, history: History) -> Part:
         """Take what the history knows of a tensor, and make room for what comes after."""
-        words = np.empty(tensor.count, tensor.reference.dtype)
-        return cls(history.ways_of(tensor), words, np.empty(tensor.count, np.uint8))
+        words = np.empty_like(tensor.reference)
+        return cls(history.ways_of(tensor), words, np.empty(words.size, np.uint8))
 
 
 def read_sections(reader: Reader, tensors: Sequence[CodedTensor]) -> list[Section]:
@@ -279,13 +279,14 @@ def _decode_chunks(
     """Decode some chunks in this thread, with space of its own to work in."""
     counts, _ = kernels.raw_bits(like.bits, like.mantissa_bits)
     wide = like.bits == 64
+    points = section.tables.points
+    places = section.tables.bases * np.uint64(points.itemsize) + np.uint64(_address_of(points))
     fault, k = chunk_kernels.decode_chunks(
         section.rows,
         chunks,
         section.offsets,
         np.array((like.bits, like.exponent_bits, like.mantissa_bits, 0, 1), np.int64),
-        section.tables.bases,
-        section.tables.points,
+        places,
         counts,
         octets,
         shift,

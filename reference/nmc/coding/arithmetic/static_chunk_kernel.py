@@ -213,8 +213,7 @@ def _decode(
     columns: Array,
     lines: Array,
     widths: Array,
-    bases: Array,
-    table: Array,
+    places: Array,
     counts: Array,
     octets: Array,
     start: Any,
@@ -238,7 +237,7 @@ def _decode(
         size = there - here
         batch_contexts(old, ways, I64(0), here, there, columns, lines, widths, contexts)
         _fetch(old, ways, words, after, there)
-        place = batch_tokens(contexts, size, bases, table, tokens, octets, place, lanes)
+        place = batch_tokens(contexts, size, places, tokens, octets, place, lanes)
         position = batch_raw(tokens, size, counts, octets, position, raw)
         if place > U64(code_end) or position > U64(raw_end) << U64(3):
             return I64(EXHAUSTED)
@@ -265,8 +264,7 @@ def decode_chunks(
     chunks: Array,
     offsets: Array,
     widths: Array,
-    bases: Array,
-    table: Array,
+    places: Array,
     counts: Array,
     octets: Array,
     shift: int,
@@ -310,8 +308,7 @@ def decode_chunks(
             offsets[rows[row, COLUMNS] : rows[row, COLUMNS_END]],
             offsets[rows[row, LINES] : rows[row, LINES_END]],
             widths,
-            bases,
-            table,
+            places,
             counts,
             octets,
             chunks[k, START] - shift,

@@ -12,7 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from nmc.coding.arithmetic.jit import I64, U64, Array, bits_of, get, inline, load32, load64, put
+from nmc.coding.arithmetic.jit import (
+    I64,
+    U64,
+    Array,
+    bits_of,
+    get,
+    inline,
+    load32,
+    load64,
+    put,
+    word_at,
+)
 
 OCTAVES = 64
 CONTEXTS = 3 * OCTAVES
@@ -125,11 +136,9 @@ def batch_contexts(
 
 
 @inline
-def token_step(
-    state: Any, contexts: Array, index: Any, bases: Array, table: Array, tokens: Array
-) -> Any:
-    """Decode one token of a lane (clause 8.6.4)."""
-    found = get(table, get(bases, get(contexts, index)) | (state & U64(TOTAL - 1)))
+def token_step(state: Any, contexts: Array, index: Any, places: Array, tokens: Array) -> Any:
+    """Decode one token of a lane (clause 8.6.4); places has the address of each context's table."""
+    found = word_at(get(places, get(contexts, index)), state & U64(TOTAL - 1))
     put(tokens, index, found)
     offset = (found >> U64(8)) & U64(TOTAL - 1)
     return (found >> U64(8 + TOTAL_BITS)) * (state >> U64(TOTAL_BITS)) + offset
@@ -151,8 +160,7 @@ def few_tokens(
     contexts: Array,
     start: Any,
     end: Any,
-    bases: Array,
-    table: Array,
+    places: Array,
     tokens: Array,
     octets: Array,
     place: Any,
@@ -163,9 +171,9 @@ def few_tokens(
     if count == 1:
         state = lanes[0]
         for i in range(start, end, 2):
-            state = token_step(state, contexts, U64(i), bases, table, tokens)
+            state = token_step(state, contexts, U64(i), places, tokens)
             if i + 1 < end:
-                state = token_step(state, contexts, U64(i + 1), bases, table, tokens)
+                state = token_step(state, contexts, U64(i + 1), places, tokens)
             state, taken = refill(state, octets, place, U64(0))
             place += U64(4) * taken
         lanes[0] = state
@@ -173,7 +181,7 @@ def few_tokens(
     for first in range(start, end, 2 * count):
         for i in range(first, min(end, first + 2 * count)):
             lane = (i - first) % count
-            lanes[lane] = token_step(lanes[lane], contexts, U64(i), bases, table, tokens)
+            lanes[lane] = token_step(lanes[lane], contexts, U64(i), places, tokens)
         for lane in range(count):
             lanes[lane], taken = refill(lanes[lane], octets, place, U64(0))
             place += U64(4) * taken
@@ -184,8 +192,7 @@ def few_tokens(
 def batch_tokens(
     contexts: Array,
     size: Any,
-    bases: Array,
-    table: Array,
+    places: Array,
     tokens: Array,
     octets: Array,
     place: Any,
@@ -200,22 +207,22 @@ def batch_tokens(
         e, f, g, h = lanes[4], lanes[5], lanes[6], lanes[7]
         for i in range(0, whole, 2 * LANES):
             j = U64(i)
-            a = token_step(a, contexts, j, bases, table, tokens)
-            b = token_step(b, contexts, j + U64(1), bases, table, tokens)
-            c = token_step(c, contexts, j + U64(2), bases, table, tokens)
-            d = token_step(d, contexts, j + U64(3), bases, table, tokens)
-            e = token_step(e, contexts, j + U64(4), bases, table, tokens)
-            f = token_step(f, contexts, j + U64(5), bases, table, tokens)
-            g = token_step(g, contexts, j + U64(6), bases, table, tokens)
-            h = token_step(h, contexts, j + U64(7), bases, table, tokens)
-            a = token_step(a, contexts, j + U64(8), bases, table, tokens)
-            b = token_step(b, contexts, j + U64(9), bases, table, tokens)
-            c = token_step(c, contexts, j + U64(10), bases, table, tokens)
-            d = token_step(d, contexts, j + U64(11), bases, table, tokens)
-            e = token_step(e, contexts, j + U64(12), bases, table, tokens)
-            f = token_step(f, contexts, j + U64(13), bases, table, tokens)
-            g = token_step(g, contexts, j + U64(14), bases, table, tokens)
-            h = token_step(h, contexts, j + U64(15), bases, table, tokens)
+            a = token_step(a, contexts, j, places, tokens)
+            b = token_step(b, contexts, j + U64(1), places, tokens)
+            c = token_step(c, contexts, j + U64(2), places, tokens)
+            d = token_step(d, contexts, j + U64(3), places, tokens)
+            e = token_step(e, contexts, j + U64(4), places, tokens)
+            f = token_step(f, contexts, j + U64(5), places, tokens)
+            g = token_step(g, contexts, j + U64(6), places, tokens)
+            h = token_step(h, contexts, j + U64(7), places, tokens)
+            a = token_step(a, contexts, j + U64(8), places, tokens)
+            b = token_step(b, contexts, j + U64(9), places, tokens)
+            c = token_step(c, contexts, j + U64(10), places, tokens)
+            d = token_step(d, contexts, j + U64(11), places, tokens)
+            e = token_step(e, contexts, j + U64(12), places, tokens)
+            f = token_step(f, contexts, j + U64(13), places, tokens)
+            g = token_step(g, contexts, j + U64(14), places, tokens)
+            h = token_step(h, contexts, j + U64(15), places, tokens)
             a, place = refill(a, octets, start, place)
             b, place = refill(b, octets, start, place)
             c, place = refill(c, octets, start, place)
@@ -227,7 +234,7 @@ def batch_tokens(
         lanes[0], lanes[1], lanes[2], lanes[3] = a, b, c, d
         lanes[4], lanes[5], lanes[6], lanes[7] = e, f, g, h
         place = start + U64(4) * place
-    return few_tokens(contexts, whole, size, bases, table, tokens, octets, place, lanes)
+    return few_tokens(contexts, whole, size, places, tokens, octets, place, lanes)
 
 
 @inline

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,6 +143,7 @@ def settle(tensors: Sequence[CodedTensor]) -> list[CodedTensor]:
 LONGEST_LINE = 65536
 
 
+@lru_cache(maxsize=4096)
 def lines_of(shape: tuple[int, ...]) -> tuple[int, int]:
     """Rows and columns a tensor is walked in (clause 8.1.2); the last row can be shorter.
 
