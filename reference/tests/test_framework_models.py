@@ -172,6 +172,35 @@ def test_what_is_outside_is_seen_through_what_is_inside():
     assert (clear.opacity > 0.99).all() and (opaque.opacity > 0.99).all()
 
 
+def test_tensorf_becomes_finer_without_becoming_another():
+    model = build("tensorf", SMALL["tensorf"] | {"finest": 11}, seed=2)
+    model.begin_frame(0)
+    assert {factor.used for factor in model.factors} == {4}
+    unit = torch.rand(50, 3)
+    coarse = model.encoded(unit)
+    for factor in model.factors:
+        factor.refine(7)
+    # Every second place of seven is one of four: what lies between is theirs, interpolated.
+    torch.testing.assert_close(model.encoded(unit), coarse, atol=0.02, rtol=0.1)
+    lines = torch.cat([f.line[0, :, :7:2] for f in model.factors])
+    again = torch.cat([f.line[0, :, :7] for f in model.factors])
+    torch.testing.assert_close((lines[:, 1:] + lines[:, :-1]) / 2, again[:, 1::2])
+    model.progress = 0.5
+    assert model.after_step(0) and not model.after_step(1)
+    assert {factor.used for factor in model.factors} == {11}
+    model.begin_frame(1)
+    assert {factor.used for factor in model.factors} == {11}, "a later frame has all of them"
+
+
+def test_a_frame_that_is_too_short_ends_with_all_of_its_tables():
+    model = build("tensorf", SMALL["tensorf"] | {"finest": 11}, seed=2)
+    model.begin_frame(0)
+    coarse = model.encoded(torch.full((1, 3), 0.5))
+    model.end_frame()
+    assert {factor.used for factor in model.factors} == {11}
+    torch.testing.assert_close(model.encoded(torch.full((1, 3), 0.5)), coarse, atol=0.05, rtol=0.2)
+
+
 def plenoxels(**options):
     return build("plenoxels", SMALL["plenoxels"] | options, seed=1)
 

@@ -34,6 +34,8 @@ app = typer.Typer(
 #: The picture of the embedded scene that is taken where none is given.
 _SCENE: SceneName = "room"
 _SIZE = (128, 128)
+#: Of the films of the embedded scene: MS-SSIM needs sides of 176 pixels.
+_FILM_SIZE = (192, 192)
 _SceneOption = Annotated[
     SceneName | None, typer.Option(help="The embedded scene to film; room if none is named.")
 ]
@@ -151,7 +153,7 @@ def inter_like(
 
     Examples
     --------
-      nmc experiment inter-like --size 128x128
+      nmc experiment inter-like
 
       nmc experiment inter-like --size 128x128 --on ray
 
@@ -160,7 +162,7 @@ def inter_like(
     _on_all_cores()
     require_folder(output)
     require_there(video or [])
-    wanted = parse_size(size) or _SIZE
+    wanted = parse_size(size) or _FILM_SIZE
     with framework(output, output):
         from nmc_tools.bench.published import machine
         from nmc_tools.experiments.inter_like import SIZES, Request, run

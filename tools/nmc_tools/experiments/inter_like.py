@@ -8,8 +8,6 @@ lossy coder at several qualities. x264 and x265 code the same pictures at severa
 from __future__ import annotations
 
 import hashlib
-import io
-import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +27,7 @@ from nmc_framework.models.pictures import played
 from nmc_framework.rendering.clips import clip_pictures
 from nmc_framework.training import ClipPixels, Schedule, train_on
 from nmc_tools.bench_rd.ours import package
+from nmc_tools.experiments import latents, video_codecs
 from nmc_tools.experiments.kept import Kept, Wanted
 from nmc_tools.experiments.results_page import Results
 from nmc_tools.experiments.rows import Row
@@ -59,12 +58,14 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
 QUALITIES = (40, 32, 24, 20, 16, 12, 8, 4)
 #: The family that is trained with weights of few bits too, and how long of its usual iterations.
 AWARE, BITS, _TUNING = "ffnerv", (8, 7), 0.3
+#: The family whose latents go through image codecs too, as its authors send them.
+LATENT = "nvp"
 #: x264 and x265 by name, each with its rate factors; one group of pictures, preset "slow".
-CODERS = {"H.264 (x264)": "libx264", "HEVC (x265)": "libx265"}
+CODERS = {"H.264 (x264)": video_codecs.X264, "HEVC (x265)": video_codecs.X265}
 RATE_FACTORS = (18, 22, 26, 30, 34, 38, 42, 46)
 PRESET, GROUP = "slow", 250
 ANCHOR = "HEVC (x265)"
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ def run(request: Request, report: Report, machine: str) -> Results:
     """Train and code every model, code every video, and return what was measured."""
     kept = Kept(request.folder / "kept")
     rows: list[Row] = []
-    points = {name: len(QUALITIES) + len(BITS) * (name == AWARE) for name in request.families}
+    more = {AWARE: len(BITS), LATENT: len(latents.SETTINGS)}
+    points = {name: len(QUALITIES) + more.get(name, 0) for name in request.families}
     each = sum(len(SIZES[name]) * count for name, count in points.items())
     total = len(request.clips) * (each + len(CODERS) * len(RATE_FACTORS))
     if request.executor is not None:
@@ -149,6 +151,13 @@ def _ahead(request: Request, kept: Kept, executor: Executor) -> None:
             )
             for bits in (BITS if kind == AWARE else ())
         ]
+        coded += [
+            Wanted(
+                told | {"jpeg": jpeg, "crf": factor},
+                partial(_as_latents, kind, options, clip, state, jpeg, factor),
+            )
+            for jpeg, factor in (latents.SETTINGS if kind == LATENT else ())
+        ]
     kept.ahead(executor, coded)
 
 
@@ -179,33 +188,13 @@ def _coded(clip: Clip, library: str, factor: int, rate: int) -> tuple[float, flo
 
 
 def video_coded(clip: Clip, library: str, factor: int, rate: int) -> tuple[int, Clip]:
-    """Return the bytes of a clip's packets, without a container's, and the decoded pictures."""
-    import av
-
-    options = {"crf": str(factor), "preset": PRESET, "g": str(GROUP), "threads": "1"}
-    if library == "libx265":
-        options["x265-params"] = f"log-level=none:info=0:keyint={GROUP}:pools=1"
-    file = io.BytesIO()
-    size = 0
-    with av.open(file, "w", format="matroska") as container:
-        stream: Any = container.add_stream(library, rate=rate, options=options)
-        stream.height, stream.width = clip.shape[1:3]
-        stream.pix_fmt = "yuv444p"
-        frames = [av.VideoFrame.from_ndarray(picture, format="rgb24") for picture in clip]
-        for frame in [*frames, None]:
-            for packet in stream.encode(frame):
-                size += packet.size if library != "libx264" else _without_notes(bytes(packet))
-                container.mux(packet)
-    file.seek(0)
-    with av.open(file, "r") as coded:
-        shown = [f.to_ndarray(format="rgb24") for f in coded.decode(video=0)]
-    return size, np.stack(shown)
-
-
-def _without_notes(packet: bytes) -> int:
-    """Return the bytes of H.264 without what x264 says of itself (units of type 6, 7.3.1)."""
-    units = re.split(rb"\x00\x00\x00?\x01", packet)[1:]
-    return sum(len(unit) + 3 for unit in units if unit and unit[0] & 31 != 6)
+    """Return the bytes of a clip as a bitstream, and the decoded pictures."""
+    options = {"crf": str(factor), "preset": PRESET, "g": str(GROUP)}
+    if library == video_codecs.X265:
+        options["x265-params"] = f"keyint={GROUP}"
+    return video_codecs.coded(
+        list(clip), library, pixels="yuv444p", given="rgb24", rate=rate, options=options
+    )
 
 
 def _models(request: Request, kept: Kept, name: str, clip: Clip) -> Iterator[Row]:
@@ -225,6 +214,14 @@ def _models(request: Request, kept: Kept, name: str, clip: Clip) -> Iterator[Row
             )
             setting = f"{size}, {bits} bits"
             yield _row(clip, name, f"{kind} {size}", f"{kind} QAT", setting, bytes_, seen, similar)
+        for jpeg, factor in latents.SETTINGS if kind == LATENT else ():
+            bytes_, seen, similar = kept.values(
+                told | {"jpeg": jpeg, "crf": factor},
+                partial(_as_latents, kind, configuration, clip, state, jpeg, factor),
+            )
+            setting = f"{size}, JPEG {jpeg}, CRF {factor}"
+            coder = f"{kind} through image codecs"
+            yield _row(clip, name, f"{kind} {size}", coder, setting, bytes_, seen, similar)
 
 
 def _train(kind: str, configuration: dict[str, Any], clip: Clip, share: float) -> State:
@@ -243,6 +240,21 @@ def _quantised(
     model = played(build(kind, configuration))
     model.load(coded.states[0])
     return (coded.frames[0], *_judged(clip, np.stack(list(clip_pictures(model)))))
+
+
+def _as_latents(
+    kind: str,
+    configuration: dict[str, Any],
+    clip: Clip,
+    state: State,
+    jpeg: int,
+    factor: int,
+) -> tuple[float, float, float | None]:
+    """Send what the family has in planes and in a grid as pictures and as a film."""
+    size, decoded = latents.through_codecs(state, jpeg, factor)
+    model = played(build(kind, configuration))
+    model.load(decoded)
+    return (size, *_judged(clip, np.stack(list(clip_pictures(model)))))
 
 
 def _aware(
