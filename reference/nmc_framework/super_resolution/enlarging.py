@@ -61,7 +61,11 @@ def frames_of(sequence: nmc.ChainSequence, low: Footage) -> list[int]:
 
 
 def enlarged_film(
-    sequence: nmc.ChainSequence, low: Footage, *, frame: int | None = None
+    sequence: nmc.ChainSequence,
+    low: Footage,
+    *,
+    frame: int | None = None,
+    size: tuple[int, int] | None = None,
 ) -> Iterator[Pictures]:
     """Yield the pictures (height, width, 3) uint8 of a small video, enlarged.
 
@@ -74,6 +78,8 @@ def enlarged_film(
     frame
         The frame that enlarges all of them, such as 0 for the network as it was pre-trained; by
         default each picture is enlarged by that of its scene.
+    size
+        (width, height) that they are cut to; by default what the package says, or as they are.
 
     Raises
     ------
@@ -81,7 +87,7 @@ def enlarged_film(
         If the package holds other models, or the small video does not fit what it says.
     """
     model = network_of(sequence)
-    size = cut_size(low, model.scale, shown_size(sequence))
+    width, height = cut_size(low, model.scale, size or shown_size(sequence))
     frames = [frame] * len(low) if frame is not None else frames_of(sequence, low)
     loaded = -1
     pictures = low.pictures()
@@ -90,7 +96,7 @@ def enlarged_film(
             model.load(sequence[number])
             loaded = number
         for large in model.enlarge(np.stack(list(islice(pictures, together)))):
-            yield large[: size[1], : size[0]]
+            yield large[:height, :width]
 
 
 def bicubic_film(low: Footage, scale: int, size: tuple[int, int] | None) -> Iterator[Pictures]:

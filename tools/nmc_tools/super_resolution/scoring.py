@@ -103,12 +103,13 @@ def evaluate(
     """
     with nmc.open(package) as sequence:
         scale = network_of(sequence).scale
+        size = original.size if original is not None else shown_size(sequence)
         ways: list[tuple[str, Iterator[Pictures]]] = [
-            ("bicubic", bicubic_film(low, scale, shown_size(sequence))),
-            ("pre-trained", enlarged_film(sequence, low, frame=0)),
+            ("bicubic", bicubic_film(low, scale, size)),
+            ("pre-trained", enlarged_film(sequence, low, frame=0, size=size)),
         ]
         if len(sequence) > 1:
-            ways.append(("fine-tuned", enlarged_film(sequence, low)))
+            ways.append(("fine-tuned", enlarged_film(sequence, low, size=size)))
         return _scored(ways, low, original, scale, every, lpips, report)
 
 
