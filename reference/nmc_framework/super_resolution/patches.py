@@ -50,7 +50,7 @@ class PatchPairs:
     ) -> None:
         if not low or len(low) != len(high):
             raise ModelError("there are no pictures to learn from")
-        self.scale = high[0].shape[0] // max(1, low[0].shape[0])
+        self.scale = round(high[0].shape[0] / max(1, low[0].shape[0]))
         for small, large in zip(low, high, strict=True):
             if tuple(s * self.scale for s in small.shape[:2]) != large.shape[:2]:
                 raise ModelError(

@@ -60,8 +60,8 @@ def read_gallery(folder: Path, scale: int) -> Gallery:
         name = path.relative_to(folder).as_posix()
         try:
             picture = _read(path, scale)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            left_out.append(f"{name} cannot be read: {str(error).splitlines()[0]}")
+        except (OSError, ValueError, Image.DecompressionBombError):
+            left_out.append(f"{name} cannot be read")
             continue
         height, width = picture.shape[:2]
         if min(height, width) < LEAST_SIDE * scale:

@@ -41,7 +41,7 @@ class Upscaler(ChainModel):
     # A scene is another picture altogether: nothing is spared.
     damping: ClassVar[float] = 0.0
     betas: ClassVar[tuple[float, float]] = (0.9, 0.99)
-    learning_rates: ClassVar[tuple[float, float]] = (1e-3, 3e-4)
+    learning_rates: ClassVar[tuple[float, float]] = (1e-3, 1e-3)
     #: Iterations that serve the family: of pre-training, and of fine-tuning on a scene.
     iterations: ClassVar[tuple[int, int]] = (2000, 300)
     #: Sizes of the network by name, as options.

@@ -20,6 +20,7 @@ from nmc_tools.commands.shared_options import ForceOption
 from nmc_tools.commands.sr_apply import apply as _apply
 from nmc_tools.commands.sr_apply import evaluate as _evaluate
 from nmc_tools.commands.sr_experiment import experiment as _experiment
+from nmc_tools.commands.sr_opinion import mos, mos_sheet
 from nmc_tools.terminal import counted, note, print_json, progress_bar, say, size_text
 
 app = typer.Typer(
@@ -270,3 +271,5 @@ def train(
 app.command("apply")(_apply)
 app.command("evaluate")(_evaluate)
 app.command("experiment")(_experiment)
+app.command("mos-sheet")(mos_sheet)
+app.command("mos")(mos)

@@ -37,13 +37,19 @@ def experiment(
     variant: Annotated[
         list[str] | None, typer.Option(help="Of the first table; repeatable. All if not given.")
     ] = None,
+    sweeps: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="N", help="Only the first N videos go through all of both tables."
+        ),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=2, help="Take so many pictures.")] = None,
     iterations: Annotated[int, typer.Option(min=1, help="Of each scene.")] = 200,
     pretraining: Annotated[
         int, typer.Option(min=1, help="Iterations of the network that is made.")
     ] = 1500,
     learning_rate: Annotated[float | None, typer.Option(min=0, help="Of fine-tuning.")] = None,
-    quality: Annotated[float, typer.Option(min=1, max=100, help="Of the lossy coder.")] = 32,
+    quality: Annotated[float, typer.Option(min=1, max=100, help="Of the lossy coder.")] = 16,
     every: Annotated[int, typer.Option(min=1, help="Score every so many pictures.")] = 4,
     rates: Annotated[
         bool, typer.Option("--rates/--no-rates", help="Whether H.264 and HEVC are measured.")
@@ -106,6 +112,7 @@ def experiment(
             quality=quality,
             every=every,
             variants=variant or VARIANTS,
+            sweeps=sweeps,
             rates=rates,
             perceptual=perceptual or None,
         )

@@ -49,6 +49,8 @@ _LEARNED: dict[str, dict[str, Any]] = {
 }
 VARIANTS = (*_SENT, *_LEARNED)
 _REFERENCE = VARIANTS[0]
+#: Variants of videos that are not taken through all of them.
+_BRIEFLY = 2
 #: Rate factors of whole films, and of small ones that are enlarged.
 FACTORS, SMALL_FACTORS = (23, 27, 31, 35, 39, 43), (18, 23, 28, 33)
 CODERS: dict[str, Codec] = {"H.264 (x264)": "h264", "HEVC (x265)": "hevc"}
@@ -63,7 +65,8 @@ class Request:
 
     ``videos`` are paths by name; ``size`` what each is reduced to, ``limit`` its pictures;
     ``quality`` of the lossy coder; ``every`` so many pictures are scored; ``perceptual`` a loss
-    with the user's weights.
+    with the user's weights. ``sweeps`` so many videos go through all variants and rates, the
+    others through the first variants alone.
     """
 
     videos: dict[str, Path]
@@ -75,9 +78,10 @@ class Request:
     batch: int = 8
     patch: int = 24
     learning_rate: float | None = None
-    quality: float = 32
+    quality: float = 16
     every: int = 4
     variants: Sequence[str] = VARIANTS
+    sweeps: int | None = None
     rates: bool = True
     perceptual: Criterion | None = None
 
@@ -115,19 +119,22 @@ def run(request: Request, report: Report, machine: str) -> Found:
     kept = Kept(request.folder / "kept")
     variants = [*request.variants, *(["perceptual loss"] if request.perceptual else [])]
     rated = (len(CODERS) * len(FACTORS) + 4 * len(SMALL_FACTORS)) if request.rates else 0
-    total = len(request.videos) * (len(variants) + rated)
+    swept = list(request.videos)[: request.sweeps]
+    briefly = variants[:_BRIEFLY]
+    total = len(swept) * (len(variants) + rated)
+    total += (len(request.videos) - len(swept)) * len(briefly)
     gains: list[Gain] = []
     rows: list[Row] = []
     shown: dict[str, Pictures] = {}
     for name, path in request.videos.items():
         inputs = _inputs(request, name, path)
-        for variant in variants:
+        for variant in variants if name in swept else briefly:
             told = inputs | {"variant": variant}
             values = kept.values(told, partial(_gained, request, name, path, variant))
             gains.append(Gain(name, variant, **values | {"ssim": tuple(values["ssim"])}))
             gain = gains[-1].tuned - gains[-1].pretrained
             report(len(gains) + len(rows), total, f"{name}, {variant}: {gain:+.2f} dB")
-        if request.rates:
+        if request.rates and name in swept:
             video = look_through(path, size=request.sizes[name], limit=request.limit)
             shown[name] = video.chosen([len(video) // 2])[0]
             for row in chain(_coded(kept, inputs, name, video), _sent(kept, request, inputs, name)):

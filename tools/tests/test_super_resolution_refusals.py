@@ -1,0 +1,180 @@
+"""``nmc sr``: what cannot be used is told in one line, and nothing is left half-written."""
+
+import json
+
+import av
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("av")
+
+import torch
+from PIL import Image
+from super_resolution_samples import picture, write_film, write_pictures
+
+import nmc
+from nmc_framework.models import build
+
+QUICK = ["--iterations", 2, "--batch", 2, "--patch", 8]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A network as it begins."""
+    path = tmp_path_factory.mktemp("base") / "base.nmc"
+    model = build("edsr", {"blocks": 1, "channels": 4})
+    with nmc.Writer(path, **model.in_package()) as writer:
+        writer.append(model.save(), presentation_time=-1)
+    return path
+
+
+@pytest.fixture
+def refused(run, tmp_path):
+    """Run a command that must be refused in one line, and leave what was there alone."""
+
+    def refused(*arguments, code=1):
+        before = sorted(tmp_path.rglob("*"))
+        done = run("sr", *arguments)
+        assert done.code == code and done.out == "", done
+        assert sorted(tmp_path.rglob("*")) == before
+        if code == 1:
+            assert done.err.count("\n") == 1 and done.err.startswith("error "), done.err
+        return " ".join(done.err.replace("│", " ").split())
+
+    return refused
+
+
+def changing(path):
+    """A video whose pictures become larger after the fifth."""
+    parts = []
+    for number, size in enumerate(((64, 48), (80, 64))):
+        part = write_film(path.with_name(f"part{number}.ts"), size=size, count=5)
+        parts.append(part.read_bytes())
+        part.unlink()
+    path.write_bytes(b"".join(parts))
+    return path
+
+
+def test_a_video_that_changes_its_size(refused, base, tmp_path):
+    film = changing(tmp_path / "grows.ts")
+    told = refused("train", film, "--model", base, "-o", tmp_path / "x.nmc", *QUICK)
+    assert "picture 5 is 80x64, the ones before are 64x48; cut the video there" in told
+
+
+def test_files_that_are_no_videos(refused, base, tmp_path):
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    whole = write_film(tmp_path / "film.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    with av.open(str(tmp_path / "sound.mp4"), "w") as container:
+        stream = container.add_stream("aac", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    for name in ("text", "empty", "cut", "sound"):
+        path = tmp_path / f"{name}.mp4"
+        told = refused("train", path, "--model", base, "-o", tmp_path / "x.nmc", *QUICK)
+        assert "video" in told
+    assert "no video in it" in told
+
+
+def test_pictures_that_teach_nothing(refused, run, tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    output = tmp_path / "x.nmc"
+    assert "holds no pictures" in refused("pretrain", folder, "-o", output, *QUICK)
+    Image.fromarray(picture(0, (1, 1))).save(folder / "pixel.png")
+    Image.new("RGB", (64, 64), (9, 9, 9)).save(folder / "grey.png")
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n")
+    told = refused("pretrain", folder, "-o", output, *QUICK)
+    assert "pixel.png" in told and "grey.png is of one colour" in told and "at least 16" in told
+    Image.fromarray(picture(0, (33, 35))).save(folder / "good.png")
+    done = run("sr", "pretrain", folder, "-o", output, "--size", "tiny", "--json", *QUICK)
+    found = json.loads(done.out)
+    assert found["pictures"] == 1 and len(found["left_out"]) == 3
+    assert "exists" in refused("pretrain", folder, "-o", output, *QUICK)
+
+
+def test_checkpoints_of_other_networks(refused, tmp_path):
+    film, output = write_film(tmp_path / "film.mp4"), tmp_path / "x.nmc"
+    other = tmp_path / "rcan.pt"
+    torch.save({"head.0.weight": torch.zeros(4, 1, 3, 3)}, other)
+    told = refused("train", film, "--model", other, "-o", output, *QUICK, code=2)
+    assert "not one of EDSR-PyTorch" in told
+    model = build("siren", {"width": 8, "height": 8, "pictures": 1, "hidden": 4, "depth": 2})
+    with nmc.Writer(tmp_path / "siren.nmc", **model.in_package()) as writer:
+        writer.append(model.save())
+    siren = tmp_path / "siren.nmc"
+    told = refused("train", film, "--model", siren, "-o", output, *QUICK, code=2)
+    assert "a siren model enlarges no pictures" in told
+    assert "enlarges no pictures" in refused("apply", siren, film, "-o", tmp_path / "x.mp4")
+
+
+def test_options_that_do_not_fit(refused, base, tmp_path):
+    film, output = write_film(tmp_path / "film.mp4"), tmp_path / "x.nmc"
+    train = ["train", film, "--model", base, "-o", output, *QUICK]
+    assert "1 to 5 of them" in refused(*train, "--last", 9)
+    assert "write all, iframes, or such as 2/s" in refused(*train, "--frames", "few", code=2)
+    assert "no loss" in refused(*train, "--loss", "l3", code=2)
+    assert "weights of LPIPS" in refused(*train, "--loss", "perceptual", code=2)
+    assert "cannot be made larger" in refused(*train, "--size", "640x480")
+    assert "name the small video too" in refused("apply", base, "-o", tmp_path / "x.mp4")
+
+
+def test_a_small_video_of_another_film(refused, run, base, tmp_path):
+    film, package = write_film(tmp_path / "film.mp4", count=4), tmp_path / "film.nmc"
+    assert run("sr", "train", film, "--model", base, "-o", package, *QUICK).code == 0
+    short = write_film(tmp_path / "short.mp4", count=3, size=(32, 24))
+    wide = write_film(tmp_path / "wide.mp4", count=4, size=(64, 24))
+    told = refused("train", film, "--model", base, "-o", tmp_path / "y.nmc", "--low", short, *QUICK)
+    assert "short.mp4 has 3 pictures and film.mp4 4" in told
+    told = refused("train", film, "--model", base, "-o", tmp_path / "y.nmc", "--low", wide, *QUICK)
+    assert "that is not 2 times as large" in told
+    told = refused("apply", package, wide, "-o", tmp_path / "x.mp4")
+    assert "not the video of 64x48 that the package was made of" in told
+
+
+def test_a_film_of_one_colour_and_of_one_picture_come_through(run, base, tmp_path):
+    folder = write_pictures(tmp_path / "pictures", 1)
+    assert folder.is_dir()
+    grey = tmp_path / "grey.mp4"
+    with av.open(str(grey), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 120, np.uint8), format="rgb24")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    package = tmp_path / "grey.nmc"
+    assert run("sr", "train", grey, "--model", base, "-o", package, *QUICK).code == 0
+    scores = json.loads(run("sr", "evaluate", package, grey, "--json").out)["scores"]
+    assert scores["bicubic"]["psnr"] > 40 and "niqe" not in scores["bicubic"]
+
+
+def test_people_are_asked_and_counted(run, refused, tmp_path):
+    films = [write_film(tmp_path / f"{k}.mp4", count=2, quality=20 * k + 4) for k in range(2)]
+    page = tmp_path / "mos.html"
+    done = run("sr", "mos-sheet", f"city/a={films[0]}", f"city/</script>={films[1]}", "-o", page)
+    assert done.out.strip().endswith("asks about 2 films")
+    text = page.read_text()
+    assert text.count("data:video/mp4;base64,") == 2 and text.count("</script>") == 1
+    answers = tmp_path / "answers.csv"
+    answers.write_text("person,film,way,score\r\nann,city,a,4\r\nbob,city,a,5\r\nann,city,b,2\r\n")
+    assert run("sr", "mos", answers).out.splitlines() == [
+        "a: 4.50 ± 6.35, 2 answers of 2 people",
+        "b: 2.00, 1 answer of 1 person",
+    ]
+    answers.write_text("person,film,way,score\r\nann,city,a,9\r\n")
+    assert "a score is 1, 2, 3, 4 or 5, not '9'" in refused("mos", answers)
+
+
+def test_an_experiment_is_kept(run, base, tmp_path):
+    film = write_film(tmp_path / "film.mp4", count=4)
+    options = ["-o", tmp_path / "out", "--model", base, "--iterations", 2, "--no-rates", "--json"]
+    options += ["--variant", "last layer", "--variant", "I-frames", f"toy={film}@60x44"]
+    found = json.loads(run("sr", "experiment", *options).out)
+    assert [gain["variant"] for gain in found["gains"]] == ["last layer", "I-frames"]
+    assert all(gain["video"] == "toy" and gain["networks"] > 0 for gain in found["gains"])
+    assert json.loads(run("sr", "experiment", *options).out)["gains"] == found["gains"]
+    assert "| toy | last layer |" in (tmp_path / "out" / "gains.md").read_text()
