@@ -33,6 +33,14 @@ def write_package(
     _require_accepted(path)
 
 
+def write_state(path: Path, model: ChainModel, *, overwrite: bool = False) -> None:
+    """Write a model that was trained elsewhere as a chain of one frame, and check it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with nmc.Writer(path, overwrite=overwrite, **model.in_package()) as writer:
+        writer.append(model.save())
+    _require_accepted(path)
+
+
 @contextmanager
 def extended(
     source: Path, path: Path, model: ChainModel, *, overwrite: bool = False

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
 
 from nmc_tools.checkpoints import pickles
-from nmc_tools.checkpoints.bounded_zip import Archive, Bytes, read_exactly
+from nmc_tools.checkpoints.bounded_zip import Archive, Bytes
 from nmc_tools.checkpoints.budget import Budget
 from nmc_tools.checkpoints.checkpoint import Checkpoint, Refusal, capped, plain
 from nmc_tools.checkpoints.containers import attributes
+from nmc_tools.checkpoints.dumped_storages import DumpedStorages
 from nmc_tools.checkpoints.keeping import Kept, Numbers, keep_all
 from nmc_tools.checkpoints.numpy_objects import NumpyArray, array_of, byte_size_of
 from nmc_tools.checkpoints.pickle_values import Object
 from nmc_tools.checkpoints.scalars import scalars_of
+from nmc_tools.checkpoints.torch_runs import LEGACY_MAGIC, LEGACY_PROTOCOL, Window, read_runs
 from nmc_tools.checkpoints.torch_tensors import (
     Storage,
     Tensor,
@@ -38,10 +40,6 @@ if TYPE_CHECKING:
 
     from nmc_format.dtypes import Array
 
-LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-"""First value of a file before PyTorch 1.6 (torch/serialization.py, MAGIC_NUMBER)."""
-
-_LEGACY_PROTOCOL = 1001
 _MAX_PICKLE_BYTES = 256 * 2**20
 _BASE_TENSOR_BYTES = 64 * 2**20
 _MAX_FIGURE_BYTES = 2**16
@@ -191,21 +189,6 @@ def _declare(root: Any, declarations: dict[str, tuple[set[str], set[str]]]) -> i
     return left_out
 
 
-class _Window:
-    """A file whose reads never ask for more than it has left."""
-
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        self.file = file
-        self.size = size
-        self.tell = file.tell
-
-    def read(self, n: int, /) -> bytes:
-        return self.file.read(min(n, self.size - self.file.tell()))
-
-    def readline(self) -> bytes:
-        return self.file.readline()
-
-
 def read_legacy(file: BinaryIO, keys: Sequence[str], keep: Keep) -> Checkpoint:
     """Read a file of ``torch.save`` before PyTorch 1.6: pickles, then the storages one by one.
 
@@ -225,10 +208,11 @@ def read_legacy(file: BinaryIO, keys: Sequence[str], keep: Keep) -> Checkpoint:
     """
     file_size = file.seek(0, 2)
     file.seek(0)
-    window = _Window(file, file_size)
+    window = Window(file, file_size)
     storages: dict[str, Storage] = {}
     budget = Budget(file_size)
-    known = builders(budget)
+    dumped = DumpedStorages(budget)
+    known = {**builders(budget), **dumped.builders}
 
     def persistent(identifier: Any) -> Any:
         value = storage_of(identifier)
@@ -237,6 +221,9 @@ def read_legacy(file: BinaryIO, keys: Sequence[str], keep: Keep) -> Checkpoint:
         return value
 
     first = pickles.load(window, known, persistent, budget)
+    if dumped.runs:
+        selected = _select(first, keys, keep, budget)
+        return _checkpoint(selected, _Source(dumped.read, file_size), "torch-legacy", [])
     if not isinstance(first, int) or first != LEGACY_MAGIC:
         raise Refusal(
             "is a plain Python pickle, which is a program and is not run",
@@ -245,8 +232,8 @@ def read_legacy(file: BinaryIO, keys: Sequence[str], keep: Keep) -> Checkpoint:
     protocol, _system, content, listed = (
         pickles.load(window, known, persistent, budget) for _ in range(4)
     )
-    if protocol != _LEGACY_PROTOCOL:
-        raise Refusal(f"has PyTorch protocol {plain(protocol)}, expected {_LEGACY_PROTOCOL}")
+    if protocol != LEGACY_PROTOCOL:
+        raise Refusal(f"has PyTorch protocol {plain(protocol)}, expected {LEGACY_PROTOCOL}")
     if not isinstance(listed, list) or not all(isinstance(k, str) for k in listed):
         raise Refusal("its list of storages is malformed", "the file is damaged; copy it again")
     selected = _select(content, keys, keep, budget)
@@ -255,7 +242,7 @@ def read_legacy(file: BinaryIO, keys: Sequence[str], keep: Keep) -> Checkpoint:
         raise Refusal("it lists a storage that no tensor uses, so its size is unknown")
     tensors = [*selected.tensors.values(), *selected.figures]
     needed = {tensor.storage.key for tensor in tensors if isinstance(tensor, Tensor)}
-    runs = _read_runs(file, file_size, order, needed)
+    runs = read_runs(file, file_size, order, needed)
 
     def read(storage: Storage) -> Bytes:
         size = itemsize(storage.dtype)
@@ -266,27 +253,6 @@ def read_legacy(file: BinaryIO, keys: Sequence[str], keep: Keep) -> Checkpoint:
 
     # Bytes are little-endian whatever the system was (torch/csrc/generic/serialization.cpp).
     return _checkpoint(selected, _Source(read, file_size), "torch-legacy", [])
-
-
-def _read_runs(
-    file: BinaryIO, file_size: int, order: list[Storage], needed: set[str]
-) -> dict[str, Bytes]:
-    """Read the needed storages; each is its count of elements (i64) and then the elements."""
-    runs: dict[str, Bytes] = {}
-    for storage in order:
-        what = f"storage {plain(storage.key)!r}"
-        count = int.from_bytes(bytes(read_exactly(file, 8, what)), "little")
-        size = count * storage_itemsize(storage)
-        if size > file_size - file.tell():
-            raise Refusal(
-                f"{what} claims {size} bytes, {file_size - file.tell()} are left in the file",
-                "the file is truncated; copy it again",
-            )
-        if storage.key in needed:
-            runs[storage.key] = read_exactly(file, size, what)
-        else:
-            file.seek(size, 1)
-    return runs
 
 
 @dataclass(frozen=True)

@@ -195,6 +195,57 @@ def families(
     _tell("families", text, [asdict(each) for each in found], into, as_json=as_json)
 
 
+@app.command("inverse")
+def inverse(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of packages and results; kept.")
+    ] = Path("out/bench-inverse"),
+    size: Annotated[int, typer.Option(min=16, max=128, help="Of the cars' pictures.")] = 64,
+    objects: Annotated[int, typer.Option(min=8, help="Cars; a tenth is held out.")] = 220,
+    share: ShareOption = 1.0,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="multi-view, single-view, generator, layers, renderer or variants; repeatable."
+        ),
+    ] = None,
+    into: _IntoOption = None,
+    as_json: _JsonOption = False,
+) -> None:
+    """Measure inverse graphics on synthetic cars: IoU, layers, exchanged parts, variants.
+
+    Networks that learn from several views and from single ones, a generator and what its layers
+    change, codes of camera, shape, texture and background, and what a variant costs. Every step
+    is kept: the same command goes on.
+
+    Examples
+    --------
+      nmc bench inverse --into BENCHMARKS.md
+
+      nmc bench inverse --size 32 --share 0.25 --only multi-view --only single-view
+    """
+    require_folder(output)
+    with framework("inverse", output):
+        from nmc_tools.bench.published import machine
+        from nmc_tools.bench_inverse.run import STEPS, Request, run
+        from nmc_tools.bench_inverse.table import tables
+
+        require_known(only, STEPS, "--only")
+        request = Request(
+            output,
+            size,
+            objects,
+            held_out=max(2, objects // 10),
+            share=share,
+            only=tuple(only or ()),
+        )
+        kept = f"finished steps are kept in {output}"
+        with progress_bar("measuring", unit="steps", kept=kept, resume="") as progress:
+            found = run(request, progress)
+        text = tables(found, size, machine(["torch"]))
+    _tell("inverse", text, found, into, as_json=as_json)
+
+
 @app.command("transmission")
 def transmission(
     output: Annotated[

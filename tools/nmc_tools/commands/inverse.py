@@ -30,6 +30,7 @@ HeldOutOption = Annotated[
 
 for _command in ("generator", "adapt", "sample", "layers", "multiview"):
     app.command(_command)(getattr(inverse_generator, _command))
+app.command("import")(inverse_generator.imported)
 for _command in ("renderer", "swap"):
     app.command(_command)(getattr(inverse_renderer, _command))
 

@@ -96,6 +96,46 @@ def generator(
     )
 
 
+def imported(
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="Of StyleGAN2: .pkl, .pt or .safetensors.")
+    ],
+    output: PackageOption,
+    force: ForceOption = False,
+) -> None:
+    """Put the generator of a StyleGAN2 checkpoint into a package.
+
+    Networks of stylegan2-ada-pytorch (.pkl, or their state) and checkpoints of stylegan2-pytorch
+    (.pt) are read without executing anything in them; the average of the weights is taken.
+
+    Examples
+    --------
+      nmc inverse import network-snapshot.pkl -o generator.nmc
+    """
+    require_there([checkpoint])
+    require_new(output, force=force)
+    with framework(checkpoint, output):
+        from nmc_framework.inverse.packages import write_state
+        from nmc_framework.inverse.stylegan2_names import generator_of
+
+        model = generator_of(_state(checkpoint))
+        write_state(output, model, overwrite=force)
+    say(f"{output}: a generator of {model.size}x{model.size}, {model.codes} layers")
+
+
+def _state(checkpoint: Path) -> dict[str, Any]:
+    """Return the tensors of the generator's part of a checkpoint; all where it has no parts."""
+    from nmc_framework.inverse.stylegan2_names import PARTS
+    from nmc_tools.checkpoints import CheckpointError, read
+
+    for part in PARTS:
+        try:
+            return dict(read(checkpoint, key=part).state)
+        except CheckpointError:
+            continue
+    return dict(read(checkpoint).state)
+
+
 def adapt(
     package: GeneratorArgument,
     folder: PicturesArgument,

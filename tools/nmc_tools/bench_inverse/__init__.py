@@ -1,0 +1,1 @@
+"""What inverse graphics reaches on synthetic cars, step by step; each step is kept."""
