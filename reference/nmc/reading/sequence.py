@@ -21,7 +21,7 @@ from nmc_format.manifest.json_object import parse_object
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from nmc_format.dtypes import Array
+    from nmc_format.dtypes import Array, Dtype
     from nmc_format.encryption import SegmentCipher
     from nmc_format.manifest.frame_table import Colour
     from nmc_format.manifest.record import Cameras, Manifest, Quality
@@ -244,7 +244,8 @@ class ChainSequence(Sequence[Arrays]):
         """
         if names is None:
             return self._seeker.state(index)
-        rows = [i for i, row in enumerate(self.manifest.tensors) if row.name in set(names)]
+        wanted = set(names)
+        rows = [i for i, row in enumerate(self.manifest.tensors) if row.name in wanted]
         found = self._seeker.tensors(index, rows)
         known = {self.manifest.tensors[row].name for row in found}
         for name in names:
@@ -253,19 +254,18 @@ class ChainSequence(Sequence[Arrays]):
         return found
 
     def names(self, index: int) -> list[str]:
-        """Return the names of the tensors of a frame, in the order of the tensor table.
+        """Return the names of the tensors of a frame, in the order of the tensor table."""
+        return list(self.outlines(index))
 
-        Only the modes of its segment are read.
+    def outlines(self, index: int) -> dict[str, tuple[Dtype, tuple[int, ...]]]:
+        """Return element type and shape of each tensor of a frame, by name and in that order.
 
-        Parameters
-        ----------
-        index : int
-            The frame; negative ones count from the end.
+        Only the modes of its segment are read. A negative index counts from the end.
         """
         self._check_open()
         t = range(len(self))[operator.index(index)]
-        rows = present_rows(self._package, self._plain, t)
-        return [self.manifest.tensors[row].name for row in rows]
+        rows = map(self.manifest.tensors.__getitem__, present_rows(self._package, self._plain, t))
+        return {row.name: (row.dtype, row.shape) for row in rows}
 
     def tensor(self, index: int, name: str) -> Array:
         """Return one tensor of a frame, verified as a whole state is.

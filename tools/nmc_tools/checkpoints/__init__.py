@@ -14,7 +14,7 @@ from nmc_tools.checkpoints.reading import READABLE_SUFFIXES, read
 from nmc_tools.checkpoints.relation import doubt, shape_of
 from nmc_tools.checkpoints.shards import FrameSource, read_source
 from nmc_tools.checkpoints.torch_files import Keep
-from nmc_tools.checkpoints.writing import TARGETS, Target, write
+from nmc_tools.checkpoints.writing import TARGETS, Target, write, write_in_parts
 
 __all__ = [
     "READABLE_SUFFIXES",
@@ -37,4 +37,5 @@ __all__ = [
     "select",
     "shape_of",
     "write",
+    "write_in_parts",
 ]

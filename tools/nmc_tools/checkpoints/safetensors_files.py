@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import mmap
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -20,11 +20,13 @@ from nmc_tools.checkpoints.checkpoint import Checkpoint, Refusal, buffers_by_con
 from nmc_tools.checkpoints.unreadable import refuse_foreign
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from nmc_format.dtypes import Array
+    from nmc_format.dtypes import Array, Dtype
 
+Outline: TypeAlias = "tuple[Dtype, tuple[int, ...]]"
+"""Element type and shape of a tensor."""
 MAX_HEADER_BYTES = 100_000_000
 """Bytes of the JSON header, as the library has it."""
 _SHARE = 4
@@ -127,10 +129,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def write_safetensors(
     file: BinaryIO, state: Mapping[str, Array], metadata: Mapping[str, str] | None
 ) -> None:
-    """Write tensors so that every reader finds them aligned, and named in the given order.
-
-    Wider elements come first in the data, as the library does it, for torch refuses to view
-    unaligned bytes; the header keeps the order of the state.
+    """Write tensors as :func:`write_tensors` does, which are all at hand.
 
     Parameters
     ----------
@@ -141,23 +140,67 @@ def write_safetensors(
     metadata : mapping of str to str, optional
         Content of ``__metadata__``.
     """
-    dtypes = {name: dtype_of(array) for name, array in state.items()}
-    by_width = sorted(state, key=lambda name: -dtypes[name].bits)
+    outlines = {name: (dtype_of(array), array.shape) for name, array in state.items()}
+    write_tensors(file, outlines, lambda names: {n: state[n] for n in names}, metadata)
+
+
+def write_tensors(
+    file: BinaryIO,
+    outlines: Mapping[str, Outline],
+    read: Callable[[list[str]], Mapping[str, Array]],
+    metadata: Mapping[str, str] | None,
+    most: int = 1 << 62,
+) -> None:
+    """Write tensors so that every reader finds them aligned, and named in the given order.
+
+    Wider elements come first in the data, as the library does it, for torch refuses to view
+    unaligned bytes; the header keeps the order of the outlines.
+
+    Parameters
+    ----------
+    file : binary file
+        Where to write.
+    outlines : mapping of str to (Dtype, shape)
+        The tensors.
+    read : callable
+        Returns some of them. What it returned is let go of before it is asked for more.
+    metadata : mapping of str to str, optional
+        Content of ``__metadata__``.
+    most : int
+        Bytes of the tensors that are asked for at a time, if these are more than one.
+    """
+    by_width = sorted(outlines, key=lambda name: -outlines[name][0].bits)
     offsets: dict[str, list[int]] = {}
     at = 0
     for name in by_width:
-        size = byte_size(dtypes[name], state[name].shape)
+        size = byte_size(*outlines[name])
         offsets[name] = [at, at + size]
         at += size
     header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
-    for name, array in state.items():
+    for name, (dtype, shape) in outlines.items():
         header[name] = {
-            "dtype": dtypes[name].name,
-            "shape": list(array.shape),
+            "dtype": dtype.name,
+            "shape": list(shape),
             "data_offsets": offsets[name],
         }
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     file.write(len(text).to_bytes(8, "little") + text)
-    for name in by_width:
-        file.write(to_words(state[name]).view("u1").data)
+    for names in _batches(by_width, offsets, most):
+        _write_words(file, read(names), names)
+
+
+def _batches(names: list[str], offsets: Mapping[str, list[int]], most: int) -> Iterator[list[str]]:
+    """Yield the names in order, as many at a time as have so many bytes, but one at least."""
+    batch: list[str] = []
+    for name in names:
+        if batch and offsets[name][1] - offsets[batch[0]][0] > most:
+            yield batch
+            batch = []
+        batch.append(name)
+    if batch:
+        yield batch
+
+
+def _write_words(file: BinaryIO, state: Mapping[str, Array], names: list[str]) -> None:
+    file.writelines(to_words(state[name]).view("u1").data for name in names)

@@ -12,7 +12,7 @@ from nmc_format.host import host_refusal
 from nmc_tools.checkpoints.checkpoint import CheckpointError, Refusal, plain
 from nmc_tools.checkpoints.npz_files import write_npz
 from nmc_tools.checkpoints.ply_files import write_ply
-from nmc_tools.checkpoints.safetensors_files import write_safetensors
+from nmc_tools.checkpoints.safetensors_files import Outline, write_safetensors, write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -68,6 +68,37 @@ def write(
         _write(file, state, to, extra or {})
 
     put(path, body)
+
+
+def write_in_parts(
+    path: str | Path,
+    outlines: Mapping[str, Outline],
+    read: Callable[[list[str]], Mapping[str, Array]],
+    most: int,
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a state that is never at hand as a whole to a safetensors file, as :func:`write` does.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; one that is there is replaced.
+    outlines : mapping of str to (Dtype, shape)
+        The tensors, written in this order.
+    read : callable
+        Returns some of them, by name.
+    most : int
+        Bytes of those that are asked for at a time, if these are more than one.
+    extra : mapping, optional
+        As for :func:`write`.
+
+    Raises
+    ------
+    FormatError
+        If the file cannot be written.
+    """
+    metadata = (extra or {}).get("metadata")
+    put(Path(path), lambda file: write_tensors(file, outlines, read, metadata, most))
 
 
 def write_objects(path: str | Path, content: Any) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import nmc
+from nmc.coding.scratch import memory_limit
 from nmc.coding.state import arrays_of
 from nmc.reading.ahead import in_order, shared
 from nmc.reading.manifest import DEFAULT_MAX_LEVEL
@@ -48,6 +49,8 @@ SUFFIXES = {
     "spz": ".spz",
     "gltf": ".glb",
 }
+_SHARE = 4
+"""The part of the memory that a state may take; a larger one is decoded and written in parts."""
 
 
 def unpack(
@@ -86,9 +89,10 @@ def unpack(
 ) -> None:
     """Write each frame of a package as a checkpoint: frame_00000000.safetensors and so on.
 
-    Every state is compared with its digest before anything of it is written. Of a package that was
-    made with nmc pack --keep all, --to pt makes whole training checkpoints again: optimizer,
-    nesting and scalars, for the script that wrote them to go on from.
+    Every state is compared with its digest before its file is there. One that takes more than a
+    quarter of the memory is written to safetensors in parts. Of a package that was made with nmc
+    pack --keep all, --to pt makes whole training checkpoints again: optimizer, nesting and scalars,
+    for the script that wrote them to go on from.
 
     Examples
     --------
@@ -168,6 +172,12 @@ def _write(
     whole: bool,
 ) -> list[str]:
     """Write one frame; return notes of what is not as it was in the file it came from."""
+    most = memory_limit() // _SHARE
+    large = sequence.frames[t].state_bytes > most
+    if large and to == "safetensors" and patterns is None:
+        read = partial(_named, sequence, t)
+        checkpoints.write_in_parts(path, sequence.outlines(t), read, most, extra)
+        return []
     if not whole:
         state = sequence[t] if patterns is None else _some(sequence, t, patterns)
         checkpoints.write(path, state, to=to, extra=extra)
@@ -197,8 +207,11 @@ def _some(sequence: nmc.ChainSequence, t: int, patterns: list[str]) -> dict[str,
             hint = f"it has {', '.join(there[:8])}{', …' * (len(there) > 8)}"
             reason = f"frame {t} has no tensor {pattern!r}"
             raise refuse("input/unsupported", file=str(sequence.path), reason=reason, hint=hint)
-    state = sequence.state(t, names=chosen)
-    return arrays_of(state, sequence.manifest.tensors)
+    return _named(sequence, t, chosen)
+
+
+def _named(sequence: nmc.ChainSequence, t: int, names: Sequence[str]) -> dict[str, Any]:
+    return arrays_of(sequence.state(t, names=names), sequence.manifest.tensors)
 
 
 def _extra(sequence: nmc.ChainSequence, to: str) -> tuple[dict[str, Any] | None, list[str]]:
