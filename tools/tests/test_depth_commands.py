@@ -64,6 +64,22 @@ def test_pictures_of_a_folder(command_line, tmp_path):
     assert found["pictures"] == 10 and found["without_depth"] == 0
 
 
+def test_the_general_commands_know_what_it_is(command_line, model, tmp_path):
+    data = write_seven_scenes(tmp_path / "chess", 2)
+    found = json.loads(command_line("evaluate", model, data, "--json").out)
+    assert found == json.loads(command_line("depth", "evaluate", model, data, "--json").out)
+    assert command_line("evaluate", model, data, "--all-cameras").code == 2
+    done = command_line("render", model, "-o", tmp_path / "x.mp4")
+    assert done.code == 1 and "nmc depth apply" in done.err
+    folder, again = tmp_path / "out", tmp_path / "again.nmc"
+    assert command_line("unpack", model, "-o", folder, "--to", "pt").code == 0
+    # what was unpacked is no package of a family any more, and says so
+    assert command_line("pack", folder, "-o", again).code == 0
+    assert "no model family 'unknown'" in command_line("depth", "evaluate", again).err
+    listed = json.loads(command_line("models", "--json").out)
+    assert next(m["kind"] for m in listed if m["family"] == "depth_unet") == "depth"
+
+
 def test_real_pictures_are_scored(command_line, model):
     done = command_line("depth", "evaluate", model, shared("rgbd"), "--limit", 2, "--json")
     assert done.code == 0 and json.loads(done.out)["pictures"] == 2

@@ -9,6 +9,8 @@ from nmc_framework.depth.pairs import DepthMap
 
 #: Shares of the depths between which colours are spread.
 _SHARES = (0.01, 0.99)
+#: Depths that differ by a smaller share are told as one.
+_ALIKE = 0.02
 
 
 def coloured(depth: DepthMap, bounds: tuple[float, float] | None = None) -> Picture:
@@ -23,6 +25,8 @@ def coloured(depth: DepthMap, bounds: tuple[float, float] | None = None) -> Pict
     if not known.any():
         return np.zeros((*depth.shape, 3), np.uint8)
     low, high = bounds or np.quantile(depth[known], _SHARES)
+    if high - low < _ALIKE * high:  # one distance: in the middle of the colours
+        low, high = low * (1 - _ALIKE), high * (1 + _ALIKE)
     # Reciprocals, as steps of near depths matter more.
     share = (1 / np.maximum(depth, 1e-3) - 1 / high) / max(1 / low - 1 / high, 1e-9)
     colours = colormaps["turbo"](np.clip(share, 0, 1))[..., :3]

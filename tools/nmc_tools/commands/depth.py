@@ -16,7 +16,14 @@ from nmc_tools.commands.framework import (
     require_new,
 )
 from nmc_tools.commands.shared_options import EffortOption, ForceOption
-from nmc_tools.terminal import counted, print_json, progress_bar, say, size_text
+from nmc_tools.terminal import (
+    counted,
+    print_json,
+    progress_bar,
+    refuse_input,
+    say,
+    size_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +38,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
+FAMILY = "depth_unet"
 #: Made-up rooms with such a number and above are never trained on.
 HELD_OUT = 1_000_000
 
@@ -115,7 +123,7 @@ def train(
         from nmc_tools.commands.train_subject import built_model
 
         known = {} if (wanted := parse_size(size)) is None else _sized(wanted)
-        model: Any = built_model("depth_unet", None, set_, known, seed)
+        model: Any = built_model(FAMILY, None, set_, known, seed)
         model = model.to(parse_device(device))
         with option("--batch"):
             schedule = Schedule(
@@ -199,6 +207,35 @@ def evaluate(
         print_json({"path": str(package), "frame": frame, **judged_json(scores)})
         return
     print_judged(scores)
+
+
+def evaluated_depth(
+    package: Path, folder: Path, others: dict[str, Any], device: str, as_json: bool
+) -> bool:
+    """Score a package of depth as ``nmc evaluate`` is asked to; whether it is one.
+
+    ``others`` are options by name that have no meaning here: one that has a value is refused.
+    """
+    import nmc
+
+    with nmc.open(package) as sequence:
+        if str(sequence.family) != FAMILY:
+            return False
+    for name, value in others.items():
+        if value:
+            reason = "the package says the depth of pictures, and has no cameras"
+            raise typer.BadParameter(reason, param_hint=name)
+    evaluate(package, folder, frame=-1, unit=None, limit=200, device=device, as_json=as_json)
+    return True
+
+
+def refuse_depth(sequence: nmc.ChainSequence, package: Path) -> None:
+    """Refuse to render a package that needs a picture to look at."""
+    if str(sequence.family) == FAMILY:
+        reason = "it says the depth of a picture, and there is none to look at"
+        refuse_input(
+            "input/unsupported", str(package), reason, "nmc depth apply PKG PICTURE --film"
+        )
 
 
 def opened_model(package: Path, frame: int, device: str) -> DepthUnet:

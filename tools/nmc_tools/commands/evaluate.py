@@ -12,6 +12,7 @@ import typer
 
 from nmc_tools.commands.clip_evaluate import ClipScoring, is_package_of_clips
 from nmc_tools.commands.clip_render import refuse_of_cameras
+from nmc_tools.commands.depth import evaluated_depth
 from nmc_tools.commands.footage import Footage, HeldOutOption, SceneName, SceneOption
 from nmc_tools.commands.framework import (
     cameras_in,
@@ -135,6 +136,8 @@ def evaluate(
             ClipScoring(package, folder, frames, lpips, device).run(
                 csv=scores, plot=plot, write=write, as_json=as_json
             )
+            return
+        if folder is not None and evaluated_depth(package, folder, of_views, device, as_json):
             return
         if folder is not None and is_package_of_networks(package):
             of_clips = {"--csv": scores, "--plot": plot, "--write": write, "--frames": frames}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nmc_tools.commands.clip_render import is_of_clips, refuse_of_cameras, render_clips
+from nmc_tools.commands.depth import refuse_depth
 from nmc_tools.commands.framework import (
     SizeOption,
     cameras_in,
@@ -131,6 +132,7 @@ def render(
                     force=force,
                 )
                 return
+            refuse_depth(sequence, package)
             if is_of_networks(sequence):
                 refuse_of_cameras(of_cameras | {"--frames": frames, "--size": size, "--fps": fps})
                 enlarge_into(package, None, output, crf=quality, force=force)
