@@ -45,18 +45,25 @@ class Pair:
             )
 
     def resized(self, rows: int, columns: int) -> Pair:
-        """Return the pair at another size: colours are averaged, depths those of the nearest."""
+        """Return the pair at another size: colours are averaged, depths those of the nearest.
+
+        Of a picture of another aspect the middle is taken, as stretching would change distances.
+        """
         height, width = self.depth.shape
         if (height, width) == (rows, columns):
             return self
-        y = ((np.arange(rows) + 0.5) * height / rows).astype(np.int64)
-        x = ((np.arange(columns) + 0.5) * width / columns).astype(np.int64)
+        high = min(height, max(1, round(width * rows / columns)))
+        wide = min(width, max(1, round(height * columns / rows)))
+        top, left = (height - high) // 2, (width - wide) // 2
+        y = top + ((np.arange(rows) + 0.5) * high / rows).astype(np.int64)
+        x = left + ((np.arange(columns) + 0.5) * wide / columns).astype(np.int64)
+        middle = self.picture[top : top + high, left : left + wide]
         return Pair(
-            resized_picture(self.picture, rows, columns),
+            resized_picture(middle, rows, columns),
             self.depth[y[:, None], x[None]],
             self.name,
             self.room,
-            self.focal * columns / width,
+            self.focal * columns / wide,
         )
 
 

@@ -25,8 +25,6 @@ VARIANTS: dict[str, tuple[dict[str, Any], float | None]] = {
     "without difference of Gaussians": ({"difference": False}, None),
     "without attention": ({"attention": False}, None),
     "without gradient losses": ({"gradients": False}, None),
-    "without SSIM": ({"structure": False}, None),
-    "L1 alone": ({"gradients": False, "structure": False}, None),
     "learning rate 0.009": ({}, 9e-3),
 }
 
