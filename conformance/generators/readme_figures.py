@@ -64,7 +64,13 @@ def rows(text: str, head: str) -> list[Row]:
     return found
 
 
-_ALIKE = {"sparse_bf16_1", "sparse_bf16_8", "splats_in_place", "splats_shuffled"}
+_ALIKE = {
+    "nerf_all_bf16",
+    "sparse_bf16_1",
+    "sparse_bf16_8",
+    "splats_in_place",
+    "splats_shuffled",
+}
 """Chains that stay in the benchmarks: the README has one of each kind, neither best nor worst."""
 
 

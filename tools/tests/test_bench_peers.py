@@ -10,8 +10,9 @@ import pytest
 
 from nmc_tools.bench import __main__ as bench
 from nmc_tools.bench import usage
-from nmc_tools.bench.chains import SMALL, Chain, sources
+from nmc_tools.bench.chains import SMALL, Chain, rounded, sources
 from nmc_tools.bench.peers import CHANGING, METHODS, module_of
+from nmc_tools.bench.result_tables import beside_table
 from nmc_tools.bench.worker import TINY, round_trip
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # ZipNN's
@@ -104,3 +105,22 @@ def test_starts_are_measured(tmp_path, monkeypatch):
     usage_run = [command for command in ran if command[-1] == "--version"]
     done = subprocess.run(usage_run[0], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("nmc ")
+
+
+def test_the_table_beside_pcodec_has_ratios():
+    def of(size, encode, decode):
+        return {"bytes_per_frame": size, "encode": encode, "decode": decode}
+
+    methods = {
+        "nmc fast": of(95, 300, 160),
+        "pcodec 8, integer difference": of(102, 200, 200),
+        "pcodec 12, ordered difference": of(100, 20, 50),
+    }
+    table = beside_table({"a": methods, "its shape changes": {"nmc fast": of(1, 2, 3)}})
+    assert table.splitlines()[2:] == ["| a | -5.0 % | 1.50 times | 0.80 times |"]
+
+
+def test_a_chain_is_rounded_to_bf16():
+    chain = Chain("x", ({"a": np.array([1, 1.001], "f4")}, {"a": np.array([2, 2.001], "f4")}))
+    made = Chain("y", tuple(rounded(chain)))
+    assert [made.words(t)[0].tolist() for t in (0, 1)] == [[0x3F80, 0x3F80], [0x4000, 0x4000]]

@@ -129,6 +129,10 @@ def sources(folder: Path, sizes: Sizes, ply: Path | None, checkpoint: Path | Non
     """
     trained = [] if sizes == SMALL else sorted(shared("chains").glob("*/"))
     found = [Source(path, "trained", made=False) for path in trained]
+    if trained:
+        states = list(rounded(load(trained[-1])))
+        name = f"{trained[-1].name}_bf16"
+        found.append(_stored(folder / name, states, f"`{trained[-1].name}`, rounded to BF16"))
     for percent, step in SPARSE_STEPS.items():
         name = f"sparse_bf16_{percent}"
         states = list(sparse_weights(sizes, step))
@@ -171,6 +175,14 @@ def sparse_weights(sizes: Sizes, step: float) -> Iterator[State]:
     for _ in range(3):
         yield {f"layer.{i}": master.astype(ml_dtypes.bfloat16) for i, master in enumerate(masters)}
         masters = [m + np.float32(step) * rng.standard_normal(shape, dtype="f4") for m in masters]
+
+
+def rounded(chain: Chain) -> Iterator[State]:
+    """Yield the states of a chain in BF16."""
+    import ml_dtypes
+
+    for state in chain.frames:
+        yield {name: array.astype(ml_dtypes.bfloat16) for name, array in state.items()}
 
 
 def _share_changed(states: list[State]) -> float:

@@ -33,6 +33,25 @@ def coder_table(methods: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
+_FAST, _QUICK, _SMALL = "nmc fast", "pcodec 8, integer difference", "pcodec 12, ordered difference"
+
+
+def beside_table(chains: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Return how *fast* does beside pcodec as Markdown, on chains whose frames have one shape."""
+    lines = [
+        "| chain | bytes of pcodec 12 | encode speed of pcodec 8 | decode speed of pcodec 8 |",
+        "|---|---:|---:|---:|",
+    ]
+    for chain, methods in chains.items():
+        if {_FAST, _QUICK, _SMALL} <= methods.keys():
+            own, quick, small = (methods[name] for name in (_FAST, _QUICK, _SMALL))
+            larger = own["bytes_per_frame"] / small["bytes_per_frame"] - 1
+            speeds = (own[way] / quick[way] for way in ("encode", "decode"))
+            cells = (f"{speed:.2f} times" for speed in speeds)
+            lines.append(f"| {chain} | {100 * larger:+.1f} % | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def package_table(results: dict[str, dict[str, dict[str, float]]]) -> str:
     """Return the table of whole packages as Markdown."""
     lines = [

@@ -32,8 +32,11 @@ CODINGS: dict[str, tuple[Entropy, Effort]] = {
     "zstd": ("zstd", "fast"),
     "nmc fast": ("nmc", "fast"),
     "nmc strong": ("nmc", "strong"),
+    "nmc max": ("nmc", "max"),
 }
 """How packages are coded, by the names of the tables."""
+_ALONE = "nmc max"
+"""What no two threads share."""
 TENSORS = 16
 _FRAMES = 4
 _GROUPS = 4
@@ -75,6 +78,8 @@ def measure_threads(words: int) -> dict[str, dict[int, float]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "chain.nmc"
         for coding in CODINGS:
+            if coding == _ALONE:
+                continue
             _write(path, many, coding, key_every=_FRAMES)
             ways: dict[str, Callable[[int], object]] = {
                 "check": partial(_check, path),
