@@ -96,6 +96,8 @@ MODULES = (
     "encryption.check_cases",
     "messages.message_cases",
     "messages.refused_cases",
+    "media.media_cases",
+    "media.table_cases",
     "model.model_cases",
     "model.digest_cases",
 )

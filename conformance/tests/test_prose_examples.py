@@ -36,6 +36,7 @@ IDS = [vector.id for vector in load_suite(VECTORS).vectors]
 RUN = {
     "blake3": "04-model",
     "encryption": "14-encryption",
+    "media": "16-media",
     "coder": ("08-arithmetic", "12-quantised"),
     "frames": "spec/text/",
     "freezing": "09-freezing",

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from nmc_format.encryption import FEATURE
 from nmc_format.manifest.json_object import parse_object
 from nmc_format.manifest.tensor_table import PARAMETER
-from nmc_format.package.members import segment_name
+from nmc_format.package.members import medium_name, segment_name
 
 if TYPE_CHECKING:
+    from nmc_format.manifest.media_table import MediumRecord
     from nmc_format.manifest.record import Cameras, Manifest, Quality, Root
 
 
@@ -33,6 +34,7 @@ def json_view(manifest: Manifest) -> dict[str, Any]:
         "colour": _colour(manifest),
         "cameras": None if cameras is None else _cameras(cameras),
         "quality": None if quality is None else _quality(quality),
+        "media": [_medium(medium) for medium in manifest.media_records],
     }
 
 
@@ -125,6 +127,24 @@ def _cameras(cameras: Cameras) -> dict[str, Any]:
 def _quality(quality: Quality) -> dict[str, Any]:
     metrics = {name: _finite(values.tolist()) for name, values in quality.metrics.items()}
     return {"view": list(quality.views), **metrics}
+
+
+def _medium(medium: MediumRecord) -> dict[str, Any]:
+    served = medium.map
+    return {
+        "member": medium_name(medium.index),
+        "file": medium.name,
+        "type": medium.type,
+        "role": medium.role or None,
+        "length": medium.length,
+        "chunk_sha256": [digest.hex() for digest in medium.chunk_sha256],
+        "map": served
+        and {
+            "timescale": served.timescale or None,
+            "position": list(served.positions),
+            "frame": list(served.frames),
+        },
+    }
 
 
 def _finite(value: Any) -> Any:

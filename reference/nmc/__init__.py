@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nmc.reading.asynchronous import AsyncSequence, open_async
     from nmc.reading.check import check
     from nmc.reading.keys import PublicKey
+    from nmc.reading.media import Medium
     from nmc.reading.opening import open_sequence as open  # noqa: A004 - nmc.open, as in gzip.open
     from nmc.reading.secret_keys import SecretKey
     from nmc.reading.sequence import ChainSequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from nmc.transport.push import Pushed, push
     from nmc.writing.curvature import Curvature
     from nmc.writing.encrypting import decrypt, encrypt
+    from nmc.writing.media import Media
     from nmc.writing.private_keys import PrivateKey
     from nmc.writing.quantisation import Quantisation
     from nmc.writing.recovery import recover
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from nmc_format.dtypes import PackedArray
     from nmc_format.issues import Finding, FormatError
     from nmc_format.manifest.frame_table import Colour
+    from nmc_format.manifest.media_table import MediaMap
     from nmc_format.manifest.record import Cameras, Quality
     from nmc_format.signature import Signature
 
@@ -51,6 +54,9 @@ __all__ = [
     "Finding",
     "Follower",
     "FormatError",
+    "Media",
+    "MediaMap",
+    "Medium",
     "PackedArray",
     "PrivateKey",
     "PublicKey",
@@ -88,6 +94,9 @@ _HOMES = {
     "Finding": ("nmc_format.issues", "Finding"),
     "Follower": ("nmc.transport.follow", "Follower"),
     "FormatError": ("nmc_format.issues", "FormatError"),
+    "Media": ("nmc.writing.media", "Media"),
+    "MediaMap": ("nmc_format.manifest.media_table", "MediaMap"),
+    "Medium": ("nmc.reading.media", "Medium"),
     "PackedArray": ("nmc_format.dtypes", "PackedArray"),
     "PrivateKey": ("nmc.writing.private_keys", "PrivateKey"),
     "PublicKey": ("nmc.reading.keys", "PublicKey"),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import bad_hdf5
 import bad_manifests
+import bad_media
 import bad_packages
 import bad_quantised
 import bad_refinements
@@ -57,6 +58,8 @@ def sources(tmp_path_factory, states) -> dict[str, Path]:
     finer = nmc.Quantisation(bad_quantised.STEPS, refinements=[2])
     refined = {"profile": "lossy", "quantisation": finer}
     made["refined"] = write_trained(root / "refined.nmc", states, directory=True, **refined)
+    clip = nmc.Media(bad_media.CLIP, name="clip.mp4")
+    made["media"] = write_trained(root / "media.nmc", states, directory=True, media=[clip])
     moving = {"key_every": 3, "directory": True}
     made["slices"] = write(root / "slices.nmc", bad_slices.splats(), **moving)
     growing = [dict(s) for s in states]
@@ -212,7 +215,16 @@ SEEN_IN_ENCRYPTION = {"host/not-decrypted"}
 
 def test_every_code_has_a_case() -> None:
     """A code of the catalogue that no damage gives is not a code."""
-    chapters = {"package", "manifest", "profile", "segment", "decoding", "freezing", "host"}
+    chapters = {
+        "package",
+        "manifest",
+        "profile",
+        "segment",
+        "decoding",
+        "freezing",
+        "media",
+        "host",
+    }
     codes = {code for code in nmc_spec.issues() if code.partition("/")[0] in chapters}
     seen = (
         {code for case_ in CASES for code, _ in case_.findings}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import bad_hdf5
 import bad_manifests
+import bad_media
 import bad_packages
 import bad_quantised
 import bad_refinements
@@ -23,7 +24,7 @@ HERE = Path(__file__).parent
 VECTORS = HERE.parents[1] / "conformance" / "vectors"
 TABLES = (
     *(bad_segments, bad_slices, bad_streams, bad_quantised, bad_refinements),
-    *(bad_packages, bad_hdf5, bad_manifests),
+    *(bad_packages, bad_hdf5, bad_manifests, bad_media),
 )
 """The modules that hold the cases; importing them has filled CASES."""
 

@@ -31,7 +31,7 @@ ASSIGNMENT = Path(__file__).with_name("clauses.toml")
 LIST = Path(__file__).with_name("clauses.json")
 """The clause list."""
 
-NORMATIVE = ("04", "05", "06", "07", "08", "09", "10", "11", "12", "13", "14", "15", "annex-d")
+NORMATIVE = (*(f"{chapter:02d}" for chapter in range(4, 17)), "annex-d")
 """How the files begin in which a *shall* is a requirement. Annex A is a catalogue of messages."""
 
 _SHALL = re.compile(r"(?<!\*)\bshall\b(?!\*)")

@@ -1,7 +1,8 @@
 """Objects of the file <-> typed records (table 5-6): the one place that knows the paths.
 
 Each path of the manifest layout is a constant here, and the pointers of findings (clause 5.8) are
-made of them. Objects that the layout does not have are passed over.
+made of them; those of media are in :mod:`nmc_format.manifest.media_table`. Objects that the layout
+does not have are passed over.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from nmc_format.issues import refuse
 from nmc_format.manifest.frame_table import Colour, Frames, Refinements, Training
+from nmc_format.manifest.media_table import MediaTable
 from nmc_format.manifest.objects import text_array, text_scalar, texts_of
 from nmc_format.manifest.record import Cameras, Manifest, Model, Quality, Root
 from nmc_format.manifest.tensor_table import TensorTable
@@ -153,6 +155,7 @@ def manifest_of(objects: RawObjects) -> Manifest:
         training=_training(objects),
         cameras=_cameras(objects),
         quality=_quality(objects),
+        media=MediaTable.from_objects(objects),
     )
 
 
@@ -238,6 +241,8 @@ def objects_of(manifest: Manifest) -> RawObjects:
         objects |= camera_objects(manifest.cameras)
     if manifest.quality is not None:
         objects |= quality_objects(manifest.quality)
+    if manifest.media is not None:
+        objects |= manifest.media.objects()
     return objects
 
 

@@ -1,7 +1,8 @@
 """The manifest as one typed record (clauses 5.4 to 5.7): a frozen class a clause, arrays inside.
 
 The tensor table is in :mod:`nmc_format.manifest.tensor_table`, the frames and how they were trained
-in :mod:`nmc_format.manifest.frame_table`. N is the number of frames, C of cameras, V of views.
+in :mod:`nmc_format.manifest.frame_table`. Media are in
+:mod:`nmc_format.manifest.media_table`. N is the number of frames, C of cameras, V of views.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nmc_format.manifest.frame_table import Floats, FrameRecord
+    from nmc_format.manifest.media_table import MediaTable, MediumRecord
     from nmc_format.manifest.tensor_table import TensorRow, TensorTable
 
 CAMERA_CONVENTION = "camera-to-world opencv corner"
@@ -161,6 +163,8 @@ class Manifest:
         The cameras; None where nothing was recorded.
     quality : Quality or None
         The quality record; None where nothing was recorded.
+    media : MediaTable or None
+        The media, as columns; None where there is no table of them.
     """
 
     root: Root
@@ -171,6 +175,7 @@ class Manifest:
     training: Training = field(default_factory=Training, repr=False)
     cameras: Cameras | None = field(default=None, repr=False)
     quality: Quality | None = field(default=None, repr=False)
+    media: MediaTable | None = field(default=None, repr=False)
 
     @property
     def profile(self) -> str:
@@ -204,6 +209,11 @@ class Manifest:
     def tensors(self) -> tuple[TensorRow, ...]:
         """The rows of the tensor table, T of them."""
         return self.table.rows()
+
+    @cached_property
+    def media_records(self) -> tuple[MediumRecord, ...]:
+        """The media, M of them."""
+        return () if self.media is None else self.media.records()
 
     def __len__(self) -> int:
         return len(self.frames)

@@ -15,11 +15,13 @@ from nmc_format.package.foreign import foreign_directory
 from nmc_format.package.members import (
     JOURNAL_NAME,
     MANIFEST_NAME,
+    MEDIA_FOLDER,
     SEGMENT_FOLDER,
     SIGNATURE_FOLDER,
     SIGNATURE_NAME,
     Package,
     is_member,
+    medium_name,
     segment_name,
 )
 from nmc_format.package.positioned import PositionedFile
@@ -82,9 +84,18 @@ class DirectoryPackage(Package):
 
     def part(self, index: int, limit: int, start: int, size: int) -> bytes:
         """Return some bytes of one segment."""
-        if stat.S_ISLNK(_mode_of(self._folder / SEGMENT_FOLDER)):
-            raise refuse("package/not-a-file", file=str(self.path), member=SEGMENT_FOLDER)
+        self._refuse_link(SEGMENT_FOLDER)
         return self._read(segment_name(index), limit, limit, start, size)
+
+    def medium(self, index: int, length: int, start: int, size: int) -> bytes:
+        """Return some bytes of one medium."""
+        self._refuse_link(MEDIA_FOLDER)
+        name = medium_name(index)
+        return self._read(name, length, length, start, size, other_length="media/length")
+
+    def _refuse_link(self, folder: str) -> None:
+        if stat.S_ISLNK(_mode_of(self._folder / folder)):
+            raise refuse("package/not-a-file", file=str(self.path), member=folder)
 
     def signatures(self, keys: Collection[bytes] = ()) -> list[str]:
         """Return the names of the signatures."""
@@ -109,13 +120,22 @@ class DirectoryPackage(Package):
                 raise refuse("package/not-a-file", file=str(self.path), member=name)
             return file.read_at(0, limit + 1)
 
-    def _read(self, name: str, expected: int | None, limit: int, start: int, size: int) -> bytes:
+    def _read(
+        self,
+        name: str,
+        expected: int | None,
+        limit: int,
+        start: int,
+        size: int,
+        *,
+        other_length: str = "segment/length",
+    ) -> bytes:
         self._check_open()
         with closing(self._open(name)) as file:
             if not file.is_regular:
                 raise refuse("package/not-a-file", file=str(self.path), member=name)
             if expected is not None and file.size != expected:
-                raise refuse("segment/length", file=name, actual=file.size, expected=expected)
+                raise refuse(other_length, file=name, actual=file.size, expected=expected)
             if file.size > limit:
                 raise refuse("manifest/too-large", pointer="/", size=file.size, limit=limit)
             return file.read_at(start, size)
@@ -133,21 +153,22 @@ class DirectoryPackage(Package):
                 raise refuse("package/not-a-file", file=str(self.path), member=name) from None
             raise host_refusal(error, place) from None
 
-    def findings(self, frames: int) -> Iterator[Finding]:
+    def findings(self, frames: int, media: int = 0) -> Iterator[Finding]:
         """Yield members that are no part of the package; missing ones show when they are read."""
         for folder, directories, files in os.walk(self._folder):
             base = Path(folder).relative_to(self._folder)
             for name in sorted(files + [d for d in directories if (Path(folder) / d).is_symlink()]):
                 member = (base / name).as_posix()
-                if not is_member(member, frames):
+                if not is_member(member, frames, media):
                     yield finding("package/member-unknown", file=str(self.path), member=member)
             directories[:] = sorted(d for d in directories if not (Path(folder) / d).is_symlink())
 
     def size(self) -> int:
-        """Return the bytes of manifest, segments and signatures."""
+        """Return the bytes of manifest, media, segments and signatures."""
+        media = (self._folder / MEDIA_FOLDER).glob("[0-9]" * 8)
         segments = (self._folder / SEGMENT_FOLDER).glob("*.safetensors")
         signatures = (self._folder / SIGNATURE_FOLDER).glob("*.sig")
-        files = [self._folder / MANIFEST_NAME, *segments, *signatures]
+        files = [self._folder / MANIFEST_NAME, *media, *segments, *signatures]
         return sum(f.stat().st_size for f in files if f.is_file())
 
 

@@ -18,6 +18,7 @@ from nmc_format.package.members import (
     Package,
     is_allowed,
     is_member,
+    medium_name,
     segment_name,
 )
 from nmc_format.package.positioned import PositionedFile
@@ -101,7 +102,7 @@ class FilePackage(Package):
                 raise self._refuse("package/member-name", member)
             if member.name in self._members:
                 raise self._refuse("package/member-duplicate", member)
-            if member.name < last:  # manifest.h5, segments, signatures: so they are as text, too
+            if member.name < last:  # manifest.h5, media, segments, signatures: in this order
                 reason = f"member {member.name} is not in ascending order"
                 raise refuse(
                     "package/zip-structure",
@@ -154,12 +155,21 @@ class FilePackage(Package):
     def part(self, index: int, limit: int, start: int, size: int) -> bytes:
         """Return some bytes of one segment."""
         name = segment_name(index)
+        self._of_length(name, limit, "segment/length")
+        return self._read(name, start, size)
+
+    def medium(self, index: int, length: int, start: int, size: int) -> bytes:
+        """Return some bytes of one medium."""
+        name = medium_name(index)
+        self._of_length(name, length, "media/length")
+        return self._read(name, start, size)
+
+    def _of_length(self, name: str, length: int, code: str) -> None:
         if name not in self._members:
             raise refuse("package/member-missing", file=str(self.path), member=name)
         actual = self._members[name].size
-        if actual != limit:
-            raise refuse("segment/length", file=name, actual=actual, expected=limit)
-        return self._read(name, start, size)
+        if actual != length:
+            raise refuse(code, file=name, actual=actual, expected=length)
 
     def expect(self, frames: range, lengths: Sequence[int]) -> None:
         """Hear that these segments are read next: they lie one after the other."""
@@ -190,10 +200,10 @@ class FilePackage(Package):
         """Return the bytes of one signature."""
         return self._read(name, 0, min(self._members[name].size, limit + 1))
 
-    def findings(self, frames: int) -> Iterator[Finding]:
+    def findings(self, frames: int, media: int = 0) -> Iterator[Finding]:
         """Yield damaged or surplus members; every byte is read once for its checksum."""
         for member in self._members.values():
-            if not is_member(member.name, frames):
+            if not is_member(member.name, frames, media):
                 yield finding("package/member-unknown", file=str(self.path), member=member.name)
             try:
                 start = self._data_start(member)

@@ -37,9 +37,13 @@ class Forwarding(Package):
         """Return the bytes of one signature."""
         return self.stored.signature(name, limit)
 
-    def findings(self, frames: int) -> Iterator[Finding]:
+    def medium(self, index: int, length: int, start: int, size: int) -> bytes:
+        """Return some bytes of one medium."""
+        return self.stored.medium(index, length, start, size)
+
+    def findings(self, frames: int, media: int = 0) -> Iterator[Finding]:
         """Yield what is wrong with the members."""
-        return self.stored.findings(frames)
+        return self.stored.findings(frames, media)
 
     def size(self) -> int:
         """Return the bytes of the package as it is stored."""

@@ -1,4 +1,4 @@
-"""The members of a package (clauses 5.1.2, 5.1.3 and 13.1.1): their names, and read access."""
+"""The members of a package (clauses 5.1.2, 5.1.3, 13.1.1 and 16.1.1): names, and read access."""
 
 from __future__ import annotations
 
@@ -15,17 +15,24 @@ if TYPE_CHECKING:
 
 MANIFEST_NAME: Final = "manifest.h5"
 SEGMENT_FOLDER: Final = "segments"
+MEDIA_FOLDER: Final = "media"
 SIGNATURE_FOLDER: Final = "signatures"
 JOURNAL_NAME: Final = "journal.ndjson"
 """Exists only while a package is being written (clause 5.1.5)."""
 
 SEGMENT_NAME: Final = re.compile(r"segments/[0-9]{8}\.safetensors")
 SIGNATURE_NAME: Final = re.compile(r"signatures/[0-9a-f]{64}\.sig")
+MEDIUM_NAME: Final = re.compile(r"media/[0-9]{8}")
 
 
 def segment_name(index: int) -> str:
     """Return the member name of the segment of one frame (clause 5.1.2)."""
     return f"{SEGMENT_FOLDER}/{index:08d}.safetensors"
+
+
+def medium_name(index: int) -> str:
+    """Return the member name of one medium (clause 16.1.1)."""
+    return f"{MEDIA_FOLDER}/{index:08d}"
 
 
 def signature_name(key: bytes) -> str:
@@ -39,13 +46,16 @@ def is_allowed(name: str) -> bool:
         name == MANIFEST_NAME
         or SEGMENT_NAME.fullmatch(name) is not None
         or SIGNATURE_NAME.fullmatch(name) is not None
+        or MEDIUM_NAME.fullmatch(name) is not None
     )
 
 
-def is_member(name: str, frames: int) -> bool:
-    """Whether a name is that of a member of a package of so many frames (clause 5.1.3)."""
+def is_member(name: str, frames: int, media: int) -> bool:
+    """Whether a package of so many frames and media has a member of a name (clause 5.1.3)."""
     if name == MANIFEST_NAME or SIGNATURE_NAME.fullmatch(name):
         return True
+    if MEDIUM_NAME.fullmatch(name):
+        return int(name[-8:]) < media
     return bool(SEGMENT_NAME.fullmatch(name)) and int(name[-20:-12]) < frames
 
 
@@ -98,6 +108,16 @@ class Package(ABC):
             As :meth:`segment`.
         """
 
+    @abstractmethod
+    def medium(self, index: int, length: int, start: int, size: int) -> bytes:
+        """Return some bytes of one medium that has ``length`` bytes (clause 16.1.1).
+
+        Raises
+        ------
+        FormatError
+            If there is no such member, its size is another one, or it is no plain file.
+        """
+
     def expect(self, frames: range, lengths: Sequence[int]) -> None:
         """Hear that the segments of these frames are read next, one after the other.
 
@@ -136,8 +156,8 @@ class Package(ABC):
         """
 
     @abstractmethod
-    def findings(self, frames: int) -> Iterator[Finding]:
-        """Yield what is wrong with the members of a package of so many frames."""
+    def findings(self, frames: int, media: int = 0) -> Iterator[Finding]:
+        """Yield what is wrong with the members of a package of so many frames and media."""
 
     @abstractmethod
     def size(self) -> int:

@@ -14,6 +14,7 @@ from nmc.coding.freezing import freezing_findings
 from nmc.reading.ahead import expect, groups_of, in_order, shared
 from nmc.reading.keys import demands_of
 from nmc.reading.manifest import DEFAULT_MAX_LEVEL, level_refused
+from nmc.reading.media import media_findings
 from nmc.reading.plain_package import plain_segment, unlocked
 from nmc.reading.secret_keys import cipher_of
 from nmc.reading.signatures import missing_findings, signature_findings
@@ -170,10 +171,10 @@ def _walked(
             return Report(path, len(manifest), walk.decoded, tuple(findings), manifest.profile)
         if todo.progress:
             todo.progress(t + 1, len(manifest))
+    findings += media_findings(package, manifest)
     named = {f.place.file for f in findings}
-    findings += [
-        f for f in package.findings(len(manifest)) if f not in findings and not _follows(f, named)
-    ]
+    of_members = package.findings(len(manifest), len(manifest.media_records))
+    findings += [f for f in of_members if f not in findings and not _follows(f, named)]
     return Report(path, len(manifest), walk.decoded, tuple(findings), manifest.profile)
 
 

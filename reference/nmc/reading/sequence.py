@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
@@ -12,6 +12,7 @@ from nmc.coding.decode import check_segment
 from nmc.coding.state import State, arrays_of
 from nmc.reading.frames import Arrays, FrameRecords, SequenceSlice
 from nmc.reading.manifest import DEFAULT_MAX_LEVEL
+from nmc.reading.media import MediaOf, Medium
 from nmc.reading.origin import Origin, reopened
 from nmc.reading.parts import present_rows
 from nmc.reading.plain_package import PlainPackage, plain_manifest
@@ -37,8 +38,8 @@ class ChainSequence(Sequence[Arrays]):
 
     Threads may share a sequence; they decode one after the other. One frame is decoded in several
     threads where ``nmc.open`` was told how many. Forked processes may, too, and each goes on alone.
-    A pickle opens the package again by its absolute path, refuses another one that lies there now
-    (``host/changed``), and has the key of an encrypted one.
+    A pickle opens the package again by its absolute path, refuses another one that lies there now,
+    and has the key of an encrypted one.
 
     Attributes
     ----------
@@ -47,16 +48,11 @@ class ChainSequence(Sequence[Arrays]):
     frames : FrameRecords
         What the manifest says of each frame.
     stop : int
-        Which state of each frame is returned: 0 is the base (clause 12.7).
+        Which state of each frame is returned: 0 is the base (clause 12.7). ValueError for no such.
     signatures : tuple of Signature
         The signatures, each verified; empty where none was demanded.
     cipher : SegmentCipher or None
         By the key of its segments (clause 14), which ``stored`` has encrypted.
-
-    Raises
-    ------
-    ValueError
-        If frames have no such stop.
     """
 
     def __init__(
@@ -140,7 +136,7 @@ class ChainSequence(Sequence[Arrays]):
 
     @property
     def stops(self) -> int:
-        """How many states each frame has: that of the base, and one for each refinement."""
+        """How many states each frame has: one for the base, and for each refinement."""
         return self.manifest.stops
 
     @property
@@ -167,6 +163,11 @@ class ChainSequence(Sequence[Arrays]):
     def cameras(self) -> Cameras | None:
         """The cameras (clause 5.6); None where nothing was recorded."""
         return self.manifest.cameras
+
+    @property
+    def media(self) -> Mapping[str, Medium]:
+        """The media (clause 16) by name; their bytes are verified before they are given."""
+        return MediaOf(self.stored, self.manifest)
 
     @property
     def quality(self) -> Quality | None:
@@ -248,9 +249,8 @@ class ChainSequence(Sequence[Arrays]):
         rows = [i for i, row in enumerate(self.manifest.tensors) if row.name in wanted]
         found = self._seeker.tensors(index, rows)
         known = {self.manifest.tensors[row].name for row in found}
-        for name in names:
-            if name not in known:
-                raise KeyError(name)
+        if missing := [name for name in names if name not in known]:
+            raise KeyError(missing[0])
         return found
 
     def names(self, index: int) -> list[str]:

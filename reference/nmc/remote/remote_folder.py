@@ -6,12 +6,18 @@ import os
 import threading
 from typing import TYPE_CHECKING, Final
 
-from nmc.remote.ranged_source import MOST_AHEAD, Window
+from nmc.remote.ranged_source import MOST_AHEAD, RangedSource, Window
 from nmc.remote.remote_object import NoObject
 from nmc_format.issues import refuse
 from nmc_format.manifest.objects import MAX_MANIFEST_BYTES
 from nmc_format.manifest.read import parse_manifest
-from nmc_format.package.members import MANIFEST_NAME, Package, segment_name, signature_name
+from nmc_format.package.members import (
+    MANIFEST_NAME,
+    Package,
+    medium_name,
+    segment_name,
+    signature_name,
+)
 from nmc_format.signature import MAX_SIGNATURE_BYTES
 
 if TYPE_CHECKING:
@@ -66,6 +72,7 @@ class RemoteFolder(Package):
         self._opened: list[RemoteObject] = []
         self._manifest = bytearray()
         self._signatures: dict[str, bytes] = {}
+        self._media: dict[tuple[int, int], RangedSource] = {}
         for piece in self._object(MANIFEST_NAME).whole(MAX_MANIFEST_BYTES):
             self._manifest += piece
             if len(self._manifest) > MAX_MANIFEST_BYTES:
@@ -154,16 +161,34 @@ class RemoteFolder(Package):
         """Return the bytes of one signature."""
         return self._signatures[name][: limit + 1]
 
-    def findings(self, frames: int) -> Iterator[Finding]:
+    def medium(self, index: int, length: int, start: int, size: int) -> bytes:
+        """Return some bytes of one medium, by a range of it."""
+        self._check_open()
+        name = medium_name(index)
+        source = self._media.get((os.getpid(), index))
+        if source is None:
+            try:
+                source = RangedSource(self._member(name))
+            except NoObject:
+                raise refuse("package/member-missing", file=str(self.path), member=name) from None
+            self._media[os.getpid(), index] = source
+        if source.size != length:
+            raise refuse("media/length", file=name, actual=source.size, expected=length)
+        return source.read_at(start, size)
+
+    def findings(self, frames: int, media: int = 0) -> Iterator[Finding]:
         """Yield nothing: what else lies there cannot be asked of every server."""
-        del frames
+        del frames, media
         yield from ()
 
     def size(self) -> int:
-        """Return the bytes of manifest and segments."""
+        """Return the bytes of manifest, segments and media."""
         manifest, _ = parse_manifest(bytes(self._manifest))
-        segments = 0 if manifest is None else int(manifest.frames.segment_length.sum())
-        return len(self._manifest) + segments
+        if manifest is None:
+            return len(self._manifest)
+        segments = int(manifest.frames.segment_length.sum())
+        media = sum(medium.length for medium in manifest.media_records)
+        return len(self._manifest) + segments + media
 
     def close(self) -> None:
         """Forget all, and close connections."""
@@ -173,5 +198,7 @@ class RemoteFolder(Package):
             for _, window in mine.windows.values():
                 window.leave()
             mine.windows.clear()
+        for source in self._media.values():
+            source.close()
         for remote in self._opened:
             remote.close()

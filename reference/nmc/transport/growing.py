@@ -19,7 +19,13 @@ from nmc.writing.unfinished import SUFFIX
 from nmc_format.issues import FormatError, refuse
 from nmc_format.manifest.columns import objects_of
 from nmc_format.manifest.write import manifest_bytes
-from nmc_format.package.members import JOURNAL_NAME, MANIFEST_NAME, Package, segment_name
+from nmc_format.package.members import (
+    JOURNAL_NAME,
+    MANIFEST_NAME,
+    Package,
+    medium_name,
+    segment_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -125,7 +131,7 @@ class Growing(Package):
             return
         rows = [row for entry in content.entries for row in entry.rows]
         try:
-            self.known = describe.described(content, rows)
+            self.known = describe.described(content, rows, unfinished=True)
         except (ValueError, OverflowError) as error:
             raise refuse("package/not-a-package", file=str(self.path), reason=str(error)) from None
 
@@ -181,6 +187,17 @@ class Growing(Package):
         """Return some bytes of one segment."""
         return self.segment(index, limit)[start : start + size]
 
+    def medium(self, index: int, length: int, start: int, size: int) -> bytes:
+        """Return some bytes of one medium."""
+        self._check_open()
+        name = medium_name(index)
+        data = self._members.read(name, start, size)
+        if data is None:
+            raise refuse("package/member-missing", file=str(self.path), member=name)
+        if len(data) < size:
+            raise refuse("media/length", file=name, actual=start + len(data), expected=length)
+        return data[:size]
+
     def signatures(self, keys: Collection[bytes] = ()) -> list[str]:
         """Return nothing: what is signed is a package that is finished."""
         del keys
@@ -191,9 +208,9 @@ class Growing(Package):
         del limit
         raise refuse("package/member-missing", file=str(self.path), member=name)
 
-    def findings(self, frames: int) -> Iterator[Finding]:
+    def findings(self, frames: int, media: int = 0) -> Iterator[Finding]:
         """Yield nothing: what else is in the folder is its writer's matter."""
-        del frames
+        del frames, media
         yield from ()
 
     def size(self) -> int:

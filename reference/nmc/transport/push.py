@@ -16,6 +16,7 @@ from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
+from nmc.reading.media import MediaOf, member_streams
 from nmc.reading.opening import open_sequence
 from nmc.remote.address import inside_store, scheme_of, shown
 from nmc.remote.opening import store_of
@@ -23,7 +24,7 @@ from nmc.transport.growing import Growing, find_growing
 from nmc_format.host import host_refusal
 from nmc_format.issues import FormatError, refuse, refuse_with
 from nmc_format.package import zip64
-from nmc_format.package.members import JOURNAL_NAME, MANIFEST_NAME, segment_name
+from nmc_format.package.members import JOURNAL_NAME, MANIFEST_NAME, medium_name, segment_name
 from nmc_format.signature import MAX_SIGNATURE_BYTES
 
 if TYPE_CHECKING:
@@ -266,6 +267,7 @@ def _push_file(
 
     def members() -> Iterator[tuple[str, Callable[[], Any]]]:
         yield MANIFEST_NAME, lambda: io.BytesIO(package.manifest())
+        yield from member_streams(package, manifest)
         for t, length in enumerate(manifest.frames.segment_length.tolist()):
             yield segment_name(t), partial(opened, t, length)
             if progress:
@@ -292,6 +294,7 @@ def _push_folder(
     """Put a package as objects, the manifest last: until it is there, nobody takes it for whole."""
     data = package.manifest()
     _clear_manifest(place, data)
+    _put_media(package, manifest, place)
     for t in range(len(manifest)):
         _put_segment(package, manifest, t, place)
         if progress:
@@ -300,6 +303,15 @@ def _push_folder(
         place.put(name, *_data(package.signature(name, MAX_SIGNATURE_BYTES)))
     place.put(MANIFEST_NAME, *_data(data))
     place.remove(JOURNAL_NAME)
+
+
+def _put_media(package: Package, manifest: Manifest, place: _Place) -> None:
+    for medium in MediaOf(package, manifest).values():
+        whole = hashlib.sha256()
+        for chunk in medium.chunks():
+            whole.update(chunk)
+        name = medium_name(medium.record.index)
+        place.put(name, medium.size, whole.digest(), medium.chunks())
 
 
 def _clear_manifest(place: _Place, data: bytes | None) -> None:
@@ -353,6 +365,7 @@ def _push_growing(
         known = growing.known
         if known is not None and len(known) > done:
             try:
+                _put_media(growing, known, place)
                 for t in range(done, len(known)):
                     _put_segment(growing, known, t, place)
                     done = t + 1

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from nmc.reading.manifest import checked_manifest
+from nmc.reading.media import member_streams
 from nmc.writing.finish import compare_file, put_manifest, replace_file
 from nmc.writing.unfinished import clear_signatures, place_of
 from nmc_format.host import host_errors
@@ -139,10 +140,12 @@ def _rewrite(package: Package, manifest: Manifest, data: bytes, place: Place) ->
     """Write a package file beside its place, read it back, then put it there."""
     lengths = manifest.frames.segment_length.tolist()
     digests = [row.tobytes() for row in manifest.frames.segment_sha256]
+    media = manifest.media_records
     members: list[tuple[str, Callable[[], BinaryIO]]] = [(MANIFEST_NAME, partial(io.BytesIO, data))]
+    members += member_streams(package, manifest)
     for t, length in enumerate(lengths):
         members.append((segment_name(t), partial(_segment, package, t, length)))
-    replace_file(place, members, lambda fresh: compare_file(fresh, data, digests))
+    replace_file(place, members, lambda fresh: compare_file(fresh, data, digests, media))
 
 
 def _segment(package: Package, t: int, length: int) -> BinaryIO:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import nmc_spec
+from nmc.writing.media import RECORD, records_in
 from nmc.writing.sources import colour_of, source_columns
 from nmc_format.encryption import FEATURE, VERSION
 from nmc_format.issues import FormatError, first_error, refuse
@@ -14,6 +15,7 @@ from nmc_format.manifest import columns
 from nmc_format.manifest.check.values import MAX_RANK, name_fault, value_findings
 from nmc_format.manifest.digest import manifest_digest
 from nmc_format.manifest.frame_table import Coding, Frames, Refinements, Training
+from nmc_format.manifest.media_table import MediaTable, with_frames
 from nmc_format.manifest.read import typed_manifest
 from nmc_format.manifest.record import Manifest, Model, Root
 from nmc_format.manifest.tensor_table import TensorTable
@@ -64,7 +66,7 @@ def check_shape(row: TensorRow, shape: tuple[int, ...], index: int) -> None:
         raise refuse("manifest/tensor-shape", pointer=place, reason=reason)
 
 
-def described(content: Content, rows: Sequence[TensorRow]) -> Manifest:
+def described(content: Content, rows: Sequence[TensorRow], *, unfinished: bool = False) -> Manifest:
     """Return the manifest, its digest included.
 
     Parameters
@@ -73,6 +75,8 @@ def described(content: Content, rows: Sequence[TensorRow]) -> Manifest:
         What the journal says: the package as a whole, its frames, and records such as the cameras.
     rows : sequence of TensorRow
         The tensor table.
+    unfinished : bool
+        More frames may come: those that maps of media name, and that are not there, are left out.
 
     Raises
     ------
@@ -100,6 +104,9 @@ def described(content: Content, rows: Sequence[TensorRow]) -> Manifest:
     objects = columns.objects_of(manifest)
     for record in content.records.values():
         objects |= record
+    if unfinished and RECORD in content.records:
+        there = {t: t for t in range(len(entries))}
+        objects |= MediaTable.of(with_frames(records_in(content.records), there)).objects()
     objects[columns.MANIFEST_DIGEST] = np.frombuffer(manifest_digest(objects), "u1")
     checked, findings = typed_manifest(objects)
     error = first_error(findings) or first_error(value_findings(checked) if checked else ())

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmc.writing import claims, describe, journal
+from nmc.writing.adding_media import add_media
 from nmc.writing.finish import abandon, finish
 from nmc.writing.sources import Room, with_colour
 from nmc.writing.start import Existing, start
 from nmc_format.encryption import stored_length
 from nmc_format.host import host_errors
+from nmc_format.issues import refuse
 from nmc_format.manifest import columns
 from nmc_format.manifest.frame_table import Coding
 from nmc_format.manifest.write import manifest_bytes
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from nmc.writing.media import Media
     from nmc.writing.remembered import Remembered
     from nmc.writing.sources import ColourEntry
     from nmc.writing.table import GrowingTable
@@ -180,6 +183,14 @@ class Draft:
         """Put a record of the manifest into the journal."""
         with host_errors(self._path):
             self._journal.record(name, objects)
+
+    def add_media(self, media: Media) -> None:
+        """Copy a medium into the folder, and put it into the journal."""
+        if self._cipher is not None:
+            hint = "encrypt the file itself, or leave it out"
+            reason = "media are not encrypted with the segments, and the package is"
+            raise refuse("input/unsupported", file=str(self._path), reason=reason, hint=hint)
+        add_media(self._path, self._made.folder, self._journal, media)
 
     def colour(self, views: Sequence[str], colour: Any) -> None:
         """Give every frame that is there its colour."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nmc.reading.opening import open_sequence
 from nmc.reading.plain_package import key_missing
+from nmc.writing.carried_media import carry_all
 from nmc.writing.repack import described
 from nmc.writing.writer import Writer
 from nmc_format.issues import refuse, refuse_with
@@ -106,6 +107,12 @@ def _copy(
     if manifest.root.is_encrypted and sequence.cipher is None:
         raise key_missing(manifest, str(sequence.path))
     _refuse_unknown(sequence)
+    if encrypt_key is not None and sequence.media:
+        hint = "extract the frames without them first: nmc trim --without-media"
+        reason = (
+            f"it carries media, which are not encrypted: {', '.join(map(ascii, sequence.media))}"
+        )
+        raise refuse("input/unsupported", file=str(sequence.path), reason=reason, hint=hint)
     writer = Writer(
         target,
         directory=directory,
@@ -130,6 +137,7 @@ def _copy(
                 progress(t + 1, len(sequence))
         if sequence.cameras is not None:
             writer.set_cameras(sequence.cameras)
+        carry_all(writer, sequence)
         if sequence.quality is not None:
             writer.set_quality(sequence.quality)
         writer.close()

@@ -14,7 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from nmc.writing import unfinished
+from nmc.reading.media import Medium
+from nmc.writing import media_files, unfinished
+from nmc.writing.media import records_in
 from nmc.writing.unfinished import MANIFEST_FRESH, OURS, PACKAGE_FRESH, SEGMENT_FILE
 from nmc_format.issues import FormatError, refuse
 from nmc_format.package import zip64
@@ -22,6 +24,7 @@ from nmc_format.package.file import FilePackage
 from nmc_format.package.members import (
     JOURNAL_NAME,
     MANIFEST_NAME,
+    MEDIA_FOLDER,
     SEGMENT_FOLDER,
     SIGNATURE_FOLDER,
     segment_name,
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from nmc.writing.folder import Folder
     from nmc.writing.journal import Journal
     from nmc.writing.unfinished import Place, Unfinished
+    from nmc_format.manifest.media_table import MediumRecord
 
 REPLACED = ".replaced"
 """Where a package lies for a moment on systems that cannot exchange two names in one step."""
@@ -63,14 +67,15 @@ def finish(made: Unfinished, log: Journal, manifest: bytes) -> None:
     """
     settings, entries = log.content.settings, log.content.entries
     digests = [entry.record.segment_sha256 for entry in entries]
+    media = records_in(log.content.records)
     try:
         if settings.directory:
             made.sync(log)  # the segments of a file are copied, and synchronised there
         log.closing(hashlib.sha256(manifest).hexdigest())
         if settings.directory:
-            _finish_folder(made, manifest, digests, replaces=settings.replaces)
+            _finish_folder(made, manifest, digests, media, replaces=settings.replaces)
         else:
-            _finish_file(made, manifest, digests, replaces=settings.replaces)
+            _finish_file(made, manifest, digests, media, replaces=settings.replaces)
         log.close()
         tidy(made.place, directory=settings.directory, replaces=settings.replaces)
     except KeyboardInterrupt:
@@ -80,22 +85,30 @@ def finish(made: Unfinished, log: Journal, manifest: bytes) -> None:
 
 
 def _finish_file(
-    made: Unfinished, manifest: bytes, digests: Sequence[bytes], *, replaces: bool
+    made: Unfinished,
+    manifest: bytes,
+    digests: Sequence[bytes],
+    media: Sequence[MediumRecord],
+    *,
+    replaces: bool,
 ) -> None:
     members: list[tuple[str, Callable[[], BinaryIO]]] = [
-        (MANIFEST_NAME, partial(io.BytesIO, manifest))
+        (MANIFEST_NAME, partial(io.BytesIO, manifest)),
+        *media_files.members(made.folder, len(media)),
     ]
     for t in range(len(digests)):
         name = segment_name(t)
         members.append((name, partial(made.segments.open, Path(name).name)))
     made.folder.write(PACKAGE_FRESH, zip64.pieces(members))
-    compare_file(made.folder.path / PACKAGE_FRESH, manifest, digests)
+    compare_file(made.folder.path / PACKAGE_FRESH, manifest, digests, media)
     _refuse_another(made.place, replaces=replaces)
     made.folder.move(PACKAGE_FRESH, made.place.parent, made.place.name)
     made.place.parent.sync()
 
 
-def compare_file(path: Path, manifest: bytes, digests: Sequence[bytes]) -> None:
+def compare_file(
+    path: Path, manifest: bytes, digests: Sequence[bytes], media: Sequence[MediumRecord] = ()
+) -> None:
     """Read a package file back, and compare it with what was written.
 
     Parameters
@@ -106,6 +119,8 @@ def compare_file(path: Path, manifest: bytes, digests: Sequence[bytes]) -> None:
         The manifest.
     digests : sequence of bytes
         SHA-256 of each segment.
+    media : sequence of MediumRecord
+        The media.
 
     Raises
     ------
@@ -124,7 +139,10 @@ def compare_file(path: Path, manifest: bytes, digests: Sequence[bytes]) -> None:
                 read.update(package.part(t, length, start, min(_READ_BYTES, length - start)))
             if read.digest() != digest:
                 raise _differs(path, segment_name(t))
-        for found in package.findings(len(digests)):
+        for medium in media:
+            for _ in Medium(package, medium).chunks():
+                pass
+        for found in package.findings(len(digests), len(media)):
             raise FormatError(found)
 
 
@@ -167,12 +185,19 @@ def _differs(path: Path, what: str) -> FormatError:
 
 
 def _finish_folder(
-    made: Unfinished, manifest: bytes, digests: Sequence[bytes], *, replaces: bool
+    made: Unfinished,
+    manifest: bytes,
+    digests: Sequence[bytes],
+    media: Sequence[MediumRecord],
+    *,
+    replaces: bool,
 ) -> None:
     for t, digest in enumerate(digests):
         if made.sha256(t) != digest:
             raise _differs(made.folder.path, segment_name(t))
+    media_files.compare(made.folder, media)
     made.remove_leftovers(len(digests))
+    media_files.remove(made.folder, len(media))
     made.segments.sync()
     put_manifest(made.folder, manifest)
     unfinished.clear_signatures(made.folder)  # where finished work was resumed
@@ -260,7 +285,7 @@ def tidy(place: Place, *, directory: bool, replaces: bool) -> None:
 
 def _carry_over(parent: Folder, old: str, folder: Folder) -> None:
     source = parent.folder(old)
-    kept_out = {*OURS, SEGMENT_FOLDER, SIGNATURE_FOLDER}
+    kept_out = {*OURS, SEGMENT_FOLDER, SIGNATURE_FOLDER, MEDIA_FOLDER}
     try:
         for name in source.names():
             if name not in kept_out and not folder.kind(name):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from nmc.writing.remembered import Remembered
     from nmc_format.manifest.objects import RawObjects
 
-RECORDS = ("cameras", "quality")
+RECORDS = ("cameras", "quality", "media")
 """Groups of the manifest that a writer is told as a whole."""
 
 _HEX64 = re.compile(r"[0-9a-f]{64}")

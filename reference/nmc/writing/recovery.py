@@ -42,6 +42,8 @@ class Recovery:
         Why the package has fewer.
     verified : bool
         Whether every state was compared with its digest; not where there is no key to decrypt it.
+    lost_media : tuple of str
+        Names of the media that are not in the package, as their bytes are not intact.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class Recovery:
     listed: int
     fault: Finding | None
     verified: bool = True
+    lost_media: tuple[str, ...] = ()
 
 
 def recover(path: str | Path, *, key: AnySecret | None = None) -> int:
@@ -125,12 +128,17 @@ def _recover(place: Place, name: str, cipher: SegmentCipher | None) -> Recovery:
         if content is None or not content.entries:
             reason = "no frame of it was finished"
             raise refuse("package/not-a-package", file=str(made.path), reason=reason)
-        manifest = describe.described(content, part.rows)
+        manifest = describe.described(content, part.rows, unfinished=True)
         made.expect(len(content.entries))
         log = journal.Journal(made.folder, content)
         finish(made, log, manifest_bytes(objects_of(manifest)))
         return Recovery(
-            place.path, len(content.entries), part.listed, part.fault, verified=part.verified
+            place.path,
+            len(content.entries),
+            part.listed,
+            part.fault,
+            verified=part.verified,
+            lost_media=part.lost_media,
         )
     finally:
         made.close()

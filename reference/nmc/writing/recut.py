@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nmc.reading.opening import open_sequence
 from nmc.reading.plain_package import key_missing
 from nmc.reading.sequence import ChainSequence
+from nmc.writing.carried_media import add_carried
 from nmc.writing.repack import recorded
 from nmc.writing.writer import DEFAULT_KEY_EVERY, Writer
 from nmc_format.issues import refuse
@@ -318,8 +319,9 @@ def _colour(sequence: ChainSequence, t: int) -> Mapping[str, Any] | None:
 
 
 def _copy_records(writer: Writer, pieces: Sequence[tuple[ChainSequence, int]]) -> None:
-    """Keep cameras and quality where all frames come from one package."""
+    """Keep cameras and quality where all frames come from one package, and the media of each."""
     sequence = pieces[0][0]
+    add_carried(writer, pieces)
     if any(other is not sequence for other, _ in pieces):
         return
     cameras, quality = sequence.cameras, sequence.quality

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nmc.writing.carried_media import carry_all
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -34,7 +36,7 @@ def described(sequence: ChainSequence) -> dict[str, Any]:
 def repack(
     sequence: ChainSequence, writer: Writer, progress: Callable[[int, int], None] | None = None
 ) -> None:
-    """Append the frames that a writer does not have yet, the cameras, and what holds of them.
+    """Append the frames that a writer does not have yet, cameras, media, and what holds of them.
 
     The quality record is kept where every bit is: else it was measured of other states.
 
@@ -49,6 +51,7 @@ def repack(
         writer.append(sequence[t], **recorded(sequence, sequence.frames[t]))
         if progress:
             progress(t + 1, len(sequence))
+    carry_all(writer, sequence)
     if sequence.quality is not None and not writer.is_lossy:
         writer.set_quality(sequence.quality)
 

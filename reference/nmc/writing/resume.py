@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from nmc.coding.cursor import Cursor
 from nmc.coding.freezing import freezing_findings
 from nmc.reading.plain_package import plain_segment
-from nmc.writing import describe, journal
+from nmc.writing import describe, journal, media_files
+from nmc.writing.media import RECORD, records_in
 from nmc.writing.unfinished import Unfinished
 from nmc_format.issues import Finding, FormatError, refuse
+from nmc_format.manifest.media_table import MediaTable
 from nmc_format.manifest.record import Manifest
 from nmc_format.manifest.tensor_table import TensorRow
 from nmc_format.package.members import JOURNAL_NAME, segment_name
@@ -38,6 +40,8 @@ class FinishedPart:
         Why there are fewer intact ones; None where that is no more than a missing segment.
     verified : bool
         Whether frames were decoded: not where they are encrypted, and there is no key.
+    lost_media : tuple of str
+        Names of the media that are not intact.
     """
 
     content: journal.Content | None
@@ -46,6 +50,7 @@ class FinishedPart:
     listed: int = 0
     fault: Finding | None = None
     verified: bool = True
+    lost_media: tuple[str, ...] = ()
 
 
 def find(place: Place, *, directory: bool) -> str | None:
@@ -97,20 +102,21 @@ def finished_part(
         return FinishedPart(None, [], Cursor())
     listed = len(content.entries)
     fault = _keep_intact(made, content)
+    lost = _keep_media(made, content)
     while True:
         _keep_allowed(content)
         if not content.entries:
             empty = journal.Content(content.settings, [], content.records)
-            return FinishedPart(empty, [], Cursor(), listed, fault)
+            return FinishedPart(empty, [], Cursor(), listed, fault, lost_media=lost)
         rows = rows_of(content)
-        manifest = describe.described(content, rows)
+        manifest = describe.described(content, rows, unfinished=True)
         cursor = Cursor()
         if manifest.root.is_encrypted and cipher is None:
             cursor.forget()
-            return FinishedPart(content, rows, cursor, listed, fault, verified=False)
+            return FinishedPart(content, rows, cursor, listed, fault, False, lost)
         broken = _first_broken(made, manifest, cursor, cipher, thorough=thorough)
         if broken is None:
-            return FinishedPart(content, rows, cursor, listed, fault)
+            return FinishedPart(content, rows, cursor, listed, fault, lost_media=lost)
         t, fault = broken
         del content.entries[t:]
 
@@ -138,6 +144,17 @@ def _keep_intact(made: Unfinished, content: journal.Content) -> Finding | None:
         del content.entries[t:]
         return fault
     return None
+
+
+def _keep_media(made: Unfinished, content: journal.Content) -> tuple[str, ...]:
+    """Forget the media that are not those of the journal; return their names."""
+    media = records_in(content.records)
+    kept = [medium for medium in media if not media_files.fault(made.folder, medium)]
+    if len(kept) < len(media):
+        if kept:
+            media_files.keep(made.folder, kept)
+        content.records[RECORD] = MediaTable.of(kept).objects()
+    return tuple(medium.name for medium in media if medium not in kept)
 
 
 def _keep_allowed(content: journal.Content) -> None:
@@ -173,7 +190,7 @@ def _is_allowed(content: journal.Content, count: int) -> bool:
         return True
     first = journal.Content(content.settings, content.entries[:count], content.records)
     try:
-        describe.described(first, rows_of(first))
+        describe.described(first, rows_of(first), unfinished=True)
     except (FormatError, ValueError, OverflowError):
         return False
     return True

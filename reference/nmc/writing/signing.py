@@ -185,7 +185,7 @@ def _put_file(package: FilePackage, signatures: Mapping[str, bytes], place: Plac
                 raise refuse("host/failed", file=str(place.path), reason="members are missing")
             for name, opened in members:
                 _compare_streams(opened, partial(made.member, name), name, place.path)
-            for found in made.findings(len(members)):
+            for found in made.findings(len(members), len(members)):
                 if found.severity == "error":
                     raise FormatError(found)
 

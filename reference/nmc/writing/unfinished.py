@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nmc.writing import claims, journal
+from nmc.writing import claims, journal, media_files
 from nmc.writing.folder import Folder
 from nmc_format.host import absent
 from nmc_format.issues import FormatError, refuse, refuse_with
@@ -379,6 +379,7 @@ def clear(parent: Folder, name: str) -> None:
             folder.remove_folder(SEGMENT_FOLDER)
         else:
             folder.remove(SEGMENT_FOLDER)
+        media_files.remove(folder)
         clear_signatures(folder)
         for entry in sorted(OURS, key=lambda entry: entry == JOURNAL_NAME):
             if not folder.holds_folder(entry):

@@ -11,13 +11,13 @@ from nmc.coding.scratch import IN_MEMORY, ScratchFiles, memory_limit
 from nmc.coding.state import Tensor, owned
 from nmc.reading.secret_keys import AnySecret, cipher_of
 from nmc.writing import options
+from nmc.writing.described import Described
 from nmc.writing.draft import Draft
 from nmc.writing.frame_coder import FrameCoder, Wanted
 from nmc.writing.journal import Settings
 from nmc.writing.matched_slices import MatchedSlices
 from nmc.writing.start import Existing
 from nmc.writing.table import GrowingTable
-from nmc.writing.written import Written
 from nmc_format.issues import refuse
 from nmc_format.manifest import columns
 from nmc_format.manifest.frame_table import Coding, FrameRecord
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from nmc.coding.arithmetic import Effort
     from nmc.coding.encode import Entropy
+    from nmc.writing.media import Media
     from nmc.writing.quantisation import Quantisation
-    from nmc_format.manifest.record import Cameras, Quality
     from nmc_format.manifest.tensor_table import TensorRow
 
 _SHARE = 4
@@ -39,7 +39,7 @@ DEFAULT_KEY_EVERY = 32
 """A seek decodes 16 deltas on average then, and key frames cost about one per cent of the bytes."""
 
 
-class Writer(Written):
+class Writer(Described):
     """Writes a package; a context manager.
 
     Frames that are finished stay on disk whatever happens: after a crash, an exception or a full
@@ -93,6 +93,8 @@ class Writer(Written):
     memory : int or None
         Bytes of a state in memory; what is more is kept in files without a name, so that a mapping
         that loads tensors as they are asked for can be larger. None: a quarter of the memory.
+    media : sequence of Media
+        Files that are carried beside the chain (clause 16); see :meth:`add_media`.
     resume : bool
         Go on with an unfinished package; without one, begin.
     overwrite : bool
@@ -128,6 +130,7 @@ class Writer(Written):
         row_id: str | None = None,
         encrypt_key: AnySecret | None = None,
         memory: int | None = None,
+        media: Sequence[Media] = (),
         resume: bool = False,
         overwrite: bool = False,
     ) -> None:
@@ -163,6 +166,15 @@ class Writer(Written):
         draft.cursor.scratch = ScratchFiles(draft.folder)
         self._memory = memory_limit() // _SHARE if memory is None else operator.index(memory)
         super().__init__(draft, table, coder)
+        try:
+            for medium in media:
+                self.add_media(medium)
+        except BaseException:
+            if self._draft.entries:
+                self._draft.close()
+            else:
+                self.abandon()
+            raise
 
     def append(
         self,
@@ -309,47 +321,6 @@ class Writer(Written):
         last = self._draft.entries[-1].record.presentation_time if self._draft.entries else None
         return options.presentation_time(given, last, len(self._draft.entries))
 
-    def set_cameras(self, cameras: Cameras) -> None:
-        """Put the cameras into the manifest (clause 5.6); an interruption does not lose them.
-
-        Raises
-        ------
-        FormatError
-            If a manifest cannot hold a number or a name as it is.
-        """
-        self._check_open()
-        self._draft.record("cameras", columns.camera_objects(cameras))
-
-    def set_quality(self, quality: Quality) -> None:
-        """Put the quality record into the manifest (clause 5.7); one row for each frame.
-
-        Raises
-        ------
-        FormatError
-            If a manifest has no such metric, or cannot hold a number or a name as it is.
-        """
-        self._check_open()
-        self._draft.record("quality", columns.quality_objects(quality))
-
-    def set_colour(self, views: Sequence[str], colour: Any) -> None:
-        """Put the colour record into the manifest (clause 5.5), after the last frame.
-
-        Parameters
-        ----------
-        views : sequence of str
-            Names of the P training views, each once.
-        colour : array of float64, shape (N, P, 3, 4)
-            For each of the N frames so far, the affine map from rendered colour to that of the
-            picture; the identity where nothing was recorded.
-
-        Raises
-        ------
-        FormatError
-            If the shape is another one, a name is there twice, or a number is not finite.
-        """
-        self._check_open()
-        self._draft.colour(views, colour)
-
     def close(self) -> None:
         """Write the manifest, read everything back, and put the package in its place.
 
@@ -373,10 +344,6 @@ class Writer(Written):
             return
         self._closed = True
         self._draft.abandon()
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise ValueError(f"the writer of {str(self.path)!r} is closed")
 
     def __enter__(self) -> Self:
         self._check_open()

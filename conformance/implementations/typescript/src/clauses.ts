@@ -18,6 +18,8 @@ export const clauses: ReadonlyMap<string, string> = new Map([
   ["encryption/length", "14.1.2"],
   ["encryption/tag", "14.2.2"],
   ["encryption/salt", "14.1.3"],
+  ["media/length", "16.1.1"],
+  ["media/sha256", "16.1.3"],
   ["signature/form", "13.1.2"],
   ["signature/manifest", "13.1.2"],
   ["signature/wrong", "13.1.2"],

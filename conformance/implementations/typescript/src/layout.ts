@@ -66,6 +66,15 @@ export const layout: readonly LayoutEntry[] = [
   entry("/quality/psnr", "f8", ["N", "V"]),
   entry("/quality/ssim", "f8", ["N", "V"]),
   entry("/quality/lpips", "f8", ["N", "V"]),
+  entry("/media/file", "str", ["M"]),
+  entry("/media/type", "str", ["M"]),
+  entry("/media/role", "str", ["M"]),
+  entry("/media/length", "u8", ["M"]),
+  entry("/media/chunk_sha256", "u1", ["L", 32]),
+  entry("/media/map_timescale", "u4", ["M"]),
+  entry("/media/map_count", "u4", ["M"]),
+  entry("/media/map_position", "u8", ["R"]),
+  entry("/media/map_frame", "i8", ["R"]),
 ];
 
 /** Where one object of a line is there, all of them shall be. */
@@ -83,4 +92,5 @@ export const together: readonly (readonly string[])[] = [
     "/cameras@normalisation",
   ],
   ["/cameras/distortion_model", "/cameras/distortion"],
+  layout.map((e) => e.path).filter((path) => path.startsWith("/media/")),
 ];

@@ -8,6 +8,7 @@ import { objectFault } from "./json.js";
 import { layout } from "./layout.js";
 import { type Level, profiles } from "./levels.js";
 import type { Row } from "./manifest.js";
+import { checkMedia } from "./media.js";
 import type { H5Object, Objects } from "./objects.js";
 import { checkTraining } from "./training.js";
 
@@ -236,5 +237,6 @@ export function checkValues(objects: Objects, level: Level, frames: number, rows
   checkSizes(objects, level, frames, table, refinements);
   checkTraining(objects, frames, table);
   checkCameras(objects);
+  checkMedia(objects, frames);
   return { profile, table };
 }

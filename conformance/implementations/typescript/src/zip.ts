@@ -1,6 +1,7 @@
 // The file form (clause 5.2): every header has exactly one form, so each is built again and compared.
 import { type Bytes, equalBytes, latin1, safe, u16, u32, u64, utf8, view } from "./bytes.js";
 import { harmless, inFile, refuse, Unsupported } from "./errors.js";
+import { isMedium } from "./media.js";
 import { manifestFile } from "./objects.js";
 import { isSignature, type RandomAccess, type Source } from "./source.js";
 
@@ -95,7 +96,7 @@ function checkEnd(end: Bytes, size: number): { members: number; offset: number }
 
 function checkName(raw: Bytes, place: number): string {
   const name = latin1(raw.subarray(0, nameLimit));
-  const allowed = name === manifestFile || /^segments\/[0-9]{8}\.safetensors$/.test(name) || isSignature(name);
+  const allowed = name === manifestFile || isMedium(name) || /^segments\/[0-9]{8}\.safetensors$/.test(name) || isSignature(name);
   if (!allowed || raw.length > nameLimit) {
     refuse("package/member-name", `member name ${harmless(name)} is not allowed in a package`, inFile(archive, place));
   }
@@ -129,7 +130,7 @@ function readEntries(file: RandomAccess, directory: Bytes, offset: number, membe
     if (!equalBytes(expected, directory.subarray(position, end))) damaged(`the entry of ${name} has a value that the form does not allow`, place);
     if (header < next) refuse("package/zip-overlap", `the bytes of member ${name} overlap another member`, inFile(name, header));
     if (header > next) damaged(`there are bytes before member ${name} that belong to none`, next);
-    // "manifest.h5", "segments/…" and "signatures/…" are in the order of bytes too.
+    // "manifest.h5", "media/…", "segments/…" and "signatures/…" are in the order of bytes too.
     if (i === 0 ? name !== manifestFile : name <= last) {
       damaged(i === 0 ? "the first member is not the manifest" : `member ${name} is not in ascending order`, place);
     }

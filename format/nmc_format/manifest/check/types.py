@@ -10,7 +10,7 @@ import numpy as np
 
 import nmc_spec
 from nmc_format.issues import Finding, finding
-from nmc_format.manifest import columns
+from nmc_format.manifest import columns, media_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +33,7 @@ _TOGETHER = (
     },
     {columns.DISTORTION_MODEL, columns.DISTORTION},
     {columns.REFINEMENT_START, columns.REFINED_DIGEST},
+    media_table.OBJECTS,
 )
 """Objects of which all are there, or none (clause 5.3.3)."""
 

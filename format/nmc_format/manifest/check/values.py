@@ -12,6 +12,7 @@ from nmc_format.manifest import columns
 from nmc_format.manifest.check.cameras import camera_findings
 from nmc_format.manifest.check.encryption import encryption_findings
 from nmc_format.manifest.check.levels import level_findings
+from nmc_format.manifest.check.media import media_findings
 from nmc_format.manifest.check.refinements import refinement_findings
 from nmc_format.manifest.check.sources import source_findings
 from nmc_format.manifest.check.training import training_findings
@@ -44,6 +45,7 @@ def value_findings(manifest: Manifest) -> Iterator[Finding]:
     yield from level_findings(manifest)
     yield from training_findings(manifest)
     yield from camera_findings(manifest)
+    yield from media_findings(manifest)
 
 
 def _root_findings(manifest: Manifest) -> Iterator[Finding]:
