@@ -21,7 +21,7 @@ HOUSE = Path(__file__).resolve().parents[1]
 VECTORS = HOUSE / "vectors"
 FROZEN = HOUSE / "frozen.json"
 VERSION = "1.0"
-_LATER = ("14-encryption",)
+_LATER = ("14-encryption", "16-media")
 """Chapters of later minor versions."""
 _LAID_OUT = "hdf5"
 """What a vector requires whose manifest the HDF5 library lays out: its bytes are the library's."""

@@ -31,7 +31,7 @@ from nmc.writing import folder
 
 TABLES = (
     *(bad_segments, bad_slices, bad_streams, bad_quantised, bad_refinements),
-    *(bad_packages, bad_hdf5, bad_manifests),
+    *(bad_packages, bad_hdf5, bad_manifests, bad_media),
 )
 """The modules that hold the cases; importing them has filled CASES."""
 

@@ -132,10 +132,7 @@ def test_a_link_in_place_of_a_medium_is_not_followed(tmp_path: Path) -> None:
     member = path / "media" / "00000000"
     member.unlink()
     member.symlink_to(tmp_path / "clip.mp4")
-    assert [f.code for f in nmc.check(path).findings] == [
-        "package/not-a-file",
-        "package/member-unknown",
-    ][:1]
+    assert [f.code for f in nmc.check(path).findings] == ["package/not-a-file"]
 
 
 @pytest.mark.parametrize(
@@ -187,7 +184,7 @@ class _Growing(io.FileIO):
 
     def read(self, size: int = -1) -> bytes:
         data = super().read(size)
-        with open(self.name, "ab") as file:
+        with Path(self.name).open("ab") as file:
             file.write(b"more")
         return data
 

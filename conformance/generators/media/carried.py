@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from chain import MANIFEST, NO_EDITS, Edits, Objects, text
+from chain import MANIFEST, NO_EDITS, Edits, Objects, scalar_text, text
 from model.model_cases import random_bytes
 
 CHUNK = 262_144
+VERSION = "/@format_version"
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,6 @@ def edits_of(media: tuple[Carried, ...], way: Way | None = None) -> Edits:
     data = [m.data for m in media]
     return replace(
         NO_EDITS,
-        objects=lambda made: {**made, **chosen.said(columns(media))},
+        objects=lambda made: {**made, VERSION: scalar_text("1.1"), **chosen.said(columns(media))},
         members=lambda made: chosen.members(with_members(made, data)),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bases import FOLDER, ONE, PAIR
 from cases import Case
+from chain import scalar_text
 
 from media.carried import (
     CHUNK,
@@ -16,6 +17,7 @@ from media.carried import (
     LONG,
     LOW,
     SOUND,
+    VERSION,
     Carried,
     Way,
     edits_of,
@@ -76,6 +78,12 @@ def _sound() -> list[Case]:
             "a map whose last position is 2^64 - 1, of the largest timescale",
             replace(LOW, timescale=2**32 - 1, positions=(3, 2**63, 2**64 - 1), frames=(1, 1, 0)),
             clauses=("16.2",),
+        ),
+        ONE.vary(
+            "16-media/version-1-0",
+            "media in a package that names version 1.0",
+            ("16.1.1", "10.3.2"),
+            edits_of((LOW,), Way(said=lambda made: {**made, VERSION: scalar_text("1.0")})),
         ),
         ONE.vary("16-media/none", "a table of no media", ("16.1.2", "5.3.3"), no_media),
         FOLDER.vary(

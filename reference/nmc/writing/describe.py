@@ -92,7 +92,7 @@ def described(content: Content, rows: Sequence[TensorRow], *, unfinished: bool =
             sequence_id=settings.sequence_id or entries[0].record.state_digest.hex()[:32],
             creator=CREATOR,
             must_understand=FEATURE if key_digest else "",
-            format_version=VERSION if key_digest else FORMAT_VERSION,
+            format_version=VERSION if key_digest or RECORD in content.records else FORMAT_VERSION,
             key_digest=key_digest,
         ),
         model=Model(settings.family, settings.configuration),
