@@ -21,7 +21,7 @@ def text() -> dict[str, Any]:
 
 
 def test_media_have_the_chunks_that_the_text_counts() -> None:
-    for name in ("one", "several", "directory", "texts", "none"):
+    for name in ("one", "several", "texts", "none"):
         members = members_of(load(VECTORS / "16-media" / name).input)
         objects = objects_of(members["manifest.h5"])
         lengths = [len(data) for path, data in members.items() if path.startswith("media/")]
