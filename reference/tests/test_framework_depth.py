@@ -212,6 +212,7 @@ def test_selu_keeps_the_variance_of_what_goes_through():
         ({"levels": 0}, "1 to 7 levels"),
         ({"width": 0}, "1 to 512 channels"),
         ({"width": 10**9}, "1 to 512 channels"),
+        ({"width": 512, "levels": 7, "rows": 128}, "at most 268435456 weights"),
         ({"rows": 8}, "pixels a side"),
         ({"columns": 10**6}, "pixels a side"),
         ({"nearest": 0.0}, "nearest one above 0"),

@@ -29,6 +29,8 @@ _MOST_WIDTH = 512
 #: Share of the learning rate that the attention layers learn at.
 ATTENTION_RATE = 0.01
 _MOST_SIDE = 4096
+#: Most weights: a gigabyte. Whose package it is may claim any width.
+_MOST_WEIGHTS = 1 << 28
 
 
 class DepthUnet(ChainModel):
@@ -255,6 +257,11 @@ def _check(c: Mapping[str, Any]) -> None:
             f"a depth_unet has 1 to {_MOST_LEVELS} levels and 1 to {_MOST_WIDTH} channels of the "
             f"first, not {c['levels']} and {c['width']}"
         )
+    if (weights := _weights(int(c["width"]), int(c["levels"]))) > _MOST_WEIGHTS:
+        raise ModelError(
+            f"a depth_unet has at most {_MOST_WEIGHTS} weights, not about {weights}, as "
+            f"{c['levels']} levels above {c['width']} channels have"
+        )
     least = 1 << int(c["levels"])
     if not all(least <= c[side] <= _MOST_SIDE for side in ("rows", "columns")):
         raise ModelError(
@@ -266,3 +273,9 @@ def _check(c: Mapping[str, Any]) -> None:
             f"depths lie between a nearest one above 0 and a farthest one, not {c['nearest']} "
             f"and {c['farthest']} m"
         )
+
+
+def _weights(width: int, levels: int) -> int:
+    """Return about how many weights the convolutions of encoder and decoder have."""
+    squares = [(width << level) ** 2 for level in range(levels + 1)]
+    return 9 * (11 * sum(squares[:-1]) + 3 * squares[-1]) // 2

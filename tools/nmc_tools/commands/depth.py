@@ -122,6 +122,7 @@ def train(
         from nmc_tools.commands.depth_data import made_up, taken
         from nmc_tools.commands.train_subject import built_model
 
+        output.parent.mkdir(parents=True, exist_ok=True)  # now, not when all is trained
         known = {} if (wanted := parse_size(size)) is None else _sized(wanted)
         model: Any = built_model(FAMILY, None, set_, known, seed)
         model = model.to(parse_device(device))
