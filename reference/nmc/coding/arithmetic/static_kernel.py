@@ -243,10 +243,28 @@ def batch_raw(
 ) -> Any:
     """Read the raw bits of a batch (clause 8.6.5), others above them; return the bit position.
 
-    Those of two tokens are read at once where they fit in what one load has.
+    Those of two tokens are read at once where they fit in what one load has; of words of at most 16
+    bits, those of four.
     """
+    fours = size & ~3 if get(counts, U64(ESCAPE)) <= U64(16) else I64(0)
+    for i in range(0, fours, 4):
+        index = U64(i)
+        one = get(counts, get(tokens, index))
+        two = one + get(counts, get(tokens, index + U64(1)))
+        three = get(counts, get(tokens, index + U64(2)))
+        four = three + get(counts, get(tokens, index + U64(3)))
+        word = load64(octets, position >> U64(3)) >> (position & U64(7))
+        put(out, index, word)
+        put(out, index + U64(1), word >> one)
+        position += two
+        word >>= two
+        if two + four > U64(57):  # nearly all escapes
+            word = load64(octets, position >> U64(3)) >> (position & U64(7))
+        put(out, index + U64(2), word)
+        put(out, index + U64(3), word >> three)
+        position += four
     whole = I64(0) if out.itemsize == 8 else size & ~1
-    for i in range(0, whole, 2):
+    for i in range(fours, whole, 2):
         index = U64(i)
         one = get(counts, get(tokens, index))
         two = get(counts, get(tokens, index + U64(1)))
