@@ -1,8 +1,12 @@
 """Groups of frames as tasks: the same chain, whoever does them, and whoever is lost."""
 
+from concurrent.futures import Future
+
 import numpy as np
 import pytest
+import torch
 
+import nmc
 from nmc_framework.cameras import Camera, look_at
 from nmc_framework.distributed import (
     ClipMaterial,
@@ -16,7 +20,10 @@ from nmc_framework.distributed import (
     train_shared,
 )
 from nmc_framework.distributed.sharing import Spool, group_firsts
+from nmc_framework.distributed.views import rendered_views
 from nmc_framework.models import build
+from nmc_framework.rendering.moments import moments
+from nmc_framework.scene.rig import orbit_camera
 from nmc_framework.training import FrameViews, Schedule
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -164,3 +171,46 @@ def test_views_are_trained_as_in_one_chain(tmp_path):
     ]
     for one, other in zip(found, alone, strict=True):
         assert all(np.array_equal(one.state[n], other.state[n]) for n in other.state)
+
+
+@pytest.mark.parametrize(("kind", "slots"), [("voxel_grid", 5), ("dynerf", 3), ("splats", 4)])
+def test_pictures_and_tiles_are_the_bytes_of_the_whole(tmp_path, kind, slots):
+    """With more slots than runs of instants every picture is a task, and parts of large ones."""
+    options = {
+        "voxel_grid": {"cells": [4, 8], "samples": 8, "occupancy": 4, "warm_up": 2},
+        "dynerf": {"width": 8, "depth": 2, "samples": 6, "instants": 2},
+        "splats": {"splats": 30, "degree": 0},
+    }[kind]
+    model = build(kind, options, seed=1)
+    if kind == "dynerf":
+        model.length.fill_(2)
+    with nmc.Writer(tmp_path / "a.nmc", **model.in_package()) as writer:
+        for _ in range(1 if kind == "dynerf" else 2):
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.add_(torch.randn_like(parameter), alpha=0.3)
+            writer.append(model.save())
+    # More pixels than a chunk of rays has, and fewer.
+    cameras = [orbit_camera(200, 20, (130, 97), name="a"), orbit_camera(230, 20, (9, 7), name="b")]
+    tiles = []
+
+    class Here:
+        def submit(self, function, run):
+            tiles.append(run.tile)
+            future = Future()
+            future.set_result(function(run))
+            return future
+
+    with nmc.open(tmp_path / "a.nmc") as sequence:
+        shown = moments(sequence)
+    for each in (cameras, cameras[:1]):
+        whole = list(rendered_views(Here(), tmp_path / "a.nmc", shown, each, slots=1))
+        assert set(tiles) == {None}
+        parts = list(rendered_views(Here(), tmp_path / "a.nmc", shown, each, slots=slots))
+        assert len(whole) == len(parts) == 2
+        for one, other in zip(whole, parts, strict=True):
+            assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+            assert one[0].std() > 0
+        divided = any(tile is not None for tile in tiles)
+        assert divided == (kind != "splats" and slots > 2 * len(each))
+        tiles.clear()

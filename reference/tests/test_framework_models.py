@@ -17,6 +17,7 @@ from nmc_framework.models import (
 )
 from nmc_framework.models.radiance.grid_encoding import GridLevel, _interpolate_in_torch
 from nmc_framework.models.radiance.hash_grid import HashGrid
+from nmc_framework.models.radiance.nerf_mlp import encode_positions
 from nmc_framework.models.radiance.nerf_plus_plus import InverseSphere
 from nmc_framework.models.radiance.volume import composite, enter_and_leave
 
@@ -321,3 +322,9 @@ def test_rays_enter_and_leave_a_box():
     near, far = enter_and_leave(origins, directions, -torch.ones(3), torch.ones(3))
     assert near[:2].tolist() == [2, 0] and far[:2].tolist() == [4, 1]
     assert near[2] == far[2]
+
+
+def test_no_points_are_encoded_as_none():
+    """What lies before empty space has no samples at all."""
+    assert encode_positions(torch.zeros(0, 3), 4).shape == (0, 3 + 2 * 3 * 4)
+    assert encode_positions(torch.zeros(2, 3), 4).shape == (2, 3 + 2 * 3 * 4)

@@ -1,4 +1,4 @@
-"""Rendering what some cameras see of some instants, as tasks."""
+"""Rendering what some cameras see of some instants, as tasks: instants, or pictures and tiles."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 import nmc
 from nmc_framework.cameras import Camera
-from nmc_framework.models import build
+from nmc_framework.models import ChainModel, build, family
+from nmc_framework.models.views import RayModel
 from nmc_framework.rendering import Moment, render_image
+from nmc_framework.rendering.image import render_tile, tile_of
 from nmc_framework.rendering.parallel import Picture
 
 #: Instants of a run: neighbours, so that each is decoded from the one before.
@@ -20,16 +24,20 @@ _RUN = 4
 
 @dataclass(frozen=True, eq=False)
 class ViewsRun:
-    """Instants of a package, ascending, that one worker renders for all of some cameras."""
+    """Instants of a package, ascending, that one worker renders for all of some cameras.
+
+    ``tile`` is which tile of how many, where it renders one of each picture.
+    """
 
     package: Path
     moments: tuple[Moment, ...]
     cameras: tuple[Camera, ...]
     device: str
+    tile: tuple[int, int] | None = None
 
 
 def render_views(run: ViewsRun) -> list[list[Picture]]:
-    """Return the images of each instant, in the order of the cameras."""
+    """Return the images of each instant, in the order of the cameras; of tiles, rows of pixels."""
     with nmc.open(run.package) as sequence:
         model = build(sequence.family, sequence.configuration).to(run.device)
         seen, loaded = [], None
@@ -37,8 +45,17 @@ def render_views(run: ViewsRun) -> list[list[Picture]]:
             if moment.frame != loaded:
                 loaded = moment.frame
                 model.load(sequence[loaded])
-            seen.append([render_image(model, each, time=moment.time) for each in run.cameras])
+            seen.append([_image(model, each, moment, run.tile) for each in run.cameras])
         return seen
+
+
+def _image(
+    model: ChainModel, camera: Camera, moment: Moment, tile: tuple[int, int] | None
+) -> Picture:
+    if tile is None:
+        return render_image(model, camera, time=moment.time)
+    assert isinstance(model, RayModel), "others are not divided"
+    return render_tile(model, camera, tile_of(camera, *tile), time=moment.time)
 
 
 def rendered_views(
@@ -50,7 +67,14 @@ def rendered_views(
     slots: int,
     device: str = "cpu",
 ) -> Iterator[list[Picture]]:
-    """Yield the images of each instant, in order; ``slots`` runs are in hand at a time."""
+    """Yield the images of each instant, in order; ``slots`` tasks are in hand at a time.
+
+    Where there are fewer runs of instants than slots, every picture is a task of its own, and where
+    there are fewer pictures, every tile is one, of families that see ray by ray.
+    """
+    if len(moments) <= _RUN * (slots - 1):
+        yield from _in_parts(pool, package, moments, cameras, slots, device)
+        return
     runs = (
         ViewsRun(package, tuple(moments[a : a + _RUN]), tuple(cameras), device)
         for a in range(0, len(moments), _RUN)
@@ -62,3 +86,40 @@ def rendered_views(
             yield from waiting.popleft().result()
     while waiting:
         yield from waiting.popleft().result()
+
+
+def _in_parts(
+    pool: Executor,
+    package: Path,
+    moments: Sequence[Moment],
+    cameras: Sequence[Camera],
+    slots: int,
+    device: str,
+) -> Iterator[list[Picture]]:
+    """Yield the images of each instant, each in as many tiles as there are slots for."""
+    pictures = len(moments) * len(cameras)
+    count = -(-slots // max(pictures, 1)) if _is_by_rays(package) else 1
+    tiles = [None] if count == 1 else [(k, count) for k in range(count)]
+    started = [
+        [
+            [
+                pool.submit(render_views, ViewsRun(package, (moment,), (camera,), device, tile))
+                for tile in tiles
+            ]
+            for camera in cameras
+        ]
+        for moment in moments
+    ]
+    for moment in started:
+        yield [
+            np.concatenate([each.result()[0][0] for each in parts]).reshape(
+                camera.height, camera.width, 3
+            )
+            for camera, parts in zip(cameras, moment, strict=True)
+        ]
+
+
+def _is_by_rays(package: Path) -> bool:
+    with nmc.open(package) as sequence:
+        kind = family(sequence.family)
+    return issubclass(kind, RayModel) and kind.render_view is RayModel.render_view

@@ -171,5 +171,5 @@ def encode_positions(values: Tensor, frequencies: int) -> Tensor:
     The raw values come first, as in the authors' program.
     """
     scale = torch.pi * 2.0 ** torch.arange(frequencies, device=values.device)
-    angles = (values[:, None] * scale[:, None]).reshape(len(values), -1)
+    angles = (values[:, None] * scale[:, None]).flatten(1)
     return torch.cat([values, torch.sin(angles), torch.cos(angles)], dim=1)
