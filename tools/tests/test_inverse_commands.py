@@ -56,6 +56,14 @@ def test_from_objects_to_a_mesh(run, network, cars, tmp_path):
     done = run("inverse", "reconstruct", network, picture, *options, "--size", 32)
     assert done.code == 0, done
     assert all(path.stat().st_size > 0 for path in [*made, tmp_path / "car.mtl"])
+    sheet = tmp_path / "seen.png"
+    options = ["--beside", network, "--objects", "1,4", "--scale", 1]
+    done = run("inverse", "show", network, cars, "-o", sheet, *options)
+    assert done.code == 0 and "2 objects, 2 networks" in done.out, done
+    with Image.open(sheet) as image:
+        assert image.size == (4 * 34 + 2, 6 * 34 + 2)
+    done = run("inverse", "show", network, cars, "-o", tmp_path / "x.png", "--objects", "5")
+    assert done.code == 2 and "from 0 to 4" in done.err
     done = run("inverse", "reconstruct", network, picture, "-o", tmp_path / "car.obj")
     assert done.code == 1 and "host/exists" in done.err
 
@@ -93,9 +101,11 @@ def test_bad_input_is_one_line_and_leaves_nothing(run, cars, network, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad", "dot.png"]
 
 
-def test_a_package_of_another_family_is_refused(run, cars, tmp_path):
+def test_a_package_of_another_family_is_refused(run, cars, network, tmp_path):
     with nmc.Writer(tmp_path / "w.nmc", family="mine") as writer:
         writer.append({"w": np.zeros(3, "f4")})
+    done = run("render", network, "-o", tmp_path / "film.mp4")
+    assert "are not seen by cameras" in refused(done, "input/unsupported")
     done = run("inverse", "evaluate", tmp_path / "w.nmc", cars)
     assert "where inverse_graphics is needed" in refused(done, "input/unreadable")
 

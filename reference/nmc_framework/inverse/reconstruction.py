@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
+from nmc_framework.inverse.learning import require_fitting
 from nmc_framework.inverse.mesh_files import Mesh
-from nmc_framework.inverse.multiview import MOST_SIDE, ObjectsError
+from nmc_framework.inverse.multiview import MOST_SIDE, MultiView, ObjectsError
 from nmc_framework.inverse.network import InverseGraphics, Object3d
 from nmc_framework.inverse.rasterise import as_picture, normals
 from nmc_framework.inverse.viewpoints import DISTANCE, ELEVATION
 
 Pixels = npt.NDArray[np.uint8]
 
-#: Least side of a picture that is scaled up for a network, and largest that is opened.
-_LEAST, _MOST = 8, 16384
+#: Least side of a picture that is scaled up for a network.
+_LEAST = 8
 
 
 def open_picture(path: Path, size: int) -> Pixels:
@@ -31,37 +33,39 @@ def open_picture(path: Path, size: int) -> Pixels:
         When it cannot be read, is too small, too large, or of one colour.
     """
     try:
-        with Image.open(path) as opened:
-            width, height = opened.size
-            if min(width, height) < _LEAST:
-                raise ObjectsError(
-                    f"{path.name} is {width}x{height}: nothing can be seen in it; give a picture "
-                    f"of {_LEAST}x{_LEAST} at least, {size}x{size} is best"
-                )
-            if max(width, height) > _MOST:
-                raise ObjectsError(
-                    f"{path.name} is {width}x{height}; scale it down, {size}x{size} is enough"
-                )
-            side = min(width, height)
-            left, top = (width - side) // 2, (height - side) // 2
-            box = (left, top, left + side, top + side)
-            image = (
-                opened.convert("RGB")
-                .crop(box)
-                .resize(
-                    (size, size), Image.Resampling.BOX if side > size else Image.Resampling.BICUBIC
-                )
-            )
-            pixels = np.asarray(image)
+        with warnings.catch_warnings():
+            # A picture as large as that is refused, not warned of.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as opened:
+                pixels = _squared(ImageOps.exif_transpose(opened), path.name, size)
     except ObjectsError:
         raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise ObjectsError(
+            f"{path.name} is too large to be opened; scale it down, {size}x{size} is enough"
+        ) from None
+    except (OSError, ValueError, SyntaxError) as error:
         raise ObjectsError(f"{path.name} cannot be read as a picture: {error}") from None
     if (pixels == pixels[0, 0]).all():
         raise ObjectsError(
             f"{path.name} is of one colour: there is no object in it; give another picture"
         )
     return pixels
+
+
+def _squared(image: Image.Image, name: str, size: int) -> Pixels:
+    """Return the square about a picture's middle, scaled, (size, size, 3) uint8."""
+    width, height = image.size
+    if min(width, height) < _LEAST:
+        raise ObjectsError(
+            f"{name} is {width}x{height}: nothing can be seen in it; give a picture of "
+            f"{_LEAST}x{_LEAST} at least, {size}x{size} is best"
+        )
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    box = (left, top, left + side, top + side)
+    how = Image.Resampling.BOX if side > size else Image.Resampling.BICUBIC
+    return np.asarray(image.convert("RGB").crop(box).resize((size, size), how))
 
 
 def found_in(model: InverseGraphics, picture: Pixels) -> Object3d:
@@ -97,3 +101,20 @@ def turned(
         pose = torch.tensor([[360.0 * k / pictures, ELEVATION, DISTANCE]])
         with torch.no_grad():
             yield as_picture(model.shown(found, pose, size=size))[0]
+
+
+def seen_from_all(model: InverseGraphics, views: MultiView, number: int, shown: int) -> Pixels:
+    """Return what a network sees of an object from all viewpoints, (V, size, size, 3) uint8.
+
+    It is shown the picture from viewpoint ``shown``.
+
+    Raises
+    ------
+    ObjectsError
+        When the set has other viewpoints or pictures of another size than the model.
+    """
+    require_fitting(model, views)
+    found = found_in(model, views.pictures[number, shown])
+    every = torch.zeros(len(views.annotated), dtype=torch.long)
+    with torch.no_grad():
+        return as_picture(model.shown(found[every], model.poses))

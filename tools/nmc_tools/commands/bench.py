@@ -16,7 +16,7 @@ from nmc_tools.commands.framework import (
     require_folder,
     require_known,
 )
-from nmc_tools.terminal import out, print_json, progress_bar, say, warn
+from nmc_tools.terminal import note, out, print_json, progress_bar, say, warn
 
 app = typer.Typer(help="Measure rate, distortion and speed beside the peers.", no_args_is_help=True)
 
@@ -192,6 +192,10 @@ def families(
         with progress_bar("training", unit="families") as progress:
             found = list(measured(family or (), side, share, progress))
         text = table(found, machine(["torch"]))
+    measured_here = {row.name.split()[0] for row in found}
+    for name in family or ():
+        if name not in measured_here:
+            note(f"{name} learns no scene or film; see 'nmc bench inverse' and 'nmc sr'")
     _tell("families", text, [asdict(each) for each in found], into, as_json=as_json)
 
 

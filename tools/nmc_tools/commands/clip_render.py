@@ -25,6 +25,17 @@ def is_of_clips(sequence: nmc.ChainSequence) -> bool:
     return name in families() and issubclass(family(name), ClipModel)
 
 
+def refuse_unseen(sequence: nmc.ChainSequence, package: Path) -> None:
+    """Refuse a package of a family that is known and that no camera sees."""
+    from nmc_framework.models import ViewModel, families, family
+
+    name = str(sequence.family)
+    if name in families() and not issubclass(family(name), ViewModel):
+        reason = f"its models, of the family {name}, are not seen by cameras"
+        hint = "'nmc inverse' and 'nmc sr' show models of other kinds"
+        refuse_input("input/unsupported", str(package), reason, hint)
+
+
 def refuse_of_cameras(options: Mapping[str, object]) -> None:
     """Refuse options by name that have a value and no meaning for pictures."""
     for name, value in options.items():

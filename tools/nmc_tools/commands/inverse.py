@@ -11,8 +11,14 @@ import typer
 
 from nmc_tools.commands import inverse_generator, inverse_renderer
 from nmc_tools.commands.framework import framework, require_new, require_there
-from nmc_tools.commands.inverse_generator import JsonOption, SeedOption, ViewsArgument, reported
-from nmc_tools.terminal import print_json, progress_bar, say, size_text
+from nmc_tools.commands.inverse_generator import (
+    JsonOption,
+    SeedOption,
+    ViewsArgument,
+    reported,
+    require_png,
+)
+from nmc_tools.terminal import counted, print_json, progress_bar, say, size_text
 
 if TYPE_CHECKING:
     from nmc_framework.inverse.learning import Scores
@@ -219,6 +225,66 @@ def reconstruct(
                 files = write_mesh(path, mesh)
             for file in files:
                 say(f"{file}: {size_text(file.stat().st_size)}")
+
+
+@app.command("show")
+def show(
+    package: Annotated[Path, typer.Argument(metavar="NETWORK.nmc", help="Of 'nmc inverse train'.")],
+    folder: ViewsArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Picture, .png.")],
+    beside: Annotated[
+        Path | None,
+        typer.Option(metavar="OTHER.nmc", help="Another network, such as one of single views."),
+    ] = None,
+    objects: Annotated[
+        str, typer.Option(metavar="A,B,…", help="Objects of the set, counted from 0.")
+    ] = "0",
+    shown: Annotated[int, typer.Option(min=0, help="The viewpoint the network is shown.")] = 1,
+    scale: Annotated[int, typer.Option(min=1, max=16, help="Times as large.")] = 2,
+    force: ForceOption = False,
+) -> None:
+    """Show what a network makes of one picture, beside the truth from all viewpoints.
+
+    Three rows an object, or two without --beside: the pictures of the set, what the network sees
+    from the same viewpoints, what the other one sees. The first column is the picture shown.
+
+    Examples
+    --------
+      nmc inverse show cars.nmc cars -o seen.png --beside single.nmc --objects 200,210
+    """
+    require_png(output)
+    require_there([package, folder, *([beside] if beside else [])])
+    require_new(output, force=force)
+    with framework(folder, output):
+        import numpy as np
+        from PIL import Image
+
+        from nmc_framework.inverse.multiview import read_views
+        from nmc_framework.inverse.network import InverseGraphics
+        from nmc_framework.inverse.packages import open_model
+        from nmc_framework.inverse.pictures import grid
+        from nmc_framework.inverse.reconstruction import seen_from_all
+
+        views = read_views(folder)
+        numbers = [part.strip() for part in objects.split(",")]
+        if not all(number.isdecimal() and int(number) < len(views) for number in numbers):
+            reason = f"{objects!r}; write objects from 0 to {len(views) - 1} with commas"
+            raise typer.BadParameter(reason, param_hint="--objects")
+        if shown >= len(views.annotated):
+            reason = f"the set has viewpoints 0 to {len(views.annotated) - 1}"
+            raise typer.BadParameter(reason, param_hint="--shown")
+        models = [open_model(p, InverseGraphics) for p in (package, beside) if p is not None]
+        rows = []
+        for number in map(int, numbers):
+            own = views.pictures[number]
+            rows.append(np.concatenate([own[shown : shown + 1], own]))
+            for model in models:
+                seen = seen_from_all(model, views, number, shown)
+                rows.append(np.concatenate([np.full_like(own[:1], 255), seen]))
+        sheet = np.repeat(np.repeat(grid(rows), scale, axis=0), scale, axis=1)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(sheet).save(output, format="PNG")
+    say(f"{output}: {counted(len(numbers), 'object')}, {counted(len(models), 'network')}")
 
 
 def _tell_scores(scores: Scores, more: dict[str, Any], objects: int, *, as_json: bool) -> None:

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from nmc_tools.commands.clip_render import is_of_clips, refuse_of_cameras, render_clips
+from nmc_tools.commands.clip_render import (
+    is_of_clips,
+    refuse_of_cameras,
+    refuse_unseen,
+    render_clips,
+)
 from nmc_tools.commands.depth import refuse_depth
 from nmc_tools.commands.framework import (
     SizeOption,
@@ -137,6 +142,7 @@ def render(
                 refuse_of_cameras(of_cameras | {"--frames": frames, "--size": size, "--fps": fps})
                 enlarge_into(package, None, output, crf=quality, force=force)
                 return
+            refuse_unseen(sequence, package)
             if output.suffix.lower() != ".mp4":
                 raise typer.BadParameter("the video is .mp4", param_hint="--output")
             devices = [parse_device(text) for text in device or ["cpu"]]
