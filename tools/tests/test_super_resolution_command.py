@@ -48,6 +48,10 @@ def test_a_film_goes_the_whole_way(run, made, base):
         assert codings == ["key", "delta", "key"]  # the cut begins with a key frame
         times = [frame.presentation_time for frame in sequence.frames]
         assert times[:2] == [-1, 0] and times[2] * 30 == 7 * sequence.manifest.timescale
+        [medium] = sequence.media.values()
+        assert (medium.role, medium.type) == ("low-resolution", "video/mp4")
+        assert (medium.map.positions, medium.map.frames) == ((0, 7), (1, 2))
+    assert not (made / "film.low.mp4").exists()  # it is in the package
     for command in (["sr", "apply", package], ["render", package]):
         large = made / f"{command[0]}.mp4"
         assert run(*command, "-o", large).code == 0

@@ -16,6 +16,8 @@ from nmc_framework.super_resolution.footage import Footage
 from nmc_framework.super_resolution.resampling import Pictures, bicubic
 from nmc_framework.super_resolution.upscaler import Upscaler, upscaling
 
+#: The role of a medium (clause 16.1.2) that is the small video.
+LOW_RESOLUTION = "low-resolution"
 #: Pictures that are enlarged at a time.
 _TOGETHER = 8
 
@@ -53,8 +55,26 @@ def shown_size(sequence: nmc.ChainSequence) -> tuple[int, int] | None:
     return None
 
 
+def carried(sequence: nmc.ChainSequence) -> nmc.Medium | None:
+    """Return the small video that a package carries (clause 16); None where it carries none."""
+    return next((m for m in sequence.media.values() if m.role == LOW_RESOLUTION), None)
+
+
 def frames_of(sequence: nmc.ChainSequence, low: Footage) -> list[int]:
-    """Return the frame that enlarges each picture of the small video."""
+    """Return the frame that enlarges each picture of the small video.
+
+    That is what the map of the medium says (clause 16.2); pictures that it says nothing of are
+    enlarged by the network as it was pre-trained. Without a map it goes by the frames' times.
+    """
+    medium = carried(sequence)
+    if medium is not None and medium.map is not None:
+        served = medium.map
+        scale = Fraction(served.timescale, low.timescale)
+        places = (
+            int(moment.ticks * scale) if served.timescale else number
+            for number, moment in enumerate(low.moments)
+        )
+        return [served.frame_at(place) or 0 for place in places]
     times = [frame.presentation_time for frame in sequence.frames]
     ticks = Fraction(sequence.manifest.timescale, low.timescale)
     return [max(0, bisect_right(times, moment.ticks * ticks) - 1) for moment in low.moments]

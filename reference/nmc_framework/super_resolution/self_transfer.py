@@ -32,6 +32,7 @@ BEFORE = -1
 class FineTuning:
     """How a network is fine-tuned on each scene.
 
+    ``augment`` turns and mirrors patches: on the very video that costs more than it brings.
     ``last`` are the layers at the end that learn; None: all do. ``most`` bounds the pictures of a
     scene that are held at a time: of more, as many are taken, evenly.
     """
@@ -40,7 +41,7 @@ class FineTuning:
     iterations: int = 300
     batch: int = 16
     patch: int = PATCH
-    augment: bool = True
+    augment: bool = False
     last: int | None = None
     learning_rate: float | None = None
     most: int = 64

@@ -8,16 +8,19 @@ from typing import Annotated
 import typer
 
 from nmc_tools.commands.framework import (
+    ShareOption,
     SizeOption,
     framework,
     option,
     parse_size,
+    require_folder,
     require_known,
     require_new,
     require_there,
 )
 from nmc_tools.commands.shared_options import ForceOption
 from nmc_tools.commands.sr_apply import apply as _apply
+from nmc_tools.commands.sr_apply import enlarge_into, score_networks
 from nmc_tools.commands.sr_apply import evaluate as _evaluate
 from nmc_tools.commands.sr_experiment import experiment as _experiment
 from nmc_tools.commands.sr_opinion import mos, mos_sheet
@@ -177,7 +180,7 @@ def train(
     iterations: Annotated[int, typer.Option(min=1, help="Of each scene.")] = 300,
     batch: BatchOption = 16,
     patch: PatchOption = 32,
-    augment: AugmentOption = True,
+    augment: AugmentOption = False,
     loss: LossOption = "l1",
     lpips_net: Annotated[str, typer.Option(help="Of the perceptual loss.")] = "vgg",
     lpips_backbone: Annotated[
@@ -186,6 +189,9 @@ def train(
     learning_rate: Annotated[
         float | None, typer.Option(min=0, help="Its peak; by default the family's.")
     ] = None,
+    beside: Annotated[
+        bool, typer.Option("--beside", help="Leave the small video beside the package, not in it.")
+    ] = False,
     size: SizeOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take so many pictures.")] = None,
     seed: SeedOption = 0,
@@ -195,7 +201,7 @@ def train(
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Fine-tune a network on a video, scene by scene, into a package beside the small video.
+    """Fine-tune a network on a video, scene by scene, into a package with the small video.
 
     Examples
     --------
@@ -245,6 +251,7 @@ def train(
             by_cuts=cuts,
             key_at_cuts=key_at_cuts,
             quality=quality,
+            beside=beside,
             size=wanted_size,
             limit=limit,
             resume=resume,
@@ -263,9 +270,43 @@ def train(
     scenes = counted(len(told["scenes"]), "scene")
     say(
         f"{output}: {scenes} of {counted(told['pictures'], 'picture')}, "
-        f"{told['seconds']:.0f} s; networks {size_text(told['bytes'])}, "
-        f"{told['low']['path']} {size_text(told['low']['bytes'])}"
+        f"{told['seconds']:.0f} s; networks {size_text(sum(told['frames']))}, "
+        f"small video {size_text(told['low']['bytes'])}"
     )
+
+
+@app.command("demo")
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")] = Path(
+        "out/sr-demo"
+    ),
+    share: ShareOption = 1.0,
+) -> None:
+    """Go the whole way on a film of an embedded scene: no data is needed.
+
+    Leaves the film, the pre-trained network, the package, the enlarged film and a picture of what
+    each way shows.
+
+    Examples
+    --------
+      nmc sr demo -o out/sr-demo
+    """
+    require_folder(output)
+    output.mkdir(parents=True, exist_ok=True)
+    with framework(output, output):
+        from nmc_tools.super_resolution.demonstration import demonstrate
+
+        with (
+            progress_bar("pre-training", unit="iterations") as first,
+            progress_bar("fine-tuning", unit="iterations") as later,
+        ):
+            told = demonstrate(output, share, first, later)
+    package = Path(told["package"])
+    scenes = counted(len(told["scenes"]), "scene")
+    say(f"{package}: {scenes}, {size_text(package.stat().st_size)} with the small video")
+    enlarge_into(package, None, output / "large.mp4", force=True)
+    with framework(package):
+        score_networks(package, Path(told["film"]), sheet=output / "compared.png")
 
 
 app.command("apply")(_apply)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,8 +15,6 @@ from nmc_tools.commands.shared_options import ForceOption, JsonOption
 from nmc_tools.terminal import counted, print_json, progress_bar, say, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import nmc
     from nmc_framework.evaluation.held_out import Distance
     from nmc_framework.super_resolution.footage import Footage
@@ -71,9 +72,11 @@ def enlarge_into(
         if frame is not None and frame >= len(sequence):
             reason = f"{package.name} has {counted(len(sequence), 'frame')}"
             raise typer.BadParameter(reason, param_hint="--frame")
-        video = small_video(package, low)
-        ticks = [moment.ticks for moment in video.moments]
-        with progress_bar(f"enlarging {output.name}", "pictures") as progress:
+        with (
+            small_video(package, low) as video,
+            progress_bar(f"enlarging {output.name}", "pictures") as progress,
+        ):
+            ticks = [moment.ticks for moment in video.moments]
 
             def shown() -> Iterator[Any]:
                 film = enlarged_film(sequence, video, frame=frame)
@@ -103,20 +106,30 @@ def is_package_of_networks(package: Path) -> bool:
         return is_of_networks(sequence)
 
 
-def small_video(package: Path, low: Path | None) -> Footage:
-    """Return the small video: what is given, else the one beside the package."""
+@contextmanager
+def small_video(package: Path, low: Path | None) -> Iterator[Footage]:
+    """Give the small video: what is named, else what is in the package, or beside it."""
+    import nmc
     from nmc_framework.capture import CaptureError
+    from nmc_framework.super_resolution.enlarging import carried
     from nmc_framework.super_resolution.footage import look_through
     from nmc_tools.super_resolution.transmission import small_video_of
 
-    if low is None:
-        low = small_video_of(package)
-        if not low.is_file():
+    beside = small_video_of(package)
+    with tempfile.TemporaryDirectory() as folder:
+        if low is None:
+            with nmc.open(package) as sequence:
+                medium = carried(sequence)
+                if medium is not None:
+                    low = Path(folder) / "low-resolution"
+                    with low.open("wb") as file:
+                        file.writelines(medium.chunks())
+        if low is None and not beside.is_file():
             raise CaptureError(
-                f"{package.name} carries no video, and there is no {low.name} beside it: name the "
-                "small video too"
+                f"{package.name} carries no video, and there is no {beside.name} beside it: name "
+                "the small video too"
             )
-    return look_through(low)
+        yield look_through(low or beside)
 
 
 def evaluate(
@@ -129,6 +142,10 @@ def evaluate(
         Path | None, typer.Option(help="The small video, where it is not in the package.")
     ] = None,
     every: Annotated[int, typer.Option(min=1, help="Score every so many pictures.")] = 1,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(metavar="PNG", help="A part of one picture, as every way shows it."),
+    ] = None,
     lpips_net: Annotated[
         Literal["alex", "vgg", "squeeze"] | None,
         typer.Option(help="Measure LPIPS with this network; its weights are yours to supply."),
@@ -150,7 +167,7 @@ def evaluate(
     --------
       nmc sr evaluate film.nmc original.mp4
 
-      nmc sr evaluate film.nmc original.mp4 --every 5 --json
+      nmc sr evaluate film.nmc original.mp4 --every 5 --sheet compared.png
     """
     require_there([package, *(path for path in (original, low) if path)])
     with framework(package):
@@ -159,7 +176,9 @@ def evaluate(
             from nmc_framework.evaluation.lpips import read_lpips
 
             distance = read_lpips(lpips_net, lpips_backbone, lpips_heads).distance
-        score_networks(package, original, low, every=every, lpips=distance, as_json=as_json)
+        score_networks(
+            package, original, low, every=every, sheet=sheet, lpips=distance, as_json=as_json
+        )
 
 
 def score_networks(
@@ -168,6 +187,7 @@ def score_networks(
     low: Path | None = None,
     *,
     every: int = 1,
+    sheet: Path | None = None,
     lpips: Distance | None = None,
     as_json: bool = False,
 ) -> None:
@@ -177,13 +197,21 @@ def score_networks(
     from nmc_framework.super_resolution.footage import look_through
     from nmc_tools.super_resolution.scoring import evaluate as scored
     from nmc_tools.super_resolution.scoring import line
+    from nmc_tools.super_resolution.sheet import write_sheet
 
-    video = small_video(package, low)
     with nmc.open(package) as sequence:
         size = shown_size(sequence)
-    truth = look_through(original, size=size, limit=len(video)) if original else None
-    with progress_bar(f"scoring {package.name}", "pictures") as progress:
-        found = scored(package, video, truth, every=every, lpips=lpips, report=progress)
+    with (
+        small_video(package, low) as video,
+        progress_bar(f"scoring {package.name}", "pictures") as progress,
+    ):
+        truth = look_through(original, size=size, limit=len(video)) if original else None
+        keep = len(video) // 2 if sheet is not None else None
+        found = scored(package, video, truth, every=every, keep=keep, lpips=lpips, report=progress)
+        shown = [(f"{s.name}: {line(s)}", s.shown) for s in found if s.shown is not None]
+        if sheet is not None and keep is not None:
+            truths = [("original", truth.chosen([keep])[0])] if truth is not None else []
+            write_sheet(sheet, [*shown, *truths])
     if as_json:
         print_json({"path": str(package), "scores": {s.name: s.means() for s in found}})
         return

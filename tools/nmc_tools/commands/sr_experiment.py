@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -78,8 +77,6 @@ def experiment(
 
       nmc sr experiment talk=talk.mp4@176x144 bikes.mp4@192x80 --model base.nmc -o out/sr
     """
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, str(os.cpu_count() or 1))
     require_folder(output)
     named = [_named(text) for text in videos or ()]
     require_there([path for _, path, _ in named])

@@ -44,7 +44,7 @@ _LEARNED: dict[str, dict[str, Any]] = {
     "last layer": {"last": 1},
     "last 2 layers": {"last": 2},
     "last 4 layers": {"last": 4},
-    "no augmentation": {"augment": False},
+    "augmentation": {"augment": True},
     "L2": {"criterion": criterion("l2")},
 }
 VARIANTS = (*_SENT, *_LEARNED)
@@ -56,7 +56,7 @@ FACTORS, SMALL_FACTORS = (23, 27, 31, 35, 39, 43), (18, 23, 28, 33)
 CODERS: dict[str, Codec] = {"H.264 (x264)": "h264", "HEVC (x265)": "hevc"}
 ANCHOR = "HEVC (x265)"
 #: Counted up whenever the same inputs would give other results.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -191,6 +191,7 @@ def _made(
         quality=request.quality,
         clip=10.0,
         key_at_cuts=False,
+        beside=True,
     )
     tuning = FineTuning(
         criterion("l1"),

@@ -35,10 +35,14 @@ METRICS = {
 
 @dataclass
 class Scores:
-    """What a way to enlarge has reached: each metric of each picture that was measured."""
+    """What a way to enlarge has reached: each metric of each picture that was measured.
+
+    ``shown`` is the picture that was asked for, to be looked at.
+    """
 
     name: str
     of: dict[str, list[float]] = field(default_factory=dict)
+    shown: Pictures | None = None
 
     def add(self, values: dict[str, float]) -> None:
         """Take over the metrics of one picture."""
@@ -81,6 +85,7 @@ def evaluate(
     original: Footage | None,
     *,
     every: int = 1,
+    keep: int | None = None,
     lpips: Distance | None = None,
     report: Callable[[int, int], None] | None = None,
 ) -> list[Scores]:
@@ -96,6 +101,8 @@ def evaluate(
         What it was made of; without it NIQE alone is measured.
     every
         Score every so many pictures.
+    keep
+        The picture, by number, that each way is to show.
     lpips
         Where given, measures the learned perceptual distance.
     report
@@ -110,7 +117,7 @@ def evaluate(
         ]
         if len(sequence) > 1:
             ways.append(("fine-tuned", enlarged_film(sequence, low, size=size)))
-        return _scored(ways, low, original, scale, every, lpips, report)
+        return _scored(ways, low, original, scale, every, keep, lpips, report)
 
 
 def _scored(
@@ -119,6 +126,7 @@ def _scored(
     original: Footage | None,
     border: int,
     every: int,
+    keep: int | None,
     lpips: Distance | None,
     report: Callable[[int, int], None] | None,
 ) -> list[Scores]:
@@ -128,6 +136,8 @@ def _scored(
         truths = original.pictures() if original is not None else iter(())
         for number, picture in enumerate(film):
             truth = next(truths) if original is not None else None
+            if number == keep:
+                scores.shown = picture
             if number % every == 0:
                 scores.add(score_picture(picture, truth, border, lpips))
             if report:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ import nmc
 from nmc_framework.capture import CaptureError
 from nmc_framework.models.chained import ModelError
 from nmc_framework.super_resolution.coding import Codec, code_video
+from nmc_framework.super_resolution.enlarging import LOW_RESOLUTION
 from nmc_framework.super_resolution.footage import Footage, look_through
 from nmc_framework.super_resolution.resampling import reduced
-from nmc_framework.super_resolution.scenes import FrameChoice, learned_scenes, scenes_of
+from nmc_framework.super_resolution.scenes import FrameChoice, Scene, learned_scenes, scenes_of
 from nmc_framework.super_resolution.self_transfer import FineTuning, fine_tune
 from nmc_framework.super_resolution.upscaler import Upscaler
 from nmc_framework.training import Progress
@@ -27,7 +28,7 @@ class Wanted:
 
     ``video`` is the original, or, where ``original`` is False, the small video itself; ``low`` a
     small video that the sender coded already. ``quality`` is that of the lossy coder, None keeps
-    every bit.
+    every bit. ``beside`` leaves the small video beside the package, in place of in it.
     """
 
     video: Path
@@ -43,12 +44,13 @@ class Wanted:
     quality: float | None = None
     size: tuple[int, int] | None = None
     limit: int | None = None
+    beside: bool = False
     resume: bool = False
     force: bool = False
 
 
 def small_video_of(output: Path) -> Path:
-    """Return where the small video of a package lies that is made."""
+    """Return where a small video lies that is made: beside its package, at the end or for good."""
     return output.with_suffix(".low.mp4")
 
 
@@ -88,6 +90,7 @@ def transmit(wanted: Wanted, model: Upscaler, tuning: FineTuning, report: Report
         quantisation=quantisation,
         resume=wanted.resume,
         overwrite=wanted.force,
+        media=() if wanted.beside else [_medium(low, [scene for scene, _ in scenes])],
         **model.in_package(),
     ) as writer:
         for frame in fine_tune(
@@ -107,6 +110,9 @@ def transmit(wanted: Wanted, model: Upscaler, tuning: FineTuning, report: Report
                 len(scenes) * frame.iterations,
                 f"scene {frame.index} of {len(scenes)}, loss {frame.loss:.4f}",
             )
+    video_bytes = low.path.stat().st_size
+    if not (wanted.beside or wanted.low) and low.path == small_video_of(wanted.output):
+        low.path.unlink()
     with nmc.open(wanted.output) as sequence:
         sizes = [frame.segment_length for frame in sequence.frames]
     return {
@@ -116,12 +122,18 @@ def transmit(wanted: Wanted, model: Upscaler, tuning: FineTuning, report: Report
         "seconds": seconds,
         "low": {
             "path": str(low.path),
-            "bytes": low.path.stat().st_size,
+            "bytes": video_bytes,
             "size": list(low.size),
         },
         "frames": sizes,
         "bytes": wanted.output.stat().st_size,
     }
+
+
+def _medium(low: Footage, scenes: Sequence[Scene]) -> nmc.Media:
+    """Return the small video as a package carries it: frame 1 is the network of the first scene."""
+    served = {scene.first: index for index, scene in enumerate(scenes, start=1)}
+    return nmc.Media(low.path, role=LOW_RESOLUTION, map=served)
 
 
 def _small(wanted: Wanted, video: Footage, scale: int) -> tuple[Footage, Footage | None]:
