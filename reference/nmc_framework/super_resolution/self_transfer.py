@@ -32,7 +32,7 @@ BEFORE = -1
 class FineTuning:
     """How a network is fine-tuned on each scene.
 
-    ``augment`` turns and mirrors patches: on the very video that costs more than it brings.
+    ``augment`` turns and mirrors patches: with the original that costs more than it brings.
     ``last`` are the layers at the end that learn; None: all do. ``most`` bounds the pictures of a
     scene that are held at a time: of more, as many are taken, evenly.
     """

@@ -180,7 +180,13 @@ def train(
     iterations: Annotated[int, typer.Option(min=1, help="Of each scene.")] = 300,
     batch: BatchOption = 16,
     patch: PatchOption = 32,
-    augment: AugmentOption = False,
+    augment: Annotated[
+        bool | None,
+        typer.Option(
+            "--augment/--no-augment",
+            help="Whether patches are turned and mirrored. By default without the original alone.",
+        ),
+    ] = None,
     loss: LossOption = "l1",
     lpips_net: Annotated[str, typer.Option(help="Of the perceptual loss.")] = "vgg",
     lpips_backbone: Annotated[
@@ -234,7 +240,7 @@ def train(
             iterations=iterations,
             batch=batch,
             patch=patch,
-            augment=augment,
+            augment=without_original if augment is None else augment,
             last=last,
             learning_rate=learning_rate,
             seed=seed,

@@ -32,6 +32,7 @@ Report = Callable[[int, int, str], None]
 #: Changes to how a film is sent, by what tables call them.
 _SENT: dict[str, dict[str, Any]] = {
     "all layers, all pictures": {},
+    "without the original, augmented": {"original": False},
     "without the original": {"original": False},
     "small video without loss": {"factor": 0},
     "2 pictures a second": {"frames": FrameChoice(a_second=2)},
@@ -41,13 +42,14 @@ _SENT: dict[str, dict[str, Any]] = {
 }
 #: Changes to how a network learns.
 _LEARNED: dict[str, dict[str, Any]] = {
+    "without the original, augmented": {"augment": True},
     "last layer": {"last": 1},
     "last 2 layers": {"last": 2},
     "last 4 layers": {"last": 4},
     "augmentation": {"augment": True},
     "L2": {"criterion": criterion("l2")},
 }
-VARIANTS = (*_SENT, *_LEARNED)
+VARIANTS = tuple(dict.fromkeys((*_SENT, *_LEARNED)))
 _REFERENCE = VARIANTS[0]
 #: Variants of videos that are not taken through all of them.
 _BRIEFLY = 2
