@@ -193,3 +193,12 @@ def test_four_cameras_about_a_person():
     found = scene_extent(cameras)
     distances = [np.linalg.norm(c.centre - (found.lower + found.upper) / 2) for c in cameras]
     assert found.arrangement == "around" and 0 < found.near < min(distances)
+
+
+def test_one_camera_alone_is_told_what_would_help():
+    camera = Camera(30.0, 30.0, 16, 12, 32, 24, look_at((2, 0, 1), (0, 0, 0)), "a")
+    with pytest.raises(CameraError, match=r"stand at one place.*poses_bounds\.npy"):
+        scene_extent([camera])
+    # It does help.
+    found = scene_extent([camera], None, np.array([[1.0, 3.0]]))
+    assert 0 < found.near <= 1.0 and found.far >= 3.0

@@ -342,7 +342,8 @@ def _without_target(cameras: Sequence[Camera], points: FloatArray | None) -> Sce
         return SceneExtent(lower, upper, near, far, unbounded, arrangement, by_points=True)
     if not spread > 0:
         raise CameraError(
-            "all cameras stand at one place: how far a scene reaches only points can tell"
+            "all cameras stand at one place: how far a scene reaches only points can tell, such as "
+            "COLMAP's beside its cameras, or a file with near and far, such as poses_bounds.npy"
         )
     if facing:
         lower, upper, near = _ahead(cameras, spread)
