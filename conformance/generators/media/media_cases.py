@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from bases import FOLDER, ONE, PAIR
 from cases import Case
-from chain import scalar_text
+from chain import Objects, scalar_text
+from writers.zip_writer import Record
 
 from media.carried import (
     CHUNK,
@@ -166,15 +168,7 @@ def _members() -> list[Case]:
             length,
             other(0, lambda d: d + b"x"),
         ),
-        checked(
-            "length-fewer",
-            "a medium with a byte too few",
-            IN_FOLDER,
-            length,
-            other(1, lambda d: d[:-1]),
-            1,
-            both,
-        ),
+        _cut(),
         checked(
             "digest-first",
             "a medium whose first bit is another one",
@@ -213,18 +207,37 @@ def _members() -> list[Case]:
     ]
 
 
+def _cut() -> Case:
+    """Return a medium that lacks its last byte, which the digest of its chunk does not know."""
+    cut = replace(SOUND, data=SOUND.data[:-1])
+
+    def longer(made: Objects) -> Objects:
+        return {**made, "/media/length": made["/media/length"] + np.array([0, 1], "<u8")}
+
+    return IN_FOLDER.reject(
+        "16-media/length-fewer",
+        "a medium with a byte too few is rejected by a checker",
+        ("16.1.1", "16.3.1"),
+        "media/length",
+        edits_of((LOW, cut), Way(said=longer)),
+        stage="check",
+        place={"file": member(1)},
+    )
+
+
 def _swap(made: dict[str, bytes]) -> dict[str, bytes]:
     return {**made, member(0): made[member(1)], member(1): made[member(0)]}
 
 
 def _zip() -> list[Case]:
-    def named(name: str, summary: str, to: bytes) -> Case:
+    def named(name: str, what: str, to: bytes) -> Case:
         def change(made: Archive) -> None:
-            made.records[1].name = to
+            made.records.append(Record(to, b"surplus"))
+            made.records.sort(key=lambda record: record.name)
 
         return ONE_CLIP.reject(
             f"16-media/member-{name}",
-            f"a medium whose member {summary} is rejected",
+            f"a member beside the media whose name {what} is rejected",
             ("5.1.3", "16.1.1"),
             ("package/member-name", "package/zip-structure"),
             replace(ONE_CLIP.edits, archive=change),
@@ -257,35 +270,45 @@ def _zip() -> list[Case]:
 
 
 def _links() -> list[Case]:
-    def prepared(name: str, summary: str, *steps: dict[str, str]) -> Case:
-        return IN_FOLDER.reject(
+    def prepared(name: str, summary: str, base: Case, *steps: dict[str, str], **more: Any) -> Case:
+        made = {"edits": base.edits, **more}
+        return base.reject(
             f"16-media/directory-{name}",
             f"{summary} is rejected by a checker",
             ("5.1.4", "16.3.1"),
             "package/not-a-file",
-            IN_FOLDER.edits,
             stage="check",
             place={"file": ""},
             prepare=steps,
+            **made,
         )
 
+    def elsewhere(made: dict[str, bytes]) -> dict[str, bytes]:
+        return {name.replace("media/", "elsewhere/"): data for name, data in made.items()}
+
     first = member(0)
+    nothing = carrying(FOLDER, "directory-empty", "a medium of no bytes in a directory", EMPTY)
     return [
+        nothing,
         prepared(
             "link",
             "a link in place of a medium",
+            nothing,
             {"do": "remove", "path": first},
-            {"do": "symlink", "path": first, "target": "00000001"},
+            {"do": "symlink", "path": first, "target": "copy"},
+            extra_files={"media/copy": b""},
         ),
         prepared(
             "folder-link",
             "a link in place of the folder of media",
-            {"do": "remove", "path": "media"},
-            {"do": "symlink", "path": "media", "target": "segments"},
+            IN_FOLDER,
+            {"do": "symlink", "path": "media", "target": "elsewhere"},
+            edits=edits_of((LOW, SOUND), Way(members=elsewhere)),
         ),
         prepared(
             "fifo",
             "a pipe in place of a medium",
+            nothing,
             {"do": "remove", "path": first},
             {"do": "fifo", "path": first},
         ),
