@@ -108,7 +108,7 @@ def _copy(
         raise key_missing(manifest, str(sequence.path))
     _refuse_unknown(sequence)
     if encrypt_key is not None and sequence.media:
-        hint = "extract the frames without them first: nmc trim --without-media"
+        hint = "they can be taken out by nmc unpack --media, and encrypted by other means"
         reason = (
             f"it carries media, which are not encrypted: {', '.join(map(ascii, sequence.media))}"
         )

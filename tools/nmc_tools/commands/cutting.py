@@ -22,7 +22,15 @@ from nmc_tools.commands.shared_options import (
     PackageSource,
 )
 from nmc_tools.frame_selection import parse_frames
-from nmc_tools.terminal import Exit, counted, print_finding, progress_bar, say, size_text
+from nmc_tools.terminal import (
+    Exit,
+    counted,
+    print_finding,
+    progress_bar,
+    say,
+    size_text,
+    warn,
+)
 
 if TYPE_CHECKING:
     from nmc_format.issues import Finding
@@ -144,11 +152,13 @@ def recover(package: PackagePath, decrypt_key: DecryptKeyOption = None) -> None:
             raise FormatError(_finished(package)) from None
         raise
     say(f"{found.path}: {found.frames} of {found.listed} frames recovered")
+    for name in found.lost_media:
+        warn(f"the medium {name!a} is not in it: its bytes are not those that were copied")
     if not found.verified:
         print_finding(finding("host/not-decrypted", file=str(found.path)))
     if found.fault is not None:
         print_finding(found.fault)
-    if found.fault is not None or not found.verified:
+    if found.fault is not None or found.lost_media or not found.verified:
         raise typer.Exit(Exit.REFUSED)
 
 

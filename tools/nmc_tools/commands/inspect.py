@@ -19,6 +19,7 @@ from nmc_format.json_view import json_view
 from nmc_format.manifest.frame_table import FrameRecord
 from nmc_format.manifest.tensor_table import PARAMETER
 from nmc_tools.commands.lossy_options import Loss, psnr_text
+from nmc_tools.commands.media_files import media_lines
 from nmc_tools.commands.shared_options import JsonOption, PackageSource
 from nmc_tools.commands.signature_facts import signature_facts
 from nmc_tools.terminal import counted, out, print_json, printable, size_text
@@ -97,6 +98,8 @@ def _print_summary(sequence: nmc.ChainSequence) -> None:
     if manifest.root.is_encrypted:
         key = manifest.root.key_digest.hex()
         table.add_row(Text("encrypted", style="bold"), f"{FEATURE}, by the key of digest {key}")
+    for line in media_lines(sequence):
+        table.add_row(Text("medium", style="bold"), _safe(line))
     for line in _signature_lines(sequence):
         table.add_row(Text("signature", style="bold"), _safe(line))
     if manifest.profile == "lossy":

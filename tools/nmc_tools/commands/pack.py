@@ -29,6 +29,7 @@ from nmc_tools.commands.lossy_options import (
     quantisation_of,
     show_notes,
 )
+from nmc_tools.commands.media_files import PackMediaOption
 from nmc_tools.commands.repack import pack_package, package_among
 from nmc_tools.commands.shared_options import (
     DirectoryOption,
@@ -120,6 +121,7 @@ def pack(
     ] = None,
     directory: DirectoryOption = False,
     encrypt_key: EncryptKeyOption = None,
+    media: PackMediaOption = None,
     jobs: PackJobsOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after an interruption.")] = False,
     force: ForceOption = False,
@@ -157,6 +159,8 @@ def pack(
 
       nmc pack run/ -o scene.nmc --encrypt-key scene.key    (nobody decodes it without the key)
 
+      nmc pack run/ -o film.nmc --media low.mp4 --media sound.opus    (carried beside the frames)
+
       nmc pack run/ -o scene.nmc --keep all    (optimizer, epochs and nesting too, to resume from)
     """
     lossy: dict[str, Any] = {
@@ -177,6 +181,7 @@ def pack(
         "threads": jobs or available_cores(),
         "row_id": row_id,
         "encrypt_key": encrypt_key,
+        "media": [nmc.Media(path) for path in media or ()],
         "resume": resume,
         "overwrite": force,
     }

@@ -25,6 +25,7 @@ from nmc_tools.checkpoints.naming import Names, file_names
 from nmc_tools.checkpoints.noted import usable
 from nmc_tools.checkpoints.spz_files import BOUNDS, columns_of
 from nmc_tools.checkpoints.writing import KINDS, write_objects
+from nmc_tools.commands.media_files import UnpackMediaOption, write_media
 from nmc_tools.commands.shared_options import (
     DecryptKeyOption,
     ForceOption,
@@ -78,6 +79,7 @@ def unpack(
             "coding does not take is not decoded.",
         ),
     ] = None,
+    media: UnpackMediaOption = False,
     refinements: StopOption = None,
     decrypt_key: DecryptKeyOption = None,
     max_level: MaxLevelOption = DEFAULT_MAX_LEVEL,
@@ -106,6 +108,8 @@ def unpack(
 
       nmc unpack layered.nmc -o coarse/ --refinements 0
 
+      nmc unpack film.nmc -o video/ --media    (the video that the package carries)
+
       nmc unpack https://example.org/scene.nmc -o frames/ --frames 7
 
       nmc unpack splats.nmc -o web/ --to spz    (rounded; ply and gltf are exact)
@@ -121,6 +125,9 @@ def unpack(
             hint = "the files go into a directory; name one with -o"
             raise refuse_with(hint, "host/exists", file=str(output))
         output.mkdir(parents=True, exist_ok=True)
+        if media:
+            write_media(sequence, output, resume=resume, force=force)
+            return
         extra, malformed = _extra(sequence, to)
         for name in malformed:
             warn(f"what {package} says of {name} is malformed, and left out")

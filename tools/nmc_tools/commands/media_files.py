@@ -1,0 +1,68 @@
+"""Media of packages as files: what ``nmc pack``, ``unpack`` and ``inspect`` say and do of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nmc.writing.folder import Folder
+from nmc_format.host import host_errors
+from nmc_format.issues import refuse
+from nmc_tools.terminal import counted, say, size_text
+
+if TYPE_CHECKING:
+    import nmc
+
+PackMediaOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--media",
+        metavar="FILE",
+        help="Carry a file beside the frames, as it is, such as a coded video; may be repeated.",
+    ),
+]
+UnpackMediaOption = Annotated[
+    bool,
+    typer.Option("--media", help="Write the media of the package in place of its frames."),
+]
+
+
+def write_media(sequence: nmc.ChainSequence, output: Path, *, resume: bool, force: bool) -> None:
+    """Write each medium under its own name; each is verified, and there as a whole or not at all.
+
+    Raises
+    ------
+    FormatError
+        If one fails its digest, a file is there already, or the disk is full.
+    """
+    with host_errors(output):
+        folder = Folder(output)
+    try:
+        for name, medium in sequence.media.items():
+            if folder.kind(name) and resume:
+                continue
+            if folder.kind(name) and not (force and folder.holds_file(name)):
+                raise refuse("host/exists", file=str(output / name))
+            fresh = f".{medium.record.index:08d}.new"
+            with host_errors(output / name):
+                folder.write(fresh, medium.chunks())
+                folder.move(fresh, folder, name)
+    finally:
+        folder.close()
+    count = len(sequence.media)
+    say(f"{output}: {counted(count, 'file')}" if count else f"{sequence.path} carries no media")
+
+
+def media_lines(sequence: nmc.ChainSequence) -> list[str]:
+    """Say of each medium what it is, and how many pieces its map has."""
+    lines = []
+    for medium in sequence.media.values():
+        served = medium.map
+        parts = [medium.name, medium.role, medium.type, f"{size_text(medium.size)}"]
+        if served is not None:
+            frames = {t for t in served.frames if t is not None}
+            parts.append(f"served by {counted(len(frames), 'frame')}")
+        lines.append(", ".join(part for part in parts if part))
+    return lines
