@@ -15,6 +15,7 @@ from nmc_tools.terminal import out, print_json, progress_bar, say
 
 if TYPE_CHECKING:
     from nmc_tools.experiments.depth_parts import Request
+    from nmc_tools.experiments.kept import Kept
 
 #: (width, height) of the pictures, unless said otherwise, and pictures of each room.
 _SIZE = (64, 48)
@@ -70,7 +71,8 @@ def experiment(
             options={"width": width},
         )
         with progress_bar("depth parts", "trainings", kept=f"in {output}", resume="") as bar:
-            rows = list(compared(request, Kept(output / "kept"), bar))
+            kept = Kept(output / "kept")
+            rows = list(compared(request, kept, bar))
         told = (
             f"{rooms} made-up rooms of {_EACH} pictures of {wanted[0]}x{wanted[1]}, {iterations} "
             f"iterations of 8 pictures, {width} channels, judged by {held_out} other rooms; "
@@ -81,7 +83,7 @@ def experiment(
         (output / "depth-parts.md").write_text(text, encoding="utf-8")
         files = ["depth-parts.md"]
         if not (output / "depth-parts.png").exists():
-            _sheet(output / "depth-parts.png", request)
+            _sheet(output / "depth-parts.png", request, kept)
             files.append("depth-parts.png")
         if into is not None:
             put_into(into, "depth-parts", text)
@@ -92,13 +94,13 @@ def experiment(
     say(f"{output}: {', '.join(files)}")
 
 
-def _sheet(path: Path, request: Request) -> None:
+def _sheet(path: Path, request: Request, kept: Kept) -> None:
     from PIL import Image
 
     from nmc_tools.experiments.depth_parts import VARIANTS, sheet, trained_variant
 
     first = next(iter(VARIANTS))
-    models = {first: trained_variant(request, first, 0)[0]}
+    models = {first: trained_variant(request, first, 0, kept)}
     pixels = sheet(models, request.judges[:: max(1, len(request.judges) // _SHOWN)][:_SHOWN])
     Image.fromarray(pixels).save(path, format="PNG")
 

@@ -15,7 +15,7 @@ from nmc_framework.depth.metrics import DepthScore, better, depth_score, known_d
 from nmc_framework.depth.pairs import Pair
 from nmc_framework.depth.unet import DepthUnet
 from nmc_framework.training import Schedule
-from nmc_tools.experiments.kept import Kept
+from nmc_tools.experiments.kept import Kept, State
 
 Report = Callable[[int, int, str], None]
 
@@ -42,7 +42,6 @@ class Row:
     aligned: float
     gain: float
     edges: float
-    seconds: float
     seeds: int
 
 
@@ -71,21 +70,29 @@ def compared(request: Request, kept: Kept, report: Report) -> Iterator[Row]:
         for seed in range(request.seeds):
             done = number * request.seeds + seed
             report(done, total, name)
-            found.append(kept.values(_inputs(request, name, seed), _work(request, name, seed)))
+            found.append(
+                kept.values(_inputs(request, name, seed), _work(request, name, seed, kept))
+            )
         yield _row(name, found)
     report(total, total, "")
 
 
-def trained_variant(request: Request, name: str, seed: int) -> tuple[DepthUnet, float]:
-    """Return a variant that was trained, and the seconds that it took."""
+def trained_variant(request: Request, name: str, seed: int, kept: Kept) -> DepthUnet:
+    """Return a variant that was trained, now or before."""
     options, rate = VARIANTS[name]
     rows, columns = request.size
     size = {"rows": rows, "columns": columns}
     model = DepthUnet.build({**request.options, **size, **options}, seed=seed)
     assert isinstance(model, DepthUnet)
-    schedule = Schedule(first=request.iterations, rays=model.batch, learning_rate=rate, seed=seed)
-    frame = train_depth(model, request.training, schedule)
-    return model.eval(), frame.seconds
+
+    def train() -> State:
+        schedule = Schedule(
+            first=request.iterations, rays=model.batch, learning_rate=rate, seed=seed
+        )
+        return train_depth(model, request.training, schedule).state
+
+    model.load(kept.state(_inputs(request, name, seed) | {"what": "state"}, train))
+    return model.eval()
 
 
 def table(rows: Sequence[Row], told: str) -> str:
@@ -132,7 +139,7 @@ def _blind(request: Request) -> Iterator[Row]:
         score = mean_score([s for s in scores if s])
         mean = mean or score
         level = mean_score([s for s in aligned if s]).absrel
-        yield Row(name, score, level, better(score, mean), np.nan, 0.0, 1)
+        yield Row(name, score, level, better(score, mean), np.nan, 1)
 
 
 def _score(depth: npt.NDArray[Any], pair: Pair, *, aligned: bool) -> DepthScore | None:
@@ -153,9 +160,9 @@ def _inputs(request: Request, name: str, seed: int) -> dict[str, Any]:
     }
 
 
-def _work(request: Request, name: str, seed: int) -> Callable[[], dict[str, Any]]:
+def _work(request: Request, name: str, seed: int, kept: Kept) -> Callable[[], dict[str, Any]]:
     def work() -> dict[str, Any]:
-        model, seconds = trained_variant(request, name, seed)
+        model = trained_variant(request, name, seed, kept)
         found = judged(model, request.judges)
         assert found.mean is not None
         return {
@@ -163,7 +170,6 @@ def _work(request: Request, name: str, seed: int) -> Callable[[], dict[str, Any]
             "aligned": found.aligned.absrel,
             "gain": better(found.model, found.mean),
             "edges": found.losses["gradient_global"],
-            "seconds": seconds,
         }
 
     return work
@@ -175,6 +181,4 @@ def _row(name: str, found: Sequence[Mapping[str, Any]]) -> Row:
     def mean(of: str) -> float:
         return float(np.mean([each[of] for each in found]))
 
-    return Row(
-        name, score, mean("aligned"), mean("gain"), mean("edges"), mean("seconds"), len(found)
-    )
+    return Row(name, score, mean("aligned"), mean("gain"), mean("edges"), len(found))
