@@ -20,6 +20,7 @@ from nmc_format.package.members import JOURNAL_NAME, MANIFEST_NAME
 
 if TYPE_CHECKING:
     from nmc.transport.growing import Growing
+    from nmc_format.manifest.media_table import MediumRecord
     from nmc_format.manifest.record import Manifest
 
 _KEPT = 1024
@@ -28,6 +29,26 @@ _GROWING = 16
 """Packages that grow of which manifests are kept."""
 _PIECE = 2**20
 _FRAME = b'"state_digest":'
+
+
+_SHOWN = ("audio/", "image/png", "image/jpeg", "video/")
+"""Media types that a browser plays and runs nothing of; others are sent as bytes."""
+
+
+@dataclass(frozen=True)
+class MediumFacts:
+    """One medium: its bytes, what it is sent as, and a digest of the digests of its chunks."""
+
+    length: int
+    type: str
+    digest: str
+
+    @classmethod
+    def of(cls, medium: MediumRecord) -> MediumFacts:
+        """Return what a server says of a medium."""
+        shown = medium.type.startswith(_SHOWN)
+        digest = hashlib.sha256(b"".join(medium.chunk_sha256)).hexdigest()
+        return cls(medium.length, medium.type if shown else "application/octet-stream", digest)
 
 
 @dataclass(frozen=True)
@@ -47,6 +68,8 @@ class Facts:
         32 bytes for each segment.
     listed : dict
         What a listing says of it.
+    media : tuple of MediumFacts
+        Its media.
     """
 
     digest: str
@@ -54,6 +77,7 @@ class Facts:
     lengths: tuple[int, ...]
     sha256: bytes
     listed: dict[str, Any]
+    media: tuple[MediumFacts, ...] = ()
 
     def segment_digest(self, frame: int) -> str:
         """Return the SHA-256 of a segment, in hexadecimal digits."""
@@ -82,6 +106,7 @@ def read_facts(path: Path) -> Facts:
         tuple(map(int, frames.segment_length)),
         frames.segment_sha256.tobytes(),
         _listed(manifest, "directory" if path.is_dir() else "file", digest, size),
+        tuple(map(MediumFacts.of, manifest.media_records)),
     )
 
 

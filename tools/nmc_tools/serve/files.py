@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 from nmc_format.issues import FormatError
 from nmc_format.package.members import JOURNAL_NAME, MANIFEST_NAME
-from nmc_tools.serve.facts import Journals, KnownPackages, Unfinished, manifest_status
+from nmc_tools.serve.facts import Facts, Journals, KnownPackages, Unfinished, manifest_status
 from nmc_tools.serve.messages import answer, refusal
 from nmc_tools.serve.ranges import Unsatisfiable, one_range, precondition, same_file
 from nmc_tools.serve.shelf import Kind, Opened, Shelf
@@ -38,6 +38,7 @@ _MEDIA = {
     Kind.MANIFEST: "application/x-hdf5",
     Kind.SEGMENT: "application/octet-stream",
     Kind.JOURNAL: "application/x-ndjson",
+    Kind.MEDIUM: "application/octet-stream",
     Kind.SIGNATURE: "text/plain; charset=utf-8",
     Kind.DOCUMENT: "application/json",
 }
@@ -47,11 +48,12 @@ _NO_WAIT = getattr(os, "RWF_NOWAIT", 0)
 
 @dataclass(frozen=True)
 class _Meta:
-    """What an answer says of a file: its bytes, its tag, how long it may be kept."""
+    """What an answer says of a file: its bytes, its tag, how long it may be kept, its type."""
 
     size: int
     tag: str | None
     cache: str
+    type: str = ""
 
 
 class Files:
@@ -133,6 +135,8 @@ class Files:
                 found = error.finding
                 raise _Refused(500, f"{found.message}", found.code) from None
         tag, digests, size = facts.tag, {facts.digest}, opened.status.st_size
+        if opened.kind is Kind.MEDIUM:
+            return self._medium(opened, facts)
         if opened.kind is Kind.SEGMENT:
             if opened.frame >= len(facts.lengths):
                 raise _Refused(404, f"frame {opened.frame}: there are {len(facts.lengths)}")
@@ -149,8 +153,19 @@ class Files:
             raise _Refused(404, "what lies here now has another digest than the URL says")
         return _Meta(size, tag, f"{self._whose}, {_FOREVER}")
 
+    def _medium(self, opened: Opened, facts: Facts) -> _Meta:
+        if opened.frame >= len(facts.media):
+            raise _Refused(404, f"medium {opened.frame}: there are {len(facts.media)}")
+        medium, size = facts.media[opened.frame], opened.status.st_size
+        if size != medium.length:
+            words = f"the medium has {size} bytes; the manifest says {medium.length}"
+            raise _Refused(500, words, "media/length")
+        return _Meta(size, f'"{medium.digest}"', f"{self._whose}, {_ASK}", medium.type)
+
     def _growing(self, opened: Opened) -> _Meta:
         """Return how a segment of an unfinished package is answered: if its journal has it."""
+        if opened.kind is Kind.MEDIUM:  # there as a whole, or not at all
+            return _Meta(opened.status.st_size, None, _NEVER)
         if opened.kind is not Kind.SEGMENT or opened.frame >= self._sealed(opened.package)[1]:
             raise _Refused(404, "the package is not finished, and this is not in its journal yet")
         return _Meta(opened.status.st_size, None, _NEVER)
@@ -168,7 +183,7 @@ class Files:
         headers = {
             "accept-ranges": "bytes",
             "cache-control": meta.cache,
-            "content-type": _MEDIA[opened.kind],
+            "content-type": meta.type or _MEDIA[opened.kind],
             "last-modified": formatdate(modified, usegmt=True),
         }
         if meta.tag is not None:

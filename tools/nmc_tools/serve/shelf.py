@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from nmc_format.package.members import (
     JOURNAL_NAME,
     MANIFEST_NAME,
+    MEDIUM_NAME,
     SEGMENT_FOLDER,
     SIGNATURE_NAME,
 )
@@ -45,6 +46,7 @@ class Kind(Enum):
     SEGMENT = "segment"
     JOURNAL = "journal"
     SIGNATURE = "signature"
+    MEDIUM = "medium"
     DOCUMENT = "document"
 
 
@@ -63,7 +65,7 @@ class Opened:
     package : Path
         The package that it is or belongs to.
     frame : int
-        Of a segment.
+        Of a segment; of a medium its index.
     """
 
     handle: int
@@ -178,7 +180,7 @@ def _opened(base: Path, rest: list[str]) -> Opened | None:
 
 
 def _kind(rest: list[str]) -> tuple[Kind, int, int]:
-    """Return what a path names, the frame of a segment, and how many names belong to the member."""
+    """Return what a path names, its frame or index, and how many names belong to the member."""
     if not rest:
         return Kind.FILE, -1, 0
     if rest[-1] == MANIFEST_NAME:
@@ -187,6 +189,8 @@ def _kind(rest: list[str]) -> tuple[Kind, int, int]:
         return Kind.JOURNAL, -1, 1
     if rest[-2:-1] == [SEGMENT_FOLDER] and (match := _SEGMENT.fullmatch(rest[-1])):
         return Kind.SEGMENT, int(match[1]), 2
+    if MEDIUM_NAME.fullmatch("/".join(rest[-2:])):
+        return Kind.MEDIUM, int(rest[-1]), 2
     if SIGNATURE_NAME.fullmatch("/".join(rest[-2:])):
         return Kind.SIGNATURE, -1, 2
     return (Kind.DOCUMENT if rest[-1].endswith(".json") else Kind.FILE), -1, 0
