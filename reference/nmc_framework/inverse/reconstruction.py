@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from nmc_framework.inverse.learning import require_fitting
 from nmc_framework.inverse.mesh_files import Mesh
-from nmc_framework.inverse.multiview import MOST_SIDE, MultiView, ObjectsError
+from nmc_framework.inverse.multiview import MultiView, ObjectsError
 from nmc_framework.inverse.network import InverseGraphics, Object3d
 from nmc_framework.inverse.rasterise import as_picture, normals
 from nmc_framework.inverse.viewpoints import DISTANCE, ELEVATION
@@ -71,7 +71,7 @@ def _squared(image: Image.Image, name: str, size: int) -> Pixels:
 def found_in(model: InverseGraphics, picture: Pixels) -> Object3d:
     """Return the one object that a network finds in a picture (size, size, 3) uint8."""
     size = int(model.configuration["size"])
-    if picture.shape != (size, size, 3) or not size <= MOST_SIDE:
+    if picture.shape != (size, size, 3):
         raise ObjectsError(f"the network takes pictures of {size}x{size}, not {picture.shape}")
     model.eval()
     with torch.no_grad():
