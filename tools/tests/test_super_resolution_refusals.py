@@ -112,7 +112,7 @@ def test_checkpoints_of_other_networks(refused, tmp_path):
     assert "enlarges no pictures" in refused("apply", siren, film, "-o", tmp_path / "x.mp4")
 
 
-def test_options_that_do_not_fit(refused, base, tmp_path):
+def test_options_that_do_not_fit(refused, run, base, tmp_path):
     film, output = write_film(tmp_path / "film.mp4"), tmp_path / "x.nmc"
     train = ["train", film, "--model", base, "-o", output, *QUICK]
     assert "1 to 5 of them" in refused(*train, "--last", 9)
@@ -120,6 +120,12 @@ def test_options_that_do_not_fit(refused, base, tmp_path):
     assert "no loss" in refused(*train, "--loss", "l3", code=2)
     assert "weights of LPIPS" in refused(*train, "--loss", "perceptual", code=2)
     assert "cannot be made larger" in refused(*train, "--size", "640x480")
+    tiny = write_film(tmp_path / "tiny.mp4", size=(4, 4), count=2)
+    small = ["train", tiny, "--model", base, "-o", output, *QUICK]
+    assert "at least 16 pixels a side" in refused(*small, "--without-original")
+    done = run("sr", *small, "--codec", "av1")  # SVT-AV1 may say something of its own
+    assert done.code == 1 and "choose another codec, rate factor or size" in done.err
+    assert not output.exists() and not list(tmp_path.glob(".partial*"))
     assert "name the small video too" in refused("apply", base, "-o", tmp_path / "x.mp4")
 
 

@@ -66,6 +66,11 @@ def code_video(
         if not count:
             raise CaptureError(f"{path.name}: there are no pictures to code")
         partial.replace(path)
+    except av.FFmpegError as error:
+        raise CaptureError(
+            f"{name} cannot code these pictures at rate factor {factor} ({error.strerror}): choose "
+            "another codec, rate factor or size"
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
     return count

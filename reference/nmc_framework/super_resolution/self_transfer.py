@@ -67,6 +67,22 @@ class FineTuning:
         )
 
 
+def require_learnable(low: Footage, scale: int) -> None:
+    """Refuse a small video that nothing can be learned from without the original.
+
+    Raises
+    ------
+    CaptureError
+        If its pictures are too small.
+    """
+    least = LEAST_SIDE * scale
+    if min(low.size) < least:
+        raise CaptureError(
+            f"{low.path.name} is {low.size[0]}x{low.size[1]}: without the original, pictures of at "
+            f"least {least} pixels a side are needed"
+        )
+
+
 def scene_pairs(
     model: Upscaler,
     low: Footage,
@@ -74,22 +90,11 @@ def scene_pairs(
     numbers: Sequence[int],
     tuning: FineTuning,
 ) -> PatchPairs:
-    """Return what the network of a scene learns from: its pictures by number.
-
-    Raises
-    ------
-    CaptureError
-        If they are too small to learn from.
-    """
+    """Return what the network of a scene learns from: its pictures by number."""
     chosen = _evenly(numbers, tuning.most)
     small = low.chosen(chosen)
     if original is None:
         large = [multiple(each, model.scale) for each in small]
-        if min(large[0].shape[:2], default=0) < LEAST_SIDE * model.scale:
-            raise CaptureError(
-                f"{low.path.name} is {low.size[0]}x{low.size[1]}: without the original, pictures "
-                f"of at least {LEAST_SIDE * model.scale} pixels a side are needed"
-            )
         small = [reduced(each[None], model.scale)[0] for each in large]
     else:
         shape = tuple(model.scale * side for side in small[0].shape[:2])

@@ -15,7 +15,7 @@ from nmc_framework.super_resolution.enlarging import LOW_RESOLUTION
 from nmc_framework.super_resolution.footage import Footage, look_through
 from nmc_framework.super_resolution.resampling import reduced
 from nmc_framework.super_resolution.scenes import FrameChoice, Scene, learned_scenes, scenes_of
-from nmc_framework.super_resolution.self_transfer import FineTuning, fine_tune
+from nmc_framework.super_resolution.self_transfer import FineTuning, fine_tune, require_learnable
 from nmc_framework.super_resolution.upscaler import Upscaler
 from nmc_framework.training import Progress
 
@@ -141,6 +141,7 @@ def _small(wanted: Wanted, video: Footage, scale: int) -> tuple[Footage, Footage
     if not wanted.original:
         if wanted.low is not None:
             raise CaptureError("without the original, the video itself is the small one")
+        require_learnable(video, scale)
         return video, None
     if wanted.low is not None:
         return _fitting(look_through(wanted.low, limit=wanted.limit), video, scale), video
