@@ -106,10 +106,9 @@ def message_headlines(text: str) -> str:
         peers = {name: size for name, size in by_name.items() if not name.startswith("nmc ")}
         best = min(peers, key=lambda name: peers[name])
         ours = min(size for name, size in by_name.items() if name not in peers)
-        told.append(f"{ours:,} bytes where {changed} changed ({best}: {peers[best]:,})")
-    return _filled(
-        f"Weights sent after a step, 10.49 MB of BF16, `nmc bench sync`: {', '.join(told)}."
-    )
+        by = f"{peers[best] / 1000:.0f} by {best}"
+        told.append(f"{ours / 1000:.0f} kB where {changed} changed ({by})")
+    return _filled(f"Weights sent after a step, 10.49 MB of BF16: {', '.join(told)}.")
 
 
 def training_headlines(text: str) -> str:
@@ -167,7 +166,7 @@ def _cells(line: str) -> list[str]:
 
 
 def _filled(text: str) -> str:
-    return textwrap.fill(text, 110, break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
 PARTS: dict[str, Callable[[str], str]] = {

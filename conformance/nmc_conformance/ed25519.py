@@ -68,9 +68,13 @@ def public_key(seed: bytes) -> bytes:
 
 def signature(seed: bytes, message: bytes) -> bytes:
     """Return the signature of a message, 64 bytes."""
-    scalar, prefix = _secret(seed)
+    prefix = _secret(seed)[1]
     nonce = int.from_bytes(hashlib.sha512(prefix + message).digest(), "little") % ORDER
-    point = _encoded(_times(nonce, _BASE))
+    return answered(seed, message, nonce, _encoded(_times(nonce, _BASE)))
+
+
+def answered(seed: bytes, message: bytes, nonce: int, point: bytes) -> bytes:
+    """Return a signature of a message by a nonce and the point that it makes, as 32 bytes."""
     asked = hashlib.sha512(point + public_key(seed) + message).digest()
-    answer = (nonce + int.from_bytes(asked, "little") * scalar) % ORDER
+    answer = (nonce + int.from_bytes(asked, "little") * _secret(seed)[0]) % ORDER
     return point + answer.to_bytes(32, "little")

@@ -85,9 +85,9 @@ def _end_of_manifest(data: bytes) -> int:
 
 
 def _signatures(package: Path, changes: dict[bytes, bytes]) -> dict[Path, bytes] | None:
-    """Return the signatures of a directory, made again; None where one cannot be."""
+    """Return the signatures of a directory, made again wherever they lie; None where one cannot."""
     made = {}
-    for file in sorted(package.glob("signatures/*.sig")):
+    for file in sorted(package.rglob("*.sig")):
         if file.is_symlink() or not file.is_file():
             return None
         again = resigned(file.name, file.read_bytes(), changes)

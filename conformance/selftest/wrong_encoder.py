@@ -10,11 +10,13 @@ import json
 import shutil
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from wrong_requests import carry_out
-from wrong_states import STATES, State, Tensor, read, write
+from wrong_states import STATES, State, Tensor, numbers, read, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -93,7 +95,47 @@ def _first_twice(folder: Path) -> None:
         (folder / f"frame_{t:08d}.safetensors").write_bytes(files[t - 1].read_bytes())
 
 
+def _unchanged(alike: Callable[[Tensor, Tensor], bool]) -> Callable[[Path], None]:
+    """Return a change that keeps a tensor of the frame before where a comparison calls it alike."""
+
+    def change(folder: Path) -> None:
+        before: State = {}
+        for path in sorted(folder.glob("frame_*")):
+            before = {
+                n: before[n] if n in before and alike(before[n], t) else t
+                for n, t in read(path).items()
+            }
+            write(path, before)
+
+    return change
+
+
+def _same_kind(a: Tensor, b: Tensor) -> bool:
+    return a.dtype == b.dtype and a.shape == b.shape
+
+
 FOLDERS: dict[str, Callable[[Path], None]] = {
+    "encoder-unchanged-by-value": _unchanged(
+        lambda a, b: _same_kind(a, b) and bool(np.all(numbers(a) == numbers(b)))
+    ),
+    "encoder-unchanged-by-tolerance": _unchanged(
+        lambda a, b: _same_kind(a, b) and np.allclose(numbers(a), numbers(b), equal_nan=True)
+    ),
+    "encoder-unchanged-by-sum": _unchanged(
+        lambda a, b: _same_kind(a, b) and float(numbers(a).sum()) == float(numbers(b).sum())
+    ),
+    "encoder-unchanged-by-ends": _unchanged(
+        lambda a, b: (
+            _same_kind(a, b) and a.data[:64] == b.data[:64] and a.data[-64:] == b.data[-64:]
+        )
+    ),
+    "encoder-unchanged-by-crc": _unchanged(
+        lambda a, b: (
+            _same_kind(a, b) and zlib.adler32(a.data) & 0xFFFF == zlib.adler32(b.data) & 0xFFFF
+        )
+    ),
+    "encoder-unchanged-by-bytes": _unchanged(lambda a, b: a.data == b.data and a.dtype == b.dtype),
+    "encoder-unchanged-by-memory": _unchanged(lambda a, b: a.data == b.data and a.shape == b.shape),
     "encoder-string-order": _string_order,
     "encoder-still-frames-dropped": _still_frames_dropped,
     "encoder-table-of-first-frame": _table_of_first_frame,

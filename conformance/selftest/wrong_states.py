@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -208,7 +209,45 @@ def _one_of_each_case(state: State) -> State:
     return {n: t for n, t in state.items() if last[n.casefold()] == n}
 
 
+def numbers(t: Tensor) -> Any:
+    """Return the elements as floats where they are; as bytes where they are not."""
+    dtype = _FLOATS.get(t.dtype, "u1")
+    return np.frombuffer(t.data, dtype).astype(np.float64)
+
+
+def _bool_as_bytes(t: Tensor) -> Tensor:
+    return Tensor("U8", t.shape, t.data)
+
+
+def _half_as_single(t: Tensor) -> Tensor:
+    with np.errstate(all="ignore"):
+        return Tensor("F32", t.shape, np.frombuffer(t.data, "<f2").astype("<f4").tobytes())
+
+
+def _narrow_where_it_fits(t: Tensor) -> Tensor:
+    a = np.frombuffer(t.data, "<i8")
+    if np.any(a != a.astype("<i4")):
+        return t
+    return Tensor("I32", t.shape, a.astype("<i4").tobytes())
+
+
+def _without_prefix(prefix: str) -> Callable[[State], State]:
+    return _names(lambda n: n.removeprefix(prefix))
+
+
 STATES: dict[str, Callable[[State], State]] = {
+    "encoder-module-prefix": _without_prefix("module."),
+    "encoder-compiled-prefix": _without_prefix("_orig_mod."),
+    "encoder-buffers-left-out": _dropped(
+        lambda n, _: n.endswith(("running_mean", "running_var", "num_batches_tracked"))
+    ),
+    "encoder-private-left-out": _dropped(lambda n, _: n.startswith("_")),
+    "encoder-names-quoted": _names(lambda n: urllib.parse.quote(n, safe="/. ")),
+    "encoder-names-without-controls": _names(lambda n: "".join(c for c in n if c.isprintable())),
+    "encoder-bool-as-bytes": _each(_of_dtype("BOOL", _bool_as_bytes)),
+    "encoder-half-as-single": _each(_of_dtype("F16", _half_as_single)),
+    "encoder-integers-narrow": _each(_of_dtype("I64", _narrow_where_it_fits)),
+    "encoder-fnuz-as-fn": _each(lambda t: Tensor(t.dtype.removesuffix("FNUZ"), t.shape, t.data)),
     "encoder-nan-canonical": _each(_numbers(_nan_canonical, *_ALL)),
     "encoder-zero-positive": _each(_numbers(_zero_positive, *_ALL)),
     "encoder-subnormals-flushed": _each(_numbers(_flushed, *_ALL)),

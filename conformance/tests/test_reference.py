@@ -48,11 +48,11 @@ def test_it_passes_every_vector_and_names_the_codes(role: str) -> None:
     assert run.passed
 
 
-def test_it_passes_one_vector_of_three() -> None:
+def test_it_passes_one_vector_of_twelve() -> None:
     """``make test-all`` takes all of them."""
     ids = sorted(path.parent.relative_to(VECTORS).as_posix() for path in VECTORS.glob("*/*/*.json"))
-    run = judged("decoder", *ids[::3])
-    assert len(run.results) == len(ids[::3]) > 500
+    run = judged("decoder", *ids[::12])
+    assert len(run.results) == len(ids[::12]) > 140
     assert wrong(run) == {}
     assert strange(run) == {}
     assert run.passed

@@ -157,12 +157,12 @@ def test_the_headlines_are_read_off_the_tables() -> None:
     assert len(alike.splitlines()) == 2
     sent = """| changed | method | bytes a step |
 |---:|---|---:|
-| 1.00 % | large peer | 2,000 |
-| 1.00 % | small peer | 1,500 |
-| 1.00 % | **nmc message, fast** | 1,000 |
+| 1.00 % | large peer | 20,000 |
+| 1.00 % | small peer | 15,000 |
+| 1.00 % | **nmc message, fast** | 10,000 |
 """
     told = readme_figures.message_headlines(sent).replace("\n", " ")
-    assert "1,000 bytes where 1.00 % changed (small peer: 1,500)" in told
+    assert "10 kB where 1.00 % changed (15 by small peer)" in told
     scenes = """| scene | s, frame 0 | dB | s, later | dB |
 |---|---|---|---|---|
 | a | 16 | 29.0 | 2.6 | 28.0 |

@@ -1,10 +1,11 @@
 """Damages at random what a stranger may hand over beside packages.
 
 Journals, recovered and followed; checkpoints of every importer; messages; presentation documents;
-files of keys; chains of delta checkpoints. Run as
+files of keys; chains of delta checkpoints; camera files. Run as
 ``python reference/tests/fuzz_inputs.py --count N --seed S``; case I is repeated with ``--only I``.
 A damaged journal recovers to a package that passes the check, or is refused; a damaged checkpoint
-is read, or refused as one; a damaged message makes no other state. Nothing else may come of any:
+is read, or refused as one; a damaged message makes no other state; cameras are
+whole ones, or refused. Nothing else may come of any:
 no other exception, no more than a bounded memory, no hanging.
 """
 
@@ -21,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import fuzz_cameras
 import fuzz_judges
 import fuzz_sources
 from fuzz_judges import Wrong
@@ -51,11 +53,12 @@ JUDGES = {
     "document": (fuzz_sources.documents, fuzz_judges.judge_document),
     "key": (fuzz_sources.keys, fuzz_judges.judge_key),
     "chain": (fuzz_sources.chains, fuzz_judges.judge_chain),
+    "cameras": (fuzz_cameras.sources, fuzz_cameras.judge),
 }
 """What makes the sources of a kind, and what judges one of them after it was damaged."""
 
 TURNS = ("journal", "checkpoint", "followed", "message", "checkpoint", "document", "key", "chain")
-TURNS += ("checkpoint", "notes")
+TURNS += ("checkpoint", "notes", "cameras")
 """The kinds in their turn: the many kinds of checkpoints come twice."""
 
 

@@ -1,5 +1,6 @@
 """Camera formats as plug-ins: told from their files, meant by names, brought by other packages."""
 
+import re
 import sys
 import types
 from dataclasses import replace
@@ -109,3 +110,35 @@ def test_a_package_that_is_broken_leaves_known_files_readable(tmp_path, monkeypa
     (tmp_path / "a.one").write_text("1")
     with pytest.raises(CameraError, match=r"entry point nmc.cameras:mine cannot be loaded: No mod"):
         camera_files.read(tmp_path / "a.one")
+
+
+def test_a_shape_that_the_file_does_not_hold_takes_no_memory(tmp_path):
+    path = tmp_path / "poses_bounds.npy"
+    np.save(path, np.zeros((2, 17)))
+    data = path.read_bytes()
+    for wrong in (b"(20000000000, 17)", b"(2, 17"):
+        path.write_bytes(data.replace(b"(2, 17)", wrong, 1))
+        with pytest.raises(CameraError):
+            camera_files.read(path)
+
+
+def test_a_count_that_no_file_has_ends_it(tmp_path):
+    camera_files.write(tmp_path / "model", rig(1), "colmap-bin")
+    path = tmp_path / "model" / "images.bin"
+    data = path.read_bytes()
+    path.write_bytes(data[:-8] + b"\xff" * 8)  # points of the last image
+    with pytest.raises(CameraError, match="in the middle of a record"):
+        camera_files.read(tmp_path / "model")
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN"])
+@pytest.mark.parametrize("member", ["fl_x", "cx", "applied_scale"])
+def test_numbers_that_are_not_finite_are_refused_without_a_warning(tmp_path, member, number):
+    path = tmp_path / "transforms.json"
+    camera_files.write(path, rig(1))
+    text = re.sub(rf'"{member}": [^,\n]*', f'"{member}": {number}', path.read_text())
+    if f'"{member}"' not in text:
+        text = text.replace("{", f'{{"{member}": {number},', 1)
+    path.write_text(text)
+    with pytest.raises(CameraError):
+        camera_files.read(path)

@@ -72,6 +72,7 @@ def test_made_chains_are_what_they_say(tmp_path):
     assert {n.rpartition(".")[2] for n in weights[0]} == {"weight", "exp_avg", "exp_avg_sq"}
 
 
+@pytest.mark.slow
 def test_every_table_is_made(tmp_path, monkeypatch):
     made = {s.folder.name: s for s in sources(tmp_path, SMALL, None, None)}
     few = [made["sparse_bf16_3"], made["splats_shuffled"]]

@@ -189,6 +189,7 @@ def test_code_of_torchscript(tmp_path):
     survive(*paths)
 
 
+@pytest.mark.slow
 def test_archives(tmp_path):
     """Much in little: by deflate, and by entries that share the same bytes."""
     with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:

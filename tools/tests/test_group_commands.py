@@ -134,6 +134,7 @@ def test_a_pipeline_refuses_groups(run, tmp_path):
     assert done.code != 0 and "train it with 'nmc train'" in flat(done.err), done
 
 
+@pytest.mark.slow
 def test_consistency_measures_each_method_and_keeps_what_it_found(run, tmp_path):
     done = run("experiment", "consistency", "-o", tmp_path, *SMALL)
     assert done.code == 0, done
@@ -159,6 +160,7 @@ def test_consistency_measures_each_method_and_keeps_what_it_found(run, tmp_path)
     assert set((tmp_path / "kept").iterdir()) == results
 
 
+@pytest.mark.slow
 def test_compression_of_moving_scenes_is_measured(run, tmp_path):
     options = [*SMALL, "--no-nncodec", "--family", "dynerf", "-o", tmp_path]
     done = run("experiment", "compression-3d", *options)
@@ -227,6 +229,7 @@ def test_warped_error_follows_what_moves():
     assert warped_error(now, now, now, now) == 0
 
 
+@pytest.mark.slow
 def test_nncodec_that_fails_in_the_middle_is_left_out(run, tmp_path, monkeypatch):
     def broken(command, what):
         raise nncodec_peer.PeerError("it is gone")

@@ -228,6 +228,7 @@ WORN = """([matrix, projection, at]) => {
 }"""
 
 
+@pytest.mark.slow
 def test_a_headset_sees_what_a_camera_there_sees(browser, tmp_path):
     from nmc_framework.cameras import Camera
 

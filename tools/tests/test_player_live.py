@@ -259,6 +259,7 @@ def test_a_listing_leads_to_the_player(presentation, tmp_path):
     assert "player/?url=..%2Fsequence.json" in page
 
 
+@pytest.mark.slow
 def test_the_pictures_of_the_documents_are_made_by_a_command(tmp_path):
     from browser import chromium
     from PIL import Image

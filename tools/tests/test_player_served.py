@@ -154,6 +154,7 @@ def test_what_no_browser_draws_is_the_reference_renderers(browsers, tmp_path, di
         assert "2 of 2 frames" in page.page.locator("#checks").text_content()
 
 
+@pytest.mark.slow
 def test_the_screen_is_coarse_while_the_eye_moves_and_whole_when_it_rests(browsers, tmp_path):
     path = written(tmp_path / "scene.nmc")
     with opened(browsers[0], path) as page:
@@ -236,6 +237,7 @@ def test_an_address_of_another_kind_is_refused(browsers, tmp_path):
         assert "not taken from an address of file:" in page.opened().notice
 
 
+@pytest.mark.slow
 def test_view_renders_what_the_browser_cannot(browsers, tmp_path):
     path = written(tmp_path / "two words.nmc")
     command = [sys.executable, "-m", "nmc_tools.cli", "view", str(path), "--json"]

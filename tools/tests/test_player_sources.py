@@ -160,6 +160,7 @@ def test_the_page_loads_nothing_from_elsewhere():
             raise AssertionError(f"{file.name} loads {address}")
 
 
+@pytest.mark.slow
 def test_encrypted_segments_are_played_with_their_key(browser, tmp_path):
     """The key comes in the fragment, which no server is sent, or from who is asked for it."""
     from nmc.reading.secret_keys import SecretKey

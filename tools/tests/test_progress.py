@@ -134,6 +134,7 @@ def interrupted(*arguments):
     return child.returncode, first, out, err
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_unpacking(tmp_path) -> None:
     """The command that is printed finishes what was begun, and what was there is kept."""
     with nmc.Writer(tmp_path / "x y.nmc") as writer:
@@ -151,6 +152,7 @@ def test_ctrl_c_while_unpacking(tmp_path) -> None:
     assert len(list((tmp_path / "o").glob("*.safetensors"))) == 60
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_training(tmp_path) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("av")

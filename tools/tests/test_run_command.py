@@ -92,6 +92,7 @@ def trained(tmp_path_factory):
 # --- run ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_says_what_it_did_and_keeps_it(nmc_, write, trained, tmp_path):
     weights = {"backbone": str(trained / "b.pth"), "heads": str(trained / "h.pth")}
     path = write(**TINY, evaluate={"lpips": weights})

@@ -63,6 +63,7 @@ def connected(url, path):
     return connect(url.replace("http", "ws") + path, max_size=2**24, proxy=None)
 
 
+@pytest.mark.slow
 def test_the_picture_is_that_of_the_renderer(shelf):
     with served([shelf], render=True) as url:
         with connected(url, "render/x.nmc") as line:

@@ -57,6 +57,7 @@ def stills(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_videos_to_cameras_compared_with_the_truth(run, footage, tmp_path):
     out = tmp_path / "rig"
     known = ("--known", footage / "cameras.json", "--extent", "2.24")

@@ -68,6 +68,7 @@ def limited(handles, *arguments):
     )
 
 
+@pytest.mark.slow
 def test_few_handles_are_the_systems_fault(tmp_path, checkpoints) -> None:
     """Whichever file cannot be opened, there is one line, and it does not blame the file."""
     path = tmp_path / "x.nmc"
@@ -124,6 +125,7 @@ def test_an_output_that_takes_nothing_is_named(tmp_path, arguments) -> None:
     assert done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="a shell closes the handles")
 def test_handles_that_are_closed(tmp_path) -> None:
     """No file takes the number of one, so that nothing is printed into it; no traceback."""

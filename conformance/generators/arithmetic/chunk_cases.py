@@ -54,6 +54,27 @@ def _bits_of_a_chunk() -> list[Case]:
     ]
 
 
+def _lines_over_chunks() -> Case:
+    """Return a tensor whose lines go on from one chunk to the next, with an offset for each."""
+    lines, columns = 258, 257
+    old = np.full((lines, columns), 100, "u1")
+    new = old.copy()
+    new[: lines // 2, ::3] += 1
+    new[lines // 2 :, ::2] += 60
+    frames = (
+        Frame(KEY, (Cell(RAW, old.tobytes()),), raw="zstd"),
+        Frame(DELTA, (Cell(INTEGER, new.tobytes()),)),
+    )
+    chain = Chain((Row("u", "U8", (lines, columns)),), frames)
+    made = arithmetic_case(
+        "static-lines-over-chunks",
+        "the offsets of lines go on in the second chunk of a tensor",
+        ("8.6.1", "8.6.2"),
+        coded(chain, [None, 1]),
+    )
+    return replace(made, inflate=True)
+
+
 def _lane_bounds() -> list[Case]:
     """Return four words that a lane from 2^20 on decodes, and one that begins with 2^52."""
     tables = put_tables([0] * CONTEXTS, [{18: 4, 19: 1020}], NONE)
@@ -143,4 +164,10 @@ def _stored_ways() -> Case:
 
 def cases() -> list[Case]:
     """Return the cases of these clauses."""
-    return [*_bits_of_a_chunk(), *_lane_bounds(), _chances_kept(), _stored_ways()]
+    return [
+        *_bits_of_a_chunk(),
+        _lines_over_chunks(),
+        *_lane_bounds(),
+        _chances_kept(),
+        _stored_ways(),
+    ]

@@ -98,6 +98,52 @@ def _new_tensors() -> list[Case]:
     ]
 
 
+def _keys() -> list[Case]:
+    """Key messages behind others: the state that was there is gone."""
+    other = Row("c", "I16", (5,))
+    words = random_bytes(10, 153)
+    second = Chain(
+        (other,), (key(Cell(RAW, words)), delta(Cell(INTEGER, stepped("I16", words, 2))))
+    )
+    still = Chain(ROWS, (PLAIN.frames[0], delta(Cell(SKIP, _A0), Cell(SKIP, _B0))))
+    return [
+        accepted(
+            "delta-of-nothing",
+            "a delta message that changes nothing makes the state that it builds on",
+            ("15.2",),
+            key_of(PLAIN),
+            delta_of(still),
+            delta_of(still),
+        ),
+        accepted(
+            "key-of-others",
+            "the state of a key message has its tensors alone, whatever was there",
+            ("15.2", "15.3"),
+            key_of(PLAIN),
+            delta_of(PLAIN),
+            key_of(second),
+            delta_of(second),
+        ),
+    ]
+
+
+def _rows() -> list[Case]:
+    """Rows at the bounds of a tensor table."""
+
+    def of(row: Row) -> Sent:
+        data = random_bytes(2, 154)
+        return key_of(Chain((row,), (key(Cell(RAW, data)),)))
+
+    return [
+        accepted(
+            "largest-row",
+            "a tensor of rank 32, with a name of 1024 bytes",
+            ("15.1", "5.4.3"),
+            of(Row("é" * 512, "U8", (1,) * 31 + (2,))),
+        ),
+    ]
+
+
 def _orders() -> list[Case]:
     """Names whose order is not that of the key message, nor that of UTF-16."""
     names = ("z", "\U0001f600", "\uff5e", "B", "a", "é")
@@ -240,4 +286,4 @@ def _codings() -> list[Case]:
 
 def cases() -> list[Case]:
     """Return the messages that are applied."""
-    return [*_states(), *_new_tensors(), *_orders(), *_shapes(), *_codings()]
+    return [*_states(), *_new_tensors(), *_keys(), *_rows(), *_orders(), *_shapes(), *_codings()]

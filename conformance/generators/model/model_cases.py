@@ -154,7 +154,31 @@ def _names() -> list[Case]:
         (" ", "U8", (1,)),
         ("가중치", "F16", (2,)),
     )
+    programs = key_chain(
+        ("module.conv.weight", "F16", (2,)),
+        ("conv.weight", "F16", (2,)),
+        ("_orig_mod.fc.bias", "U8", (3,)),
+        ("bn.running_mean", "F32", (1,)),
+        ("bn.num_batches_tracked", "I64", ()),
+        ("_extra", "U8", (1,)),
+        ("a%20b", "U8", (1,)),
+        ("a+b?c#d", "U8", (1,)),
+        ("w.01", "U8", (1,)),
+        ("w.1", "U8", (1,)),
+        ("layer:0", "U8", (1,)),
+        (".", "U8", (1,)),
+        ("soft\u00adhyphen\u200d", "U8", (1,)),
+    )
     return [
+        replace(
+            _one(
+                "names-of-programs",
+                "prefixes, statistics and marks that programs put into names are parts of them",
+                ("5.4.3", "4.2"),
+                programs,
+            ),
+            inflate=True,
+        ),
         _one(
             "name-order",
             "the digest takes tensors in the order of the bytes of their names",

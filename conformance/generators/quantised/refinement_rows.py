@@ -110,6 +110,57 @@ def _unlike() -> Case:
     )
 
 
+def _misread() -> list[Case]:
+    """Return rows that vanish or turn, and stops whose digests alone are wrong."""
+    gone, turned, still = pair(), pair(), pair()
+    gone[1] = replace(gone[1], rows=(gone[1].rows[0], None), layers=(_with_below(),))
+    fresh = Symbols(symbols(805, 24), one_part((4,), 3, -8), shape=(4, 3, 2))
+    layer = Layer((finer(806, 24), HELD), ADAPTIVE)
+    turned[1] = replace(turned[1], rows=(fresh, turned[1].rows[1]), layers=(layer,))
+    still[1] = replace(still[1], layers=(Layer((SAME, SAME), ADAPTIVE),))
+    other = bytes(32)
+
+    def elsewhere(made: Objects) -> Objects:
+        digests = made["/refinements/state_digest"].copy()
+        digests[1, 0] = 0
+        return {**made, "/refinements/state_digest": digests}
+
+    return [
+        case("gone", "a tensor vanishes, and with it what refined it", ("12.7.2",), PAIR, gone),
+        case(
+            "turned",
+            "a tensor of the same grid and as many elements, but of another shape than before",
+            ("12.7.2", "12.7.3"),
+            PAIR,
+            turned,
+        ),
+        replace(SMALL, chain=quantised_chain(PAIR, still)).reject(
+            "12-quantised/refined-still-digest",
+            "a stop that changes nothing, and names another state, is rejected",
+            "7.2.3",
+            "decoding/state-digest-mismatch",
+            Edits(stops={1: lambda _: [other]}, objects=elsewhere),
+            stage="frame",
+            frame=1,
+            place={"pointer": "/frames/1/refinements/0/state_digest"},
+        ),
+        STOPS.reject(
+            "12-quantised/refined-digest-first",
+            "the digest of the first of several stops in a segment, other than in the manifest, is "
+            "rejected",
+            "7.2.1",
+            "decoding/segment-state-mismatch",
+            Edits(stops={1: lambda stops: [other, *stops[1:]]}),
+            stage="frame",
+            frame=1,
+        ),
+    ]
+
+
+def _with_below() -> Layer:
+    return Layer((finer(804, 24), SAME), ADAPTIVE)
+
+
 def _later(made: Objects) -> Objects:
     """Return the manifest in which the second refinement of frame 1 begins a byte later."""
     start = made["/refinements/start"].copy()
@@ -165,6 +216,7 @@ def cases() -> list[Case]:
             pair(second=third),
         ),
         _unlike(),
+        *(replace(made, inflate=True) for made in _misread()),
         refused(
             "digest-none",
             "a segment without the digest of a stop, whose streams are there",

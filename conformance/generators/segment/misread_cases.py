@@ -83,13 +83,9 @@ def _of_length(length: int) -> Edits:
     return Edits(streams={0: change})
 
 
-def cases() -> list[Case]:
-    """Return the cases."""
-    shaped = next(case for case in shape_cases() if case.id == "06-segment/shapes")
-    frame = next(
-        t for t, f in enumerate(shaped.chain.frames) if any(c and c.shape for c in f.cells)
-    )
-    largest = Case(
+def largest_segment() -> Case:
+    """Return a package whose first segment is as long as its bound."""
+    return Case(
         "10-profiles/segment-length-largest",
         "a segment can be as long as its bound, which counts the rows of its frame",
         ("10.2", "6.3.2"),
@@ -98,6 +94,15 @@ def cases() -> list[Case]:
         seed=SEED,
         inflate=True,
     )
+
+
+def cases() -> list[Case]:
+    """Return the cases."""
+    shaped = next(case for case in shape_cases() if case.id == "06-segment/shapes")
+    frame = next(
+        t for t, f in enumerate(shaped.chain.frames) if any(c and c.shape for c in f.cells)
+    )
+    largest = largest_segment()
     return [
         PAIR.reject(
             "06-segment/header-length-wraps",

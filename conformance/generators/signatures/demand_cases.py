@@ -177,6 +177,14 @@ def _demands() -> list[Case]:
             place=PLACE,
         ),
         refused(
+            some,
+            "beside-empty",
+            "a package with a signature without content beside the demanded one",
+            FORM,
+            Edits(members=signed(FIRST, SECOND, whole=lambda _: b"")),
+            place=PLACE,
+        ),
+        refused(
             there,
             "directory-unsigned",
             "a directory without signatures",

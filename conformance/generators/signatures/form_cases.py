@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from signatures.signature_cases import DIGEST, FORM, TIME, faulty
@@ -20,6 +21,9 @@ def cases() -> list[Case]:
 
     def content(name: str, summary: str, whole: Change) -> Case:
         return faulty(f"form-{name}", summary, FORM, whole=whole)
+
+    def stored(name: str, summary: str, whole: Change) -> Case:
+        return replace(content(name, summary, whole), inflate=True)
 
     def said(name: str, summary: str, **facts: Any) -> Case:
         return faulty(f"form-{name}", summary, FORM, said=facts)
@@ -60,6 +64,12 @@ def cases() -> list[Case]:
         content("end", "a signature without its last line feed", lambda data: data[:-1]),
         content("byte-after", "a signature with a byte after it", lambda data: data + b"\n"),
         content("text-after", "a signature with text after it", lambda data: data + b"note: x\n"),
+        stored("text-before", "a signature with text before it", lambda data: b"note: x\n" + data),
+        stored(
+            "crlf-throughout",
+            "a signature whose lines were given carriage returns after it was signed",
+            lambda data: data.replace(b"\n", b"\r\n"),
+        ),
         content("digit-more", "a signature of 65 bytes", lambda data: data[:-1] + b"00\n"),
         content(
             "twice",

@@ -221,6 +221,11 @@ def _wrong() -> list[Case]:
         answer = int.from_bytes(value[32:], "little") + ed25519.ORDER
         return value[:32] + answer.to_bytes(32, "little")
 
+    def twofold(key: int, data: bytes) -> bytes:
+        """Sign with R the neutral point, whose y is given as p + 1 in place of 1."""
+        point = (ed25519.P + 1).to_bytes(32, "little")
+        return ed25519.answered(SEEDS[key], data, 0, point)
+
     def by(made: Callable[[bytes], bytes]) -> Callable[[int, bytes], bytes]:
         return lambda key, data: ed25519.signature(SEEDS[key], made(data))
 
@@ -244,6 +249,15 @@ def _wrong() -> list[Case]:
             signing=lambda _, data: ed25519.signature(SEEDS[SECOND], data),
         ),
         faulty("wrong-order", "a signature whose S is too large", WRONG, signing=malleable),
+        replace(
+            faulty(
+                "wrong-point",
+                "a signature whose R is a point in another form than its one",
+                WRONG,
+                signing=twofold,
+            ),
+            inflate=True,
+        ),
         faulty(
             "wrong-hash",
             "a signature of the SHA-256 of the statement",
@@ -306,10 +320,10 @@ def other_sha256(said: bytes) -> bytes:
     return said[:at] + other_digit(said[at : at + 1]) + said[at + 1 :]
 
 
-def signature_of_base() -> Members:
+def signature_of_base(key: int = FIRST) -> Members:
     """Return the signature of the package that all of these are made from."""
-    members = signed(FIRST)(members_of(PAIR.chain))
-    return {name_of(FIRST): members[name_of(FIRST)]}
+    members = signed(key)(members_of(PAIR.chain))
+    return {name_of(key): members[name_of(key)]}
 
 
 def cases() -> list[Case]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _MAX_FRAMES: Final = 1_000_000
 """More are not added up; the message then gives a lower bound."""
+_LENGTH_AT, _NAME_AT = 26, 30
+"""Where a local header has the length of its name, and the name (table 5-4)."""
 
 
 def truncation(stream: BinaryIO, size: int) -> str | None:
@@ -31,6 +33,9 @@ def truncation(stream: BinaryIO, size: int) -> str | None:
     size : int
         Bytes of the file.
     """
+    least = zip64.file_size([(MANIFEST_NAME, 0)])
+    if size < least and _begins_as_package(stream):
+        return f"the file is cut off: {size} bytes, and a package has {least} or more"
     member = zip64.member_at(stream, size)
     if member is None or member.name != MANIFEST_NAME or zip64.ends_well(stream, size):
         return None
@@ -53,6 +58,19 @@ def truncation(stream: BinaryIO, size: int) -> str | None:
     if size > expected:
         return f"the file has {size} bytes, {size - expected} more than belong to it"
     return None
+
+
+def _begins_as_package(stream: BinaryIO) -> bool:
+    """Say whether a short file begins with a manifest, as far as it is there, and has no end."""
+    stream.seek(0)
+    whole = stream.read(zip64.file_size([(MANIFEST_NAME, 0)]))
+    length = len(MANIFEST_NAME).to_bytes(2, "little")
+    name = MANIFEST_NAME.encode()
+    return (
+        length.startswith(whole[_LENGTH_AT : _LENGTH_AT + 2])
+        and name.startswith(whole[_NAME_AT : _NAME_AT + len(name)])
+        and b"PK\x05\x06" not in whole
+    )
 
 
 def _signatures(stream: BinaryIO, size: int, start: int) -> Iterator[tuple[str, int]]:

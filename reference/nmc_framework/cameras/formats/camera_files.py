@@ -9,6 +9,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
 
+import numpy as np
+
 from nmc_framework.cameras.camera import CameraError
 from nmc_framework.cameras.formats import (
     calibration,
@@ -108,7 +110,8 @@ def read(path: Path, name: str | None = None, size: Size | None = None) -> RigDo
     chosen = named(name or detect(path))
     _require_there(path)
     try:
-        return chosen.read(path, size)
+        with np.errstate(all="ignore"):  # what overflows is refused, not warned of
+            return chosen.read(path, size)
     except CameraError:
         raise
     except KeyError as error:

@@ -60,7 +60,10 @@ def cursor(path: Path) -> Callable[[str], tuple[Any, ...]]:
 
     def take(layout: str) -> tuple[Any, ...]:
         nonlocal position
-        size = struct.calcsize(layout)
+        try:
+            size = struct.calcsize(layout)
+        except struct.error:  # a count that no file has
+            size = len(data) + 1
         if position + size > len(data):
             raise ConversionError(
                 f"{path.name} ends at byte {len(data)}, in the middle of a record"

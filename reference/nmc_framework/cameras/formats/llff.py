@@ -8,6 +8,7 @@ length (LLFF's ``poses/pose_utils.py``).
 from __future__ import annotations
 
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -30,11 +31,16 @@ def read(path: Path) -> RigDocument:
     It has no names. They are called ``cam00`` and so on, which need not be their own: where a
     camera is missing from the footage, the rows after it count on.
     """
-    rows = np.load(path, allow_pickle=False)
+    # Mapped: a shape that the file does not hold is refused before memory is taken for it.
+    try:
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)
+    except TokenError as error:  # numpy lets it through where a header is damaged
+        raise ConversionError(f"{path.name}: its header cannot be read") from error
     if rows.ndim != 2 or rows.shape[1] != 17 or not np.isfinite(rows).all():
         raise ConversionError(f"{path.name}: expected finite numbers N x 17, got {rows.shape}")
+    rows = rows.astype(np.float64)
     cameras = []
-    for index, row in enumerate(rows.astype(np.float64)):
+    for index, row in enumerate(rows):
         matrix = row[:15].reshape(3, 5)
         down, right, backward, centre, (height, width, focal) = matrix.T
         pose = np.eye(4)
@@ -42,7 +48,7 @@ def read(path: Path) -> RigDocument:
         size = (round(width), round(height))
         camera = Camera(focal, focal, size[0] / 2, size[1] / 2, *size, pose, name=f"cam{index:02d}")
         cameras.append(camera)
-    return RigDocument(tuple(cameras), depths=rows[:, 15:].astype(np.float64), by_order=True)
+    return RigDocument(tuple(cameras), depths=rows[:, 15:], by_order=True)
 
 
 def write(path: Path, document: RigDocument) -> None:

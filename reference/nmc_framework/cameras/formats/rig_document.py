@@ -73,7 +73,8 @@ class Similarity:
     def __post_init__(self) -> None:
         rotation = np.asarray(self.rotation, dtype=np.float64)
         off = np.abs(rotation.T @ rotation - np.eye(3)).max()
-        if not self.scale > 0 or off > 1e-6 or np.linalg.det(rotation) < 0:
+        finite = np.isfinite(self.scale) and np.isfinite(self.translation).all()
+        if not (finite and self.scale > 0 and off <= 1e-6) or np.linalg.det(rotation) < 0:
             raise ConversionError(
                 "a normalisation is a positive scale, a rotation without mirroring, and a shift"
             )
