@@ -4,8 +4,9 @@ import type { PackageInfo, Trouble } from "./decoding/messages.js";
 import { Checks } from "./page/checks.js";
 import { element } from "./page/elements.js";
 import { showCameras, showFrame, showPackage } from "./page/facts.js";
-import type { XrSystem } from "./page/headset.js";
+import { offerHeadset } from "./page/headset.js";
 import { followLive } from "./page/live.js";
+import { MediaPanel } from "./page/media.js";
 import { clear, drawFrusta } from "./page/overlay.js";
 import { QualityChoice } from "./page/quality.js";
 import { unlocked } from "./page/secret.js";
@@ -33,6 +34,7 @@ export class Player {
   private readonly overlay = element("overlay", HTMLCanvasElement);
   readonly flight: Flight;
   private readonly tracks: Tracks;
+  private readonly media = new MediaPanel(this.client, (t) => void this.show(t));
   private info_: PackageInfo | null = null;
   private checks: Checks | null = null;
   private timeline: Timeline | null = null;
@@ -165,6 +167,7 @@ export class Player {
     element("psnr-is", HTMLElement).textContent = psnrIs === null ? "PSNR (none recorded)" : `PSNR, ${psnrIs}`;
     element("seek", HTMLInputElement).max = String(frames.length - 1);
     showPackage(info);
+    this.media.list(info.media);
   }
 
   private open(info: PackageInfo, address: URL): void {
@@ -374,20 +377,11 @@ export class Player {
     });
     element("frusta", HTMLInputElement).addEventListener("change", () => this.moved(false));
     showCameras(info, (i) => this.choose(info, i));
-    void this.wireHeadset();
-    this.tracks.wire(info.frames.length, (why) => this.notice(why));
-  }
-
-  /** A button where there is a headset, and none where there is none. */
-  private async wireHeadset(): Promise<void> {
-    const { xr } = navigator as Navigator & { xr?: XrSystem };
-    if (xr === undefined || !(await xr.isSessionSupported("immersive-vr").catch(() => false))) return;
-    const button = element("xr", HTMLButtonElement);
-    button.hidden = false;
-    button.addEventListener("click", () => {
-      // A scene as wide as an arm reaches: whoever stands before it sees all of it.
+    // A scene as wide as an arm reaches: whoever stands before it sees all of it.
+    void offerHeadset((xr) => {
       this.stage?.present(xr, this.flight.pose, this.flight.speed).then(() => this.moved(false)).catch((error: unknown) => this.notice(told(error)));
     });
+    this.tracks.wire(info.frames.length, (why) => this.notice(why));
   }
 
   private notice(text: string, quiet = false): void {

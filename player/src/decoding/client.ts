@@ -51,6 +51,13 @@ export class Client {
     return answer;
   }
 
+  /** Verified bytes of a medium: `count` of its chunks, the first of them `first`. */
+  async medium(index: number, first: number, count: number): Promise<Uint8Array<ArrayBuffer>> {
+    const answer = await this.ask({ do: "medium", index, first, count });
+    if (answer.is !== "medium") throw new Error("another answer was due");
+    return answer.data;
+  }
+
   close(): void {
     this.worker.terminate();
   }

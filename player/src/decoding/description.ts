@@ -1,6 +1,7 @@
 // What the page shows of a manifest.
 import { hex } from "decoder/bytes.js";
 import type { Manifest } from "decoder/manifest.js";
+import { mediaOf } from "decoder/media.js";
 import type { FrameInfo, PackageCamera, PackageInfo, SignatureInfo } from "./messages.js";
 
 export function describe(manifest: Manifest, signature: SignatureInfo, growing: boolean): PackageInfo {
@@ -40,6 +41,7 @@ export function describe(manifest: Manifest, signature: SignatureInfo, growing: 
     frames,
     psnrIs: measured !== undefined ? "measured" : declared !== undefined ? "declared" : null,
     cameras: cameras(manifest),
+    media: mediaOf(objects).map((medium) => ({ ...medium, chunks: medium.chunks.length })),
     growing,
   };
 }

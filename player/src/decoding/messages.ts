@@ -1,4 +1,5 @@
 // What the page and the worker that decodes say to each other.
+import type { MediaMap } from "decoder/media.js";
 
 /** Why something was refused or could not be had. */
 export interface Trouble {
@@ -30,6 +31,17 @@ export interface PackageCamera {
   readonly cameraToWorld: readonly number[];
 }
 
+/** A medium of the package (clause 16); its bytes are asked for by chunks. */
+export interface MediumInfo {
+  readonly index: number;
+  readonly name: string;
+  readonly type: string;
+  readonly role: string;
+  readonly length: number;
+  readonly chunks: number;
+  readonly map: MediaMap | null;
+}
+
 /** What is known of the signatures of a package (clause 13). */
 export interface SignatureInfo {
   readonly state: "unsigned" | "not looked for" | "signed" | "refused";
@@ -53,6 +65,7 @@ export interface PackageInfo {
   readonly frames: readonly FrameInfo[];
   readonly psnrIs: "measured" | "declared" | null;
   readonly cameras: readonly PackageCamera[];
+  readonly media: readonly MediumInfo[];
   /** Whether its writer is still at work. */
   readonly growing: boolean;
 }
@@ -80,6 +93,8 @@ export type Request =
    * one of the presentation, the smallest first; null lets the line decide.
    */
   | { readonly do: "frame"; readonly frame: number; readonly ahead: number; readonly all: boolean; readonly quality: number | null }
+  /** Fetch `count` chunks of a medium, the first of them `first`; each is compared with its SHA-256. */
+  | { readonly do: "medium"; readonly index: number; readonly first: number; readonly count: number }
   /** See whether a package that grows has more frames. */
   | { readonly do: "look" };
 
@@ -89,6 +104,7 @@ export type Answer =
   | { readonly is: "opened"; readonly info: PackageInfo; readonly qualities: readonly QualityInfo[]; readonly requests: number; readonly bytes: number }
   /** What a package that grows is now; null where nothing came. */
   | { readonly is: "seen"; readonly info: PackageInfo | null }
+  | { readonly is: "medium"; readonly data: Uint8Array<ArrayBuffer>; readonly requests: number; readonly bytes: number }
   | { readonly is: "refused"; readonly trouble: Trouble }
   | {
       readonly is: "frame";

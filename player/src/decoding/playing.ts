@@ -2,10 +2,11 @@
 import { Decoder, type State } from "decoder/decode.js";
 import { unlock } from "decoder/encryption.js";
 import { type Manifest, openManifest } from "decoder/manifest.js";
-import { equalBytes, hex } from "decoder/bytes.js";
+import { type Bytes, equalBytes, hex } from "decoder/bytes.js";
 import { compareDigest, demand, type Signature, signaturesOf } from "decoder/signatures.js";
 import { readManifestFile, segmentName } from "decoder/source.js";
 import { describe } from "./description.js";
+import { verifiedChunks } from "./medium.js";
 import type { PackageInfo, QualityInfo, SignatureInfo } from "./messages.js";
 import { documentLimit, groupOf, Pace, type Presentation, readPresentation, type Representation } from "./presentation.js";
 import { fetchText, TransferError, type Traffic } from "./requests.js";
@@ -204,6 +205,12 @@ export class Playing {
       const at = q === quality ? Promise.resolve(part) : this.part(q);
       at.then((p) => bring(p, next)).catch(() => undefined);
     }
+  }
+
+  /** Chunks of a medium of the package, or of the smallest quality, each compared with its SHA-256. */
+  async medium(index: number, first: number, count: number): Promise<Bytes> {
+    const { source, manifest } = await this.part(0);
+    return verifiedChunks(source, manifest, index, first, count);
   }
 
   /** Sees whether a package that grows has more frames, or is finished; null where it is as it was. */

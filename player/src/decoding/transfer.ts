@@ -56,6 +56,8 @@ export interface FarSource extends Source {
   onpassed: ((bytes: number, seconds: number) => void) | null;
   /** Has a member come; `taken`: no more than its first bytes, and zeros for the rest, which nobody looks at. */
   bring(member: string, taken?: number): Promise<void>;
+  /** Bytes of a member that is to have so many; they are not kept. */
+  part(member: string, length: number, from: number, to: number): Promise<Bytes>;
 }
 
 abstract class Fetched {
@@ -132,6 +134,14 @@ class FarFile extends Fetched implements FarSource {
 
   signatures(): string[] {
     return this.inner?.signatures() ?? [];
+  }
+
+  async part(member: string, length: number, from: number, to: number): Promise<Bytes> {
+    const span = this.spans.get(member);
+    const size = this.size(member);
+    if (span === undefined || size !== length) return anotherLength(member, size, length);
+    const start = span.to - length;
+    return patiently(() => this.range(start + from, start + to));
   }
 
   close(): void {
@@ -221,6 +231,18 @@ class FarDirectory extends Fetched implements FarSource {
     return this.held.get(member)?.length ?? null;
   }
 
+  part(member: string, length: number, from: number, to: number): Promise<Bytes> {
+    return patiently(async () => {
+      const response = await get(this.address(member), { Range: `bytes=${from}-${to - 1}` }, this.traffic);
+      const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(response.headers.get("Content-Range") ?? "");
+      const [first, last, size] = (range?.slice(1) ?? []).map(Number);
+      if (response.status === 206 && first === from && last === to - 1 && size === length) return body(response, to - from, this.traffic);
+      await response.body?.cancel();
+      if (size !== undefined && size !== length) return anotherLength(member, size, length);
+      throw new TransferError(`${response.url} is served without ranges; a server that knows them is needed, such as nmc serve`);
+    });
+  }
+
   read(member: string): Bytes {
     return this.here(member);
   }
@@ -281,6 +303,11 @@ export class FarGrowing extends FarDirectory {
       throw error;
     }
   }
+}
+
+function anotherLength(member: string, size: number | null, length: number): never {
+  const has = size === null ? "is missing" : `has ${size} bytes`;
+  return refuse("media/length", `the medium ${has}; the manifest says ${length} bytes`, inFile(member));
 }
 
 function padded(bytes: Bytes, size: number): Bytes {

@@ -39,6 +39,11 @@ async function frame(playing: Playing, asked: Extract<Request, { do: "frame" }>)
   send({ is: "frame", frame: asked.frame, quality, info, changed, names, decodeMs, ...playing.traffic }, changed.map((tensor) => tensor.data.buffer));
 }
 
+async function medium(playing: Playing, asked: Extract<Request, { do: "medium" }>): Promise<void> {
+  const data = new Uint8Array(await playing.medium(asked.index, asked.first, asked.count));
+  send({ is: "medium", data, ...playing.traffic }, [data.buffer]);
+}
+
 /** One request after the other. */
 let queue: Promise<void> = Promise.resolve();
 
@@ -48,6 +53,7 @@ scope.onmessage = ({ data }: MessageEvent<Request>): void => {
       if (data.do === "open") await open(data.url, data.keys, data.secret);
       else if (opened === null) throw new Error("no package is open");
       else if (data.do === "look") send({ is: "seen", info: await opened.look() });
+      else if (data.do === "medium") await medium(opened, data);
       else await frame(opened, data);
     } catch (error) {
       const why = trouble(error);

@@ -1,5 +1,6 @@
 // A headset, where the browser has one (WebXR): each eye is a view of the stage, and where the user stood is the floor.
 import type { Pose, View } from "../pose/pose.js";
+import { element } from "./elements.js";
 
 /** As much of WebXR as is used here. */
 interface XrView {
@@ -79,4 +80,13 @@ export async function present(
   };
   session.requestAnimationFrame(frame);
   await ended;
+}
+
+/** A button where there is a headset, and none where there is none. */
+export async function offerHeadset(enter: (xr: XrSystem) => void): Promise<void> {
+  const { xr } = navigator as Navigator & { xr?: XrSystem };
+  if (xr === undefined || !(await xr.isSessionSupported("immersive-vr").catch(() => false))) return;
+  const button = element("xr", HTMLButtonElement);
+  button.hidden = false;
+  button.addEventListener("click", () => enter(xr));
 }
