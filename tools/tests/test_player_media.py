@@ -122,7 +122,7 @@ def test_a_damaged_medium_is_told_and_not_played(plain_browser, tmp_path, sound)
                 _choose(
                     page,
                     "tone.wav",
-                    f"not played. media/sha256 at media/00000000, byte {9 * CHUNK_BYTES}",
+                    f"not played: media/sha256 at media/00000000, byte {9 * CHUNK_BYTES}",
                 )
                 assert page.page.locator("#medium > *").count() == 0
                 if path == folder:

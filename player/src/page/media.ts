@@ -56,14 +56,14 @@ export class MediaPanel {
       const parts = await this.fetched(medium, turn);
       if (parts !== null && turn === this.chosen) this.appear(medium, new Blob(parts, { type: medium.type }));
     } catch (error) {
-      if (turn === this.chosen) say(`${medium.name} is not played. ${told(error)}`, true);
+      if (turn === this.chosen) say(`${medium.name} is not played: ${told(error)}`, true);
     }
   }
 
   private async fetched(medium: MediumInfo, turn: number): Promise<Uint8Array<ArrayBuffer>[] | null> {
     const { index, name, type, length, chunks } = medium;
     if (!playable.test(type)) throw new Error(`${type} is not shown here; nmc unpack --media writes it`);
-    if (length > longest) throw new Error(`it has ${bytesText(length)}, and more than ${bytesText(longest)} are not held here; nmc unpack --media writes it`);
+    if (length > longest) throw new Error(`it has ${length} bytes, and ${longest} are held here at most; nmc unpack --media writes it`);
     if (length === 0) throw new Error("it is empty");
     const parts: Uint8Array<ArrayBuffer>[] = [];
     let done = 0;
