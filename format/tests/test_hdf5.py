@@ -58,7 +58,7 @@ def with_h5py(path: Path) -> dict[str, np.ndarray]:
 @st.composite
 def columns(draw):
     """Some objects of the layout, of the types it says, of any shape that it allows."""
-    sizes = draw(st.fixed_dictionaries({d: st.integers(0, 5) for d in "TDNBECVPKS"}))
+    sizes = draw(st.fixed_dictionaries({d: st.integers(0, 5) for d in "TDNBECVPKSMLR"}))
     objects = {}
     for path in draw(st.lists(st.sampled_from(sorted(LAYOUT)), unique=True, max_size=12)):
         column = LAYOUT[path]
@@ -304,7 +304,7 @@ def test_paths_with_odd_names(tmp_path, objects_of) -> None:
 
 def test_a_manifest_of_every_object_is_compact(tmp_path) -> None:
     """A group of more than eight datasets went into a heap, where no checksum covers all bits."""
-    sizes = dict.fromkeys("TDNBECVPKS", 1)
+    sizes = dict.fromkeys("TDNBECVPKSMLR", 1)
     objects = {}
     for path, column in LAYOUT.items():
         shape = tuple(int(d) if d.isdigit() else sizes[d] for d in column.dims)
