@@ -199,6 +199,35 @@ def test_without_graphics_the_server_draws(browsers, tmp_path):
         assert page.said == []
 
 
+def test_an_instant_of_a_group_is_chosen(browsers, tmp_path):
+    import torch
+
+    from nmc_framework.models.registry import build
+    from nmc_framework.rendering.image import render_image
+
+    model = build("dynerf", {"instants": 3, "width": 16, "depth": 2, "samples": 8}, seed=4)
+    model.length.fill_(2)
+    noise = torch.Generator().manual_seed(4)
+    with torch.no_grad():
+        for values in model.parameters():
+            values.add_(torch.randn(values.shape, generator=noise), alpha=0.3)
+    path, camera = tmp_path / "scene.nmc", look(1)
+    with nmc.Writer(path, **model.in_package()) as writer:
+        writer.append(model.save())
+    true = [render_image(model, camera, time=float(k)) for k in range(2)]
+    assert psnr(*true) < 45
+    with opened(browsers[0], path) as page:
+        page.page.wait_for_selector("#instant-part:not([hidden])")
+        assert page.page.get_attribute("#instant", "max") == "2"
+        assert psnr(page.picture(camera), true[0]) > 50
+        page.page.fill("#instant", "1")
+        assert psnr(page.picture(camera), true[1]) > 50
+        page.page.fill("#instant", "2")  # this group has two: the last one is shown, and said
+        assert psnr(page.picture(camera), true[1]) > 50
+        page.wait("() => document.querySelector('#instant-says').textContent === '1'")
+        assert page.notice is None
+
+
 def test_no_line_is_opened_where_none_is_named(browsers, tmp_path):
     path = written(tmp_path / "scene.nmc")
     with served([path], render=True) as url:

@@ -4,6 +4,8 @@ import { NoPicture } from "./renderer.js";
 
 export interface Wish {
   readonly frame: number;
+  /** Of a frame that is a group: which of its instants, from 0. */
+  readonly instant: number;
   readonly view: View;
   readonly format: "png" | "webp" | "jpeg";
 }
@@ -14,6 +16,12 @@ interface Waiting {
   described: boolean;
   resolve(picture: Blob): void;
   reject(error: Error): void;
+}
+
+/** What is heard of instants: how many a frame shows at most, and which one a picture is of. */
+export interface Instants {
+  offer(instants: number): void;
+  show(instant: number): void;
 }
 
 /** How long a picture may take, and how long a server that failed is left alone, in milliseconds. */
@@ -43,6 +51,7 @@ export class Line {
     private readonly address: URL,
     /** Digest of the manifest that was verified here: pictures of another package are none of this one. */
     private readonly digest: string,
+    private readonly instants: Instants,
   ) {}
 
   ask(wish: Wish): Promise<Blob> {
@@ -85,17 +94,19 @@ export class Line {
           this.break("it renders another package");
           return;
         }
+        const instants = Number(said?.["instants"] ?? 1);
+        this.instants.offer(Number.isSafeInteger(instants) ? instants : 1);
         socket.onmessage = ({ data: next }: MessageEvent<string | Blob>) => this.take(next);
         resolve();
       };
     });
   }
 
-  private send({ frame, view, format }: Wish): Promise<Blob> {
+  private send({ frame, instant, view, format }: Wish): Promise<Blob> {
     const { x, y, z, yaw, pitch, roll } = viewpointOf(view.pose);
     const { width, height, fx, fy, cx, cy } = view;
     const id = (this.count += 1);
-    const wish = { id, frame, pose: [x, y, z, yaw, pitch, roll], width, height, intrinsics: [fx, fy, cx, cy], format, quality };
+    const wish = { id, frame, instant, pose: [x, y, z, yaw, pitch, roll], width, height, intrinsics: [fx, fy, cx, cy], format, quality };
     return new Promise((resolve, reject) => {
       const late = window.setTimeout(() => this.break("it takes too long"), patience);
       const done = (): void => {
@@ -121,7 +132,10 @@ export class Line {
     }
     const said = parsed(data);
     if (typeof said?.["error"] === "string") waiting.reject(new NoPicture(`the server renders no picture: ${said["error"]}`));
-    else if (said?.["id"] === waiting.id) waiting.described = true;
+    else if (said?.["id"] === waiting.id) {
+      waiting.described = true;
+      if (typeof said["instant"] === "number") this.instants.show(said["instant"]);
+    }
   }
 
   private break(why: string): void {

@@ -1,5 +1,6 @@
 // A stage on a server that renders: pictures in parts, coarse while the eye moves, whole when it rests.
 import type { XrSystem } from "../page/headset.js";
+import { InstantChoice } from "../page/instant.js";
 import { type Pose, resized, type View } from "../pose/pose.js";
 import { Line } from "./line.js";
 import { type Extent, NoPicture } from "./renderer.js";
@@ -19,13 +20,16 @@ const stillness = 250;
 
 interface Asked extends Underway {
   readonly frame: number;
+  readonly instant: number;
 }
 
 export class ServedStage implements Stage {
   readonly means: string;
   private readonly line: Line;
+  private readonly instant = new InstantChoice(() => this.turned());
   private readonly pen: CanvasRenderingContext2D;
   private frame = -1;
+  private seen: View | null = null;
   private wanted: { readonly view: View; readonly moving: boolean } | null = null;
   private underway: Asked | null = null;
   /** Whether a part was asked for and is not here. */
@@ -48,7 +52,7 @@ export class ServedStage implements Stage {
     const pen = canvas.getContext("2d", { alpha: false });
     if (pen === null) throw new NoPicture("this browser has no canvas");
     this.pen = pen;
-    this.line = new Line(address, digest);
+    this.line = new Line(address, digest, this.instant);
     this.means = `the server at ${address.host}; its pictures are not verified`;
   }
 
@@ -67,12 +71,13 @@ export class ServedStage implements Stage {
 
   show(view: View, moving: boolean): void {
     window.clearTimeout(this.resting);
+    this.seen = view;
     this.wanted = { view, moving };
     void this.pump();
   }
 
   async picture(view: View): Promise<Uint8Array> {
-    const image = await createImageBitmap(await this.line.ask({ frame: this.frame, view, format: "png" }));
+    const image = await createImageBitmap(await this.line.ask({ frame: this.frame, instant: this.instant.wanted, view, format: "png" }));
     const pen = new OffscreenCanvas(view.width, view.height).getContext("2d");
     if (pen === null) throw new NoPicture("this browser has no canvas");
     pen.drawImage(image, 0, 0);
@@ -94,6 +99,13 @@ export class ServedStage implements Stage {
     window.clearTimeout(this.resting);
     this.wanted = this.underway = null;
     this.line.close();
+    this.instant.hide();
+  }
+
+  /** Another instant of the same frame: what was seen of it is as old as that of another frame. */
+  private turned(): void {
+    this.scale = 0;
+    if (this.seen !== null) this.show(this.seen, true);
   }
 
   /** Asks for one part after the other; what is wanted meanwhile takes the place of a picture that rests. */
@@ -128,7 +140,7 @@ export class ServedStage implements Stage {
     const rest = whole ? 1 : Math.min(1, Math.max(quick, finer * this.scale));
     const scale = moving ? quick : rest;
     const [width, height] = [view.width, view.height].map((n) => Math.max(1, Math.round(n * scale))) as [number, number];
-    return { frame: this.frame, view, moving, scale, width, height, done: 0 };
+    return { frame: this.frame, instant: this.instant.wanted, view, moving, scale, width, height, done: 0 };
   }
 
   private async part(at: Asked): Promise<void> {
@@ -137,7 +149,7 @@ export class ServedStage implements Stage {
     const whole = resized(view, width, height);
     const seen: View = { ...whole, height: rows, cy: whole.cy - done };
     const began = performance.now();
-    const coded = await this.line.ask({ frame: at.frame, view: seen, format: at.moving ? "jpeg" : "webp" });
+    const coded = await this.line.ask({ frame: at.frame, instant: at.instant, view: seen, format: at.moving ? "jpeg" : "webp" });
     const image = await createImageBitmap(coded);
     this.measured(at.moving, rows * width, performance.now() - began);
     if (!this.disposed) this.appear(at, image, rows);
@@ -145,7 +157,7 @@ export class ServedStage implements Stage {
     at.done += rows;
     if (this.underway !== at || at.done < height) return;
     this.underway = null;
-    if (at.frame === this.frame) this.scale = at.scale;
+    if (at.frame === this.frame && at.instant === this.instant.wanted) this.scale = at.scale;
     if (this.wanted !== null) return;
     // A picture that is coarse is asked for again, finer; after one of a moving eye there may soon be another.
     if (at.moving) this.resting = window.setTimeout(() => this.show(view, false), stillness);
