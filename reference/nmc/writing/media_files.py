@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -88,13 +89,51 @@ def compare(package: Folder, media: Sequence[MediumRecord]) -> None:
             raise refuse("host/failed", file=str(package.path), reason=reason)
 
 
-def keep(package: Folder, kept: Sequence[MediumRecord]) -> None:
-    """Give media that are left of more the names of their places, in ascending order."""
+def intact(package: Folder, media: Sequence[MediumRecord]) -> list[tuple[MediumRecord, int]]:
+    """Return the media that are on the disk as they were written, and the place of each.
+
+    A medium lies in its place, or before it where :func:`keep` was interrupted. So it is known by
+    its bytes; places ascend. Each file is read once.
+    """
+    stored = _digests(package, media)
+    found, free = [], 0
+    for medium in media:
+        wanted = (medium.length, medium.chunk_sha256)
+        places = range(free, medium.index + 1)
+        place = next((at for at in places if stored.get(at) == wanted), None)
+        if place is not None:
+            found.append((medium, place))
+            free = place + 1
+    return found
+
+
+def _digests(
+    package: Folder, media: Sequence[MediumRecord]
+) -> dict[int, tuple[int, tuple[bytes, ...]]]:
+    """Return the length and the SHA-256 of the chunks of each file that can be a medium."""
+    lengths = {medium.length for medium in media}
+    made = {}
+    for at in range(len(media)):
+        with suppress(OSError, FormatError), opener(package, at)() as file:
+            length = file.seek(0, 2)
+            if length in lengths:
+                file.seek(0)
+                chunks = iter(partial(file.read, CHUNK_BYTES), b"")
+                made[at] = length, tuple(hashlib.sha256(chunk).digest() for chunk in chunks)
+    return made
+
+
+def keep(package: Folder, found: Sequence[tuple[MediumRecord, int]]) -> None:
+    """Give media that are left of more the names of their places, in ascending order.
+
+    Only names go that are of no medium that is left, or were moved before: whenever this is
+    interrupted, :func:`intact` finds all of them again.
+    """
     with _media(package) as folder:
-        for place, medium in enumerate(kept):
-            if place != medium.index:
-                folder.move(entry_of(medium.index), folder, entry_of(place))
-        folder.sync()
+        for place, (_, at) in enumerate(found):
+            if place != at:
+                folder.move(entry_of(at), folder, entry_of(place))
+                folder.sync()  # a disk may keep a later renaming and not an earlier one
 
 
 def members(package: Folder, count: int) -> list[tuple[str, Callable[[], BinaryIO]]]:

@@ -149,10 +149,11 @@ def _keep_intact(made: Unfinished, content: journal.Content) -> Finding | None:
 def _keep_media(made: Unfinished, content: journal.Content) -> tuple[str, ...]:
     """Forget the media that are not those of the journal; return their names."""
     media = records_in(content.records)
-    kept = [medium for medium in media if not media_files.fault(made.folder, medium)]
+    found = media_files.intact(made.folder, media)
+    kept = [medium for medium, _ in found]
     if len(kept) < len(media):
         if kept:
-            media_files.keep(made.folder, kept)
+            media_files.keep(made.folder, found)
         content.records[RECORD] = MediaTable.of(kept).objects()
     return tuple(medium.name for medium in media if medium not in kept)
 
