@@ -93,3 +93,100 @@ def test_a_medium_that_is_damaged_before_recovery_is_named(tmp_path: Path) -> No
     with nmc.open(tmp_path / "a.nmc") as sequence:
         assert {name: medium.read() for name, medium in sequence.media.items()} == {"b": b"second"}
     assert nmc.check(tmp_path / "a.nmc").findings == ()
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> tuple[Path, Path]:
+    """Return an encrypted package without media, and its key."""
+    pytest.importorskip("cryptography")
+    key, plain = tmp_path / "scene.key", package(tmp_path / "plain.nmc")
+    run("keygen", "--symmetric", "-o", key)
+    run("encrypt", plain, "-o", tmp_path / "secret.nmc", "--key", key)
+    return tmp_path / "secret.nmc", key
+
+
+def test_media_are_kept_out_of_encrypted_packages_before_anything_is_written(
+    film: Path, secret: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package_, key = secret
+    made = tmp_path / "made.nmc"
+    commands: list[list[object]] = [
+        ["concat", package_, film, "-o", made, "--decrypt-key", key],
+        ["encrypt", film, "-o", made, "--key", key],
+    ]
+    with monkeypatch.context() as patched:
+        patched.delattr(nmc.Writer, "append_coded")  # refused before a frame is written
+        for command in (*commands, ["pack", film, "-o", made, "--encrypt-key", key]):
+            found = CliRunner().invoke(app, [str(argument) for argument in command])
+            assert isinstance(found.exception, nmc.FormatError)
+            assert "--without-media" in found.exception.finding.hint
+    assert not list(tmp_path.glob("made*"))
+    for command in commands:
+        assert "low.mp4" in run(*command, "--without-media", "--force")
+        with nmc.open(made, key=key) as sequence:
+            assert not sequence.media
+            assert len(sequence) in {3, 6}
+
+
+def test_media_are_left_out_where_that_is_asked_for(film: Path, tmp_path: Path) -> None:
+    made = tmp_path / "made.nmc"
+    for command in (["extract", film], ["trim", film, "--stop", 2], ["concat", film, film]):
+        said = run(*command, "-o", made, "--without-media", "--force")
+        assert "left out of" in said
+        assert "low.mp4" in said
+        with nmc.open(made) as sequence:
+            assert not sequence.media
+        assert nmc.check(made).findings == ()
+    assert "left out" not in run("extract", film, "-o", made, "--force")
+
+
+def compared(a: Path, b: Path) -> list[dict[str, object]]:
+    made = CliRunner().invoke(app, ["diff", str(a), str(b), "--json"])
+    assert made.exit_code == 1
+    found = json.loads(made.stdout)
+    assert found["same"] is False
+    assert found["differences"] == []
+    rows: list[dict[str, object]] = found["media"]
+    return rows
+
+
+def test_packages_with_other_media_differ(tmp_path: Path) -> None:
+    def made(name: str, **said: object) -> Path:
+        given = {"file": CLIP, "name": "a", "role": "source", "map": {0: 0, 9: 2}, **said}
+        return package(tmp_path / name, nmc.Media(**given))  # type: ignore[arg-type]
+
+    first = made("first.nmc")
+    assert "the same" in run("diff", first, made("same.nmc"))
+    assert compared(first, made("type.nmc", type="a/b")) == [
+        {"medium": "a", "what": "type", "values": ["application/octet-stream", "a/b"]}
+    ]
+    assert compared(first, made("role.nmc", role="")) == [
+        {"medium": "a", "what": "role", "values": ["source", ""]}
+    ]
+    maps = [{"timescale": 0, "positions": [0, 9], "frames": [0, t]} for t in (2, 1)]
+    assert compared(first, made("map.nmc", map={0: 0, 9: 1})) == [
+        {"medium": "a", "what": "map", "values": maps}
+    ]
+    other = CLIP[:-1] + b"?"
+    assert compared(first, made("bytes.nmc", file=other)) == [
+        {"medium": "a", "what": "bytes", "values": [len(CLIP)] * 2, "offset": 262144}
+    ]
+    assert compared(first, made("name.nmc", name="b")) == [
+        {"medium": "a", "what": "only in the first"},
+        {"medium": "b", "what": "only in the second"},
+    ]
+    assert compared(first, package(tmp_path / "none.nmc")) == [
+        {"medium": "a", "what": "only in the first"}
+    ]
+    for option in ((), ("--stat",)):
+        said = run("diff", first, tmp_path / "bytes.nmc", *option, code=1)
+        assert "medium a: bytes differ from 262144 on" in " ".join(said.split())
+    run("diff", f"{first}@0", f"{tmp_path / 'bytes.nmc'}@0")  # of one frame, media are no part
+
+
+def test_media_that_fail_their_digest_cannot_be_compared(film: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        run("trim", film, "-o", tmp_path / name, "--directory")
+    member = tmp_path / "b" / "media" / "00000000"
+    member.write_bytes(CLIP[:-1] + b"?")
+    assert "media/sha256" in run("diff", tmp_path / "a", tmp_path / "b", code=2)

@@ -7,13 +7,33 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from nmc.writing.media import Media
+from nmc_format.issues import refuse
 from nmc_format.manifest.media_table import with_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from nmc.reading.sequence import ChainSequence
     from nmc.writing.writer import Writer
+
+
+def refuse_in_the_clear(sequences: Iterable[ChainSequence]) -> None:
+    """Refuse packages with media whose frames are to be encrypted, before anything is written.
+
+    Raises
+    ------
+    FormatError
+        If one of them carries a medium.
+    """
+    for sequence in sequences:
+        if sequence.media:
+            names = ", ".join(map(ascii, sequence.media))
+            reason = f"it carries media, which would not be encrypted with the frames: {names}"
+            hint = (
+                "leave them out with --without-media (nmc extract, concat, encrypt); "
+                "nmc unpack --media writes them as files"
+            )
+            raise refuse("input/unsupported", file=str(sequence.path), reason=reason, hint=hint)
 
 
 def carry_all(writer: Writer, sequence: ChainSequence) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nmc.reading.opening import open_sequence
 from nmc.reading.plain_package import key_missing
-from nmc.writing.carried_media import carry_all
+from nmc.writing.carried_media import carry_all, refuse_in_the_clear
 from nmc.writing.repack import described
 from nmc.writing.writer import Writer
 from nmc_format.issues import refuse, refuse_with
@@ -32,6 +32,7 @@ def encrypt(
     directory: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
+    media: bool = True,
 ) -> None:
     """Write a package whose segments are those of another one, encrypted.
 
@@ -52,14 +53,17 @@ def encrypt(
         As in :class:`nmc.Writer`.
     progress : callable or None
         Called with (frames done, frames in all).
+    media : bool
+        Whether the source may have none, as they would not be encrypted; False: they are left out.
 
     Raises
     ------
     FormatError
-        If the source is refused or encrypted by another key, or the target cannot be written.
+        If the source is refused, encrypted by another key, or carries media, or the target cannot
+        be written.
     """
     with open_sequence(source, max_level=4, key=key) as sequence:
-        _copy(sequence, target, encrypt_key, directory, overwrite, progress)
+        _copy(sequence, target, encrypt_key, directory, overwrite, progress, media=media)
 
 
 def decrypt(
@@ -92,7 +96,7 @@ def decrypt(
     with open_sequence(source, max_level=4, key=key) as sequence:
         if not sequence.manifest.root.is_encrypted:
             raise refuse("encryption/not-encrypted", file=str(source))
-        _copy(sequence, target, None, directory, overwrite, progress)
+        _copy(sequence, target, None, directory, overwrite, progress, media=True)
 
 
 def _copy(
@@ -102,17 +106,15 @@ def _copy(
     directory: bool,
     overwrite: bool,
     progress: Progress | None,
+    *,
+    media: bool,
 ) -> None:
     manifest = sequence.manifest
     if manifest.root.is_encrypted and sequence.cipher is None:
         raise key_missing(manifest, str(sequence.path))
     _refuse_unknown(sequence)
-    if encrypt_key is not None and sequence.media:
-        hint = "they can be taken out by nmc unpack --media, and encrypted by other means"
-        reason = (
-            f"it carries media, which are not encrypted: {', '.join(map(ascii, sequence.media))}"
-        )
-        raise refuse("input/unsupported", file=str(sequence.path), reason=reason, hint=hint)
+    if encrypt_key is not None and media:
+        refuse_in_the_clear([sequence])
     writer = Writer(
         target,
         directory=directory,
@@ -137,7 +139,8 @@ def _copy(
                 progress(t + 1, len(sequence))
         if sequence.cameras is not None:
             writer.set_cameras(sequence.cameras)
-        carry_all(writer, sequence)
+        if media:
+            carry_all(writer, sequence)
         if sequence.quality is not None:
             writer.set_quality(sequence.quality)
         writer.close()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nmc.reading.opening import open_sequence
 from nmc.reading.plain_package import key_missing
 from nmc.reading.sequence import ChainSequence
-from nmc.writing.carried_media import add_carried
+from nmc.writing.carried_media import add_carried, refuse_in_the_clear
 from nmc.writing.repack import recorded
 from nmc.writing.writer import DEFAULT_KEY_EVERY, Writer
 from nmc_format.issues import refuse
@@ -43,6 +43,7 @@ def extract(
     refinements: int | None = None,
     progress: Progress | None = None,
     key: AnySecret | None = None,
+    media: bool = True,
 ) -> None:
     """Write a package of some frames of another one.
 
@@ -64,11 +65,14 @@ def extract(
         Called with (frames done, frames in all).
     key : SecretKey, bytes, path or None
         Of an encrypted source; the package that is made is encrypted by it, too.
+    media : bool
+        Whether the media of the source are carried on; not into an encrypted package.
 
     Raises
     ------
     FormatError
-        If the source is refused, or there is no such frame.
+        If the source is refused, there is no such frame, or media would lie in an encrypted
+        package; nothing is written then.
     """
     with open_sequence(source, key=key) as sequence:
         _check_frames(sequence, frames)
@@ -81,6 +85,7 @@ def extract(
             overwrite=overwrite,
             refinements=refinements,
             progress=progress,
+            media=media,
         )
 
 
@@ -108,6 +113,7 @@ def concat(
     refinements: int | None = None,
     progress: Progress | None = None,
     key: AnySecret | None = None,
+    media: bool = True,
 ) -> None:
     """Write a package of all frames of several ones, in their order; see :func:`extract`.
 
@@ -126,6 +132,7 @@ def concat(
             overwrite=overwrite,
             refinements=refinements,
             progress=progress,
+            media=media,
         )
     finally:
         for sequence in opened:
@@ -150,12 +157,15 @@ def _join(
     overwrite: bool,
     refinements: int | None,
     progress: Progress | None,
+    media: bool,
 ) -> None:
     """Write a package of frames; encrypted, where one that they are from is."""
     for sequence in dict.fromkeys(sequence for sequence, _ in pieces):
         if sequence.manifest.root.is_encrypted and sequence.cipher is None:
             raise key_missing(sequence.manifest, str(sequence.path))
     ciphers = [sequence.cipher for sequence, _ in pieces if sequence.cipher is not None]
+    if ciphers and media:
+        refuse_in_the_clear(sequence for sequence, _ in pieces)
     first = pieces[0][0]
     kept = _kept({sequence.stop for sequence, _ in pieces}, refinements)
     profiles = {sequence.manifest.profile for sequence, _ in pieces}
@@ -198,6 +208,8 @@ def _join(
                 _append_decoded(writer, sequence, frame, kept, lineage=lineage, time=time)
             if progress:
                 progress(i + 1, len(pieces))
+        if media:
+            add_carried(writer, pieces)
         _copy_records(writer, pieces)
 
 
@@ -319,9 +331,8 @@ def _colour(sequence: ChainSequence, t: int) -> Mapping[str, Any] | None:
 
 
 def _copy_records(writer: Writer, pieces: Sequence[tuple[ChainSequence, int]]) -> None:
-    """Keep cameras and quality where all frames come from one package, and the media of each."""
+    """Keep cameras and quality where all frames come from one package."""
     sequence = pieces[0][0]
-    add_carried(writer, pieces)
     if any(other is not sequence for other, _ in pieces):
         return
     cameras, quality = sequence.cameras, sequence.quality

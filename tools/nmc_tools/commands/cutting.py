@@ -11,6 +11,7 @@ import typer
 import nmc
 from nmc.writing.recovery import recovered
 from nmc_format.issues import FormatError, finding
+from nmc_tools.commands.media_files import WithoutMediaOption, say_left_out
 from nmc_tools.commands.shared_options import (
     DecryptKeyOption,
     DirectoryOption,
@@ -46,6 +47,7 @@ def extract(
     effort: EffortOption = "strong",
     directory: DirectoryOption = False,
     decrypt_key: DecryptKeyOption = None,
+    without_media: WithoutMediaOption = False,
     force: ForceOption = False,
 ) -> None:
     """Make a package of some frames; whole groups are copied, the rest is coded again.
@@ -57,9 +59,13 @@ def extract(
       nmc extract scene.nmc -o some.nmc --frames 0,8-15
 
       nmc extract layered.nmc -o base.nmc --refinements 0    (nothing is coded again)
+
+      nmc extract film.nmc -o chain.nmc --without-media
     """
     with nmc.open(package) as sequence:
         chosen = _chosen(frames, len(sequence))
+        if without_media:
+            say_left_out([sequence])
     with progress_bar(f"extracting to {output.name}") as progress:
         nmc.extract(
             package,
@@ -71,6 +77,7 @@ def extract(
             refinements=refinements,
             progress=progress,
             key=decrypt_key,
+            media=not without_media,
         )
     _summary(output)
 
@@ -93,6 +100,7 @@ def trim(
     effort: EffortOption = "strong",
     directory: DirectoryOption = False,
     decrypt_key: DecryptKeyOption = None,
+    without_media: WithoutMediaOption = False,
     force: ForceOption = False,
 ) -> None:
     """Make a package of the frames from START up to, and without, STOP.
@@ -102,7 +110,17 @@ def trim(
       nmc trim scene.nmc -o middle.nmc --start 30 --stop 90
     """
     last = "" if stop is None else str(stop - 1)
-    extract(package, output, f"{start}-{last}", refinements, effort, directory, decrypt_key, force)
+    extract(
+        package,
+        output,
+        f"{start}-{last}",
+        refinements,
+        effort,
+        directory,
+        decrypt_key,
+        without_media,
+        force,
+    )
 
 
 def concat(
@@ -112,14 +130,22 @@ def concat(
     effort: EffortOption = "strong",
     directory: DirectoryOption = False,
     decrypt_key: DecryptKeyOption = None,
+    without_media: WithoutMediaOption = False,
     force: ForceOption = False,
 ) -> None:
     """Make one package of the frames of several; encrypted, where one of them is.
 
+    Media are carried on; not into an encrypted package, as they would not be encrypted.
+
     Examples
     --------
       nmc concat first.nmc second.nmc -o both.nmc
+
+      nmc concat secret.nmc film.nmc -o both.nmc --decrypt-key scene.key --without-media
     """
+    for package in packages if without_media else ():
+        with nmc.open(package) as sequence:
+            say_left_out([sequence])
     with progress_bar(f"joining to {output.name}") as progress:
         nmc.concat(
             packages,
@@ -130,6 +156,7 @@ def concat(
             refinements=refinements,
             progress=progress,
             key=decrypt_key,
+            media=not without_media,
         )
     _summary(output)
 

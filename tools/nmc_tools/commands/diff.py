@@ -12,6 +12,7 @@ import nmc
 from nmc.remote.address import scheme_of
 from nmc_format.dtypes import PackedArray, dtype_of, to_words
 from nmc_format.issues import FormatError
+from nmc_tools.commands.diff_media import media_differences, print_media
 from nmc_tools.commands.shared_options import Address, JsonOption, path_or_address
 from nmc_tools.terminal import (
     Exit,
@@ -37,10 +38,11 @@ def diff(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare the states of two packages bit for bit, however they are coded.
+    """Compare the states of two packages bit for bit, however they are coded, and their media.
 
-    Each tensor that differs is printed with its frame, and a summary after them. Exit code 0 if
-    they are the same, 1 if not, 2 if they could not be compared.
+    Each tensor that differs is printed with its frame, and a summary after them; each medium with
+    other bytes, another type, role or map, unless frames are named. Exit code 0 if they are the
+    same, 1 if not, 2 if they could not be compared.
 
     Examples
     --------
@@ -75,8 +77,9 @@ def _compare(first: str, second: str, *, stat: bool, as_json: bool) -> bool:
                     rows += _differences(*states, s, t)
                 progress(done, len(pairs))
         lengths = (len(a), len(b)) if frame_a is None else (1, 1)
+        media = [] if frame_a is not None else media_differences(a, b)
         lossy = [str(s.path) for s in (a, b) if s.manifest.profile == "lossy"]
-    same = not rows and lengths[0] == lengths[1]
+    same = not rows and not media and lengths[0] == lengths[1]
     counts = _counts(rows, len(pairs))
     if as_json:
         document = {
@@ -85,12 +88,14 @@ def _compare(first: str, second: str, *, stat: bool, as_json: bool) -> bool:
             **counts,
             "lossy": lossy,
             "differences": rows,
+            "media": media,
         }
         print_json(document)
     elif same:
         say("the same, bit for bit")
     else:
         (_print_stat if stat else _print)(rows)
+        print_media(media)
         _print_summary(counts, lengths)
     if not as_json:
         for path in dict.fromkeys(lossy):

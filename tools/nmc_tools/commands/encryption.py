@@ -9,6 +9,7 @@ import typer
 
 import nmc
 from nmc.reading.private_files import is_exposed
+from nmc_tools.commands.media_files import WithoutMediaOption, say_left_out
 from nmc_tools.commands.shared_options import (
     DecryptKeyOption,
     DirectoryOption,
@@ -29,22 +30,29 @@ def encrypt(
     key: KeyOption,
     decrypt_key: DecryptKeyOption = None,
     directory: DirectoryOption = False,
+    without_media: WithoutMediaOption = False,
     force: ForceOption = False,
 ) -> None:
     """Make a package whose segments are encrypted by AES-256-GCM.
 
     The key stays outside of it. What the manifest says stays readable: names and shapes of tensors,
     times, cameras, quality. Signatures are left out; sign the package that is made. With
-    --decrypt-key, one that is encrypted gets another key.
+    --decrypt-key, one that is encrypted gets another key. Media would not be encrypted: a package
+    that carries some is refused, unless they are left out.
 
     Examples
     --------
       nmc encrypt scene.nmc -o secret.nmc --key scene.key
 
       nmc encrypt secret.nmc -o other.nmc --key new.key --decrypt-key scene.key
+
+      nmc encrypt film.nmc -o secret.nmc --key scene.key --without-media
     """
     secret = nmc.SecretKey.read(key)
     _warn_of(key)
+    if without_media:
+        with nmc.open(package, max_level=4) as sequence:
+            say_left_out([sequence])
     with progress_bar(f"encrypting to {output.name}") as progress:
         nmc.encrypt(
             package,
@@ -54,6 +62,7 @@ def encrypt(
             directory=directory,
             overwrite=force,
             progress=progress,
+            media=not without_media,
         )
     with nmc.open(output, max_level=4, key=secret) as sequence:
         say(

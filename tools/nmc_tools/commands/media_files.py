@@ -10,9 +10,11 @@ import typer
 from nmc.writing.folder import Folder
 from nmc_format.host import host_errors
 from nmc_format.issues import refuse
-from nmc_tools.terminal import counted, say, size_text
+from nmc_tools.terminal import counted, note, say, size_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import nmc
 
 PackMediaOption = Annotated[
@@ -27,6 +29,16 @@ UnpackMediaOption = Annotated[
     bool,
     typer.Option("--media", help="Write the media of the package in place of its frames."),
 ]
+WithoutMediaOption = Annotated[
+    bool, typer.Option("--without-media", help="Leave out the media; they are named.")
+]
+
+
+def say_left_out(sequences: Iterable[nmc.ChainSequence]) -> None:
+    """Say which media the package that is made has not."""
+    for sequence in sequences:
+        for name, medium in sequence.media.items():
+            note(f"left out of {sequence.path}: {name}, {size_text(medium.size)}")
 
 
 def write_media(sequence: nmc.ChainSequence, output: Path, *, resume: bool, force: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 import nmc
+from nmc.writing.carried_media import refuse_in_the_clear
 from nmc.writing.repack import described, repack
 from nmc_tools.commands.against import is_package
 from nmc_tools.commands.framework import cameras_in, framework
@@ -54,6 +55,8 @@ def pack_package(
     with nmc.open(source, max_level=4) as sequence:
         quantisation = _quantisation(source, sequence, lossy, declare)
         options = {**options, "encrypt_key": options.get("encrypt_key") or sequence.cipher}
+        if options["encrypt_key"] is not None:
+            refuse_in_the_clear([sequence])
         try:
             writer = nmc.Writer(
                 output, **described(sequence) | dict(options), quantisation=quantisation
