@@ -62,8 +62,9 @@ def killed_at(step: int, patched: pytest.MonkeyPatch) -> None:
         patched.setattr(Folder, name, ending(getattr(Folder, name)))
 
 
-@pytest.mark.parametrize("directory", [False, True], ids=["file", "directory"])
-@pytest.mark.parametrize("damaged", ["a", "bd"])
+@pytest.mark.parametrize(
+    ("damaged", "directory"), [("a", False), ("bd", True)], ids=["file", "directory"]
+)
 def test_a_recovery_that_is_killed_at_any_step_loses_no_medium(
     tmp_path: Path, damaged: str, directory: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

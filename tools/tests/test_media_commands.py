@@ -151,9 +151,9 @@ def compared(a: Path, b: Path) -> list[dict[str, object]]:
 
 
 def test_packages_with_other_media_differ(tmp_path: Path) -> None:
-    def made(name: str, **said: object) -> Path:
+    def made(path: str, **said: object) -> Path:
         given = {"file": CLIP, "name": "a", "role": "source", "map": {0: 0, 9: 2}, **said}
-        return package(tmp_path / name, nmc.Media(**given))  # type: ignore[arg-type]
+        return package(tmp_path / path, nmc.Media(**given))  # type: ignore[arg-type]
 
     first = made("first.nmc")
     assert "the same" in run("diff", first, made("same.nmc"))
