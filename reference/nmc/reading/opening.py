@@ -56,18 +56,18 @@ def open_sequence(
         store: what fsspec takes for it.
     threads : int
         Parts of a frame that are decoded and hashed at the same time. The states are the same; the
-        coders *strong* and *max* have one thread whatever this says.
+        coders *strong* and *max* always use one thread.
     require_signature : sequence of str, path, bytes or PublicKey
-        Keys each of which has to have signed (clause 13.2.2): a line as OpenSSH writes it, 32
-        bytes, or a file of such lines, of which one is enough. They are asked before anything in
-        the manifest is interpreted. Needs the extra ``trust``.
+        Keys, each of which must have signed (clause 13.2.2): a line as OpenSSH writes it, 32
+        bytes, or a file of such lines, of which one is enough. They are checked before anything
+        in the manifest is interpreted. Needs the extra ``trust``.
     cache : bool, path or None
         Where segments from a server or a store are kept, by their digest and compared with it: a
         folder; True: ``$NMC_CACHE``, else the user's cache, of at most 2 GiB; False: nowhere. None:
         as True, but nothing is kept of a server of this machine.
     key : SecretKey, bytes, path or None
         Of an encrypted package (clause 14): the key, its 32 bytes, or the file of it. Without one,
-        what the manifest says can be asked for, and each state is refused. A package that is not
+        the manifest can be read, and every state is refused. A package that is not
         encrypted is refused where a key is given. Needs the extra ``trust``.
 
     Returns
@@ -78,8 +78,8 @@ def open_sequence(
     Raises
     ------
     FormatError
-        If the package is refused, or the system lets nobody read it; ``error.finding`` has its
-        code, place and words.
+        If the package is refused or cannot be read; ``error.finding`` has the code, the place and
+        the message.
     ValueError
         If the key has another length.
     """

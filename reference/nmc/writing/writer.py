@@ -43,8 +43,8 @@ class Writer(Described):
     """Writes a package; a context manager.
 
     Frames that are finished stay on disk whatever happens: after a crash, an exception or a full
-    disk, go on with ``resume=True``, or close what is there with :func:`nmc.recover`. The writer
-    keeps one state, beside the one that the caller hands over.
+    disk, continue with ``resume=True``, or finish what is there with :func:`nmc.recover`. The
+    writer keeps one state, beside the one that the caller hands over.
 
     Parameters
     ----------
@@ -56,18 +56,18 @@ class Writer(Described):
         ``"main"``, ``"baseline"``: no entropy coding, or ``"lossy"``: tensors may be quantised.
         None: ``"lossy"`` where there is a quantisation, else ``"main"``.
     entropy : str or None
-        ``"none"``, ``"zstd"`` or ``"nmc"``, the lossless coder of chapter 8. None: what the profile
-        allows best.
+        ``"none"``, ``"zstd"`` or ``"nmc"``, the lossless coder of chapter 8. None: the best
+        that the profile allows.
     effort : str
         ``"fast"``, ``"strong"`` or ``"max"``: speed against size; the decoded states are the same.
     key_every : int
-        A key frame every so many frames; 0 makes only the first one a key frame.
+        Frames from one key frame to the next; 0 makes only the first one a key frame.
     key_frames : collection of int
         Further key frames. One is also made where a delta would be larger.
     family : str
         Model family, such as ``"nerf_mlp"``.
     configuration : JSON object, its text, or None
-        What building the model takes; a text is kept as it is.
+        What is needed to build the model; a text is kept as it is.
     layers : mapping of str to int or None
         Layer index by parameter name (``exclude_layers`` counts in them).
     buffers : collection of str
@@ -77,12 +77,12 @@ class Writer(Described):
     sequence_id : str or None
         Name of the sequence; None takes 32 hex digits of the first state digest.
     detect_frozen : bool
-        Where nobody declares what was frozen, compare with the frame before.
+        Compare with the frame before where it is not declared what was frozen.
     quantisation : Quantisation or None
         How tensors are quantised; None keeps every bit.
     threads : int
         Parts of a frame that are coded and hashed at the same time. The bytes are the same; the
-        efforts *strong* and *max* code in one thread whatever this says.
+        efforts *strong* and *max* always code in one thread.
     row_id : str or None
         Name of a tensor that names the slices of others: one that no two points share, and that
         each point keeps from frame to frame. Points that were pruned, added or shuffled are found
@@ -91,12 +91,12 @@ class Writer(Described):
         Encrypt the segments (clause 14): a key, its 32 bytes, or the file of it. What the manifest
         says is not encrypted. Needs the extra ``trust``.
     memory : int or None
-        Bytes of a state in memory; what is more is kept in files without a name, so that a mapping
-        that loads tensors as they are asked for can be larger. None: a quarter of the memory.
+        Bytes of a state that are kept in memory; the rest goes to unnamed files, so a mapping that
+        loads its tensors on request can be larger. None: a quarter of the memory.
     media : sequence of Media
         Files that are carried beside the chain (clause 16); see :meth:`add_media`.
     resume : bool
-        Go on with an unfinished package; without one, begin.
+        Continue an unfinished package; begin a new one if there is none.
     overwrite : bool
         Replace a finished package.
 

@@ -70,17 +70,17 @@ def check(
     pictures: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Draw some frames of both beside each other; needs cameras."
+            metavar="FOLDER", help="Draw some frames of both side by side; needs cameras."
         ),
     ] = None,
     key: Annotated[
         list[str] | None,
-        typer.Option(help="Where the weights are in the originals, as of nmc pack."),
+        typer.Option(help="Where the weights are in the originals, as for nmc pack."),
     ] = None,
-    keep: Annotated[Keep, typer.Option(help="What of the originals, as of nmc pack.")] = "weights",
+    keep: Annotated[Keep, typer.Option(help="What to read of the originals.")] = "weights",
     signed_by: Annotated[
         list[Path] | None,
-        typer.Option(metavar="KEY", help="A public key that has to have signed, as of nmc verify."),
+        typer.Option(metavar="KEY", help="A public key that must have signed, as for nmc verify."),
     ] = None,
     decrypt_key: DecryptKeyOption = None,
     max_level: MaxLevelOption = DEFAULT_MAX_LEVEL,
@@ -90,10 +90,10 @@ def check(
     """Check packages: structure, integrity, every decoded state, and what was frozen.
 
     All findings are printed, each with its code and its place. Exit code 1 if one is an error,
-    there is nothing to check, or frames are encrypted and no key is given: all else is checked.
-    With --against, no element may be farther from its original than its declared error, at any
-    stop, and a lossless tensor has every bit of it. A declared PSNR is measured again where the
-    package has cameras that see its model.
+    if there is nothing to check, or if frames are encrypted and no key is given; everything else
+    is checked all the same. With --against, no element may be farther from its original than its
+    declared error, at any stop, and a lossless tensor must equal its original bit for bit. A
+    declared PSNR is measured again where the package has cameras that see its model.
 
     Examples
     --------
@@ -110,9 +110,11 @@ def check(
       nmc check lossy.nmc --against scene.nmc --json | jq '.against.worst'
     """
     if against and len(packages) > 1:
-        raise typer.BadParameter("one package is compared at a time", param_hint="--against")
+        raise typer.BadParameter(
+            "only one package can be compared at a time", param_hint="--against"
+        )
     if pictures is not None and not against:
-        raise typer.BadParameter("it goes with --against", param_hint="--pictures")
+        raise typer.BadParameter("it needs --against", param_hint="--pictures")
     if key and not against:
         raise typer.BadParameter(
             "it says where the weights are in the originals of --against; the key of an encrypted "

@@ -34,8 +34,10 @@ _TEXT_SHOWN = 60
 
 def inspect(
     package: PackageSource,
-    tensors: Annotated[bool, typer.Option("--tensors", help="List the tensors too.")] = False,
-    every: Annotated[bool, typer.Option("--all", help="List every frame, however many.")] = False,
+    tensors: Annotated[bool, typer.Option("--tensors", help="Also list the tensors.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="List all frames, however many there are.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a package holds: model, frames, sizes and how they were trained.

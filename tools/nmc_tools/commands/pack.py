@@ -52,10 +52,10 @@ def pack(
     ],
     output: OutputPath,
     key_every: Annotated[
-        int, typer.Option(min=0, help="A key frame every so many frames; 0: the first only.")
+        int, typer.Option(min=0, help="Frames from key frame to key frame; 0: only the first.")
     ] = DEFAULT_KEY_EVERY,
     key_frame: Annotated[
-        list[int] | None, typer.Option(help="A further key frame; may be repeated.")
+        list[int] | None, typer.Option(help="Another key frame; may be repeated.")
     ] = None,
     effort: EffortOption = "strong",
     entropy: Annotated[
@@ -63,7 +63,7 @@ def pack(
     ] = None,
     profile: Annotated[
         Literal["main", "baseline", "lossy"] | None,
-        typer.Option(help="Profile; main, or lossy where something may be lost."),
+        typer.Option(help="Profile; by default main, or lossy if an option allows loss."),
     ] = None,
     quality: QualityOption = None,
     step: StepOption = None,
@@ -76,7 +76,7 @@ def pack(
         list[str] | None,
         typer.Option(
             help="Where the weights are in the files, such as model.state_dict; may be repeated, "
-            "and then the names keep it."
+            "and is then part of the names."
         ),
     ] = None,
     keep: Annotated[
@@ -91,7 +91,7 @@ def pack(
     ] = "auto",
     unrelated: Annotated[
         bool,
-        typer.Option("--unrelated", help="Take models that have no tensor of the one before."),
+        typer.Option("--unrelated", help="Accept models without a tensor of the one before."),
     ] = False,
     layers: Annotated[
         str | None,
@@ -100,38 +100,38 @@ def pack(
     buffer: Annotated[
         list[str] | None, typer.Option(help="A tensor that is a buffer; may be repeated.")
     ] = None,
-    family: Annotated[
-        str | None, typer.Option(help="Model family; unknown where nothing is said.")
-    ] = None,
+    family: Annotated[str | None, typer.Option(help="Model family; by default unknown.")] = None,
     configuration: Annotated[
         Path | None, typer.Option(help="JSON file that says how the model is built.")
     ] = None,
     fps: Annotated[
-        int | None, typer.Option(min=1, help="Frames per second; 30 where nothing is said.")
+        int | None, typer.Option(min=1, help="Frames per second; by default 30.")
     ] = None,
     detect_frozen: Annotated[
-        bool, typer.Option(help="Record what equals the frame before as frozen.")
+        bool, typer.Option(help="Record unchanged parameters as frozen.")
     ] = True,
     row_id: Annotated[
         str | None,
         typer.Option(
             help="A tensor that gives each point a name of its own, such as an id: points that "
-            "were pruned, added or shuffled are matched by it. By default by their values."
+            "were pruned, added or shuffled are matched by it; by default, by their values."
         ),
     ] = None,
     directory: DirectoryOption = False,
     encrypt_key: EncryptKeyOption = None,
     media: PackMediaOption = None,
     jobs: PackJobsOption = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after an interruption.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue after an interruption.")
+    ] = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make a package of checkpoints, one for each frame, in the order of the inputs.
 
-    One package may be given in their place: its frames are coded anew, and what it says of the
-    model, the cameras and the training is kept. A folder is taken in natural order of its names, a
-    model in several files as one frame. What is left out, and what looks wrong, is said.
+    A package may be given instead: its frames are coded again, and its record of the model, the
+    cameras and the training is kept. The files of a folder are taken in natural order of their
+    names; a model in several files is one frame. Whatever is left out or looks wrong is reported.
 
     Examples
     --------
@@ -153,11 +153,11 @@ def pack(
 
       nmc pack run/ -o scene.nmc --target-bytes 20000 --key-every 10
 
-      nmc pack run/ -o scene.nmc --quality 30 --refine 2    (a base, and 12 dB more who wants them)
+      nmc pack run/ -o scene.nmc --quality 30 --refine 2    (a base, and a refinement of 12 dB)
 
       nmc pack scene.nmc -o lossy.nmc --target-psnr 40    (between renderings; needs cameras)
 
-      nmc pack run/ -o scene.nmc --encrypt-key scene.key    (nobody decodes it without the key)
+      nmc pack run/ -o scene.nmc --encrypt-key scene.key    (cannot be decoded without the key)
 
       nmc pack run/ -o film.nmc --media low.mp4 --media sound.opus    (carried beside the frames)
 

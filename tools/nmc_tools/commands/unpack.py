@@ -68,15 +68,15 @@ def unpack(
     flat: Annotated[
         bool,
         typer.Option(
-            "--flat", help="The tensors alone, even where the package keeps whole checkpoints."
+            "--flat", help="Only the tensors, even where the package keeps whole checkpoints."
         ),
     ] = False,
     tensor: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PATTERN",
-            help="Only tensors of this name, such as 'layers.0.*'; may be repeated. What their "
-            "coding does not take is not decoded.",
+            help="Only tensors of this name, such as 'layers.0.*'; may be repeated. Only what "
+            "they need is decoded.",
         ),
     ] = None,
     media: UnpackMediaOption = False,
@@ -85,16 +85,16 @@ def unpack(
     max_level: MaxLevelOption = DEFAULT_MAX_LEVEL,
     jobs: JobsOption = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Keep files that are there already.")
+        bool, typer.Option("--resume", help="Keep files that already exist.")
     ] = False,
     force: ForceOption = False,
 ) -> None:
     """Write each frame of a package as a checkpoint: frame_00000000.safetensors and so on.
 
-    Every state is compared with its digest before its file is there. One that takes more than a
-    quarter of the memory is written to safetensors in parts. Of a package that was made with nmc
-    pack --keep all, --to pt makes whole training checkpoints again: optimizer, nesting and scalars,
-    for the script that wrote them to go on from.
+    Every state is compared with its digest before its file appears. A state that takes more than
+    a quarter of the memory is written to safetensors in parts. If the package was made with nmc
+    pack --keep all, --to pt writes whole training checkpoints again, with optimizer, nesting and
+    scalars, so that the script that wrote them can resume from them.
 
     Examples
     --------
