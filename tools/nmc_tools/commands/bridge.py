@@ -54,7 +54,7 @@ def import_chain(
         typer.Option(help="The checkpoint that the chain began from: a file or a folder of parts."),
     ] = None,
     key_every: Annotated[
-        int, typer.Option(min=0, help="A key frame every so many frames; 0: the first only.")
+        int, typer.Option(min=0, help="Frames from key frame to key frame; 0: only the first.")
     ] = DEFAULT_KEY_EVERY,
     effort: EffortOption = "strong",
     directory: DirectoryOption = False,

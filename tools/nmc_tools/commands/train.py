@@ -134,7 +134,7 @@ def train(
         typer.Option(metavar="DIR", help="Write loss, PSNR, step size, held-out views there."),
     ] = None,
     key_every: Annotated[
-        int, typer.Option(min=0, help="A key frame every so many frames; 0: the first only.")
+        int, typer.Option(min=0, help="Frames from key frame to key frame; 0: only the first.")
     ] = DEFAULT_KEY_EVERY,
     effort: EffortOption = "strong",
     fps: Annotated[int | None, typer.Option(min=1, help="Frames a second; else measured.")] = None,
@@ -155,7 +155,9 @@ def train(
     mixed: Annotated[
         bool, typer.Option("--mixed", help="Products in bfloat16, on CUDA: faster, less exact.")
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after an interruption.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue after an interruption.")
+    ] = False,
     force: ForceOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a record of each frame.")] = False,
 ) -> None:
