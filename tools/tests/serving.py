@@ -34,12 +34,21 @@ def filled(folder):
 def served(paths, *, limits=None, **options):
     """Yield the URL of a server."""
     from nmc_tools.serve import app
+    from nmc_tools.serve.metrics import Metrics
+
+    metrics = Metrics()
+    with running(app(paths, metrics=metrics, **options), metrics, limits) as url:
+        yield url
+
+
+@contextmanager
+def running(application, metrics=None, limits=None):
+    """Yield the URL of an application that is served."""
     from nmc_tools.serve.connections import Limits
     from nmc_tools.serve.metrics import Metrics
     from nmc_tools.serve.running import Running, bound, url_of
 
-    metrics = Metrics()
-    server = Running(app(paths, metrics=metrics, **options), metrics, limits or Limits())
+    server = Running(application, metrics or Metrics(), limits or Limits())
     listening = bound("127.0.0.1", 0)
     url = url_of(listening)
     ready = threading.Event()

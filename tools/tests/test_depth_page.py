@@ -8,7 +8,6 @@ import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "reference" / "test
 from browser import Page
 from depth_samples import TINY, pair
 from PIL import Image
+from serving import running
 
 from nmc_framework.models import build
 from nmc_tools.depth_page import application, results
@@ -37,25 +37,8 @@ def model():
     return found
 
 
-@contextmanager
 def serving(model, **options):
-    from nmc_tools.serve.connections import Limits
-    from nmc_tools.serve.metrics import Metrics
-    from nmc_tools.serve.running import Running, bound, url_of
-
-    server = Running(app(model, **options), Metrics(), Limits())
-    listening = bound("127.0.0.1", 0)
-    url = url_of(listening)
-    ready = threading.Event()
-    thread = threading.Thread(target=server.run, args=(listening, ready.set))
-    thread.start()
-    try:
-        assert ready.wait(60)
-        yield url
-    finally:
-        server.stop()
-        thread.join(60)
-        assert not thread.is_alive()
+    return running(app(model, **options))
 
 
 @pytest.fixture(scope="module")

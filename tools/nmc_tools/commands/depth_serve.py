@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-import webbrowser
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -13,7 +10,8 @@ import typer
 from nmc_tools.commands.depth import DeviceOption, FrameOption, PackageArgument, opened_model
 from nmc_tools.commands.extras import extra
 from nmc_tools.commands.framework import framework, parse_device
-from nmc_tools.terminal import say, warn
+from nmc_tools.commands.listening import tell_listening
+from nmc_tools.terminal import warn
 
 
 def serve(
@@ -59,18 +57,9 @@ def serve(
     if host not in ("127.0.0.1", "localhost", "::1"):
         warn(f"everybody who reaches {host} can use this")
     listening = bound(host, port)
-    url = url_of(listening)
-
-    def started() -> None:
-        if as_json:
-            line = json.dumps({"event": "listening", "url": url, "pid": os.getpid()})
-            sys.stdout.write(line + "\n")
-        else:
-            say(f"serving at {url} (Ctrl-C ends it)")
-        sys.stdout.flush()
-        if browser and not webbrowser.open(url):
-            say("no browser can be opened here; open that address in one")
-
+    started = partial(
+        tell_listening, url_of(listening), "serving at", as_json=as_json, browser=browser
+    )
     Running(app(model, longest=longest, waiting=waiting), Metrics(), Limits()).run(
         listening, started
     )

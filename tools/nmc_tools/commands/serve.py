@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +11,7 @@ import typer
 
 from nmc_format.host import absent, host_errors
 from nmc_tools.commands.extras import extra
+from nmc_tools.commands.listening import tell_listening
 from nmc_tools.commands.shared_options import JsonOption
 from nmc_tools.terminal import say, warn
 
@@ -100,16 +100,7 @@ def serve(
     if access.open and host not in ("127.0.0.1", "localhost", "::1"):
         warn(f"everybody who reaches {host} can read this; --token or --key keeps others out")
     listening = bound(host, port)
-    url = url_of(listening)
-
-    def started() -> None:
-        if as_json:
-            line = json.dumps({"event": "listening", "url": url, "pid": os.getpid()})
-            sys.stdout.write(line + "\n")
-        else:
-            say(f"serving at {url} (Ctrl-C ends it)")
-        sys.stdout.flush()
-
+    started = partial(tell_listening, url_of(listening), "serving at", as_json=as_json)
     Running(application, metrics, Limits()).run_workers(listening, workers, started)
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-import webbrowser
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +12,9 @@ from nmc.writing.unfinished import SUFFIX
 from nmc_format.host import absent
 from nmc_format.package.members import JOURNAL_NAME
 from nmc_tools.commands.extras import extra
+from nmc_tools.commands.listening import tell_listening
 from nmc_tools.commands.shared_options import JsonOption
-from nmc_tools.terminal import out, printable, refuse_input, say
+from nmc_tools.terminal import refuse_input
 
 
 def view(
@@ -93,18 +91,13 @@ def view(
     address = page_address(
         url_of(listening), package, frame=frame, play=play, keys=_keys(key or []), render=renders
     )
-
-    def started() -> None:
-        if as_json:
-            line = json.dumps({"event": "listening", "url": address, "pid": os.getpid()})
-            sys.stdout.write(line + "\n")
-        else:
-            line = printable(f"the player is at {address} (Ctrl-C ends it)")
-            out.print(line, markup=False, soft_wrap=True)
-        sys.stdout.flush()
-        if browser and not as_json and not webbrowser.open(address):
-            say("no browser can be opened here; open that address in one")
-
+    started = partial(
+        tell_listening,
+        address,
+        "the player is at",
+        as_json=as_json,
+        browser=browser and not as_json,
+    )
     Running(application, metrics, Limits()).run(listening, started)
 
 
