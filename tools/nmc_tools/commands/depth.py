@@ -15,7 +15,7 @@ from nmc_tools.commands.framework import (
     parse_size,
     require_new,
 )
-from nmc_tools.commands.shared_options import EffortOption, ForceOption
+from nmc_tools.commands.shared_options import EffortOption, ForceOption, PlainJsonOption
 from nmc_tools.terminal import (
     counted,
     print_json,
@@ -99,7 +99,7 @@ def train(
     device: DeviceOption = "cpu",
     effort: EffortOption = "strong",
     force: ForceOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: PlainJsonOption = False,
 ) -> None:
     """Train a U-Net that says the depth of a picture, into a package of one frame.
 
@@ -178,7 +178,7 @@ def evaluate(
     limit: LimitOption = 200,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: PlainJsonOption = False,
 ) -> None:
     """Score the depth that a model says: AbsRel, RMSE, log10, δ, beside predicting the mean.
 

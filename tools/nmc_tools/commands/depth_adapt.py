@@ -20,7 +20,7 @@ from nmc_tools.commands.depth import (
 )
 from nmc_tools.commands.depth_data import HELD_OUT_EVERY, read_place
 from nmc_tools.commands.framework import framework, parse_device, require_new
-from nmc_tools.commands.shared_options import EffortOption, ForceOption
+from nmc_tools.commands.shared_options import EffortOption, ForceOption, PlainJsonOption
 from nmc_tools.terminal import out, print_json, progress_bar, refuse_input, say, size_text
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def adapt(
     device: DeviceOption = "cpu",
     effort: EffortOption = "strong",
     force: ForceOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: PlainJsonOption = False,
 ) -> None:
     """Adapt a model from room to room, its encoder frozen: a chain, of which each room is a frame.
 

@@ -9,7 +9,7 @@ import typer
 
 from nmc_tools.commands.depth import DeviceOption, FrameOption, PackageArgument, opened_model
 from nmc_tools.commands.framework import framework, parse_device, require_folder, require_new
-from nmc_tools.commands.shared_options import ForceOption
+from nmc_tools.commands.shared_options import ForceOption, PlainJsonOption
 from nmc_tools.terminal import counted, print_json, progress_bar, say
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def apply(
     frame: FrameOption = -1,
     device: DeviceOption = "cpu",
     force: ForceOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: PlainJsonOption = False,
 ) -> None:
     """Say the depth of pictures: NAME.depth.png has 16 bits, in millimetres.
 

@@ -20,6 +20,7 @@ from nmc_tools.commands.framework import (
     require_known,
     require_there,
 )
+from nmc_tools.commands.shared_options import PlainJsonOption
 from nmc_tools.commands.shared_work import OnOption, executor_on
 from nmc_tools.terminal import out, print_json, progress_bar, say, warn
 
@@ -49,7 +50,7 @@ def _group() -> None:
 
 @app.command("list")
 def listed(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: PlainJsonOption = False,
 ) -> None:
     """List the experiments.
 

@@ -11,13 +11,14 @@ import typer
 
 from nmc_tools.commands import inverse_generator, inverse_renderer
 from nmc_tools.commands.framework import framework, require_new, require_there
-from nmc_tools.commands.inverse_generator import (
-    JsonOption,
+from nmc_tools.commands.inverse_options import (
+    HeldOutOption,
     SeedOption,
     ViewsArgument,
     reported,
     require_png,
 )
+from nmc_tools.commands.shared_options import PlainJsonOption
 from nmc_tools.terminal import counted, print_json, progress_bar, say, size_text
 
 if TYPE_CHECKING:
@@ -29,10 +30,6 @@ app = typer.Typer(
 )
 
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the package if it is there.")]
-HeldOutOption = Annotated[
-    int, typer.Option("--held-out", min=1, help="The last so many objects are tested with.")
-]
-
 
 for _command in ("generator", "adapt", "sample", "layers", "multiview"):
     app.command(_command)(getattr(inverse_generator, _command))
@@ -103,7 +100,7 @@ def train(
     ] = None,
     seed: SeedOption = 0,
     force: ForceOption = False,
-    as_json: JsonOption = False,
+    as_json: PlainJsonOption = False,
 ) -> None:
     """Train a network from pictures to meshes on a multi-view set, and score held-out objects.
 
@@ -153,7 +150,7 @@ def evaluate(
     package: Annotated[Path, typer.Argument(metavar="NETWORK.nmc", help="Of 'nmc inverse train'.")],
     folder: ViewsArgument,
     held_out: HeldOutOption = 20,
-    as_json: JsonOption = False,
+    as_json: PlainJsonOption = False,
 ) -> None:
     """Score a network by the masks of objects that it did not learn from.
 

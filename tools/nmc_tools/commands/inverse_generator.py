@@ -9,35 +9,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmc_tools.commands.framework import framework, require_new, require_there
-from nmc_tools.terminal import print_json, progress_bar, refuse_input, say
+from nmc_tools.commands.inverse_options import (
+    BatchOption,
+    ForceOption,
+    FrameOption,
+    GeneratorArgument,
+    IterationsOption,
+    PackageOption,
+    PictureOption,
+    PicturesArgument,
+    SecondsOption,
+    SeedOption,
+    ViewsArgument,
+    reported,
+    require_png,
+)
+from nmc_tools.commands.shared_options import PlainJsonOption
+from nmc_tools.terminal import print_json, progress_bar, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from nmc_framework.inverse.annotator import Annotator
     from nmc_framework.inverse.generator import StyleGenerator
     from nmc_framework.inverse.multiview import MultiView
-    from nmc_framework.training import Progress
-    from nmc_tools.progress import Report
-
-PicturesArgument = Annotated[
-    Path, typer.Argument(metavar="PICTURES", help="A multi-view set, or any folder of pictures.")
-]
-GeneratorArgument = Annotated[
-    Path, typer.Argument(metavar="GENERATOR.nmc", help="Of 'nmc inverse generator' or 'import'.")
-]
-ViewsArgument = Annotated[Path, typer.Argument(metavar="VIEWS", help="Folder of a multi-view set.")]
-PackageOption = Annotated[Path, typer.Option("--output", "-o", help="Package that is made.")]
-PictureOption = Annotated[Path, typer.Option("--output", "-o", help="Picture, .png.")]
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="All that is random follows from it.")]
-FrameOption = Annotated[int, typer.Option("--frame", help="Of the chain; -1 is the last.")]
-IterationsOption = Annotated[int, typer.Option(min=1, help="Of training.")]
-SecondsOption = Annotated[
-    float | None, typer.Option(min=1, help="How long it may take, instead of --iterations.")
-]
-BatchOption = Annotated[int, typer.Option(min=2, help="Pictures a batch.")]
 
 #: Iterations in which viewpoints and masks are learned.
 ANNOTATED = 400
@@ -57,7 +50,7 @@ def generator(
     batch: BatchOption = 16,
     seed: SeedOption = 0,
     force: ForceOption = False,
-    as_json: JsonOption = False,
+    as_json: PlainJsonOption = False,
 ) -> None:
     """Train a generator of 16 modulated layers on pictures, against a discriminator.
 
@@ -247,7 +240,7 @@ def layers(
     frame: FrameOption = -1,
     pairs: Annotated[int, typer.Option(min=2, help="Of pictures.")] = 96,
     seed: SeedOption = 0,
-    as_json: JsonOption = False,
+    as_json: PlainJsonOption = False,
 ) -> None:
     """Measure how much of viewpoint, shape and colour each group of four layers changes.
 
@@ -297,7 +290,7 @@ def multiview(
     ] = None,
     frame: FrameOption = -1,
     seed: SeedOption = 0,
-    as_json: JsonOption = False,
+    as_json: PlainJsonOption = False,
 ) -> None:
     """Make a multi-view set of a generator: a viewpoint is one code of layers 1 to 4, for all.
 
@@ -390,18 +383,3 @@ def _bins(text: str | None, viewpoints: int) -> tuple[int, ...] | None:
             f"{text!r}; write {viewpoints} bins from 0 to 11 with commas", param_hint="--bins"
         )
     return tuple(int(part) for part in parts)
-
-
-def require_png(path: Path) -> None:
-    """Refuse to write a picture under a name that ends in something else."""
-    if path.suffix.lower() != ".png":
-        refuse_input("input/unsupported", str(path), "a picture is written as .png", "name it so")
-
-
-def reported(shown: Report) -> Callable[[Progress], None]:
-    """Return what tells of every iteration of training."""
-
-    def report(progress: Progress) -> None:
-        shown(progress.iteration, progress.iterations, note=f"loss {progress.loss:.4f}")
-
-    return report

@@ -8,28 +8,26 @@ from typing import Annotated
 import typer
 
 from nmc_tools.commands.framework import framework, require_new, require_there
-from nmc_tools.commands.inverse_generator import (
+from nmc_tools.commands.inverse_generator import open_generator
+from nmc_tools.commands.inverse_options import (
     BatchOption,
     ForceOption,
     GeneratorArgument,
+    HeldOutOption,
     IterationsOption,
-    JsonOption,
     PackageOption,
     PictureOption,
     SecondsOption,
     SeedOption,
     ViewsArgument,
-    open_generator,
     reported,
     require_png,
 )
+from nmc_tools.commands.shared_options import PlainJsonOption
 from nmc_tools.terminal import print_json, progress_bar, say
 
 NetworkArgument = Annotated[
     Path, typer.Argument(metavar="NETWORK.nmc", help="Of 'nmc inverse train', on the same set.")
-]
-HeldOutOption = Annotated[
-    int, typer.Option("--held-out", min=1, help="The last so many objects are tested with.")
 ]
 
 
@@ -44,7 +42,7 @@ def renderer(
     batch: BatchOption = 16,
     seed: SeedOption = 0,
     force: ForceOption = False,
-    as_json: JsonOption = False,
+    as_json: PlainJsonOption = False,
 ) -> None:
     """Train codes of camera, shape, texture and background for a generator (StyleGAN-R).
 

@@ -81,6 +81,7 @@ PackJobsOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, by its schema.")]
+PlainJsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 FramesOption = Annotated[
     str | None,
     typer.Option("--frames", help="Such as 0,3-5,8- or -1 for the last. All if left out."),

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nmc_tools.commands.framework import framework, require_new, require_there
-from nmc_tools.commands.shared_options import ForceOption
+from nmc_tools.commands.shared_options import ForceOption, PlainJsonOption
 from nmc_tools.terminal import counted, print_json, refuse_input, say, size_text
 
 #: A page with more in it is slow to open.
@@ -72,7 +72,7 @@ def mos(
     answers: Annotated[
         list[Path], typer.Argument(metavar="ANSWERS", help="Files that people saved: JSON or CSV.")
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: PlainJsonOption = False,
 ) -> None:
     """Say what people think of each way: mean opinion score, and its interval of 95 %.
 
