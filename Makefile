@@ -137,7 +137,7 @@ fuzz: setup  ## Flip bits and damage structures; hours, goes on where it stopped
 	$(BIN)/python format/tests/fuzz_progress.py out/fuzz
 
 faults: setup  ## Make every system call of every writing command fail, one at a time (needs Linux and a C compiler)
-	$(BIN)/python tools/faults/sweep.py
+	$(BIN)/python tools/faults/sweep.py --jobs 2 --notes out/faults
 
 clean:  ## Remove what the commands above made
 	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -3,13 +3,17 @@
 Every write, fsync, rename, close, creation and removal of each command that writes, in both forms:
 it fails with EIO or ENOSPC, takes half its bytes, or is interrupted; the process is killed there;
 or the disk is full from there on. Needs a C compiler; prints a table, and exits with 1 for a fault.
+A command that was tried to its end is noted, and is not tried again while no source has changed.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
+import hashlib
+import json
 import mmap
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -17,6 +21,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -171,40 +177,76 @@ def warm() -> None:
         nmc.check(Path(folder) / PACKAGE)
 
 
+def mark(every: int) -> str:
+    """Return what a noted command was tried with: the source of all floors, and the step."""
+    found = hashlib.sha256(str(every).encode())
+    for floor, kind in (("format", "py"), ("reference", "py"), ("tools", "py"), ("spec", "toml")):
+        for path in sorted((HERE.parents[1] / floor).rglob(f"*.{kind}")):
+            found.update(path.read_bytes())
+    found.update((HERE / "shim.c").read_bytes())
+    return found.hexdigest()
+
+
+def tried(title: str, every: int, notes: Path | None) -> Tally:
+    """Sweep over the command of a title, or return what is noted of it."""
+    note = None if notes is None else notes / f"{title.replace(' ', '-').replace('/', '-')}.json"
+    source = mark(every)
+    if note is not None and note.exists():
+        kept = json.loads(note.read_text())
+        if kept["mark"] == source:
+            return Tally(kept["tried"], kept["faults"])
+    command = next(c for c in everything() if c.title == title)
+    with tempfile.TemporaryDirectory(prefix="nmc-faults-", dir=_MEMORY) as scratch:
+        tally = sweep(command, Shim(), Path(scratch), every)
+    if note is not None:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        text = {"mark": source, "tried": tally.tried, "faults": tally.faults}
+        note.write_text(json.dumps(text, indent=1) + "\n")
+    return tally
+
+
+def everything() -> list[Command | FileCommand]:
+    """Return every command that writes."""
+    return [*all_commands(), *all_file_commands()]
+
+
 def main() -> int:
     """Sweep over all commands and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("select", nargs="*", help="parts of the names of commands; all if none")
     parser.add_argument("--every", type=int, default=1, help="every so many calls only")
+    parser.add_argument("--jobs", type=int, default=1, help="commands at once")
+    parser.add_argument("--notes", type=Path, help="where finished commands are noted: goes on")
     parser.add_argument("--into", type=Path, help="put the table between the marks of a file")
     options = parser.parse_args()
     unfinished.SYNC_SECONDS = 0  # at every frame, so that each call is there in every run
     warm()
-    shim = Shim()
-    rows: list[str] = []
-
-    def row(text: str) -> None:
-        rows.append(text)
-        print(text, flush=True)
-
-    row("| command | form | tried | frames lost | wrongly reported | recover failed |")
-    row("|---|---|---:|---:|---:|---:|")
-    failed = False
-    tried = 0
-    for command in (*all_commands(), *all_file_commands()):
-        if options.select and not any(part in command.title for part in options.select):
-            continue
-        with tempfile.TemporaryDirectory(prefix="nmc-faults-", dir=_MEMORY) as scratch:
-            tally = sweep(command, shim, Path(scratch), options.every)
-        counts = " | ".join(str(len(found)) for found in tally.faults.values())
-        form = "directory" if command.directory else "file"
-        row(f"| {command.name} | {form} | {tally.tried} | {counts} |")
-        tried += tally.tried
-        for kind, found in tally.faults.items():
-            failed |= bool(found)
-            for what in found:
-                print(f"{command.title}: {kind}: {what}", file=sys.stderr, flush=True)
-    print(f"{tried:,} faults of {len(rows) - 2} commands")
+    commands = [
+        command
+        for command in everything()
+        if not options.select or any(part in command.title for part in options.select)
+    ]
+    rows = [
+        "| command | form | tried | frames lost | wrongly reported | recover failed |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    print("\n".join(rows), flush=True)
+    carried_out = partial(tried, every=options.every, notes=options.notes)
+    failed, count = False, 0
+    context = multiprocessing.get_context("fork")  # the library that makes calls fail stays loaded
+    with ProcessPoolExecutor(options.jobs, context) as pool:
+        tallies = pool.map(carried_out, [command.title for command in commands])
+        for command, tally in zip(commands, tallies, strict=True):
+            counts = " | ".join(str(len(found)) for found in tally.faults.values())
+            form = "directory" if command.directory else "file"
+            rows.append(f"| {command.name} | {form} | {tally.tried} | {counts} |")
+            print(rows[-1], flush=True)
+            count += tally.tried
+            for kind, found in tally.faults.items():
+                failed |= bool(found)
+                for what in found:
+                    print(f"{command.title}: {kind}: {what}", file=sys.stderr, flush=True)
+    print(f"{count:,} faults of {len(commands)} commands")
     if options.into is not None:
         put_into(options.into, "faults", "\n".join(rows) + "\n")
     return int(failed)

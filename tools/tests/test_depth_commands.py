@@ -106,6 +106,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(command_line, model, tmp_p
     for arguments, words in (
         (("depth", "evaluate", other), "a siren model says no depth: nmc depth takes packages"),
         (("depth", "evaluate", plain), "no model family"),
+        (("depth", "apply", other, file), f"{other}: a siren model says no depth"),
         (("depth", "evaluate", tmp_path / "none.nmc"), "no such file"),
         (("depth", "evaluate", model, empty), "no pictures with depth in a layout"),
         (("depth", "evaluate", model, blind), "none of 2 pictures has a depth"),

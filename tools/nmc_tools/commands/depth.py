@@ -245,7 +245,7 @@ def opened_model(package: Path, frame: int, device: str) -> DepthUnet:
     from nmc_framework.depth.estimate import depth_model
     from nmc_framework.models import build
 
-    with nmc.open(package) as sequence:
+    with framework(package), nmc.open(package) as sequence:
         _require_frame(sequence, frame)
         model = depth_model(build(str(sequence.family), sequence.configuration))
         model.load(sequence[frame % len(sequence)])
