@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 
+import numpy as np
 import pytest
 from nmc_samples import LAYERS, assert_states, begun, chain, code, members, segment_path, write
 
 import nmc
+from nmc.writing import amend
 from nmc_format.package.members import JOURNAL_NAME
 
 
@@ -42,6 +44,93 @@ def test_a_link_in_place_of_the_segments(tmp_path, outside, how) -> None:
     else:
         write(path, chain(3), directory=True, overwrite=True)
         assert_states(path, chain(3))
+
+
+def _in_the_way(place, outside, kind) -> None:
+    """Put something else where a folder of a package has to be."""
+    if kind == "link":
+        place.symlink_to(outside)
+    else:
+        place.write_bytes(b"mine")
+
+
+def _force(path, directory) -> None:
+    write(path, chain(3), directory=directory, overwrite=True)
+
+
+@pytest.mark.parametrize("member", ["signatures", "media"])
+@pytest.mark.parametrize("kind", ["link", "file"])
+@pytest.mark.parametrize("directory", [False, True])
+def test_what_is_no_folder_of_a_begun_package(tmp_path, outside, member, kind, directory) -> None:
+    """Going on is refused with the name of what is in the way; beginning again removes it."""
+    path = tmp_path / "x.nmc"
+    begun(path, chain(2), directory=directory)
+    made = path if directory else path.with_name("x.nmc.partial")
+    _in_the_way(made / member, outside, kind)
+    resumed = lambda: nmc.Writer(path, directory=directory, resume=True)  # noqa: E731
+    for refused in (resumed, lambda: nmc.recover(path)):
+        with pytest.raises(nmc.FormatError) as caught:
+            refused()
+        assert caught.value.finding.code == "package/not-a-file"
+        assert member in caught.value.finding.message
+    (made / member).unlink()
+    assert nmc.recover(path) == 2
+    assert not nmc.check(path).findings
+    _in_the_way((path if directory else made.parent) / member, outside, "link")
+    _force(path, directory)
+    assert not nmc.check(path).findings
+    assert not made.exists() or directory
+
+
+@pytest.mark.parametrize("member", ["signatures", "media", "segments"])
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_what_is_no_folder_of_a_replaced_package(tmp_path, outside, member, kind) -> None:
+    """It goes with the package; nothing is left beside it that the next one would take over."""
+    path = write(tmp_path / "x.nmc", chain(2), directory=True)
+    shutil.rmtree(path / member, ignore_errors=True)
+    _in_the_way(path / member, outside, kind)
+    for _ in range(2):
+        _force(path, directory=True)
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["outside", "x.nmc"]
+        assert not nmc.check(path).findings
+    assert_states(path, chain(3))
+
+
+def test_begun_again_with_a_link_in_the_way(tmp_path, outside) -> None:
+    path = tmp_path / "x.nmc"
+    begun(path, chain(2), directory=True)
+    for member in ("signatures", "media"):
+        (path / member).symlink_to(outside)
+    _force(path, directory=True)
+    assert not nmc.check(path).findings
+
+
+def test_an_amended_package_with_a_link_for_its_signatures(tmp_path, outside) -> None:
+    path = write(tmp_path / "x.nmc", chain(1), directory=True)
+    (path / "signatures").symlink_to(outside)
+    amend.write_quality(path, nmc.Quality(["left"], {"psnr": np.full((1, 1), 30.0)}))
+    assert not nmc.check(path).findings
+
+
+@pytest.mark.parametrize("member", ["signatures", "media", "segments"])
+def test_files_of_others_in_the_folders_of_a_package_stay(tmp_path, member) -> None:
+    path = write(tmp_path / "x.nmc", chain(2), directory=True)
+    (path / member).mkdir(exist_ok=True)
+    (path / member / "notes.txt").write_bytes(b"mine")
+    _force(path, directory=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["x.nmc"]
+    assert (path / member / "notes.txt").read_bytes() == b"mine"
+    assert nmc.check(path).accepted
+
+
+@pytest.mark.parametrize("member", ["signatures", "media"])
+def test_a_folder_with_a_file_of_such_a_name_is_no_package(tmp_path, member) -> None:
+    place = tmp_path / "mine"
+    place.mkdir()
+    (place / member).write_bytes(b"mine")
+    again = lambda: nmc.Writer(place, directory=True, overwrite=True)  # noqa: E731
+    assert code(again) == "host/exists"
+    assert (place / member).read_bytes() == b"mine"
 
 
 @pytest.mark.parametrize("name", ["manifest.h5", JOURNAL_NAME, "manifest.new", "journal.new"])

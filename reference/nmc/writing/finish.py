@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, BinaryIO
 from nmc.reading.media import Medium
 from nmc.writing import media_files, unfinished
 from nmc.writing.media import records_in
-from nmc.writing.unfinished import MANIFEST_FRESH, OURS, PACKAGE_FRESH, SEGMENT_FILE
+from nmc.writing.media_files import MEDIUM_FILE
+from nmc.writing.unfinished import (
+    MANIFEST_FRESH,
+    OURS,
+    PACKAGE_FRESH,
+    SEGMENT_FILE,
+    SIGNATURE_FILE,
+)
 from nmc_format.issues import FormatError, refuse
 from nmc_format.package import zip64
 from nmc_format.package.file import FilePackage
@@ -31,6 +38,7 @@ from nmc_format.package.members import (
 )
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Sequence
 
     from nmc.writing.folder import Folder
@@ -41,6 +49,12 @@ if TYPE_CHECKING:
 REPLACED = ".replaced"
 """Where a package lies for a moment on systems that cannot exchange two names in one step."""
 
+
+_FILES_OF = {
+    SEGMENT_FOLDER: SEGMENT_FILE,
+    MEDIA_FOLDER: MEDIUM_FILE,
+    SIGNATURE_FOLDER: SIGNATURE_FILE,
+}
 
 _READ_BYTES = 1 << 20
 """Bytes of a segment that are read back at a time."""
@@ -290,17 +304,29 @@ def _carry_over(parent: Folder, old: str, folder: Folder) -> None:
         for name in source.names():
             if name not in kept_out and not folder.kind(name):
                 source.move(name, folder, name)
-        if source.holds_folder(SEGMENT_FOLDER):
-            before, after = source.folder(SEGMENT_FOLDER), folder.folder(SEGMENT_FOLDER)
-            try:
-                for name in before.names():
-                    if not SEGMENT_FILE.fullmatch(name) and not after.kind(name):
-                        before.move(name, after, name)
-            finally:
-                before.close()
-                after.close()
+        for member, pattern in _FILES_OF.items():
+            if source.holds_folder(member):
+                _carry_members(source, folder, member, pattern)
     finally:
         source.close()
+
+
+def _carry_members(source: Folder, folder: Folder, member: str, pattern: re.Pattern[str]) -> None:
+    """Carry over what lies in one folder of a package and is no member of it."""
+    before = source.folder(member)
+    try:
+        names = [name for name in before.names() if not pattern.fullmatch(name)]
+        if not names:
+            return
+        after = folder.folder(member, make=True)
+        try:
+            for name in names:
+                if not after.kind(name):
+                    before.move(name, after, name)
+        finally:
+            after.close()
+    finally:
+        before.close()
 
 
 def abandon(made: Unfinished, log: Journal) -> None:

@@ -104,8 +104,7 @@ class Folder:
         """
         if make and not self.kind(name):
             os.mkdir(self._place(name), dir_fd=self._handle)
-        if self.kind(name) not in {0, stat.S_IFDIR}:
-            raise refuse("package/not-a-file", file=str(self.path), member=name)
+        self.refuse_other_than_folder(name)
         handle = None
         if self._handle is not None:
             handle = os.open(self._place(name), _FOLDER | _BASE, dir_fd=self._handle)
@@ -189,6 +188,26 @@ class Folder:
         """Remove a file or a link, if it is there."""
         with suppress(*_NOT_THERE):
             os.unlink(self._place(name), dir_fd=self._handle)
+
+    def only_folder(self, name: str) -> bool:
+        """Remove what has a name unless it is a directory; return whether it is one.
+
+        A link is removed, and nothing that it leads to.
+        """
+        if self.kind(name) not in {0, stat.S_IFDIR}:
+            self.remove(name)
+        return self.holds_folder(name)
+
+    def refuse_other_than_folder(self, name: str) -> None:
+        """Refuse what has a name and is no directory.
+
+        Raises
+        ------
+        FormatError
+            If it is a link or a file.
+        """
+        if self.kind(name) not in {0, stat.S_IFDIR}:
+            raise refuse("package/not-a-file", file=str(self.path), member=name)
 
     def remove_folder(self, name: str) -> bool:
         """Remove a directory if it is empty; return whether it is gone."""

@@ -142,8 +142,11 @@ def members(package: Folder, count: int) -> list[tuple[str, Callable[[], BinaryI
 
 
 def remove(package: Folder, count: int = 0) -> None:
-    """Remove media from a place on, and their folder where nothing is left in it."""
-    if not package.holds_folder(MEDIA_FOLDER):
+    """Remove media from a place on, and their folder where nothing is left in it.
+
+    A link or a file in place of their folder goes too: no package may have it.
+    """
+    if not package.only_folder(MEDIA_FOLDER):
         return
     kept = {entry_of(i) for i in range(count)}
     with _media(package) as folder:

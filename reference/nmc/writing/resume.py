@@ -15,7 +15,12 @@ from nmc_format.issues import Finding, FormatError, refuse
 from nmc_format.manifest.media_table import MediaTable
 from nmc_format.manifest.record import Manifest
 from nmc_format.manifest.tensor_table import TensorRow
-from nmc_format.package.members import JOURNAL_NAME, segment_name
+from nmc_format.package.members import (
+    JOURNAL_NAME,
+    MEDIA_FOLDER,
+    SIGNATURE_FOLDER,
+    segment_name,
+)
 
 if TYPE_CHECKING:
     from nmc.writing.unfinished import Place
@@ -76,8 +81,22 @@ def find(place: Place, *, directory: bool) -> str | None:
 
 
 def open_unfinished(place: Place, name: str) -> Unfinished:
-    """Open the folder of an unfinished package."""
-    return Unfinished(place, name, make=True)
+    """Open the folder of an unfinished package.
+
+    Raises
+    ------
+    FormatError
+        If a link or a file lies where a folder of its members has to be: what is behind it may be
+        somebody's, and media may have been moved there.
+    """
+    made = Unfinished(place, name, make=True)
+    try:
+        for member in (MEDIA_FOLDER, SIGNATURE_FOLDER):
+            made.folder.refuse_other_than_folder(member)
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
 def finished_part(

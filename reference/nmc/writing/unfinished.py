@@ -22,6 +22,7 @@ from nmc_format.package.file import FilePackage
 from nmc_format.package.members import (
     JOURNAL_NAME,
     MANIFEST_NAME,
+    MEDIA_FOLDER,
     SEGMENT_FOLDER,
     SIGNATURE_FOLDER,
     segment_name,
@@ -42,6 +43,7 @@ SYNC_SECONDS = 1.0
 thousands of small ones do not wait for it one by one. The system's own end alone can lose frames
 that are younger, and the digests tell which."""
 
+_FOLDERS = (SEGMENT_FOLDER, MEDIA_FOLDER, SIGNATURE_FOLDER)
 OURS = {MANIFEST_NAME, MANIFEST_FRESH, PACKAGE_FRESH, "journal.new", JOURNAL_NAME}
 SEGMENT_FILE = re.compile(r"[0-9]{8}\.(safetensors|new)")
 SIGNATURE_FILE = re.compile(r"[0-9a-f]{64}\.sig(\.new)?")
@@ -252,7 +254,7 @@ def _is_free(parent: Folder, name: str, *, overwrite: bool) -> bool:
             return False
         if overwrite:
             begun = folder.kind(JOURNAL_NAME) != 0
-            return begun or not folder.kind(SEGMENT_FOLDER) or _is_empty(folder)
+            return begun or not any(map(folder.kind, _FOLDERS)) or _is_empty(folder)
         return _is_empty(folder)
     finally:
         folder.close()
@@ -344,8 +346,11 @@ def manifest_at(place: Place) -> bytes:
 
 
 def clear_signatures(folder: Folder) -> None:
-    """Remove the signatures in the directory of a package: they are those of what it was before."""
-    if not folder.holds_folder(SIGNATURE_FOLDER):
+    """Remove the signatures in the directory of a package: they are those of what it was before.
+
+    A link or a file in place of their folder goes too: no package may have it.
+    """
+    if not folder.only_folder(SIGNATURE_FOLDER):
         return
     signatures = folder.folder(SIGNATURE_FOLDER)
     try:
@@ -368,7 +373,7 @@ def clear(parent: Folder, name: str) -> None:
     folder = parent.folder(name)
     try:
         claims.claim(folder)
-        if folder.holds_folder(SEGMENT_FOLDER):
+        if folder.only_folder(SEGMENT_FOLDER):
             segments = folder.folder(SEGMENT_FOLDER)
             try:
                 for entry in segments.names():
@@ -377,8 +382,6 @@ def clear(parent: Folder, name: str) -> None:
             finally:
                 segments.close()
             folder.remove_folder(SEGMENT_FOLDER)
-        else:
-            folder.remove(SEGMENT_FOLDER)
         media_files.remove(folder)
         clear_signatures(folder)
         for entry in sorted(OURS, key=lambda entry: entry == JOURNAL_NAME):
