@@ -54,6 +54,12 @@ def test_a_method_gives_frames_back_whose_shape_changes(name):
     method.end()
 
 
+def test_no_method_pays_for_an_array_in_the_form_that_it_takes():
+    assert TINY.flat(1) is TINY.flat(1)
+    assert all(np.shares_memory(words, TINY.flat(1)) for words in TINY.words(1))
+    assert np.array_equal(np.concatenate(TINY.words(1)), TINY.flat(1))
+
+
 def test_a_peer_that_is_not_installed_is_left_out(monkeypatch):
     monkeypatch.setattr(bench, "module_of", lambda method: f"no_module_for_{method[:4]}")
     assert not bench._installed("z4ai, delta")

@@ -7,7 +7,7 @@ same kind where there is none. Nothing of such a file is kept.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -38,24 +38,50 @@ class Chain:
         Its name.
     frames : tuple of mapping of str to array
         The states, in order; their elements have 2 or 4 bytes, the same for all.
+    flats : tuple of flat array
+        All words of each frame; the tensors of the frames are parts of these. So no method pays
+        for an array in the form that it takes.
     """
 
     name: str
     frames: tuple[Mapping[str, Array], ...]
+    flats: tuple[Words, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        flats = tuple(_laid_out(frame) for frame in self.frames)
+        parts = (_parts(flat, frame) for flat, frame in zip(flats, self.frames, strict=True))
+        object.__setattr__(self, "flats", flats)
+        object.__setattr__(self, "frames", tuple(parts))
 
     def words(self, t: int) -> list[Words]:
         """Return the words of one frame, one flat array for each tensor."""
-        arrays = (np.ascontiguousarray(array) for array in self.frames[t].values())
-        return [array.reshape(-1).view(f"<u{array.itemsize}") for array in arrays]
+        return [_words_of(array) for array in self.frames[t].values()]
 
     def flat(self, t: int) -> Words:
-        """Return all words of one frame as one array."""
-        return np.concatenate(self.words(t))
+        """Return all words of one frame as one array; none is made."""
+        return self.flats[t]
 
     @property
     def changes_shape(self) -> bool:
         """Whether a frame has another number of words than the one before."""
         return len({self.flat(t).size for t in range(len(self.frames))}) > 1
+
+
+def _words_of(array: Array) -> Words:
+    return np.ascontiguousarray(array).reshape(-1).view(f"<u{array.itemsize}")
+
+
+def _laid_out(frame: Mapping[str, Array]) -> Words:
+    return np.concatenate([_words_of(array) for array in frame.values()])
+
+
+def _parts(flat: Words, frame: Mapping[str, Array]) -> State:
+    """Return the tensors of a frame as parts of its words."""
+    ends = np.cumsum([array.size for array in frame.values()])
+    return {
+        name: flat[end - array.size : end].view(array.dtype).reshape(array.shape)
+        for (name, array), end in zip(frame.items(), ends, strict=True)
+    }
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The peers and ourselves as functions of one frame and the frame before.
 
-Each method codes the flat words of a frame, given those of the frame before, on one thread.
+Each method codes the words of a frame, given those of the frame before, on one thread; it finds
+both in the form that it takes, and what it returns is compared off the clock.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def _zstd_prefix(level: int) -> FlatMethod:
     import zstandard as z
 
     def dictionary(before: Words) -> z.ZstdCompressionDict:
-        return z.ZstdCompressionDict(before.tobytes(), dict_type=z.DICT_TYPE_RAWCONTENT)
+        return z.ZstdCompressionDict(before.data, dict_type=z.DICT_TYPE_RAWCONTENT)
 
     def compress(now: Words, before: Words) -> bytes:
         size = (now.nbytes + before.nbytes).bit_length()
@@ -95,7 +96,7 @@ def _zstd_prefix(level: int) -> FlatMethod:
             level, window_log=size, enable_ldm=True, threads=0
         )
         compressor = z.ZstdCompressor(compression_params=parameters, dict_data=dictionary(before))
-        return compressor.compress(now.tobytes())
+        return compressor.compress(now.data)
 
     def decompress(data: bytes, before: Words) -> Words:
         decompressor = z.ZstdDecompressor(dict_data=dictionary(before), max_window_size=2**31)
