@@ -79,6 +79,36 @@ def test_unpack_by_the_names_of_the_sources(command_line, tmp_path) -> None:
     assert [p.name for p in only.iterdir()] == ["epoch_10.npz"]
 
 
+@pytest.mark.parametrize("kind", ["directory", "link", "other bytes", "short"])
+@pytest.mark.parametrize("media", [False, True])
+def test_resuming_takes_only_what_is_finished(command_line, tmp_path, kind, media) -> None:
+    """An entry of the right name is no proof that it was written."""
+    package, out = tmp_path / "x.nmc", tmp_path / "out"
+    with nmc.Writer(package, media=[nmc.Media(b"a" * 100, name="m")]) as writer:
+        writer.append({"w": np.ones(2, "f4")})
+    arguments = ["unpack", package, "-o", out, *["--media"] * media]
+    assert command_line(*arguments).code == 0
+    (file,) = out.iterdir()
+    right = file.read_bytes()
+    assert command_line(*arguments, "--resume").code == 0
+    file.unlink()
+    if kind == "directory":
+        file.mkdir()
+    elif kind == "link":
+        (tmp_path / "elsewhere").write_bytes(right)
+        file.symlink_to(tmp_path / "elsewhere")
+    else:
+        file.write_bytes(b"a" + right[1:-1] + b"?" if kind == "other bytes" else right[:-1])
+    done = command_line(*arguments, "--resume")
+    assert done.code == 1
+    assert "not what would be written" in done.err
+    assert [path.name for path in out.iterdir()] == [file.name]
+    if kind != "directory":
+        forced = command_line(*arguments, "--force")
+        assert forced.code == int(media and kind == "link")
+        assert media or file.read_bytes() == right
+
+
 def test_a_name_that_leads_out_stays_inside(command_line, tmp_path) -> None:
     with nmc.Writer(tmp_path / "x.nmc") as writer:
         for name in ("..hidden", "con", "a.pth", "A.pth"):

@@ -60,17 +60,22 @@ def fault(package: Folder, medium: MediumRecord) -> str:
     """Say why a medium is not on the disk as it was written; empty where it is."""
     try:
         with opener(package, medium.index)() as file:
-            for expected in medium.chunk_sha256:
-                if hashlib.sha256(file.read(CHUNK_BYTES)).digest() != expected:
-                    return "it is not the file that was copied"
-            if file.seek(0, 2) != medium.length:
-                return "it has another length than the file that was copied"
+            return difference(file, medium)
     except FileNotFoundError:
         return "it is missing"
     except FormatError as error:
         return error.finding.message
     except OSError as error:
         return error.strerror or str(error)
+
+
+def difference(file: BinaryIO, medium: MediumRecord) -> str:
+    """Say how a file differs from a medium, by length and digests; empty where it is that."""
+    for expected in medium.chunk_sha256:
+        if hashlib.sha256(file.read(CHUNK_BYTES)).digest() != expected:
+            return "it is not the file that was copied"
+    if file.seek(0, 2) != medium.length:
+        return "it has another length than the file that was copied"
     return ""
 
 

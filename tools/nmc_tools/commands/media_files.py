@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmc.writing.folder import Folder
+from nmc.writing.media_files import difference
 from nmc_format.host import host_errors
-from nmc_format.issues import refuse
+from nmc_format.issues import refuse_with
 from nmc_tools.terminal import counted, note, say, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import nmc
+    from nmc.reading.media import Medium
+
+OTHER = "it is not what would be written there; move it away, or choose another directory"
+"""What to do about an entry that ``nmc unpack --resume`` does not take for finished."""
 
 PackMediaOption = Annotated[
     list[Path] | None,
@@ -53,10 +58,11 @@ def write_media(sequence: nmc.ChainSequence, output: Path, *, resume: bool, forc
         folder = Folder(output)
     try:
         for name, medium in sequence.media.items():
-            if folder.kind(name) and resume:
+            there = folder.kind(name)
+            if there and resume and not force and _is_that(folder, name, medium):
                 continue
-            if folder.kind(name) and not (force and folder.holds_file(name)):
-                raise refuse("host/exists", file=str(output / name))
+            if there and not (force and folder.holds_file(name)):
+                raise refuse_with(OTHER * resume, "host/exists", file=str(output / name))
             fresh = f".{medium.record.index:08d}.new"
             with host_errors(output / name):
                 folder.write(fresh, medium.chunks())
@@ -65,6 +71,14 @@ def write_media(sequence: nmc.ChainSequence, output: Path, *, resume: bool, forc
         folder.close()
     count = len(sequence.media)
     say(f"{output}: {counted(count, 'file')}" if count else f"{sequence.path} carries no media")
+
+
+def _is_that(folder: Folder, name: str, medium: Medium) -> bool:
+    """Whether a medium was written before: as a regular file, by length and digests."""
+    if not folder.holds_file(name):
+        return False
+    with host_errors(folder.path / name), folder.open(name) as file:
+        return not difference(file, medium.record)
 
 
 def media_lines(sequence: nmc.ChainSequence) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import filecmp
 import fnmatch
 import os
+import stat
 from contextlib import closing
 from functools import partial
 from itertools import groupby
@@ -17,6 +19,7 @@ from nmc.coding.scratch import memory_limit
 from nmc.coding.state import arrays_of
 from nmc.reading.ahead import in_order, shared
 from nmc.reading.manifest import DEFAULT_MAX_LEVEL
+from nmc_format.host import host_errors
 from nmc_format.issues import refuse, refuse_with
 from nmc_tools import checkpoints
 from nmc_tools.checkpoints import Target, restoring
@@ -25,7 +28,7 @@ from nmc_tools.checkpoints.naming import Names, file_names
 from nmc_tools.checkpoints.noted import usable
 from nmc_tools.checkpoints.spz_files import BOUNDS, columns_of
 from nmc_tools.checkpoints.writing import KINDS, write_objects
-from nmc_tools.commands.media_files import UnpackMediaOption, write_media
+from nmc_tools.commands.media_files import OTHER, UnpackMediaOption, write_media
 from nmc_tools.commands.shared_options import (
     DecryptKeyOption,
     ForceOption,
@@ -40,7 +43,7 @@ from nmc_tools.frame_selection import parse_frames
 from nmc_tools.terminal import counted, progress_bar, say, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 SUFFIXES = {
     "safetensors": ".safetensors",
@@ -85,7 +88,11 @@ def unpack(
     max_level: MaxLevelOption = DEFAULT_MAX_LEVEL,
     jobs: JobsOption = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Keep files that already exist.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Keep files that are finished. Each is compared with what it has to be.",
+        ),
     ] = False,
     force: ForceOption = False,
 ) -> None:
@@ -144,12 +151,13 @@ def unpack(
                 with sequence.apart(threads=inner) as alone:
                     for t in frames:
                         path = output / files[t]
+                        write = partial(_write, alone, t, to, extra, tensor, whole=whole)
                         if not os.path.lexists(path) or force:
-                            yield _write(alone, t, path, to, extra, tensor, whole=whole)
+                            yield write(path)
                         elif not resume:
                             raise refuse("host/exists", file=str(path))
                         else:
-                            yield []
+                            yield _compared(write, path)
 
             work = [partial(written, frames) for frames in _by_group(sequence, chosen)]
             outer, inner = shared(sequence.manifest, len(work), jobs)
@@ -171,10 +179,10 @@ def _by_group(sequence: nmc.ChainSequence, chosen: Sequence[int]) -> list[list[i
 def _write(
     sequence: nmc.ChainSequence,
     t: int,
-    path: Path,
     to: Target,
     extra: Any,
     patterns: list[str] | None,
+    path: Path,
     *,
     whole: bool,
 ) -> list[str]:
@@ -196,6 +204,29 @@ def _write(
     except Refusal as refusal:
         raise checkpoints.CheckpointError(path, refusal.reason, refusal.hint) from None
     write_objects(path, made)
+    return notes
+
+
+def _compared(write: Callable[[Path], list[str]], path: Path) -> list[str]:
+    """Compare a file that is there with the one that would be written, which goes again.
+
+    Raises
+    ------
+    FormatError
+        If it is another one, or no regular file.
+    """
+    other = refuse_with(OTHER, "host/exists", file=str(path))
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise other
+    fresh = path.with_name(f".{path.stem}.{os.getpid()}.new{path.suffix}")
+    try:
+        notes = write(fresh)
+        with host_errors(path):
+            same = filecmp.cmp(fresh, path, shallow=False)
+    finally:
+        fresh.unlink(missing_ok=True)
+    if not same:
+        raise other
     return notes
 
 
