@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ HOSTILE = (
     "natsort", "numpy", "h5py", "nmc_tools", "nmc_format", "json", "ml_dtypes", "safetensors",
     "sitecustomize", "usercustomize", "runpy", "resource", "multiprocessing", "socket",
 )  # fmt: skip
+_ALONE = ("-P", "-I", "*_OPTIONS")
 SCRIPT = str(Path(sys.executable).with_name("nmc"))
 
 
@@ -31,6 +33,20 @@ def room(tmp_path):
     with h5py.File(folder / "model.weights.h5", "w") as file:
         file["layers/dense/vars/0"] = np.arange(6, dtype="<f4")
     return folder
+
+
+def test_no_process_of_ours_takes_modules_from_where_the_user_stands() -> None:
+    """Every interpreter is started with -P or -I: a downloaded numpy.py stays a file."""
+    house = Path(__file__).resolve().parents[2]
+    started = re.compile(r"\[\s*sys\.executable,\s*(\S+)|\{sys\.executable\}( \S+)")
+    found = {}
+    for floor in ("format", "reference", "tools/nmc_tools", "conformance/nmc_conformance"):
+        for path in sorted((house / floor).rglob("*.py")):
+            if "tests" not in path.parts:
+                for first in started.findall(path.read_text(encoding="utf-8")):
+                    found[path.name] = "".join(first).strip(' ",')
+    assert len(found) >= 6
+    assert {name: option for name, option in found.items() if option not in _ALONE} == {}
 
 
 def marks(room):

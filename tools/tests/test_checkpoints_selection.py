@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -149,6 +150,20 @@ def test_a_model_in_several_files_is_one_frame(tmp_path, first):
         state = read_source(source, read).state
         assert {name: array[0] for name, array in state.items()} == expected
         assert source.name == "model.safetensors"
+
+
+def test_a_keras_model_in_several_files_is_one_frame(tmp_path):
+    """Fault of shards: tf_model-00001-of-00002.h5 became two frames."""
+    for i in (1, 2):
+        with h5py.File(tmp_path / f"tf_model-{i:05d}-of-00002.h5", "w") as file:
+            file[f"layer_{i}/kernel"] = np.full(2, i, np.float32)
+    (source,) = select([tmp_path]).sources
+    assert source.name == "tf_model.h5"
+    state = read_source(source, read).state
+    assert sorted(float(array[0]) for array in state.values()) == [1, 2]
+    (tmp_path / "tf_model-00002-of-00002.h5").unlink()
+    with pytest.raises(CheckpointError, match=r"2 files, of which .* is missing"):
+        select([tmp_path])
 
 
 def test_a_model_that_is_not_whole(tmp_path):

@@ -49,7 +49,10 @@ def environment(folder: Path) -> Path:
         return python
     folder.parent.mkdir(parents=True, exist_ok=True)
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    for command in ([sys.executable, "-m", "venv", "--clear", folder], [*pip, *_REQUIREMENTS]):
+    for command in (
+        [sys.executable, "-I", "-m", "venv", "--clear", folder],
+        [*pip, *_REQUIREMENTS],
+    ):
         _run([str(part) for part in command], "its environment could not be made")
     refusal = _refusal(python)
     if refusal:

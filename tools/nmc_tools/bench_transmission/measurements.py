@@ -171,7 +171,7 @@ def _played(
     server: Server, document: Path, name: str, quality: str, rows: dict[tuple[str, str], Figures]
 ) -> None:
     with throttled(server.url, trace(name)) as url:
-        command = [sys.executable, "-m", "nmc_tools.cli", "play", url + document.name]
+        command = [sys.executable, "-P", "-E", "-m", "nmc_tools.cli", "play", url + document.name]
         command += ["--headless", "--json", "--buffer", "10", "--quality", quality]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     report = json.loads(done.stdout)

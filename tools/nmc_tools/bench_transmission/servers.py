@@ -68,8 +68,8 @@ class Server:
 @contextmanager
 def ours(folder: Path, workers: int = 1) -> Iterator[Server]:
     """Run ``nmc serve`` over a folder."""
-    command = [sys.executable, "-m", "nmc_tools.cli", "serve", str(folder), "--port", "0", "--json"]
-    command += ["--workers", str(workers)]
+    command = [sys.executable, "-P", "-E", "-m", "nmc_tools.cli", "serve", str(folder), "--json"]
+    command += ["--port", "0", "--workers", str(workers)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         try:
             assert process.stdout is not None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INDEX_SUFFIX = ".index.json"
-_SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.(?:safetensors|bin|pt|pth))$")
+_SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.(?:safetensors|bin|pt|pth|h5))$")
 _MAX_INDEX_BYTES = 64 * 2**20
 
 

@@ -114,7 +114,7 @@ def run(
         "--timeout": timeout,
         "--memory": memory,
         "--seal": seal,
-        "--arbiter": arbiter or f"{sys.executable} -m nmc_tools.cli",
+        "--arbiter": arbiter or shlex.join([sys.executable, "-P", "-E", "-m", "nmc_tools.cli"]),
     }
     for name, value in values.items():
         if value is not None:
