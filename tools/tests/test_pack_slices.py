@@ -51,8 +51,9 @@ def test_ids_that_are_none_are_refused(command_line, run):
     )
 
 
-def test_what_falls_back_is_said(command_line, run):
-    big = {"big": np.ones((300, 300), "f4")}
+@pytest.mark.parametrize("static", [300, 0], ids=["in a delta frame", "in a key frame"])
+def test_what_falls_back_is_said(command_line, run, static):
+    big = {"big": np.ones((static, static), "f4")} if static else {}
     for t in range(2):
         state = dict(checkpoints.read(run / f"f{t}.safetensors").state)
         rows = {name: values[: COUNT - 100 * t] for name, values in state.items()}
@@ -63,3 +64,5 @@ def test_what_falls_back_is_said(command_line, run):
     text = done.err.replace("\n", " ")
     assert "frame 1: id, values changed shape and fell back to being coded whole" in text
     assert "--row-id" in text
+    again = command_line("pack", run / "a.nmc", "-o", run / "b.nmc", "--entropy", "zstd")
+    assert "fell back to being coded whole" in again.err.replace("\n", " ")

@@ -70,7 +70,8 @@ class CodedFrame:
     history : History
         What the lossless coder remembers after it.
     matchings : tuple of Matching
-        What became of slices whose number or order changed.
+        What became of slices whose number or order changed; none was found where a key frame was
+        smaller, which has every tensor whole.
     """
 
     coding: Coding
@@ -125,7 +126,7 @@ def encode_frame(
     if delta.size > _WORTH_COMPARING * size:
         key = _key(state, rows, how)
         if key.size < delta.size:
-            return key
+            return replace(key, matchings=tuple(replace(m, found=0) for m in delta.matchings))
     return delta
 
 

@@ -55,8 +55,9 @@ def open_sequence(
         Of a server: ``headers`` (a mapping), ``timeout`` and ``pause`` in seconds, ``tries``. Of a
         store: what fsspec takes for it.
     threads : int
-        Parts of a frame that are decoded and hashed at the same time. The states are the same; the
-        coders *strong* and *max* always use one thread.
+        Parts of a frame that are decoded and hashed at the same time. The states are the same. The
+        words of *max* are decoded by one thread, those of *strong* from 4,194,304 words a frame on
+        by all.
     require_signature : sequence of str, path, bytes or PublicKey
         Keys, each of which must have signed (clause 13.2.2): a line as OpenSSH writes it, 32
         bytes, or a file of such lines, of which one is enough. They are checked before anything

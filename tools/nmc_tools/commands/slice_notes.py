@@ -49,7 +49,8 @@ def _whole(slices: Sequence[MatchedSlices]) -> list[str]:
             together.setdefault(each.tensors, []).append(each.frame)
     return [
         f"{_frames(frames)}: {_names(tensors)} changed shape and fell back to being coded whole, "
-        "as no slices were found again (--row-id says which tensor names them)"
+        "as no slices were found again, or that was no smaller (--row-id says which tensor names "
+        "them)"
         for tensors, frames in together.items()
     ]
 
