@@ -1,6 +1,7 @@
 """``nmc experiment``: what it measures, keeps, draws and refuses."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from nmc_framework.models import build
 from nmc_framework.training import ClipPixels
 from nmc_tools.experiments.kept import Kept
 from nmc_tools.experiments.rounding import learned_state, range_steps
-from nmc_tools.experiments.rows import Row, differences, hull
+from nmc_tools.experiments.rows import Row, differences, hull, in_similarity
 
 TINY = ["--no-nncodec", "--size", "16x16", "--quality", "Q1", "--iterations", 8, "--json"]
 
@@ -111,6 +112,10 @@ def test_the_hull_leaves_out_what_another_beats():
     half = [row("nmc lossy", r.bits_per_pixel / 2, r.psnr) for r in rows]
     found = differences(anchor + half, "8 bits, AdaRound and QAT")
     assert found == {("p", "nmc lossy"): pytest.approx(-50)}
+    similar = [replace(r, ms_ssim=1 - 10 ** (-r.psnr / 20)) for r in anchor + half]
+    assert differences(anchor + half, "8 bits, AdaRound and QAT", in_similarity) == {}
+    over = differences(similar, "8 bits, AdaRound and QAT", in_similarity)
+    assert over == {("p", "nmc lossy"): pytest.approx(-50)}
 
 
 def test_inter_like_has_models_and_videos_on_one_page(run, tmp_path):
@@ -249,8 +254,8 @@ def test_experiments_on_films_are_the_same_when_shared_out(tmp_path, monkeypatch
         for executor in (None, Elsewhere()):
             folder = tmp_path / f"{module.__name__}-{executor is None}"
             request = module.Request(film, folder, share=0.002, executor=executor, **chosen)
-            rows.append(module.run(request, lambda *_: None, "here").rows)
+            rows.append(module.run(request, lambda *_: None).rows)
         for here, there in zip(*rows, strict=True):
             assert here.size == pytest.approx(there.size, rel=1e-3)
             assert here.psnr == pytest.approx(there.psnr, abs=1e-2)
-        assert executor.sent == 1 + (module is compression_3d)
+        assert executor.sent == 2

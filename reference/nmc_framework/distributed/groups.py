@@ -152,7 +152,7 @@ def train_group(job: GroupJob) -> Iterator[Sent]:
     Frames are numbered as in the chain. Each message is a delta to the frame before it in the
     group, or a key message.
     """
-    with _one_thread():
+    with on_one_thread():
         model = build(job.family, job.configuration, seed=job.seed)
         if job.begun:
             model.load(job.begun.state)
@@ -160,7 +160,7 @@ def train_group(job: GroupJob) -> Iterator[Sent]:
     before = job.begun.state if job.begun else None
     frames = job.material.trained(model, job.schedule, job.begun)
     while True:
-        with _one_thread():
+        with on_one_thread():
             frame = next(frames, None)
         if frame is None:
             return
@@ -170,7 +170,8 @@ def train_group(job: GroupJob) -> Iterator[Sent]:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def on_one_thread() -> Iterator[None]:
+    """Have torch use one thread: sums come in one order, wherever it is."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

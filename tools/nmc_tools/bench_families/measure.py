@@ -37,7 +37,7 @@ from nmc_framework.training import (
 )
 from nmc_tools.commands.chain_run import LATER
 from nmc_tools.commands.footage import SceneName, film_scene
-from nmc_tools.experiments.films import Film, seen_of_group, trained_group
+from nmc_tools.experiments.films import Film, group_schedule, seen_of_group, trained_group
 
 Report = Callable[[int, int, str], None]
 #: The scene, and the size in which cameras film it.
@@ -203,7 +203,8 @@ def _group(label: str, name: str, options: dict[str, Any], share: float) -> Reac
         quality.append(film.psnr(seen))
         moving = film.psnr(seen, moving=True) if not index else moving
     still = films[0].model("hash_grid", _of_size(films[0], model))
-    trained_group(films[0], still, share * kind.times[0] / GroupModel.times[0])
+    plan = group_schedule(films[0], name, share)
+    trained_group(films[0], still, plan)
     beside = films[0].psnr(seen_of_group(films[0], still), moving=True)
     reached = _reached(label, None, model, trained, quality)
     return replace(reached, moving=(moving, beside))

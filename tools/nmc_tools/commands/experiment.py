@@ -26,6 +26,7 @@ from nmc_tools.terminal import out, print_json, progress_bar, say, warn
 
 if TYPE_CHECKING:
     from nmc_tools.experiments.films import Film
+    from nmc_tools.experiments.peer import Peer
     from nmc_tools.experiments.results_page import Results
 
 app = typer.Typer(
@@ -106,7 +107,6 @@ def all_intra(
     wanted = parse_size(size)
     with framework(output, output):
         from nmc_framework.models.pictures.inric import QUALITIES
-        from nmc_tools.bench.published import machine
         from nmc_tools.experiments.all_intra import Request, run
 
         require_known(quality, QUALITIES, "--quality")
@@ -121,7 +121,7 @@ def all_intra(
             executor_on(on) as executor,
             progress_bar("all-intra", unit="models", kept=f"in {output}", resume="") as bar,
         ):
-            results = run(replace(request, executor=executor), bar, machine(["torch"]))
+            results = run(replace(request, executor=executor), bar)
     _tell(results, output, as_json=as_json)
 
 
@@ -165,7 +165,6 @@ def inter_like(
     require_there(video or [])
     wanted = parse_size(size) or _FILM_SIZE
     with framework(output, output):
-        from nmc_tools.bench.published import machine
         from nmc_tools.experiments.inter_like import SIZES, Request, run
 
         require_known(family, SIZES, "--family")
@@ -175,7 +174,7 @@ def inter_like(
             executor_on(on) as executor,
             progress_bar("inter-like", unit="points", kept=f"in {output}", resume="") as bar,
         ):
-            results = run(replace(request, executor=executor), bar, machine(["torch", "av"]))
+            results = run(replace(request, executor=executor), bar)
     _tell(results, output, as_json=as_json)
 
 
@@ -219,7 +218,6 @@ def consistency(
     _on_all_cores()
     require_folder(output)
     with framework(output, output):
-        from nmc_tools.bench.published import machine
         from nmc_tools.experiments.consistency import METHODS, Request, run
         from nmc_tools.experiments.consistency_page import table, write_consistency
 
@@ -230,7 +228,7 @@ def consistency(
             executor_on(on) as executor,
             progress_bar("consistency", unit="frames", kept=f"in {output}", resume="") as bar,
         ):
-            found = run(replace(request, executor=executor), bar, machine(["torch"]))
+            found = run(replace(request, executor=executor), bar)
     files = write_consistency(output, found)
     if as_json:
         print_json(found.as_json())
@@ -275,24 +273,17 @@ def compression_3d(
     _on_all_cores()
     require_folder(output)
     with framework(output, output):
-        from nmc_tools.bench.published import machine
-        from nmc_tools.bench_rd.nncodec_peer import PeerError
         from nmc_tools.experiments.compression_3d import FAMILIES, Request, run
 
         require_known(family, FAMILIES, "--family")
         film = _film(folder, scene, held_out, frames, size)
-        python = _nncodec(output) if nncodec else None
-        request = Request(film, output, family or FAMILIES, share, python)
+        peer = _nncodec(output) if nncodec else None
+        request = Request(film, output, family or FAMILIES, share, peer)
         with (
             executor_on(on) as executor,
             progress_bar("compression-3d", unit="models", kept=f"in {output}", resume="") as bar,
         ):
-            request = replace(request, executor=executor)
-            try:
-                results = run(request, bar, machine(["torch"]))
-            except PeerError as error:
-                warn(f"NNCodec is left out: {error}")
-                results = run(replace(request, nncodec=None), bar, machine(["torch"]))
+            results = run(replace(request, executor=executor), bar)
     _tell(results, output, as_json=as_json)
 
 
@@ -330,6 +321,8 @@ def _tell(results: Results, output: Path, *, as_json: bool) -> None:
     from nmc_tools.experiments.results_page import tables, write_results
 
     files = write_results(output, results)
+    for left_out in results.notes:
+        warn(left_out)
     if as_json:
         print_json(results.as_json())
         return
@@ -381,11 +374,8 @@ def _pictures(paths: list[Path], size: tuple[int, int] | None) -> dict[str, Any]
     return found
 
 
-def _nncodec(output: Path) -> Path | None:
-    from nmc_tools.bench_rd import nncodec_peer
+def _nncodec(output: Path) -> Peer:
+    """Return NNCodec; where it cannot be had, what it would have coded is left out."""
+    from nmc_tools.experiments.peer import Peer
 
-    try:
-        return nncodec_peer.environment(output / "nncodec-environment")
-    except nncodec_peer.PeerError as error:
-        warn(f"NNCodec is left out: {error}")
-        return None
+    return Peer(output / "nncodec-environment")

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +21,18 @@ import nmc
 from nmc_framework.evaluation.held_out import ViewScore, score_view
 from nmc_framework.evaluation.warped import BLOCK, warped_error
 from nmc_framework.models.views import ViewModel
+from nmc_framework.training import FrameViews, Schedule, train_frame
 from nmc_tools.experiments.films import (
     Film,
     Pictures,
     Report,
+    group_schedule,
     planned,
-    seen_of_frames,
+    seen,
     seen_of_group,
     trained_group,
 )
-from nmc_tools.experiments.kept import Kept, State, Wanted
+from nmc_tools.experiments.kept import Kept, Spent, State, Wanted
 
 if TYPE_CHECKING:
     from nmc_framework.distributed import Executor
@@ -39,7 +42,9 @@ FRAMEWISE, SHARED, FROZEN = "frame-wise", "shared", "shared and frozen"
 _FAMILY, _FROZEN_LAYERS = "hash_grid", 5
 SEQUENCES = ("dynerf", "mixvoxels")
 METHODS = (FRAMEWISE, SHARED, FROZEN, *SEQUENCES)
-_VERSION = 1
+_VERSION = 2
+#: In what is kept of a frame: what cameras see, and what the names of weights begin with.
+_PICTURES, _WEIGHTS = "pictures", "weights:"
 
 
 @dataclass(frozen=True)
@@ -83,8 +88,8 @@ class Consistency:
     film: Film
     rows: Sequence[Measured]
     pictures: dict[str, Pictures]
-    machine: str
     share: float
+    spent: Spent
 
     def mean(self, method: str, what: str) -> float | None:
         """Return a metric of a method, the mean of the views that have it."""
@@ -92,79 +97,143 @@ class Consistency:
         known = [value for value in values if value is not None]
         return float(np.mean(known)) if known else None
 
+    @property
+    def setting(self) -> str:
+        """What was asked for, on which machine, and what it took."""
+        film = self.film
+        height, width = film.truth.shape[2:4]
+        return (
+            f"{film.name}, {len(film.views)} frames of {len(film.training)} cameras, "
+            f"{width}x{height}, {self.share:g} of the usual iterations. "
+            f"Measured on {self.spent.machine}. {self.spent}."
+        )
+
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
         rows = [{**vars(row), "by_frame": list(row.by_frame)} for row in self.rows]
         return {
             "experiment": "consistency",
-            "machine": self.machine,
+            "setting": self.setting,
+            "machine": self.spent.machine,
+            "seconds": {"cpu": self.spent.cpu, "wall": self.spent.wall},
             "share": self.share,
             "rows": rows,
             "answer": answer(self),
         }
 
 
-def run(request: Request, report: Report, machine: str) -> Consistency:
+def run(request: Request, report: Report) -> Consistency:
     """Train by every method, and return what held-out cameras see of it and how steady it is."""
-    kept = Kept(request.folder / "kept")
+    kept = Kept(request.folder / "kept", one_thread=True)
     film = request.film
     rows: list[Measured] = []
     pictures: dict[str, Pictures] = {}
     each = len(film.views)
     total = each * len(request.methods)
     if request.executor is not None:
-        wanted = [
-            Wanted(
-                _inputs(request, m), partial(_made, film, m, request.share, _unheard), state=True
-            )
-            for m in request.methods
-        ]
-        kept.ahead(request.executor, wanted)
+        _ahead(request, kept, request.executor, report)
     for done, method in enumerate(request.methods):
         report(each * done, total, f"{method} next")
 
         def told(frame: int, done: int = done, method: str = method) -> None:
             report(each * done + frame + 1, total, f"{method}, frame {frame + 1} of {each}")
 
-        inputs = _inputs(request, method)
-        found = kept.state(inputs, partial(_made, film, method, request.share, told))
-        pictures[method] = found["pictures"]
-        rows += _rows(film, method, found["pictures"], int(found["size"]))
+        made = _of_sequence if method in SEQUENCES else _of_frames
+        pictures[method], size = made(request, kept, method, told)
+        rows += _rows(film, method, pictures[method], size)
     report(total, total, "")
-    return Consistency(film, rows, pictures, machine, request.share)
+    return Consistency(film, rows, pictures, request.share, kept.spent)
 
 
-def _inputs(request: Request, method: str) -> dict[str, Any]:
-    """Return what the pictures of a method follow from."""
-    return {
-        "experiment": "consistency",
-        "version": _VERSION,
-        "film": request.film.content,
-        "method": method,
-        "share": request.share,
-    }
+_Told = Callable[[int], None]
 
 
-def _unheard(frame: int) -> None:
-    """Take no notice of how far training is: nobody hears of it from another process."""
+def _of_sequence(request: Request, kept: Kept, method: str, told: _Told) -> tuple[Pictures, int]:
+    """Return what is seen of one model of all frames, and its bytes."""
+    wanted = _sequence(request, method)
+    found = kept.state(wanted.inputs, wanted.work)
+    told(len(request.film.views) - 1)
+    return found[_PICTURES], int(found["size"])
 
 
-def _made(film: Film, method: str, share: float, told: Callable[[int], None]) -> State:
-    """Train by a method; return what is seen, and the bytes of the models."""
-    if method in SEQUENCES:
-        model = film.model(method)
-        states = [trained_group(film, model, share)]
-        pictures = seen_of_group(film, model)
-    else:
-        model = film.model(_FAMILY)
-        plan = planned(film, share)
-        if method == FROZEN:
-            count = len(model.layers())
-            plan = replace(plan, exclude_layers=tuple(range(count - _FROZEN_LAYERS, count)))
-        shared = method != FRAMEWISE
-        pictures, states = seen_of_frames(film, _FAMILY, plan, shared=shared, report=told)
-    size = coded_size(model, states)
-    return {"pictures": pictures, "size": np.array(size, np.int64)}
+def _of_frames(request: Request, kept: Kept, method: str, told: _Told) -> tuple[Pictures, int]:
+    """Return what is seen of a model a frame, and the bytes of all; each frame is kept."""
+    pictures, states = [], list[State]()
+    for index in range(len(request.film.views)):
+        wanted = _frame(request, method, index, states[-1] if states else None)
+        found = kept.state(wanted.inputs, wanted.work)
+        pictures.append(found[_PICTURES])
+        states.append(_weights(found))
+        told(index)
+    work = partial(coded_size, request.film.model(_FAMILY), states)
+    last = _frame(request, method, len(states) - 1, None)
+    return np.stack(pictures), kept.values(dict(last.inputs) | {"bytes of": method}, work)
+
+
+def _sequence(request: Request, method: str) -> Wanted:
+    schedule = group_schedule(request.film, method, request.share)
+    inputs = _inputs(request, method, schedule)
+    return Wanted(inputs, partial(_learn_sequence, request.film, method, schedule), state=True)
+
+
+def _frame(request: Request, method: str, index: int, before: State | None) -> Wanted:
+    """Return what is wanted of a frame; the first is the same for all methods."""
+    film = request.film
+    plan = planned(film, request.share)
+    shared = method != FRAMEWISE and index > 0
+    if not shared:
+        plan = replace(plan, seed=index)
+    elif method == FROZEN:
+        count = len(film.model(_FAMILY).layers())
+        plan = replace(plan, exclude_layers=tuple(range(count - _FROZEN_LAYERS, count)))
+    inputs = _inputs(request, _FAMILY, plan) | {"frame": index, "shared": shared}
+    work = partial(_learn_frame, film, plan, index, before if shared else None)
+    return Wanted(inputs, work, state=True)
+
+
+def _inputs(request: Request, family: str, schedule: Schedule) -> dict[str, Any]:
+    """Return what a model's weights follow from."""
+    told = {"experiment": "consistency", "version": _VERSION}
+    return told | request.film.learned(family, schedule)
+
+
+def _ahead(request: Request, kept: Kept, executor: Executor, report: Report) -> None:
+    """Have models trained several at a time: all that starts anew, then the chains' next frames."""
+    wanted = [_sequence(request, method) for method in request.methods if method in SEQUENCES]
+    if FRAMEWISE in request.methods:
+        wanted += [_frame(request, FRAMEWISE, k, None) for k in range(len(request.film.views))]
+    chains = dict.fromkeys([m for m in request.methods if m in (SHARED, FROZEN)])
+    last: dict[str, State | None] = dict(zip(chains, repeat(None)))
+    for index in range(len(request.film.views)):
+        begun = {method: _frame(request, method, index, last[method]) for method in chains}
+        kept.ahead(executor, [*wanted, *begun.values()], report)
+        last = {m: _weights(kept.state(one.inputs, one.work)) for m, one in begun.items()}
+        wanted = []
+
+
+def _learn_sequence(film: Film, method: str, schedule: Schedule) -> State:
+    """Train one model of all frames; return what is seen, and its bytes."""
+    model = film.model(method)
+    state = trained_group(film, model, schedule)
+    size = coded_size(model, [state])
+    return {_PICTURES: seen_of_group(film, model), "size": np.array(size, np.int64)}
+
+
+def _learn_frame(film: Film, schedule: Schedule, index: int, before: State | None) -> State:
+    """Train a frame, from the one before where there is one; return what is seen, and weights."""
+    model = film.model(_FAMILY, seed=schedule.seed)
+    if before is not None:
+        model.load(before)
+    views = film.views[index]
+    at = FrameViews(index if before is not None else 0, views.time, views.images)
+    last = film.views[index - 1] if before is not None else None
+    state = train_frame(model, film.cameras, at, schedule, before=last).state
+    weights = {f"{_WEIGHTS}{name}": array for name, array in state.items()}
+    return {_PICTURES: seen(film, model, index), **weights}
+
+
+def _weights(found: State) -> State:
+    return {n.removeprefix(_WEIGHTS): a for n, a in found.items() if n.startswith(_WEIGHTS)}
 
 
 def coded_size(model: ViewModel, states: Sequence[State]) -> int:

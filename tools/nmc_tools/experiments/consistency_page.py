@@ -30,12 +30,9 @@ _SHOWN = 160
 
 def table(found: Consistency) -> str:
     """Return the answer and a table of methods and views as Markdown."""
-    film = found.film
-    height, width = film.truth.shape[2:4]
-    told = f"{film.name}, {len(film.views)} frames of {len(film.training)} cameras"
     head = " | ".join(heading for _, heading, _ in _COLUMNS)
     lines = [
-        f"{told}, {width}x{height}, {found.share:g} of the usual iterations. {found.machine}.",
+        found.setting,
         "",
         answer(found),
         "",
@@ -69,7 +66,7 @@ def write_consistency(folder: Path, found: Consistency) -> list[Path]:
     methods = list(found.pictures)
     page = Page(
         title="Consistency: frame-wise, shared, and sequence-wise",
-        subtitle=f"{answer(found)} {found.machine}",
+        subtitle=f"{answer(found)} {found.setting}",
         numbers={
             f"{method}: static flicker": f"{value:.4f}"
             for method in methods

@@ -17,9 +17,10 @@ from nmc_framework.models.dynamic import GroupModel
 from nmc_framework.models.radiance.fitting import LATER_RAYS, iterations
 from nmc_framework.models.views import ViewModel, shown
 from nmc_framework.rendering import render_image
-from nmc_framework.training import FrameViews, GroupPixels, Schedule, train_frame, train_on
+from nmc_framework.training import FrameViews, GroupPixels, Schedule, train_on
 from nmc_tools.commands.chain_run import LATER, RAYS
 from nmc_tools.commands.footage import Footage
+from nmc_tools.experiments.inputs import learned
 from nmc_tools.experiments.kept import State
 
 Report = Callable[[int, int, str], None]
@@ -69,12 +70,19 @@ class Film:
     @cached_property
     def content(self) -> dict[str, Any]:
         """What results follow from, as JSON values."""
-        digest = hashlib.sha256(self.truth.tobytes())
-        for views in self.views:
-            for image in views.images:
-                digest.update(np.ascontiguousarray(image).tobytes())
-        poses = [camera.camera_to_world.tolist() for camera in [*self.cameras, *self.tests]]
-        return {"pictures": digest.hexdigest(), "poses": poses}
+        digest = hashlib.sha256()
+        images = [image for views in self.views for image in views.images]
+        for image in [self.truth, *images]:
+            digest.update(f"{image.shape} {image.dtype}".encode())
+            digest.update(np.ascontiguousarray(image).tobytes())
+        return {
+            "pictures": digest.hexdigest(),
+            "times": [views.time for views in self.views],
+            "cameras": [_told(camera) for camera in self.cameras],
+            "held out": [_told(camera) for camera in self.tests],
+            "bounds": self.footage.bounds,
+            "background": self.footage.background,
+        }
 
     @cached_property
     def moving(self) -> npt.NDArray[np.bool_]:
@@ -94,26 +102,44 @@ class Film:
             return float("nan")
         return float(-10 * np.log10(max(float(np.mean(chosen.astype(np.float64) ** 2)), 1e-10)))
 
+    def configuration(self, name: str, options: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return all options of a family for the scene; of groups, for one of all its frames."""
+        kind = family(name)
+        whole = kind.defaults()
+        fitted = self.footage.options(whole, self.training)
+        if issubclass(kind, GroupModel):
+            fitted["instants"] = len(self.views)
+        return whole | fitted | (options or {})
+
     def model(
         self, name: str, options: dict[str, Any] | None = None, *, seed: int = 0
     ) -> ViewModel:
         """Build a model of a family for the scene; of groups, one of all its frames."""
-        kind = family(name)
-        fitted = self.footage.options(kind.defaults(), self.training)
-        if issubclass(kind, GroupModel):
-            fitted["instants"] = len(self.views)
-        return shown(build(name, fitted | (options or {}), seed=seed))
+        return shown(build(name, self.configuration(name, options), seed=seed))
+
+    def learned(self, name: str, schedule: Schedule) -> dict[str, Any]:
+        """Return what the weights of a family follow from, as JSON values."""
+        return {"film": self.content} | learned(name, self.configuration(name), schedule)
 
 
-def trained_group(film: Film, model: ViewModel, share: float) -> State:
-    """Train a model on all frames of a film at once; return its state.
+def _told(camera: Camera) -> dict[str, Any]:
+    return {**vars(camera), "camera_to_world": camera.camera_to_world.tolist()}
 
-    A model that knows nothing of time learns as long as one of a group.
+
+def group_schedule(film: Film, name: str, share: float) -> Schedule:
+    """Return how long a model learns all frames of a film at once.
+
+    One that knows nothing of time learns as long as one of a group.
     """
-    times = model.times[0] if isinstance(model, GroupModel) else GroupModel.times[0]
-    count = max(1, round(share * times * iterations(film.cameras)))
+    kind = family(name)
+    times = kind.times[0] if issubclass(kind, GroupModel) else GroupModel.times[0]
+    return Schedule(first=max(1, round(share * times * iterations(film.cameras))), rays=RAYS)
+
+
+def trained_group(film: Film, model: ViewModel, schedule: Schedule) -> State:
+    """Train a model on all frames of a film at once; return its state."""
     examples = GroupPixels(model, film.cameras, film.views)
-    return train_on(model, examples, Schedule(first=count, rays=RAYS), frame=0).state
+    return train_on(model, examples, schedule, frame=0).state
 
 
 def planned(film: Film, share: float) -> Schedule:
@@ -135,26 +161,3 @@ def seen(film: Film, model: ViewModel, instant: int) -> Pictures:
 def seen_of_group(film: Film, model: ViewModel) -> Pictures:
     """Return what the held-out cameras see of one model of all frames."""
     return np.stack([seen(film, model, instant) for instant in range(len(film.views))])
-
-
-def seen_of_frames(
-    film: Film, name: str, schedule: Schedule, *, shared: bool, report: Callable[[int], None]
-) -> tuple[Pictures, list[State]]:
-    """Train a model a frame; return what held-out cameras see, and the states.
-
-    ``shared``: each from the one before, else each from random weights of its own.
-    """
-    pictures, states = [], []
-    model = film.model(name)
-    before = None
-    for index, views in enumerate(film.views):
-        if not shared:
-            model = film.model(name, seed=index)
-        frame = index if shared else 0
-        at = FrameViews(frame, views.time, views.images)
-        plan = schedule if shared else Schedule(**{**vars(schedule), "seed": index})
-        states.append(train_frame(model, film.cameras, at, plan, before=before).state)
-        pictures.append(seen(film, model, index))
-        before = views if shared else None
-        report(index)
-    return np.stack(pictures), states

@@ -22,12 +22,13 @@ import numpy.typing as npt
 import nmc
 from nmc_framework.evaluation.pictures import pictures_psnr
 from nmc_framework.metrics import MS_SSIM_SIDE, ms_ssim
-from nmc_framework.models import build
-from nmc_framework.models.pictures import played
+from nmc_framework.models import build, family
+from nmc_framework.models.pictures import ClipModel, played
 from nmc_framework.rendering.clips import clip_pictures
 from nmc_framework.training import ClipPixels, Schedule, train_on
 from nmc_tools.bench_rd.ours import package
 from nmc_tools.experiments import latents, video_codecs
+from nmc_tools.experiments.inputs import learned
 from nmc_tools.experiments.kept import Kept, Wanted
 from nmc_tools.experiments.results_page import Results
 from nmc_tools.experiments.rows import Row
@@ -65,7 +66,7 @@ CODERS = {"H.264 (x264)": video_codecs.X264, "HEVC (x265)": video_codecs.X265}
 RATE_FACTORS = (18, 22, 26, 30, 34, 38, 42, 46)
 PRESET, GROUP = "slow", 250
 ANCHOR = "HEVC (x265)"
-_VERSION = 3
+_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -84,16 +85,16 @@ class Request:
     executor: Executor | None = None
 
 
-def run(request: Request, report: Report, machine: str) -> Results:
+def run(request: Request, report: Report) -> Results:
     """Train and code every model, code every video, and return what was measured."""
-    kept = Kept(request.folder / "kept")
+    kept = Kept(request.folder / "kept", ("torch", "av"), one_thread=True)
     rows: list[Row] = []
     more = {AWARE: len(BITS), LATENT: len(latents.SETTINGS)}
     points = {name: len(QUALITIES) + more.get(name, 0) for name in request.families}
     each = sum(len(SIZES[name]) * count for name, count in points.items())
     total = len(request.clips) * (each + len(CODERS) * len(RATE_FACTORS))
     if request.executor is not None:
-        _ahead(request, kept, request.executor)
+        _ahead(request, kept, request.executor, report)
     for name, clip in request.clips.items():
         inputs = _inputs(clip)
         coded = _codecs(kept, inputs, name, clip, request.rate)
@@ -101,20 +102,30 @@ def run(request: Request, report: Report, machine: str) -> Results:
             rows.append(row)
             told = f"{name} {row.model} {row.coder} {row.setting}: {row.bits_per_pixel:.3f}"
             report(len(rows), total, f"{told} bits a pixel, {row.psnr:.2f} dB")
-    pictures = next(iter(request.clips.values())).shape
     return Results(
         name="inter-like",
         title="Inter-like: videos as networks, beside H.264 and HEVC",
-        subtitle=(
-            f"{pictures[0]} pictures of {pictures[2]}x{pictures[1]}; x264 and x265 with preset "
-            f"{PRESET}, one group of pictures, rate factors {RATE_FACTORS[0]} to "
-            f"{RATE_FACTORS[-1]}."
-        ),
+        subtitle=_setting(request),
         rows=rows,
         pictures={name: clip[len(clip) // 2] for name, clip in request.clips.items()},
         anchor=ANCHOR,
-        machine=machine,
+        machine=kept.spent.machine,
+        spent=kept.spent,
     )
+
+
+def _setting(request: Request) -> str:
+    sizes = dict.fromkeys(f"{c.shape[0]} of {c.shape[2]}x{c.shape[1]}" for c in _clips(request))
+    return (
+        f"Pictures: {', '.join(sizes)}, {request.rate} a second; {', '.join(request.families)} in "
+        f"two sizes, {request.share:g} of the usual iterations, our coder at qualities "
+        f"{QUALITIES[0]} to {QUALITIES[-1]}; x264 and x265 at 4:4:4 with preset {PRESET}, groups "
+        f"of {GROUP} pictures at most, rate factors {RATE_FACTORS[0]} to {RATE_FACTORS[-1]}."
+    )
+
+
+def _clips(request: Request) -> Sequence[Clip]:
+    return list(request.clips.values())
 
 
 def _inputs(clip: Clip) -> dict[str, Any]:
@@ -127,7 +138,7 @@ def _inputs(clip: Clip) -> dict[str, Any]:
     }
 
 
-def _ahead(request: Request, kept: Kept, executor: Executor) -> None:
+def _ahead(request: Request, kept: Kept, executor: Executor, report: Report) -> None:
     """Have models trained, and then coded and judged, several at a time."""
     models = [(clip, *each) for clip in request.clips.values() for each in _each(request, clip)]
     kept.ahead(
@@ -136,6 +147,7 @@ def _ahead(request: Request, kept: Kept, executor: Executor) -> None:
             Wanted(told, partial(_train, kind, options, clip, request.share), state=True)
             for clip, kind, _, options, told in models
         ],
+        report,
     )
     coded = []
     for clip, kind, _, options, told in models:
@@ -158,7 +170,7 @@ def _ahead(request: Request, kept: Kept, executor: Executor) -> None:
             )
             for jpeg, factor in (latents.SETTINGS if kind == LATENT else ())
         ]
-    kept.ahead(executor, coded)
+    kept.ahead(executor, coded, report)
 
 
 def _each(
@@ -169,14 +181,26 @@ def _each(
     for kind in request.families:
         for size, options in SIZES[kind].items():
             whole = options | {"pictures": pictures, "height": height, "width": width}
-            told = {"family": kind, "configuration": whole, "share": request.share}
-            yield kind, size, whole, _inputs(clip) | told
+            yield kind, size, whole, _inputs(clip) | _learned(kind, whole, request.share)
+
+
+def _learned(kind: str, configuration: dict[str, Any], share: float) -> dict[str, Any]:
+    """Return what weights follow from; of those with few bits, how long they learn on."""
+    told = learned(kind, configuration, _schedule(kind, share))
+    return told | ({"tuning": _TUNING} if kind == AWARE else {})
+
+
+def _schedule(kind: str, share: float) -> Schedule:
+    found = family(kind)
+    assert issubclass(found, ClipModel)
+    return Schedule(first=max(1, round(share * found.iterations[0])), rays=found.batch)
 
 
 def _codecs(kept: Kept, inputs: dict[str, Any], name: str, clip: Clip, rate: int) -> Iterator[Row]:
     for coder, library in CODERS.items():
         for factor in RATE_FACTORS:
-            told = inputs | {"codec": library, "crf": factor, "preset": PRESET, "group": GROUP}
+            coder_options = {"codec": library, "crf": factor, "preset": PRESET, "group": GROUP}
+            told = inputs | coder_options | {"rate": rate}
             size, quality, similar = kept.values(told, partial(_coded, clip, library, factor, rate))
             setting = f"CRF {factor}"
             yield _row(clip, name, PRESET, coder, setting, size, quality, similar)
@@ -226,8 +250,7 @@ def _models(request: Request, kept: Kept, name: str, clip: Clip) -> Iterator[Row
 
 def _train(kind: str, configuration: dict[str, Any], clip: Clip, share: float) -> State:
     model = played(build(kind, configuration))
-    schedule = Schedule(first=max(1, round(share * model.iterations[0])), rays=model.batch)
-    return train_on(model, ClipPixels(model, clip), schedule, frame=0).state
+    return train_on(model, ClipPixels(model, clip), _schedule(kind, share), frame=0).state
 
 
 def _quantised(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from nmc_framework.evaluation.page import Figure, Page, Table, write_page
-from nmc_tools.experiments.rows import Row, differences
+from nmc_tools.experiments.kept import Spent
+from nmc_tools.experiments.rows import QUALITIES, Row, differences
 
 _COLOURS = ("#c1272d", "#1f6f78", "#e8743b", "#5b6b8c", "#7b5ea7", "#3f7f4c")
 _FLOOR = 0.5
@@ -23,8 +24,9 @@ _FLOOR = 0.5
 class Results:
     """What an experiment found, and how it is told.
 
-    ``pictures`` are (height, width, 3) uint8 by the names that rows have; ``anchor`` is the coder
-    that BD-rates are against.
+    ``subtitle`` says what was asked for; ``pictures`` are (height, width, 3) uint8 by the names
+    that rows have, and ``captions`` what is said below them; ``anchor`` is the coder that BD-rates
+    are against; ``notes`` are what was left out, and why.
     """
 
     name: str
@@ -34,18 +36,45 @@ class Results:
     pictures: Mapping[str, npt.NDArray[np.uint8]]
     anchor: str
     machine: str
+    spent: Spent | None = None
+    captions: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    @property
+    def setting(self) -> str:
+        """What was asked for, what was left out, on which machine, and what it took."""
+        took = f" {self.spent}." if self.spent else ""
+        return f"{' '.join([self.subtitle, *self.notes])} Measured on {self.machine}.{took}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
-        rows = [asdict(row) for row in self.rows]
-        return {"experiment": self.name, "machine": self.machine, "rows": rows}
+        return {
+            "experiment": self.name,
+            "setting": self.subtitle,
+            "notes": list(self.notes),
+            "machine": self.machine,
+            "seconds": None if not self.spent else {"cpu": self.spent.cpu, "wall": self.spent.wall},
+            "bd_rates": [
+                {"picture": name, "coder": coder, "over": over, "percent": percent}
+                for (name, coder, over), percent in self.bd_rates().items()
+            ],
+            "rows": [asdict(row) for row in self.rows],
+        }
+
+    def bd_rates(self) -> dict[tuple[str, str, str], float]:
+        """Return BD-rates in percent against the anchor, by picture, coder and quality."""
+        return {
+            (name, coder, over): percent
+            for over, quality in QUALITIES.items()
+            for (name, coder), percent in differences(self.rows, self.anchor, quality).items()
+        }
 
 
 def write_results(folder: Path, results: Results) -> list[Path]:
     """Write figures (.json), tables (.md), plots (.png) and the page (.html); return the files."""
-    text, told = folder / f"{results.name}.md", folder / f"{results.name}.json"
+    text, figures = folder / f"{results.name}.md", folder / f"{results.name}.json"
     text.write_text(tables(results), encoding="utf-8")
-    told.write_text(json.dumps(results.as_json(), indent=1), encoding="utf-8")
+    figures.write_text(json.dumps(results.as_json(), indent=1), encoding="utf-8")
     plots, shown = [], []
     for number, (name, picture) in enumerate(results.pictures.items()):
         path = folder / f"curves-{number}.png"
@@ -53,28 +82,30 @@ def write_results(folder: Path, results: Results) -> list[Path]:
         plots.append(Figure(path, f"{name}: quality over bits a pixel", wide=True))
         seen = folder / f"picture-{number}.png"
         Image.fromarray(picture).save(seen, format="PNG")
-        shown.append(Figure(seen, f"{name}, {picture.shape[1]}x{picture.shape[0]}"))
-    found = differences(results.rows, results.anchor)
+        size = f"{picture.shape[1]}x{picture.shape[0]}"
+        told = results.captions.get(name, f"{name}, {size}")
+        shown.append(Figure(seen, told, wide=name in results.captions))
     page = Page(
         title=results.title,
-        subtitle=f"{results.subtitle} {results.machine}",
+        subtitle=results.setting,
         numbers={
-            f"{coder}, {name}: BD-rate against {results.anchor}": f"{percent:+.1f} %"
-            for (name, coder), percent in found.items()
+            f"{coder}, {name}: BD-rate of {over} against {results.anchor}": f"{percent:+.1f} %"
+            for (name, coder, over), percent in results.bd_rates().items()
         },
         pictures=shown,
         curves=plots,
         tables=_page_tables(results.rows),
     )
     written = write_page(folder / f"{results.name}.html", page)
-    return [*written, text, told, *(plot.path for plot in plots)]
+    return [*written, text, figures, *(plot.path for plot in plots)]
 
 
 def tables(results: Results) -> str:
     """Return all rows as Markdown."""
-    parts = [f"Measured on {results.machine}.", ""]
-    for (name, coder), percent in differences(results.rows, results.anchor).items():
-        parts.append(f"- {name}, {coder}: BD-rate {percent:+.1f} % against {results.anchor}")
+    parts = [results.setting, ""]
+    for (name, coder, over), percent in results.bd_rates().items():
+        told = f"BD-rate of {over} {percent:+.1f} % against {results.anchor}"
+        parts.append(f"- {name}, {coder}: {told}")
     head = "| what | model | coder | setting | bytes | bits a pixel | PSNR dB | MS-SSIM |"
     parts += ["", head, "|---|---|---|---|---|---|---|---|"]
     parts += [
