@@ -1,4 +1,4 @@
-"""Points of COLMAP models, as COLMAP itself writes them, and damaged ones."""
+"""Points of COLMAP models, as COLMAP itself writes them, and of PLY files; and damaged ones."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from PIL import Image
 from nmc_framework.cameras import CameraError
 from nmc_framework.cameras.formats import RigDocument, camera_files
 from nmc_framework.cameras.formats.colmap_points import read_points
+from nmc_framework.capture.points import points_beside, read_cloud, write_cloud
 from nmc_framework.scene.rig import arc_rig
 from nmc_tools.commands.footage import open_footage
 
@@ -67,3 +68,38 @@ def test_a_data_set_is_bounded_by_its_points(tmp_path):
     model(tmp_path / "made").write_binary(str(tmp_path / "made"))
     (tmp_path / "made" / "points3D.bin").replace(sparse / "points3D.bin")
     assert not open_footage(tmp_path, scene=None).options(known, names)["contracted"]
+
+
+def test_points_of_ply_files(tmp_path):
+    path = tmp_path / "points.ply"
+    assert points_beside(tmp_path / "cameras.json") is None
+    write_cloud(path, PLACES)
+    assert np.array_equal(points_beside(tmp_path / "cameras.json"), PLACES)
+    head = "ply\nformat {} 1.0\ncomment a\nelement vertex 2\nproperty uchar red\n"
+    head += "property float x\nproperty float y\nproperty float z\nelement face 1\n"
+    head += "property list uchar int vertex_index\nend_header\n"
+    path.write_text(head.format("ascii") + "9 1 2 3\n9 4 5 6.5\n3 0 0 1\n")
+    assert read_cloud(path).tolist() == [[1, 2, 3], [4, 5, 6.5]]
+    row = np.dtype([("red", "u1"), ("x", ">f4"), ("y", ">f4"), ("z", ">f4")])
+    rows = np.array([(9, 1, 2, 3), (9, 4, 5, 6.5)], row)
+    path.write_bytes(head.format("binary_big_endian").encode() + rows.tobytes() + bytes(13))
+    assert read_cloud(path).tolist() == [[1, 2, 3], [4, 5, 6.5]]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda data: data[:-1], "no file of points"),
+        (lambda data: data.replace(b"vertex 150", b"vertex 99999999999999999999"), "do not fit"),
+        (lambda data: data.replace(b"double z", b"double w"), "have no x, y and z"),
+        (lambda data: data.replace(b"double z", b"quad z"), "no file of points"),
+        (lambda data: data.replace(b"end_header", b"no_header"), "no PLY file"),
+        (lambda data: data.replace(b"element vertex", b"element face"), "do not come first"),
+    ],
+)
+def test_damaged_ply_files_are_refused(tmp_path, change, said):
+    path = tmp_path / "points.ply"
+    write_cloud(path, PLACES)
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(CameraError, match=said):
+        read_cloud(path)

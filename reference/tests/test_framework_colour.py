@@ -8,7 +8,15 @@ from nmc_framework.cameras.extent import scene_extent
 from nmc_framework.models import build, family
 from nmc_framework.models.radiance.fitting import fit, iterations
 from nmc_framework.scene import scenes
-from nmc_framework.training import FrameViews, PixelPool, Schedule, train_chain, train_frame
+from nmc_framework.training import (
+    Course,
+    FrameViews,
+    PixelPool,
+    Progress,
+    Schedule,
+    train_chain,
+    train_frame,
+)
 from nmc_framework.training.clock import Clock
 from nmc_framework.training.colour import ColourMaps
 
@@ -131,6 +139,21 @@ def test_training_by_time_records_its_iterations(room):
     schedule = Schedule(first=10**9, first_seconds=0.5)
     frame = train_frame(model_of(room), cameras, FrameViews(0, 0.0, pictures), schedule)
     assert 0 < frame.iterations < 10**6 and np.isfinite(frame.loss)
+
+
+def test_how_far_a_chain_is_follows_what_its_frames_tell():
+    plain = Course(Schedule(first=20, later=5), 3)
+    assert plain.at(Progress(1, 2, 5, 0.1)) == (22, 30)
+    groups = Course(Schedule(first=20, later=5), 4, anew=(0, 2))
+    assert groups.at(Progress(3, 5, 5, 0.1)) == (50, 50)
+    # By time, the numbers of iterations are the machine's doing and not the schedule's.
+    timed = Course(Schedule(first=2000, later=70, first_seconds=10, later_seconds=1), 3)
+    assert timed.at(Progress(0, 3, 300, 0.1)) == (3, 360)
+    assert timed.at(Progress(0, 100, 200, 0.1)) == (100, 240)
+    assert timed.at(Progress(1, 30, 40, 0.1)) == (230, 280)
+    assert timed.at(Progress(2, 50, 50, 0.1)) == (290, 290)
+    first = Course(Schedule(first=2000, later=70, first_seconds=10), 3)
+    assert first.at(Progress(0, 150, 300, 0.1)) == (150, 440)
 
 
 @pytest.mark.parametrize("name", sorted(scenes()))

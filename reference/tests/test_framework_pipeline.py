@@ -9,6 +9,7 @@ from run_samples import SCENE, write
 
 import nmc
 from nmc_framework.cameras.extent import scene_extent
+from nmc_framework.cameras.formats import RigDocument, camera_files
 from nmc_framework.models import build
 from nmc_framework.pipeline import (
     STEPS,
@@ -28,6 +29,7 @@ TINY = {
     "render": {"length": 3},
     "evaluate": {},
 }  # fmt: skip
+SMALL = {"model": TINY["model"], "training": TINY["training"] | {"first": 2, "later": 1}}
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -217,6 +219,43 @@ def test_videos_and_cameras_of_ones_own(tmp_path):
     assert chosen["background"] is None and chosen["near"] >= extent.near
     lower, upper = np.array(chosen["bounds"])
     assert (lower <= extent.lower + 1e-9).all() and (upper >= extent.upper - 1e-9).all()
+
+
+def test_a_data_sets_own_cameras_to_test_with_and_its_points(tmp_path):
+    from nmc_framework.capture.points import write_cloud
+    from nmc_framework.scene import arc_rig, film
+
+    rig = arc_rig(4, 0, (24, 20))
+    film(tmp_path / "footage", rig.cameras, 2, 10)
+    names = [camera.name for camera in rig.cameras]
+    transforms = tmp_path / "transforms.json"
+    camera_files.write(transforms, RigDocument(rig.cameras), "nerfstudio")
+    values = json.loads(transforms.read_text())
+    transforms.write_text(json.dumps(values | {"train_filenames": names[:3]}))
+    points = np.random.default_rng(1).uniform(-0.4, 0.4, (200, 3))
+    write_cloud(tmp_path / "points.ply", points)
+    source, cameras = {"folder": "footage"}, {"file": "transforms.json"}
+    path = write(tmp_path, source=source, cameras=cameras, evaluate={}, **SMALL)
+    reports = {r.step: r for r in run_steps(STEPS, read_configuration(path), until="train")}
+    assert reports["cameras"].result["held_out"] == names[3:]
+    assert np.array_equal(np.load(tmp_path / "work" / "cameras" / "points.npy"), points)
+    lower, upper = np.array(
+        json.loads((tmp_path / "work" / "train" / "chain.json").read_text())["configuration"][
+            "bounds"
+        ]
+    )
+    assert (lower > -1).all() and (upper < 1).all()  # not as far as the cameras alone would have it
+    # Points that change are other inputs; a person's own choice goes before the data set's.
+    write_cloud(tmp_path / "points.ply", points / 2)
+    again = list(run_steps(STEPS, read_configuration(path), until="cameras"))
+    assert [report.action for report in again] == ["kept", "ran"]
+    path = write(tmp_path, source=source, cameras=cameras | {"held_out": names[:1]}, **SMALL)
+    *_, report = run_steps(STEPS, read_configuration(path), until="cameras")
+    assert report.result["held_out"] == names[:1]
+    transforms.write_text(json.dumps(values))
+    path = write(tmp_path, source=source, cameras=cameras, evaluate={}, **SMALL)
+    with pytest.raises(ConfigurationError, match=r"cameras.file sets none apart: cameras.held_out"):
+        validate(read_configuration(path))
 
 
 def test_training_that_runs_away_without_a_nan_is_refused(tmp_path):

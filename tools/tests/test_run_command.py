@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import sys
+from contextlib import contextmanager
 from itertools import chain
 
 import numpy as np
@@ -22,6 +23,7 @@ import nmc
 from nmc_framework.evaluation.lpips import TRUNKS, _features
 from nmc_framework.scene import arc_rig, film
 from nmc_tools import checkpoints, cli
+from nmc_tools.commands import chain_run
 
 RIG = arc_rig(3, 1, (32, 32))
 SCENE = {"cameras": 3, "held_out": 1, "size": "32x32", "frames": 2}
@@ -284,6 +286,28 @@ def test_curves_and_views_for_tensorboard(nmc_, trained, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     told = nmc_(*arguments, "-o", tmp_path / "b.nmc", "--tensorboard", board, code=1)
     assert "pip install 'neural-model-chain[tensorboard]'" in told
+
+
+def test_a_budget_is_counted_by_what_it_allows(nmc_, trained, tmp_path, monkeypatch):
+    told = []
+
+    @contextmanager
+    def bar(*_, **__):
+        yield lambda done, total, said="", note="": told.append((done, total, said))
+
+    monkeypatch.setattr(chain_run, "progress_bar", bar)
+    budget = ["--budget", "0.4s", "--later-budget", "0.2s"]
+    output = tmp_path / "x.nmc"
+    arguments = ["train", trained / "frames", "-o", output, "--held-out", "test_00", *OPTIONS]
+    record = json.loads(nmc_(*arguments, *budget, "--json"))
+    iterations = [frame["iterations"] for frame in record["trained"]]
+    done, totals, said = zip(*told, strict=True)
+    assert done[-1] == totals[-1] == sum(iterations) > 9  # what the schedule has without a budget
+    assert list(done) == sorted(done) and all(a <= b for a, b in zip(done, totals, strict=True))
+    assert [number for number, words in zip(done, said, strict=True) if words] == [
+        iterations[0],
+        sum(iterations),
+    ]
 
 
 # --- render ---------------------------------------------------------------------------------------

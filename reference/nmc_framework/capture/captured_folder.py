@@ -2,7 +2,8 @@
 
 ``<camera>/00000000.png`` and so on; ``capture.json`` with the cameras' names, the frames' times and
 the report, written last, so that a folder without it is not finished; ``cameras.json`` where the
-cameras are known: it belongs to the pictures as they are, straightened and reduced.
+cameras are known: it belongs to the pictures as they are, straightened and reduced; ``points.ply``
+where structure from motion found points with them.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ import numpy as np
 from PIL import Image
 
 from nmc_framework.cameras import Camera
+from nmc_framework.cameras.camera import FloatArray
 from nmc_framework.cameras.distortion import straightened, undistorted
 from nmc_framework.cameras.formats.rig_document import Lens, RigDocument
 from nmc_framework.capture.picture_files import read_picture
+from nmc_framework.capture.points import POINTS, write_cloud
 from nmc_framework.capture.source import CaptureError, Picture
 from nmc_framework.capture.synchrony import Synchrony
 from nmc_framework.training.pixels import FrameViews
@@ -95,6 +98,7 @@ def write_capture(
     synchrony: Synchrony,
     rig: RigDocument | None = None,
     *,
+    points: FloatArray | None = None,
     background: Sequence[float] | None = None,
     report: Callable[[int], None] | None = None,
 ) -> CapturedFrames:
@@ -114,6 +118,8 @@ def write_capture(
         Cameras and lenses in the order of ``names``, of the images' size; see :func:`matched`. The
         pictures written, and the cameras beside them, are those that
         :func:`~nmc_framework.cameras.distortion.straightened` makes of these: no pixel is empty.
+    points
+        Those (P, 3) of structure from motion, in the cameras' coordinates; go beside the cameras.
     background
         The colour behind pictures that were transparent, 0..1; goes into the record.
     report
@@ -127,7 +133,8 @@ def write_capture(
     straight = None if rig is None else straight_rig(rig)
     for name in names:
         (folder / name).mkdir(parents=True, exist_ok=True)
-    (folder / RECORD).unlink(missing_ok=True)
+    for name in (RECORD, POINTS):
+        (folder / name).unlink(missing_ok=True)
     times = []
     for views in frames:
         for k, (name, image) in enumerate(zip(names, views.images, strict=True)):
@@ -142,6 +149,8 @@ def write_capture(
         from nmc_framework.cameras.formats import native
 
         native.write(folder / CAMERAS, straight)
+        if points is not None:
+            write_cloud(folder / POINTS, points)
     record: dict[str, Any] = {"cameras": list(names), "times": times}
     record["synchrony"] = synchrony_record(synchrony)
     if background is not None:

@@ -21,7 +21,7 @@ from nmc_framework.capture.frames import read_frames, synchronise
 from nmc_framework.capture.opening import background_of, picture_sizes, turned_to
 from nmc_framework.capture.source import CaptureError, ImageSource, Picture, Source
 from nmc_framework.capture.synchrony import Synchrony
-from nmc_framework.capture.tested import read_with_tests, stem, tested_pictures
+from nmc_framework.capture.tested import named_apart, read_with_tests, tested_pictures
 from nmc_framework.training.pixels import FrameViews
 
 #: Where camera files lie in data sets, the best first.
@@ -155,8 +155,7 @@ def open_dataset(
         )
     synchrony = synchronise(kept, by=by)
     taken = matched(document, {source.name: sizes[source.name] for source in kept})
-    there = [camera.name for camera in taken.cameras]
-    kept_back = tuple(n for n in there if n in tested or n in {stem(name) for name in tested})
+    kept_back = named_apart([camera.name for camera in taken.cameras], tested)
     return Dataset(
         tuple(kept),
         synchrony,

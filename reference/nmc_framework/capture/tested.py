@@ -58,6 +58,15 @@ def file_beside(path: Path) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
+def named_apart(names: Collection[str], tested: Collection[str]) -> tuple[str, ...]:
+    """Return which of the pictures named are of cameras to test with.
+
+    ``tested`` are the cameras' names, which may have folders and suffixes.
+    """
+    stems = {stem(name) for name in tested}
+    return tuple(name for name in names if name in tested or name in stems)
+
+
 def tested_pictures(path: Path) -> dict[str, Path]:
     """Return where the pictures of the cameras to test with lie, by their names, as far as they do.
 

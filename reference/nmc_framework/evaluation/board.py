@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from nmc_framework.training import Progress, Schedule
+from nmc_framework.training import Progress
 
 Picture = npt.NDArray[np.uint8]
 
@@ -29,8 +29,6 @@ class Board:
     ----------
     folder
         Where they go; made if need be. What a run that is taken up again adds lies beside the rest.
-    schedule
-        Of the chain: the curves count iterations over all frames.
     frames_between
         Frames from one set of held-out images to the next.
 
@@ -40,22 +38,20 @@ class Board:
         When the package ``tensorboard`` is missing.
     """
 
-    def __init__(self, folder: Path, schedule: Schedule, *, frames_between: int = 1) -> None:
+    def __init__(self, folder: Path, *, frames_between: int = 1) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ModuleNotFoundError as error:
             raise BoardError(
                 "TensorBoard is not installed: pip install 'neural-model-chain[tensorboard]'"
             ) from error
-        self._schedule = schedule
         self._between = max(1, frames_between)
         self._writer: Any = SummaryWriter(str(folder))
 
-    def step(self, progress: Progress) -> None:
-        """Add a point to each curve of the training, every few iterations."""
+    def step(self, progress: Progress, at: int) -> None:
+        """Add a point to each curve, every few iterations; ``at`` counts them over all frames."""
         if progress.iteration % _EVERY and progress.iteration != progress.iterations:
             return
-        at = self._schedule.iterations_before(progress.frame) + progress.iteration
         self._writer.add_scalar("training/loss", progress.loss, at)
         self._writer.add_scalar("training/psnr", progress.psnr, at)
         self._writer.add_scalar("training/learning_rate", progress.learning_rate, at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ def train(task: Task) -> Mapping[str, Any]:
     """Train one model a frame, each from the one before, into a folder of checkpoints."""
     import torch
 
-    from nmc_framework.training import CheckpointFolder, freeze, train_into
+    from nmc_framework.training import CheckpointFolder, Course, Progress, freeze, train_into
 
     frames = open_frames(task.made_by("cameras"))
     options = task.configuration.section("training")
@@ -73,13 +74,17 @@ def train(task: Task) -> Mapping[str, Any]:
     freeze(model, model.layers(), schedule.exclude_layers, schedule.reading)
     store = CheckpointFolder(task.folder, model)
     count = len(frames.captured)
-    total = schedule.iterations_before(count)
-
-    def iterations(frame: int, iteration: int) -> int:
-        return iteration + schedule.iterations_before(frame)
-
+    course = Course(schedule, count)
     names = frames.training
-    losses = {}
+    losses, quality = {}, math.nan
+
+    def report(progress: Progress) -> None:
+        nonlocal quality
+        quality = progress.quality
+        place = f"frame {progress.frame + 1} of {count}"
+        note = f"{place} loss {progress.loss:.5f} {quality:5.2f} dB"
+        task.report(*course.at(progress), note=note)
+
     with torch.random.fork_rng():
         for frame in train_into(
             store,
@@ -87,15 +92,11 @@ def train(task: Task) -> Mapping[str, Any]:
             frames.cameras(names),
             lambda first: frames.captured.views(names, first),
             schedule,
-            report=lambda p: task.report(
-                iterations(p.frame, p.iteration),
-                total,
-                note=f"frame {p.frame + 1} of {count} loss {p.loss:.5f} {p.psnr:5.2f} dB",
-            ),
+            report=report,
         ):
             ended = f"frame {frame.index + 1} of {count}, loss {frame.loss:.5f}"
-            done = iterations(frame.index, frame.iterations)
-            task.report(done, total, f"{ended}, {frame.seconds:.1f} s")
+            kept_back = f", pixels kept back {quality:.2f} dB" if math.isfinite(quality) else ""
+            task.report(*course.after(frame), f"{ended}, {frame.seconds:.1f} s{kept_back}")
             losses[frame.index] = frame.loss
     if len(store) < count:
         raise PipelineError(f"{len(store)} of {count} frames were trained")

@@ -65,15 +65,27 @@ class Configuration:
 
     def files_of(self, section: str) -> dict[str, Path]:
         """Return the paths of a section by place, in their order."""
-        return {
+        found = {
             place: path for place, path in self.files.items() if place.startswith(f"{section}.")
         }
+        return found | (_beside(self.file("cameras.file")) if section == "cameras" else {})
 
     def lasting(self, section: str) -> Any:
         """Return the options that results depend on: without silent ones, files by name alone."""
         if not self.has(section):
             return None
         return _lasting(self.values[section], _schema()["properties"][section])
+
+
+def _beside(cameras: Path | None) -> dict[str, Path]:
+    """Return what is read with a camera file without being named."""
+    from nmc_framework.capture.points import cloud_beside
+    from nmc_framework.capture.tested import file_beside
+
+    if cameras is None:
+        return {}
+    found = (cloud_beside(cameras), file_beside(cameras))
+    return {f"beside cameras.file: {path.name}": path for path in found if path is not None}
 
 
 def example() -> str:
@@ -194,7 +206,9 @@ def _check_choices(document: Document) -> None:
     scored = values.get("evaluate")
     # Every camera can be scored; without that, what is scored was not trained with.
     every = scored is not None and scored.get("all_cameras")
-    if scored is not None and not every and not scene and not cameras.get("held_out"):
+    apart = "file" in cameras and cameras.get("held_out") is None  # perhaps its data set's own
+    missing = not scene and not apart and not cameras.get("held_out")
+    if scored is not None and not every and missing:
         where = document.where(("evaluate",))
         raise ConfigurationError(f"{where} needs cameras to test with: cameras.held_out")
     anchored = (values.get("render") or {}).get("anchor")

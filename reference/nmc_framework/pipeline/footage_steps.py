@@ -129,10 +129,11 @@ def cameras(task: Task) -> Mapping[str, Any]:
     told: dict[str, Any] = {"method": "imported"}
     if "sfm" in options:
         rig, told = _estimated(task, captured, options["sfm"])
+        apart: tuple[str, ...] = ()
     else:
-        rig = _imported(task, captured)
+        rig, apart = _imported(task, captured)
         _keep_points(task)
-    held_out = _held_out(task, rig, options.get("held_out"))
+    held_out = _held_out(task, rig, options.get("held_out"), apart)
     straight = straight_rig(rig)
     _write_frames(task, captured, rig, straight, parse_size(options.get("size")))
     (task.folder / "held_out.json").write_text(json.dumps(held_out) + "\n", encoding="utf-8")
@@ -142,7 +143,8 @@ def cameras(task: Task) -> Mapping[str, Any]:
     return {"cameras": len(rig.cameras), "held_out": held_out, **told}
 
 
-def _imported(task: Task, captured: CapturedFrames) -> RigDocument:
+def _imported(task: Task, captured: CapturedFrames) -> tuple[RigDocument, tuple[str, ...]]:
+    """Return the cameras given, and the names of those that they set apart to test with."""
     path = task.configuration.file("cameras.file")
     if path is None:
         path = captured.folder / _SCENE / "cameras.json"
@@ -150,26 +152,51 @@ def _imported(task: Task, captured: CapturedFrames) -> RigDocument:
 
 
 def _keep_points(task: Task) -> None:
-    """Put the points of a COLMAP model beside its cameras."""
-    from nmc_framework.cameras.formats.colmap_points import read_points
+    """Keep the points that lie beside the cameras, or in their COLMAP model."""
+    from nmc_framework.capture.points import points_beside
 
     path = task.configuration.file("cameras.file")
-    points = None if path is None or not path.is_dir() else read_points(path)
+    points = None if path is None else points_beside(path)
     if points is not None:
         np.save(task.folder / POINTS, points, allow_pickle=False)
 
 
-def _matched(task: Task, captured: CapturedFrames, path: Path) -> RigDocument:
-    """Read cameras, and bring them into the order and to the size of the captured pictures."""
+def _matched(
+    task: Task, captured: CapturedFrames, path: Path
+) -> tuple[RigDocument, tuple[str, ...]]:
+    """Read cameras, and bring them into the order and to the size of the captured pictures.
+
+    The names returned are those of cameras that their data set sets apart to test with.
+    """
     from nmc_framework.capture.captured_folder import matched
-    from nmc_framework.capture.tested import read_with_tests
+    from nmc_framework.capture.tested import named_apart, read_with_tests
 
     sizes = json.loads((captured.folder / _SIZES).read_text(encoding="utf-8"))
     own = {name: (int(width), int(height)) for name, (width, height) in sizes.items()}
     chosen = task.configuration.section("cameras").get("format")
-    document, _ = read_with_tests(path, chosen, next(iter(own.values())))
+    document, tested = read_with_tests(path, chosen, next(iter(own.values())))
     reduced = parse_size(task.configuration.section("source").get("size"))
-    return matched(document, own, reduced)
+    return matched(document, own, reduced), named_apart(own, tested)
+
+
+def set_apart(configuration: Configuration) -> tuple[str, ...]:
+    """Return the cameras of the footage that its camera file sets apart to test with.
+
+    Raises
+    ------
+    CameraError, CaptureError
+        When the camera file, or the first picture of the footage, cannot be read.
+    """
+    from nmc_framework.capture.opening import first_size
+    from nmc_framework.capture.tested import named_apart, read_with_tests
+
+    path = configuration.file("cameras.file")
+    if path is None:
+        return ()
+    sources = _footage(configuration)
+    chosen = configuration.section("cameras").get("format")
+    _, tested = read_with_tests(path, chosen, first_size(sources[0]))
+    return named_apart([source.name for source in sources], tested)
 
 
 def _estimated(
@@ -196,8 +223,8 @@ def _estimated(
         images,
         folder,
         options=sfm_options(options),
-        intrinsics=None if known is None else _matched(task, captured, known),
-        poses=None if placed is None else _matched(task, captured, placed),
+        intrinsics=None if known is None else _matched(task, captured, known)[0],
+        poses=None if placed is None else _matched(task, captured, placed)[0],
         report=lambda _, done, total: task.report(done, total),
     )
     verdict = solution.verdict
@@ -228,11 +255,14 @@ def sfm_options(options: Mapping[str, Any]) -> SfmOptions:
     return SfmOptions(**{k: v for k, v in options.items() if k not in others})
 
 
-def _held_out(task: Task, rig: RigDocument, named: Sequence[str] | None) -> list[str]:
+def _held_out(
+    task: Task, rig: RigDocument, named: Sequence[str] | None, apart: Sequence[str]
+) -> list[str]:
+    """Return the cameras to test with: those named, or else those that the data set sets apart."""
     names = [camera.name for camera in rig.cameras]
     if named is None and "scene" in task.configuration.section("source"):
         return [name for name in names if name.startswith("test_")]
-    chosen = list(named or ())
+    chosen = list(apart if named is None else named)
     unknown = [name for name in chosen if name not in names]
     if unknown:
         raise PipelineError(

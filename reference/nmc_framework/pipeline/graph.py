@@ -7,7 +7,7 @@ from nmc_framework.pipeline.step import Step
 
 STEPS = (
     Step("capture", 1, (), ("source",), footage_steps.capture),
-    Step("cameras", 4, ("capture",), ("cameras",), footage_steps.cameras),
+    Step("cameras", 5, ("capture",), ("cameras",), footage_steps.cameras),
     Step("train", 3, ("cameras",), ("model", "training"), chain_steps.train, resumable=True),
     Step("package", 1, ("cameras", "train"), ("package",), chain_steps.package),
     Step("check", 1, ("package",), ("check",), chain_steps.check),

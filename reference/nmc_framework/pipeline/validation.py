@@ -142,6 +142,8 @@ def _render(configuration: Configuration) -> None:
 
 
 def _evaluate(configuration: Configuration) -> None:
+    from nmc_framework.pipeline.footage_steps import set_apart
+
     if not configuration.has("evaluate"):
         return
     _device(configuration, "evaluate")
@@ -151,6 +153,12 @@ def _evaluate(configuration: Configuration) -> None:
     if scene is not None and not every and not (scene["held_out"] if named is None else named):
         raise ConfigurationError(
             f"{configuration.label}: evaluate needs cameras to test with: source.scene.held_out"
+        )
+    given = scene is not None or named is not None or every
+    if not given and not set_apart(configuration):
+        raise ConfigurationError(
+            f"{configuration.label}: evaluate needs cameras to test with, and cameras.file sets "
+            "none apart: cameras.held_out"
         )
     options = configuration.section("evaluate").get("lpips")
     if options is not None:

@@ -35,10 +35,6 @@ class CameraFit:
     error: float
 
 
-#: The file of reconstructed points, beside the cameras.
-POINTS = "points.ply"
-
-
 @dataclass(frozen=True, eq=False)
 class PointCloud:
     """Points in scene units.

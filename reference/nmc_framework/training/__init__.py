@@ -3,6 +3,7 @@
 from nmc_framework.training.auto import AutoFreezing
 from nmc_framework.training.chain import train_chain, train_frame, train_on
 from nmc_framework.training.clips import ClipPixels, train_clips
+from nmc_framework.training.course import Course
 from nmc_framework.training.examples import Examples
 from nmc_framework.training.fine_tuning import DampedAdam
 from nmc_framework.training.finished import Progress, TrainedFrame, TrainingError
@@ -25,6 +26,7 @@ __all__ = [
     "AutoFreezing",
     "CheckpointFolder",
     "ClipPixels",
+    "Course",
     "DampedAdam",
     "Examples",
     "FrameViews",

@@ -252,7 +252,7 @@ def _optimise(
     Returns the mean loss of the last tenth, how many iterations it took, and the colour maps if
     there is a use for them.
     """
-    seconds = schedule.later_seconds if frame else schedule.first_seconds
+    seconds = schedule.seconds_of(frame)
     clock = Clock(schedule.iterations_of(frame), seconds)
     optimisers = [learner]
     if colour is not None:

@@ -34,6 +34,11 @@ class Progress:
         """PSNR in dB of the last batch."""
         return -10 * math.log10(max(self.loss, 1e-12))
 
+    @property
+    def quality(self) -> float:
+        """PSNR in dB of the pixels kept back, of the last batch before these are looked at."""
+        return self.held_out if math.isfinite(self.held_out) else self.psnr
+
 
 @dataclass(frozen=True, eq=False)
 class TrainedFrame:

@@ -106,6 +106,10 @@ class Schedule:
             return KEY_TIMES * self.later
         return self.later if frame else self.first
 
+    def seconds_of(self, frame: int) -> float | None:
+        """Return how long a frame may take, where its time is limited."""
+        return self.later_seconds if frame else self.first_seconds
+
     def iterations_before(self, frame: int) -> int:
         """Return how many iterations all frames before this one learn."""
         return sum(self.iterations_of(index) for index in range(frame))

@@ -21,6 +21,7 @@ from nmc_tools.terminal import counted, print_json, progress_bar, say, warn
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nmc_framework.cameras.camera import FloatArray
     from nmc_framework.cameras.formats import RigDocument
     from nmc_framework.capture import Source
 
@@ -62,7 +63,7 @@ def capture(
     """Write the frames that all cameras saw, and report skew and drops of each camera.
 
     Leaves one folder of pictures a camera, capture.json, and, with --cameras, cameras.json for
-    the pictures as they are: what nmc train starts from.
+    the pictures as they are: what nmc train starts from. Points beside the camera file come along.
 
     Examples
     --------
@@ -88,9 +89,9 @@ def capture(
             sources, by=by, reference=reference, tolerance=limit_s, every=every, limit=limit
         )
         wanted = parse_size(size)
-        rig = None
+        rig, points = None, None
         if cameras is not None:
-            sources, rig = _with_cameras(cameras, sources, wanted)
+            sources, rig, points = _with_cameras(cameras, sources, wanted)
         frames = read_frames(sources, synchrony, size=wanted)
         total = len(synchrony.instants)
         kept = f"{output} is not finished, and is not a folder of captured frames yet"
@@ -98,7 +99,14 @@ def capture(
             report = lambda done: progress(done, total)  # noqa: E731
             behind = background_of(sources)
             written = write_capture(
-                output, names, frames, synchrony, rig, background=behind, report=report
+                output,
+                names,
+                frames,
+                synchrony,
+                rig,
+                points=points,
+                background=behind,
+                report=report,
             )
         warnings = synchrony.warnings()
         for line in warnings:
@@ -115,14 +123,16 @@ def capture(
 
 def _with_cameras(
     cameras: Path, sources: Sequence[Source], size: tuple[int, int] | None
-) -> tuple[list[Source], RigDocument]:
-    """Return the sources as their cameras took them, and these."""
+) -> tuple[list[Source], RigDocument, FloatArray | None]:
+    """Return the sources as their cameras took them, these, and the points found with them."""
     from nmc_framework.capture import picture_sizes, turned_to
     from nmc_framework.capture.captured_folder import matched
+    from nmc_framework.capture.points import points_beside
     from nmc_framework.capture.tested import read_with_tests
 
     sizes = picture_sizes(sources)
     with framework(cameras):
         document, _ = read_with_tests(cameras, None, next(iter(sizes.values())))
         turned = turned_to(sources, document.named_after(list(sizes)))
-        return turned, matched(document, picture_sizes(turned), size)
+        rig = matched(document, picture_sizes(turned), size)
+        return turned, rig, points_beside(cameras)

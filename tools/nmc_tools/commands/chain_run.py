@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nmc_framework.evaluation import HeldOut
     from nmc_framework.evaluation.board import Board
     from nmc_framework.models import ChainModel
-    from nmc_framework.training import Progress, Schedule, Store, TrainedFrame
+    from nmc_framework.training import Course, Progress, Schedule, Store, TrainedFrame
     from nmc_tools.commands.shared_training import Sharing
     from nmc_tools.progress import Report
 
@@ -112,7 +112,9 @@ class Run(ABC):
 
     def into(self, store: Store) -> list[dict[str, Any]]:
         """Train what the store does not have, and return a record of each new frame."""
-        before = self._before
+        from nmc_framework.training import Course
+
+        course = Course(self.schedule, self.count, self.anew)
         records = []
         with progress_bar(
             f"training {self.output.name}",
@@ -120,30 +122,21 @@ class Run(ABC):
             kept=lambda: f"{len(store)} of {self.count} frames are kept",
             resume="--resume",
         ) as shown:
-            for frame in self._trained(store, self._reported(shown)):
+            for frame in self._trained(store, self._reported(shown, course)):
                 records.append(self._record(frame))
-                done = before(frame.index) + frame.iterations
-                shown(done, before(self.count), self._told(records[-1]))
+                shown(*course.after(frame), self._told(records[-1]))
         return records
 
-    def _before(self, frame: int) -> int:
-        """Return how many iterations all frames before this one learn."""
-        if self.sharing is None:
-            return self.schedule.iterations_before(frame)
-        return self.sharing.iterations_before(self.schedule, frame)
-
-    def _reported(self, shown: Report) -> Callable[[Progress], None]:
+    def _reported(self, shown: Report, course: Course) -> Callable[[Progress], None]:
         """Return what tells of every iteration."""
-        before = self.schedule.iterations_before
-        total = before(self.count)
 
         def report(progress: Progress) -> None:
-            done = before(progress.frame) + progress.iteration
+            done, total = course.at(progress)
             place = f"frame {progress.frame + 1} of {self.count}"
-            known = progress.held_out if math.isfinite(progress.held_out) else progress.psnr
-            shown(done, total, note=f"{place} loss {progress.loss:.5f} {known:5.2f} dB")
+            note = f"{place} loss {progress.loss:.5f} {progress.quality:5.2f} dB"
+            shown(done, total, note=note)
             if self.board:
-                self.board.step(progress)
+                self.board.step(progress, done)
 
         return report
 

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from nmc_tools.commands.framework import framework, require_there
-from nmc_tools.terminal import note, refuse_input
+from nmc_tools.terminal import note, refuse_input, warn
 
 if TYPE_CHECKING:
     from nmc_framework.cameras import Camera
@@ -219,6 +219,7 @@ def _captured(folder: Path, cameras: Path | None, rate: float) -> Footage:
     from nmc_framework.cameras.formats import camera_files
     from nmc_framework.cameras.formats.rig_document import require_straight
     from nmc_framework.capture.captured_folder import CAMERAS, RECORD, matched, read_capture
+    from nmc_framework.capture.points import points_beside
 
     if folder.is_dir() and not (folder / RECORD).is_file():
         return _dataset(folder, cameras, rate)
@@ -231,35 +232,16 @@ def _captured(folder: Path, cameras: Path | None, rate: float) -> Footage:
     with framework(path):
         rig = matched(camera_files.read(path, None, next(iter(sizes.values()))), sizes)
         require_straight(rig, "training (give the camera file to nmc capture: it straightens)")
+        points = points_beside(path)
     behind = None if capture.background is None else list(capture.background)
-    points = points_beside(path)
     return Footage(rig, len(capture), capture.rate, capture.views, background=behind, points=points)
-
-
-def points_beside(cameras: Path) -> FloatArray | None:
-    """Return the points (P, 3) that ``nmc sfm`` wrote beside a file, or COLMAP into a model."""
-    import numpy as np
-
-    from nmc_framework.cameras.formats.colmap_points import read_points
-    from nmc_framework.sfm.solution import POINTS
-    from nmc_tools.checkpoints import ply_files
-
-    if cameras.is_dir():
-        return read_points(cameras)
-    path = cameras.with_name(POINTS)
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        columns = ply_files.read_ply(file).state
-    if not {"x", "y", "z"} <= columns.keys():
-        return None
-    return np.stack([np.asarray(columns[axis], np.float64) for axis in "xyz"], axis=1)
 
 
 def _dataset(folder: Path, cameras: Path | None, rate: float) -> Footage:
     """Open pictures where they lie: of one instant, by camera or by frame."""
     from nmc_framework.cameras.formats import camera_files
     from nmc_framework.capture.dataset import find_cameras, open_dataset
+    from nmc_framework.capture.points import points_beside
 
     if cameras is not None:
         with framework(cameras):
@@ -268,6 +250,8 @@ def _dataset(folder: Path, cameras: Path | None, rate: float) -> Footage:
     if found.left_out:
         more = f" and {len(found.left_out) - 5} more" if len(found.left_out) > 5 else ""
         note(f"left out, without a camera: {', '.join(found.left_out[:5])}{more}")
+    for line in found.synchrony.warnings():
+        warn(line)
     path = cameras or find_cameras(folder)
     return Footage(
         found.rig,

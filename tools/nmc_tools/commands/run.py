@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmc_tools.commands.framework import framework, say_doubt
-from nmc_tools.terminal import print_json, progress_bar, refuse_input, say, size_text
+from nmc_tools.terminal import print_json, progress_bar, refuse_input, say, size_text, warn
 
 if TYPE_CHECKING:
     from nmc_framework.pipeline import StepReport
@@ -83,6 +83,8 @@ def run(
             watch=lambda step: progress_bar(step, "", kept=kept, resume=""),
         ):
             reports.append(report)
+            for line in report.result.get("warnings", ()):
+                warn(line)
             if not as_json:
                 say(_line(report))
         if as_json:
@@ -117,7 +119,7 @@ def _told(result: Mapping[str, Any]) -> str:
     parts = []
     for name, value in result.items():
         label = name.replace("_", " ")
-        if isinstance(value, Mapping) or value in ([], None) or name == "reasons":
+        if isinstance(value, Mapping) or value in ([], None) or name in {"reasons", "warnings"}:
             continue
         if name in {"bytes", "raw_bytes"}:
             parts.append(f"{label} {size_text(value)}")

@@ -29,6 +29,7 @@ from nmc_tools.terminal import (
     printable,
     progress_bar,
     say,
+    warn,
 )
 
 if TYPE_CHECKING:
@@ -37,10 +38,9 @@ if TYPE_CHECKING:
     from nmc_framework.sfm import RigSolution
     from nmc_framework.sfm.pictures import Images
 
-_CAMERAS, _DOUBTFUL, _POINTS, _PICTURE, _REPORT, _WORK = (
+_CAMERAS, _DOUBTFUL, _PICTURE, _REPORT, _WORK = (
     "cameras.json",
     "cameras.doubtful.json",
-    "points.ply",
     "rig.png",
     "report.json",
     "work",
@@ -152,6 +152,7 @@ def sfm(
         from nmc_framework.cameras.alignment import align
         from nmc_framework.cameras.formats import camera_files
         from nmc_framework.cameras.rig_plot import plot_rig
+        from nmc_framework.capture.points import POINTS
         from nmc_framework.sfm import SfmOptions, against_known, solve_rig
 
         require_there([*footage, *(p for p in (intrinsics, known, poses) if p is not None)])
@@ -195,7 +196,7 @@ def sfm(
         camera_files.write(output / target, solved.rig, "nmc")
         if taken and written is not None:
             camera_files.write(output / written, _with_depths(solved), target_format)
-        solved.points.write_ply(output / _POINTS)
+        solved.points.write_ply(output / POINTS)
         title = f"{counted(len(names), 'camera')}, {counted(len(solved.points), 'point')}"
         points = (solved.points.positions, solved.points.colours)
         plot_rig(output / _PICTURE, solved.rig.cameras, title, points=points)
@@ -204,7 +205,7 @@ def sfm(
             print_json({"path": str(output)} | report)
         else:
             _show(solved, compared)
-            files = (target, written if taken else None, _POINTS, _PICTURE, _REPORT)
+            files = (target, written if taken else None, POINTS, _PICTURE, _REPORT)
             say(f"{output}: {', '.join(filter(None, files))}")
         if not taken:
             reasons = "; ".join(reason.text() for reason in solved.verdict.against)
@@ -246,6 +247,8 @@ def _images(footage: Sequence[Path], frames: int) -> Images:
         return {n: [first / n / f"{k:08d}.png" for k in chosen] for n in captured.names}
     sources = open_sources(footage)
     synchrony = synchronise(sources)
+    for line in synchrony.warnings():
+        warn(line)
     picked = [synchrony.instants[k] for k in _spread(len(synchrony.instants), frames)]
     if all(isinstance(source, ImageSource) for source in sources):
         # As files: photographs carry their focal lengths with them.

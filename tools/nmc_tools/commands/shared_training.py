@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nmc_framework.distributed import Executor
     from nmc_framework.distributed.groups import Begun, GroupJob
     from nmc_framework.distributed.on_ray import RayCluster
-    from nmc_framework.training import Schedule, Store, TrainedFrame
+    from nmc_framework.training import Store, TrainedFrame
     from nmc_tools.commands.chain_run import Run
 
 
@@ -35,12 +35,6 @@ class Sharing:
     def firsts(self, count: int) -> list[int]:
         """Return the numbers of the key frames of a chain of ``count`` frames."""
         return list(range(0, count, self.key_every))
-
-    def iterations_before(self, schedule: Schedule, frame: int) -> int:
-        """Return how many iterations all frames before this one learn."""
-        groups, rest = divmod(frame, self.key_every)
-        before = schedule.iterations_before
-        return groups * before(self.key_every) + before(rest)
 
     def frames(self, run: Run, store: Store) -> Iterator[TrainedFrame]:
         """Train what the store does not have, and yield each frame once it is there."""

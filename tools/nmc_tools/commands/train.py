@@ -252,7 +252,7 @@ def train(
         with ExitStack() as stack:
             between = max(1, subject.count // 8)
             board = (
-                stack.enter_context(Board(tensorboard, schedule, frames_between=between))
+                stack.enter_context(Board(tensorboard, frames_between=between))
                 if tensorboard
                 else None
             )
