@@ -113,14 +113,36 @@ def test_a_resumed_writer_goes_on(tmp_path) -> None:
         assert [f.state_digest for f in a.frames] == [f.state_digest for f in b.frames]
 
 
-def test_the_same_bytes_on_every_number_of_cores(tmp_path, monkeypatch) -> None:
+def test_the_same_bytes_by_every_number_of_threads_and_no_more_than_asked(
+    tmp_path, monkeypatch
+) -> None:
+    from nmc.coding.quantised import coder
+
+    asked = []
+
+    class Pool(coder.ThreadPoolExecutor):
+        def __init__(self, threads):
+            asked.append(threads)
+            super().__init__(threads)
+
+    monkeypatch.setattr(coder, "ThreadPoolExecutor", Pool)
     rng = np.random.default_rng(1)
     chain = [{str(k): rng.normal(size=(300, 100)) for k in range(4)} for _ in range(2)]
-    one = packed(tmp_path / "a.nmc", chain, quantisation=nmc.Quantisation(0.01)).read_bytes()
-    monkeypatch.setattr("nmc.coding.quantised.coder.available_cores", lambda: 1)
-    assert (
-        packed(tmp_path / "b.nmc", chain, quantisation=nmc.Quantisation(0.01)).read_bytes() == one
-    )
+    lossy = nmc.Quantisation(0.01, refinements=(2,))
+    made = {
+        threads: packed(tmp_path / f"{threads}.nmc", chain, quantisation=lossy, threads=threads)
+        for threads in (1, 2)
+    }
+    assert made[1].read_bytes() == made[2].read_bytes()
+    assert set(asked) == {2}
+    asked.clear()
+    states = {}
+    for threads in (1, 3):
+        with nmc.open(made[1], threads=threads) as sequence:
+            states[threads] = [sequence[t] for t in range(2)]
+    assert set(asked) == {3}
+    for one, three in zip(states[1], states[3], strict=True):
+        assert all(one[name].tobytes() == three[name].tobytes() for name in one)
 
 
 @pytest.mark.parametrize("step", [0.0, -1.0, float("inf"), float("nan")])

@@ -117,7 +117,7 @@ class Cursor:
         stop = manifest.stops - 1 if self._stop is None else self._stop
         if verify and (self._stop is None or stop == 0):
             check_state(manifest, t, state, threads=self._threads)
-        stops = decode_refinements(manifest, segment, state, refined, stop)
+        stops = decode_refinements(manifest, segment, state, refined, stop, self._threads)
         for k, at_stop in enumerate(stops if verify else (), 1):
             if self._stop is None or k == stop:
                 check_state(manifest, t, at_stop.state, k, self._threads)

@@ -109,7 +109,8 @@ def decode_frame(
     words_after = _integer(changed, table, segment, before, history, threads, blocks)
     for tensor, words in zip(changed, words_after, strict=True):
         made[tensor.row] = Tensor(table[tensor.row].dtype, tensor.shape, words)
-    made |= decode_quantised(plan.of_mode(QUANTISED, UPDATE), table, segment, before, history)
+    quantised = plan.of_mode(QUANTISED, UPDATE)
+    made |= decode_quantised(quantised, table, segment, before, history, threads)
     _take_digests(made, plan, segment)
     return with_bounds({t.row: made[t.row] for t in plan.tensors}, plan.quantised, segment.bounds)
 

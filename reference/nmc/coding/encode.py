@@ -147,7 +147,7 @@ def _key(state: State, rows: Sequence[TensorRow], how: _How) -> CodedFrame:
         modes[row] = RAW if tensor.quantised is None else QUANTISED
     history = History()
     payloads = _raw(state, [row for row in state if modes[row] == RAW], how)
-    payloads |= _quantised(state, {}, modes, history, how.effort)
+    payloads |= _quantised(state, {}, modes, history, how)
     return _serialize(state, rows, modes, payloads, None, history)
 
 
@@ -156,14 +156,16 @@ def _quantised(
     before: State,
     modes: np.ndarray[tuple[int], np.dtype[np.uint8]],
     history: History,
-    effort: Effort,
+    how: _How,
 ) -> dict[str, Bytes]:
     """Return the streams of the quantised tensors (chapter 12); history moves on."""
     by_row = {row: int(modes[row]) for row in state}
     history.quantised.keep(
         {row for row, t in state.items() if t.quantised is not None and by_row[row] != QUANTISED}
     )
-    return {**produce.streams_of(state, before, by_row, history, mixing=effort != "fast")}
+    mixing = how.effort != "fast"
+    streams = produce.streams_of(state, before, by_row, history, mixing=mixing, threads=how.threads)
+    return {**streams}
 
 
 def _delta(
@@ -192,7 +194,7 @@ def _delta(
     payloads = _raw(state, raw, how)
     if any(state[row].words.size for row in changed):
         payloads |= _integer(state, references, rows, changed, how, history)
-    payloads |= _quantised(state, before.state, modes, history, how.effort)
+    payloads |= _quantised(state, before.state, modes, history, how)
     if maps:
         payloads["slices"] = serialize_maps(maps)
     coded = _serialize(state, rows, modes, payloads, parent, history)

@@ -35,7 +35,12 @@ class AtStop:
 
 
 def decode_refinements(
-    manifest: Manifest, segment: Segment, base: State, before: Sequence[AtStop] | None, stop: int
+    manifest: Manifest,
+    segment: Segment,
+    base: State,
+    before: Sequence[AtStop] | None,
+    stop: int,
+    threads: int = 1,
 ) -> tuple[AtStop, ...]:
     """Decode the stops of one frame, up to one of them.
 
@@ -51,6 +56,8 @@ def decode_refinements(
         The stops of the frame before; None for a key frame. Their memories are changed.
     stop : int
         The last one that is wanted; 0 is the base.
+    threads : int
+        Parts of a refinement that are decoded at the same time; the states are the same.
 
     Raises
     ------
@@ -61,7 +68,7 @@ def decode_refinements(
     below = base
     for k in range(1, stop + 1):
         known = None if before is None else before[k - 1]
-        found = _decode(manifest, segment, k, below, known)
+        found = _decode(manifest, segment, k, below, known, threads)
         made.append(found)
         below = found.state
     return tuple(made)
@@ -83,7 +90,12 @@ def _shapes(state: State) -> dict[int, tuple[int, ...]]:
 
 
 def _decode(
-    manifest: Manifest, segment: Segment, k: int, below: State, before: AtStop | None
+    manifest: Manifest,
+    segment: Segment,
+    k: int,
+    below: State,
+    before: AtStop | None,
+    threads: int,
 ) -> AtStop:
     plan = plan_refinement(
         _shapes(below), segment, k, None if before is None else _shapes(before.state)
@@ -93,7 +105,7 @@ def _decode(
     state = dict(below)
     if before is not None:
         state |= {row: before.state[row] for row in plan.skipped}
-    state |= _refined(manifest, segment, k, plan.refined, below, before, memory)
+    state |= _refined(manifest, segment, k, plan.refined, below, before, memory, threads)
     return AtStop(
         with_bounds(state, sorted(_shapes(below)), segment.refinements[k - 1].bounds), memory
     )
@@ -107,6 +119,7 @@ def _refined(
     below: State,
     before: AtStop | None,
     memory: Memory,
+    threads: int,
 ) -> Mapping[int, Tensor]:
     stream = segment.refinements[k - 1].bins
     if stream is None:
@@ -116,7 +129,7 @@ def _refined(
     bases = bins_of(below)
     tensors = [refine.Below(row, bases[row], past_of(before, row, below[row])) for row in rows]
     return tensors_of(
-        lambda: refine.decode(stream.data, tensors, memory),
+        lambda: refine.decode(stream.data, tensors, memory, threads),
         {row: below[row].shape for row in rows},
         manifest.tensors,
         stream,

@@ -141,7 +141,9 @@ class FrameCoder:
             states = finer_states(asked, made.tensors, originals, cursor, key=key)
         options.check_stops(len(states), draft)
         mixing = self.effort != "fast"
-        layers = layered(made.coded, made.tensors, states, cursor, rows, mixing=mixing)
+        layers = layered(
+            made.coded, made.tensors, states, cursor, rows, mixing=mixing, threads=self.threads
+        )
         if asked is not None and asked.distortion is not None:
             layers = layers.with_psnr(
                 [declared_psnr(asked, stop.state, place) for stop in layers.stops]

@@ -82,6 +82,7 @@ def layered(
     rows: Sequence[TensorRow],
     *,
     mixing: bool,
+    threads: int = 1,
 ) -> Layered:
     """Return a frame with refinements.
 
@@ -99,6 +100,8 @@ def layered(
         The tensor table.
     mixing : bool
         Whether probabilities are mixed (clause 12.4.4).
+    threads : int
+        Parts of a refinement that are coded at the same time; the bytes are the same.
     """
     if not wanted:
         return Layered(coded.pieces)
@@ -106,7 +109,7 @@ def layered(
     below, stops, added = base, [], []
     for k, state in enumerate(wanted):
         known = before.refined[k] if delta else None
-        at_stop, streams = _coded(below, state, known, len(rows), mixing=mixing)
+        at_stop, streams = _coded(below, state, known, len(rows), mixing=mixing, threads=threads)
         stops.append(at_stop)
         added.append((digest_of(at_stop.state, rows), streams))
         below = at_stop.state
@@ -116,7 +119,13 @@ def layered(
 
 
 def _coded(
-    below: State, wanted: State, before: AtStop | None, rows: int, *, mixing: bool
+    below: State,
+    wanted: State,
+    before: AtStop | None,
+    rows: int,
+    *,
+    mixing: bool,
+    threads: int,
 ) -> tuple[AtStop, dict[str, Buffer]]:
     """Return one stop and its streams."""
     from nmc.coding.quantised import refine
@@ -154,6 +163,7 @@ def _coded(
             [places[row] for row in refined],
             memory,
             mixing=mixing,
+            threads=threads,
         )
     return AtStop(state, memory), streams
 

@@ -81,8 +81,9 @@ class Writer(Described):
     quantisation : Quantisation or None
         How tensors are quantised; None keeps every bit.
     threads : int
-        Parts of a frame that are coded and hashed at the same time. The bytes are the same. Effort
-        *max* codes words in one thread, *strong* from 4,194,304 words a frame on in all.
+        Parts of a frame that are coded and hashed at the same time; the bytes are the same. With
+        effort *strong*, bits that are kept are divided from 4,194,304 words a frame on, with *max*
+        never; levels of tensors that are quantised are divided by their parts.
     row_id : str or None
         Name of a tensor that names the slices of others: one that no two points share, and that
         each point keeps from frame to frame. Points that were pruned, added or shuffled are found

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nmc_framework.cameras import Camera
     from nmc_framework.models import ChainModel
     from nmc_tools.bench_rd.learned_rounding import Teacher
+    from nmc_tools.demo import Size
 
 Array = np.ndarray[Any, Any]
 
@@ -62,6 +63,9 @@ class BenchChain:
         What rounding can be learned from, where the model can be trained.
     curvature : callable or None
         (t) to how much is seen of errors of frame t, by other cameras than those that judge.
+    measured : callable or None
+        A changed first state to the PSNR in dB against the original one, by other cameras than
+        those that judge: what steps are measured by. None where there are no cameras.
     """
 
     name: str
@@ -73,6 +77,7 @@ class BenchChain:
     aims: Sequence[float] = (62.0, 56.0, 51.0, 46.0, 41.0, 36.0, 32.0)
     teacher: Teacher | None = None
     curvature: Callable[[int], nmc.Curvature] | None = None
+    measured: Callable[[State], float] | None = None
 
 
 def trained_chain(folder: Path, *, every: int) -> BenchChain:
@@ -80,6 +85,7 @@ def trained_chain(folder: Path, *, every: int) -> BenchChain:
     from nmc_tools.bench.chains import load as load_chain
     from nmc_tools.bench_rd.curvature import of_trained
     from nmc_tools.bench_rd.distortion import Distortion, fidelity
+    from nmc_tools.bench_rd.encodings import MEASURING
     from nmc_tools.bench_rd.hash_chain import TABLE, level_rows
 
     states = load_chain(folder).frames
@@ -91,6 +97,13 @@ def trained_chain(folder: Path, *, every: int) -> BenchChain:
     def judge(t: int, state: State) -> Judged:
         return Judged(against(t)(state))
 
+    @cache
+    def measuring() -> Distortion:
+        return fidelity(states[0], every=every, ring=MEASURING)
+
+    def measured(state: State) -> float:
+        return measuring()(state)
+
     levels = [last - first for first, last in level_rows()]
     parts = {TABLE: levels} if TABLE in states[0] else {}
     return BenchChain(
@@ -101,10 +114,13 @@ def trained_chain(folder: Path, *, every: int) -> BenchChain:
         range(-6, -13, -1),
         parts,
         curvature=cache(lambda t: of_trained(states[t])),
+        measured=measured,
     )
 
 
-def embedded_chain(name: str, folder: Path, scene: str, frames: int) -> BenchChain:
+def embedded_chain(
+    name: str, folder: Path, scene: str, frames: int, size: Size | None = None
+) -> BenchChain:
     """Return the chain that ``nmc demo`` trains on an embedded scene; train it where it is missing.
 
     Parameters
@@ -117,10 +133,13 @@ def embedded_chain(name: str, folder: Path, scene: str, frames: int) -> BenchCha
         One of :func:`nmc_framework.scene.scenes`.
     frames
         How many models.
+    size
+        How much the demo does, where it is not as much as usual.
     """
     import nmc
     from nmc_framework.cameras.packaged import cameras_in
     from nmc_framework.evaluation.curvature import seen_curvature
+    from nmc_framework.evaluation.fidelity import fidelity
     from nmc_framework.models import build
     from nmc_framework.models.views import RayModel
     from nmc_framework.scene import scenes
@@ -130,32 +149,38 @@ def embedded_chain(name: str, folder: Path, scene: str, frames: int) -> BenchCha
     if not path.exists():
         from nmc_tools import demo
 
-        demo.run(folder, scene=scene, frames=frames)  # type: ignore[arg-type]
+        demo.run(folder, scene=scene, frames=frames, size=size)  # type: ignore[arg-type]
     filmed = scenes()[scene]
     with nmc.open(path) as sequence:
         count = min(frames, len(sequence))
         states: list[Any] = [sequence[t] for t in range(count)]
-        model = build(str(sequence.family), sequence.configuration)
+        described = str(sequence.family), sequence.configuration
+        model = build(*described)
         solved = {camera.name: camera for camera in cameras_in(sequence)}
-    size = next(iter(solved.values()))
-    true_rig = _true_rig(scene, filmed, (size.width, size.height), len(solved))
+    one = next(iter(solved.values()))
+    true_rig = _true_rig(scene, filmed, (one.width, one.height), len(solved))
     held_out = [solved[camera.name] for camera in true_rig.held_out]
 
     @cache
     def original(t: int) -> tuple[Array, Array]:
         truth = filmed.view_all(true_rig.held_out, t / filmed.rate)
-        return _rendered(model, states[t], held_out), np.stack(truth).astype(np.float32) / 255
+        return rendered(model, states[t], held_out), np.stack(truth).astype(np.float32) / 255
 
     def judge(t: int, state: State) -> Judged:
         seen, truth = original(t)
-        found = _rendered(model, state, held_out)
+        found = rendered(model, state, held_out)
         views = zip(found, truth, strict=True)
         return Judged(psnr(found, seen), float(np.mean([psnr(a, b) for a, b in views])))
 
     judged_by = f"renderings of {len(held_out)} held-out cameras"
     training = [solved[camera.name] for camera in true_rig.training]
+    distance = fidelity(*described, training)
+
+    def measured(state: State) -> float:
+        return distance(dict(state), states[0])
+
     if not isinstance(model, RayModel):
-        return BenchChain(name, states, judge, judged_by, range(-3, -10, -1))
+        return BenchChain(name, states, judge, judged_by, range(-3, -10, -1), measured=measured)
 
     @cache
     def curvature(t: int) -> nmc.Curvature:
@@ -170,6 +195,7 @@ def embedded_chain(name: str, folder: Path, scene: str, frames: int) -> BenchCha
         range(-3, -10, -1),
         teacher=Teacher(model, training),
         curvature=curvature,
+        measured=measured,
     )
 
 
@@ -185,7 +211,7 @@ def _true_rig(name: str, scene: Any, size: tuple[int, int], cameras: int) -> Any
 _ROOM_HELD_OUT = 3
 
 
-def _rendered(model: ChainModel, state: State, cameras: Sequence[Camera]) -> Array:
+def rendered(model: ChainModel, state: State, cameras: Sequence[Camera]) -> Array:
     """Return what cameras see of a state, (views, height, width, 3) float32 in 0..1."""
     import torch
 

@@ -14,16 +14,19 @@ import torch
 
 from nmc_framework.metrics import psnr
 from nmc_tools.bench_rd import hash_chain, nerf_chain
+from nmc_tools.bench_rd.encodings import RING
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from nmc_tools.bench_rd.ring import Ring
 
 State: TypeAlias = Mapping[str, np.ndarray[Any, Any]]
 Distortion: TypeAlias = Callable[[State], float]
 Pictures: TypeAlias = Callable[[State], np.ndarray[Any, Any]]
 
 
-def fidelity(original: State, *, every: int = 4) -> Distortion:
+def fidelity(original: State, *, every: int = 4, ring: Ring = RING) -> Distortion:
     """Return the PSNR in dB, against the original, as a function of a state.
 
     Parameters
@@ -32,13 +35,15 @@ def fidelity(original: State, *, every: int = 4) -> Distortion:
         A state of the chain ``nerf_all`` or ``hash_all``; names and shapes tell which.
     every
         One of so many pixels is rendered.
+    ring
+        The cameras: those that judge, or those that measure.
 
     Raises
     ------
     ValueError
         If the state is of neither chain.
     """
-    render = pictures(original, every=every)
+    render = pictures(original, every=every, ring=ring)
     truth = render(original)
 
     def against(state: State) -> float:
@@ -47,16 +52,16 @@ def fidelity(original: State, *, every: int = 4) -> Distortion:
     return against
 
 
-def pictures(original: State, *, every: int = 1) -> Pictures:
-    """Return the held-out pictures (N, 3), 0 to 1, as a function of a state.
+def pictures(original: State, *, every: int = 1, ring: Ring = RING) -> Pictures:
+    """Return pictures (N, 3), 0 to 1, as a function of a state; the held-out ones of ``RING``.
 
     The parameters are those of :func:`fidelity`.
     """
     names = set(original)
     if names >= nerf_chain.NAMES:
-        return _of_arrays(nerf_chain.NerfChain(every=every))
+        return _of_arrays(nerf_chain.NerfChain(every=every, ring=ring))
     if names >= hash_chain.NAMES:
-        return _of_arrays(hash_chain.HashChain(_tensors(original), every=every))
+        return _of_arrays(hash_chain.HashChain(_tensors(original), every=every, ring=ring))
     raise ValueError("no renderer is known for a state of these tensors")
 
 

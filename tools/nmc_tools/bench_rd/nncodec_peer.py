@@ -27,7 +27,9 @@ VERSION = "2.1.3"
 PARAMETERS = (-54, -48, -43, -38, -33, -28, -23, -18)
 #: Its rows.
 NAMES = ("NNCodec differential", "NNCodec intra")
-_REQUIREMENTS = (f"nncodec=={VERSION}", "numpy<2", "safetensors")
+#: What is installed, one set after the other: NNCodec alone would take another torch each time.
+_TORCH = ("torch==2.13.0", "numpy<2")
+_REQUIREMENTS = (_TORCH, (*_TORCH, f"nncodec=={VERSION}", "safetensors"))
 _SCRIPT = Path(__file__).with_name("nncodec_script.py")
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -49,10 +51,8 @@ def environment(folder: Path) -> Path:
         return python
     folder.parent.mkdir(parents=True, exist_ok=True)
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    for command in (
-        [sys.executable, "-I", "-m", "venv", "--clear", folder],
-        [*pip, *_REQUIREMENTS],
-    ):
+    made = [sys.executable, "-I", "-m", "venv", "--clear", folder]
+    for command in (made, *([*pip, *names] for names in _REQUIREMENTS)):
         _run([str(part) for part in command], "its environment could not be made")
     refusal = _refusal(python)
     if refusal:

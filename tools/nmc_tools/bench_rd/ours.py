@@ -48,7 +48,7 @@ def lossy(exponents: Sequence[int]) -> list[Codec]:
 def by_sensitivity(found: nmc.Sensitivity, aims: Sequence[float]) -> Codec:
     """Return the lossy coder with steps from measured sensitivity, for fidelities in dB."""
     steps = {
-        f"aim {aim:.0f} dB": {"step": found.steps(aim), "update_step": found.update_steps(aim)}
+        f"aim {aim:g} dB": {"step": found.steps(aim), "update_step": found.update_steps(aim)}
         for aim in aims
     }
     return Codec(SENSITIVE, steps, _quantised, kind="ours")
@@ -58,7 +58,7 @@ def by_curvature(
     found: Sequence[nmc.Curvature], sensitivity: nmc.Sensitivity, aims: Sequence[float]
 ) -> Codec:
     """Return the lossy coder with the curvature of each frame, for fidelities in dB."""
-    steps = {f"aim {aim:.0f} dB": sensitivity.steps(aim) for aim in aims}
+    steps = {f"aim {aim:g} dB": sensitivity.steps(aim) for aim in aims}
     return Codec(CURVED, steps, partial(_curved, found), kind="ours")
 
 
@@ -70,9 +70,9 @@ def _curved(
     return package(states, {"profile": "lossy", "quantisation": quantisation}, folder)
 
 
-def trained(paths: Sequence[Path]) -> Codec:
+def trained(packages: Mapping[str, Path]) -> Codec:
     """Return packages that were trained for rate on the scene of a chain, as points of it."""
-    return Codec(TRAINED, {path.stem: path for path in paths}, _read, kind="trained")
+    return Codec(TRAINED, packages, _read, kind="trained")
 
 
 def _read(states: Sequence[State], path: Path, _: Path) -> Coded:
@@ -97,12 +97,12 @@ def package(states: Sequence[State], options: Mapping[str, Any], folder: Path) -
     _warm_up(options)
     path = folder / "chain.nmc"
     began = time.process_time()
-    with nmc.Writer(path, key_every=KEY_EVERY, **options) as writer:
+    with nmc.Writer(path, key_every=KEY_EVERY, threads=1, **options) as writer:
         for state in states:
             writer.append(state)
     encode = time.process_time() - began
     began = time.process_time()
-    with nmc.open(path) as sequence:
+    with nmc.open(path, threads=1) as sequence:
         found: list[Any] = [sequence[t] for t in range(len(sequence))]
         decode = time.process_time() - began
         frames = tuple(float(record.segment_length) for record in sequence.frames)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nmc_tools.bench_rd.coded import KEY_EVERY, Codec, is_key, raw_bytes
+from nmc_tools.bench_rd.versions import version_of
 
 if TYPE_CHECKING:
     from nmc_tools.bench_rd.chains import BenchChain, Judged
@@ -43,6 +44,8 @@ class Point:
         Mean change in dB of the PSNR against the truth; None where nobody has the truth.
     encode, decode : float or None
         MB/s of raw model by the time of one core; None of an estimate.
+    version : str
+        That of the coder: see :func:`nmc_tools.bench_rd.versions.version_of`.
     """
 
     codec: str
@@ -58,6 +61,7 @@ class Point:
     held_out: float | None
     encode: float | None
     decode: float | None
+    version: str = ""
 
     @property
     def shown_fidelity(self) -> str:
@@ -102,6 +106,7 @@ def measure(chain: BenchChain, codec: Codec, setting: str, judge: _Judge | None 
         held_out=_held_out(judged, original),
         encode=_speed(raw, coded.encode),
         decode=_speed(raw, coded.decode),
+        version=version_of(codec.kind),
     )
 
 
@@ -156,7 +161,10 @@ def remembering(chain: BenchChain) -> _Judge:
 
 @dataclass(frozen=True)
 class PointFile:
-    """The points of one chain in a JSON file; those of another scale are not there."""
+    """The points of one chain in a JSON file.
+
+    Those of another scale, or of another version of their coder, are not there.
+    """
 
     path: Path
     scale: str
@@ -169,7 +177,11 @@ class PointFile:
         if kept["scale"] != self.scale:
             return {}
         points = [Point(**record) for record in kept["points"]]
-        return {(point.codec, point.setting): point for point in points}
+        return {
+            (point.codec, point.setting): point
+            for point in points
+            if point.version == version_of(point.kind)
+        }
 
     def add(self, point: Point) -> None:
         """Put one point in place of what was there of its codec and setting."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nmc_tools.bench.published import machine
 from nmc_tools.bench_rd.coded import KEY_EVERY
 from nmc_tools.bench_rd.curves import Rate, bd_rate, by_codec, curve
+from nmc_tools.bench_rd.equal import at_equal_quality
 
 if TYPE_CHECKING:
     from nmc_tools.bench_rd.chains import BenchChain
@@ -18,6 +19,10 @@ ANCHOR = "NNCodec differential"
 _AT = (60.0, 50.0, 42.0)
 #: Kinds that are our own.
 _OWN = ("ours", "trained")
+_EQUAL = (
+    "Bytes a frame of the plain chain by NNCodec, at the held-out PSNR of what was trained for\n"
+    "rate; within 0.1 dB of its best where the trained one is better than that:"
+)
 _VERSIONS = ("numpy", "numba", "torch", "zstandard", "bjontegaard")
 
 _INTRODUCTION = (
@@ -56,7 +61,26 @@ def _chain(chain: BenchChain, points: Sequence[Point]) -> str:
     if not points:
         return f"**`{chain.name}`**: nothing measured yet."
     raw = f"{points[0].frames} frames of {points[0].raw:,.0f} bytes, judged by {chain.seen}"
-    return f"**`{chain.name}`**: {raw}.\n\n{summary(points)}\n\n{table(points)}"
+    parts = [f"**`{chain.name}`**: {raw}.", summary(points), equal_table(points), table(points)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def equal_table(points: Sequence[Point]) -> str:
+    """Return what was trained for rate beside plain chains of the same quality; empty of none."""
+    found = at_equal_quality(points, ANCHOR)
+    if not found:
+        return ""
+    lines = [
+        f"| trained for rate | bytes/frame | key | delta | held-out | {ANCHOR} | at | times |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| **{e.trained.setting}** | {e.trained.rate:,.0f} | {e.trained.key:,.0f} | "
+        f"{e.trained.delta:,.0f} | {e.trained.held_out:+.3f} | {e.rate:,.0f} | "
+        f"{e.held_out:+.3f} | {e.times:.1f} |"
+        for e in found
+    ]
+    return f"{_EQUAL}\n\n" + "\n".join(lines)
 
 
 def summary(points: Sequence[Point]) -> str:

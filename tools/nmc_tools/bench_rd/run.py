@@ -8,11 +8,22 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nmc_tools.bench_rd import baselines, chains, learned_rounding, nncodec_peer, ours, sensitivity
+from nmc_tools.bench_rd import (
+    aim,
+    baselines,
+    chains,
+    learned_rounding,
+    nncodec_peer,
+    ours,
+    packaged,
+    sensitivity,
+    trained,
+)
 from nmc_tools.bench_rd.page import write_page
 from nmc_tools.bench_rd.plotting import plot
 from nmc_tools.bench_rd.points import PointFile, measure, missing, remembering
 from nmc_tools.bench_rd.presentation import markdown
+from nmc_tools.bench_rd.versions import content_of
 
 if TYPE_CHECKING:
     from nmc_tools.bench_rd.chains import BenchChain
@@ -38,7 +49,7 @@ class Request:
     shared : Path
         Folder whose ``chains`` hold the trained chains ``nerf_all`` and ``hash_all``.
     names : sequence of str
-        Chains; all where empty.
+        Chains by name, and paths of packages; all chains where empty.
     codecs : sequence of str
         Codecs; all where empty.
     again : bool
@@ -49,6 +60,8 @@ class Request:
         Whether NNCodec is measured.
     trained : sequence of Path
         Packages that were trained for rate on the scene of the one chain in ``names``.
+    train : bool
+        Whether embedded scenes are trained for rate, where their packages are missing.
     """
 
     output: Path
@@ -59,6 +72,7 @@ class Request:
     quick: bool = False
     nncodec: bool = True
     trained: Sequence[Path] = ()
+    train: bool = True
 
 
 @dataclass(frozen=True)
@@ -96,8 +110,11 @@ def run(request: Request, report: Progress = lambda *_: None) -> Report:
         codecs = _chosen([ours.lossless(), *peers, *uniform], request)
         codecs += _by_sensitivity(chain, request)
         codecs += _by_curvature(chain, request)
-        codecs += [ours.trained(request.trained)] if request.trained else []
-        found.append((chain, _measured(chain, codecs, request, report, notes)))
+        codecs += _trained_for_rate(chain, request, report)
+        points = _measured(chain, codecs, request, report, notes)
+        if _at_the_aim(chain, request, points, report):
+            points = _kept(chain, request)
+        found.append((chain, points))
     text = markdown(found, notes)
     folder = request.output
     files = [folder / f"bench-rd.{kind}" for kind in ("md", "png", "html", "json")]
@@ -135,7 +152,12 @@ def _measured(
             file.add(measure(chain, codec, setting, judge))
         except nncodec_peer.PeerError as error:
             notes.append(f"{chain.name}: {codec.name}, {setting} is left out: {error}.")
-    # What was measured before of codecs that are not asked for now stays in the tables.
+    return _kept(chain, request)
+
+
+def _kept(chain: BenchChain, request: Request) -> list[Point]:
+    """Return all points of a chain, also those of codecs that are not asked for now."""
+    file = PointFile(request.output / f"points-{chain.name}.json", _scale(chain))
     return sorted(file.read().values(), key=_place)
 
 
@@ -152,7 +174,7 @@ def _by_sensitivity(chain: BenchChain, request: Request) -> list[Codec]:
     if request.codecs and not set(request.codecs) & set(_SENSITIVE):
         return []
     found = sensitivity.measured(chain, request.output / f"sensitivity-{chain.name}.json")
-    steps = {f"aim {aim:.0f} dB": found.steps(aim) for aim in chain.aims}
+    steps = {f"aim {aim:g} dB": found.steps(aim) for aim in chain.aims}
     rows = {label: sensitivity.by_row(parts) for label, parts in steps.items()}
     codecs = [ours.by_sensitivity(found, chain.aims), baselines.by_sensitivity(rows)]
     return [codec for codec in codecs if not request.codecs or codec.name in request.codecs]
@@ -163,7 +185,7 @@ def _by_curvature(chain: BenchChain, request: Request) -> list[Codec]:
     if chain.curvature is None or (request.codecs and ours.CURVED not in request.codecs):
         return []
     known = PointFile(request.output / f"points-{chain.name}.json", _scale(chain)).read()
-    labels = [(ours.CURVED, f"aim {aim:.0f} dB") for aim in chain.aims]
+    labels = [(ours.CURVED, f"aim {aim:g} dB") for aim in chain.aims]
     if all(label in known for label in labels) and not request.again:
         return []
     found = [chain.curvature(t) for t in range(len(chain.states))]
@@ -171,9 +193,45 @@ def _by_curvature(chain: BenchChain, request: Request) -> list[Codec]:
     return [ours.by_curvature(found, seen, chain.aims)]
 
 
+def _at_the_aim(
+    chain: BenchChain, request: Request, points: Sequence[Point], report: Progress
+) -> bool:
+    """Measure the aim by curvature that costs 0.3 dB against the truth; whether there is more."""
+    known = [point for point in points if point.codec == ours.CURVED]
+    wanted = not request.codecs or ours.CURVED in request.codecs
+    truth = any(point.held_out is not None for point in known)
+    if chain.curvature is None or not wanted or not truth or aim.is_met(known):
+        return False
+    file = PointFile(request.output / f"points-{chain.name}.json", _scale(chain))
+    found = [chain.curvature(t) for t in range(len(chain.states))]
+    seen = found[0].sensitivity(chain.states[0], chain.parts)
+    judge = remembering(chain)
+
+    def at(decibels: float) -> Point:
+        codec = ours.by_curvature(found, seen, [decibels])
+        (setting,) = codec.settings
+        report(f"{chain.name}: {codec.name}, {setting}", 0, 1)
+        point = measure(chain, codec, setting, judge)
+        file.add(point)
+        return point
+
+    aim.looked_for(at, known)
+    return True
+
+
+def _trained_for_rate(chain: BenchChain, request: Request, report: Progress) -> list[Codec]:
+    """Return what was trained for rate on the scene of a chain; it is trained if need be."""
+    if request.codecs and ours.TRAINED not in request.codecs:
+        return []
+    found = {path.stem: path for path in request.trained}
+    if chain.name in _EMBEDDED and request.train and not found:
+        found = trained.packages(request.output, _EMBEDDED[chain.name], len(chain.states), report)
+    return [ours.trained(found)] if found else []
+
+
 def _scale(chain: BenchChain) -> str:
     """Say what points must agree in."""
-    return f"{len(chain.states)} frames"
+    return f"{len(chain.states)} frames, {content_of(chain)}"
 
 
 def _chosen(codecs: Sequence[Codec], request: Request) -> list[Codec]:
@@ -207,11 +265,16 @@ def _chains(request: Request, notes: list[str]) -> Iterator[BenchChain]:
     if request.quick:
         yield chains.toy_chain()
         return
-    unknown = [name for name in request.names if name not in CHAINS]
+    paths = [name for name in request.names if name not in CHAINS and Path(name).exists()]
+    unknown = [name for name in request.names if name not in CHAINS and name not in paths]
     if unknown:
-        raise ValueError(f"no chain {', '.join(unknown)}; there are {', '.join(CHAINS)}")
+        raise ValueError(
+            f"no chain {', '.join(unknown)}; there are {', '.join(CHAINS)}, and packages by path"
+        )
     for name in request.names or CHAINS:
-        if name in _TRAINED:
+        if name in paths:
+            yield packaged.packaged_chain(Path(name))
+        elif name in _TRAINED:
             folder = request.shared / "chains" / name
             if not folder.is_dir():
                 notes.append(

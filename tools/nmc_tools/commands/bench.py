@@ -46,7 +46,8 @@ def rate_distortion(
     chain: Annotated[
         list[str] | None,
         typer.Option(
-            help="nerf_all, hash_all, demo, dome or splats; repeatable. All if not given."
+            help="nerf_all, hash_all, demo, dome, splats, or a package; repeatable. All chains if "
+            "not given."
         ),
     ] = None,
     codec: Annotated[
@@ -65,6 +66,12 @@ def rate_distortion(
             help="A package trained for rate on the chain's scene; repeatable, with one --chain.",
         ),
     ] = None,
+    train: Annotated[
+        bool,
+        typer.Option(
+            help="Train demo and dome for rate where that is missing: some minutes for each price."
+        ),
+    ] = True,
     into: _IntoOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all points as JSON.")] = False,
 ) -> None:
@@ -73,7 +80,8 @@ def rate_distortion(
     Leaves tables (.md), a plot (.png), a page with every point (.html) and the figures (.json).
     Points are kept as they are measured: an interrupted run goes on with the same command. The
     trained chains are looked for in ../shared/data, or where NMC_SHARED_DATA says; the others are
-    made. What is absent or cannot be built is left out, and said.
+    made. What is absent or cannot be built is left out, and said. A package of yours is judged by
+    some of its cameras where its family can be rendered, else by its numbers.
 
     Examples
     --------
@@ -82,6 +90,8 @@ def rate_distortion(
       nmc bench rd --chain demo --codec 'nmc lossless' --codec 'NNCodec differential'
 
       nmc bench rd --chain demo --trained small.nmc --codec 'nmc trained for rate'
+
+      nmc bench rd --chain mine.nmc --no-nncodec    (any package)
 
       nmc bench rd --no-nncodec --into BENCHMARKS.md
     """
@@ -102,6 +112,7 @@ def rate_distortion(
             quick=quick,
             nncodec=nncodec,
             trained=trained or (),
+            train=train,
         )
         with progress_bar("measuring", unit="points", kept=f"points in {output}", resume="") as bar:
             try:

@@ -19,7 +19,6 @@ from nmc.coding.quantised.grid import Grid, Integers, Quantised, slices_of
 from nmc.coding.quantised.memory import Memory, Predictor
 from nmc.coding.quantised.payload import SUBSTREAMS, Entry, Target, read_entries, write_entry
 from nmc.coding.quantised.symbols import CodedSymbols, SymbolError, added, changes_of
-from nmc.coding.threads import available_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,6 +78,7 @@ def encode(
     memory: Memory,
     *,
     mixing: bool,
+    threads: int = 1,
 ) -> bytes:
     """Encode the symbols of one frame; memory moves on to it.
 
@@ -94,6 +94,8 @@ def encode(
         Of the group.
     mixing : bool
         Whether probabilities are mixed: smaller, at half the speed.
+    threads : int
+        Substreams that are coded at the same time; the bytes are the same.
     """
     entries = [
         Entry(grid, c.shifts, c.substreams, c.dependent, c.transformed, c.learning)
@@ -107,11 +109,16 @@ def encode(
         write_entry(entry, with_grid=target.grid is None)
         for target, entry in zip(targets, entries, strict=True)
     ]
-    return encode_tensors(tensors, written, memory, mixing=mixing)
+    return encode_tensors(tensors, written, memory, mixing=mixing, threads=threads)
 
 
 def encode_tensors(
-    tensors: Sequence[TensorInCode], entries: Sequence[bytes], memory: Memory, *, mixing: bool
+    tensors: Sequence[TensorInCode],
+    entries: Sequence[bytes],
+    memory: Memory,
+    *,
+    mixing: bool,
+    threads: int = 1,
 ) -> bytes:
     """Return the payload of some tensors, given what is said of each; predictors move on."""
     substreams = _substreams(tensors)
@@ -121,6 +128,7 @@ def encode_tensors(
             substream, substreams[substream], memory, mixing=mixing
         ),
         substreams,
+        threads,
     )
     out = bytearray([MIXED if mixing else ADAPTIVE]) + count_bytes(len(substreams))
     out += b"".join(entries)
@@ -136,6 +144,7 @@ def decode(
     targets: Sequence[Target],
     bases: Mapping[int, Quantised],
     memory: Memory,
+    threads: int = 1,
 ) -> list[tuple[Grid, Integers]]:
     """Decode one frame: the grid and the bins of each tensor; memory moves on to it.
 
@@ -149,6 +158,8 @@ def decode(
         What is updated, by row; a row that brings a grid has none.
     memory : Memory
         Of the group; undefined where an error is raised.
+    threads : int
+        Substreams that are decoded at the same time; the bins are the same.
 
     Raises
     ------
@@ -162,7 +173,7 @@ def decode(
         _tensor(t, e, np.zeros(t.shape, np.int32), memory, bases.get(t.row))
         for t, e in zip(targets, entries, strict=True)
     ]
-    decode_tensors(reader, tensors, memory, count, mixing=mixing)
+    decode_tensors(reader, tensors, memory, count, mixing=mixing, threads=threads)
     made = []
     for target, entry, tensor in zip(targets, entries, tensors, strict=True):
         coded = CodedSymbols(
@@ -205,6 +216,7 @@ def decode_tensors(
     count: int,
     *,
     mixing: bool,
+    threads: int = 1,
 ) -> None:
     """Read the symbols of some tensors into their arrays; predictors move on.
 
@@ -223,6 +235,7 @@ def decode_tensors(
             substream, substreams[substream], memory, bodies[substream], mixing=mixing
         ),
         substreams,
+        threads,
     )
 
 
@@ -289,15 +302,16 @@ def _ready(substreams: dict[int, list[tuple[bool, _Block]]], memory: Memory) -> 
 
 
 def _on_each(
-    work: Callable[[int], _Result], substreams: dict[int, list[tuple[bool, _Block]]]
+    work: Callable[[int], _Result],
+    substreams: dict[int, list[tuple[bool, _Block]]],
+    threads: int,
 ) -> list[_Result]:
     """Return the results of all substreams, ascending; large ones are worked on in parallel."""
     order = sorted(substreams)
-    cores = available_cores()
     size = sum(block.symbols.size for blocks in substreams.values() for _, block in blocks)
-    if cores == 1 or len(order) == 1 or size < _FEW:
+    if threads <= 1 or len(order) == 1 or size < _FEW:
         return [work(substream) for substream in order]
-    with ThreadPoolExecutor(min(cores, len(order))) as pool:
+    with ThreadPoolExecutor(min(threads, len(order))) as pool:
         return list(pool.map(work, order))
 
 

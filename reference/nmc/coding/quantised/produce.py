@@ -65,6 +65,7 @@ def streams_of(
     history: History,
     *,
     mixing: bool,
+    threads: int = 1,
 ) -> dict[str, Buffer]:
     """Return the streams of the quantised tensors of a state; history moves on.
 
@@ -78,6 +79,8 @@ def streams_of(
         Of the group.
     mixing : bool
         Whether probabilities are mixed (clause 12.4.4).
+    threads : int
+        Substreams that are coded at the same time; the bytes are the same.
 
     Raises
     ------
@@ -106,8 +109,9 @@ def streams_of(
         if meant is None or meant.base is not base:
             meant = plain_symbols(q, base, substreams[row])
         coded.append(meant)
-    payload = coder.encode(targets, coded, grids, history.quantised.copy(), mixing=mixing)
-    decoded = _read_back(payload, targets, bases, history.quantised)
+    memory = history.quantised.copy()
+    payload = coder.encode(targets, coded, grids, memory, mixing=mixing, threads=threads)
+    decoded = _read_back(payload, targets, bases, history.quantised, threads)
     for row, (grid, bins) in zip(rows, decoded, strict=True):
         if grid != quantised[row].grid or not np.array_equal(bins, quantised[row].bins):
             raise _not_what_was_meant(f"row {row} has other bins")
@@ -116,13 +120,17 @@ def streams_of(
 
 
 def _read_back(
-    payload: bytes, targets: list[Target], bases: Mapping[int, Quantised], memory: Memory
+    payload: bytes,
+    targets: list[Target],
+    bases: Mapping[int, Quantised],
+    memory: Memory,
+    threads: int,
 ) -> list[tuple[Grid, Integers]]:
     """Decode what was coded; memory moves on as that of a decoder does."""
     from nmc.coding.quantised import coder
 
     try:
-        return coder.decode(payload, targets, bases, memory)
+        return coder.decode(payload, targets, bases, memory, threads)
     except CoderError as error:
         raise _not_what_was_meant(str(error)) from None
 

@@ -31,8 +31,11 @@ def decode_quantised(
     segment: Segment,
     before: State,
     history: History,
+    threads: int = 1,
 ) -> dict[int, Tensor]:
     """Decode the tensors of the modes `quantised` and `update`; history moves on.
+
+    Parts of them are decoded by so many threads; the tensors are the same.
 
     Raises
     ------
@@ -51,7 +54,7 @@ def decode_quantised(
     ]
     shapes = {t.row: t.shape for t in tensors}
     return tensors_of(
-        lambda: coder.decode(stream.data, targets, bases, history.quantised),
+        lambda: coder.decode(stream.data, targets, bases, history.quantised, threads),
         shapes,
         table,
         stream,

@@ -132,6 +132,7 @@ def encode(
     memory: Memory,
     *,
     mixing: bool,
+    threads: int = 1,
 ) -> bytes:
     """Encode the bins of some tensors on finer grids; memory moves on.
 
@@ -149,10 +150,12 @@ def encode(
         Of this stop.
     mixing : bool
         Whether probabilities are mixed (clause 12.4.4).
+    threads : int
+        Parts that are coded at the same time; the bytes are the same.
     """
     coded, entries = [], []
     for below, after, more, places in zip(tensors, made, finer, substreams, strict=True):
-        reach, forecast = _best(below, after, more, places, memory, mixing=mixing)
+        reach, forecast = _best(below, after, more, places, memory, mixing=mixing, threads=threads)
         symbols = (after.bins - forecast.expected).astype(np.int32)
         coded.append(_in_code(below, after.grid, places, forecast, symbols, memory))
         apart = len(set(places)) > 1
@@ -161,7 +164,7 @@ def encode(
             + count_bytes(reach)
             + bytes(places if apart else places[:1])
         )
-    payload = encode_tensors(coded, entries, memory, mixing=mixing)
+    payload = encode_tensors(coded, entries, memory, mixing=mixing, threads=threads)
     for below, tensor in zip(tensors, coded, strict=True):
         memory.symbols[below.row] = tensor.symbols
     return payload
@@ -175,6 +178,7 @@ def _best(
     memory: Memory,
     *,
     mixing: bool,
+    threads: int,
 ) -> tuple[int, _Forecast]:
     """Return the reach that is thought to cost least, and what it makes expect.
 
@@ -192,7 +196,10 @@ def _best(
     if after.bins.size < _TRIED:
         return (reach, lagging) if weight <= _weight(after, middle) else (0, middle)
     tried = [(0, middle), (reach, lagging)]
-    return min(tried, key=lambda t: _size(below, after, t[1], places, memory, mixing=mixing))
+    return min(
+        tried,
+        key=lambda t: _size(below, after, t[1], places, memory, mixing=mixing, threads=threads),
+    )
 
 
 def _weight(after: Quantised, forecast: _Forecast) -> float:
@@ -207,17 +214,20 @@ def _size(
     memory: Memory,
     *,
     mixing: bool,
+    threads: int,
 ) -> int:
     """Return the bytes of one tensor that is coded alone."""
     symbols = (after.bins - forecast.expected).astype(np.int32)
     tensor = _in_code(below, after.grid, places, forecast, symbols, memory)
-    return len(encode_tensors([tensor], [b""], memory.copy(), mixing=mixing))
+    return len(encode_tensors([tensor], [b""], memory.copy(), mixing=mixing, threads=threads))
 
 
 def decode(
-    payload: bytes | memoryview, tensors: Sequence[Below], memory: Memory
+    payload: bytes | memoryview, tensors: Sequence[Below], memory: Memory, threads: int = 1
 ) -> list[tuple[Grid, Integers]]:
     """Decode one refinement: the grid and the bins of each tensor; memory moves on.
+
+    Parts are decoded by so many threads; the bins are the same.
 
     Raises
     ------
@@ -237,7 +247,7 @@ def decode(
     used = 1 + max(substream for tensor in coded for substream in tensor.substreams)
     if used != count:
         raise CoderError(f"{count} substreams, of which {used} are used")
-    decode_tensors(reader, coded, memory, count, mixing=mixing)
+    decode_tensors(reader, coded, memory, count, mixing=mixing, threads=threads)
     made = []
     for below, tensor, forecast in zip(tensors, coded, forecasts, strict=True):
         bins = forecast.expected + tensor.symbols
