@@ -14,7 +14,13 @@ from PIL import Image
 from super_resolution_samples import picture, write_film, write_pictures
 
 import nmc
+from nmc_framework.evaluation.lpips import TRUNKS, Lpips, _features
 from nmc_framework.models import build
+from nmc_framework.models.chained import ModelError
+from nmc_framework.super_resolution.criteria import criterion
+from nmc_framework.super_resolution.self_transfer import FineTuning
+from nmc_tools.super_resolution.training import read_network
+from nmc_tools.super_resolution.transmission import Wanted, transmit
 
 QUICK = ["--iterations", 2, "--batch", 2, "--patch", 8]
 
@@ -43,6 +49,15 @@ def refused(run, tmp_path):
         return " ".join(done.err.replace("│", " ").split())
 
     return refused
+
+
+def perceptual():
+    """The perceptual loss by the smallest network, with random weights."""
+    torch.manual_seed(0)
+    names = ((k, c) for k, c in enumerate(TRUNKS["squeeze"].channels))
+    heads = {f"lin{k}.model.1.weight": 0.1 * torch.rand(1, c, 1, 1) for k, c in names}
+    backbone = {f"features.{n}": v for n, v in _features("squeeze").state_dict().items()}
+    return criterion("perceptual", Lpips("squeeze", backbone, heads))
 
 
 def changing(path):
@@ -120,6 +135,17 @@ def test_options_that_do_not_fit(refused, run, base, tmp_path):
     assert "no loss" in refused(*train, "--loss", "l3", code=2)
     assert "weights of LPIPS" in refused(*train, "--loss", "perceptual", code=2)
     assert "cannot be made larger" in refused(*train, "--size", "640x480")
+    assert "--lpips-backbone, and --lpips-net" in refused(*train, "--loss", "perceptual", code=2)
+    backbone = tmp_path / "vgg.pth"
+    backbone.write_bytes(b"")
+    told = refused(*train, "--lpips-backbone", backbone, code=2)
+    assert "the loss l1 takes no --lpips-backbone" in told
+    for unmeant in (["--codec", "hevc"], ["--crf", 30], ["--low", film], ["--size", "32x24"]):
+        told = refused(*train, "--without-original", *unmeant, code=2)
+        assert unmeant[0] in told and "VIDEO is the small video" in told
+    told = refused(*train, "--low", film, "--crf", 30, code=2)
+    assert "--crf" in told and "coded already" in told
+    assert "--device" in refused(*train, "--device", "abacus", code=2)
     tiny = write_film(tmp_path / "tiny.mp4", size=(4, 4), count=2)
     small = ["train", tiny, "--model", base, "-o", output, *QUICK]
     assert "at least 16 pixels a side" in refused(*small, "--without-original")
@@ -140,6 +166,57 @@ def test_a_small_video_of_another_film(refused, run, base, tmp_path):
     assert "that is not 2 times as large" in told
     told = refused("apply", package, wide, "-o", tmp_path / "x.mp4")
     assert "not the video of 64x48 that the package was made of" in told
+
+
+def test_an_original_that_does_not_go_with_the_small_video(run, base, tmp_path):
+    film = write_film(tmp_path / "film.mp4", count=4)
+    low = write_film(tmp_path / "low.mp4", count=4, size=(32, 24))
+    short = write_film(tmp_path / "short.mp4", count=3)
+    done = run("sr", "evaluate", base, short, "--low", low)
+    assert (done.code, done.out) == (1, "") and done.err.count("\n") == 1
+    assert "short.mp4 has 3 pictures, and the small video 4" in done.err
+
+    def doubts(name, **options):
+        other = write_film(tmp_path / f"{name}.mp4", **options)
+        return json.loads(run("sr", "evaluate", base, other, "--low", low, "--json").out)["doubts"]
+
+    assert doubts("same", count=4) == []
+    assert doubts("long", count=6) == [
+        "long.mp4 goes on after picture 4: only the first 4 are scored"
+    ]
+    [told] = doubts("slow", count=4, ticks=[0, 2, 4, 6])
+    assert "at other times" in told
+    [told] = doubts("other", count=4, cut=0)
+    assert "is it another film?" in told
+    assert run("sr", "evaluate", base, film, "--low", low).out.startswith(
+        f"{base}: 4 of 4 pictures"
+    )
+
+
+def test_options_of_other_kinds_of_packages_are_refused(run, base, tmp_path):
+    film = write_film(tmp_path / "film.mp4", count=2)
+    for option in (["--csv", "x.csv"], ["--write"], ["--frames", "0"], ["--on", "ray://x:1"]):
+        done = run("evaluate", base, film, *option)
+        assert done.code == 2 and option[0] in done.err
+    output = tmp_path / "x.mp4"
+    for option in (["--workers", 2], ["--eye", "left"], ["--device", "cpu", "--device", "cpu"]):
+        done = run("render", base, "-o", output, *option)
+        assert done.code == 2 and option[0] in done.err and not output.exists()
+
+
+def test_patches_too_small_for_the_perceptual_loss(base, tmp_path):
+    """Refused before anything is written; and large enough ones are learned from."""
+    film, output = write_film(tmp_path / "film.mp4", count=2), tmp_path / "x.nmc"
+    measure = perceptual()
+    before = sorted(tmp_path.iterdir())
+    wanted = Wanted(film, output)
+    least = measure.lpips.trunk.least
+    with pytest.raises(ModelError, match=f"give --patch {least // 2 + 1} or more"):
+        transmit(wanted, read_network(base), FineTuning(measure, 1, patch=least // 2), print)
+    assert sorted(tmp_path.iterdir()) == before
+    tuning = FineTuning(measure, iterations=1, batch=2, patch=24)
+    transmit(wanted, read_network(base), tuning, lambda *_, **__: None)
+    assert nmc.check(output).accepted
 
 
 def test_a_film_of_one_colour_and_of_one_picture_come_through(run, base, tmp_path):

@@ -14,9 +14,13 @@ from nmc_framework.capture import CaptureError
 from nmc_framework.super_resolution.resampling import Pictures
 
 Codec = Literal["h264", "hevc", "av1"]
-#: FFmpeg's encoders of each, and the options that make them repeatable.
+#: FFmpeg's encoders of each, and the options that make them repeatable. Some of x264's AVX-512 code
+#: gives other bits for the same pictures now and then; code that any processor agrees on does not.
 _ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
-    "h264": ("libx264", {"preset": "slow", "threads": "1"}),
+    "h264": (
+        "libx264",
+        {"preset": "slow", "threads": "1", "x264-params": "cpu-independent=1"},
+    ),
     "hevc": ("libx265", {"preset": "slow", "x265-params": "log-level=none:info=0:pools=1"}),
     "av1": ("libsvtav1", {"preset": "6", "svtav1-params": "lp=1"}),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor, nn
@@ -43,19 +44,47 @@ def criterion(name: str, lpips: Lpips | None = None) -> Criterion:
         raise ModelError(f"no loss {name!r}; there are {', '.join(LOSSES)}")
     if lpips is None:
         raise ModelError(
-            "the perceptual loss needs the weights of LPIPS, which are yours to supply: give "
-            "--lpips and --lpips-weights as for nmc evaluate"
+            "the perceptual loss needs the weights of LPIPS's network, which are yours to supply: "
+            "give --lpips-backbone, and --lpips-net if they are not VGG's"
         )
-    measure = lpips
+    return Perceptual(lpips)
 
-    def perceptual(seen: Tensor, truth: Tensor) -> Tensor:
-        least = measure.trunk.least
-        if min(seen.shape[2:]) < least:
-            raise ModelError(
-                f"the perceptual loss by {measure.trunk.title} needs patches of at least {least} "
-                f"pixels, not {seen.shape[3]}x{seen.shape[2]}: give a larger --patch"
-            )
-        distance: Tensor = measure(seen * 2 - 1, truth * 2 - 1).mean()
+
+@dataclass(frozen=True, eq=False)
+class Perceptual:
+    """The absolute error and a tenth of LPIPS (Zhang et al. 2018)."""
+
+    lpips: Lpips
+
+    def __call__(self, seen: Tensor, truth: Tensor) -> Tensor:
+        """Return the loss of patches (N, 3, h, w) of 0..1."""
+        distance: Tensor = self.lpips(seen * 2 - 1, truth * 2 - 1).mean()
         return nn.functional.l1_loss(seen, truth) + _PERCEPTUAL * distance
 
-    return perceptual
+
+def require_patches(criterion: Criterion, side: int, scale: int) -> None:
+    """Refuse patches that a loss cannot be taken of.
+
+    Parameters
+    ----------
+    criterion
+        The loss.
+    side
+        Pixels of a side of the small pictures' patches.
+    scale
+        How many times as long those of the large ones are, which are compared.
+
+    Raises
+    ------
+    ModelError
+        If they are smaller than the network of the perceptual loss takes.
+    """
+    if not isinstance(criterion, Perceptual):
+        return
+    trunk = criterion.lpips.trunk
+    if side * scale < trunk.least:
+        raise ModelError(
+            f"the perceptual loss by {trunk.title} needs patches of at least {trunk.least} pixels, "
+            f"and there are {side * scale}: give --patch {-(-trunk.least // scale)} or more, of "
+            "pictures that are as large"
+        )

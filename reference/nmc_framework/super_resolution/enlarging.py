@@ -86,6 +86,7 @@ def enlarged_film(
     *,
     frame: int | None = None,
     size: tuple[int, int] | None = None,
+    device: str = "cpu",
 ) -> Iterator[Pictures]:
     """Yield the pictures (height, width, 3) uint8 of a small video, enlarged.
 
@@ -100,13 +101,15 @@ def enlarged_film(
         default each picture is enlarged by that of its scene.
     size
         (width, height) that they are cut to; by default what the package says, or as they are.
+    device
+        Torch device that enlarges.
 
     Raises
     ------
     ModelError
         If the package holds other models, or the small video does not fit what it says.
     """
-    model = network_of(sequence)
+    model = network_of(sequence).to(device)
     width, height = cut_size(low, model.scale, size or shown_size(sequence))
     frames = [frame] * len(low) if frame is not None else frames_of(sequence, low)
     loaded = -1

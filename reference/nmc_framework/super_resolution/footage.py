@@ -6,9 +6,10 @@ keeps its times all the way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -76,27 +77,37 @@ class Footage:
         CaptureError
             If the file changed since it was looked through.
         """
-        count = 0
-        for frame in _frames(self.path, self.own):
-            if count == len(self.moments):
-                break
+        for frame in _all_frames(self):
             yield _picture(frame, self.size)
-            count += 1
-        if count < len(self.moments):
-            raise CaptureError(
-                f"{self.path.name} ends after {count} pictures, and had {len(self.moments)} before"
-            )
 
-    def chosen(self, indices: list[int]) -> list[Pictures]:
+    def chosen(self, indices: Sequence[int]) -> list[Pictures]:
         """Return pictures by number, ascending."""
-        wanted = set(indices)
-        last = max(wanted, default=-1)
+        return Onward(self).chosen(indices)
+
+
+class Onward:
+    """Reads a video's pictures by number; decodes it once where the numbers ascend."""
+
+    def __init__(self, footage: Footage) -> None:
+        self._footage = footage
+        self._frames: Iterator[Any] = iter(())
+        self._next = len(footage)
+
+    def chosen(self, indices: Sequence[int]) -> list[Pictures]:
+        """Return pictures, (height, width, 3) uint8 each, by number, ascending.
+
+        Raises
+        ------
+        CaptureError
+            If the file changed since it was looked through.
+        """
         found = []
-        for index, picture in enumerate(self.pictures()):
-            if index in wanted:
-                found.append(picture)
-            if index >= last:
-                break
+        for wanted in sorted(set(indices)):
+            if wanted < self._next:
+                self._frames, self._next = _all_frames(self._footage), 0
+            frame = next(islice(self._frames, wanted - self._next, None))
+            self._next = wanted + 1
+            found.append(_picture(frame, self._footage.size))
         return found
 
 
@@ -187,6 +198,20 @@ def _frames(path: Path, size: tuple[int, int] | None) -> Iterator[Any]:
                 yield frame
         except av.FFmpegError as error:
             raise CaptureError(f"{path.name} cannot be decoded: {error.strerror}") from error
+
+
+def _all_frames(footage: Footage) -> Iterator[Any]:
+    """Yield the frames of the moments that a video had when it was looked through."""
+    count, expected = 0, len(footage)
+    for frame in _frames(footage.path, footage.own):
+        if count == expected:
+            break
+        yield frame
+        count += 1
+    if count < expected:
+        raise CaptureError(
+            f"{footage.path.name} ends after {count} pictures, and had {expected} before"
+        )
 
 
 def _picture(frame: Any, size: tuple[int, int]) -> Pictures:

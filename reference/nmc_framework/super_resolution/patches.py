@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nmc_framework.models.chained import ModelError
-from nmc_framework.super_resolution.criteria import Criterion
+from nmc_framework.super_resolution.criteria import Criterion, require_patches
 from nmc_framework.super_resolution.resampling import Pictures, to_tensor
 from nmc_framework.super_resolution.upscaler import PatchBatch
 
@@ -36,7 +36,7 @@ class PatchPairs:
     Raises
     ------
     ModelError
-        If there are no pairs, or sizes do not go together.
+        If there are no pairs, sizes do not go together, or patches are too small for the loss.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class PatchPairs:
         self._low = [np.ascontiguousarray(each) for each in low]
         self._high = [np.ascontiguousarray(each) for each in high]
         self.patch = min(patch, *(min(each.shape[:2]) for each in low))
+        require_patches(criterion, self.patch, self.scale)
         self._criterion, self._augment = criterion, augment
         # A large picture is drawn from as often as its pixels are many.
         areas = torch.tensor([each.shape[0] * each.shape[1] for each in low], dtype=torch.float64)

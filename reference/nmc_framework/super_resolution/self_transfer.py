@@ -16,7 +16,7 @@ import nmc
 from nmc_framework.capture import CaptureError
 from nmc_framework.models.chained import ModelError
 from nmc_framework.super_resolution.criteria import Criterion
-from nmc_framework.super_resolution.footage import Footage
+from nmc_framework.super_resolution.footage import Footage, Onward
 from nmc_framework.super_resolution.patches import PATCH, PatchPairs
 from nmc_framework.super_resolution.pretraining import LEAST_SIDE, multiple
 from nmc_framework.super_resolution.resampling import Pictures, reduced
@@ -85,8 +85,8 @@ def require_learnable(low: Footage, scale: int) -> None:
 
 def scene_pairs(
     model: Upscaler,
-    low: Footage,
-    original: Footage | None,
+    low: Onward,
+    original: Onward | None,
     numbers: Sequence[int],
     tuning: FineTuning,
 ) -> PatchPairs:
@@ -144,11 +144,13 @@ def fine_tune(
     if not len(writer):
         writer.append(model.save(), presentation_time=BEFORE, trained_from_previous=False)
     size = (original or low).size
+    # Scenes come one after the other: each film is decoded once, however many there are.
+    small, large = Onward(low), None if original is None else Onward(original)
     for index, (scene, numbers) in enumerate(scenes, start=1):
         if index < len(writer):
             continue
         model.load(writer.last_state)  # what a receiver has, if the package is lossy
-        pairs = scene_pairs(model, low, original, numbers, tuning)
+        pairs = scene_pairs(model, small, large, numbers, tuning)
         frame = train_on(model, pairs, schedule, frame=index, report=report)
         extras = {"pictures": [scene.first, scene.end], "learned": len(numbers)}
         if original is not None:

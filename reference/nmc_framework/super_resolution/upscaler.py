@@ -76,7 +76,8 @@ class Upscaler(ChainModel):
 
     def loss(self, batch: PatchBatch) -> Tensor:
         """Return the criterion of the batch's patches."""
-        return batch.criterion(self(batch.low), batch.high)
+        device = next(self.parameters()).device
+        return batch.criterion(self(batch.low.to(device)), batch.high.to(device))
 
     @torch.no_grad()
     def enlarge(self, pictures: Pictures) -> Pictures:

@@ -206,7 +206,8 @@ def families(
     measured_here = {row.name.split()[0] for row in found}
     for name in family or ():
         if name not in measured_here:
-            note(f"{name} learns no scene or film; see 'nmc bench inverse' and 'nmc sr'")
+            seen = "'nmc sr', 'nmc depth' and 'nmc bench inverse'"
+            note(f"{name} learns no scene or film; see {seen}")
     _tell("families", text, [asdict(each) for each in found], into, as_json=as_json)
 
 

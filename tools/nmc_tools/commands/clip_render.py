@@ -32,7 +32,7 @@ def refuse_unseen(sequence: nmc.ChainSequence, package: Path) -> None:
     name = str(sequence.family)
     if name in families() and not issubclass(family(name), ViewModel):
         reason = f"its models, of the family {name}, are not seen by cameras"
-        hint = "'nmc inverse' and 'nmc sr' show models of other kinds"
+        hint = "'nmc inverse', 'nmc depth' and 'nmc sr' show models of other kinds"
         refuse_input("input/unsupported", str(package), reason, hint)
 
 

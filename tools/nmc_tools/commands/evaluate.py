@@ -121,7 +121,7 @@ def evaluate(
         raise typer.BadParameter("say which network: --lpips-net", param_hint="--lpips-backbone")
     if all_cameras and held_out:
         raise typer.BadParameter("give one of --held-out and --all-cameras")
-    of_views = {
+    of_views: dict[str, Any] = {
         "--cameras": cameras, "--held-out": held_out, "--images": images, "--html": html,
         "--all-cameras": all_cameras, "--metrics-plot": metrics_plot,
         "--align-colour": align_colour,
@@ -137,12 +137,16 @@ def evaluate(
                 csv=scores, plot=plot, write=write, as_json=as_json
             )
             return
-        if folder is not None and evaluated_depth(package, folder, of_views, device, as_json):
+        of_clips: dict[str, Any] = {
+            "--csv": scores, "--plot": plot, "--write": write, "--frames": frames, "--on": on,
+        }  # fmt: skip
+        if folder is not None and evaluated_depth(
+            package, folder, of_views | of_clips | {"--lpips-net": lpips_net}, device, as_json
+        ):
             return
         if folder is not None and is_package_of_networks(package):
-            of_clips = {"--csv": scores, "--plot": plot, "--write": write, "--frames": frames}
-            refuse_of_cameras(of_views | of_clips | {"--on": on})
-            score_networks(package, folder, lpips=lpips, as_json=as_json)
+            refuse_of_cameras(of_views | of_clips)
+            score_networks(package, folder, lpips=lpips, device=device, as_json=as_json)
             return
         _refuse_unwritable([path for path in (scores, plot, metrics_plot, html) if path])
         import nmc

@@ -121,7 +121,8 @@ def render(
         of_cameras = {
             "--track": track != "orbit", "--spline": keys, "--length": length,
             "--field-of-view": field_of_view, "--save-track": save_track, "--anchor": anchor,
-            "--on": on,
+            "--on": on, "--eye": eye != "centre", "--trace-scale": trace_scale != 1,
+            "--workers": workers > 1, "--device": len(device or ()) > 1,
         }  # fmt: skip
         with nmc.open(package) as sequence:
             if is_of_clips(sequence):
@@ -140,7 +141,8 @@ def render(
             refuse_depth(sequence, package)
             if is_of_networks(sequence):
                 refuse_of_cameras(of_cameras | {"--frames": frames, "--size": size, "--fps": fps})
-                enlarge_into(package, None, output, crf=quality, force=force)
+                where = parse_device((device or ["cpu"])[0])
+                enlarge_into(package, None, output, crf=quality, device=where, force=force)
                 return
             refuse_unseen(sequence, package)
             if output.suffix.lower() != ".mp4":

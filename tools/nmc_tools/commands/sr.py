@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,6 +13,7 @@ from nmc_tools.commands.framework import (
     SizeOption,
     framework,
     option,
+    parse_device,
     parse_size,
     require_folder,
     require_known,
@@ -19,8 +21,8 @@ from nmc_tools.commands.framework import (
     require_there,
 )
 from nmc_tools.commands.shared_options import ForceOption
+from nmc_tools.commands.sr_apply import DeviceOption, enlarge_into, score_networks
 from nmc_tools.commands.sr_apply import apply as _apply
-from nmc_tools.commands.sr_apply import enlarge_into, score_networks
 from nmc_tools.commands.sr_apply import evaluate as _evaluate
 from nmc_tools.commands.sr_experiment import experiment as _experiment
 from nmc_tools.commands.sr_opinion import mos, mos_sheet
@@ -40,7 +42,14 @@ AugmentOption = Annotated[
     bool, typer.Option("--augment/--no-augment", help="Whether patches are turned and mirrored.")
 ]
 LossOption = Annotated[
-    str, typer.Option(help="l1, l2, or perceptual, which needs --lpips-weights.")
+    str, typer.Option(help="l1, l2, or perceptual, which needs --lpips-backbone.")
+]
+NetOption = Annotated[
+    Literal["alex", "vgg", "squeeze"] | None,
+    typer.Option(help="Of the perceptual loss; vgg if left out."),
+]
+BackboneOption = Annotated[
+    Path | None, typer.Option(help="That network's weights; yours to supply.")
 ]
 
 
@@ -78,7 +87,10 @@ def pretrain(
     patch: PatchOption = 32,
     augment: AugmentOption = True,
     loss: LossOption = "l1",
+    lpips_net: NetOption = None,
+    lpips_backbone: BackboneOption = None,
     seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -97,14 +109,17 @@ def pretrain(
         from nmc_tools.super_resolution.pretraining import pretrained
         from nmc_tools.super_resolution.training import chosen_criterion, network
 
+        device = parse_device(device)
         with option("--set" if settings else "--family"):
-            model = network(family, scale, size, settings, seed)
+            model = network(family, scale, size, settings, seed).to(device)
+        with option("--loss"):
+            criterion = chosen_criterion(loss, lpips_net, lpips_backbone, device)
         with progress_bar(f"pre-training {output.name}", unit="iterations") as progress:
             told = pretrained(
                 model,
                 folder,
                 output,
-                criterion=chosen_criterion(loss, None, None),
+                criterion=criterion,
                 iterations=iterations or model.iterations[0],
                 batch=batch,
                 patch=patch,
@@ -155,8 +170,12 @@ def train(
     low: Annotated[
         Path | None, typer.Option(help="A small video of the original that is coded already.")
     ] = None,
-    codec: Annotated[str, typer.Option(help="Of the small video: h264, hevc or av1.")] = "h264",
-    crf: Annotated[int, typer.Option(min=0, max=63, help="Its constant rate factor.")] = 23,
+    codec: Annotated[
+        str | None, typer.Option(help="Of the small video: h264, hevc or av1; else h264.")
+    ] = None,
+    crf: Annotated[
+        int | None, typer.Option(min=0, max=63, help="Its constant rate factor; else 23.")
+    ] = None,
     frames: Annotated[
         str, typer.Option(help="Pictures to learn from: all, iframes, or so many such as 2/s.")
     ] = "all",
@@ -167,9 +186,13 @@ def train(
         bool, typer.Option("--cuts/--no-cuts", help="Whether scenes begin where the video cuts.")
     ] = True,
     key_at_cuts: Annotated[
-        bool,
-        typer.Option("--key-at-cuts/--no-key-at-cuts", help="Whether these are key frames."),
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--key-at-cuts/--no-key-at-cuts",
+            help="Whether networks of scenes after a cut are key frames. By default they are, "
+            "unless --last is given: the layers before would be sent again.",
+        ),
+    ] = None,
     last: Annotated[
         int | None, typer.Option(metavar="K", min=1, help="Only the last K layers learn.")
     ] = None,
@@ -188,10 +211,8 @@ def train(
         ),
     ] = None,
     loss: LossOption = "l1",
-    lpips_net: Annotated[str, typer.Option(help="Of the perceptual loss.")] = "vgg",
-    lpips_backbone: Annotated[
-        Path | None, typer.Option(help="That network's weights; yours to supply.")
-    ] = None,
+    lpips_net: NetOption = None,
+    lpips_backbone: BackboneOption = None,
     learning_rate: Annotated[
         float | None, typer.Option(min=0, help="Its peak; by default the family's.")
     ] = None,
@@ -201,6 +222,7 @@ def train(
     size: SizeOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take so many pictures.")] = None,
     seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted run.")
     ] = False,
@@ -219,6 +241,13 @@ def train(
     """
     require_there([video, model, *([low] if low else [])])
     wanted_size = parse_size(size)
+    made = {"--codec": codec, "--crf": crf}
+    if without_original:
+        _refuse(
+            made | {"--low": low, "--size": size}, "VIDEO is the small video, and is left as it is"
+        )
+    if low is not None:
+        _refuse(made, "--low is coded already")
     if not resume:
         require_new(output, force=force)
     with framework(video, output):
@@ -228,13 +257,14 @@ def train(
         from nmc_tools.super_resolution.training import chosen_criterion, read_network
         from nmc_tools.super_resolution.transmission import Wanted, transmit
 
-        require_known([codec], CODECS, "--codec")
+        device = parse_device(device)
+        require_known([codec or "h264"], CODECS, "--codec")
         with option("--frames"):
             choice = FrameChoice.named(frames)
         with option("--model"):
-            network = read_network(model)
+            network = read_network(model).to(device)
         with option("--loss"):
-            criterion = chosen_criterion(loss, lpips_net, lpips_backbone)
+            criterion = chosen_criterion(loss, lpips_net, lpips_backbone, device)
         tuning = FineTuning(
             criterion=criterion,
             iterations=iterations,
@@ -250,8 +280,8 @@ def train(
             output=output,
             original=not without_original,
             low=low,
-            codec=codec,  # type: ignore[arg-type]
-            factor=crf,
+            codec=codec or "h264",  # type: ignore[arg-type]
+            factor=23 if crf is None else crf,
             frames=choice,
             clip=clip,
             by_cuts=cuts,
@@ -279,6 +309,12 @@ def train(
         f"{told['seconds']:.0f} s; networks {size_text(sum(told['frames']))}, "
         f"small video {size_text(told['low']['bytes'])}"
     )
+
+
+def _refuse(options: Mapping[str, object], reason: str) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise typer.BadParameter(reason, param_hint=name)
 
 
 @app.command("demo")

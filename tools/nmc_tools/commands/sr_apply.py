@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from nmc_tools.commands.framework import framework, require_new, require_there
+from nmc_tools.commands.framework import framework, parse_device, require_new, require_there
 from nmc_tools.commands.shared_options import ForceOption, JsonOption
-from nmc_tools.terminal import counted, print_json, progress_bar, say, size_text
+from nmc_tools.terminal import counted, note, print_json, progress_bar, say, size_text
 
 if TYPE_CHECKING:
     import nmc
     from nmc_framework.evaluation.held_out import Distance
     from nmc_framework.super_resolution.footage import Footage
 
+DeviceOption = Annotated[str, typer.Option(help="Torch device, such as cpu or cuda:0.")]
 LowArgument = Annotated[
     Path | None,
     typer.Argument(metavar="LOW", help="The small video, where it is not in the package."),
@@ -36,6 +37,7 @@ def apply(
         typer.Option(min=0, help="Enlarge all by this frame; 0: the network as pre-trained."),
     ] = None,
     crf: Annotated[int, typer.Option(min=0, max=51, help="0 lossless, 18 visually so.")] = 16,
+    device: DeviceOption = "cpu",
     force: ForceOption = False,
 ) -> None:
     """Enlarge a video by the networks of a package, each scene by its own.
@@ -47,7 +49,7 @@ def apply(
       nmc sr apply base.nmc small.mp4 -o large.mp4
     """
     require_there([package, *([low] if low else [])])
-    enlarge_into(package, low, output, frame=frame, crf=crf, force=force)
+    enlarge_into(package, low, output, frame=frame, crf=crf, device=device, force=force)
 
 
 def enlarge_into(
@@ -57,6 +59,7 @@ def enlarge_into(
     *,
     frame: int | None = None,
     crf: int = 16,
+    device: str = "cpu",
     force: bool = False,
 ) -> None:
     """Write the film of a package of networks, with the times of the small video."""
@@ -69,6 +72,7 @@ def enlarge_into(
         from nmc_framework.super_resolution.coding import code_video
         from nmc_framework.super_resolution.enlarging import enlarged_film
 
+        device = parse_device(device)
         if frame is not None and frame >= len(sequence):
             reason = f"{package.name} has {counted(len(sequence), 'frame')}"
             raise typer.BadParameter(reason, param_hint="--frame")
@@ -79,7 +83,7 @@ def enlarge_into(
             ticks = [moment.ticks for moment in video.moments]
 
             def shown() -> Iterator[Any]:
-                film = enlarged_film(sequence, video, frame=frame)
+                film = enlarged_film(sequence, video, frame=frame, device=device)
                 for done, picture in enumerate(film, start=1):
                     yield picture
                     progress(done, len(video))
@@ -156,12 +160,14 @@ def evaluate(
     lpips_heads: Annotated[
         Path | None, typer.Option(help="The linear heads; those of torchmetrics if not given.")
     ] = None,
+    device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
     """Score the bicubic filter, the pre-trained network and those of the scenes, side by side.
 
     PSNR, SSIM and MS-SSIM are those of the brightness without a border of as many pixels as the
-    scale. NIQE needs no original.
+    scale. NIQE needs no original. An original that is shorter than the small video is refused; of
+    a longer one the first pictures count, and that is said.
 
     Examples
     --------
@@ -177,7 +183,14 @@ def evaluate(
 
             distance = read_lpips(lpips_net, lpips_backbone, lpips_heads).distance
         score_networks(
-            package, original, low, every=every, sheet=sheet, lpips=distance, as_json=as_json
+            package,
+            original,
+            low,
+            every=every,
+            sheet=sheet,
+            lpips=distance,
+            device=device,
+            as_json=as_json,
         )
 
 
@@ -189,31 +202,49 @@ def score_networks(
     every: int = 1,
     sheet: Path | None = None,
     lpips: Distance | None = None,
+    device: str = "cpu",
     as_json: bool = False,
 ) -> None:
     """Print how good a package of networks is, beside the bicubic filter."""
     import nmc
     from nmc_framework.super_resolution.enlarging import shown_size
     from nmc_framework.super_resolution.footage import look_through
+    from nmc_tools.super_resolution.scoring import doubts, line
     from nmc_tools.super_resolution.scoring import evaluate as scored
-    from nmc_tools.super_resolution.scoring import line
     from nmc_tools.super_resolution.sheet import write_sheet
 
+    device = parse_device(device)
     with nmc.open(package) as sequence:
         size = shown_size(sequence)
     with (
         small_video(package, low) as video,
         progress_bar(f"scoring {package.name}", "pictures") as progress,
     ):
-        truth = look_through(original, size=size, limit=len(video)) if original else None
+        truth = look_through(original, size=size, limit=len(video) + 1) if original else None
         keep = len(video) // 2 if sheet is not None else None
-        found = scored(package, video, truth, every=every, keep=keep, lpips=lpips, report=progress)
+        found = scored(
+            package,
+            video,
+            truth,
+            every=every,
+            keep=keep,
+            lpips=lpips,
+            device=device,
+            report=progress,
+        )
         shown = [(f"{s.name}: {line(s)}", s.shown) for s in found if s.shown is not None]
         if sheet is not None and keep is not None:
             truths = [("original", truth.chosen([keep])[0])] if truth is not None else []
             write_sheet(sheet, [*shown, *truths])
+        doubtful = doubts(video, truth, found) if truth is not None else []
     if as_json:
-        print_json({"path": str(package), "scores": {s.name: s.means() for s in found}})
+        whole: dict[str, Any] = {"path": str(package), "pictures": len(video), "every": every}
+        whole["doubts"] = doubtful
+        print_json(whole | {"scores": {s.name: s.means() for s in found}})
         return
-    for each in found:
-        say(f"{each.name}: {line(each)}")
+    for each in doubtful:
+        note(each)
+    scored_count = len(range(0, len(video), every))
+    say(f"{package}: {scored_count} of {counted(len(video), 'picture')} scored")
+    for scores in found:
+        say(f"{scores.name}: {line(scores)}")

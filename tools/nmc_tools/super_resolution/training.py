@@ -72,10 +72,21 @@ def read_network(path: Path, scale: int | None = None) -> Upscaler:
     return model
 
 
-def chosen_criterion(loss: str, net: str | None, weights: Path | None) -> Criterion:
-    """Return the loss by name; the perceptual one with the user's weights."""
+def chosen_criterion(
+    loss: str, net: str | None, weights: Path | None, device: str = "cpu"
+) -> Criterion:
+    """Return the loss by name; the perceptual one with the user's weights, on a device.
+
+    Raises
+    ------
+    ModelError
+        If there is no such loss, it lacks its weights, or there are weights that it does not take.
+    """
+    if loss != "perceptual" and weights is not None:
+        raise ModelError(f"the loss {loss} takes no --lpips-backbone; --loss perceptual does")
     if loss == "perceptual" and weights is not None:
         from nmc_framework.evaluation.lpips import read_lpips
 
-        return criterion(loss, read_lpips(net or "vgg", weights, None))  # type: ignore[arg-type]
+        measure = read_lpips(net or "vgg", weights, None)  # type: ignore[arg-type]
+        return criterion(loss, measure.to(device))
     return criterion(loss)

@@ -11,6 +11,7 @@ import nmc
 from nmc_framework.capture import CaptureError
 from nmc_framework.models.chained import ModelError
 from nmc_framework.super_resolution.coding import Codec, code_video
+from nmc_framework.super_resolution.criteria import require_patches
 from nmc_framework.super_resolution.enlarging import LOW_RESOLUTION
 from nmc_framework.super_resolution.footage import Footage, look_through
 from nmc_framework.super_resolution.resampling import reduced
@@ -28,7 +29,9 @@ class Wanted:
 
     ``video`` is the original, or, where ``original`` is False, the small video itself; ``low`` a
     small video that the sender coded already. ``quality`` is that of the lossy coder, None keeps
-    every bit. ``beside`` leaves the small video beside the package, in place of in it.
+    every bit. ``key_at_cuts`` of None makes scenes after a cut key frames, but where only the last
+    layers learn: those before them would be sent again. ``beside`` leaves the small video beside
+    the package, in place of in it.
     """
 
     video: Path
@@ -40,7 +43,7 @@ class Wanted:
     frames: FrameChoice = field(default_factory=FrameChoice)
     clip: float | None = 10.0
     by_cuts: bool = True
-    key_at_cuts: bool = True
+    key_at_cuts: bool | None = None
     quality: float | None = None
     size: tuple[int, int] | None = None
     limit: int | None = None
@@ -71,6 +74,9 @@ def transmit(wanted: Wanted, model: Upscaler, tuning: FineTuning, report: Report
     scenes = learned_scenes(
         video, scenes_of(video, seconds=wanted.clip, by_cuts=wanted.by_cuts), wanted.frames
     )
+    # Of the pictures that are learned from; where the small video is the goal, of its halves.
+    least = min(video.size) // model.scale
+    require_patches(tuning.criterion, min(tuning.patch, least), model.scale)
     low, original = _small(wanted, video, model.scale)
     quantisation = None if wanted.quality is None else nmc.Quantisation(quality=wanted.quality)
     done = 0
@@ -100,7 +106,7 @@ def transmit(wanted: Wanted, model: Upscaler, tuning: FineTuning, report: Report
             low,
             original,
             tuning,
-            key_at_cuts=wanted.key_at_cuts,
+            key_at_cuts=tuning.last is None if wanted.key_at_cuts is None else wanted.key_at_cuts,
             report=tell,
         ):
             done += 1
@@ -131,9 +137,14 @@ def transmit(wanted: Wanted, model: Upscaler, tuning: FineTuning, report: Report
 
 
 def _medium(low: Footage, scenes: Sequence[Scene]) -> nmc.Media:
-    """Return the small video as a package carries it: frame 1 is the network of the first scene."""
-    served = {scene.first: index for index, scene in enumerate(scenes, start=1)}
-    return nmc.Media(low.path, role=LOW_RESOLUTION, map=served)
+    """Return the small video as a package carries it: frame 1 is the network of the first scene.
+
+    Its map goes by time, as a player does that is told where its video stands and no picture's
+    number.
+    """
+    ticks = [low.moments[scene.first].ticks for scene in scenes]
+    served: dict[int, int | None] = {at: index for index, at in enumerate(ticks, start=1)}
+    return nmc.Media(low.path, role=LOW_RESOLUTION, map=served, timescale=low.timescale)
 
 
 def _small(wanted: Wanted, video: Footage, scale: int) -> tuple[Footage, Footage | None]:
