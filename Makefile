@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.up-to-date
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo player player-check test test-all lint types contracts generated docs format check bench bench-framework bench-framework-drift bench-rd bench-families bench-inverse bench-transmission conformance report power power-sample mutation mutation-typescript soundness suite-archive dist fuzz faults clean
+.PHONY: help setup demo player player-check test test-all lint types contracts generated docs format check bench bench-framework bench-framework-drift bench-rd bench-families experiments bench-inverse bench-transmission conformance report power power-sample mutation mutation-typescript soundness suite-archive dist fuzz faults clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -83,6 +83,9 @@ bench-rd: setup  ## Rate and distortion beside NNCodec (makes it an environment 
 
 bench-families: setup  ## What each family of models reaches on an embedded scene, and in which time
 	$(BIN)/nmc bench families
+
+experiments: setup  ## The four experiments on implicit neural representations, on all cores; out/
+	for name in all-intra inter-like consistency compression-3d; do $(BIN)/nmc experiment $$name --on ray || exit 1; done
 
 bench-inverse: setup  ## Inverse graphics on synthetic cars: IoU, layers, exchanged parts; out/bench-inverse
 	$(BIN)/nmc bench inverse

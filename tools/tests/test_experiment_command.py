@@ -25,8 +25,11 @@ def test_the_experiments_are_listed(run):
 
 
 def test_all_intra_measures_each_coder_and_keeps_what_it_found(run, tmp_path):
-    done = run("experiment", "all-intra", "-o", tmp_path, *TINY)
+    marks = ("<!-- all-intra -->\n", "<!-- /all-intra -->\n")
+    (tmp_path / "here.md").write_text("".join(marks))
+    done = run("experiment", "all-intra", "-o", tmp_path, *TINY, "--into", tmp_path / "here.md")
     assert done.code == 0, done
+    assert "| room, train_00 | nmc lossy | " in (tmp_path / "here.md").read_text()
     rows = json.loads(done.out)["rows"]
     coders = {row["coder"] for row in rows}
     assert coders == {
@@ -59,6 +62,8 @@ def test_wrong_options_are_refused(run, tmp_path):
     assert told.code == 2 and "there are Q1, Q2, Q3, Q4, Q5" in told.err
     told = run("experiment", "all-intra", "-o", tmp_path / "x", "--picture", tmp_path / "no.png")
     assert told.code == 1 and "host/not-found" in told.err
+    told = run("experiment", "all-intra", "-o", tmp_path / "x", "--into", tmp_path / "no.md")
+    assert told.code == 2 and "has no marks" in told.err
     (tmp_path / "text.png").write_text("text")
     told = run(
         "experiment", "all-intra", "--no-nncodec", "-o", tmp_path / "x", "--picture",

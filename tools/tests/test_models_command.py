@@ -19,6 +19,10 @@ def test_families_are_listed_with_a_line_each(command_line):
     assert listed["nerf_mlp"]["kind"] == "radiance field"
     assert listed["nerf_mlp"]["options"]["width"] == 256
     assert listed["siren"]["kind"] == "pictures"
+    commands = [each["trained_by"] for each in listed.values()]
+    assert commands.count("nmc train") == 18 and len(commands) == 24
+    assert listed["style_generator"]["trained_by"] == "nmc inverse generator"
+    assert "'nmc sr train' trains edsr and vdsr; 'nmc train' does not." in done.out
     assert all(each["summary"].endswith(".") and not each["error"] for each in listed.values())
 
 

@@ -44,3 +44,11 @@ def put_into(path: Path, mark: str, text: str) -> None:
     if not found or not closed:
         raise SystemExit(f"{path} has no marks {begin} and {end} to put the tables between")
     path.write_text(f"{before}{begin}\n{text}{end}{after}", encoding="utf-8")
+
+
+def has_marks(path: Path, mark: str) -> bool:
+    """Whether a file is there and has the marks that :func:`put_into` looks for."""
+    if not path.is_file():
+        return False
+    text = path.read_text(encoding="utf-8")
+    return f"<!-- /{mark} -->" in text.partition(f"<!-- {mark} -->")[2]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy.typing as npt
 import nmc
 from nmc_framework.evaluation import HeldOut
 from nmc_framework.evaluation.pictures import clip_psnr, pictures_psnr
-from nmc_framework.models import build, families, family
+from nmc_framework.models import ChainModel, build, families, family
 from nmc_framework.models.dynamic import GroupModel
 from nmc_framework.models.pictures import ClipModel, played
 from nmc_framework.models.radiance.fitting import LATER_RAYS, iterations
@@ -44,14 +43,24 @@ Report = Callable[[int, int, str], None]
 _SCENE: SceneName = "room"
 _VIEWS_SIZE = (96, 96)
 #: Instants of a group.
-_INSTANTS = 8
+INSTANTS = 8
 #: Pictures of a clip that is enlarged, and patches of it that are learned from at a time.
 _ENLARGED, _PATCHES = 8, 16
+#: A picture alone is learned in this share of the iterations that a clip takes.
+_ALONE = 0.2
 #: Variants of a family, as options.
 VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "siren": [{}, {"pictures": 1}],
     "tensorf": [{"decomposition": "vm"}, {"decomposition": "cp"}],
     "inric": [{"quality": f"Q{k}"} for k in range(1, 6)],
     "nerf_plus_plus": [{"width": 64, "depth": 4, "skip": 2, "samples": 32, "fine_samples": 0}],
+}
+#: Families that learn neither a film nor a scene, and what measures them.
+ELSEWHERE = {
+    "depth_unet": "nmc depth experiment",
+    "inverse_graphics": "nmc bench inverse",
+    "style_generator": "nmc bench inverse",
+    "style_renderer": "nmc bench inverse",
 }
 
 
@@ -76,47 +85,73 @@ class Reached:
 
 
 def wanted(names: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
-    """Return families and options to measure: those named, else all, the clips' first."""
+    """Return families and options to measure: those named, else all, the clips' first.
+
+    Families that are measured elsewhere, and those of plug-ins that learn something else, are left
+    out.
+    """
     chosen = list(names) or sorted(families(), key=lambda n: (not _of_pictures(n), n))
+    chosen = [name for name in chosen if _measure_of(family(name)) is not None]
     return [(name, options) for name in chosen for options in VARIANTS.get(name, [{}])]
-
-
-def _of_clips(name: str) -> bool:
-    return issubclass(family(name), ClipModel)
 
 
 def _of_pictures(name: str) -> bool:
     return issubclass(family(name), ClipModel | Upscaler)
 
 
-def measured(names: Sequence[str], side: int, share: float, report: Report) -> Iterator[Reached]:
+def measured(
+    each: Sequence[tuple[str, dict[str, Any]]],
+    side: int,
+    share: float,
+    report: Report,
+    device: str = "cpu",
+) -> Iterator[Reached]:
     """Yield what each family reaches.
 
     Parameters
     ----------
-    names
-        Families; all if empty.
+    each
+        Families and options, of :func:`wanted`.
     side
         Pixels of the sides of a film's pictures.
     share
         Of the usual iterations.
     report
         Told how many are done.
+    device
+        Torch's name of what trains.
     """
-    each = wanted(names)
     for done, (name, options) in enumerate(each):
         report(done, len(each), f"{name} next")
-        told = ", ".join(str(value) for value in options.values())
-        label = f"{name} {told}".strip()
-        if _of_clips(name):
-            yield _clip(label, name, options, side, share)
-        elif issubclass(family(name), GroupModel):
-            yield _group(label, name, options, share)
-        elif issubclass(family(name), Upscaler):
-            yield _upscaler(label, name, side, share)
-        elif issubclass(family(name), ViewModel):
-            yield _views(label, name, options, share)
+        told = ", ".join(_words(option, value) for option, value in options.items())
+        measure = _measure_of(family(name))
+        assert measure is not None, "wanted() leaves it out"
+        yield measure(_Asked(f"{name} {told}".strip(), name, options, side, share, device))
     report(len(each), len(each), "")
+
+
+def _words(option: str, value: Any) -> str:
+    return f"of {value} picture" if option == "pictures" else str(value)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A family and its options, by what the table calls it, and how long and where it learns."""
+
+    label: str
+    name: str
+    options: dict[str, Any]
+    side: int
+    share: float
+    device: str
+
+
+def _measure_of(kind: type[ChainModel]) -> Callable[[_Asked], Reached] | None:
+    """Return what measures families of a kind."""
+    measures = (
+        (ClipModel, _clip), (GroupModel, _group), (Upscaler, _upscaler), (ViewModel, _views)
+    )  # fmt: skip
+    return next((measure for base, measure in measures if issubclass(kind, base)), None)
 
 
 def film(side: int, count: int) -> npt.NDArray[np.uint8]:
@@ -126,12 +161,13 @@ def film(side: int, count: int) -> npt.NDArray[np.uint8]:
     return np.stack([scene.render(camera, k / scene.rate) for k in range(count)])
 
 
-def _clip(label: str, name: str, options: dict[str, Any], side: int, share: float) -> Reached:
-    kind = family(name)
+def _clip(asked: _Asked) -> Reached:
+    kind, side = family(asked.name), asked.side
     assert issubclass(kind, ClipModel)
-    span = kind.usual
-    size = {"width": side, "height": side, "pictures": span}
-    model = played(build(name, size | options))
+    size = {"width": side, "height": side, "pictures": kind.usual} | asked.options
+    span = int(size["pictures"])
+    model = played(build(asked.name, size).to(asked.device))
+    share = asked.share * (_ALONE if span < kind.usual else 1)
     first, later = (max(1, round(share * count)) for count in kind.iterations)
     schedule = Schedule(first=first, later=later, rays=kind.batch)
     pixels = film(side, 2 * span)
@@ -140,34 +176,35 @@ def _clip(label: str, name: str, options: dict[str, Any], side: int, share: floa
     for index, clip in enumerate(clips):
         trained.append(train_on(model, ClipPixels(model, clip), schedule, frame=index))
         quality.append(clip_psnr(model, clip))
-    return _reached(label, span, model, trained, quality)
+    return _reached(asked.label, span, model, trained, quality)
 
 
-def _upscaler(label: str, name: str, side: int, share: float) -> Reached:
+def _upscaler(asked: _Asked) -> Reached:
     """Learn to enlarge the pictures of a clip, and those of the next one from there."""
-    model = upscaling(build(name))
-    first, later = (max(1, round(share * count)) for count in model.iterations)
+    model = upscaling(build(asked.name, asked.options).to(asked.device))
+    first, later = (max(1, round(asked.share * count)) for count in model.iterations)
     schedule = Schedule(first=first, later=later, rays=_PATCHES)
-    pixels = np.stack([multiple(each, model.scale) for each in film(side, 2 * _ENLARGED)])
+    pixels = np.stack([multiple(each, model.scale) for each in film(asked.side, 2 * _ENLARGED)])
     trained, quality = [], []
     for index, high in enumerate((pixels[:_ENLARGED], pixels[_ENLARGED:])):
         low = reduced(high, model.scale)
         pairs = PatchPairs(list(low), list(high), criterion("l1"))
         trained.append(train_on(model, pairs, schedule, frame=index))
         quality.append(pictures_psnr(model.enlarge(low), high))
-    return _reached(label, _ENLARGED, model, trained, quality)
+    return _reached(asked.label, _ENLARGED, model, trained, quality)
 
 
-def _views(label: str, name: str, options: dict[str, Any], share: float) -> Reached:
+def _views(asked: _Asked) -> Reached:
     footage = film_scene(_SCENE, _VIEWS_SIZE, frames=2)
     training, held_out = footage.split(None)
     cameras = footage.cameras(training)
-    kind = family(name)
+    kind = family(asked.name)
     assert issubclass(kind, ViewModel)
-    model = build(name, footage.options(kind.defaults(), training) | options)
+    fitted = footage.options(kind.defaults(), training)
+    model = build(asked.name, fitted | asked.options).to(asked.device)
     schedule = Schedule(
-        first=max(1, round(share * iterations(cameras))),
-        later=max(1, round(share * LATER)),
+        first=max(1, round(asked.share * iterations(cameras))),
+        later=max(1, round(asked.share * LATER)),
         rays=kind.rays,
         later_rays=round(LATER_RAYS * kind.rays),
     )
@@ -178,19 +215,19 @@ def _views(label: str, name: str, options: dict[str, Any], share: float) -> Reac
         trained.append(train_frame(model, cameras, views, schedule, before=before))
         scored.score(model, views.index, truth.images)
         before = views
-    return _reached(label, None, model, trained, [scored.mean(k, "psnr") for k in range(2)])
+    return _reached(asked.label, None, model, trained, [scored.mean(k, "psnr") for k in range(2)])
 
 
-def _group(label: str, name: str, options: dict[str, Any], share: float) -> Reached:
-    kind = family(name)
+def _group(asked: _Asked) -> Reached:
+    kind, share = family(asked.name), asked.share
     assert issubclass(kind, GroupModel)
-    footage = film_scene(_SCENE, _VIEWS_SIZE, frames=2 * _INSTANTS)
+    footage = film_scene(_SCENE, _VIEWS_SIZE, frames=2 * INSTANTS)
     whole = Film.of(_SCENE, footage, None)
     films = [
         replace(whole, views=whole.views[part], truth=whole.truth[part])
-        for part in (slice(_INSTANTS), slice(_INSTANTS, None))
+        for part in (slice(INSTANTS), slice(INSTANTS, None))
     ]
-    model = films[0].model(name, options)
+    model = films[0].model(asked.name, asked.options).to(asked.device)
     first = round(share * kind.times[0] * iterations(whole.cameras))
     later = round(share * kind.times[1] * LATER)
     schedule = Schedule(first=max(1, first), later=max(1, later), rays=kind.rays)
@@ -202,11 +239,11 @@ def _group(label: str, name: str, options: dict[str, Any], share: float) -> Reac
         seen = seen_of_group(film, model)
         quality.append(film.psnr(seen))
         moving = film.psnr(seen, moving=True) if not index else moving
-    still = films[0].model("hash_grid", _of_size(films[0], model))
-    plan = group_schedule(films[0], name, share)
+    still = films[0].model("hash_grid", _of_size(films[0], model)).to(asked.device)
+    plan = group_schedule(films[0], asked.name, share)
     trained_group(films[0], still, plan)
     beside = films[0].psnr(seen_of_group(films[0], still), moving=True)
-    reached = _reached(label, None, model, trained, quality)
+    reached = _reached(asked.label, None, model, trained, quality)
     return replace(reached, moving=(moving, beside))
 
 
@@ -245,32 +282,3 @@ def _reached(
         seconds=(trained[0].seconds, trained[1].seconds),
         sizes=(sizes[0], sizes[1]),
     )
-
-
-def table(found: Sequence[Reached], machine: str) -> str:
-    """Return two tables as Markdown: families of pictures, and of views."""
-    parts = [f"Measured on {machine}, {time.strftime('%Y-%m-%d', time.gmtime())}."]
-    for of_clips, title in ((True, "PSNR of the pictures"), (False, "PSNR of held-out views")):
-        rows = [row for row in found if (row.pictures is not None) == of_clips]
-        if not rows:
-            continue
-        head = "| family | pictures | weights | first dB | s | later dB | s | bytes | later bytes |"
-        parts += ["", f"{title}:", "", head, "|---|---|---|---|---|---|---|---|---|"]
-        parts += [
-            f"| {r.name} | {r.pictures or ''} | {r.weights:,} | {r.first:.2f} | "
-            f"{r.seconds[0]:.1f} | {r.later:.2f} | {r.seconds[1]:.1f} | {r.sizes[0]:,} | "
-            f"{r.sizes[1]:,} |"
-            for r in rows
-        ]
-    groups = [row for row in found if row.moving is not None]
-    if groups:
-        told = f"What moves in held-out views, over {_INSTANTS} instants, beside a hash grid of the"
-        parts += ["", f"{told} same size that learns all of them as one:", ""]
-        parts += ["| family | dB | hash grid dB | more |", "|---|---|---|---|"]
-        parts += [
-            f"| {r.name} | {a:.2f} | {b:.2f} | {a - b:+.2f} |"
-            for r in groups
-            if r.moving is not None
-            for a, b in [r.moving]
-        ]
-    return "\n".join(parts) + "\n"

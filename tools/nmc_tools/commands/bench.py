@@ -10,11 +10,14 @@ import typer
 
 from nmc_tools.commands.extras import extra
 from nmc_tools.commands.framework import (
+    IntoOption,
     NNCodecOption,
     ShareOption,
     framework,
+    parse_device,
     require_folder,
     require_known,
+    require_marks,
 )
 from nmc_tools.terminal import note, out, print_json, progress_bar, say, warn
 
@@ -23,10 +26,6 @@ app = typer.Typer(help="Measure rate, distortion and speed beside the peers.", n
 #: Codecs are measured on one core; libraries read these when they are loaded.
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
-_IntoOption = Annotated[
-    Path | None,
-    typer.Option("--into", help="Put the tables between the marks of a Markdown file."),
-]
 _JsonOption = Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")]
 _TinyOption = Annotated[
     bool, typer.Option("--quick", help="A chain of a few numbers: tries the code only.")
@@ -72,7 +71,7 @@ def rate_distortion(
             help="Train demo and dome for rate where that is missing: some minutes for each price."
         ),
     ] = True,
-    into: _IntoOption = None,
+    into: IntoOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all points as JSON.")] = False,
 ) -> None:
     """Measure bytes on disk against what is seen: ours, NNCodec, uniform quantisers, half floats.
@@ -139,7 +138,7 @@ def synchronisation(
         int, typer.Option(min=1, help="How often each chain is sent; the shortest time counts.")
     ] = 5,
     quick: _TinyOption = False,
-    into: _IntoOption = None,
+    into: IntoOption = None,
     as_json: _JsonOption = False,
 ) -> None:
     """Measure weights on their way from training to inference: messages beside the peers' layouts.
@@ -176,19 +175,24 @@ def families(
     ] = None,
     side: Annotated[int, typer.Option(min=8, help="Pixels of a picture's sides.")] = 128,
     share: ShareOption = 1.0,
-    into: _IntoOption = None,
+    device: Annotated[str, typer.Option(help="Torch device, such as cpu or cuda:0.")] = "cpu",
+    into: IntoOption = None,
     as_json: _JsonOption = False,
 ) -> None:
-    """Train every family of models on one embedded scene: weights, quality, seconds, bytes.
+    """Train families of models on one embedded scene: weights, quality, seconds, bytes.
 
     Families of pictures learn the film of one camera, a clip and the next one from it; families of
-    views learn two frames of all cameras and are scored on those held out.
+    views learn two frames of all cameras and are scored on those held out. depth_unet learns from
+    pictures with depth, and the families of inverse graphics from objects: 'nmc depth experiment'
+    and 'nmc bench inverse' measure those.
 
     Examples
     --------
       nmc bench families
 
       nmc bench families --family siren --family nerv --side 64
+
+      nmc bench families --family splats --device cuda
 
       nmc bench families --into BENCHMARKS.md
     """
@@ -197,17 +201,19 @@ def families(
     with framework("families"):
         from nmc_framework.models import families as known
         from nmc_tools.bench.published import machine
-        from nmc_tools.bench_families.measure import measured, table
+        from nmc_tools.bench_families.measure import ELSEWHERE, measured, wanted
+        from nmc_tools.bench_families.table import table
 
         require_known(family, known(), "--family")
+        require_marks(into, "families")
+        chosen = wanted(family or ())
+        for name in sorted(set(family or known()) - {name for name, _ in chosen}):
+            where = f"'{ELSEWHERE[name]}' measures it" if name in ELSEWHERE else "is left out"
+            note(f"{name} learns neither a film nor a scene: {where}")
+        used = parse_device(device)
         with progress_bar("training", unit="families") as progress:
-            found = list(measured(family or (), side, share, progress))
-        text = table(found, machine(["torch"]))
-    measured_here = {row.name.split()[0] for row in found}
-    for name in family or ():
-        if name not in measured_here:
-            seen = "'nmc sr', 'nmc depth' and 'nmc bench inverse'"
-            note(f"{name} learns no scene or film; see {seen}")
+            found = list(measured(chosen, side, share, progress, used))
+        text = table(found, f"{machine(['torch'])}, on {used}")
     _tell("families", text, [asdict(each) for each in found], into, as_json=as_json)
 
 
@@ -225,7 +231,7 @@ def inverse(
             help="multi-view, single-view, generator, layers, renderer or variants; repeatable."
         ),
     ] = None,
-    into: _IntoOption = None,
+    into: IntoOption = None,
     as_json: _JsonOption = False,
 ) -> None:
     """Measure inverse graphics on synthetic cars: IoU, layers, exchanged parts, variants.
@@ -281,7 +287,7 @@ def transmission(
         ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Toy sizes: tries the code only.")] = False,
-    into: _IntoOption = None,
+    into: IntoOption = None,
     as_json: _JsonOption = False,
 ) -> None:
     """Measure seeking, serving, playing and following over loopback, beside nginx where it is.

@@ -11,6 +11,7 @@ import typer
 
 from nmc_tools.commands.footage import HeldOutOption, SceneName
 from nmc_tools.commands.framework import (
+    IntoOption,
     NNCodecOption,
     ShareOption,
     SizeOption,
@@ -18,6 +19,7 @@ from nmc_tools.commands.framework import (
     parse_size,
     require_folder,
     require_known,
+    require_marks,
     require_there,
 )
 from nmc_tools.commands.shared_options import PlainJsonOption
@@ -86,6 +88,7 @@ def all_intra(
     iterations: Annotated[int, typer.Option(min=1, help="Of training each model.")] = 1500,
     nncodec: NNCodecOption = True,
     on: OnOption = None,
+    into: IntoOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all rows as JSON.")] = False,
 ) -> None:
     """Code pictures as networks of five sizes, and compare how their weights are coded.
@@ -100,9 +103,12 @@ def all_intra(
       nmc experiment all-intra --no-nncodec
 
       nmc experiment all-intra --picture kodim23.png --size 384x256 -o out/kodim23
+
+      nmc experiment all-intra --on ray --into BENCHMARKS.md
     """
     _on_all_cores()
     require_folder(output)
+    require_marks(into, "all-intra")
     require_there(picture or [])
     wanted = parse_size(size)
     with framework(output, output):
@@ -122,7 +128,7 @@ def all_intra(
             progress_bar("all-intra", unit="models", kept=f"in {output}", resume="") as bar,
         ):
             results = run(replace(request, executor=executor), bar)
-    _tell(results, output, as_json=as_json)
+    _tell(results, output, into, as_json=as_json)
 
 
 @app.command("inter-like")
@@ -144,6 +150,7 @@ def inter_like(
     ] = None,
     share: ShareOption = 1.0,
     on: OnOption = None,
+    into: IntoOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all rows as JSON.")] = False,
 ) -> None:
     """Compare neural videos with H.264 and HEVC: PSNR and MS-SSIM over bits a pixel.
@@ -162,6 +169,7 @@ def inter_like(
     """
     _on_all_cores()
     require_folder(output)
+    require_marks(into, "inter-like")
     require_there(video or [])
     wanted = parse_size(size) or _FILM_SIZE
     with framework(output, output):
@@ -175,7 +183,7 @@ def inter_like(
             progress_bar("inter-like", unit="points", kept=f"in {output}", resume="") as bar,
         ):
             results = run(replace(request, executor=executor), bar)
-    _tell(results, output, as_json=as_json)
+    _tell(results, output, into, as_json=as_json)
 
 
 @app.command("consistency")
@@ -200,6 +208,7 @@ def consistency(
     ] = None,
     share: ShareOption = 1.0,
     on: OnOption = None,
+    into: IntoOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all rows as JSON.")] = False,
 ) -> None:
     """Compare how steady models of frames, chains and models of a sequence are.
@@ -217,7 +226,9 @@ def consistency(
     """
     _on_all_cores()
     require_folder(output)
+    require_marks(into, "consistency")
     with framework(output, output):
+        from nmc_tools.bench.published import put_into
         from nmc_tools.experiments.consistency import METHODS, Request, run
         from nmc_tools.experiments.consistency_page import table, write_consistency
 
@@ -230,6 +241,8 @@ def consistency(
         ):
             found = run(replace(request, executor=executor), bar)
     files = write_consistency(output, found)
+    if into:
+        put_into(into, "consistency", table(found))
     if as_json:
         print_json(found.as_json())
         return
@@ -256,6 +269,7 @@ def compression_3d(
     share: ShareOption = 1.0,
     nncodec: NNCodecOption = True,
     on: OnOption = None,
+    into: IntoOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all rows as JSON.")] = False,
 ) -> None:
     """Code models of a moving scene, and compare how: PSNR of held-out views over bits a pixel.
@@ -272,6 +286,7 @@ def compression_3d(
     """
     _on_all_cores()
     require_folder(output)
+    require_marks(into, "compression-3d")
     with framework(output, output):
         from nmc_tools.experiments.compression_3d import FAMILIES, Request, run
 
@@ -284,7 +299,7 @@ def compression_3d(
             progress_bar("compression-3d", unit="models", kept=f"in {output}", resume="") as bar,
         ):
             results = run(replace(request, executor=executor), bar)
-    _tell(results, output, as_json=as_json)
+    _tell(results, output, into, as_json=as_json)
 
 
 def _film(
@@ -316,13 +331,16 @@ def _on_all_cores() -> None:
         os.environ.setdefault(name, str(os.cpu_count() or 1))
 
 
-def _tell(results: Results, output: Path, *, as_json: bool) -> None:
+def _tell(results: Results, output: Path, into: Path | None, *, as_json: bool) -> None:
     """Write what was found, and print it."""
-    from nmc_tools.experiments.results_page import tables, write_results
+    from nmc_tools.bench.published import put_into
+    from nmc_tools.experiments.results_page import summary, tables, write_results
 
     files = write_results(output, results)
     for left_out in results.notes:
         warn(left_out)
+    if into:
+        put_into(into, results.name, summary(results))
     if as_json:
         print_json(results.as_json())
         return

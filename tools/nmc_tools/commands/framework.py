@@ -60,6 +60,10 @@ NNCodecOption = Annotated[
         help="Whether NNCodec is measured; it gets an environment of its own, of 6 GB.",
     ),
 ]
+IntoOption = Annotated[
+    Path | None,
+    typer.Option("--into", help="Put the tables between the marks of a Markdown file."),
+]
 ShareOption = Annotated[
     float,
     typer.Option("--share", min=0.001, max=10, help="Of the usual iterations; 1: all."),
@@ -207,3 +211,12 @@ def say_doubt(place: Path, loss: float, psnr: float) -> None:
     reason = doubt(loss, psnr)
     if reason is not None:
         note(f"{place}: {reason}")
+
+
+def require_marks(into: Path | None, mark: str) -> None:
+    """Refuse a Markdown file that has no place for the tables, before there is work."""
+    from nmc_tools.bench.published import has_marks
+
+    if into is not None and not has_marks(into, mark):
+        reason = f"{into} has no marks <!-- {mark} --> and <!-- /{mark} --> to put tables between"
+        raise typer.BadParameter(reason, param_hint="--into")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from nmc_framework.evaluation.page import Figure, Page, Table, write_page
 from nmc_tools.experiments.kept import Spent
-from nmc_tools.experiments.rows import QUALITIES, Row, differences
+from nmc_tools.experiments.rows import QUALITIES, Row, differences, hull
 
 _COLOURS = ("#c1272d", "#1f6f78", "#e8743b", "#5b6b8c", "#7b5ea7", "#3f7f4c")
 _FLOOR = 0.5
@@ -100,12 +100,23 @@ def write_results(folder: Path, results: Results) -> list[Path]:
     return [*written, text, figures, *(plot.path for plot in plots)]
 
 
+def summary(results: Results) -> str:
+    """Return setting, BD-rates and, of each coder, what no other point beats, as Markdown."""
+    parts = [results.setting, "", *_bd_lines(results), ""]
+    parts += ["| what | coder | bits a pixel: PSNR dB |", "|---|---|---|"]
+    for name in dict.fromkeys(row.picture for row in results.rows):
+        mine = [row for row in results.rows if row.picture == name]
+        for coder in dict.fromkeys(row.coder for row in mine):
+            curve = hull([row for row in mine if row.coder == coder])
+            points = zip(curve.rate, curve.fidelity, strict=True)
+            told = ", ".join(f"{rate:.3g}: {quality:.2f}" for rate, quality in points)
+            parts.append(f"| {name} | {coder} | {told} |")
+    return "\n".join(parts) + "\n"
+
+
 def tables(results: Results) -> str:
     """Return all rows as Markdown."""
-    parts = [results.setting, ""]
-    for (name, coder, over), percent in results.bd_rates().items():
-        told = f"BD-rate of {over} {percent:+.1f} % against {results.anchor}"
-        parts.append(f"- {name}, {coder}: {told}")
+    parts = [results.setting, "", *_bd_lines(results)]
     head = "| what | model | coder | setting | bytes | bits a pixel | PSNR dB | MS-SSIM |"
     parts += ["", head, "|---|---|---|---|---|---|---|---|"]
     parts += [
@@ -114,6 +125,13 @@ def tables(results: Results) -> str:
         for r in results.rows
     ]
     return "\n".join(parts) + "\n"
+
+
+def _bd_lines(results: Results) -> list[str]:
+    return [
+        f"- {name}, {coder}: BD-rate of {over} {percent:+.1f} % against {results.anchor}"
+        for (name, coder, over), percent in results.bd_rates().items()
+    ]
 
 
 def _similarity(row: Row) -> str:
