@@ -9,17 +9,20 @@ from field_samples import SMALL, rays
 
 from nmc_framework.models import (
     ModelError,
+    RadianceModel,
     RayBatch,
+    Rendered,
     build,
     families,
     family,
     registry,
 )
+from nmc_framework.models.radiance.cuboid import enter_and_leave
 from nmc_framework.models.radiance.grid_encoding import GridLevel, _interpolate_in_torch
 from nmc_framework.models.radiance.hash_grid import HashGrid
 from nmc_framework.models.radiance.nerf_mlp import encode_positions
 from nmc_framework.models.radiance.nerf_plus_plus import InverseSphere
-from nmc_framework.models.radiance.volume import composite, enter_and_leave
+from nmc_framework.models.radiance.volume import composite
 
 ALL = sorted(SMALL)
 
@@ -322,6 +325,39 @@ def test_rays_enter_and_leave_a_box():
     near, far = enter_and_leave(origins, directions, -torch.ones(3), torch.ones(3))
     assert near[:2].tolist() == [2, 0] and far[:2].tolist() == [4, 1]
     assert near[2] == far[2]
+
+
+class Fog(RadianceModel):
+    """A veil that lets a quarter of the light through, over the background."""
+
+    family = "fog"
+
+    @classmethod
+    def defaults(cls):
+        return {"bounds": [[-1.0] * 3, [1.0] * 3], "near": 0.0, "background": [0.0] * 3}
+
+    def layers(self):
+        return []
+
+    def render_rays(self, origins, directions):
+        near, _ = self.spans(origins, directions)
+        opacity = torch.full_like(near, 0.75)
+        return Rendered(0.25 * self.background.expand(len(near), 3), opacity, near)
+
+
+def test_a_radiance_model_hides_nothing_before_an_unknown_background():
+    origins = torch.tensor([[-3.0, 0, 0], [0, 0, 0], [-3, 5, 0]]).repeat(500, 1)
+    directions = torch.tensor([[1.0, 0, 0]]).expand(1500, 3)
+    known = Fog.build({"background": [0.4, 0.4, 0.4]})
+    unknown = Fog.build({"background": None, "near": 2.5})
+    batch = RayBatch(origins, directions, torch.full((1500, 3), 0.1))
+    assert float(known.loss(batch)) < 1e-12
+    grey = unknown.render_rays(origins, directions).colour
+    assert torch.equal(grey, torch.full((1500, 3), 0.125))
+    # A sixteenth of the variance 1/12 of what is behind, and the square of 0.125 less 0.1.
+    assert float(unknown.loss(batch)) == pytest.approx(1 / 192 + 0.025**2, rel=0.1)
+    near, far = unknown.spans(origins[:3], directions[:3])
+    assert near.tolist() == [2.5, 2.5, 2.5] and far.tolist() == [4, 2.5, 2.5]
 
 
 def test_no_points_are_encoded_as_none():

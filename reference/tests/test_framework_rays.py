@@ -95,12 +95,13 @@ def packed(seed=3, count=20):
     return samples, density, colour, background
 
 
-def test_kernels_and_torch_composite_alike():
+@pytest.mark.parametrize("blur", [(0.0, 1.0), (5.0, 2.5)])
+def test_kernels_and_torch_composite_alike(blur):
     samples, density, colour, background = packed()
     results = []
     for render in (quadrature.render, quadrature._in_torch):
         d, c = density.clone().requires_grad_(), colour.clone().requires_grad_()
-        out = render(samples, d, c, background)
+        out = render(samples, d, c, background, blur)
         (out.colour.square().sum() + 0.3 * out.opacity.square().sum()).backward()
         results.append((out.colour, out.opacity, out.depth, d.grad, c.grad))
     for fast, slow in zip(*results, strict=True):

@@ -17,7 +17,7 @@ from nmc_framework.cameras.formats import Lens, RigDocument
 from nmc_framework.capture import find_sources, read_frames, synchronise
 from nmc_framework.scene import BOUNDS, render
 from nmc_framework.scene.rig import AZIMUTH, orbit_camera
-from nmc_framework.sfm import SfmError, SfmOptions, solve_rig
+from nmc_framework.sfm import SfmError, SfmOptions, UnplacedError, solve_rig
 from nmc_framework.sfm.features import CameraFeatures, Features
 from nmc_framework.sfm.matching import _one_to_one
 from nmc_framework.sfm.pictures import View
@@ -188,8 +188,13 @@ def test_a_camera_that_sees_something_else_is_named(images, tmp_path):
     odd = rng.integers(0, 255, (24, 24, 3), dtype=np.uint8)
     noise = np.asarray(Image.fromarray(odd).resize((PIXELS, PIXELS), Image.Resampling.BICUBIC))
     some = {name: pictures[:1] for name, pictures in images.items()} | {"elsewhere": [noise]}
-    with pytest.raises(SfmError, match=r"1 of 6 cameras could not be registered: elsewhere \("):
+    with pytest.raises(
+        UnplacedError, match=r"1 of 6 cameras could not be regist.*: elsewhere \("
+    ) as e:
         solve_rig(some, tmp_path, OPTIONS)
+    assert e.value.verdict.kind == "wrong" and e.value.missing == ("elsewhere",)
+    told = e.value.as_json()
+    assert told["verdict"] == "wrong" and len(told["cameras"]) == 5 and told["points"] > 50
     found = solve_rig(some, tmp_path, replace(OPTIONS, allow_partial=True))
     assert found.missing == ("elsewhere",) and len(found.rig.cameras) == 5
     assert [fit.name for fit in found.errors] == [camera.name for camera in rig()]

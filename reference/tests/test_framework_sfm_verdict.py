@@ -107,6 +107,11 @@ def test_known_poses_are_triangulated_with_and_stay(room, tmp_path):
     for found, true in zip(fixed.rig.cameras, truth.cameras, strict=True):
         np.testing.assert_allclose(found.camera_to_world, true.camera_to_world, atol=1e-9)
     assert fixed.verdict.kind == "sound" and fixed.error < 1 and len(fixed.points) > 50
+    told = {reason.name for reason in fixed.verdict.reasons}
+    assert "posed_tracks" in told and "tracks" not in told
+    assert (
+        Reason("posed_tracks", 12).kind == "doubtful" and Reason("posed_tracks", 60).kind == "sound"
+    )
     # Refined: the coordinates are still the known ones.
     moved = solve_rig(images, tmp_path, OPTIONS, poses=truth)
     for found, true in zip(moved.rig.cameras, truth.cameras, strict=True):

@@ -3,16 +3,23 @@
 import json
 from typing import Annotated, get_args
 
+import numpy as np
 import pytest
 import typer
 
+import nmc
+from nmc_framework.cameras.extent import scene_extent
+from nmc_framework.models.radiance.fitting import endless
 from nmc_framework.scene import scenes
 from nmc_tools import demo
+from nmc_tools.commands import evaluate
 from nmc_tools.commands.footage import SceneCommand, SceneName, SceneOption, film_scene
 
 TINY = ["--iterations", 4, "--later", 2, "--rays", 64, "--family", "voxel_grid"]
 for setting in ("cells=[4,8]", "occupancy=8", "samples=24", "warm_up=4"):
     TINY += ["--set", setting]
+
+RIG = scenes()["walk"].rig((16, 12)).training
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -76,6 +83,33 @@ def test_a_scene_gives_clean_pictures_beside_its_own():
     taken = next(footage.views(names, 1)).images[0]
     clean = next(footage.clean(names, 1, 2)).images[0]
     assert taken.shape == clean.shape and (taken != clean).mean() > 0.5
+
+
+def test_views_of_a_scene_are_judged_without_the_faults_of_cameras(command_line, tmp_path):
+    package = tmp_path / "x.nmc"
+    train = ("train", "--scene", "exposure", "--frames", 1, "--size", "16x16", "-o", package)
+    trained = json.loads(command_line(*train, *TINY, "--json").out)["trained"]
+    with nmc.open(package) as sequence:
+        footage = evaluate._truth(sequence, None, "exposure", None)
+    names = list(scenes()["exposure"].held_out)
+    rig = scenes()["exposure"].rig((16, 16))
+    clean = [scenes()["exposure"].clean(camera, 0.0) for camera in rig.held_out]
+    assert all(map(np.array_equal, next(footage.views(names)).images, clean))
+    scored = json.loads(command_line("evaluate", package, "--scene", "exposure", "--json").out)
+    assert scored["mean"]["psnr"] == pytest.approx(trained[0]["psnr"], abs=1e-4)
+
+
+def test_a_family_that_holds_a_cuboid_alone_says_so_of_an_endless_scene(command_line, tmp_path):
+    train = ["train", "--scene", "walk", "--frames", 1, "--size", "16x12", "--iterations", 1]
+    sizes = ("samples=4", "fine_samples=0", "width=8", "depth=2", "skip=1")
+    small = [word for size in sizes for word in ("--set", size)]
+    told = command_line(*train, "-o", tmp_path / "a.nmc", "--family", "nerf_mlp", *small)
+    assert told.code == 0 and "this family has a cuboid of it alone" in told.err
+    told = command_line(*train, "-o", tmp_path / "b.nmc", *TINY, "--iterations", 1)
+    assert told.code == 0 and told.err == ""
+    assert endless({"bounds": 1}, scene_extent(RIG), [[-1] * 3, [1] * 3]) is None
+    assert endless({"bounds": 1, "contracted": False}, scene_extent(RIG), None) is None
+    assert "nerf_plus_plus" in endless({"bounds": 1}, scene_extent(RIG), None)
 
 
 @pytest.mark.slow

@@ -114,6 +114,10 @@ def test_a_camera_that_cannot_be_placed_is_named_or_left_out(run, stills, tmp_pa
     Image.new("RGB", (PIXELS, PIXELS), (90, 90, 90)).save(tmp_path / "lens_cap.png")
     text = run("sfm", tmp_path, "-o", tmp_path / "rig", *OPTIONS, code=1)
     assert "lens_cap" in text.err and len(text.err.splitlines()) == 1
+    report = json.loads((tmp_path / "rig" / "report.json").read_text())
+    assert report["verdict"] == "wrong" and report["missing"] == ["lens_cap"]
+    worst = [reason["name"] for reason in report["reasons"] if reason["verdict"] == "wrong"]
+    assert worst == ["unplaced"] and not (tmp_path / "rig" / "cameras.json").exists()
     text = run("sfm", tmp_path, "-o", tmp_path / "rig", *OPTIONS, "--allow-partial")
     assert "left out, not registered: lens_cap" in text.out
 

@@ -68,7 +68,8 @@ def train(task: Task) -> Mapping[str, Any]:
 
     frames = open_frames(task.made_by("cameras"))
     options = task.configuration.section("training")
-    model = _model(task, frames).to(usable_device(options["device"]))
+    model, warnings = _model(task, frames)
+    model = model.to(usable_device(options["device"]))
     schedule = planned(options, model, frames.cameras(frames.training))
     # A wrong choice is refused now, not after the first frame is trained.
     freeze(model, model.layers(), schedule.exclude_layers, schedule.reading)
@@ -100,16 +101,17 @@ def train(task: Task) -> Mapping[str, Any]:
             losses[frame.index] = frame.loss
     if len(store) < count:
         raise PipelineError(f"{len(store)} of {count} frames were trained")
-    told: dict[str, Any] = {"frames": count, "family": model.family}
+    told: dict[str, Any] = {"frames": count, "family": model.family, "warnings": warnings}
     if losses:
         told["last_loss"] = round(losses[max(losses)], 6)
     return told
 
 
-def _model(task: Task, frames: Frames) -> ChainModel:
+def _model(task: Task, frames: Frames) -> tuple[ChainModel, list[str]]:
+    """Return the model, and what has to be said of it."""
     from nmc_framework.cameras.extent import scene_extent
     from nmc_framework.models import build, family
-    from nmc_framework.models.radiance.fitting import fit
+    from nmc_framework.models.radiance.fitting import endless, fit
     from nmc_framework.models.views import shown
     from nmc_framework.scene import BACKGROUND
     from nmc_framework.scene import BOUNDS as SCENE_BOUNDS
@@ -119,15 +121,20 @@ def _model(task: Task, frames: Frames) -> ChainModel:
     filmed = "scene" in task.configuration.section("source")
     # The embedded scene's extent is known in its own coordinates, not in those of an estimated rig.
     placed = filmed and "sfm" not in task.configuration.section("cameras")
+    known = family(options["family"]).defaults()
+    extent = scene_extent(cameras, frames.points, frames.rig.depths_of(frames.training))
+    bounds = options["configuration"].get("bounds", SCENE_BOUNDS if placed else None)
+    reason = endless(known, extent, bounds)
     chosen = fit(
-        family(options["family"]).defaults(),
+        known,
         cameras,
-        scene_extent(cameras, frames.points, frames.rig.depths_of(frames.training)),
+        extent,
         bounds=SCENE_BOUNDS if placed else None,
         background=BACKGROUND if filmed else frames.captured.background,
     )
     seed = task.configuration.section("training")["seed"]
-    return shown(build(options["family"], chosen | dict(options["configuration"]), seed=seed))
+    model = build(options["family"], chosen | dict(options["configuration"]), seed=seed)
+    return shown(model), [] if reason is None else [reason]
 
 
 def planned(

@@ -3,6 +3,7 @@
 from nmc_framework.sfm.sfm_options import SfmError, SfmOptions
 from nmc_framework.sfm.solution import CameraFit, PointCloud, RigSolution
 from nmc_framework.sfm.solve import solve_rig
+from nmc_framework.sfm.unplaced import UnplacedError
 from nmc_framework.sfm.verdict import Reason, Verdict, against_known
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "RigSolution",
     "SfmError",
     "SfmOptions",
+    "UnplacedError",
     "Verdict",
     "against_known",
     "solve_rig",

@@ -249,6 +249,7 @@ def _tracks(part: pycolmap.Reconstruction, placed: Mapping[int, _Placed]) -> lis
     weakest, joint = _joint(part, placed)
     return [
         Reason("tracks", median, names),
+        Reason("posed_tracks", median, names),
         Reason("fewest_tracks", float(counts[poorest[0]]), names),
         Reason("joint", float(weakest), joint),
     ]

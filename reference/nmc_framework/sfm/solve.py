@@ -28,6 +28,7 @@ from nmc_framework.sfm.posed import known_poses, triangulate
 from nmc_framework.sfm.rivals import compare_rivals
 from nmc_framework.sfm.sfm_options import SfmError, SfmOptions
 from nmc_framework.sfm.solution import RigSolution, solution
+from nmc_framework.sfm.unplaced import UnplacedError
 from nmc_framework.sfm.verdict import OF_FOUND_POSES, OF_KNOWN_POSES, Verdict
 
 if TYPE_CHECKING:
@@ -85,9 +86,11 @@ def solve_rig(
     Raises
     ------
     SfmError
-        When there are too few images or they do not fit together, a file is missing, the folder is
-        that of other images, or cameras cannot be registered (named, unless
-        ``options.allow_partial``).
+        When there are too few images or they do not fit together, a file is missing, or the folder
+        is that of other images.
+    UnplacedError
+        When cameras cannot be registered, unless ``options.allow_partial``: an SfmError that names
+        them and has a verdict.
     ModuleNotFoundError
         When pycolmap is not installed.
     """
@@ -100,6 +103,7 @@ def solve_rig(
     folder.mkdir(parents=True, exist_ok=True)
     cameras = [pool(found) for found in extract(images, folder / "features", chosen, report)]
     record = _record(folder, cameras, replace=replace)
+    names = [camera.name for camera in cameras]
     usable = _usable(cameras, chosen)
     inner = intrinsics or poses
     starts = models(usable, chosen, inner, None if inner else _focal_lengths(images))
@@ -119,22 +123,27 @@ def solve_rig(
         else:
             part = reconstruct(database, usable, chosen, known=inner is not None, report=report)
         if part is None:
-            raise SfmError(
-                f"no camera could be registered; {_ADVICE}: {_reasons(cameras, usable, database)}"
+            raise UnplacedError(
+                f"no camera could be registered; {_ADVICE}: {_reasons(cameras, usable, database)}",
+                names,
+                names,
             )
         _keep(folder / "model", part)
         _write_record(folder, record | {"model": matched})
-    found = solution(part, [camera.name for camera in cameras])
+    found = solution(part, names)
     if found.missing and not chosen.allow_partial:
         lost = [camera for camera in cameras if camera.name in found.missing]
-        raise SfmError(
+        raise UnplacedError(
             f"{len(lost)} of {len(cameras)} cameras could not be registered: "
-            f"{_reasons(lost, usable, database)}; leave them out, or {_ADVICE}"
+            f"{_reasons(lost, usable, database)}; leave them out, or {_ADVICE}",
+            names,
+            found.missing,
+            found,
         )
     if poses is None:
         verdict = _verdict(part, folder, usable, cameras, chosen, matched, known=inner is not None)
     else:
-        told = gather(part, database, [camera.name for camera in cameras])
+        told = gather(part, database, names)
         verdict = Verdict(()).and_(reason for reason in told if reason.name in OF_KNOWN_POSES)
     native.write(folder / "cameras.json", found.rig)
     return dataclass_replace(found, verdict=verdict)
@@ -198,10 +207,13 @@ def _usable(cameras: Sequence[PooledFeatures], options: SfmOptions) -> list[Pool
     """Return the cameras in whose pictures anything was found; refuse blank ones, or leave out."""
     blank = [camera.name for camera in cameras if len(camera.keypoints) < _FEWEST_FEATURES]
     usable = [camera for camera in cameras if camera.name not in blank]
+    names = [camera.name for camera in cameras]
     if blank and not options.allow_partial:
-        raise SfmError(f"no features in the pictures of {', '.join(blank)}: are they blank?")
+        message = f"no features in the pictures of {', '.join(blank)}: are they blank?"
+        raise UnplacedError(message, names, blank)
     if len(usable) < 2:
-        raise SfmError(f"fewer than two cameras are left: nothing to see in {', '.join(blank)}")
+        message = f"fewer than two cameras are left: nothing to see in {', '.join(blank)}"
+        raise UnplacedError(message, names, blank)
     return usable
 
 

@@ -66,8 +66,10 @@ LIMITS: Mapping[str, Limit] = {
     "rivals": Limit(0.03),
     "rival_rotations": Limit(3.0),
     "rival_cameras": Limit(0.6, low=True),
+    "unplaced": Limit(0.5, 0.5),
     "tracks": Limit(80.0, 15.0, low=True),
     "fewest_tracks": Limit(20.0, low=True),
+    "posed_tracks": Limit(30.0, low=True),
     "joint": Limit(15.0, 6.0, low=True),
     "angle": Limit(1.5, 0.3, low=True),
     "error": Limit(0.6, 1.2),
@@ -75,9 +77,10 @@ LIMITS: Mapping[str, Limit] = {
     "missing": Limit(0.2, 0.5),
 }
 
-_POSED = frozenset({"posed_conflicts", "posed_camera"})
+_POSED = frozenset({"posed_conflicts", "posed_camera", "posed_tracks"})
 #: What speaks against cameras that are known beforehand: they are not to be found, but may not be
-#: those of the pictures. Places that look alike contradict them, too, and do no harm.
+#: those of the pictures, or have too little in common to be compared with them or adjusted. Places
+#: that look alike contradict them, too, and do no harm.
 OF_KNOWN_POSES = frozenset({"known_centres", "known_rotations", "error"}) | _POSED
 #: What speaks against cameras that were found.
 OF_FOUND_POSES = frozenset(LIMITS) - _POSED
@@ -89,6 +92,8 @@ _MEANINGS: Mapping[str, str] = {
     "conflicts": "share of the verified correspondences that contradict the solution",
     "posed_conflicts": "share of the verified correspondences that contradict the given poses",
     "posed_camera": "the same of one camera alone, the worst",
+    "posed_tracks": "points a camera sees, in the median, with the given poses",
+    "unplaced": "cameras that could not be placed, and were not to be left out",
     "cycles": "share of the camera triplets whose rotations do not close to within 10 degrees",
     "rivals": "distance to another solution of like cost, as a share of the rig's extent",
     "rival_rotations": "turn against another solution of like cost, in degrees",
@@ -109,6 +114,8 @@ _ADVICE: Mapping[str, str] = {
     "conflicts": "places that look alike, or a part put together wrongly",
     "posed_conflicts": "the poses are not those of these pictures, or not exact",
     "posed_camera": "a camera has another one's pose, or its own is wrong",
+    "posed_tracks": "too little to judge or adjust the poses by",
+    "unplaced": "leave them out, or take pictures that have more in common",
     "cycles": "places that look alike were taken for one",
     "rivals": "the pictures allow several rigs",
     "rival_rotations": "the pictures allow several rigs",

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from nmc_framework.cameras import Camera, look_at
-from nmc_framework.models.radiance.volume import composite, enter_and_leave
+from nmc_framework.models.radiance.cuboid import enter_and_leave
+from nmc_framework.models.radiance.volume import composite
 
 if TYPE_CHECKING:
     from torch import Tensor

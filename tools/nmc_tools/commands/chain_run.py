@@ -258,7 +258,9 @@ class ChainRun(Run):
         """Return the mean scores of the held-out views, and what is seen in them."""
         if not self.held_out:
             return {}, {}
-        truths = next(islice(self.footage.views(self.held_out, frame.index), 1)).images
+        # What a camera does to its picture is not the scene's, where both are known.
+        read = self.footage.clean or self.footage.read
+        truths = next(iter(read(self.held_out, frame.index, frame.index + 1))).images
         images = self.quality.score(self.model, frame.index, truths)
         means = {m: self.quality.mean(frame.index, m) for m in ("psnr", "ssim")}
         scores = {m: value for m, value in means.items() if math.isfinite(value)}

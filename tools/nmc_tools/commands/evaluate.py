@@ -98,7 +98,8 @@ def evaluate(
 
     The held-out cameras are those that the package says, unless others are named. With --write the
     manifest's quality record takes PSNR, SSIM and LPIPS of them; nothing else in the package
-    changes.
+    changes. Views of an embedded scene are compared with what is there, without the exposure, noise
+    and blur of the cameras that filmed it.
 
     Examples
     --------
@@ -323,7 +324,9 @@ def _truth(
     assert scene is not None
     shown = moments(sequence)
     count = 1 + max((moment.number for moment in shown), default=0)
-    return film_scene(scene, rig=rig, frames=count, rate=sequence.manifest.timescale)
+    found = film_scene(scene, rig=rig, frames=count, rate=sequence.manifest.timescale)
+    # What a camera does to its picture is not the scene's: views are judged without it.
+    return replace(found, read=found.clean or found.read)
 
 
 def _shown(sequence: Any, chosen: list[int], footage: Footage) -> list[Moment]:

@@ -93,10 +93,13 @@ class Footage:
     def options(self, known: Mapping[str, Any], training: Sequence[str]) -> dict[str, Any]:
         """Return what a family with the options ``known`` is told of the scene and its rig."""
         from nmc_framework.cameras.extent import scene_extent
-        from nmc_framework.models.radiance.fitting import fit
+        from nmc_framework.models.radiance.fitting import endless, fit
 
         cameras = self.cameras(training)
         extent = scene_extent(cameras, self.points, self.rig.depths_of(training))
+        reason = endless(known, extent, self.bounds)
+        if reason is not None:
+            note(reason)
         return fit(known, cameras, extent, bounds=self.bounds, background=self.background)
 
     def reduced(self, sizes: Mapping[str, tuple[int, int]]) -> Footage:

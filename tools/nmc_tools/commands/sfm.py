@@ -130,7 +130,8 @@ def sfm(
 
     Every result has a verdict with its reasons: sound, doubtful or wrong. Unless it is sound the
     command ends with 1, and the cameras are left as cameras.doubtful.json: look at rig.png, and
-    take them with --accept, which does no work twice.
+    take them with --accept, which does no work twice. Cameras that cannot be placed at all end it
+    with 1, too: report.json names them, and --allow-partial goes on without them.
 
     Examples
     --------
@@ -153,7 +154,7 @@ def sfm(
         from nmc_framework.cameras.formats import camera_files
         from nmc_framework.cameras.rig_plot import plot_rig
         from nmc_framework.capture.points import POINTS
-        from nmc_framework.sfm import SfmOptions, against_known, solve_rig
+        from nmc_framework.sfm import SfmOptions, UnplacedError, against_known, solve_rig
 
         require_there([*footage, *(p for p in (intrinsics, known, poses) if p is not None)])
         require_folder(output)
@@ -171,25 +172,30 @@ def sfm(
         written = _file_of(target_format)
         given, truth, placed = map(_read, (intrinsics, known, poses))
         images = _images(footage, frames)
+        count = len(next(iter(images.values())))
         kept = f"features and matches that were found are kept in {output / _WORK}"
         again = None if force else ""
         with progress_bar(f"solving {output.name}", "%", kept=kept, resume=again) as progress:
-            solved = solve_rig(
-                images,
-                output / _WORK,
-                options,
-                intrinsics=given,
-                poses=placed,
-                report=stages(progress, ("features", "matches", "cameras")),
-                replace=force,
-            )
+            try:
+                solved = solve_rig(
+                    images,
+                    output / _WORK,
+                    options,
+                    intrinsics=given,
+                    poses=placed,
+                    report=stages(progress, ("features", "matches", "cameras")),
+                    replace=force,
+                )
+            except UnplacedError as error:
+                _write_unplaced(output, {"frames": count} | error.as_json(), as_json=as_json)
+                raise
         compared = None if truth is None else align(solved.rig, truth, extent)
         if compared is not None:
             verdict = solved.verdict.and_(against_known(compared))
             solved = replace(solved.moved(compared.similarity), verdict=verdict)
         taken = accept or solved.verdict.kind == "sound"
         names = [camera.name for camera in solved.rig.cameras]
-        report = _report(solved, compared, frames=len(next(iter(images.values()))))
+        report = _report(solved, compared, frames=count)
         for name in (_CAMERAS, _DOUBTFUL):
             (output / name).unlink(missing_ok=True)
         target = _CAMERAS if taken else _DOUBTFUL
@@ -299,6 +305,15 @@ def _write_report(path: Path, report: Mapping[str, Any]) -> None:
     import json
 
     path.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _write_unplaced(output: Path, report: dict[str, Any], *, as_json: bool) -> None:
+    """Leave the verdict on cameras that could not be placed, and no cameras of another run."""
+    for name in (_CAMERAS, _DOUBTFUL):
+        (output / name).unlink(missing_ok=True)
+    _write_report(output / _REPORT, report)
+    if as_json:
+        print_json({"path": str(output)} | report)
 
 
 def _show(solved: RigSolution, compared: Alignment | None) -> None:

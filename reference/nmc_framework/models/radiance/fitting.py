@@ -101,6 +101,18 @@ def fit(
     return {name: value for name, value in values.items() if name in known}
 
 
+def endless(known: Mapping[str, Any], extent: SceneExtent, bounds: Bounds | None) -> str | None:
+    """Return what to say where a scene has no end, and a family holds a cuboid of it alone."""
+    of_cuboid = "bounds" in known and "contracted" not in known
+    if bounds is not None or not extent.unbounded or not of_cuboid:
+        return None
+    return (
+        "the scene goes on behind what the cameras look at, and this family has a cuboid of it "
+        "alone, the rest as a background: hash_grid, voxel_grid, tensorf and nerf_plus_plus "
+        "hold all of it"
+    )
+
+
 def _sphere(
     cameras: Sequence[Camera], lower: np.ndarray[Any, Any], upper: np.ndarray[Any, Any]
 ) -> list[float]:

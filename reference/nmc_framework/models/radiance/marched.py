@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nmc_framework.models.radiance import quadrature, sampling
-from nmc_framework.models.radiance.backdrop import backdrop, behind
+from nmc_framework.models.radiance.backdrop import behind
 from nmc_framework.models.radiance.field import RadianceModel, Rendered
 from nmc_framework.models.radiance.grid_encoding import GridLevel, encode, reuse
 from nmc_framework.models.radiance.occupancy import Occupancy
@@ -57,7 +57,6 @@ _AT_ONCE = 1024
 class MarchedField(RadianceModel):
     """A field in a cuboid, or around one, with an occupancy grid; see the module."""
 
-    background: Tensor
     lower: Tensor
     upper: Tensor
 
@@ -67,7 +66,6 @@ class MarchedField(RadianceModel):
         bounds = torch.tensor(c["bounds"], dtype=torch.float32)
         self.register_buffer("lower", bounds[0].clone(), persistent=False)
         self.register_buffer("upper", bounds[1].clone(), persistent=False)
-        self.register_buffer("background", backdrop(c["background"]), persistent=False)
         space = self.space
         self.step = float(torch.linalg.vector_norm(bounds[1] - bounds[0])) / c["samples"]
         self.room = sampling.most_steps(space, self.step)

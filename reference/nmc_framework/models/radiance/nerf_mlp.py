@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from nmc_framework.models.chained import ModelError
-from nmc_framework.models.radiance.backdrop import backdrop, behind
+from nmc_framework.models.radiance.backdrop import behind
 from nmc_framework.models.radiance.field import RadianceModel, Rendered
-from nmc_framework.models.radiance.volume import composite, enter_and_leave, importance_samples
+from nmc_framework.models.radiance.volume import composite, importance_samples
 from nmc_framework.models.views import RayBatch
 
 #: Most frequencies of an encoding: far above what single precision tells apart, below infinity.
@@ -72,7 +72,6 @@ class NerfMlp(RadianceModel):
     learning_rates: ClassVar[tuple[float, float]] = (1e-3, 1e-3)
 
     bounds: Tensor
-    background: Tensor
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
@@ -89,7 +88,6 @@ class NerfMlp(RadianceModel):
         c = self.configuration
         bounds = torch.tensor(c["bounds"], dtype=torch.float32)
         self.register_buffer("bounds", bounds, persistent=False)
-        self.register_buffer("background", backdrop(c["background"]), persistent=False)
         require_frequencies(self.family, c["position_frequencies"], c["direction_frequencies"])
         encoded = [3 + 6 * c[f"{what}_frequencies"] for what in ("position", "direction")]
         sizes = (c["width"], c["depth"], c["skip"], *encoded)
@@ -114,9 +112,7 @@ class NerfMlp(RadianceModel):
         return torch.stack(errors).sum()
 
     def _render(self, origins: Tensor, directions: Tensor, back: Tensor) -> list[Rendered]:
-        near, far = enter_and_leave(origins, directions, self.bounds[0], self.bounds[1])
-        near = near.clamp_min(self.configuration["near"])
-        far = torch.maximum(near, far)
+        near, far = self.spans(origins, directions)
         count = self.configuration["samples"]
         edges = torch.linspace(0, 1, count + 1, device=near.device)
         offset = torch.rand(len(near), count, device=near.device) if self.training else 0.5

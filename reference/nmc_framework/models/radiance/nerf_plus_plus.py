@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nmc_framework.models.chained import ModelError
-from nmc_framework.models.radiance.backdrop import backdrop, behind
+from nmc_framework.models.radiance.backdrop import behind
 from nmc_framework.models.radiance.field import RadianceModel, Rendered
 from nmc_framework.models.radiance.nerf_mlp import (
     PAPER,
@@ -54,7 +54,6 @@ class NerfPlusPlus(RadianceModel):
     family: ClassVar[str] = "nerf_plus_plus"
     learning_rates: ClassVar[tuple[float, float]] = (1e-3, 1e-3)
 
-    background: Tensor
     middle: Tensor
 
     @classmethod
@@ -76,7 +75,6 @@ class NerfPlusPlus(RadianceModel):
             raise ModelError("nerf_plus_plus takes samples from 3 on")
         self.radius = float(c["sphere"][3])
         self.register_buffer("middle", torch.tensor(c["sphere"][:3]).float(), persistent=False)
-        self.register_buffer("background", backdrop(c["background"]), persistent=False)
         frequencies = (c["position_frequencies"], c["direction_frequencies"])
         require_frequencies(self.family, *frequencies)
         sizes = (c["width"], c["depth"], c["skip"], frequencies)

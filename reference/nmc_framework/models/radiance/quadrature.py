@@ -7,6 +7,7 @@ sigma_j delta_j): Mildenhall et al. 2020 (NeRF), equation 3. On the CPU the kern
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor
 from nmc_framework.models.radiance import ray_kernels
 from nmc_framework.models.radiance.field import Rendered
 from nmc_framework.models.radiance.sampling import Samples
-from nmc_framework.models.radiance.volume import composite
+from nmc_framework.models.radiance.volume import composite, contributions, distortion
 
 
 def weights(samples: Samples, density: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,7 +65,7 @@ def render(
         density (Barron et al. 2022, equation 15), its value to no output.
     """
     if density.device.type != "cpu":
-        return _in_torch(samples, density, colour, background)
+        return _in_torch(samples, density, colour, background, blur)
     out = _Composite.apply(density, colour, samples, background, blur)  # type: ignore[no-untyped-call]
     opacity = out[:, 3]
     return Rendered(out[:, :3], opacity, out[:, 4] / opacity.clamp_min(1e-6))
@@ -139,7 +140,25 @@ class _Composite(torch.autograd.Function):
         return to_density, to_colour, None, None, None
 
 
-def _in_torch(samples: Samples, density: Tensor, colour: Tensor, background: Tensor) -> Rendered:
+class _Beside(torch.autograd.Function):
+    """Passes values on, and gives a number that counts beside them in the loss its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, number: Tensor) -> Tensor:  # noqa: ARG004
+        return values.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG004
+        return gradients[0], gradients[0].new_ones(())
+
+
+def _in_torch(
+    samples: Samples,
+    density: Tensor,
+    colour: Tensor,
+    background: Tensor,
+    blur: tuple[float, float] = (0.0, 1.0),
+) -> Rendered:
     count = samples.starts.diff()
     place = torch.arange(len(samples), device=density.device) - samples.starts[samples.ray]
     shape = (len(count), max(1, int(count.max()) if len(count) else 1))
@@ -148,10 +167,13 @@ def _in_torch(samples: Samples, density: Tensor, colour: Tensor, background: Ten
         out = values.new_zeros(*shape, *values.shape[1:])
         return out.index_put((samples.ray, place), values)
 
-    return composite(
-        spread_out(density),
-        spread_out(colour),
-        spread_out(samples.distance),
-        spread_out(samples.length),
-        background,
+    dense, length = spread_out(density), spread_out(samples.length)
+    rendered = composite(
+        dense, spread_out(colour), spread_out(samples.distance), length, background
     )
+    share, unit = blur
+    if not share:
+        return rendered
+    middle, width = (spread_out(values) for values in normalised(samples, unit))
+    spread = share * distortion(contributions(dense * length), middle, width)
+    return replace(rendered, colour=_Beside.apply(rendered.colour, spread))  # type: ignore[no-untyped-call]

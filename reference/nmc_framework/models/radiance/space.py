@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nmc_framework.models.radiance.volume import enter_and_leave
+from nmc_framework.models.radiance.cuboid import enter_and_leave
 
 #: How far an unbounded scene goes, in half edges of its inner cube: contracted, 1/256 below 2.
 FARTHEST = 256.0

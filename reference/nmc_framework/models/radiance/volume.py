@@ -1,4 +1,4 @@
-"""Volume rendering along rays: where rays meet a cuboid, and the quadrature (Max 1995).
+"""Volume rendering along rays: the quadrature (Max 1995), and where it asks for more.
 
 C = sum over i of T_i (1 - exp(-sigma_i delta_i)) c_i, with T_i = exp(-sum over j<i of
 sigma_j delta_j): Mildenhall et al. 2020 (NeRF), equation 3.
@@ -10,21 +10,6 @@ import torch
 from torch import Tensor
 
 from nmc_framework.models.radiance.field import Rendered
-
-
-def enter_and_leave(
-    origins: Tensor, directions: Tensor, lower: Tensor, upper: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return the distances (N,), (N,) between which each ray is inside a cuboid.
-
-    Rays that miss get an empty interval; a ray that starts inside begins at 0.
-    """
-    tiny = torch.full_like(directions, 1e-9)
-    safe = torch.where(directions.abs() < tiny, tiny, directions)
-    a, b = (lower - origins) / safe, (upper - origins) / safe
-    near = torch.minimum(a, b).amax(dim=1).clamp_min(0)
-    far = torch.maximum(a, b).amin(dim=1)
-    return near, torch.maximum(far, near)
 
 
 def composite(
@@ -43,12 +28,9 @@ def composite(
     delta
         Length of each sample's interval, (N, S) or one number.
     background
-        (3,) what lies behind everything.
+        (3,) or (N, 3), what lies behind everything.
     """
-    depth_of_field = density * delta
-    optical = torch.cumsum(depth_of_field, dim=1)
-    before = torch.exp(-(optical - depth_of_field))
-    weights = before * -torch.expm1(-depth_of_field)
+    weights = contributions(density * delta)
     opacity = weights.sum(dim=1)
     seen = (weights[..., None] * colour).sum(dim=1)
     return Rendered(
@@ -56,6 +38,23 @@ def composite(
         opacity=opacity,
         depth=(weights * distance).sum(dim=1) / opacity.clamp_min(1e-6),
     )
+
+
+def contributions(optical: Tensor) -> Tensor:
+    """Return what samples of an optical depth (N, S) contribute to the colour of their ray."""
+    return torch.exp(optical - torch.cumsum(optical, dim=1)) * -torch.expm1(-optical)
+
+
+def distortion(weights: Tensor, middle: Tensor, width: Tensor) -> Tensor:
+    """Return how far along rays their matter is spread, the mean over N rays.
+
+    Barron et al. 2022, equation 15, in the linear form of Sun et al. 2022 (DVGOv2); ``middle`` and
+    ``width`` (N, S) are of the samples' intervals, ascending.
+    """
+    before = torch.cumsum(weights, dim=1) - weights
+    nearer = torch.cumsum(weights * middle, dim=1) - weights * middle
+    pairs = 2 * weights * (middle * before - nearer) + weights**2 * width / 3
+    return pairs.sum() / len(weights)
 
 
 def importance_samples(distance: Tensor, weights: Tensor, count: int, *, jitter: bool) -> Tensor:
