@@ -119,7 +119,8 @@ def test_the_members_of_a_directory(url, shelf):
             known = ask(url, path)[1]["etag"][1:65]
         kept = ask(url, f"{path}?digest={known}")[1]["cache-control"]
         assert kept == "public, max-age=31536000, immutable, no-transform"
-        assert ask(url, f"{path}?digest={'0' * 64}")[0] == 404
+        status, _, body = ask(url, f"{path}?digest={'0' * 64}")
+        assert (status, json.loads(body)["code"]) == (404, "host/changed")
     assert ask(url, "/deep/two.nmc/segments/00000004.safetensors")[0] == 404
 
 
@@ -155,7 +156,7 @@ def test_the_members_of_a_directory(url, shelf):
 def test_paths_that_lead_nowhere(url, path):
     status, headers, body = ask(url, path)
     assert status == 404
-    assert "error" in json.loads(body)
+    assert json.loads(body)["code"] == "host/not-found"
     assert headers["access-control-allow-origin"] == "*"
 
 

@@ -2,8 +2,6 @@
 
 import json
 import os
-import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,7 +17,7 @@ pytest.importorskip("httptools")
 pytest.importorskip("websockets")
 
 from command_samples import state
-from serving import SEGMENT, ask, filled, served
+from serving import ask, filled, served
 
 import nmc
 from nmc_tools.serve import Access
@@ -161,81 +159,3 @@ def test_several_processes_answer_and_end_together(shelf):
     assert (process.returncode, out, err) == (130, "", "")
     with pytest.raises(OSError):
         ask(url, "/health")
-
-
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-
-
-@pytest.mark.skipif(
-    NGINX is None and "nginx" not in os.environ.get("NMC_TESTS_NEED", "").split(),
-    reason="nginx is not installed",
-)
-def test_the_documented_configuration_of_nginx(shelf, tmp_path, run):
-    page = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
-    text = re.search(r"```nginx\n(.+?)```", page, re.DOTALL)[1]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folder = tmp_path / "packages"
-    shutil.copytree(shelf, folder, symlinks=True)
-    with nmc.Writer(folder / "growing.nmc", directory=True) as writer, served([folder]) as behind:
-        writer.append(state(0))
-        text = text.replace("listen 443 ssl", f"listen 127.0.0.1:{port}")
-        text = re.sub(r"    ssl_certificate.*\n", "", text)
-        text = text.replace("/srv/packages", str(folder)).replace(
-            "http://127.0.0.1:8080", behind.rstrip("/")
-        )
-        places = "".join(
-            f"{kind}_temp_path {tmp_path};"
-            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        conf = tmp_path / "nginx.conf"
-        conf.write_text(
-            f"daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error.log;\n"
-            f"{'user root;' if os.geteuid() == 0 else ''} events {{}}\n"
-            f"http {{ access_log off; {places}\n{text} }}\n"
-        )
-        command = [NGINX, "-p", str(tmp_path), "-c", str(conf), "-e", str(tmp_path / "error.log")]
-        with subprocess.Popen(command) as process:
-            try:
-                url = f"http://127.0.0.1:{port}/"
-                for _ in range(200):
-                    with socket.socket() as line:
-                        if line.connect_ex(("127.0.0.1", port)) == 0:
-                            break
-                    assert process.poll() is None, (tmp_path / "error.log").read_text()
-                    time.sleep(0.05)
-                _judge_nginx(url, behind, folder, run)
-            finally:
-                process.terminate()
-
-
-def _judge_nginx(url, behind, folder, run):
-    data = (folder / "one.nmc").read_bytes()
-    status, headers, body = ask(url, "/one.nmc", {"Range": "bytes=0-9"})
-    assert (status, body) == (206, data[:10])
-    assert headers["cache-control"] == "public, no-cache, no-transform"
-    assert headers["access-control-allow-origin"] == "*"
-    kept = ask(url, "/one.nmc?digest=00")[1]["cache-control"]
-    assert kept == "public, max-age=31536000, immutable, no-transform"
-    member = f"/deep/two.nmc/{SEGMENT}"
-    assert ask(url, member)[2] == ask(behind, member)[2]
-    for path in (
-        "/secret.txt",
-        "/deep/two.nmc/secret.txt",
-        "/.hidden.nmc",
-        "/link.nmc",
-        "/linked/two.nmc/manifest.h5",
-        "/../one.nmc",
-        "/deep/..%2f..%2fetc/passwd",
-    ):
-        assert ask(url, path)[0] in (400, 403, 404), path
-    assert ask(url, "/one.nmc", method="DELETE")[0] in (403, 405)
-    status, headers, body = ask(url, "/growing.nmc/journal.ndjson")
-    assert (status, headers["cache-control"]) == (200, "no-store, no-transform")
-    assert body.count(b"\n") == 2
-    assert json.loads(ask(url, "/index.json")[2])["packages"]
-    outcome = run("play", f"{url}one.nmc", "--headless", "--json")
-    assert (outcome.code, json.loads(outcome.out)["decoded_frames"]) == (0, 4)
-    outcome = run("play", f"{url}deep/two.nmc", "--headless", "--json")
-    assert (outcome.code, json.loads(outcome.out)["decoded_frames"]) == (0, 4)

@@ -55,14 +55,18 @@ def test_training_is_followed(tmp_path, command_line, monkeypatch):
         while not told:
             threading.Event().wait(0.02)
         url = next(word for word in told[0].split() if word.startswith("http://"))
-        seen.extend(nmc.follow(url, poll=0.05, timeout=200, storage_options=QUICK))
+        with pytest.raises(nmc.FormatError, match="host/denied"):
+            nmc.open_unfinished(url, storage_options=QUICK)
+        options = QUICK | {"headers": {"Authorization": "Bearer abc"}}
+        seen.extend(nmc.follow(url, poll=0.05, timeout=200, storage_options=options))
 
     reader = threading.Thread(target=read)
     reader.start()
     path = tmp_path / "live.nmc"
     tiny = ["--iterations", "2", "--later", "2", "--rays", "32", "--size", "16x16"]
     done = command_line(
-        "train", "--scene", "-o", path, "--frames", "3", *tiny, "--serve", "0", "--json"
+        *("train", "--scene", "-o", path, "--frames", "3", *tiny, "--serve", "0", "--json"),
+        *("--serve-token", "abc"),
     )
     reader.join()
     assert done.code == 0, done
@@ -77,6 +81,13 @@ def test_training_is_followed(tmp_path, command_line, monkeypatch):
 def test_what_is_no_port(tmp_path, command_line, text):
     done = command_line("train", "--scene", "-o", tmp_path / "a.nmc", "--serve", text)
     assert done.code == 2
+
+
+def test_what_is_no_token(tmp_path, command_line):
+    options = ("--serve", "0", "--serve-token", "")
+    done = command_line("train", "--scene", "-o", tmp_path / "a.nmc", *options)
+    assert done.code == 2
+    assert "--serve-token" in done.err
 
 
 def test_push_says_what_it_did(tmp_path, command_line):

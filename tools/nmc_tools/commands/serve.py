@@ -5,20 +5,16 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from nmc_format.host import absent, host_errors
+from nmc_format.host import absent
 from nmc_tools.commands.extras import extra
 from nmc_tools.commands.listening import tell_listening
+from nmc_tools.commands.serve_access import access_of, read_key
 from nmc_tools.commands.shared_options import JsonOption
 from nmc_tools.terminal import say, warn
-
-if TYPE_CHECKING:
-    from nmc_tools.serve.access import Access
-
-_LONGEST_KEY = 4096
 
 
 def serve(
@@ -78,7 +74,7 @@ def serve(
     for path in paths:
         if not path.exists():
             raise absent(str(path))
-    access = _access(token or [], key)
+    access = access_of(token or [], key)
     with extra("serve", "nmc serve"):
         from nmc_tools.serve.connections import Limits
         from nmc_tools.serve.running import Running, bound, url_of
@@ -129,29 +125,9 @@ def token(
     from nmc_tools.serve.access import signed_token
 
     try:
-        say(signed_token(_key(key), int(time.time()) + seconds, path))
+        say(signed_token(read_key(key), int(time.time()) + seconds, path))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--key") from None
-
-
-def _access(tokens: list[str], key: Path | None) -> Access:
-    from nmc_tools.serve.access import Access
-
-    try:
-        return Access(tuple(tokens), None if key is None else _key(key))
-    except ValueError as error:
-        hint = "--key" if "key" in str(error) else "--token"
-        raise typer.BadParameter(str(error), param_hint=hint) from None
-
-
-def _key(path: Path) -> bytes:
-    with host_errors(path), path.open("rb") as file:
-        data: bytes = file.read(_LONGEST_KEY + 1)
-    if len(data) > _LONGEST_KEY:
-        raise typer.BadParameter(
-            f"{path}: it has more than {_LONGEST_KEY} bytes", param_hint="--key"
-        )
-    return data
 
 
 def _origin(text: str) -> Any:

@@ -25,7 +25,7 @@ from nmc_tools.commands.framework import (
 from nmc_tools.commands.shared_options import EffortOption, ForceOption
 from nmc_tools.commands.shared_training import Sharing
 from nmc_tools.commands.shared_work import OnOption, cluster_on
-from nmc_tools.commands.train_served import host_and_port, served_beside
+from nmc_tools.commands.train_served import ServeTokenOption, host_and_port, served_beside
 from nmc_tools.commands.train_subject import built_model, family_kind, opened_subject
 from nmc_tools.terminal import counted, print_json, refuse_input, say, size_text
 
@@ -151,6 +151,7 @@ def train(
             metavar="[HOST:]PORT", help="Serve the package while it grows; port 0: a free one."
         ),
     ] = None,
+    serve_token: ServeTokenOption = None,
     device: Annotated[str, typer.Option(help="Torch device, such as cpu or cuda:0.")] = "cpu",
     mixed: Annotated[
         bool, typer.Option("--mixed", help="Products in bfloat16, on CUDA: faster, less exact.")
@@ -257,7 +258,7 @@ def train(
                 else None
             )
             if place is not None:
-                stack.enter_context(served_beside(output, *place))
+                stack.enter_context(served_beside(output, *place, serve_token or ()))
             run = subject.run(output, model, schedule, board)
             if anew or on is not None:
                 cluster = stack.enter_context(cluster_on(on, device))

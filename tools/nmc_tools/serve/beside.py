@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from nmc_tools.serve.access import Access
+
 
 IDLE_SECONDS = 3.0
 """Who reads along asks more often; so long after the last request, nobody does any more."""
@@ -43,7 +45,7 @@ class _Heard:
 
 
 @contextmanager
-def beside(path: Path, host: str, port: int) -> Iterator[str]:
+def beside(path: Path, host: str, port: int, access: Access | None = None) -> Iterator[str]:
     """Serve a package while the block runs, from before its first frame on.
 
     Parameters
@@ -52,6 +54,8 @@ def beside(path: Path, host: str, port: int) -> Iterator[str]:
         The package; it need not be there yet.
     host, port
         Where to listen; port 0 takes a free one.
+    access : Access or None
+        Who may read; None: everybody.
 
     Yields
     ------
@@ -64,7 +68,7 @@ def beside(path: Path, host: str, port: int) -> Iterator[str]:
         If nobody can listen there.
     """
     metrics = Metrics()
-    heard = _Heard(app([path], metrics=metrics))
+    heard = _Heard(app([path], access=access, metrics=metrics))
     running = Running(heard, metrics, Limits())
     listening = bound(host, port)
     url = url_of(listening)

@@ -43,6 +43,7 @@ _MEDIA = {
     Kind.DOCUMENT: "application/json",
 }
 
+_ABSENT = "host/not-found"
 _NO_WAIT = getattr(os, "RWF_NOWAIT", 0)
 
 
@@ -80,7 +81,7 @@ class Files:
         if opened is None and await self._answered_unfinished(scope, send):
             return
         if opened is None:
-            await refusal(send, 404, f"there is nothing at {scope['path']!r}")
+            await refusal(send, 404, f"there is nothing at {scope['path']!r}", _ABSENT)
             return
         try:
             try:
@@ -139,7 +140,9 @@ class Files:
             return self._medium(opened, facts)
         if opened.kind is Kind.SEGMENT:
             if opened.frame >= len(facts.lengths):
-                raise _Refused(404, f"frame {opened.frame}: there are {len(facts.lengths)}")
+                raise _Refused(
+                    404, f"frame {opened.frame}: there are {len(facts.lengths)}", _ABSENT
+                )
             if size != facts.lengths[opened.frame]:
                 expected = facts.lengths[opened.frame]
                 words = f"the segment has {size} bytes; the manifest says {expected}"
@@ -150,12 +153,13 @@ class Files:
         if wanted is None:
             return _Meta(size, tag, f"{self._whose}, {_ASK}")
         if wanted not in digests:
-            raise _Refused(404, "what lies here now has another digest than the URL says")
+            words = "what lies here now has another digest than the URL says"
+            raise _Refused(404, words, "host/changed")
         return _Meta(size, tag, f"{self._whose}, {_FOREVER}")
 
     def _medium(self, opened: Opened, facts: Facts) -> _Meta:
         if opened.frame >= len(facts.media):
-            raise _Refused(404, f"medium {opened.frame}: there are {len(facts.media)}")
+            raise _Refused(404, f"medium {opened.frame}: there are {len(facts.media)}", _ABSENT)
         medium, size = facts.media[opened.frame], opened.status.st_size
         if size != medium.length:
             words = f"the medium has {size} bytes; the manifest says {medium.length}"
@@ -167,14 +171,15 @@ class Files:
         if opened.kind is Kind.MEDIUM:  # there as a whole, or not at all
             return _Meta(opened.status.st_size, None, _NEVER)
         if opened.kind is not Kind.SEGMENT or opened.frame >= self._sealed(opened.package)[1]:
-            raise _Refused(404, "the package is not finished, and this is not in its journal yet")
+            words = "the package is not finished, and this is not in its journal yet"
+            raise _Refused(404, words, "package/unfinished")
         return _Meta(opened.status.st_size, None, _NEVER)
 
     def _sealed(self, package: Path) -> tuple[int, int]:
         try:
             return self.journals.sealed(package)
         except OSError:
-            raise _Refused(404, "the package has neither manifest nor journal") from None
+            raise _Refused(404, "the package has neither manifest nor journal", _ABSENT) from None
 
     async def _send(
         self, scope: MutableMapping[str, Any], send: Send, opened: Opened, meta: _Meta
@@ -199,7 +204,8 @@ class Files:
                 found = one_range(asked.get("range"), meta.size)
             except Unsatisfiable:
                 said = {"content-range": f"bytes */{meta.size}", "accept-ranges": "bytes"}
-                await refusal(send, 416, "no byte of the file is in this range", headers=said)
+                words = "no byte of the file is in this range"
+                await refusal(send, 416, words, "host/failed", headers=said)
                 return
             if found is not None:
                 part, status = found, 206
@@ -215,7 +221,7 @@ class Files:
 class _Refused(Exception):  # noqa: N818 - an answer
     """A request that gets no file: the status, the words and a code of the catalogue."""
 
-    def __init__(self, status: int, words: str, code: str = "") -> None:
+    def __init__(self, status: int, words: str, code: str) -> None:
         super().__init__(words)
         self.status, self.code = status, code
 

@@ -19,6 +19,8 @@ _METHODS = ("GET", "HEAD", "OPTIONS")
 _ASKED = "Authorization, Range, If-Range, If-Match, If-None-Match, If-Modified-Since"
 _TOLD = "Accept-Ranges, Content-Length, Content-Range, ETag, Last-Modified, NMC-Growing"
 _DAY = "86400"
+_ALLOWED = "/allowed/"
+"""Before a path: only whether it may be read, for a proxy that has the files itself."""
 
 
 class Front:
@@ -79,8 +81,9 @@ class Front:
         refused = None
         path = scope["path"]
         if path != "/health" and not (self._page and path.startswith("/player/")):
+            wanted = path.removeprefix(_ALLOWED)
             refused = self._access.refusal(
-                scope["path"], headers.get("authorization"), scope["query_string"]
+                wanted, headers.get("authorization"), scope["query_string"]
             )
         scope["nmc.token"] = "" if self._access.open else _token(scope["query_string"])
         if scope["type"] == "websocket":
@@ -125,18 +128,24 @@ class Front:
                 await answer(counted, 204, _preflight())
             elif method == "other":
                 said = {"allow": ", ".join(_METHODS)}
-                await refusal(counted, 405, "this server is for reading only", headers=said)
+                await refusal(
+                    counted, 405, "this server is for reading only", "host/failed", headers=said
+                )
             elif refused is not None:
                 metrics.refused += 1
                 said = {"www-authenticate": 'Bearer realm="nmc"'}
-                await refusal(counted, 401, refused, headers=said)
+                await refusal(counted, 401, refused, "host/denied", headers=said)
+            elif scope["path"].startswith(_ALLOWED):
+                whose = "public" if self._access.open else "private"
+                said = {"nmc-whose": whose, "cache-control": "no-store"}
+                await answer(counted, 204, said)
             else:
                 first = scope["path"].removeprefix("/").partition("/")[0]
                 inner = self._inner if first in self._routed else self._files
                 await inner(scope, receive, counted)
         except (EOFError, OSError):  # what is served changed under our hands: the answer is cut off
             if status == 500:
-                await refusal(counted, 500, "the file cannot be read")
+                await refusal(counted, 500, "the file cannot be read", "host/device")
         finally:
             metrics.running -= 1
             metrics.finished(method, status, time.perf_counter() - began)

@@ -26,10 +26,10 @@ async def refusal(
     send: Send,
     status: int,
     words: str,
-    code: str = "",
+    code: str,
     headers: Mapping[str, str] | None = None,
 ) -> None:
-    """Send why there is no file, as JSON: ``error``, and a ``code`` if there is one."""
-    said = {"error": words} | ({"code": code} if code else {})
+    """Send why there is no file, as JSON: ``error``, and its ``code`` of the catalogue."""
+    said = {"error": words, "code": code}
     sent = {"content-type": "application/json", "cache-control": "no-store", **(headers or {})}
     await answer(send, status, sent, json.dumps(said).encode() + b"\n")
