@@ -66,7 +66,7 @@ def plain_manifest(manifest: Manifest) -> Manifest:
 
 
 def plain_segment(manifest: Manifest, cipher: SegmentCipher, t: int, data: bytes) -> bytes:
-    """Return the plain segment of one that is stored.
+    """Return the plain bytes of a segment that is stored, or of its first whole chunks.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def plain_segment(manifest: Manifest, cipher: SegmentCipher, t: int, data: bytes
         If a tag in it is wrong.
     """
     rest = memoryview(data)[SALT_BYTES:]
-    chunks = chunks_of(len(data))
+    chunks = chunks_of(int(manifest.frames.segment_length[t]))
     return bytes(
         cipher.decrypted(
             t, parent_of(manifest, t), data[:SALT_BYTES], rest, 0, chunks, segment_name(t)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import numpy as np
 
 import nmc
+from nmc_format.encryption import CHUNK_BYTES, chunk_start
 from nmc_format.issues import refuse
 from nmc_tools.adaptive.document import Presentation, Representation, points_inside
 
@@ -172,11 +173,18 @@ def _representation(
 
 
 def taken_bytes(manifest: Manifest, stop: int | None) -> NDArray[np.int64]:
-    """Return how many bytes of each segment a stop takes, from the first on (clause 12.7.4)."""
-    lengths = manifest.frames.segment_length
+    """Return how many bytes of each segment a stop takes, from the first on (clause 12.7.4).
+
+    Of an encrypted segment they are whole chunks (clause 14.1.3).
+    """
+    lengths = manifest.frames.segment_length.astype(np.int64)
     if stop is None or stop == manifest.stops - 1 or manifest.refinements is None:
-        return lengths.astype(np.int64)
-    return manifest.refinements.start[:, stop].astype(np.int64)
+        return lengths
+    taken = manifest.refinements.start[:, stop].astype(np.int64)
+    if not manifest.root.is_encrypted:
+        return taken
+    ends = [chunk_start(-(-int(size) // CHUNK_BYTES)) for size in taken]
+    return np.minimum(lengths, np.array(ends, np.int64))
 
 
 def _psnr(manifest: Manifest, stop: int | None) -> float | None:

@@ -5,24 +5,25 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_to_bytes, urlsplit, urlunsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit, urlunsplit
 
-from nmc.remote.address import shown
-from nmc.remote.opening import open_anywhere
+from nmc.remote.address import local_path, scheme_of, shown
+from nmc.remote.opening import open_anywhere, store_of, web_objects
 from nmc_format.host import host_errors
 from nmc_format.issues import refuse
 from nmc_tools.adaptive.document import MAX_BYTES, parse_document
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from nmc.remote.remote_object import RemoteObject
     from nmc_format.package.members import Package
     from nmc_tools.adaptive.document import Presentation
 
 
 def is_document_name(target: str) -> bool:
     """Whether a path or an address is that of a presentation document, by its name."""
-    path = urlsplit(target).path if on_server(target) else target
+    path = urlsplit(target).path if scheme_of(target) else target
     return path.lower().endswith(".json")
 
 
@@ -41,9 +42,9 @@ def read_document(target: str, options: Mapping[str, Any] | None = None) -> Pres
     FormatError
         If it is not there, or is none.
     """
-    if on_server(target):
+    if is_far(target):
         return parse_document(_fetched(target, options or {}), shown(target))
-    path = Path(target)
+    path = local_path(target) if scheme_of(target) else Path(target)
     with host_errors(path), path.open("rb") as file:
         return parse_document(file.read(MAX_BYTES + 1), target)
 
@@ -60,8 +61,11 @@ def beside(document: str, url: str, digest: str) -> str:
     digest : str
         With it, a cache on the way can keep the answers for ever.
     """
+    if not is_far(document):
+        path = local_path(document) if scheme_of(document) else Path(document)
+        return str(path.parent / os.fsdecode(unquote_to_bytes(url)))
     if not on_server(document):
-        return str(Path(document).parent / os.fsdecode(unquote_to_bytes(url)))
+        return f"{document.rpartition('/')[0]}/{unquote(url)}"
     parts = urlsplit(document)
     query = f"{parts.query}&digest={digest}" if parts.query else f"digest={digest}"
     folder = parts.path.rpartition("/")[0]
@@ -73,27 +77,38 @@ def open_target(target: str, options: Mapping[str, Any] | None = None) -> Packag
     return open_anywhere(target, options if on_server(target) else None)
 
 
+def is_far(target: str) -> bool:
+    """Whether a target is the address of a server or a store, not a path."""
+    return scheme_of(target) not in ("", "file")
+
+
 def on_server(target: str) -> bool:
     """Whether a target is the address of a server, not a path."""
     return target.lower().startswith(("http://", "https://"))
 
 
 def _fetched(url: str, options: Mapping[str, Any]) -> bytes:
-    from nmc.remote.patience import Patience
     from nmc.remote.remote_object import NoObject
-    from nmc.remote.web_client import WebClient
-    from nmc.remote.web_object import WebObject
 
-    patience = Patience.of(options)
-    client = WebClient(options.get("headers") or {}, patience)
+    made, close = _document_at(url, options)
     try:
         data = bytearray()
-        for piece in WebObject(client, url, patience).whole(MAX_BYTES):
+        for piece in made.whole(MAX_BYTES):
             data += piece
             if len(data) > MAX_BYTES:
                 break
     except NoObject:
         raise refuse("host/not-found", file=shown(url)) from None
     finally:
-        client.close()
+        close()
     return bytes(data)
+
+
+def _document_at(url: str, options: Mapping[str, Any]) -> tuple[RemoteObject, Callable[[], None]]:
+    if on_server(url):
+        at, close = web_objects(url, options)
+        return at(url), close
+    from nmc.remote.stored_object import StoredObject
+
+    store, path = store_of(url, None)
+    return StoredObject(store, path, shown(url)), lambda: None

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any, Self
 
 from nmc.coding.cursor import Cursor
 from nmc.coding.decode import check_segment
-from nmc.reading.manifest import DEFAULT_MAX_LEVEL, checked_manifest, level_refused
+from nmc.reading.manifest import DEFAULT_MAX_LEVEL, level_refused
 from nmc.remote.address import shown
 from nmc_format.issues import FormatError, refuse
 from nmc_tools.adaptive.describe import Source, presentation_of, taken_bytes
-from nmc_tools.adaptive.opening import beside, open_target
+from nmc_tools.adaptive.opening import beside
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from types import TracebackType
 
     from numpy.typing import NDArray
 
     from nmc_format.manifest.record import Manifest
-    from nmc_format.package.members import Package
     from nmc_tools.adaptive.document import Presentation, Representation
+    from nmc_tools.adaptive.terms import OpenPackage, Terms
 
 
 class Packages:
@@ -37,18 +37,16 @@ class Packages:
         What is played.
     document : str
         Path or address of its document, from which packages are found.
-    options : mapping or None
-        Of the server.
+    terms : Terms
+        What is asked of each package.
     """
 
-    def __init__(
-        self, presentation: Presentation, document: str, options: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, presentation: Presentation, document: str, terms: Terms) -> None:
         self.presentation = presentation
-        self._document, self._options = document, options
+        self._document, self._terms = document, terms
         self._stack = ExitStack()
-        self._packages: dict[str, tuple[Package, Manifest]] = {}
-        self._opening: dict[str, Future[tuple[Package, Manifest]]] = {}
+        self._packages: dict[str, OpenPackage] = {}
+        self._opening: dict[str, Future[OpenPackage]] = {}
         self._opener = ThreadPoolExecutor(1, thread_name_prefix="nmc-open")
         self._taken: dict[int, NDArray[Any]] = {}
 
@@ -60,15 +58,15 @@ class Packages:
         """Let time pass."""
         time.sleep(seconds)
 
-    def manifest(self, quality: int) -> Manifest:
-        """Return the manifest of a representation, its package opened if need be.
+    def opened(self, quality: int) -> OpenPackage:
+        """Return the package of a representation, opened if need be.
 
         Raises
         ------
         FormatError
             If the package is refused, or is not the one that the document means.
         """
-        return self._opened(self.presentation.representations[quality])[1]
+        return self._opened(self.presentation.representations[quality])
 
     def ready(self, quality: int) -> bool:
         """Whether the package of a representation is open, or refused; opens it beside playing."""
@@ -79,27 +77,28 @@ class Packages:
         """Return how many bytes of a segment a representation takes."""
         if quality not in self._taken:
             stop = self.presentation.representations[quality].stop
-            self._taken[quality] = taken_bytes(self.manifest(quality), stop)
+            self._taken[quality] = taken_bytes(self.opened(quality).manifest, stop)
         return int(self._taken[quality][frame])
 
     def expect(self, quality: int, frames: range) -> None:
         """Hear that these segments are fetched next; those of a stop come one by one."""
-        package, manifest = self._opened(self.presentation.representations[quality])
-        lengths = [int(manifest.frames.segment_length[t]) for t in frames]
+        opened = self.opened(quality)
+        lengths = [int(opened.manifest.frames.segment_length[t]) for t in frames]
         if all(self.length(quality, t) == n for t, n in zip(frames, lengths, strict=True)):
-            package.expect(frames, lengths)
+            opened.package.expect(frames, lengths)
 
     def fetch(self, quality: int, frame: int, start: int, size: int) -> bytes:
         """Return some bytes of a segment."""
-        package, manifest = self._opened(self.presentation.representations[quality])
-        length = int(manifest.frames.segment_length[frame])
-        return package.part(frame, length, start, size)
+        opened = self.opened(quality)
+        length = int(opened.manifest.frames.segment_length[frame])
+        return opened.package.part(frame, length, start, size)
 
-    def keep(self, url: str, package: Package, manifest: Manifest) -> None:
+    def keep(self, url: str, opened: OpenPackage) -> None:
         """Have a package that is open already; it is closed with the others."""
-        self._packages[url] = (self._stack.enter_context(package), manifest)
+        self._stack.enter_context(opened.package)
+        self._packages[url] = opened
 
-    def _opened(self, wanted: Representation) -> tuple[Package, Manifest]:
+    def _opened(self, wanted: Representation) -> OpenPackage:
         if wanted.url not in self._packages:
             opening = self._begun(wanted)
             try:
@@ -107,7 +106,8 @@ class Packages:
             except FormatError:
                 self._opening.pop(wanted.url, None)  # it may be there another time
                 raise
-        package, manifest = self._packages[wanted.url]
+        opened = self._packages[wanted.url]
+        manifest = opened.manifest
         if manifest.root.manifest_digest.hex() != wanted.digest:
             raise refuse(
                 "host/changed",
@@ -122,23 +122,17 @@ class Packages:
             raise refuse("input/unreadable", file=wanted.url, reason=words, hint="")
         if manifest.level > DEFAULT_MAX_LEVEL:
             raise FormatError(level_refused(manifest.level, DEFAULT_MAX_LEVEL))
-        return package, manifest
+        return opened
 
-    def _begun(self, wanted: Representation) -> Future[tuple[Package, Manifest]]:
+    def _begun(self, wanted: Representation) -> Future[OpenPackage]:
         if wanted.url not in self._opening:
             self._opening[wanted.url] = self._opener.submit(self._open, wanted)
         return self._opening[wanted.url]
 
-    def _open(self, wanted: Representation) -> tuple[Package, Manifest]:
-        target = beside(self._document, wanted.url, wanted.digest)
-        package = open_target(target, self._options)
-        try:
-            manifest = checked_manifest(package)
-        except BaseException:
-            package.close()
-            raise
-        self._stack.push(package)
-        return package, manifest
+    def _open(self, wanted: Representation) -> OpenPackage:
+        opened = self._terms.open(beside(self._document, wanted.url, wanted.digest))
+        self._stack.push(opened.package)
+        return opened
 
     def __enter__(self) -> Self:
         return self
@@ -153,7 +147,7 @@ class Packages:
         self._stack.__exit__(kind, error, trace)
 
 
-def of_one_package(target: str, options: Mapping[str, Any] | None = None) -> Packages:
+def of_one_package(target: str, terms: Terms) -> Packages:
     """Return a package by itself as a line; its refinements are its qualities.
 
     Raises
@@ -161,15 +155,16 @@ def of_one_package(target: str, options: Mapping[str, Any] | None = None) -> Pac
     FormatError
         If it is refused.
     """
-    package = open_target(target, options)
+    opened = terms.open(target)
     url = shown(target).rstrip("/").rpartition("/")[2]
     try:
-        manifest = checked_manifest(package)
-        made = Packages(presentation_of([Source(shown(target), url, manifest)]), target, options)
+        made = Packages(
+            presentation_of([Source(shown(target), url, opened.manifest)]), target, terms
+        )
     except BaseException:
-        package.close()
+        opened.package.close()
         raise
-    made.keep(url, package, manifest)
+    made.keep(url, opened)
     return made
 
 
@@ -215,7 +210,7 @@ class Decoder:
         FormatError
             If a segment is not the one that the manifest describes.
         """
-        manifest = self._packages.manifest(quality)
+        manifest = self._packages.opened(quality).manifest
         for t, data in zip(frames, segments, strict=True):
             if len(data) == int(manifest.frames.segment_length[t]):
                 check_segment(manifest.frame(t), data)
@@ -236,11 +231,12 @@ class Decoder:
 
     def _decode(self, quality: int, frames: range, segments: Sequence[bytes]) -> None:
         wanted = self._packages.presentation.representations[quality]
-        manifest = self._packages.manifest(quality)
+        opened = self._packages.opened(quality)
+        manifest = opened.plain_manifest()
         cursor = Cursor(manifest.stops - 1 if wanted.stop is None else wanted.stop)
         for t, data in zip(frames, segments, strict=True):
             length = int(manifest.frames.segment_length[t])
-            cursor.advance(manifest, t, data.ljust(length, b"\0"))
+            cursor.advance(manifest, t, opened.plain(t, data).ljust(length, b"\0"))
             self.frames += 1
 
     def __enter__(self) -> Self:

@@ -11,7 +11,7 @@ import typer
 
 from nmc.writing.unfinished import place_of
 from nmc_format.host import host_errors
-from nmc_tools.commands.shared_options import JsonOption
+from nmc_tools.commands.shared_options import DecryptKeyOption, JsonOption
 from nmc_tools.terminal import (
     Exit,
     counted,
@@ -79,7 +79,10 @@ def present(
 
 def play(
     target: Annotated[
-        str, typer.Argument(metavar="URL", help="A package or a document, by address or path.")
+        str,
+        typer.Argument(
+            metavar="URL", help="A package or a document: its path, or https://…, s3://…"
+        ),
     ],
     headless: Annotated[
         bool,
@@ -94,6 +97,13 @@ def play(
     token: Annotated[
         str | None, typer.Option(envvar="NMC_TOKEN", help="What the server asks for.")
     ] = None,
+    key: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--key", "-k", help="A public key that has to have signed, in a file; repeatable."
+        ),
+    ] = None,
+    decrypt_key: DecryptKeyOption = None,
     decode: Annotated[bool, typer.Option(help="Decode what comes, and compare it.")] = True,
     as_json: JsonOption = False,
 ) -> None:
@@ -107,23 +117,29 @@ def play(
       nmc play http://127.0.0.1:8080/sequence.json --headless
 
       nmc play sequence.json --headless --json | jq .stall_seconds
+
+      nmc play s3://bucket/scene.nmc --headless --key studio.pub --decrypt-key scene.key
     """
     if not headless:
         raise typer.BadParameter(
             "this client shows no picture: give --headless, or use nmc view",
             param_hint="--headless",
         )
+    from nmc.reading.keys import demands_of
+    from nmc.reading.secret_keys import cipher_of
     from nmc.remote.address import shown
     from nmc_tools.adaptive.choice import Always, Choice, Dynamic
     from nmc_tools.adaptive.opening import is_document_name, read_document
     from nmc_tools.adaptive.packages import Decoder, Packages, of_one_package
     from nmc_tools.adaptive.session import Session
+    from nmc_tools.adaptive.terms import Terms
 
     options: dict[str, Any] = {"headers": {"Authorization": f"Bearer {token}"}} if token else {}
+    terms = Terms(options, demands_of(key or []), cipher_of(decrypt_key))
     if is_document_name(target):
-        packages = Packages(read_document(target, options), target, options)
+        packages = Packages(read_document(target, options), target, terms)
     else:
-        packages = of_one_package(target, options)
+        packages = of_one_package(target, terms)
     choice: Choice = Dynamic(target=min(12.0, buffer / 2))
     if quality != "adaptive":
         choice = Always(_LOWEST if quality == "lowest" else _HIGHEST)
