@@ -60,9 +60,9 @@ class Case:
         Steps on the copy that a program gets, for what a repository cannot hold.
     raw_input : bytes or None
         The input as it is, in place of a package.
-    messages, states : tuple
+    messages, states, tensors : tuple
         Messages in place of a package, and the digest of the state that each of them makes, None
-        where a program shall not return it.
+        where a program shall not return it; the names of the tensors of each, by their digests.
     inflate : bool
         Whether the input is stored compressed, since it is large.
     library : str
@@ -91,6 +91,7 @@ class Case:
     raw_input: bytes | None = None
     messages: tuple[bytes, ...] = ()
     states: tuple[str | None, ...] = ()
+    tensors: tuple[Mapping[str, Sequence[str]], ...] = ()
     inflate: bool = False
     library: str = ""
     seed: int | None = None
@@ -237,6 +238,8 @@ def vector(
     """Return the content of ``vector.json``."""
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
     source: dict[str, Any] = {"path": PACKAGE, "sha256": hashes.get("", hashes)}
+    if case.messages:
+        source["tensors"] = [dict(state) for state in case.tensors]
     if case.prepare:
         source["prepare"] = [dict(step) for step in case.prepare]
     if case.inflate:

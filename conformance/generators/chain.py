@@ -268,6 +268,11 @@ def streams_of(chain: Chain, t: int) -> Streams:
 
 def state_digest(chain: Chain, t: int, stop: int = 0) -> bytes:
     """Return the digest of the state of a frame at a stop (clauses 4.5.2 and 5.4.7)."""
+    return hashlib.sha256(state_preimage(tensor_digests(chain, t, stop))).digest()
+
+
+def tensor_digests(chain: Chain, t: int, stop: int = 0) -> dict[str, bytes]:
+    """Return the digest of each tensor of a frame at a stop, by name (clause 4.5.1)."""
     digests = {}
     frame = chain.frames[t]
     for i, cell in enumerate(frame.refinements[stop - 1].cells if stop else frame.cells):
@@ -275,7 +280,7 @@ def state_digest(chain: Chain, t: int, stop: int = 0) -> bytes:
             row = chain.rows[i]
             preimage = tensor_preimage(row.dtype, shape_of(chain, i, cell), cell.data)
             digests[row.name] = hashlib.sha256(preimage).digest()
-    return hashlib.sha256(state_preimage(digests)).digest()
+    return digests
 
 
 def state_bytes(chain: Chain, t: int) -> int:

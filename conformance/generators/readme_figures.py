@@ -13,6 +13,10 @@ from nmc_conformance.vectors import default_root, load_suite
 from nmc_spec import requirements
 from nmc_spec.generated import between, command, settled
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "selftest"))
+
+import wrong_programs
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -124,21 +128,33 @@ def training_headlines(text: str) -> str:
 
 
 def mutation_headline(text: str) -> str:
-    """Return the score of the suite against changed decoders."""
-    (row,) = (row for row in rows(text, "floor") if row["floor"] == "**all**")
+    """Return the score of the suite against changed decoders, and of which of them it is."""
+    part = text.partition("<!-- mutation -->")[2].partition("<!-- /mutation -->")[0]
+    (row,) = (row for row in rows(part, "floor") if row["floor"] == "**all**")
+    of = next((line for line in part.splitlines() if line.startswith("A sample of ")), "")
+    drawn = of.removeprefix("A sample of ").partition(".")[0] or f"{row['mutants']} mutants"
     return (
-        f"Of {row['mutants']} changed reference decoders and checkers, taken before chapters 12 "
-        f"to 15 were there, {row['no change']} are the same on any package; of the others the "
-        f"vectors find {row['score']}."
+        f"Of {drawn} (changed decoders and checkers), {row['no change']} are the same on any "
+        f"package; of the others the vectors find {row['score']}."
     )
 
 
 def power_headline(text: str) -> str:
-    """Return how many wrong programs the suite fails; nothing where BENCHMARKS.md has no figure."""
+    """Return how many wrong programs the suite fails.
+
+    Raises
+    ------
+    ValueError
+        If the table is of other programs than there are.
+    """
     part = text.partition("<!-- power -->")[2].partition("<!-- /power -->")[0]
-    if "| wrong programs |" not in part:
-        return ""
-    row = rows(part, "wrong programs")[-1]
+    *kinds, row = rows(part, "wrong programs")
+    told = {each["wrong programs"]: int(each["number"].replace(",", "")) for each in kinds}
+    if told != wrong_programs.kinds_of(wrong_programs.table()):
+        raise ValueError(
+            f"{BENCHMARKS.name} has a table of {sum(told.values())} wrong programs, and there are "
+            f"{len(wrong_programs.table())}: run make power with --into {BENCHMARKS.name}"
+        )
     return (
         f"Of {row['number']} wrong programs, with the errors that people make, the suite fails "
         f"{row['failed']}."

@@ -199,7 +199,7 @@ def main() -> int:
                 print(
                     f"\r{len(verdicts)} of {len(sites)}: {dict(fates)}  ", end="", file=sys.stderr
                 )
-    text = markdown(sites, verdicts, explained)
+    text = markdown(sites, verdicts, explained, len(known))
     (arguments.output / "mutation.md").write_text(text.full, encoding="utf-8")
     print(text.table)
     print(f"survivors: {os.path.relpath(arguments.output / 'mutation.md')}")

@@ -81,9 +81,12 @@ def count(
 
 
 def markdown(
-    sites: Sequence[Site], verdicts: Mapping[str, Verdict], explained: Mapping[str, str]
+    sites: Sequence[Site],
+    verdicts: Mapping[str, Verdict],
+    explained: Mapping[str, str],
+    known_sites: int,
 ) -> Text:
-    """Return the report."""
+    """Return the report; there are so many mutants, of which these are all or a sample."""
     known = sorted((s for s in sites if s.name in verdicts), key=lambda s: (s.module, s.number))
     modules = list(dict.fromkeys(s.module for s in known))
     heads = [
@@ -109,7 +112,9 @@ def markdown(
     full += ["", "## Survivors that change nothing", ""]
     full += [f"- `{s.name}`: {explained[s.name]}" for s in survivors if s.name in explained]
     floors = {"format (syntax, checks)": "nmc_format", "reference (decoding)": "nmc."}
-    short = [heads[0].replace("module", "floor"), heads[1]]
+    drawn = f"A sample of {len(sites):,} of {known_sites:,} mutants."
+    short = [drawn, ""] if len(sites) < known_sites else []
+    short += [heads[0].replace("module", "floor"), heads[1]]
     for title, prefix in floors.items():
         part = [s for s in known if s.module.startswith(prefix)]
         short.append(f"| {title} | {count(part, verdicts, explained).row} |")

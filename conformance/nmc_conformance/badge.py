@@ -20,7 +20,8 @@ def badge(run: Run) -> str:
     """Return the badge of a run, an SVG image."""
     tried = len(run.results) - run.counts[NOT_SUPPORTED]
     good = run.counts[PASS]
-    colour = _GREEN if run.passed else _YELLOW if good >= _MOSTLY * max(tried, 1) else _RED
+    whole = run.passed and not run.selection
+    colour = _GREEN if whole else _YELLOW if good >= _MOSTLY * max(tried, 1) else _RED
     left, right = f"NMC {run.role}", f"{good} of {tried}"
     first, second = _width(left), _width(right)
     label = escape(f"{left}: {right}")

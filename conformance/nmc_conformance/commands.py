@@ -107,6 +107,7 @@ def _run(
         suite=suite_version(suite.root),
         limits={"seconds": plan.limits.seconds, "memory": float(plan.limits.memory)},
         seal=plan.seal,
+        selection=tuple(options.select),
     )
     writer = ResultsWriter(stream) if stream is not None else None
     if writer:
@@ -181,6 +182,8 @@ def _summary(console: Console, made: Run) -> None:
         console.print("it passes no vector: such a run shows nothing", markup=False)
     for profile in made.unproven:
         console.print(f"it claims profile {profile} and passes no vector of it", markup=False)
+    if made.selection:
+        console.print("a part of the suite was run: it shows no conformance", markup=False)
     console.print(
         f"{ascii_safe(name)} as {made.role}: {verdict}; {counts}; diagnostics {match} of {of}; "
         f"{made.seconds:.1f} s",

@@ -48,7 +48,12 @@ def tensor_digest(tensor: Tensor) -> bytes:
 
 def state_digest(state: Mapping[str, Tensor]) -> str:
     """Return the digest of a state in hexadecimal (clause 4.5.2)."""
-    h = hashlib.sha256(b"nmc state 1\0" + len(state).to_bytes(4, "little"))
-    for name in sorted(state, key=lambda n: n.encode("utf-8")):
-        h.update(_framed(name) + tensor_digest(state[name]))
+    return digest_of_tensors({name: tensor_digest(tensor) for name, tensor in state.items()})
+
+
+def digest_of_tensors(digests: Mapping[str, bytes]) -> str:
+    """Return the digest of a state in hexadecimal, from the digests of its tensors by name."""
+    h = hashlib.sha256(b"nmc state 1\0" + len(digests).to_bytes(4, "little"))
+    for name in sorted(digests, key=lambda n: n.encode("utf-8")):
+        h.update(_framed(name) + digests[name])
     return h.hexdigest()

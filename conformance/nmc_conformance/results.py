@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 from nmc_conformance import PROTOCOL_VERSION
-from nmc_conformance.judge import GOOD, MATCH, PASS, XFAIL
+from nmc_conformance.judge import GOOD, MATCH, PASS
 from nmc_conformance.schemas import fault
-from nmc_spec import FORMAT_VERSION
+from nmc_spec import FORMAT_VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,6 +87,8 @@ class Run:
         Of each vector.
     seal : str
         Text that the inputs were sealed with; empty where they were left as they are.
+    selection : tuple of str
+        Patterns of the vectors that were chosen; empty for a run of the whole suite.
     """
 
     role: str
@@ -97,6 +99,7 @@ class Run:
     suite: str = ""
     limits: dict[str, float] = field(default_factory=dict)
     seal: str = ""
+    selection: tuple[str, ...] = ()
 
     @property
     def counts(self) -> Counter[str]:
@@ -112,10 +115,16 @@ class Run:
 
     @property
     def unproven(self) -> tuple[str, ...]:
-        """Profiles that the program claims, and of whose vectors it passed none."""
-        passed = {r.profile for r in self.results if r.verdict in {PASS, XFAIL}}
+        """Profiles that the program claims, and of whose vectors it passed none.
+
+        Where vectors were chosen, and for encoders, for whom not each profile has vectors, only
+        the profiles of the vectors that were put to the program are asked for.
+        """
+        passed = {r.profile for r in self.results if r.verdict == PASS}
         tried = {r.profile for r in self.results}
-        return tuple(p for p in self.subject["profiles"] if p in tried - passed)
+        partial = bool(self.selection) or self.role == "encoder"
+        asked = [p for p in self.subject["profiles"] if p in tried or not partial]
+        return tuple(p for p in asked if p not in passed)
 
     @property
     def diagnostics(self) -> tuple[int, int]:
@@ -136,7 +145,7 @@ class ResultsWriter:
             {
                 "kind": "header",
                 "protocol": PROTOCOL_VERSION,
-                "format_version": FORMAT_VERSION,
+                "format_version": FORMAT_VERSIONS[-1],
                 "suite": run.suite,
                 "role": run.role,
                 "subject": run.subject,
@@ -144,6 +153,7 @@ class ResultsWriter:
                 "vectors": vectors,
                 "limits": run.limits,
                 "seal": run.seal,
+                "selection": list(run.selection),
             }
         )
 
@@ -199,6 +209,7 @@ def read(path: Path) -> Run:
         suite=head["suite"],
         limits=head["limits"],
         seal=head.get("seal", ""),
+        selection=tuple(head.get("selection", ())),
     )
 
 

@@ -121,7 +121,7 @@ def decoder_trial(
         lacking := description.lacks(vector.profile, vector.level, vector.requires)
     ):
         return Judgement(NOT_SUPPORTED, lacking), None
-    stage.put(vector)
+    vector = stage.put(vector)
     if vector.request == APPLY:
         answer = subject.apply(stage, vector.frames, vector.max_level)
     else:
@@ -135,7 +135,7 @@ def checker_trial(
     subject: Subject, description: Description, vector: Vector, stage: Stage
 ) -> tuple[Judgement, Answer | None]:
     """Put one vector to a checker."""
-    stage.put(vector)
+    vector = stage.put(vector)
     answer = subject.check(stage)
     return judge_checker(vector, description, answer), answer
 

@@ -8,9 +8,11 @@ import shutil
 import stat
 import tempfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nmc_conformance.renaming import renamed
 from nmc_conformance.sealing import reseal
 
 if TYPE_CHECKING:
@@ -69,14 +71,21 @@ class Stage:
         """The folder for its temporary files."""
         return self.work / SCRATCH
 
-    def put(self, vector: Vector) -> None:
-        """Copy the input of a vector, seal the copy again, and carry out the vector's steps."""
+    def put(self, vector: Vector) -> Vector:
+        """Copy the input of a vector, seal the copy again, and carry out the vector's steps.
+
+        Returns
+        -------
+        Vector
+            What is expected of the copy: states have other digests where tensors have other names.
+        """
         place(vector, self.input)
         if self._seal:
-            reseal(self.input, self._seal)
+            vector = resealed_vector(vector, self.input, self._seal)
         for step in vector.prepare:
             _prepare(self.input, step)
         self.seal()
+        return vector
 
     def seal(self) -> None:
         """Remember what lies here, before the program is started."""
@@ -147,6 +156,19 @@ def place(vector: Vector, path: Path) -> None:
         if step["do"] == _INFLATE:
             file = path / step["path"]
             file.write_bytes(_inflated(file.read_bytes(), step["size"]))
+
+
+def resealed_vector(vector: Vector, copy: Path, seal: str) -> Vector:
+    """Seal the copy of an input again, and return the vector as it is then."""
+    if not vector.tensors:
+        reseal(copy, seal)
+        return vector
+    files = sorted(copy.iterdir())
+    made = renamed([file.read_bytes() for file in files], vector.tensors, seal)
+    for file, data in zip(files, made.messages, strict=True):
+        file.write_bytes(data)
+    digests = tuple(d and made.states.get(d, d) for d in vector.expected.state_digests)
+    return replace(vector, expected=replace(vector.expected, state_digests=digests))
 
 
 def _prepare(package: Path, step: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nmc_conformance.schemas import fault
-from nmc_spec import FORMAT_VERSION
+from nmc_spec import FORMAT_VERSIONS
 
 VECTOR_FILE = "vector.json"
 SUITE_FILE = "suite.json"
@@ -79,6 +79,8 @@ class Vector:
         Its package, or a folder of messages.
     hashes : str or mapping of str to str
         SHA-256 of the file, or of each file of the directory.
+    tensors : sequence of mapping
+        Of each message: names of the tensors of its state, by digests of tensors in base 16.
     prepare : sequence of mapping
         Steps on the copy that a program gets.
     frames : tuple of int
@@ -104,6 +106,7 @@ class Vector:
     folder: Path
     input: Path
     hashes: str | Mapping[str, str]
+    tensors: Sequence[Mapping[str, Sequence[str]]]
     prepare: Sequence[Mapping[str, Any]]
     frames: tuple[int, ...]
     max_level: int | None
@@ -174,6 +177,7 @@ def parse(content: Any, folder: Path) -> Vector:
         folder=folder,
         input=folder / content["input"]["path"],
         hashes=content["input"]["sha256"],
+        tensors=content["input"].get("tensors", ()),
         prepare=content["input"].get("prepare", ()),
         frames=tuple(request.get("frames", range(len(digests) or 1))),
         max_level=request.get("max_level"),
@@ -246,10 +250,10 @@ def suite_version(root: Path) -> str:
         version, known = str(content["version"]), str(content["format_version"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-    if known != FORMAT_VERSION:
+    if known != FORMAT_VERSIONS[-1]:
         raise SuiteError(
             f"{root / SUITE_FILE}: the suite is for format {known}, this runner knows "
-            f"{FORMAT_VERSION}; take the runner and the suite of one release"
+            f"{FORMAT_VERSIONS[-1]}; take the runner and the suite of one release"
         )
     return version
 

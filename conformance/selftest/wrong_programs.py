@@ -8,12 +8,13 @@ fault of that name.
 from __future__ import annotations
 
 import tomllib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -123,3 +124,9 @@ def _of_file(content: dict[str, Any]) -> Iterator[WrongProgram]:
             edits=tuple(edits),
             file=entry.get("file", ""),
         )
+
+
+def kinds_of(programs: Iterable[WrongProgram]) -> Counter[str]:
+    """Return how many programs there are of each role and language."""
+    languages = {True: "TypeScript", False: "Python"}
+    return Counter(f"{p.role}s, {languages[p.base == 'typescript']}" for p in programs)

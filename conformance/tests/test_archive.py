@@ -161,8 +161,8 @@ def test_a_list_of_digests_that_is_none(unpacked: Path) -> None:
 
 def test_a_suite_for_another_format(unpacked: Path) -> None:
     path = unpacked / "vectors" / "suite.json"
-    path.write_text(path.read_text().replace('"format_version": "1.0"', '"format_version": "2.0"'))
-    with pytest.raises(SuiteError, match=r"for format 2\.0, this runner knows 1\.0"):
+    path.write_text(path.read_text().replace('"format_version": "1.1"', '"format_version": "2.0"'))
+    with pytest.raises(SuiteError, match=r"for format 2\.0, this runner knows 1\.1"):
         suite_version(unpacked / "vectors")
     assert judged("--suite", str(unpacked)) == 2
 

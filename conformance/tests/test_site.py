@@ -14,6 +14,7 @@ from programs import VECTORS, plain, wrong
 from nmc_conformance import __main__ as main
 from nmc_conformance import results, site
 from nmc_conformance.results import Result, Run
+from nmc_spec import annex
 
 SELECT = ["07-decoding/there-and-back", "07-decoding/raw-bit", "06-segment/zstd"]
 
@@ -81,8 +82,30 @@ def test_a_page_has_the_claim_and_what_fails(report: Path) -> None:
     assert "does not conform" in text
     assert "it rejected a conforming package" in text
     assert "There is no run before" in text
-    assert "As a decoder it conforms" in (report / "plain-decoder.html").read_text(encoding="utf-8")
+    plain_page = (report / "plain-decoder.html").read_text(encoding="utf-8")
+    assert "it passes the part of the suite that was run, which shows no conf" in plain_page
     assert results.read(report / "results" / "plain-decoder.ndjson").passed
+
+
+def test_every_folder_of_vectors_has_the_title_of_its_chapter() -> None:
+    folders = {path.name for path in VECTORS.iterdir() if path.is_dir()}
+    titles = {}
+    for path in annex.TEXT.glob("[0-9]*.md"):
+        head = path.read_text(encoding="utf-8").partition("\n")[0]
+        titles[path.stem] = head.removeprefix("# ")
+    assert {name: titles[name] for name in folders} == site.CHAPTERS
+
+
+def test_a_whole_run_conforms_and_a_part_of_one_does_not(tmp_path: Path) -> None:
+    source = tmp_path / "r.ndjson"
+    source.write_text("")
+    whole = run("2026-01-01", result("04-model/a", "pass"))
+    for made, said in (
+        (whole, "As a decoder it conforms by this run."),
+        (replace(whole, selection=("04*",)), "which shows no conformance"),
+    ):
+        site.write(tmp_path / "site", [(source, made)], {})
+        assert said in (tmp_path / "site" / "b-decoder.html").read_text(encoding="utf-8")
 
 
 def result(vector: str, verdict: str) -> Result:

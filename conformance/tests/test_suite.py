@@ -37,7 +37,8 @@ def test_there_are_enough() -> None:
 
 
 def test_the_suite_is_small() -> None:
-    assert sum(path.stat().st_size for path in VECTORS.rglob("*") if path.is_file()) <= 10 << 20
+    """It is fetched with the repository: 11 MiB, so that the archive stays below 12 MiB."""
+    assert sum(path.stat().st_size for path in VECTORS.rglob("*") if path.is_file()) <= 11 << 20
 
 
 def test_folders_are_named_after_chapters() -> None:
@@ -172,9 +173,15 @@ def test_the_headlines_are_read_off_the_tables() -> None:
     assert "16 to 70 s for frame 0, 2.6 to 9.4 s" in told and "at most 1.0 dB" in told
     wrong = "<!-- power -->\n| wrong programs | number | failed |\n|---|---|---|\n"
     wrong += "| decoders, Python | 60 | 59 |\n| **all** | 108 | 107 (99.1 %) |\n<!-- /power -->"
-    told = readme_figures.power_headline(wrong).replace("\n", " ")
-    assert "Of 108 wrong programs" in told and "fails 107 (99.1 %)" in told
-    assert readme_figures.power_headline(scenes) == ""
+    with pytest.raises(ValueError, match="a table of 60 wrong programs"):
+        readme_figures.power_headline(wrong)
+    kinds = readme_figures.wrong_programs.kinds_of(readme_figures.wrong_programs.table())
+    right = "".join(f"| {kind} | {count:,} | {count:,} |\n" for kind, count in kinds.items())
+    told = readme_figures.power_headline(wrong.replace("| decoders, Python | 60 | 59 |\n", right))
+    assert "Of 108 wrong programs" in told and "fails 107 (99.1 %)" in told.replace("\n", " ")
+    drawn = "<!-- mutation -->\nA sample of 6 of 70 mutants.\n\n| floor | mutants | no change |"
+    drawn += " score |\n|---|---|---|---|\n| **all** | 6 | 1 | 97.0 % |\n<!-- /mutation -->"
+    assert "Of 6 of 70 mutants (changed" in readme_figures.mutation_headline(drawn)
     with pytest.raises(ValueError, match="no table that begins with"):
         readme_figures.training_headlines(coders)
 

@@ -43,7 +43,7 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """Return the report by its schema."""
         return {
-            "format_version": nmc_spec.FORMAT_VERSION,
+            "format_version": nmc_spec.FORMAT_VERSIONS[-1],
             "path": self.path,
             "accepted": self.accepted,
             "frames": self.frames,

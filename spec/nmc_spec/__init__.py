@@ -5,6 +5,7 @@ Every value here is part of the standard (annexes A to C); code reads it and nev
 
 from nmc_spec.loader import (
     FORMAT_VERSION,
+    FORMAT_VERSIONS,
     Column,
     Issue,
     Level,
@@ -21,6 +22,7 @@ from nmc_spec.loader import (
 
 __all__ = [
     "FORMAT_VERSION",
+    "FORMAT_VERSIONS",
     "Column",
     "Issue",
     "Level",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nmc_spec.anchors import headings
 from nmc_spec.generated import between, command
-from nmc_spec.loader import FORMAT_VERSION, issues, levels, manifest_layout, profiles
+from nmc_spec.loader import FORMAT_VERSIONS, issues, levels, manifest_layout, profiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,7 +38,7 @@ _ANNEX_A = """\
 
 # Annex A (normative): Issue catalogue
 
-Version {version}. A finding is one entry of this catalogue with its fields filled in, and exactly
+Versions {versions}. A finding is one entry of this catalogue with its fields filled in, and exactly
 one place (clause {checking}). An *error* refuses the package; a *warning* does
 not. Codes are permanent: a code is never renamed and never takes another meaning. Messages and
 hints are informative, and a program may translate them.
@@ -94,7 +94,7 @@ def clause_link(clause: str, folder: Path = TEXT) -> str:
 
 def annex_a() -> str:
     """Return annex A, the issue catalogue, as Markdown."""
-    parts = [_ANNEX_A.format(version=FORMAT_VERSION, checking=clause_link("11.2"))]
+    parts = [_ANNEX_A.format(versions=" and ".join(FORMAT_VERSIONS), checking=clause_link("11.2"))]
     catalogue = issues()
     numbers = {code.partition("/")[0]: None for code in catalogue}
     for number, chapter in enumerate(numbers, start=1):

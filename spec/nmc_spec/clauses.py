@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from nmc_spec.anchors import MARK, heading
 from nmc_spec.generated import command, settled
-from nmc_spec.loader import FORMAT_VERSION
+from nmc_spec.loader import FORMAT_VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -194,7 +194,7 @@ def clause_list(folder: Path = TEXT, assignment: Path = ASSIGNMENT) -> dict[str,
     if faults:
         raise ClauseError("\n".join(faults))
     return {
-        "format_version": FORMAT_VERSION,
+        "format_version": FORMAT_VERSIONS[-1],
         "requirements": [
             {
                 "id": sentence.id,

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FORMAT_VERSION = "1.0"
-"""Version of the standard that this data belongs to (clause 5.4.1)."""
+"""Version that a package names which has nothing of a later one (clause 5.4.1)."""
+
+FORMAT_VERSIONS = (FORMAT_VERSION, "1.1")
+"""Versions that this standard is, the newest one last (clause 10.3.1)."""
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ app = typer.Typer(
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(
-            f"nmc {metadata.version('neural-model-chain')} (format {nmc_spec.FORMAT_VERSION})"
+            f"nmc {metadata.version('neural-model-chain')} "
+            f"(format {' and '.join(nmc_spec.FORMAT_VERSIONS)})"
         )
         raise typer.Exit
 

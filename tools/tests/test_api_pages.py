@@ -36,5 +36,5 @@ def test_every_public_name_has_an_example_and_its_entry(page):
     lacking = [name for name in public if not re.search(rf"\b{name}\b", shown)]
     assert lacking == []
     entries = set(re.findall(r"^\.\. (?:auto\w+|py:data):: (\S+)", text, re.MULTILINE))
-    objects = {f"{page.stem}.{name}" for name in public if name != "FORMAT_VERSION"}
+    objects = {f"{page.stem}.{name}" for name in public if not name.startswith("FORMAT_VERSION")}
     assert objects <= entries

@@ -340,7 +340,7 @@ def test_untrusted_names_are_harmless_on_a_terminal(run, tmp_path) -> None:
 
 def test_version(run) -> None:
     done = run("--version")
-    assert (done.code, done.out) == (0, f"nmc {nmc.__version__} (format 1.0)\n")
+    assert (done.code, done.out) == (0, f"nmc {nmc.__version__} (format 1.0 and 1.1)\n")
 
 
 def test_help_lists_the_commands(run) -> None:

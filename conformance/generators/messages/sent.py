@@ -20,6 +20,7 @@ from chain import (
     Streams,
     state_digest,
     streams_of,
+    tensor_digests,
 )
 from chain import state_bytes as bytes_of
 from model.model_cases import SEED
@@ -70,6 +71,14 @@ class Sent:
     def digest(self) -> bytes:
         """Digest of the state that it makes."""
         return state_digest(self.chain, len(self.chain.frames) - 1)
+
+    @property
+    def tensors(self) -> dict[str, list[str]]:
+        """The names of the tensors of the state that it makes, by their digests."""
+        made: dict[str, list[str]] = {}
+        for name, digest in tensor_digests(self.chain, len(self.chain.frames) - 1).items():
+            made.setdefault(digest.hex(), []).append(name)
+        return made
 
     def pack(self) -> bytes:
         """Return the bytes of the message (clause 15.1)."""
@@ -131,6 +140,7 @@ def accepted(
         replace(sent[0].chain, profile="main"),
         messages=tuple(each.pack() for each in sent),
         states=tuple(each.digest.hex() for each in sent),
+        tensors=tuple(each.tensors for each in sent),
         requires=NEEDS,
         seed=SEED,
         **changes,
@@ -158,6 +168,7 @@ def refused(
         place=ANYWHERE,
         messages=(*base.messages[:before], last.pack()),
         states=(*base.states[:before], None),
+        tensors=(*base.tensors[:before], last.tensors),
         **changes,
     )
 

@@ -64,7 +64,7 @@ def description() -> dict[str, Any]:
         "protocol": 1,
         "name": "nmc",
         "version": nmc.__version__,
-        "format_version": nmc_spec.FORMAT_VERSION,
+        "format_version": nmc_spec.FORMAT_VERSIONS[-1],
         "profiles": sorted(nmc_spec.profiles()),
         "levels": [level.level for level in nmc_spec.levels()],
         "features": list(FEATURES),

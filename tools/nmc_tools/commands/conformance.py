@@ -90,7 +90,7 @@ def run(
     --------
       nmc conformance run --decoder 'node decoder.js' -o results.ndjson
 
-      nmc conformance run --decoder ./decoder --suite nmc-conformance-2.0.0.zip
+      nmc conformance run --decoder ./decoder --suite nmc-conformance-2.1.0.zip
 
       nmc conformance run --package scene.nmc
     """

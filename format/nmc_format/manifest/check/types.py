@@ -42,7 +42,7 @@ def other_format(objects: RawObjects) -> Finding | None:
     """Say so at once where format or version is unknown: all else may have another meaning then."""
     if columns.FORMAT not in objects:
         return finding("manifest/object-missing", pointer=columns.FORMAT)
-    known = nmc_spec.FORMAT_VERSION
+    known = " and ".join(nmc_spec.FORMAT_VERSIONS)
     name, version = (_text(objects.get(path)) for path in (columns.FORMAT, columns.FORMAT_VERSION))
     if name is not None and name != "nmc":
         return finding(
