@@ -137,6 +137,66 @@ def test_gaussians_are_drawn_sorted(browsers, tmp_path, coefficients, names):
         assert page.errors == []
 
 
+def as_stored(kind, state):
+    """Return the tensors that nmc pack keeps of a kind of file, and the notes of it."""
+    from nmc_tools.checkpoints import gltf_gaussians, spz_files
+
+    if kind in {"F16", "BF16"}:
+        import ml_dtypes
+
+        dtype = np.float16 if kind == "F16" else ml_dtypes.bfloat16
+        return {name: array.astype(dtype) for name, array in state.items()}, {}
+    if kind == "splat":
+        del state["f_rest"]
+        turn = state["rotation"] / np.linalg.norm(state["rotation"], axis=1, keepdims=True)
+        share = 0.5 + 0.28209479177387814 * state["f_dc"]
+        opacity = 1 / (1 + np.exp(-state["opacity"]))
+        colours = np.round(255 * np.clip(np.hstack([share, opacity]), 0, 1))
+        return {
+            "position": state["xyz"],
+            "scale": np.exp(state["scale"]),
+            "colors": colours.astype(np.uint8),
+            "rotation": np.clip(np.round(128 * turn + 128), 0, 255).astype(np.uint8),
+        }, {}
+    if kind == "spz":
+        return spz_files.packed(state), {}
+    node = {"rotation": gltf_gaussians.UPSIDE} if kind == "gltf, turned by a node" else {}
+    return gltf_gaussians.attributes_of(state), {"gltf": {"node": node, "normalised": []}}
+
+
+@pytest.mark.parametrize("kind", ["F16", "BF16", "splat", "spz", "gltf", "gltf, turned by a node"])
+def test_gaussians_of_every_kind_of_file_are_drawn(browsers, tmp_path, kind):
+    from nmc_tools.checkpoints.gaussian_kinds import gaussians_of
+
+    path = tmp_path / "splats.nmc"
+    plain = {name: array.astype("f4") for name, array in as_ply(gaussians(60, 8, 3)).items()}
+    state, extra = as_stored(kind, plain)
+    configuration = {"checkpoint": {"format": kind, "extra": extra}}
+    with nmc.Writer(path, family="gaussians", configuration=configuration) as writer:
+        writer.append(state)
+    if kind in {"F16", "BF16"}:
+        state = {name: array.astype("f4") for name, array in state.items()}
+    made = gaussians_of(state, extra)
+    rest = made.get("f_rest", np.zeros((60, 0), "f4")).reshape(60, 3, -1).transpose(0, 2, 1)
+    splats = {
+        "means": made["xyz"],
+        "scales": made["scale"],
+        "quats": made["rotation"],
+        "opacities": made["opacity"][:, 0],
+        "sh0": made["f_dc"][:, None],
+        "shN": rest,
+    }
+    with served([path]) as url, Page(browsers[0], page_address(url, path)) as page:
+        page.opened()
+        page.show(0)
+        for angle in (0.3, 2.0):
+            seen, expected = page.picture(camera(angle)), rendered(splats, camera(angle))
+            assert expected.std() > 15
+            assert psnr(seen, expected) > 38
+        assert page.notice is None
+        assert page.errors == []
+
+
 def test_gaussians_that_do_not_fit_are_told(browsers, tmp_path):
     path = tmp_path / "splats.nmc"
     state = gaussians(5, 0, 1)

@@ -60,6 +60,7 @@ async function openPart(url: string, keys: readonly string[], secret: Uint8Array
   const { info, found } = look(source, file, keys);
   const manifest = openManifest(file, manifestOptions);
   compareDigest(found, manifest.digest);
+  source.pin(hex(manifest.digest));
   const key = unlock(manifest, secret);
   const last = Math.min(stop ?? manifest.stops, manifest.stops);
   return { source, manifest, decoder: new Decoder(source, manifest, last, key), signature: info, stop: last, held: -1 };

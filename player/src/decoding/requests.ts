@@ -14,8 +14,9 @@ export class TransferError extends Error {
   }
 }
 
-/** Milliseconds without a byte after which a server is given up, and those to wait before each new attempt. */
+/** Milliseconds in which so many bytes have to come, else a server is given up; those to wait before each new attempt. */
 const stallLimit = 20_000;
+const leastBytes = 20_000;
 const pauses = [300, 1500];
 /** Bytes of a reason that are read. */
 const longestReason = 4096;
@@ -26,20 +27,28 @@ export interface Traffic {
   bytes: number;
 }
 
-/** Gives a request up when nothing has come for a while. */
+/** Gives a request up when too little has come for a while: a server that sends a byte now and then holds nobody. */
 class Patience {
   private readonly controller = new AbortController();
   private timer = 0;
+  private come = 0;
 
   constructor() {
-    this.more();
+    this.begin();
   }
 
   get signal(): AbortSignal {
     return this.controller.signal;
   }
 
-  more(): void {
+  more(bytes: number): void {
+    this.come += bytes;
+    if (this.come >= leastBytes) this.begin();
+  }
+
+  /** Begins anew, as where the header of an answer has come. */
+  begin(): void {
+    this.come = 0;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.controller.abort(), stallLimit);
   }
@@ -68,6 +77,7 @@ export async function get(url: string, headers: Record<string, string>, traffic:
     const passing = (response.status >= 500 && response.status !== 500) || response.status === 429;
     throw new TransferError(`${url} answers ${response.status} ${response.statusText}`.trim() + why, passing, response.status);
   }
+  patience.begin();
   patienceOf.set(response, patience);
   return response;
 }
@@ -110,8 +120,8 @@ export async function body(response: Response, expected: number, traffic: Traffi
   try {
     for (;;) {
       const { done: ended, value } = await reader.read();
-      patience?.more();
       if (ended) break;
+      patience?.more(value.length);
       if (done + value.length > expected) throw new TransferError(`${response.url} sends more than ${expected} bytes`);
       out.set(value, done);
       done += value.length;

@@ -56,6 +56,8 @@ export interface FarSource extends Source {
   onpassed: ((bytes: number, seconds: number) => void) | null;
   /** Has a member come; `taken`: no more than its first bytes, and zeros for the rest, which nobody looks at. */
   bring(member: string, taken?: number): Promise<void>;
+  /** Asks from now on for the content of a manifest digest, where the server calls its versions so: caches may keep that. */
+  pin(digest: string): void;
   /** Bytes of a member that is to have so many; they are not kept. */
   part(member: string, length: number, from: number, to: number): Promise<Bytes>;
 }
@@ -100,8 +102,12 @@ class FarFile extends Fetched implements FarSource {
   private size_ = 0;
   private version: string | null = null;
 
-  constructor(private readonly url: string) {
+  constructor(private url: string) {
     super();
+  }
+
+  pin(digest: string): void {
+    this.url = pinned(this.url, this.version, digest);
   }
 
   async open(): Promise<this> {
@@ -209,9 +215,10 @@ class FarFile extends Fetched implements FarSource {
 /** The directory form: a member is an address below that of the directory. */
 class FarDirectory extends Fetched implements FarSource {
   readonly lists = false;
+  private version: string | null = null;
 
   constructor(
-    protected readonly root: string,
+    protected root: string,
     private readonly keys: readonly string[],
   ) {
     super();
@@ -220,6 +227,10 @@ class FarDirectory extends Fetched implements FarSource {
   async open(): Promise<this> {
     await this.bring(manifestFile);
     return this;
+  }
+
+  pin(digest: string): void {
+    this.root = pinned(this.root, this.version, digest);
   }
 
   /** A directory far away has no list of its members: a signature is found by the key that is asked for. */
@@ -254,6 +265,7 @@ class FarDirectory extends Fetched implements FarSource {
   protected async fetch(member: string, taken: number): Promise<void> {
     const headers: Record<string, string> = Number.isFinite(taken) ? { Range: `bytes=0-${taken - 1}` } : {};
     const response = await get(this.address(member), headers, this.traffic);
+    if (member === manifestFile) this.version = response.headers.get("ETag");
     this.held.put(member, await this.whole(response, member === manifestFile ? manifestLimit : segmentLimit));
   }
 
@@ -303,6 +315,14 @@ export class FarGrowing extends FarDirectory {
       throw error;
     }
   }
+}
+
+/** An address with a digest, where the entity tag of what lies there begins with it, as those of nmc serve do. */
+function pinned(url: string, version: string | null, digest: string): string {
+  const address = new URL(url);
+  if (version?.startsWith(`"${digest}`) !== true || address.searchParams.has("digest")) return url;
+  address.searchParams.set("digest", digest);
+  return address.href;
 }
 
 function anotherLength(member: string, size: number | null, length: number): never {

@@ -5,7 +5,8 @@ export type Verdict = "verified" | "refused" | null;
 
 const barColour = "#5b8dd6";
 const keyColour = "#e0a43a";
-const lineColour = "#67c587";
+const lineColour = "#f2f2f2";
+const verifiedColour = "#67c587";
 const refusedColour = "#e2554f";
 const text = "#dfe4ea";
 
@@ -88,7 +89,7 @@ export class Timeline {
       pen.fillStyle = key ? keyColour : barColour;
       pen.fillRect(x, base - h, w, h);
       if (refused || verified) {
-        pen.fillStyle = refused ? refusedColour : lineColour;
+        pen.fillStyle = refused ? refusedColour : verifiedColour;
         pen.fillRect(x, height - 4, w, 4);
       }
     }

@@ -1,7 +1,7 @@
 // Which stage a package is shown on: this machine's graphics processor, where it can, else a server that renders.
 import type { PackageInfo } from "../decoding/messages.js";
 import { families, readField } from "./field.js";
-import { kindOf } from "./gaussians.js";
+import { kindOf } from "./gaussianKinds.js";
 import { context, GraphicsStage } from "./graphics.js";
 import { MarchRenderer } from "./march.js";
 import { NoPicture, type Renderer } from "./renderer.js";

@@ -1,9 +1,8 @@
-// Gaussians of the trainers and files that nmc pack reads, as rows of numbers for the graphics processor.
-import type { PackageInfo, SentTensor } from "../decoding/messages.js";
+// Gaussians as texels of the graphics processor, and their order from the farthest to the nearest.
+import type { Rows } from "./gaussianKinds.js";
 
 /** Numbers of a harmonic's 1, 4, 9, 16 or 25 coefficients, without the first. */
 const degrees: readonly number[] = [0, 3, 8, 15];
-const dc = 0.28209479177387814;
 
 /** Texels of a Gaussian before its further harmonics: place and opacity, covariance in two, first harmonic. */
 export const headTexels = 4;
@@ -16,70 +15,9 @@ export interface Gaussians {
   readonly data: Float32Array;
 }
 
-interface Kind {
-  readonly place: string;
-  readonly scale: string;
-  readonly rotation: string;
-  readonly opacity: string;
-  readonly first: string;
-  readonly rest: string | null;
-  /** Harmonics colour after colour, as in PLY; else coefficient after coefficient. */
-  readonly byColour: boolean;
-  /** Of .splat: scales as they are, colours and rotations of 8 bits. */
-  readonly bytes: boolean;
-}
-
-/** How the tensors of a package are named, or null where they are no Gaussians. */
-export function kindOf(info: Pick<PackageInfo, "tensors">): Kind | null {
-  const last = new Map(info.tensors.map(({ name }) => [name.slice(name.lastIndexOf(".") + 1), name]));
-  const named = (...names: string[]): string[] | null => {
-    const found = names.map((n) => last.get(n));
-    return found.every((n) => n !== undefined) ? (found as string[]) : null;
-  };
-  const trained = named("means", "scales", "quats", "opacities");
-  const first = last.get("sh0") ?? last.get("features_dc");
-  if (trained !== null && first !== undefined) {
-    const [place, scale, rotation, opacity] = trained as [string, string, string, string];
-    return { place, scale, rotation, opacity, first, rest: last.get("shN") ?? last.get("features_rest") ?? null, byColour: false, bytes: false };
-  }
-  const ply = named("xyz", "scale", "rotation", "opacity", "f_dc");
-  if (ply !== null) {
-    const [place, scale, rotation, opacity, f] = ply as [string, string, string, string, string];
-    return { place, scale, rotation, opacity, first: f, rest: last.get("f_rest") ?? null, byColour: true, bytes: false };
-  }
-  const splat = named("position", "scale", "rotation", "colors");
-  if (splat === null) return null;
-  const [place, scale, rotation, colours] = splat as [string, string, string, string];
-  return { place, scale, rotation, opacity: colours, first: colours, rest: null, byColour: false, bytes: true };
-}
-
-function numbersOf(tensor: SentTensor | undefined, name: string, wanted: "F32" | "U8"): Float32Array | Uint8Array {
-  if (tensor === undefined) throw new Error(`the state has no tensor ${name}`);
-  if (tensor.dtype !== wanted) throw new Error(`tensor ${name} is ${tensor.dtype}, expected ${wanted}`);
-  return wanted === "U8" ? tensor.data : new Float32Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength / 4);
-}
-
-/** Reads the Gaussians of a state. */
-export function gaussiansOf(kind: Kind, state: ReadonlyMap<string, SentTensor>): Gaussians {
-  const place = numbersOf(state.get(kind.place), kind.place, "F32");
-  const count = state.get(kind.place)!.shape[0] ?? 0;
-  const dtype = kind.bytes ? "U8" : "F32";
-  const scale = numbersOf(state.get(kind.scale), kind.scale, "F32");
-  const rotation = numbersOf(state.get(kind.rotation), kind.rotation, dtype);
-  const opacity = numbersOf(state.get(kind.opacity), kind.opacity, dtype);
-  const first = numbersOf(state.get(kind.first), kind.first, dtype);
-  const rest = kind.rest === null ? new Float32Array(0) : numbersOf(state.get(kind.rest), kind.rest, "F32");
-  const coefficients = count === 0 ? 0 : rest.length / (3 * count);
-  const sizes: [string, number, number][] = [
-    [kind.place, place.length, 3],
-    [kind.scale, scale.length, 3],
-    [kind.rotation, rotation.length, 4],
-    [kind.first, first.length, kind.bytes ? 4 : 3],
-    [kind.opacity, opacity.length, kind.bytes ? 4 : 1],
-  ];
-  for (const [name, length, width] of sizes) {
-    if (length !== width * count) throw new Error(`tensor ${name} has ${length} numbers, expected ${width} for each of ${count} Gaussians`);
-  }
+/** What the graphics processor is given of Gaussians. */
+export function packed(rows: Rows): Gaussians {
+  const { count, coefficients, place, scale, turn, opacity, first, rest } = rows;
   // What goes beyond degree 3 is left out, as the reference's renderer does.
   if (![0, 3, 8, 15, 24].includes(coefficients)) throw new Error(`a Gaussian has ${3 * coefficients} numbers of harmonics`);
   const degree = Math.min(3, [0, 3, 8, 15, 24].indexOf(coefficients));
@@ -89,17 +27,12 @@ export function gaussiansOf(kind: Kind, state: ReadonlyMap<string, SentTensor>):
   for (let i = 0; i < count; i++) {
     const at = 4 * texels * i;
     data.set(place.subarray(3 * i, 3 * i + 3), at);
-    data[at + 3] = kind.bytes ? opacity[4 * i + 3]! / 255 : 1 / (1 + Math.exp(-opacity[i]!));
-    const sizeOf = (k: number): number => (kind.bytes ? scale[3 * i + k]! : Math.exp(scale[3 * i + k]!));
-    const turn = (k: number): number => (kind.bytes ? (rotation[4 * i + k]! - 128) / 128 : rotation[4 * i + k]!);
-    covariance(sizeOf(0), sizeOf(1), sizeOf(2), turn(0), turn(1), turn(2), turn(3), data, at + 4);
-    for (let k = 0; k < 3; k++) data[at + 12 + k] = kind.bytes ? (first[4 * i + k]! / 255 - 0.5) / dc : first[3 * i + k]!;
-    for (let j = 0; j < kept; j++) {
-      for (let k = 0; k < 3; k++) {
-        const from = 3 * coefficients * i + (kind.byColour ? k * coefficients + j : 3 * j + k);
-        data[at + 16 + 3 * j + k] = rest[from]!;
-      }
-    }
+    data[at + 3] = opacity[i]!;
+    const [sx, sy, sz] = scale.subarray(3 * i, 3 * i + 3) as unknown as [number, number, number];
+    const [w, x, y, z] = turn.subarray(4 * i, 4 * i + 4) as unknown as [number, number, number, number];
+    covariance(sx, sy, sz, w, x, y, z, data, at + 4);
+    data.set(first.subarray(3 * i, 3 * i + 3), at + 12);
+    data.set(rest.subarray(3 * coefficients * i, 3 * (coefficients * i + kept)), at + 16);
   }
   return { count, degree, texels, data };
 }

@@ -2,7 +2,8 @@
 // ellipses (Zwicker et al. 2001), sorted by depth, blended from back to front.
 import type { SentTensor } from "../decoding/messages.js";
 import type { View } from "../pose/pose.js";
-import { type Gaussians, gaussiansOf, headTexels, type kindOf, sorted } from "./gaussians.js";
+import type { Kind } from "./gaussianKinds.js";
+import { type Gaussians, headTexels, packed, sorted } from "./gaussians.js";
 import { type Extent, NoPicture, numbers, program, type Renderer } from "./renderer.js";
 
 const rowBits = 11;
@@ -114,7 +115,7 @@ export class SplatRenderer implements Renderer {
 
   constructor(
     private readonly gl: WebGL2RenderingContext,
-    private readonly kind: NonNullable<ReturnType<typeof kindOf>>,
+    private readonly kind: Kind,
   ) {
     this.array = gl.createVertexArray();
     this.order = gl.createBuffer();
@@ -133,7 +134,7 @@ export class SplatRenderer implements Renderer {
     for (const name of this.state.keys()) if (!there.has(name)) this.state.delete(name);
     let next: Gaussians;
     try {
-      next = gaussiansOf(this.kind, this.state);
+      next = packed(this.kind(this.state));
     } catch (error) {
       throw new NoPicture(error instanceof Error ? error.message : String(error));
     }
