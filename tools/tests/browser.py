@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 from contextlib import contextmanager
@@ -110,6 +111,33 @@ class Page:
         """What the page tells in words; None where nothing is amiss."""
         note = self.page.locator("#notice")
         return note.text_content() if note.is_visible() else None
+
+    def worker_heap(self):
+        """Return what measures the bytes of the worker, objects and buffers."""
+        protocol = self.context.new_cdp_session(self.page)
+        attached, answers = [], []
+        protocol.on("Target.attachedToTarget", lambda event: attached.append(event["sessionId"]))
+        protocol.on("Target.receivedMessageFromTarget", answers.append)
+        how = {"autoAttach": True, "waitForDebuggerOnStart": False, "flatten": False}
+        protocol.send("Target.setAutoAttach", how)
+        [worker] = attached
+
+        def measured():
+            answers.clear()
+            for number, method in enumerate(
+                ("HeapProfiler.collectGarbage", "Runtime.getHeapUsage")
+            ):
+                message = json.dumps({"id": number, "method": method})
+                target = {"sessionId": worker, "message": message}
+                protocol.send("Target.sendMessageToTarget", target)
+            for _ in range(2000):
+                for said in (json.loads(answer["message"]) for answer in list(answers)):
+                    if said.get("id") == 1:
+                        return said["result"]["usedSize"] + said["result"]["backingStorageSize"]
+                self.page.wait_for_timeout(20)
+            raise TimeoutError("the worker does not say what it holds")
+
+        return measured
 
     def picture(self, camera):
         """Return what a camera sees, (height, width, 3) uint8."""

@@ -58,15 +58,17 @@ def test_it_plays_every_frame_and_forgets_them(browser, tmp_path):
         heap = page.context.new_cdp_session(page.page)
         page.page.select_option("#speed", "4")
         page.page.uncheck("#loop")
-        used = []
+        used, worker, held = [], page.worker_heap(), []
         for _ in range(3):
             page.show(0)
             page.page.click("#play")
             page.played(59)
             heap.send("HeapProfiler.collectGarbage")
             used.append(heap.send("Runtime.getHeapUsage")["usedSize"])
+            held.append(worker())
         assert page.page.locator("#verdict").text_content() == "all frames verified"
         assert used[2] - used[1] < 300_000, used
+        assert held[2] - held[1] < 300_000, held
         assert page.notice is None
 
 
