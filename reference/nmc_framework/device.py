@@ -33,6 +33,27 @@ def usable_device(text: str) -> str:
     return text
 
 
+def named_device(text: str) -> str:
+    """Return the name of a torch device that another machine has.
+
+    Raises
+    ------
+    DeviceError
+        When it is none, or counts devices: each task on a cluster has one of its own.
+    """
+    import torch
+
+    try:
+        device = torch.device(text)
+    except RuntimeError:
+        raise DeviceError(f"{text!r} is not a device; write such as cpu or cuda") from None
+    if ":" in text:
+        raise DeviceError(
+            f"{text}: on a cluster each task has a device of its own; write {device.type}"
+        )
+    return text
+
+
 def _require_cuda(text: str, index: int) -> None:
     """Raise where there is no such CUDA device, with what to do about it."""
     import torch

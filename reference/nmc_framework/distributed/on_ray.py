@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import Executor as FutureExecutor
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
     from nmc_framework.rendering.parallel import Picture, Run
 
+#: How often a task of :class:`RayPool` may be lost with its worker.
+_ATTEMPTS = 3
 #: Seconds until an address counts as one that does not answer.
 _PATIENCE = 30
 
@@ -105,14 +110,16 @@ class RayExecutor:
 
     def start(self, task: int, work: Work, job: Any) -> None:
         """Send a task to the cluster."""
-        self._running[task] = self.cluster.remote(work, streaming=True).remote(job)
+        with _connected():
+            self._running[task] = self.cluster.remote(work, streaming=True).remote(job)
 
     def next(self) -> Event:
         """Wait for any of them; see :class:`~nmc_framework.distributed.Executor`."""
         import ray
         from ray.exceptions import RayError, RayTaskError
 
-        ready, _ = ray.wait(list(self._running.values()), num_returns=1)
+        with _connected():
+            ready, _ = ray.wait(list(self._running.values()), num_returns=1)
         task = next(number for number, each in self._running.items() if each is ready[0])
         try:
             return Item(task, ray.get(next(self._running[task])))
@@ -151,11 +158,78 @@ class RayPool(FutureExecutor):
         import ray
 
         (run,) = args
-        if run.package not in self._sent:
-            self._sent[run.package] = ray.put(_content(run.package))
-        task = self._cluster.remote(_rendered).remote(function, run, self._sent[run.package])
-        future: Future[Any] = task.future()
-        return future
+        with _connected():
+            if run.package not in self._sent:
+                self._sent[run.package] = ray.put(_content(run.package))
+            call = self._cluster.remote(_rendered).remote
+            return _Result(partial(call, function, run, self._sent[run.package]))
+
+
+class _Result(Future[Any]):
+    """What a task returns; one that is lost with its worker is begun again.
+
+    That is found out when the result is asked for.
+    """
+
+    def __init__(self, begin: Callable[[], Any]) -> None:
+        super().__init__()
+        self._begin = begin
+        self._task = begin()
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Return it; what the task itself raised is raised.
+
+        Raises
+        ------
+        DistributionError
+            When it was lost three times, or the cluster is gone.
+        """
+        import ray
+        from ray.exceptions import GetTimeoutError, RayError, RayTaskError
+
+        lost = ""
+        for _ in range(_ATTEMPTS):
+            with _connected():
+                if lost:
+                    self._task = self._begin()
+                try:
+                    return ray.get(self._task, timeout=timeout)
+                except RayTaskError as error:
+                    cause = error.cause
+                except GetTimeoutError:
+                    raise TimeoutError from None
+                except RayError as error:
+                    lost = type(error).__name__
+                    continue
+            raise cause
+        raise DistributionError(
+            f"a run of images was lost {_ATTEMPTS} times ({lost}); look at the memory of the "
+            "workers, and give the command again"
+        )
+
+    def cancel(self) -> bool:
+        """Stop the task."""
+        import ray
+
+        ray.cancel(self._task, force=True)
+        return True
+
+
+@contextmanager
+def _connected() -> Iterator[None]:
+    """Say in one line that the cluster is gone, where Ray finds that out."""
+    from ray.exceptions import RayError, RayTaskError
+
+    try:
+        yield
+    except RayTaskError:
+        raise
+    except (RayError, ConnectionError) as error:
+        told = str(error).partition("\n")[0] or type(error).__name__
+        raise DistributionError(
+            f"the cluster of Ray is gone ({told}); what is finished is kept where the command can "
+            "go on: start the cluster and give the command again"
+        ) from error
 
 
 def _content(package: Path) -> dict[str, bytes]:

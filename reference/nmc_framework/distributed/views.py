@@ -73,7 +73,10 @@ def rendered_views(
     there are fewer pictures, every tile is one, of families that see ray by ray.
     """
     if len(moments) <= _RUN * (slots - 1):
-        yield from _in_parts(pool, package, moments, cameras, slots, device)
+        pairs = [(moment, camera) for moment in moments for camera in cameras]
+        seen = rendered_track(pool, package, pairs, slots=slots, device=device)
+        for _ in moments:
+            yield [next(seen) for _ in cameras]
         return
     runs = (
         ViewsRun(package, tuple(moments[a : a + _RUN]), tuple(cameras), device)
@@ -88,35 +91,30 @@ def rendered_views(
         yield from waiting.popleft().result()
 
 
-def _in_parts(
+def rendered_track(
     pool: Executor,
     package: Path,
-    moments: Sequence[Moment],
-    cameras: Sequence[Camera],
+    shown: Sequence[tuple[Moment, Camera]],
+    *,
     slots: int,
-    device: str,
-) -> Iterator[list[Picture]]:
-    """Yield the images of each instant, each in as many tiles as there are slots for."""
-    pictures = len(moments) * len(cameras)
-    count = -(-slots // max(pictures, 1)) if _is_by_rays(package) else 1
+    device: str = "cpu",
+) -> Iterator[Picture]:
+    """Yield a picture for each instant and camera, in order, each a task of its own.
+
+    Where there are fewer than slots, every tile is one, of families that see ray by ray.
+    """
+    count = -(-slots // max(len(shown), 1)) if _is_by_rays(package) else 1
     tiles = [None] if count == 1 else [(k, count) for k in range(count)]
     started = [
         [
-            [
-                pool.submit(render_views, ViewsRun(package, (moment,), (camera,), device, tile))
-                for tile in tiles
-            ]
-            for camera in cameras
+            pool.submit(render_views, ViewsRun(package, (moment,), (camera,), device, tile))
+            for tile in tiles
         ]
-        for moment in moments
+        for moment, camera in shown
     ]
-    for moment in started:
-        yield [
-            np.concatenate([each.result()[0][0] for each in parts]).reshape(
-                camera.height, camera.width, 3
-            )
-            for camera, parts in zip(cameras, moment, strict=True)
-        ]
+    for (_, camera), parts in zip(shown, started, strict=True):
+        pixels = np.concatenate([each.result()[0][0] for each in parts])
+        yield pixels.reshape(camera.height, camera.width, 3)
 
 
 def _is_by_rays(package: Path) -> bool:

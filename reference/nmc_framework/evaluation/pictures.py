@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +13,7 @@ import nmc
 from nmc_framework.evaluation.held_out import Distance, ViewScore, score_view
 from nmc_framework.metrics import MetricError, psnr
 from nmc_framework.models.pictures import ClipModel
-from nmc_framework.rendering.clips import clip_model, clip_pictures, package_pictures
+from nmc_framework.rendering.clips import Shown, clip_model, clip_pictures, package_pictures
 
 Pixels = npt.NDArray[np.uint8]
 #: What the one view is called that a video has.
@@ -38,6 +40,7 @@ def score_clips(
     lpips: Distance | None = None,
     device: str = "cpu",
     report: Callable[[int, int], None] | None = None,
+    rendered: Shown | None = None,
 ) -> list[ViewScore]:
     """Score the pictures of a package of clips.
 
@@ -55,6 +58,8 @@ def score_clips(
         Torch's name of where to render.
     report
         Told how many frames are done, of how many.
+    rendered
+        The pictures of these frames, where they are rendered elsewhere.
 
     Returns
     -------
@@ -67,15 +72,16 @@ def score_clips(
         When a true picture is missing or of another size; it is named.
     """
     scores: list[ViewScore] = []
-    model = clip_model(sequence, device)
+    model = clip_model(sequence, device if rendered is None else "cpu")
     span = model.size[0]
+    shown = rendered or package_pictures(sequence, model, frames)
     before: tuple[Pixels, Pixels] | None = None
     last = -2
-    for done, frame in enumerate(frames):
+    for done, (frame, pictures) in enumerate(groupby(shown, key=itemgetter(0))):
         if report:
             report(done, len(frames))
         pixels = truths(frame)
-        for _, number, picture in package_pictures(sequence, model, [frame]):
+        for _, number, picture in pictures:
             index = frame * span + number
             if number >= len(pixels):
                 raise MetricError(f"picture {index} has no true one: the video is shorter")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ from nmc_framework.models import build
 from nmc_framework.models.pictures import ClipModel, played
 
 Picture = npt.NDArray[np.uint8]
+#: Pictures of a package of clips: frame, number in the clip, picture.
+Shown: TypeAlias = Iterator[tuple[int, int, Picture]]
 
 
 def clip_pictures(model: ClipModel, *, size: tuple[int, int] | None = None) -> Iterator[Picture]:
@@ -59,7 +62,7 @@ def package_pictures(
     frames: Sequence[int] | None = None,
     *,
     size: tuple[int, int] | None = None,
-) -> Iterator[tuple[int, int, Picture]]:
+) -> Shown:
     """Yield the pictures of a package of clips: frame, number in the clip, picture.
 
     Parameters

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nmc_tools.commands.clip_render import is_of_clips
 from nmc_tools.commands.framework import chosen_frames, framework, means_text, require_there
+from nmc_tools.commands.shared_work import clips_on, cluster_on
 from nmc_tools.terminal import counted, print_json, progress_bar, say
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class ClipScoring:
     frames: str | None
     lpips: Distance | None
     device: str
+    on: str | None = None
 
     def run(self, *, csv: Path | None, plot: Path | None, write: bool, as_json: bool) -> None:
         """Score the package; write, draw and record the scores where that is asked for."""
@@ -46,9 +48,14 @@ class ClipScoring:
             chosen = chosen_frames(self.frames, len(sequence))
             span, height, width = clip_model(sequence).size
             moving = self._truth((width, height))
-            with progress_bar(
-                f"evaluating {self.package.name}", kept="the package is as it was"
-            ) as progress:
+            kept = "the package is as it was"
+            with (
+                cluster_on(self.on, self.device) as cluster,
+                progress_bar(f"evaluating {self.package.name}", kept=kept) as progress,
+            ):
+                elsewhere = None
+                if cluster is not None:
+                    elsewhere = clips_on(cluster, self.package, chosen, device=self.device)
                 clips = _Ascending(moving, span)
                 scores = score_clips(
                     sequence,
@@ -57,6 +64,7 @@ class ClipScoring:
                     lpips=self.lpips,
                     device=self.device,
                     report=progress,
+                    rendered=elsewhere,
                 )
             told = _summary(sequence, chosen, scores, width * height)
             if plot is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from nmc_tools.commands.framework import chosen_frames, require_new
+from nmc_tools.commands.shared_work import clips_on, cluster_on
 from nmc_tools.terminal import counted, progress_bar, refuse_input, say, size_text
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def render_clips(
     fps: int | None,
     quality: int,
     device: str,
+    on: str | None,
+    package: Path,
     force: bool,
 ) -> None:
     """Write the pictures of a package as ``.mp4``, one as ``.png``, or all into a folder."""
@@ -63,11 +66,16 @@ def render_clips(
     if output.suffix.lower() not in {".mp4", ".png", ""}:
         raise typer.BadParameter("write .mp4, .png or a folder", param_hint="--output")
     require_new(output, force=force)
-    model = clip_model(sequence, device)
+    model = clip_model(sequence, device if on is None else "cpu")
     span = model.size[0]
     rate = fps or max(1, sequence.manifest.timescale)
-    shown = package_pictures(sequence, model, chosen, size=size)
-    with progress_bar(f"rendering {output.name}", "pictures") as progress:
+    with (
+        cluster_on(on, device) as cluster,
+        progress_bar(f"rendering {output.name}", "pictures") as progress,
+    ):
+        shown = package_pictures(sequence, model, chosen, size=size)
+        if cluster is not None:
+            shown = clips_on(cluster, package, chosen, size=size, device=device)
         images = _counted(shown, len(chosen) * span, progress)
         if output.suffix.lower() == ".mp4":
             output.parent.mkdir(parents=True, exist_ok=True)

@@ -19,10 +19,9 @@ from nmc_tools.commands.framework import (
     chosen_frames,
     framework,
     means_text,
-    parse_device,
 )
 from nmc_tools.commands.shared_options import FramesOption, PackagePath
-from nmc_tools.commands.shared_work import OnOption, cluster_on, views_on
+from nmc_tools.commands.shared_work import OnOption, cluster_on, devices_on, views_on
 from nmc_tools.commands.sr_apply import is_package_of_networks, score_networks
 from nmc_tools.terminal import counted, print_json, progress_bar, refuse_input, say
 
@@ -124,17 +123,16 @@ def evaluate(
         raise typer.BadParameter("give one of --held-out and --all-cameras")
     of_views: dict[str, Any] = {
         "--cameras": cameras, "--held-out": held_out, "--images": images, "--html": html,
-        "--all-cameras": all_cameras, "--metrics-plot": metrics_plot,
-        "--align-colour": align_colour,
+        "--metrics-plot": metrics_plot, "--align-colour": align_colour, "--all-cameras": all_cameras
     }  # fmt: skip
     with framework(package, images or html or scores or package), ExitStack() as stack:
-        device = parse_device(device)
+        device, theirs = devices_on(on, device)
         distance = _lpips(lpips_net, lpips_backbone, lpips_heads, device)
         lpips = distance.distance if distance else None
         if folder is not None and is_package_of_clips(package):
-            refuse_of_cameras(of_views | {"--on": on})
+            refuse_of_cameras(of_views)
             _refuse_unwritable([path for path in (scores, plot) if path])
-            ClipScoring(package, folder, frames, lpips, device).run(
+            ClipScoring(package, folder, frames, lpips, theirs, on).run(
                 csv=scores, plot=plot, write=write, as_json=as_json
             )
             return
@@ -176,15 +174,13 @@ def evaluate(
                 room / "film.mp4" if html is not None else None,
                 moments=shown,
             )
-            cluster = stack.enter_context(cluster_on(on, device))
+            cluster = stack.enter_context(cluster_on(on, theirs))
             if cluster is not None:
-                scoring.rendered = views_on(cluster, package, shown, quality.cameras, device=device)
+                scoring.rendered = views_on(cluster, package, shown, quality.cameras, device=theirs)
             kept = "the package is as it was"
             with progress_bar(f"evaluating {package.name}", kept=kept) as progress:
                 scoring.run(
-                    sequence,
-                    lambda frame: next(footage.views(views.names, frame)).images,
-                    progress,
+                    sequence, lambda frame: next(footage.views(views.names, frame)).images, progress
                 )
             count = len(sequence)
             if plot is not None:

@@ -136,12 +136,12 @@ def chosen_frames(text: str | None, count: int) -> list[int]:
         raise typer.BadParameter(str(error), param_hint="--frames") from None
 
 
-def parse_device(text: str) -> str:
-    """Return the torch device, where it is there."""
-    from nmc_framework.device import DeviceError, usable_device
+def parse_device(text: str, *, elsewhere: bool = False) -> str:
+    """Return the torch device, where it is there; ``elsewhere``: a cluster has it, or not."""
+    from nmc_framework.device import DeviceError, named_device, usable_device
 
     try:
-        return usable_device(text)
+        return named_device(text) if elsewhere else usable_device(text)
     except DeviceError as error:
         raise typer.BadParameter(str(error), param_hint="--device") from None
 

@@ -25,7 +25,13 @@ from nmc_tools.commands.framework import (
     require_new,
 )
 from nmc_tools.commands.shared_options import ForceOption, PackagePath
-from nmc_tools.commands.shared_work import OnOption, cluster_on, pool_on
+from nmc_tools.commands.shared_work import (
+    OnOption,
+    cluster_on,
+    devices_on,
+    refuse_beside_on,
+    track_on,
+)
 from nmc_tools.commands.sr_apply import enlarge_into, is_of_networks
 from nmc_tools.terminal import counted, progress_bar, say, size_text
 
@@ -106,6 +112,7 @@ def render(
 
       nmc render scene.nmc --track user10_room.csv --anchor train_03 -o video.mp4
     """
+    refuse_beside_on(on, {"--workers": workers > 1, "--device": len(device or []) > 1})
     with framework(package, output):
         import nmc
         from nmc_framework.rendering import (
@@ -121,7 +128,7 @@ def render(
         of_cameras = {
             "--track": track != "orbit", "--spline": keys, "--length": length,
             "--field-of-view": field_of_view, "--save-track": save_track, "--anchor": anchor,
-            "--on": on, "--eye": eye != "centre", "--trace-scale": trace_scale != 1,
+            "--eye": eye != "centre", "--trace-scale": trace_scale != 1,
             "--workers": workers > 1, "--device": len(device or ()) > 1,
         }  # fmt: skip
         with nmc.open(package) as sequence:
@@ -134,20 +141,24 @@ def render(
                     size=parse_size(size),
                     fps=fps,
                     quality=quality,
-                    device=parse_device((device or ["cpu"])[0]),
+                    device=devices_on(on, (device or ["cpu"])[0])[1],
+                    on=on,
+                    package=package,
                     force=force,
                 )
                 return
             refuse_depth(sequence, package)
             if is_of_networks(sequence):
-                refuse_of_cameras(of_cameras | {"--frames": frames, "--size": size, "--fps": fps})
+                refuse_of_cameras(
+                    of_cameras | {"--on": on} | {"--frames": frames, "--size": size, "--fps": fps}
+                )
                 where = parse_device((device or ["cpu"])[0])
                 enlarge_into(package, None, output, crf=quality, device=where, force=force)
                 return
             refuse_unseen(sequence, package)
             if output.suffix.lower() != ".mp4":
                 raise typer.BadParameter("the video is .mp4", param_hint="--output")
-            devices = [parse_device(text) for text in device or ["cpu"]]
+            devices = [devices_on(on, text)[1] for text in device or ["cpu"]]
             require_new(output, force=force)
             known = cameras_in(sequence)
             rate = fps or max(1, sequence.manifest.timescale)
@@ -162,17 +173,19 @@ def render(
             cluster_on(on, devices[0]) as cluster,
             progress_bar(f"rendering {output.name}", "images") as progress,
         ):
-            pool, slots = (None, workers) if cluster is None else (pool_on(cluster), cluster.slots)
-            images = render_package(
-                package,
-                viewpoints,
-                camera,
-                [moment.frame for moment in shown],
-                times=[moment.time for moment in shown],
-                workers=slots,
-                devices=devices,
-                pool=pool,
-            )
+            if cluster is not None:
+                pairs = list(zip(shown, viewpoints, strict=True))
+                images = track_on(cluster, package, pairs, camera, device=devices[0])
+            else:
+                images = render_package(
+                    package,
+                    viewpoints,
+                    camera,
+                    [moment.frame for moment in shown],
+                    times=[moment.time for moment in shown],
+                    workers=workers,
+                    devices=devices,
+                )
             write_video(output, _counted(images, len(shown), progress), rate, quality=quality)
         if save_track is not None:
             write_track(save_track, viewpoints)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmc_tools.commands.extras import extra
+from nmc_tools.commands.framework import parse_device
 from nmc_tools.terminal import note
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from nmc_framework.cameras import Camera
+    from nmc_framework.cameras import Camera, Viewpoint
     from nmc_framework.distributed import Executor as TaskExecutor
     from nmc_framework.distributed.on_ray import RayCluster
     from nmc_framework.rendering import Moment
+    from nmc_framework.rendering.clips import Shown
 
 _RAY = "ray"
+#: Up to so many images for each worker of a cluster, each is a task; longer tracks go in runs.
+_SHORT = 4
 
 OnOption = Annotated[
     str | None,
@@ -81,6 +85,65 @@ def views_on(
 
     pool = pool_on(cluster)
     return rendered_views(pool, package, moments, cameras, slots=cluster.slots, device=device)
+
+
+def clips_on(
+    cluster: RayCluster,
+    package: Path,
+    frames: Sequence[int],
+    *,
+    size: tuple[int, int] | None = None,
+    device: str,
+) -> Shown:
+    """Yield the pictures of a package of clips, rendered on a cluster."""
+    from nmc_framework.distributed.clips import rendered_clips
+
+    pool, slots = pool_on(cluster), cluster.slots
+    return rendered_clips(pool, package, frames, slots=slots, size=size, device=device)
+
+
+def track_on(
+    cluster: RayCluster,
+    package: Path,
+    shown: Sequence[tuple[Moment, Viewpoint]],
+    camera: Camera,
+    *,
+    device: str,
+) -> Iterator[Any]:
+    """Yield what a user sees along a track; short ones in pictures and tiles, others in runs."""
+    from nmc_framework.distributed.views import rendered_track
+    from nmc_framework.rendering import render_package
+
+    pool, slots = pool_on(cluster), cluster.slots
+    if len(shown) <= _SHORT * slots:
+        pairs = [(moment, camera.at(at.camera_to_world())) for moment, at in shown]
+        return rendered_track(pool, package, pairs, slots=slots, device=device)
+    return render_package(
+        package,
+        [at for _, at in shown],
+        camera,
+        [moment.frame for moment, _ in shown],
+        times=[moment.time for moment, _ in shown],
+        workers=slots,
+        devices=[device],
+        pool=pool,
+    )
+
+
+def devices_on(on: str | None, device: str) -> tuple[str, str]:
+    """Return the device of what is done here, and that of the tasks: a cluster's where there is."""
+    if on is None:
+        here = parse_device(device)
+        return here, here
+    return "cpu", parse_device(device, elsewhere=True)
+
+
+def refuse_beside_on(on: str | None, options: Mapping[str, object]) -> None:
+    """Refuse options of this machine, by name, where a cluster does the work."""
+    for name, value in options.items():
+        if on is not None and value:
+            reason = "the cluster has its own workers and devices: leave it out, or --on"
+            raise typer.BadParameter(reason, param_hint=name)
 
 
 @contextmanager

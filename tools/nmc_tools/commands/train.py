@@ -18,13 +18,12 @@ from nmc_tools.commands.framework import (
     check_rate,
     framework,
     option,
-    parse_device,
     parse_size,
     say_doubt,
 )
 from nmc_tools.commands.shared_options import EffortOption, ForceOption
 from nmc_tools.commands.shared_training import Sharing
-from nmc_tools.commands.shared_work import OnOption, cluster_on
+from nmc_tools.commands.shared_work import OnOption, cluster_on, devices_on
 from nmc_tools.commands.train_served import ServeTokenOption, host_and_port, served_beside
 from nmc_tools.commands.train_subject import built_model, family_kind, opened_subject
 from nmc_tools.terminal import counted, print_json, refuse_input, say, size_text
@@ -226,7 +225,7 @@ def train(
             rate=fps,
         )
         model = built_model(family, configuration, set_, subject.options, seed)
-        model = model.to(parse_device(device))
+        model = model.to(devices_on(on, device)[0])
         price = check_rate(rate, key_every)
         times = TIMES if price else 1
         batch = rays or subject.batch[0]
