@@ -3,7 +3,10 @@
 import json
 
 import pytest
+from PIL import Image
 
+from nmc_framework.cameras import write_rig
+from nmc_framework.scene import scenes
 from nmc_tools.bench_framework import presentation
 from nmc_tools.bench_framework.__main__ import main
 
@@ -59,6 +62,37 @@ def test_a_readme_without_marks_is_refused(tmp_path):
 
 def test_tables_that_are_missing_are_left_out():
     assert "Weight sharing" not in presentation.markdown({})
+
+
+def test_photographs_and_the_rooms_time_are_columns():
+    row = {"seconds": 1.0, "psnr": 20.0}
+    scene = {"cameras": 3, "size": [4, 5], "iterations": [6, 1], "rows": [row, row]}
+    scene |= {"rendering": 0.1, "flicker": 0.001, "flicker_alone": 0.002}
+    fox = {"name": "fox", "cameras": [43, 7], "size": [270, 480], "iterations": 1400}
+    fox |= {"seconds": 150.2, "psnr": 26.31, "psnr_aligned": 27.042}
+    tables = {"scenes": {"room": scene, "walk": scene | {"in_time": 18.25}}, "fox": fox}
+    lines = presentation.markdown(tables).splitlines()
+    (room,) = (line for line in lines if line.startswith("| room"))
+    (walk,) = (line for line in lines if line.startswith("| walk"))
+    assert room.endswith("| 0.10 |  |") and walk.endswith("| 0.10 | 18.25 |")
+    assert "| fox | 43, 270x480 | 7 | 1400 | 150 | 26.31 | 27.04 |" in lines
+
+
+@pytest.mark.slow
+def test_photographs_are_measured_where_they_are_given(tmp_path):
+    scene = scenes()["walk"]
+    rig, folder = scene.rig((24, 32)), tmp_path / "walk"
+    (folder / "images").mkdir(parents=True)
+    for camera, image in zip(rig.cameras, scene.view_all(rig.cameras, 0.0), strict=True):
+        Image.fromarray(image).save(folder / "images" / f"{camera.name}.png")
+    write_rig(folder / "cameras.json", rig.cameras)
+    arguments = ["--quick", "-o", str(tmp_path / "out"), "--only", "fox"]
+    with pytest.raises(SystemExit):
+        main(arguments)
+    main([*arguments, "--fox", str(folder)])
+    found = json.loads((tmp_path / "out" / "fox.json").read_text())["figures"]
+    assert found["cameras"] == [43, 7] and found["size"] == [24, 32]
+    assert found["psnr_aligned"] >= found["psnr"] > 0
 
 
 @pytest.mark.slow

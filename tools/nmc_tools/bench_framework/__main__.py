@@ -19,6 +19,7 @@ from typing import Any
 from nmc_tools.bench.published import put_into
 from nmc_tools.bench_framework import measurements, presentation
 from nmc_tools.bench_framework.drift import drift
+from nmc_tools.bench_framework.photographs import photographs
 from nmc_tools.bench_framework.scenes import all_scenes
 from nmc_tools.bench_framework.stage import FULL, QUICK, Scale, Stage
 from nmc_tools.terminal import err, out, progress_bar
@@ -38,19 +39,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="toy sizes: tries the code only")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--into", type=Path, help="put the tables between the marks of a file")
+    parser.add_argument("--fox", type=Path, help="photographs with their cameras: a table of them")
     given = parser.parse_args(arguments)
     scale = QUICK if given.quick else FULL
     folder: Path = given.output
     folder.mkdir(parents=True, exist_ok=True)
-    measures = _measures(Stage(scale, folder), scale, given.workers)
+    measures = _measures(Stage(scale, folder), scale, given.workers, given.fox)
     unknown = sorted(set(given.only) - set(measures))
     if unknown:
         parser.error(f"no table {', '.join(unknown)}; there are {', '.join(measures)}")
+    if "fox" in given.only and given.fox is None:
+        parser.error("the table fox is of photographs: --fox FOLDER")
     found: dict[str, Mapping[str, Any]] = {}
     with progress_bar("measuring", unit="tables") as progress:
         for done, (name, measure) in enumerate(measures.items()):
             progress(done, len(measures))
-            wanted = name in given.only or not (given.only or name in LONG)
+            unasked = name in LONG or (name == "fox" and given.fox is None)
+            wanted = name in given.only or not (given.only or unasked)
             figures = _kept(folder, name, scale, measure, wanted=wanted, again=given.again)
             if figures is not None:
                 found[name] = figures
@@ -63,9 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         put_into(given.into, "bench-framework", text)
 
 
-def _measures(stage: Stage, scale: Scale, workers: int) -> dict[str, Measure]:
+def _measures(stage: Stage, scale: Scale, workers: int, fox: Path | None) -> dict[str, Measure]:
     measures: dict[str, Measure] = {
         "scenes": partial(all_scenes, quick=not scale.sfm_pixels),
+        "fox": partial(photographs, fox or Path(), quick=not scale.sfm_pixels),
         "drift": partial(drift, quick=not scale.sfm_pixels),
         "hash_grid": partial(measurements.hash_grid, stage),
         "sharing": partial(measurements.sharing, stage),

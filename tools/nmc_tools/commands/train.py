@@ -86,10 +86,13 @@ def train(
         int | None, typer.Option(min=1, help="Of later frames; else 2.5 times those of frame 0.")
     ] = None,
     budget: Annotated[
-        str | None, typer.Option(metavar="TIME", help="For frame 0 instead, such as 90s or 2m.")
+        str | None,
+        typer.Option(
+            metavar="TIME", help="For frame 0 at most, in place of iterations: 90s or 2m."
+        ),
     ] = None,
     later_budget: Annotated[
-        str | None, typer.Option(metavar="TIME", help="For each later frame instead, such as 5s.")
+        str | None, typer.Option(metavar="TIME", help="For each later frame at most, such as 5s.")
     ] = None,
     colour: Annotated[
         Literal["auto", "on", "off"],
