@@ -95,11 +95,14 @@ def test_few_changes_are_coded_by_themselves_whatever_the_effort(effort):
     }
 
 
-@pytest.mark.parametrize(("effort", "variant"), [("fast", 4), ("strong", 2), ("max", 3)])
-def test_a_fifth_that_changes_is_worth_neighbours_to_a_strong_effort(effort, variant):
+def test_a_fifth_that_changes_takes_no_more_bytes_with_a_greater_effort():
+    """It did: the adaptive variant alone was tried, which takes a fifth more here."""
     spec = [("BF16", (20_000,), False)]
-    payloads = round_trip(spec, chain(2, spec, 3, 0.2), [effort] * 3)
-    assert {payload[0] for payload in payloads} == {variant}
+    frames = chain(2, spec, 3, 0.2)
+    coded = {effort: round_trip(spec, frames, [effort] * 3) for effort in ("fast", "strong", "max")}
+    assert coded["fast"][0][0] == coder.SPARSE
+    fast, strong, most = (sum(map(len, payloads)) for payloads in coded.values())
+    assert most <= strong <= fast
 
 
 def test_the_history_stays_that_of_dense_frames(monkeypatch):
@@ -107,8 +110,8 @@ def test_the_history_stays_that_of_dense_frames(monkeypatch):
     spec = [("F32", (2500, 2), False)]
     frames = chain(2, spec, 3, 0.05)
     histories = []
-    for share in (coder._SPARSE_SHARES["fast"], 10**9):
-        monkeypatch.setitem(coder._SPARSE_SHARES, "fast", share)
+    for share in (coder._SPARSE_SHARE, 10**9):
+        monkeypatch.setattr(coder, "_SPARSE_SHARE", share)
         history = History()
         for before, after in itertools.pairwise(frames):
             encode(tensors_of(spec, before), after, history, "fast")

@@ -240,34 +240,34 @@ class Coder(Method):
 
         self.effort = effort
         self.history = History()
+        self._before: list[list[CodedTensor]] = []
+        self._words: list[list[Words]] = []
 
-    def begin(self, chain: Chain) -> None:  # noqa: ARG002 - that of the other methods
-        """Forget what earlier frames taught."""
-        from nmc.coding.arithmetic import History
+    def begin(self, chain: Chain) -> None:
+        """Forget what earlier frames taught; name the tensors of every frame."""
+        from nmc.coding.arithmetic import CodedTensor, History
 
         self.history = History()
-
-    @staticmethod
-    def _coded(chain: Chain, t: int) -> list[CodedTensor]:
-        from nmc.coding.arithmetic import CodedTensor
-
-        arrays = chain.frames[t - 1].values()
-        return [
-            CodedTensor(i, 8 * words.itemsize, 8, 8 * words.itemsize - 9, array.shape, words)
-            for i, (array, words) in enumerate(zip(arrays, chain.words(t - 1), strict=True))
+        self._words = [chain.words(t) for t in range(len(chain.frames))]
+        self._before = [
+            [
+                CodedTensor(i, 8 * words.itemsize, 8, 8 * words.itemsize - 9, array.shape, words)
+                for i, (array, words) in enumerate(zip(frame.values(), own, strict=True))
+            ]
+            for frame, own in zip(chain.frames, self._words, strict=True)
         ]
 
-    def encode(self, chain: Chain, t: int) -> bytes:
+    def encode(self, chain: Chain, t: int) -> bytes:  # noqa: ARG002 - that of the other methods
         """Code frame t given frame t-1."""
         from nmc.coding.arithmetic import encode
 
-        return encode(self._coded(chain, t), chain.words(t), self.history, self.effort)
+        return encode(self._before[t - 1], self._words[t], self.history, self.effort)
 
-    def decode(self, data: bytes, chain: Chain, t: int) -> list[Words]:
+    def decode(self, data: bytes, chain: Chain, t: int) -> list[Words]:  # noqa: ARG002 - as above
         """Return the words of frame t."""
         from nmc.coding.arithmetic import decode
 
-        return decode(data, self._coded(chain, t), self.history)
+        return decode(data, self._before[t - 1], self.history)
 
 
 def _package(effort: Effort) -> Method:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,10 @@ from nmc.coding.arithmetic import chances as chance_sets
 from nmc.coding.arithmetic import sparse_kernel as kernels
 from nmc.coding.arithmetic.chances import ChanceSet
 from nmc.coding.arithmetic.history import History
-from nmc.coding.arithmetic.payload import Reader, count_bytes, join
+from nmc.coding.arithmetic.payload import SPARE, Reader, count_bytes, join
 from nmc.coding.arithmetic.sparse_words_kernel import find_changes, join_cells
 from nmc.coding.arithmetic.tensors import CodedTensor, CoderError, widths_of
+from nmc.coding.threads import in_threads, parts_of
 from nmc_format.dtypes import Words
 
 ALL_WORDS = 0
@@ -110,13 +112,16 @@ def _entropy(some: int, of: int) -> float:
 
 
 def encode(
-    tensors: Sequence[CodedTensor], lives: Sequence[LiveCells], history: History
+    tensors: Sequence[CodedTensor],
+    lives: Sequence[LiveCells],
+    history: History,
+    threads: int = 1,
 ) -> list[bytes]:
     """Return the field `cells` of a body (clause 8.7.1), in parts."""
     return [
         part
         for run in _runs(tensors, lives)
-        for part in _encode_run([(tensors[i], lives[i]) for i in run], history)
+        for part in _encode_run([(tensors[i], lives[i]) for i in run], history, threads)
     ]
 
 
@@ -132,13 +137,15 @@ def _runs(tensors: Sequence[CodedTensor], lives: Sequence[LiveCells]) -> list[li
     return runs
 
 
-def _encode_run(run: list[tuple[CodedTensor, LiveCells]], history: History) -> list[bytes]:
+def _encode_run(
+    run: list[tuple[CodedTensor, LiveCells]], history: History, threads: int
+) -> list[bytes]:
     known = [(view(t, live.size, history), live) for t, live in run if live.cells.size]
     chances, codes = ChanceSet.empty(), list[list[bytes]]()
     for exact in (False, True):
         try:
             chances = chance_sets.choose([(seen, live.cells) for seen, live in known], exact=exact)
-            codes = [_encode_pieces(seen, live, chances) for seen, live in known]
+            codes = [_encode_pieces(seen, live, chances, threads) for seen, live in known]
             break
         except _ChanceMissingError:
             continue
@@ -168,23 +175,33 @@ class _ChanceMissingError(Exception):
     """A cell is live whose chance is 0: it was not among those that were counted."""
 
 
-def _encode_pieces(seen: kernels.View, live: LiveCells, chances: ChanceSet) -> list[bytes]:
-    parts = []
-    table, block, sums = chances.table(), kernels.new_block(), kernels.new_sums()
-    for begin, cells in zip(live.starts(), live.pieces(), strict=True):
-        if not cells.size:
-            continue
-        symbols = np.empty(kernels.PIECE + cells.size, np.uint64)
-        number = kernels.encode_cells(
-            *seen, chances.first, begin, cells, table, block, sums, symbols
-        )
-        if number == kernels.MISSED:
-            raise _ChanceMissingError
-        octets = np.empty(3 * number + 8, np.uint8)
-        lane = np.empty(1, np.int64)
-        code = octets[kernels.code_symbols(symbols[:number], octets, lane) :].tobytes()
-        parts.append(join([count_bytes(len(code)), int(lane[0]).to_bytes(4, "little"), code]))
-    return parts
+def _encode_pieces(
+    seen: kernels.View, live: LiveCells, chances: ChanceSet, threads: int
+) -> list[bytes]:
+    pieces = [
+        (begin, cells)
+        for begin, cells in zip(live.starts(), live.pieces(), strict=True)
+        if cells.size
+    ]
+    coded = [b""] * len(pieces)
+
+    def encode_some(part: slice) -> None:
+        table, block, sums = chances.table(), kernels.new_block(), kernels.new_sums()
+        symbols = np.empty(kernels.PIECE + max(c.size for _, c in pieces[part]), np.uint64)
+        for k in range(part.start, part.stop):
+            begin, cells = pieces[k]
+            number = kernels.encode_cells(
+                *seen, chances.first, begin, cells, table, block, sums, symbols
+            )
+            if number == kernels.MISSED:
+                raise _ChanceMissingError
+            octets = np.empty(3 * number + 8, np.uint8)
+            lane = np.empty(1, np.int64)
+            code = octets[kernels.code_symbols(symbols[:number], octets, lane) :].tobytes()
+            coded[k] = join([count_bytes(len(code)), int(lane[0]).to_bytes(4, "little"), code])
+
+    in_threads([partial(encode_some, part) for part in parts_of(len(pieces), threads)], threads)
+    return coded
 
 
 @dataclass(frozen=True)
@@ -211,6 +228,7 @@ def decode(
     tensors: Sequence[CodedTensor],
     history: History,
     wanted: Collection[int] | None = None,
+    threads: int = 1,
 ) -> list[LiveCells]:
     """Read the field `cells` of a body.
 
@@ -219,6 +237,8 @@ def decode(
     wanted : collection of int or None
         Tensors whose live cells are looked for, by index; None: all. The others have so many live
         cells, and which ones is not said.
+    threads : int
+        How many pieces are decoded at the same time.
 
     Raises
     ------
@@ -227,15 +247,19 @@ def decode(
     """
     chances: ChanceSet | None = None
     lives = []
+    jobs: list[Callable[[], None]] = []
     for i, tensor in enumerate(tensors):
         head = _read_head(reader, tensor, chances)
         chances = head.chances
         if wanted is None or i in wanted:
-            lives.append(_decode_pieces(reader, tensor, history, head))
+            live, pieces = _read_pieces(reader, tensor, history, head)
+            lives.append(live)
+            jobs += pieces
         else:
             _pass_by_pieces(reader, head)
             number = np.broadcast_to(head.none.cells.dtype.type(0), sum(head.numbers))
             lives.append(LiveCells(head.none.size, number, tensor.count))
+    in_threads(jobs, threads)
     return lives
 
 
@@ -276,33 +300,43 @@ def _read_head(reader: Reader, tensor: CodedTensor, chances: ChanceSet | None) -
     return _Head(none, numbers, chance_sets.parse(reader, chances) if any(numbers) else chances)
 
 
-def _decode_pieces(reader: Reader, tensor: CodedTensor, history: History, head: _Head) -> LiveCells:
-    """Return the live cells of all pieces."""
+def _read_pieces(
+    reader: Reader, tensor: CodedTensor, history: History, head: _Head
+) -> tuple[LiveCells, list[Callable[[], None]]]:
+    """Read all pieces; return room for their live cells, and what finds them there."""
     if head.chances is None or not any(head.numbers):
-        return head.none
+        return head.none, []
     seen = view(tensor, head.none.size, history)
+    table = head.chances.table()
     found = np.empty(sum(head.numbers), _index_of(tensor))
+    jobs: list[Callable[[], None]] = []
     at = 0
     for begin, number in zip(head.none.starts(), head.numbers, strict=True):
         if number:
-            out = found[at : at + number]
-            _decode_piece(reader, tensor.row, seen, head.chances, begin, out)
+            size = reader.count()
+            lane = np.array([int.from_bytes(reader.take(_LANE_BYTES), "little")], np.int64)
+            code = reader.octets(size), lane
+            where = begin, found[at : at + number]
+            jobs.append(partial(_decode_piece, tensor.row, seen, head.chances, table, where, code))
         at += number
-    return LiveCells(head.none.size, found, tensor.count)
+    return LiveCells(head.none.size, found, tensor.count), jobs
 
 
 def _decode_piece(
-    reader: Reader, row: int, seen: kernels.View, chances: ChanceSet, begin: int, out: Indices
+    row: int,
+    seen: kernels.View,
+    chances: ChanceSet,
+    table: NDArray[np.uint32],
+    where: tuple[int, Indices],
+    code: tuple[NDArray[np.uint8], NDArray[np.int64]],
 ) -> None:
-    """Write the live cells of a piece."""
-    size = reader.count()
-    lane = np.array([int.from_bytes(reader.take(_LANE_BYTES), "little")], np.int64)
-    octets = reader.octets(size)
+    """Write the live cells of a piece, which begins with a cell, from its octets and its lane."""
+    (begin, out), (octets, lane) = where, code
     if not kernels.FIRST_LANE <= lane[0] < kernels.FIRST_LANE << 8:
         raise CoderError(f"row {row}: the lane of a piece begins with {int(lane[0])}")
-    table, block = chances.table(), kernels.new_block()
+    block = kernels.new_block()
     used = kernels.decode_cells(*seen, chances.first, begin, out, table, block, octets, lane)
     if used == kernels.TOO_FEW:
         raise CoderError(f"row {row}: a piece ends before its {out.size} live cells")
-    if used != size or lane[0] != kernels.FIRST_LANE:
+    if used != octets.size - SPARE or lane[0] != kernels.FIRST_LANE:
         raise CoderError(f"row {row}: the code of a piece does not end where its live cells do")

@@ -26,17 +26,30 @@ from nmc_format.dtypes import Words
 Effort: TypeAlias = Literal["fast", "strong", "max"]
 
 STORED, STATIC, ADAPTIVE, MIXED, SPARSE, DIVIDED = 0, 1, 2, 3, 4, 5
+_TABLES = (STATIC, SPARSE)
+"""Variants of effort *fast*, whose tables are sent."""
+_ORDER = (*_TABLES, ADAPTIVE, DIVIDED, MIXED)
+"""Variants from the least to the greatest."""
 _VARIANTS: dict[str, int] = {"fast": STATIC, "strong": ADAPTIVE, "max": MIXED}
 LARGE = 1 << 22
 """Words from which on variant 2 is divided; below, slots that are learnt once cost less."""
 _HARD = 0.65
 """Share of the words from which on other variants are compared with the static one, which is
 smaller where nothing can be foreseen; a chain of trained weights stays below."""
+_TURNED = 1 / 64
+"""Share of words that turn their sign from which on they are compared, too."""
+_FEW = 1 << 16
+"""Words below which they are compared in any case: learning takes more bytes than tables."""
+_WORTH = 1 - 1 / 1024
+"""Share of the bytes of a lesser variant that a greater one may take: less is gained than is lost
+in the next frame, where the lesser one has nothing to go by."""
 _SMALL_TENSORS = 1 / 128
 """Tensors a word from which on the static variant, of a chunk for each, takes more bytes."""
-# Changed words alone are coded where at most one in so many changed. Variants 2 and 3 are smaller
-# long before they lose, at a tenth of the speed: with a fifth of BF16 words changed, by 4 %.
-_SPARSE_SHARES: dict[str, int] = {"fast": 3, "strong": 10, "max": 10}
+_SPARSE_SHARE = 3
+"""Changed words alone can be smallest where at most one in so many changed."""
+_ALONE_SHARES: dict[str, int] = {"fast": _SPARSE_SHARE, "strong": 10, "max": 10}
+"""Nothing else is tried where at most one in so many changed. Variants 2 and 3 are smaller long
+before they lose, at a tenth of the speed: with a fifth of BF16 words changed, by 4 %."""
 
 
 def encode(
@@ -60,8 +73,8 @@ def encode(
         Static, adaptive or mixed coding. Where few words changed, those alone are coded (clause
         8.7). The payload falls back to stored words where that is smaller.
     threads : int
-        Chunks of the static variant, or portions of the divided one, that are coded at the same
-        time; the bytes are the same.
+        Chunks of the static variant, portions of the divided one, or pieces of the sparse one that
+        are coded at the same time; the bytes are the same.
 
     Returns
     -------
@@ -89,43 +102,81 @@ def encode_pieces(
     tensors, current = settle(tensors), [settled(words) for words in current]
     from nmc.coding.arithmetic import sparse
 
-    lives = sparse.select(tensors, current, _SPARSE_SHARES[effort])
-    if lives is not None:
+    stored = sum(tensor.reference.nbytes for tensor in tensors)
+    found: list[_Coded] = []
+    changes = sparse.count_changes(tensors, current)
+    if sparse.is_sparse(tensors, changes, _SPARSE_SHARE):
+        lives = sparse.live_cells(tensors, current, changes)
         next_history = history.copy()
         encode_words = partial(_encode_inner, threads=threads)
-        body = sparse.encode(tensors, current, lives, next_history, encode_words)
-        if len(body) < sum(tensor.reference.nbytes for tensor in tensors):
-            forget_others(SPARSE, tensors, next_history)
-            history.adopt(next_history)
-            return [bytes([SPARSE]), body]
-    return _encode_words(_variant(effort, tensors), tensors, current, history, threads)
+        body = sparse.encode(tensors, current, lives, next_history, encode_words, threads)
+        if len(body) < stored:
+            found.append(_Coded(SPARSE, [body], len(body), next_history))
+    if not found or not sparse.is_sparse(tensors, changes, _ALONE_SHARES[effort]):
+        found += _candidates(effort, tensors, current, history, threads)
+    return _smallest(found, tensors, current, history)
 
 
 def _encode_inner(
     tensors: Sequence[CodedTensor], current: Sequence[Words], history: History, threads: int
 ) -> bytes:
     """Return the payload within a sparse one (clause 8.7.1)."""
-    return join(_encode_words(STATIC, tensors, current, history, threads))
+    stored = sum(tensor.reference.nbytes for tensor in tensors)
+    found = [_body(STATIC, tensors, current, history, threads)] if stored else []
+    return join(_smallest(found, tensors, current, history))
 
 
-def _encode_words(
-    variant: int,
+def _candidates(
+    effort: Effort,
     tensors: Sequence[CodedTensor],
     current: Sequence[Words],
     history: History,
     threads: int,
-) -> list[Octets]:
-    """Return a payload of a variant but the sparse one, or of one that is smaller, in pieces."""
+) -> list[_Coded]:
+    """Code every word by the variant of an effort, and by lesser ones where they can be smaller.
+
+    So *max* is never larger than *strong*. Nothing is tried that cannot be smaller for all that is
+    known: *fast* is, on words that cannot be foreseen, such as those that turned their sign.
+    """
+    from nmc.coding.arithmetic import sparse
+
     stored = sum(tensor.reference.nbytes for tensor in tensors)
-    if stored:
-        coded = _body(variant, tensors, current, history, threads)
-        if variant != STATIC and coded.size > _HARD * stored:
-            static = _body(STATIC, tensors, current, history, threads)
-            coded = min(coded, static, key=lambda c: c.size)
-        if coded.size < stored:
-            forget_others(coded.variant, tensors, coded.history)
-            history.adopt(coded.history)
-            return [bytes([coded.variant]), *coded.pieces]
+    if not stored:
+        return []
+    found = [_body(_variant(effort, tensors), tensors, current, history, threads)]
+    if effort == "max":
+        found.append(_body(_variant("strong", tensors), tensors, current, history, threads))
+    if found[0].variant == STATIC:
+        return found
+    few = sum(tensor.count for tensor in tensors) < _FEW
+    hard = min(coded.size for coded in found) > _HARD * stored
+    if few or hard or sparse.turned(tensors, current) > _TURNED:
+        found.append(_body(STATIC, tensors, current, history, threads))
+    return found
+
+
+def _chosen(found: list[_Coded]) -> _Coded | None:
+    """Return the smallest of some payloads, a greater variant only where that is worth it."""
+    chosen: _Coded | None = None
+    for coded in sorted(found, key=lambda c: (_ORDER.index(c.variant), c.size)):
+        lesser = chosen is not None and chosen.variant in _TABLES and coded.variant in _TABLES
+        if chosen is None or coded.size < chosen.size * (1 if lesser else _WORTH):
+            chosen = coded
+    return chosen
+
+
+def _smallest(
+    found: list[_Coded],
+    tensors: Sequence[CodedTensor],
+    current: Sequence[Words],
+    history: History,
+) -> list[Octets]:
+    """Return the smallest payload in pieces: one of those found, or one of stored words."""
+    coded = _chosen(found)
+    if coded is not None and coded.size < sum(tensor.reference.nbytes for tensor in tensors):
+        forget_others(coded.variant, tensors, coded.history)
+        history.adopt(coded.history)
+        return [bytes([coded.variant]), *coded.pieces]
     forget_others(STORED, tensors, history)
     order = [words.astype(words.dtype.newbyteorder("<"), copy=False) for words in current]
     return [bytes([STORED]), *(history.scratch.kept(words.view("u1").data) for words in order)]
@@ -195,8 +246,8 @@ def decode(
     history : History
         Of the group; moves on to this frame. What it is where an error is raised is not said.
     threads : int
-        Chunks of the static variant, or portions of the divided one, that are decoded at the same
-        time; the words are the same.
+        Chunks of the static variant, portions of the divided one, or pieces of the sparse one that
+        are decoded at the same time; the words are the same.
     release : callable or None
         Called with the index of a tensor whose reference is not needed any more, so that its
         memory can be used again.
@@ -227,7 +278,7 @@ def decode(
         from nmc.coding.arithmetic import sparse
 
         inner = partial(_decode_inner, threads=threads)
-        decoded = sparse.decode(reader, tensors, next_history, inner)
+        decoded = sparse.decode(reader, tensors, next_history, inner, threads)
     else:
         decoded = _decode_words(variant, reader, tensors, next_history, threads, done)
     reader.end()

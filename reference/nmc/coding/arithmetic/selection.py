@@ -193,7 +193,7 @@ def decode_some(
                 return _static(reader, some, wanted, inside, load, threads)
             raise CoderError(f"an inner payload of variant {inner_variant}; it is 0 or 1")
 
-        found = sparse.decode_some(reader, tensors, wanted, history, inner)
+        found = sparse.decode_some(reader, tensors, wanted, history, inner, threads)
     elif variant == DIVIDED:
         from nmc.coding.arithmetic import divided
 
@@ -242,7 +242,7 @@ def _static(
             chunks = section.chunks_of([i])
             start, end = int(chunks[0, kernels.START]), int(chunks[-1, kernels.RAW_END])
             load(start, end - start)
-        made = {i: static.Part.of(tensors[i], history) for i in own}
+        made = static.parts_of_tensors(own, tensors, history)
         static.decode_section(section, static.payload_of(reader), tensors, made, threads)
         found.update({i: part.words for i, part in made.items()})
         history.ways.update({tensors[i].row: part.after for i, part in made.items()})

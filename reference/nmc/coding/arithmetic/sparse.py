@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from nmc.coding.arithmetic.cells import Indices, LiveCells
 from nmc.coding.arithmetic.history import History, SparseWays
 from nmc.coding.arithmetic.payload import Reader, join
 from nmc.coding.arithmetic.tensors import CodedTensor
+from nmc.coding.threads import in_threads
 from nmc_format.dtypes import Words
 
 _FEWEST = 2048
@@ -23,17 +25,34 @@ Decode = Callable[[Reader, Sequence[CodedTensor], History], list[Words]]
 DecodeSome = Callable[[Sequence[CodedTensor], History], dict[int, Words]]
 
 
-def select(
-    tensors: Sequence[CodedTensor], current: Sequence[Words], share: int
-) -> list[LiveCells] | None:
-    """Look which cells of each tensor are live; None where more than one word in share changed."""
-    changes = [
+def count_changes(tensors: Sequence[CodedTensor], current: Sequence[Words]) -> list[int]:
+    """Return how many words of each tensor differ."""
+    return [
         int(kernels.count_changes(tensor.reference, words))
         for tensor, words in zip(tensors, current, strict=True)
     ]
+
+
+def is_sparse(tensors: Sequence[CodedTensor], changes: Sequence[int], share: int) -> bool:
+    """Return whether at most one word in share changed, of enough words."""
     count = sum(tensor.count for tensor in tensors)
-    if count < _FEWEST or share * sum(changes) > count:
-        return None
+    return count >= _FEWEST and share * sum(changes) <= count
+
+
+def turned(tensors: Sequence[CodedTensor], current: Sequence[Words]) -> float:
+    """Return the share of words whose first bit turned: of most numbers that is the sign."""
+    count = sum(tensor.count for tensor in tensors)
+    number = sum(
+        int(kernels.count_turned(tensor.reference, words))
+        for tensor, words in zip(tensors, current, strict=True)
+    )
+    return number / max(count, 1)
+
+
+def live_cells(
+    tensors: Sequence[CodedTensor], current: Sequence[Words], changes: Sequence[int]
+) -> list[LiveCells]:
+    """Look which cells of each tensor are live, so many words of which differ."""
     return [
         cells.live_cells(tensor, words, number)
         for tensor, words, number in zip(tensors, current, changes, strict=True)
@@ -46,17 +65,20 @@ def encode(
     lives: Sequence[LiveCells],
     history: History,
     encode_words: Encode,
+    threads: int = 1,
 ) -> bytes:
     """Encode the words in live cells; history moves on to this frame.
 
     Parameters
     ----------
     lives : sequence of LiveCells
-        Those of `select`.
+        Those of `live_cells`.
     encode_words : callable
         Makes the inner payload (clause 8.7.1).
+    threads : int
+        How many pieces are coded at the same time; the bytes are the same.
     """
-    parts = cells.encode(tensors, lives, history)
+    parts = cells.encode(tensors, lives, history, threads)
     indices = [None if live.every else live.words() for live in lives]
     inner, inside = _inner(tensors, indices, history)
     words = [_gather(new, some) for new, some in zip(current, indices, strict=True)]
@@ -66,24 +88,30 @@ def encode(
 
 
 def decode(
-    reader: Reader, tensors: Sequence[CodedTensor], history: History, decode_words: Decode
+    reader: Reader,
+    tensors: Sequence[CodedTensor],
+    history: History,
+    decode_words: Decode,
+    threads: int = 1,
 ) -> list[Words]:
-    """Decode all tensors; history moves on to this frame.
+    """Decode all tensors, so many pieces at the same time; history moves on to this frame.
 
     Raises
     ------
     CoderError
         If the payload is malformed.
     """
-    lives = cells.decode(reader, tensors, history)
+    lives = cells.decode(reader, tensors, history, threads=threads)
     indices = [None if live.every else live.words() for live in lives]
     inner, inside = _inner(tensors, indices, history)
     decoded = decode_words(reader, inner, inside)
     _remember(tensors, inner, indices, history, inside)
-    return [
-        _scattered(tensor.reference, words, some)
-        for tensor, words, some in zip(tensors, decoded, indices, strict=True)
-    ]
+
+    def put_back(i: int) -> None:
+        decoded[i] = _scattered(tensors[i].reference, decoded[i], indices[i])
+
+    in_threads([partial(put_back, i) for i in range(len(tensors))], threads)
+    return decoded
 
 
 def decode_some(
@@ -92,6 +120,7 @@ def decode_some(
     wanted: Collection[int],
     history: History,
     decode_words: DecodeSome,
+    threads: int = 1,
 ) -> dict[int, Words]:
     """Decode some tensors, by index; history moves on to this frame for them.
 
@@ -101,13 +130,15 @@ def decode_some(
         Those of `cells.ragged` are among them.
     decode_words : callable
         Decodes them from the inner payload.
+    threads : int
+        How many pieces are decoded at the same time.
 
     Raises
     ------
     CoderError
         If the payload is malformed, as far as it is looked at.
     """
-    lives = cells.decode(reader, tensors, history, wanted)
+    lives = cells.decode(reader, tensors, history, wanted, threads)
     indices = {i: None if lives[i].every else lives[i].words() for i in wanted}
     inside = history.copy()
     inner = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nmc.coding.arithmetic.jit import I64, U64, Array, get, kernel, put
+from nmc.coding.arithmetic.jit import I64, U64, Array, bits_of, get, kernel, put
 
 
 @kernel
@@ -13,6 +13,16 @@ def count_changes(reference: Array, current: Array) -> Any:
     number = I64(0)
     for i in range(reference.size):
         number += I64(reference[i] != current[i])
+    return number
+
+
+@kernel
+def count_turned(reference: Array, current: Array) -> Any:
+    """Return how many words differ in their first bit."""
+    last = bits_of(reference) - U64(1)  # known when it is compiled
+    number = I64(0)
+    for i in range(reference.size):
+        number += I64((get(reference, U64(i)) ^ get(current, U64(i))) >> last)
     return number
 
 

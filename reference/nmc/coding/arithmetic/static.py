@@ -34,6 +34,10 @@ _FAULTS = {
 _OCTET = ctypes.c_char.from_buffer
 _PORTION = 1 << 20
 """Words after which references that are not needed any more are let go of."""
+_SMALL = 1 << 15
+"""Words of a tensor below which it shares room with others: what is kept of one keeps them all."""
+_SHARING = 8
+"""Small tensors from which on they share room."""
 _HEADS = 1 << 16
 """Bytes of heads that are looked for at first, where a payload is not at hand as a whole."""
 
@@ -72,7 +76,7 @@ class Section:
 
 
 class Part(NamedTuple):
-    """What the decoding of one tensor takes and makes, in the order of the table of tensors.
+    """What the decoding of one tensor takes and makes.
 
     Attributes
     ----------
@@ -82,17 +86,45 @@ class Part(NamedTuple):
         Receives the words.
     after : uint8[count]
         Receives their ways.
+    addresses : tuple of int
+        Where these arrays lie, in this order, as in the table of tensors.
     """
 
     before: NDArray[np.uint8]
     words: Words
     after: NDArray[np.uint8]
+    addresses: tuple[int, int, int]
 
-    @classmethod
-    def of(cls, tensor: CodedTensor, history: History) -> Part:
-        """Take what the history knows of a tensor, and make room for what comes after."""
-        words = np.empty_like(tensor.reference)
-        return cls(history.ways_of(tensor), words, np.empty(words.size, np.uint8))
+
+def parts_of_tensors(
+    indices: Sequence[int], tensors: Sequence[CodedTensor], history: History
+) -> dict[int, Part]:
+    """Take what the history knows of some tensors, and make room for what comes after.
+
+    Small ones share their room, as it takes longer to ask for memory than to decode them.
+    """
+    small = [i for i in indices if tensors[i].count < _SMALL]
+    if len(small) < _SHARING:
+        small = []
+    size = sum(tensors[i].count for i in small)
+    dtype = tensors[indices[0]].reference.dtype
+    words, after = np.empty(size, dtype), np.empty(size, np.uint8)
+    first_word, first_way = (_address_of(words), _address_of(after)) if size else (0, 0)
+    parts: dict[int, Part] = {}
+    at = 0
+    for i in small:
+        end = at + tensors[i].count
+        before = history.ways_of(tensors[i])
+        where = _address_of(before), first_word + at * dtype.itemsize, first_way + at
+        parts[i] = Part(before, words[at:end], after[at:end], where)
+        at = end
+    for i in indices:
+        if i not in parts:
+            own = history.ways_of(tensors[i]), np.empty_like(tensors[i].reference)
+            ways = np.empty(tensors[i].count, np.uint8)
+            where = _address_of(own[0]), _address_of(own[1]), _address_of(ways)
+            parts[i] = Part(*own, ways, where)
+    return parts
 
 
 def read_sections(reader: Reader, tensors: Sequence[CodedTensor]) -> list[Section]:
@@ -178,7 +210,7 @@ def decode(
     decoded: list[Words] = [np.empty(0, tensor.reference.dtype) for tensor in tensors]
     for section in sections:
         for indices in _portions(section.indices, tensors):
-            parts = {i: Part.of(tensors[i], history) for i in indices}
+            parts = parts_of_tensors(indices, tensors, history)
             decode_section(section, octets, tensors, parts, threads)
             for i in indices:
                 decoded[i], history.ways[tensors[i].row] = parts[i].words, parts[i].after
@@ -231,7 +263,7 @@ def decode_section(
     """
     known = [k for k, i in enumerate(section.indices) if i in parts]
     section.rows[known, chunk_kernels.OLD : chunk_kernels.AFTER + 1] = [
-        [_address_of(tensors[i].reference), *map(_address_of, parts[i])]
+        [_address_of(tensors[i].reference), *parts[i].addresses]
         for i in section.indices
         if i in parts
     ]
