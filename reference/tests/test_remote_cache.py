@@ -188,3 +188,16 @@ def test_where_no_cache_can_be(server, tmp_path, name):
     """Nothing else changes."""
     states, _ = play(server, "a.nmc", tmp_path / name)
     assert len(states) == FRAMES
+
+
+def test_the_environment_says_how_much(monkeypatch, tmp_path):
+    monkeypatch.setenv("NMC_CACHE_BYTES", "1000")
+    assert cache_of(tmp_path).limit == 1000
+    monkeypatch.setenv("NMC_CACHE_BYTES", "0")
+    assert cache_of(tmp_path) is None
+    for text in ("-1", "2 GiB", "1e9", "9" * 30):
+        monkeypatch.setenv("NMC_CACHE_BYTES", text)
+        with pytest.raises(nmc.FormatError, match="NMC_CACHE_BYTES"):
+            cache_of(tmp_path)
+    monkeypatch.delenv("NMC_CACHE_BYTES")
+    assert cache_of(tmp_path).limit == 2 << 30

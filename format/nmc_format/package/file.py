@@ -141,6 +141,10 @@ class FilePackage(Package):
             self._known_crc[name] = zlib.crc32(data)
         return data
 
+    def pin(self, digest: str) -> None:
+        """Pass on the manifest digest to what the package is read from."""
+        self._file.pin(digest)
+
     def manifest(self) -> bytes:
         """Return the bytes of the manifest."""
         size = self._members[MANIFEST_NAME].size

@@ -118,6 +118,10 @@ class Package(ABC):
             If there is no such member, its size is another one, or it is no plain file.
         """
 
+    def pin(self, digest: str) -> None:
+        """Hear the manifest digest, in base 16; a server may be asked by it from now on."""
+        del digest
+
     def expect(self, frames: range, lengths: Sequence[int]) -> None:
         """Hear that the segments of these frames are read next, one after the other.
 

@@ -47,6 +47,10 @@ class ByteSource(ABC):
         """Hear that these bytes are read next, one after the other; a server may be asked now."""
         del start, end
 
+    def pin(self, digest: str) -> None:
+        """Hear the manifest digest of the package that this is; a server may be asked by it."""
+        del digest
+
     def stream(self, *, exact: bool = False) -> BinaryIO:
         """Return the bytes as a stream with a position of its own, at their start.
 

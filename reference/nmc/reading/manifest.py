@@ -13,7 +13,6 @@ from nmc_format.signature import Signature, check_digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from nmc.reading.keys import Demand
     from nmc_format.manifest.record import Manifest
@@ -36,7 +35,7 @@ def signed_manifest(
         return checked_manifest(package), ()
     data = package.manifest()
     signatures = require(package, data, demands)
-    manifest = _first_error_refused(data, package.manifest_path)
+    manifest = _first_error_refused(data, package)
     for signature in signatures:
         check_digest(signature_name(signature.key), signature, manifest.root.manifest_digest)
     return manifest, tuple(signatures)
@@ -44,12 +43,13 @@ def signed_manifest(
 
 def checked_manifest(package: Package) -> Manifest:
     """Return the manifest of a package, or refuse it for its first error."""
-    return _first_error_refused(package.manifest(), package.manifest_path)
+    return _first_error_refused(package.manifest(), package)
 
 
-def _first_error_refused(data: bytes, path: Path | None) -> Manifest:
-    manifest, findings = parse_manifest(data, path)
+def _first_error_refused(data: bytes, package: Package) -> Manifest:
+    manifest, findings = parse_manifest(data, package.manifest_path)
     error = first_error(findings)
     if error is not None or manifest is None:
         raise FormatError(error or findings[0])
+    package.pin(manifest.root.manifest_digest.hex())
     return manifest

@@ -64,8 +64,8 @@ def open_sequence(
         in the manifest is interpreted. Needs the extra ``trust``.
     cache : bool, path or None
         Where segments from a server or a store are kept, by their digest and compared with it: a
-        folder; True: ``$NMC_CACHE``, else the user's cache, of at most 2 GiB; False: nowhere. None:
-        as True, but nothing is kept of a server of this machine.
+        folder; True: ``$NMC_CACHE``, else the user's cache, of at most ``$NMC_CACHE_BYTES``, else
+        2 GiB; False: nowhere. None: as True, but nothing is kept of a server of this machine.
     key : SecretKey, bytes, path or None
         Of an encrypted package (clause 14): the key, its 32 bytes, or the file of it. Without one,
         the manifest can be read, and every state is refused. A package that is not

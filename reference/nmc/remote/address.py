@@ -47,6 +47,15 @@ def is_content(data: Any) -> bool:
     )
 
 
+def with_digest(url: str, digest: str) -> str:
+    """Return the address of the content that has a digest; one that names any stays as it is."""
+    parts = urlsplit(url)
+    if any(part.startswith("digest=") for part in parts.query.split("&")):
+        return url
+    query = f"{parts.query}&digest={digest}" if parts.query else f"digest={digest}"
+    return urlunsplit(parts._replace(query=query))
+
+
 def shown(url: str) -> str:
     """Return an address as it may be printed: without password, and without what a query grants."""
     try:

@@ -15,11 +15,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from nmc_format.issues import refuse
+
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
 DEFAULT_BYTES: Final = 2 << 30
-"""What a cache holds at most, unless the caller says otherwise."""
+"""What a cache holds at most, unless the environment says otherwise."""
+
+LIMIT_VARIABLE: Final = "NMC_CACHE_BYTES"
+"""Says how many bytes a cache holds at most; 0: there is none."""
 
 VARIABLE: Final = "NMC_CACHE"
 """Names the folder of the cache; ``off``: there is none."""
@@ -44,6 +49,24 @@ def default_folder() -> Path | None:
         return (Path(base) if base else Path.home() / ".cache") / "nmc" / "segments"
     except RuntimeError:  # nobody's home
         return None
+
+
+def limit_bytes() -> int:
+    """Return how many bytes a cache holds at most, by the environment.
+
+    Raises
+    ------
+    FormatError
+        If what it says is no number of bytes.
+    """
+    said = os.environ.get(LIMIT_VARIABLE, "").strip()
+    if not said:
+        return DEFAULT_BYTES
+    if not said.isascii() or not said.isdecimal() or len(said) > 18:
+        reason = f"{said[:40]!r} is no number of bytes"
+        hint = f"write such as {DEFAULT_BYTES}, or 0 for no cache"
+        raise refuse("input/unreadable", file=LIMIT_VARIABLE, reason=reason, hint=hint)
+    return int(said)
 
 
 class SegmentCache:
@@ -165,13 +188,20 @@ _CACHES: dict[tuple[Path, int], SegmentCache] = {}
 
 
 def cache_of(wish: bool | str | os.PathLike[str] | SegmentCache | None) -> SegmentCache | None:
-    """Return the cache that a caller wishes for: True or None the usual one, False none."""
+    """Return the cache that a caller wishes for: True or None the usual one, False none.
+
+    Raises
+    ------
+    FormatError
+        If the environment bounds it by what is no number.
+    """
     if isinstance(wish, SegmentCache):
         return wish
     if wish is False:
         return None
     folder = default_folder() if wish is None or wish is True else Path(wish)
-    if folder is None:
+    limit = limit_bytes() if folder is not None else 0
+    if folder is None or limit == 0:
         return None
-    key = (folder.absolute(), DEFAULT_BYTES)
+    key = (folder.absolute(), limit)
     return _CACHES.setdefault(key, SegmentCache(*key))

@@ -168,6 +168,11 @@ class RangedSource(ByteSource):
             self._drop(found)
             raise
 
+    def pin(self, digest: str) -> None:
+        """Ask from now on for the content of a manifest digest, if the server knows it by that."""
+        if self._remote.called(digest):
+            self._remote.pin(digest)
+
     def expect(self, start: int, end: int) -> None:
         """Fetch bytes that are read next, unless they are there or come already."""
         end = min(end, self._start)  # the last bytes are there

@@ -73,7 +73,9 @@ class RemoteFolder(Package):
         self._manifest = bytearray()
         self._signatures: dict[str, bytes] = {}
         self._media: dict[tuple[int, int], RangedSource] = {}
-        for piece in self._object(MANIFEST_NAME).whole(MAX_MANIFEST_BYTES):
+        self._digest = ""
+        self._described = self._object(MANIFEST_NAME)
+        for piece in self._described.whole(MAX_MANIFEST_BYTES):
             self._manifest += piece
             if len(self._manifest) > MAX_MANIFEST_BYTES:
                 size = len(self._manifest)
@@ -83,6 +85,11 @@ class RemoteFolder(Package):
         made = self._member(name)
         self._opened = [made]  # they share their connections
         return made
+
+    def pin(self, digest: str) -> None:
+        """Ask from now on for segments of a manifest digest, if the server knows it by that."""
+        if self._described.called(digest):
+            self._digest = digest
 
     @property
     def _mine(self) -> _Windows:
@@ -131,6 +138,8 @@ class RemoteFolder(Package):
             if known is not None:
                 return known[1]
             remote = self._object(segment_name(index))
+            if self._digest:
+                remote.pin(self._digest)
             mine.make_room(length)
             made = Window(0, length + 1, lambda: remote.whole(length))
             mine.windows[index] = (length, made)

@@ -90,6 +90,15 @@ class RemoteObject(ABC):
             If the server does not answer, or answers wrongly.
         """
 
+    def called(self, digest: str) -> bool:
+        """Return whether the server calls what came by a manifest digest."""
+        del digest
+        return False
+
+    def pin(self, digest: str) -> None:
+        """Ask from now on for the content of a digest: caches on the way may keep it for ever."""
+        del digest
+
     @abstractmethod
     def close(self) -> None:
         """Let go of connections."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from nmc.remote.address import shown
+from nmc.remote.address import shown, with_digest
 from nmc.remote.patience import PROGRESS_BYTES, Broken, Patience
 from nmc.remote.remote_object import Beginning, NoObject, RemoteObject
 from nmc_format.issues import FormatError, refuse, refuse_with
@@ -144,6 +144,14 @@ class WebObject(RemoteObject):
                 answer.close()
                 break
         return bytes(memoryview(data)[skipped : skipped + limit])
+
+    def called(self, digest: str) -> bool:
+        """Return whether the entity tag begins with a digest, as those of nmc serve do."""
+        return self._mark is not None and self._mark.startswith(f'"{digest}')
+
+    def pin(self, digest: str) -> None:
+        """Ask from now on by an address with a digest."""
+        self._url = with_digest(self._url, digest)
 
     def close(self) -> None:
         """Close connections that are kept open."""

@@ -101,6 +101,7 @@ class Follower(Iterator["Arrays"]):
         options: Mapping[str, Any] | None,
         *,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
         cipher: SegmentCipher | None = None,
     ) -> None:
         self._cipher = cipher
@@ -113,6 +114,7 @@ class Follower(Iterator["Arrays"]):
         self._max_level = max_level
         self._options = options
         self._sleep = sleep
+        self._clock = clock
         self._cursor = Cursor()
         self._growing: Growing | None = None
         self._package: Package | None = None
@@ -125,6 +127,7 @@ class Follower(Iterator["Arrays"]):
             raise StopIteration
         waited = 0.0
         while True:
+            began = self._clock()
             state = self._advance()
             if state is not None:
                 return state
@@ -139,7 +142,7 @@ class Follower(Iterator["Arrays"]):
                 raise refuse(
                     "host/connection", file=str(self._target), reason=reason, attempts=attempts
                 )
-            self._sleep(self._poll)
+            self._sleep(max(0.0, self._poll - (self._clock() - began)))
             waited += self._poll
 
     def _advance(self) -> Arrays | None:

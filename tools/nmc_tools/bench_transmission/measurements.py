@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,24 +26,32 @@ _ROUND = 10.0
 """Seconds that a client of the soak stays."""
 #: Looks at the handles after a round, and seconds between them.
 _LOOKS, _BETWEEN = 10, 0.05
-_CROWDS = (10, 25, 50, 75, 100, 150, 200)
+_CROWDS = (10, 25, 30, 35, 40, 45, 50, 75, 100, 150, 200)
 
 
 def seeks(path: Path, count: int, threads: int) -> Figures:
-    """Seek to random frames, verified: milliseconds of the slowest twentieth, and requests."""
+    """Seek to random frames, verified: milliseconds of the slowest twentieth, and requests.
+
+    The time of the processor, of all threads of this process, stands beside that of the wall.
+    """
     with ours(path.parent) as server:
         url = server.url + path.name
+        before = server.requests()
+        nmc.open(url).close()
+        opening = server.requests() - before - 1
         with nmc.open(path, threads=threads) as local, nmc.open(url, threads=threads) as remote:
             chosen = random.Random(0).sample(range(len(local)), min(count, len(local)))  # noqa: S311
             local[0], remote[0]
             times: dict[str, list[float]] = {"local": [], "http": []}
+            busy: dict[str, list[float]] = {"local": [], "http": []}
             asked: list[int] = []
             for t in chosen:
                 for name, sequence in (("local", local), ("http", remote)):
                     before = server.requests() if name == "http" else 0
-                    began = time.perf_counter()
+                    began, busy_before = time.perf_counter(), time.process_time()
                     sequence[t]
                     times[name].append(1000 * (time.perf_counter() - began))
+                    busy[name].append(1000 * (time.process_time() - busy_before))
                     if name == "http":
                         asked.append(server.requests() - before - 1)
     return {
@@ -55,6 +62,9 @@ def seeks(path: Path, count: int, threads: int) -> Figures:
         "local_median_ms": statistics.median(times["local"]),
         "http_p95_ms": float(np.percentile(times["http"], 95)),
         "http_median_ms": statistics.median(times["http"]),
+        "local_cpu_median_ms": statistics.median(busy["local"]),
+        "http_cpu_median_ms": statistics.median(busy["http"]),
+        "requests_open": opening,
         "requests_most": max(asked),
     }
 
@@ -152,24 +162,20 @@ def _handles_left(server: Server) -> int:
 
 
 def adaptive(document: Path, names: tuple[str, ...]) -> list[Figures]:
-    """Play through lines as slow as traces: adaptive, always the lowest, always the highest."""
+    """Play through lines as slow as traces: adaptive, always the lowest, always the highest.
+
+    One after the other: beside others, the processor would be what is short.
+    """
+    rows: list[Figures] = []
     with ours(document.parent) as server:
-        rows: dict[tuple[str, str], Figures] = {}
-        wanted = [(n, q) for n in names for q in ("adaptive", "lowest", "highest")]
-        threads = [
-            threading.Thread(target=_played, args=(server, document, *each, rows))
-            for each in wanted
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    return [{"trace": n, "quality": q, **rows[n, q]} for n, q in wanted]
+        for name in names:
+            for quality in ("adaptive", "lowest", "highest"):
+                row = _played(server, document, name, quality)
+                rows.append({"trace": name, "quality": quality, **row})
+    return rows
 
 
-def _played(
-    server: Server, document: Path, name: str, quality: str, rows: dict[tuple[str, str], Figures]
-) -> None:
+def _played(server: Server, document: Path, name: str, quality: str) -> Figures:
     with throttled(server.url, trace(name)) as url:
         command = [sys.executable, "-P", "-E", "-m", "nmc_tools.cli", "play", url + document.name]
         command += ["--headless", "--json", "--buffer", "10", "--quality", quality]
@@ -177,7 +183,7 @@ def _played(
     report = json.loads(done.stdout)
     if done.returncode:
         raise RuntimeError(f"{name}, {quality}: {report['refused']} {report['errors']}")
-    rows[name, quality] = {
+    return {
         key: report[key]
         for key in (
             "startup_seconds",
@@ -192,18 +198,21 @@ def _played(
     } | {"stalls": len(report["stalls"])}
 
 
-def live(folder: Path, frames: int) -> Figures | None:
-    """Write a package and follow it over HTTP: seconds from the seal of a frame to its state.
+def live(folder: Path, frames: int) -> Figures:
+    """Write packages of both forms and follow each: seconds from a seal to the state."""
+    forms = {"directory": _followed(folder, frames, True), "file": _followed(folder, frames, False)}
+    return {
+        "frames": sum(len(found) for found in forms.values()),
+        **{f"{form}_longest_seconds": max(found) for form, found in forms.items()},
+    }
 
-    None where this installation cannot follow.
-    """
-    follow: Callable[..., Any] | None = getattr(nmc, "follow", None)
-    if follow is None:
-        return None
-    path = folder / "live.nmc"
+
+def _followed(folder: Path, frames: int, directory: bool) -> list[float]:
+    """Return how long after its seal each frame of a package was decoded by a reader over HTTP."""
+    path = folder / f"live-{'directory' if directory else 'file'}.nmc"
     sealed: dict[int, float] = {}
     rng = np.random.default_rng(2)
-    writer = nmc.Writer(path, directory=True, overwrite=True, key_every=GROUP_OF_LIVE)
+    writer = nmc.Writer(path, directory=directory, overwrite=True, key_every=GROUP_OF_LIVE)
 
     def write() -> None:
         with writer:
@@ -218,10 +227,10 @@ def live(folder: Path, frames: int) -> Figures | None:
         thread.start()
         while not sealed:
             time.sleep(0.01)
-        for t, _ in enumerate(follow(urlsplit(server.url + path.name).geturl())):
+        for t, _ in enumerate(nmc.follow(urlsplit(server.url + path.name).geturl())):
             latencies.append(time.monotonic() - sealed.get(t, time.monotonic()))
         thread.join()
-    return {"frames": len(latencies), "longest_seconds": max(latencies)}
+    return latencies
 
 
 GROUP_OF_LIVE = 10
