@@ -22,11 +22,21 @@ _SWEEP_SECONDS = 1800
 _MINUTES = 0.2
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give the long sweeps the time that they need, and files with long ones to workers first.
 
-    One that began last would run alone at the end.
+    One that began last would run alone at the end. Of a test with the marker ``sweep``, one case in
+    so many is quick; the others are marked ``slow``.
     """
+    cases: Counter[str] = Counter()
+    for item in items:
+        sweep = item.get_closest_marker("sweep")
+        if sweep:
+            name = item.nodeid.partition("[")[0]
+            if cases[name] % sweep.args[0]:
+                item.add_marker(pytest.mark.slow(minutes=sweep.kwargs.get("minutes", 0.01)))
+            cases[name] += 1
     minutes: Counter[str] = Counter()
     for item in items:
         marker = item.get_closest_marker("slow")

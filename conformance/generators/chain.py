@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, TypeAlias
 
@@ -245,7 +245,8 @@ def streams_of(chain: Chain, t: int) -> Streams:
             data = bytes(len(cell.data)) if reference is None else reference.data
             for made_of in frame.maps:
                 if i in made_of.rows and reference is not None:
-                    data = made_of.take(data, row)
+                    old = replace(row, shape=shape_of(chain, i, reference))
+                    data = made_of.take(data, old)
             plain["integer"].append((row.dtype, difference(row.dtype, data, cell.data)))
     made: Streams = {"modes": bytes(modes)}
     made |= _lossy_streams(frame)

@@ -58,7 +58,10 @@ _ROWS = ("/model/tensors/", "/frames/", "/cameras/")
 
 
 def expected_findings(case: Case, bases: Mapping[str, Case]) -> list[dict[str, Any]]:
-    """Return the finding of a negative vector, or none where its place is a matter of choice."""
+    """Return the finding of a negative vector, or none where its place is a matter of choice.
+
+    Vectors without one are listed with the reason in ``left_open.toml``.
+    """
     place = _place(case, bases.get(case.base or "")) if case.place is None else case.place
     return [{"code": case.codes[0], "place": dict(place)}] if place else []
 

@@ -127,6 +127,7 @@ def test_what_is_signed_is_signed_again_and_what_is_wrong_stays_wrong(tmp_path: 
         assert {p: p.read_bytes() for p in files} == first
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_a_signature_stays_wrong_in_the_same_way(tmp_path: Path) -> None:
     """Every package with a signature is sealed anew, and checked for the finding of its vector."""
     vectors = load_suite(VECTORS, ["13-signatures/*"]).vectors
@@ -157,6 +158,7 @@ def _messages(vector: Vector, seal: str) -> tuple[list[bytes], Vector]:
         return [path.read_bytes() for path in sorted(stage.input.iterdir())], made
 
 
+@pytest.mark.sweep(8)
 @pytest.mark.parametrize("vector", MESSAGES, ids=lambda v: v.id.partition("/")[2])
 def test_messages_are_others_in_each_run(vector: Vector) -> None:
     """A message of no tensor alone has nothing that could be another one."""
@@ -180,6 +182,7 @@ def test_a_list_of_messages_does_not_help() -> None:
     assert {r.verdict for r in run.results} == {"fail"}
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_a_message_stays_wrong() -> None:
     """The reference refuses each, sealed anew, for the reason that the vector names."""
     select = ["15-messages/[dlprs]*"]

@@ -1,4 +1,4 @@
-"""Hosted CI decides nothing: what runs is in .ci/run, and subjects of commits are short."""
+"""Hosted CI decides nothing: what runs is in .ci/run, and commits are short and say why."""
 
 from __future__ import annotations
 
@@ -37,3 +37,13 @@ def test_long_subjects_are_refused(subject: str, code: int, tmp_path: Path) -> N
     (tmp_path / "message").write_text(f"{subject}\n\n{'why ' * 40}\n", encoding="utf-8")
     command = [ROOT / ".ci" / "subjects", tmp_path / "message"]
     assert subprocess.run(command, check=False, capture_output=True).returncode == code
+
+
+@pytest.mark.parametrize(
+    ("body", "code"), [("Why.\n", 0), ("", 1), ("  \n# said by git\n", 1)], ids=["why", "no", "git"]
+)
+def test_a_commit_says_why(body: str, code: int, tmp_path: Path) -> None:
+    (tmp_path / "message").write_text(f"A subject\n\n{body}", encoding="utf-8")
+    command = [ROOT / ".ci" / "subjects", tmp_path / "message"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, "without a body" in done.stderr) == (code, bool(code))

@@ -86,12 +86,14 @@ def digests(vector: Vector) -> Iterator[str]:
         yield decoder.digest(stops[-1] if stops else state)
 
 
+@pytest.mark.sweep(12)
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_the_text_decodes(name: str) -> None:
     vector = VECTORS_BY_ID[name]
     assert tuple(digests(vector)) == vector.expected.state_digests
 
 
+@pytest.mark.sweep(8)
 @pytest.mark.parametrize("name", REFUSED)
 def test_the_text_refuses(name: str) -> None:
     with pytest.raises(pseudocode.Refused):

@@ -64,6 +64,7 @@ ARITHMETIC = [
 """Faults, a vector that finds each, and one that it passes."""
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize(("fault", "found_by", "passes"), ARITHMETIC, ids=str)
 def test_a_wrong_decoder_fails(fault: str, found_by: str, passes: str | None) -> None:
     wanted = {found_by: "fail"} | ({passes: "pass"} if passes else {})

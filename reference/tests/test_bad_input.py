@@ -106,6 +106,7 @@ def copy_of(source: Path, folder: Path) -> Path:
     return target
 
 
+@pytest.mark.sweep(8)
 @pytest.mark.parametrize("case_", CASES, ids=lambda c: c.name)
 @pytest.mark.filterwarnings("default::UserWarning")
 def test_damage(case_, more_sources, right_states, tmp_path) -> None:

@@ -11,9 +11,11 @@ import numpy as np
 from bases import FOLDER, GROUPS, ONE, PAIR
 from cases import Case
 from chain import (
+    DELTA,
     KEY,
     NO_EDITS,
     RAW,
+    SKIP,
     Cell,
     Chain,
     Edits,
@@ -79,6 +81,20 @@ TWO = encrypting(
 )
 
 
+def _long() -> Case:
+    """Return a package whose last frame has a number of two bytes."""
+    row, first, last = Row("a", "U8", (1,)), Cell(RAW, b"\5"), Cell(RAW, b"\7")
+    still = Frame(DELTA, (Cell(SKIP, first.data),))
+    frames = (Frame(KEY, (first,)), *[still] * 255, Frame(KEY, (last,)))
+    return encrypting(
+        replace(ONE, chain=Chain((row,), frames), edits=NO_EDITS),
+        "frame-256",
+        "frame 256 of an encrypted package, whose number has two bytes",
+        "14.1.3",
+        frames=(256,),
+    )
+
+
 def _sound() -> list[Case]:
     old = {"requires": (), "key": ""}
     alone = Edits(objects=lambda made: {**made, DIGEST: key_digest()})
@@ -97,6 +113,7 @@ def _sound() -> list[Case]:
             "7.3",
             frames=(4, 1, 2, 0, 3),
         ),
+        _long(),
         FULL,
         TWO,
         encrypting(

@@ -115,6 +115,16 @@ def _unlike() -> list[Case]:
     ]
 
 
+def _of_another_width() -> Case:
+    """Return a tensor that was wider than its row says before it gets a map."""
+    row, made = Row("a", "U8", (5, 2)), SliceMap((0,), (3, None, 0))
+    old = random_bytes(20, 99)
+    wide = replace(row, shape=(4, 5))
+    after = Cell(INTEGER, _moved(made.take(old, wide)), (3, 5))
+    frames = (Frame(KEY, (Cell(RAW, old, (4, 5)),)), Frame(DELTA, (after,), maps=(made,)))
+    return _good("width", "slices are as wide as in the frame before", Chain((row,), frames))
+
+
 def _was_quantised() -> Case:
     """Return a row that is quantised in the key frame, and has a map in the next one."""
     rows = (Row("a", "F32", (4, 2)), Row("b", "F16", (3,)))
@@ -180,4 +190,11 @@ def _changed(data: bytes, t: int) -> bytes:
 
 def cases() -> list[Case]:
     """Return the cases of this clause."""
-    return [_runs_of_one(), *_counts(), *_unlike(), _was_quantised(), _history_of_others()]
+    return [
+        _runs_of_one(),
+        *_counts(),
+        *_unlike(),
+        _of_another_width(),
+        _was_quantised(),
+        _history_of_others(),
+    ]

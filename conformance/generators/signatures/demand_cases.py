@@ -185,6 +185,18 @@ def _demands() -> list[Case]:
             place=PLACE,
         ),
         refused(
+            replace(there, edits=Edits(members=signed(FIRST, SECOND))),
+            "directory-beside-link",
+            "a directory with a signature that is a link beside the demanded one",
+            "package/not-a-file",
+            Edits(members=signed(FIRST, SECOND)),
+            prepare=(
+                {"do": "remove", "path": name_of(SECOND)},
+                {"do": "symlink", "path": name_of(SECOND), "target": "../sound.sig"},
+            ),
+            extra_files={"sound.sig": signature_of_base(SECOND)[name_of(SECOND)]},
+        ),
+        refused(
             there,
             "directory-unsigned",
             "a directory without signatures",

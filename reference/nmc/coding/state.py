@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -49,17 +49,25 @@ class Tensor:
     known_digest: bytes | None = None
     quantised: Quantised | None = None
     stored_digest: bytes | None = None
+    _computed: list[bytes] = field(default_factory=list, init=False, repr=False)
 
-    @cached_property
+    @property
     def digest(self) -> bytes:
         """Digest of the tensor (clause 4.5.1), computed at most once."""
-        return self.known_digest or tensor_digest(self.dtype, self.shape, self.words)
+        return self.hash_in(1)
 
-    def hash_in(self, threads: int) -> None:
-        """Compute the digest, with so many threads, if it is not known."""
-        if not self.known_digest and "digest" not in self.__dict__:
-            digest = tensor_digest(self.dtype, self.shape, self.words, threads)
-            self.__dict__["digest"] = digest
+    @property
+    def digest_so_far(self) -> bytes | None:
+        """The digest where it is known or was computed; None where it was not asked for."""
+        return self.known_digest or next(iter(self._computed), None)
+
+    def hash_in(self, threads: int) -> bytes:
+        """Return the digest; where it is not known, compute it with so many threads."""
+        known = self.digest_so_far
+        if known is None:
+            known = tensor_digest(self.dtype, self.shape, self.words, threads)
+            self._computed.append(known)
+        return known
 
     def copied(self, scratch: Scratch = IN_MEMORY) -> Tensor:
         """Return the same tensor in memory of its own; it is not hashed again.

@@ -134,7 +134,5 @@ def with_bound(tensor: Tensor, bound: float) -> Tensor:
     quantised = _quantised(tensor)
     if quantised.bound == bound:
         return tensor
-    known = tensor.__dict__.get("digest", tensor.known_digest)
-    return replace(
-        tensor, known_digest=known, quantised=replace(quantised, bound=bound, coded=None)
-    )
+    changed = replace(quantised, bound=bound, coded=None)
+    return replace(tensor, known_digest=tensor.digest_so_far, quantised=changed)

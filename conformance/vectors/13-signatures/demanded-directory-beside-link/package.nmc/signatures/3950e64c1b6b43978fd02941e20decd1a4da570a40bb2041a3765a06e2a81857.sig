@@ -1,0 +1,7 @@
+nmc signature 1
+algorithm: ed25519
+manifest_digest: 3de5077e2ac092f42bbe306144831ae477adbf8191201a80b1af538a7a3e5b50
+manifest_sha256: cb9866dc26e4c9b50e1da4f6669cd08c842e192b8a224ed6796e3ada95a4dd99
+time: 2026-11-22T04:00:00Z
+signer: studio@example.org
+signature: d82ffacce770b0999ef82bd09088137390bb81efd3f3f7e27e94c63bc0afdf4a8d94efbbef4d89f5831d88025cb0ff03814b589a4bf32e61c44716e640a74508

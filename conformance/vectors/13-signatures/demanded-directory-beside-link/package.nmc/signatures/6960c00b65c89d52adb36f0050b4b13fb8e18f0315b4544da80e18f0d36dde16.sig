@@ -1,0 +1,7 @@
+nmc signature 1
+algorithm: ed25519
+manifest_digest: 3de5077e2ac092f42bbe306144831ae477adbf8191201a80b1af538a7a3e5b50
+manifest_sha256: cb9866dc26e4c9b50e1da4f6669cd08c842e192b8a224ed6796e3ada95a4dd99
+time: 2026-11-22T04:00:00Z
+signer: studio@example.org
+signature: 85665ab0d2fd483a216bc32458bc7858af8aac6c24f93fc7ad6091bd8cee58be47fce11de73592e25a99eafb091dafb9a159f904707b184e5afb5b0fbac39008
