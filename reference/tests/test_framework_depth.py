@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 import nmc
 from nmc_framework.depth.difference import (
     FIXED_SIGMA,
+    FOCUSES,
+    FocusShares,
     difference_of_gaussians,
+    focus_shares,
     focus_sigmas,
     focus_variances,
     grey_levels,
@@ -57,13 +60,17 @@ def test_the_variance_is_that_of_a_disc_about_the_point():
     assert variances[5] == pytest.approx(50**2 * (1 / count - 1 / count**2))
 
 
-def test_the_difference_of_the_two_largest_variances_is_the_sigma():
+@pytest.mark.parametrize("focus", ["deviation", "variance"])
+def test_the_difference_of_the_two_largest_spreads_is_the_sigma(focus):
     grey = np.zeros((480, 640), np.float32)
     count = 317  # pixels of a disc of radius 10
-    grey[95, 127], grey[191, 255] = 60, 40
+    levels = (60, 40) if focus == "variance" else (240, 40)
+    grey[95, 127], grey[191, 255] = levels
     share = 1 / count - 1 / count**2
-    narrow, wide = focus_sigmas(grey)
-    assert wide == pytest.approx((60**2 - 40**2) * share)
+    variances = [level**2 * share for level in levels]
+    first, second = variances if focus == "variance" else np.sqrt(variances)
+    narrow, wide = focus_sigmas(grey, focus)
+    assert wide == pytest.approx(first - second)
     assert narrow == pytest.approx(wide / 10)
 
 
@@ -72,6 +79,20 @@ def test_sigma_is_fixed_where_the_variances_differ_by_less_than_one(apart):
     grey = np.zeros((480, 640), np.float32)
     grey[95, 127], grey[191, 255] = 20 + apart, 20
     assert focus_sigmas(grey) == (FIXED_SIGMA / 10, FIXED_SIGMA)
+
+
+def test_pictures_with_much_to_see_set_the_gaussian_by_deviations_alone():
+    """Two places of unequal contrast, as any photograph has: variances blur to the mean of it."""
+    picture = np.full((480, 640, 3), 128, np.uint8)
+    picture[80:112, 110:144] = noisy(32, 34, 60, 196)
+    picture[176:208, 240:272] = noisy(32, 32, 80, 176, seed=1)
+    by = {focus: focus_shares([picture], focus) for focus in FOCUSES}
+    assert by["variance"] == FocusShares(fixed=0, bounded=1, median=120)
+    assert by["deviation"].free == 1 and 1 < by["deviation"].median < 40
+    plain = np.full((48, 64, 3), 9, np.uint8)
+    assert focus_shares([plain, plain, picture]).fixed == pytest.approx(2 / 3)
+    with pytest.raises(ValueError, match="no pictures"):
+        focus_shares([])
 
 
 def test_six_channels_the_last_three_alike():

@@ -216,9 +216,15 @@ def test_the_experiment_is_kept_and_goes_into_a_document(command_line, tmp_path)
     assert [row["name"] for row in rows[:3]] == [
         "the mean depth", "the mean depth of each pixel", "as it is"
     ]  # fmt: skip
-    assert len(rows) == 7 and rows[0]["gain"] == 0 and rows[0]["edges"] is None
+    assert len(rows) == 11 and rows[0]["gain"] == 0 and rows[0]["edges"] is None
     text = page.read_text()
-    assert "old" not in text and "| without attention |" in text and text.endswith("end\n")
+    assert (
+        "old" not in text
+        and "| without attention |" in text
+        and "by the deviation" in text
+        and "s of CPU" in text
+        and text.endswith("end\n")
+    )
     assert (tmp_path / "out" / "depth-parts.png").exists()
     kept = sorted((tmp_path / "out" / "kept").iterdir())
     again = json.loads(command_line(*arguments, "--json").out)

@@ -1,15 +1,22 @@
 """The input of the network: the picture, and a difference of Gaussians that its sharpness sets.
 
 A variant of difference-of-Gaussians: of a 6 x 6 grid of points over the picture the inner 16 count.
-The variance of the grey levels around each tells how much there is to see; the difference of the
-two largest variances is the wider Gaussian's standard deviation in pixels, 2 where they differ by
+The spread of the grey levels around each tells how much there is to see; the difference of the
+two largest spreads is the wider Gaussian's standard deviation in pixels, 2 where they differ by
 less than 1, and a tenth of it the narrower one's. The difference is repeated three times and
 stacked on the picture: six channels.
+
+The spread is the standard deviation. The variances of grey levels of 0..255 differ by hundreds or
+thousands on real pictures: no picture is that large, the wider blur is its mean. In 0..1 they
+differ by less than 1 always, and nothing is left for the picture to say. Whoever wants the
+variance all the same chooses it as the model's ``focus``.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +25,13 @@ Picture = npt.NDArray[np.uint8]  # (height, width, 3)
 Grey = npt.NDArray[np.float32]  # (height, width), 0..255
 Floats = npt.NDArray[np.float32]
 
+#: What spread is the measure of how much there is to see around a point.
+Focus = Literal["deviation", "variance"]
+FOCUSES: Final[tuple[Focus, ...]] = get_args(Focus)
+
 #: Points along a side of the grid; those on its border do not count.
 GRID: Final = 6
-#: The wider Gaussian where the two largest variances differ by less than 1.
+#: The wider Gaussian where the two largest spreads differ by less than 1.
 FIXED_SIGMA: Final = 2.0
 #: How much narrower the other Gaussian is.
 RATIO: Final = 10.0
@@ -57,28 +68,75 @@ def focus_variances(grey: Grey) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.f
     return points, np.array(variances)
 
 
-def focus_sigmas(grey: Grey) -> tuple[float, float]:
-    """Return the standard deviations of the narrow and of the wide Gaussian, in pixels."""
+def focus_difference(grey: Grey, focus: Focus = "deviation") -> float:
+    """Return by how much the two largest spreads differ, in grey levels, or squares of them."""
     _, variances = focus_variances(grey)
-    second, first = np.sort(variances)[-2:]
-    wide = float(first - second)
+    second, first = np.sort(variances if focus == "variance" else np.sqrt(variances))[-2:]
+    return float(first - second)
+
+
+def widest_sigma(grey: Grey) -> float:
+    """Return the standard deviation in pixels beyond which no Gaussian of a picture goes."""
+    return max(FIXED_SIGMA, _WIDEST * min(grey.shape))
+
+
+def focus_sigmas(grey: Grey, focus: Focus = "deviation") -> tuple[float, float]:
+    """Return the standard deviations of the narrow and of the wide Gaussian, in pixels."""
+    wide = focus_difference(grey, focus)
     if wide < 1:
         wide = FIXED_SIGMA
-    wide = min(wide, max(FIXED_SIGMA, _WIDEST * min(grey.shape)))
+    wide = min(wide, widest_sigma(grey))
     return wide / RATIO, wide
 
 
-def difference_of_gaussians(picture: Picture) -> Floats:
+@dataclass(frozen=True)
+class FocusShares:
+    """Of how many pictures the Gaussian is fixed, bounded, or set by what is seen; 0..1 each.
+
+    ``median`` is the middle one of the wide Gaussians, in pixels.
+    """
+
+    fixed: float
+    bounded: float
+    median: float
+
+    @property
+    def free(self) -> float:
+        """The share of pictures whose sharpness sets the Gaussian."""
+        return 1 - self.fixed - self.bounded
+
+
+def focus_shares(pictures: Iterable[Picture], focus: Focus = "deviation") -> FocusShares:
+    """Return what sets the Gaussians of pictures (height, width, 3) uint8, of which there is one.
+
+    Raises
+    ------
+    ValueError
+        When there are no pictures.
+    """
+    fixed, bounded, wide = [], [], []
+    for picture in pictures:
+        grey = grey_levels(picture)
+        difference = focus_difference(grey, focus)
+        fixed.append(difference < 1)
+        bounded.append(difference > widest_sigma(grey))
+        wide.append(focus_sigmas(grey, focus)[1])
+    if not wide:
+        raise ValueError("there are no pictures")
+    return FocusShares(float(np.mean(fixed)), float(np.mean(bounded)), float(np.median(wide)))
+
+
+def difference_of_gaussians(picture: Picture, focus: Focus = "deviation") -> Floats:
     """Return the narrow blur less the wide one, (height, width) float32 in -1..1."""
     grey = grey_levels(picture)
-    narrow, wide = focus_sigmas(grey)
+    narrow, wide = focus_sigmas(grey, focus)
     return np.asarray((_blurred(grey, narrow) - _blurred(grey, wide)) / 255, np.float32)
 
 
-def stacked(picture: Picture) -> Floats:
+def stacked(picture: Picture, focus: Focus = "deviation") -> Floats:
     """Return picture and difference as the network takes them, (6, height, width) float32."""
     colours = picture.astype(np.float32).transpose(2, 0, 1) / 255
-    difference = difference_of_gaussians(picture)
+    difference = difference_of_gaussians(picture, focus)
     return np.concatenate([colours, np.repeat(difference[None], 3, axis=0)])
 
 

@@ -68,7 +68,7 @@ def estimate(model: DepthUnet, picture: Picture) -> DepthMap:
     small = resized_picture(picture, *fitted_size(model, height, width))
     device = next(model.parameters()).device
     with torch.no_grad():
-        found = model(torch.from_numpy(stacked(small))[None].to(device))
+        found = model(torch.from_numpy(stacked(small, model.focus))[None].to(device))
         whole = functional.interpolate(found, (height, width), mode="bilinear", align_corners=False)
     return np.asarray(whole[0, 0].cpu().numpy(), np.float32)
 
@@ -149,7 +149,7 @@ def judged(model: DepthUnet, pairs: Iterable[Pair], mean_depth: float | None = N
 def _losses(model: DepthUnet, pairs: list[Pair], bounds: tuple[float, float]) -> dict[str, float]:
     """Return the means of the four losses, at the size that the model learned with."""
     device = next(model.parameters()).device
-    examples = DepthExamples(pairs, model.size, bounds, device)
+    examples = DepthExamples(pairs, model.size, bounds, device, model.focus)
     sums: dict[str, float] = {}
     names = [*(field.name for field in fields(Losses)), "total"]
     with torch.no_grad():

@@ -48,7 +48,8 @@ def examples_of(model: DepthUnet, pairs: Sequence[Pair]) -> DepthExamples:
     """Return pairs as what a model learns from, on its device and at its size."""
     c = model.configuration
     bounds = (float(c["nearest"]), float(c["farthest"]))
-    return DepthExamples(pairs, model.size, bounds, next(model.parameters()).device)
+    device = next(model.parameters()).device
+    return DepthExamples(pairs, model.size, bounds, device, model.focus)
 
 
 def train_depth(

@@ -46,6 +46,7 @@ def losses(
     reach: float,
     *,
     gradients: bool = True,
+    grid: bool = True,
     structure: bool = True,
 ) -> Losses:
     """Return the four losses.
@@ -56,8 +57,9 @@ def losses(
         (N, 1, height, width); see above. What is not known may be any finite number.
     reach
         The range of depth in metres, to which SSIM's constants relate.
-    gradients, structure
-        Whether gradients, and structure, are worked out; else these terms are 0.
+    gradients, grid, structure
+        Whether gradients, those of the grid's cells among them, and structure are worked out; else
+        these terms are 0.
     """
     truth = torch.where(known > 0, truth, 0.0)
     error = (predicted - truth).abs() * known
@@ -66,7 +68,7 @@ def losses(
     return Losses(
         depth,
         _gradient_error(predicted, truth, known) if gradients else nothing,
-        _grid_error(predicted, truth, known) if gradients else nothing,
+        _grid_error(predicted, truth, known) if gradients and grid else nothing,
         _structure_error(predicted, truth, known, reach) if structure else nothing,
     )
 

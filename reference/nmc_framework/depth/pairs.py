@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nmc_framework.depth.difference import Picture, stacked
+from nmc_framework.depth.difference import Focus, Picture, stacked
 from nmc_framework.depth.errors import DepthError
 
 DepthMap = npt.NDArray[np.float32]  # (height, width), metres; 0 where it is not known
@@ -100,6 +100,8 @@ class DepthExamples:
         The nearest and the farthest depth in metres; what lies outside counts as not known.
     device
         Where batches are wanted.
+    focus
+        What sets the difference of Gaussians.
 
     Raises
     ------
@@ -113,11 +115,12 @@ class DepthExamples:
         size: tuple[int, int],
         bounds: tuple[float, float],
         device: torch.device | str = "cpu",
+        focus: Focus = "deviation",
     ) -> None:
         if not pairs:
             raise DepthError("there are no pictures with depth to learn from")
         small = [pair.resized(*size) for pair in pairs]
-        self._inputs = torch.from_numpy(np.stack([stacked(pair.picture) for pair in small]))
+        self._inputs = torch.from_numpy(np.stack([stacked(pair.picture, focus) for pair in small]))
         depth = torch.from_numpy(np.stack([pair.depth for pair in small]))[:, None]
         nearest, farthest = bounds
         known = torch.isfinite(depth) & (depth >= nearest) & (depth <= farthest)

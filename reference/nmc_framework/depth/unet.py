@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nmc_framework.depth.difference import FOCUSES, Focus
 from nmc_framework.depth.losses import Losses, losses
 from nmc_framework.models.chained import ChainModel, ModelError
 
@@ -39,7 +40,9 @@ class DepthUnet(ChainModel):
     Options: ``width``, the channels of the first block, and ``levels``, how often they double;
     ``rows`` and ``columns``, the size in pixels that pictures are learned at; ``nearest`` and
     ``farthest``, between which all depths lie, in metres; whether there are a ``difference`` of
-    Gaussians, ``attention`` layers, and ``gradients`` and ``structure`` (SSIM) in the loss.
+    Gaussians, ``attention`` layers, and ``gradients``, their ``grid`` and ``structure`` (SSIM) in
+    the loss. ``focus`` is the spread that sets the difference, ``"deviation"`` or ``"variance"``;
+    ``activation`` is ``"selu"`` or ``"relu"``.
     """
 
     family: ClassVar[str] = "depth_unet"
@@ -69,6 +72,9 @@ class DepthUnet(ChainModel):
             "attention": True,
             "gradients": True,
             "structure": True,
+            "grid": True,
+            "focus": "deviation",
+            "activation": "selu",
         }
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
@@ -78,9 +84,12 @@ class DepthUnet(ChainModel):
         width, levels = int(c["width"]), int(c["levels"])
         widths = [width << level for level in range(levels + 1)]
         inputs = [_STACKED if c["difference"] else _PICTURE, *widths]
-        self.encoder = nn.ModuleList(_Block(a, b) for a, b in zip(inputs, widths, strict=False))
+        relu = c["activation"] == "relu"
+        self.encoder = nn.ModuleList(
+            _Block(a, b, relu) for a, b in zip(inputs, widths, strict=False)
+        )
         self.decoder = nn.ModuleList(
-            _Block(widths[k + 1] + widths[k], widths[k]) for k in reversed(range(levels))
+            _Block(widths[k + 1] + widths[k], widths[k], relu) for k in reversed(range(levels))
         )
         self.channels = _ChannelAttention(width) if c["attention"] else None
         self.places = _PlaceAttention() if c["attention"] else None
@@ -92,6 +101,11 @@ class DepthUnet(ChainModel):
     def size(self) -> tuple[int, int]:
         """Rows and columns of the pictures that it learns."""
         return int(self.configuration["rows"]), int(self.configuration["columns"])
+
+    @property
+    def focus(self) -> Focus:
+        """What spread sets the difference of Gaussians."""
+        return "variance" if self.configuration["focus"] == "variance" else "deviation"
 
     @property
     def coarsest(self) -> int:
@@ -164,6 +178,7 @@ class DepthUnet(ChainModel):
             batch.known,
             self._reach,
             gradients=bool(self.configuration["gradients"]),
+            grid=bool(self.configuration["grid"]),
             structure=bool(self.configuration["structure"]),
         )
         return found.total
@@ -188,15 +203,20 @@ class DepthUnet(ChainModel):
 
 
 class _Block(nn.Module):
-    """Two 3 x 3 convolutions, each followed by SELU."""
+    """Two 3 x 3 convolutions, each followed by SELU; or by ReLU, and then weights of its own.
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    ReLU keeps half of the variance: the weights have twice as much (He et al. 2015).
+    """
+
+    def __init__(self, inputs: int, outputs: int, relu: bool = False) -> None:
         super().__init__()
-        self.first = _normalised(nn.Conv2d(inputs, outputs, 3, padding=1))
-        self.second = _normalised(nn.Conv2d(outputs, outputs, 3, padding=1))
+        share = math.sqrt(2) if relu else 1.0
+        self.first = _normalised(nn.Conv2d(inputs, outputs, 3, padding=1), share)
+        self.second = _normalised(nn.Conv2d(outputs, outputs, 3, padding=1), share)
+        self.bent = functional.relu if relu else functional.selu
 
     def forward(self, maps: Tensor) -> Tensor:
-        return functional.selu(self.second(functional.selu(self.first(maps))))
+        return self.bent(self.second(self.bent(self.first(maps))))
 
 
 class _ChannelAttention(nn.Module):
@@ -268,6 +288,9 @@ def _check(c: Mapping[str, Any]) -> None:
             f"a depth_unet of {c['levels']} levels learns pictures of {least} to {_MOST_SIDE} "
             f"pixels a side, not {c['columns']}x{c['rows']}"
         )
+    for name, known in (("focus", FOCUSES), ("activation", ("selu", "relu"))):
+        if c[name] not in known:
+            raise ModelError(f"{name} is {' or '.join(known)} in a depth_unet, not {c[name]!r}")
     if not (0 < c["nearest"] < c["farthest"] and np.isfinite(c["farthest"])):
         raise ModelError(
             f"depths lie between a nearest one above 0 and a farthest one, not {c['nearest']} "

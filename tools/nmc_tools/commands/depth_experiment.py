@@ -14,12 +14,17 @@ from nmc_tools.commands.framework import SizeOption, framework, parse_size, requ
 from nmc_tools.terminal import out, print_json, progress_bar, say
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from nmc_tools.experiments.depth_parts import Request
     from nmc_tools.experiments.kept import Kept
 
 #: (width, height) of the pictures, unless said otherwise, and pictures of each room.
 _SIZE = (64, 48)
 _EACH = 4
+#: Rows and columns of the picture that a film is made of.
+_FILMED = (480, 640)
 #: Pictures on the sheet.
 _SHOWN = 4
 
@@ -56,10 +61,20 @@ def experiment(
     require_folder(output)
     wanted = parse_size(size) or _SIZE
     with framework(output, output):
-        from nmc_tools.bench.published import machine, put_into
-        from nmc_tools.experiments.depth_parts import Request, compared, table
+        from nmc_tools.bench.published import machine, put_into, require_marks
+        from nmc_tools.experiments.depth_parts import (
+            VARIANTS,
+            Request,
+            compared,
+            film_told,
+            focus_told,
+            table,
+            trained_variant,
+        )
         from nmc_tools.experiments.kept import Kept
 
+        if into is not None:
+            require_marks(into, "depth-parts")
         shape = (wanted[1], wanted[0])
         request = Request(
             training=made_up(range(rooms), _EACH, shape, 0),
@@ -77,7 +92,11 @@ def experiment(
             f"{rooms} made-up rooms of {_EACH} pictures of {wanted[0]}x{wanted[1]}, {iterations} "
             f"iterations of 8 pictures, {width} channels, judged by {held_out} other rooms; "
             f"{'one training' if seeds == 1 else f'means of {seeds} trainings'} each; "
-            f"{machine(['torch'])}."
+            f"{machine(['torch'])}.\n\n"
+            f"Of the rooms' pictures: {focus_told(request.judges, shape)}.\n\n"
+        )
+        told += film_told(
+            _large(request), trained_variant(request, next(iter(VARIANTS)), 0, kept), kept
         )
         text = table(rows, told)
         (output / "depth-parts.md").write_text(text, encoding="utf-8")
@@ -103,6 +122,13 @@ def _sheet(path: Path, request: Request, kept: Kept) -> None:
     models = {first: trained_variant(request, first, 0, kept)}
     pixels = sheet(models, request.judges[:: max(1, len(request.judges) // _SHOWN)][:_SHOWN])
     Image.fromarray(pixels).save(path, format="PNG")
+
+
+def _large(request: Request) -> npt.NDArray[np.uint8]:
+    """Return a picture of the size that films are timed at."""
+    from nmc_framework.depth.pairs import resized_picture
+
+    return resized_picture(request.judges[0].picture, *_FILMED)
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
