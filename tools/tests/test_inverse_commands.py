@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ pytest.importorskip("torch")
 from PIL import Image
 
 import nmc
+from nmc_framework.inverse.annotator import Annotations, Annotator
 
 CARS = ["--count", 5, "--viewpoints", 3, "--size", 32]
 TRAIN = ["--held-out", 2, "--iterations", 3, "--batch", 2]
@@ -163,20 +165,30 @@ def test_generators_are_chains(run, made, cars, generator, tmp_path):
     assert done.code == 2 and "layers 1 to 16" in done.err
 
 
-def test_layers_are_measured_and_sets_made(run, cars, network, generator, tmp_path):
+def test_layers_are_measured_and_sets_made(run, cars, network, generator, tmp_path, monkeypatch):
     done = run("inverse", "layers", generator, cars, network, "--pairs", 4, "--json")
     assert done.code == 0, done
     told = json.loads(done.out)
     assert [g["first"] for g in told["groups"]] == [1, 5, 9, 13]
     assert "13-16" in run("inverse", "layers", generator, cars, network, "--pairs", 2).out
-    done = run("inverse", "multiview", generator, cars, "-o", tmp_path / "made", "--count", 4,
-               "--viewpoints", 3, "--bins", "0,4,8")  # fmt: skip
-    # Two iterations make no cars: masks may be bad, and then that is said and nothing is left.
-    if done.code:
-        assert "good mask in all 3 views" in refused(done, "input/unreadable")
-        assert not (tmp_path / "made").exists()
-    else:
-        assert json.loads((tmp_path / "made" / "views.json").read_text())["size"] == 32
+    found = partial(
+        run, "inverse", "multiview", generator, cars, "--count", 4, "--viewpoints", 3,
+        "--bins", "0,4,8"
+    )  # fmt: skip
+    # Two iterations make no cars: what the annotator sees is given here, good masks and bad ones.
+    masks = np.full((32, 32), 0.2, np.float32)
+
+    def annotate(_, pictures):
+        return Annotations(np.arange(float(len(pictures))), np.stack([masks] * len(pictures)))
+
+    monkeypatch.setattr(Annotator, "annotate", annotate)
+    assert "good mask in all 3 views" in refused(found("-o", tmp_path / "bad"), "input/unreadable")
+    assert not (tmp_path / "bad").exists()
+    masks[8:20, 8:24] = 0.9
+    done = found("-o", tmp_path / "made", "--json")
+    told = json.loads(done.out)
+    assert (told["kept"], told["made"], told["bins"]) == (4, 4, [0, 4, 8])
+    assert json.loads((tmp_path / "made" / "views.json").read_text())["size"] == 32
     assert (
         run("inverse", "multiview", generator, cars, "-o", tmp_path / "m", "--bins", "1").code == 2
     )

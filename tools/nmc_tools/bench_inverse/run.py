@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,16 +32,23 @@ from nmc_framework.inverse.network import InverseGraphics
 from nmc_framework.inverse.packages import extended, open_model, write_package
 from nmc_framework.inverse.pictures import PictureSet, scaled
 from nmc_framework.inverse.renderer import RenderedViews, StyleRenderer, fidelity, renderer_of
-from nmc_framework.training import Schedule, train_on
+from nmc_framework.training import Progress, Schedule, train_on
 from nmc_tools.commands.inverse_generator import SIZES
 
 Report = Callable[[int, int, str], None]
+Tell = Callable[[Progress], None]
 Figures = dict[str, Any]
 
 #: Iterations of the trainings at share 1.
 ITERATIONS = {"network": 4000, "generator": 4000, "renderer": 3000, "variant": 600}
 #: The side of a generator's pictures.
 GENERATOR_SIZE = 32
+#: Folder of the set that a generator's pictures make, and how many objects it is made of.
+GENERATED, _MADE = "generated", 60
+#: Counted up whenever the same request would give other figures.
+_VERSION = 2
+#: How many iterations pass between two reports.
+_TOLD = 10
 #: Elevation in degrees from which the cars of the first variant are seen.
 ABOVE = 55.0
 
@@ -65,6 +73,17 @@ class Request:
         """Return where a package lies."""
         return self.folder / f"{name}.nmc"
 
+    def left(self, step: str) -> bool:
+        """Whether a step left what later ones begin with."""
+        if step == "layers":
+            return (self.folder / GENERATED / "views.json").exists()
+        return self.package(step).exists()
+
+    def known(self) -> Figures:
+        """Return what figures follow from, as JSON values."""
+        told = {k: v for k, v in asdict(self).items() if k not in ("folder", "only")}
+        return {"version": _VERSION, **told}
+
     def views(self) -> MultiView:
         """Return the set of cars, filmed where it is not there."""
         folder = self.folder / f"cars-{self.size}-{self.objects}-{self.viewpoints}"
@@ -78,24 +97,50 @@ class Request:
 
 
 def run(request: Request, report: Report) -> dict[str, Figures]:
-    """Carry out the steps that are asked for and not kept; return the figures of all there are."""
+    """Carry out the steps that are asked for and not kept; return the figures of all there are.
+
+    A step whose packages earlier steps have not left yet carries those out first. Of steps that
+    are not asked for, what is kept of the same set counts, with whatever share of iterations.
+    """
     request.folder.mkdir(parents=True, exist_ok=True)
-    known = json.dumps({k: v for k, v in asdict(request).items() if k not in ("folder", "only")})
+    wanted = wanted_steps(request)
+    known = request.known()
+    of_the_set = {name: value for name, value in known.items() if name != "share"}
     found: dict[str, Figures] = {}
-    for done, (name, step) in enumerate(STEPS.items()):
-        report(done, len(STEPS), f"{name} next")
+    for name, step in STEPS.items():
         path = request.folder / f"{name}.json"
         kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        if kept.get("request") == known:
+        whose = kept.get("request", {})
+        if name not in wanted:
+            if {key: value for key, value in whose.items() if key != "share"} == of_the_set:
+                found[name] = kept["figures"]
+            continue
+        done = wanted.index(name)
+        report(done, len(wanted), f"{name} next")
+        if whose == known:
             found[name] = kept["figures"]
             continue
-        if request.only and name not in request.only:
-            continue
-        found[name] = step(request)
+
+        def tell(at: Progress, name: str = name, done: int = done) -> None:
+            if at.iteration % _TOLD == 0:
+                report(done, len(wanted), f"{name}, iteration {at.iteration} of {at.iterations}")
+
+        found[name] = step(request, tell)
         text = json.dumps({"request": known, "figures": found[name]}, indent=1)
         path.write_text(text + "\n", encoding="utf-8")
-    report(len(STEPS), len(STEPS), "")
+    report(len(wanted), len(wanted), "")
     return found
+
+
+def wanted_steps(request: Request) -> list[str]:
+    """Return the steps to carry out, in order: those asked for, and whose packages are missing."""
+    if not request.only:
+        return list(STEPS)
+    wanted = set(request.only)
+    for name in reversed(STEPS):
+        if name in wanted:
+            wanted |= {need for need in _NEEDS.get(name, ()) if not request.left(need)}
+    return [name for name in STEPS if name in wanted]
 
 
 @contextmanager
@@ -107,7 +152,7 @@ def _timed(figures: Figures) -> Iterator[None]:
     figures["processor_seconds"] = time.process_time() - spent
 
 
-def _network(request: Request, name: str, *, single: bool) -> Figures:
+def _network(request: Request, name: str, tell: Tell, *, single: bool) -> Figures:
     views = request.views()
     training, testing = views.split(request.held_out)
     options = {"size": request.size, "viewpoints": request.viewpoints}
@@ -120,20 +165,20 @@ def _network(request: Request, name: str, *, single: bool) -> Figures:
         pairs = ViewPairs(training, single=single)
         # As many pictures are rendered a step: one of each of twice as many objects, or two.
         schedule = Schedule(first=count, rays=32 if single else 16)
-        frame = train_on(model, pairs, schedule, frame=0)
+        frame = train_on(model, pairs, schedule, frame=0, report=tell)
     write_package(request.package(name), model, [frame], overwrite=True)
     return figures | asdict(scored(model, testing))
 
 
-def _multi_view(request: Request) -> Figures:
-    return _network(request, "multi-view", single=False)
+def _multi_view(request: Request, tell: Tell) -> Figures:
+    return _network(request, "multi-view", tell, single=False)
 
 
-def _single_view(request: Request) -> Figures:
-    return _network(request, "single-view", single=True)
+def _single_view(request: Request, tell: Tell) -> Figures:
+    return _network(request, "single-view", tell, single=True)
 
 
-def _generator(request: Request) -> Figures:
+def _generator(request: Request, tell: Tell) -> Figures:
     training, _ = request.views().split(request.held_out)
     flat = training.pictures.reshape(-1, request.size, request.size, 3)
     pictures = PictureSet(scaled(flat, GENERATOR_SIZE))
@@ -141,12 +186,12 @@ def _generator(request: Request) -> Figures:
     count = request.iterations("generator")
     figures: Figures = {"iterations": count, "pictures": 16 * count}
     with _timed(figures):
-        frame = train_on(model, pictures, Schedule(first=count, rays=16), frame=0)
+        frame = train_on(model, pictures, Schedule(first=count, rays=16), frame=0, report=tell)
     write_package(request.package("generator"), model, [frame], overwrite=True)
     return figures
 
 
-def _layers(request: Request) -> Figures:
+def _layers(request: Request, _: Tell) -> Figures:
     views, network = request.views(), request.network()
     model = open_model(request.package("generator"), StyleGenerator)
     training, testing = views.split(request.held_out)
@@ -160,14 +205,35 @@ def _layers(request: Request) -> Figures:
         "groups": [asdict(effect) for effect in found],
     }
     try:
-        _, agreement = generated_views(model, annotator, 60, request.viewpoints)
-        figures["set"] = asdict(agreement)
-    except ObjectsError:
-        figures["set"] = None
-    return figures
+        made, agreement = generated_views(model, annotator, _MADE, request.viewpoints)
+    except ObjectsError as error:
+        return figures | {"set": None, "why": str(error)}
+    folder = request.folder / GENERATED
+    shutil.rmtree(folder, ignore_errors=True)
+    write_views(folder, made)
+    return figures | {"set": asdict(agreement)}
 
 
-def _renderer(request: Request) -> Figures:
+def _closed(request: Request, tell: Tell) -> Figures:
+    """Learn meshes from pictures of the generator alone, and be judged by cars that were filmed."""
+    if not request.left("layers"):
+        return {"iterations": 0}  # it made no set, and that step says so
+    training = read_views(request.folder / GENERATED)
+    _, testing = replace(request, size=training.size).views().split(request.held_out)
+    model = InverseGraphics.build({"size": training.size, "viewpoints": len(training.annotated)})
+    assert isinstance(model, InverseGraphics)
+    model.begin_at(training.first_poses())
+    count = request.iterations("network")
+    figures: Figures = {"iterations": count, "objects": len(training)}
+    with _timed(figures):
+        frame = train_on(
+            model, ViewPairs(training), Schedule(first=count, rays=16), frame=0, report=tell
+        )
+    write_package(request.package("closed"), model, [frame], overwrite=True)
+    return figures | asdict(scored(model, testing))
+
+
+def _renderer(request: Request, tell: Tell) -> Figures:
     training, testing = request.views().split(request.held_out)
     network = request.network()
     generator = open_model(request.package("generator"), StyleGenerator)
@@ -176,7 +242,7 @@ def _renderer(request: Request) -> Figures:
     figures: Figures = {"iterations": count}
     with _timed(figures):
         examples = RenderedViews(training, network, generator.size)
-        frame = train_on(model, examples, Schedule(first=count, rays=16), frame=0)
+        frame = train_on(model, examples, Schedule(first=count, rays=16), frame=0, report=tell)
     write_package(request.package("renderer"), model, [frame], overwrite=True)
     held = RenderedViews(testing, network, generator.size)
     figures["psnr"] = fidelity(model, held)
@@ -224,7 +290,7 @@ def _psnr(one: np.ndarray, other: np.ndarray) -> float:
     return -10 * float(np.log10(max(error, 1e-12)))
 
 
-def _variants(request: Request) -> Figures:
+def _variants(request: Request, tell: Tell) -> Figures:
     """Fine-tune the viewpoint's layers on cars from above, then the last on cars in one paint."""
     count = max(2, request.objects // 10)
     from_above = np.stack(
@@ -252,7 +318,7 @@ def _variants(request: Request) -> Figures:
             schedule = Schedule(
                 later=request.iterations("variant"), rays=16, exclude_layers=frozen, hold=0.0
             )
-            frame = train_on(model, PictureSet(pictures), schedule, frame=len(store))
+            frame = train_on(model, PictureSet(pictures), schedule, frame=len(store), report=tell)
             store.append(frame)
             told.append({"what": what, "layers": [learn[0], learn[-1]]})
     with nmc.open(path) as sequence:
@@ -268,12 +334,21 @@ def _checked(car: Car) -> Car:
     return replace(car, paint=paint)
 
 
-STEPS: dict[str, Callable[[Request], Figures]] = {
+STEPS: dict[str, Callable[[Request, Tell], Figures]] = {
     "multi-view": _multi_view,
     "single-view": _single_view,
     "generator": _generator,
     "layers": _layers,
+    "closed": _closed,
     "renderer": _renderer,
     "variants": _variants,
 }
 """What is measured, in this order; later steps take packages of earlier ones."""
+
+#: The steps whose packages a step begins with.
+_NEEDS: dict[str, tuple[str, ...]] = {
+    "layers": ("multi-view", "generator"),
+    "closed": ("layers",),
+    "renderer": ("multi-view", "generator"),
+    "variants": ("generator",),
+}

@@ -24,6 +24,12 @@ def tables(found: dict[str, Figures], size: int, machine: str) -> str:
         parts += ["", f"{told}pictures shown, {f['processor_seconds']:.0f} s of one core."]
     if "layers" in found:
         parts += ["", *_layers(found["layers"])]
+    if found.get("closed", {}).get("iterations"):
+        f = found["closed"]
+        told = f"A network that learned from {f['objects']} objects of that set alone"
+        parts += ["", f"{told}: IoU {f['same']:.3f} of held-out filmed cars from the viewpoint"]
+        parts += [f"shown, {f['other']:.3f} from the others; {f['iterations']} iterations, "]
+        parts[-1] += f"{f['processor_seconds']:.0f} s of one core."
     if "renderer" in found:
         parts += ["", *_renderer(found["renderer"])]
     if "variants" in found:
@@ -63,7 +69,7 @@ def _layers(f: Figures) -> list[str]:
         told = f"A set made of it: {s['kept']} of {s['made']} objects with good masks in all views"
         lines += ["", f"{told}, azimuths of one viewpoint {s['spread']:.1f}° apart."]
     else:
-        lines += ["", "No object of it has a good mask in all views."]
+        lines += ["", "No object of it has a good mask in all views: there is no set of it."]
     return lines
 
 

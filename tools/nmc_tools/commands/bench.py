@@ -228,7 +228,8 @@ def inverse(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help="multi-view, single-view, generator, layers, renderer or variants; repeatable."
+            help="multi-view, single-view, generator, layers, closed, renderer or variants; "
+            "repeatable. Steps that one begins with are done first where they are not yet."
         ),
     ] = None,
     into: IntoOption = None,
@@ -237,15 +238,18 @@ def inverse(
     """Measure inverse graphics on synthetic cars: IoU, layers, exchanged parts, variants.
 
     Networks that learn from several views and from single ones, a generator and what its layers
-    change, codes of camera, shape, texture and background, and what a variant costs. Every step
-    is kept: the same command goes on.
+    change, a network that learned from its pictures alone, codes of camera, shape, texture and
+    background, and what a variant costs. Every step is kept: the same command goes on.
 
     Examples
     --------
       nmc bench inverse --into BENCHMARKS.md
 
       nmc bench inverse --size 32 --share 0.25 --only multi-view --only single-view
+
+      nmc bench inverse --only generator --only layers
     """
+    require_marks(into, "inverse")
     require_folder(output)
     with framework("inverse", output):
         from nmc_tools.bench.published import machine
