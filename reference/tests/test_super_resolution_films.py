@@ -12,8 +12,8 @@ import av
 
 import nmc
 from nmc_framework.models import build
-from nmc_framework.super_resolution import footage
-from nmc_framework.super_resolution.coding import code_video
+from nmc_framework.super_resolution import footage, self_transfer
+from nmc_framework.super_resolution.coding import as_decoded, code_video
 from nmc_framework.super_resolution.criteria import criterion
 from nmc_framework.super_resolution.footage import Onward, look_through
 from nmc_framework.super_resolution.scenes import FrameChoice, Scene, learned_scenes, scenes_of
@@ -119,3 +119,37 @@ def test_coding_is_repeatable_on_any_processor(tmp_path):
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     assert found == {plain.read_bytes()}
+
+
+def test_the_network_that_looks_most_natural_is_kept(tmp_path, monkeypatch):
+    """What NIQE says is given here, so that one in the middle is the best."""
+    path = tmp_path / "film.mp4"
+    code_video(path, (picture(n, (96, 48)) for n in range(3)), range(3), 24)
+    film = look_through(path)
+    told = iter([5.0, 4.0, 2.0, 3.0, 6.0, 6.0])  # before, and after each fifth of the iterations
+    monkeypatch.setattr(self_transfer, "niqe", lambda _: next(told))
+    model = build("edsr", {"blocks": 1, "channels": 4})
+    states = {}
+
+    def report(progress):
+        states[progress.iteration] = model.save()
+
+    tuning = FineTuning(criterion("l1"), iterations=10, batch=1, patch=8, by_niqe=True)
+    scenes = learned_scenes(film, scenes_of(film), FrameChoice())
+    with nmc.Writer(tmp_path / "x.nmc", timescale=24, **model.in_package()) as writer:
+        list(fine_tune(writer, model, scenes, film, None, tuning, report=report))
+    with nmc.open(tmp_path / "x.nmc") as sequence:
+        assert sequence.frames[1].extras["iteration"] == 4
+        assert all(np.array_equal(sequence[1][name], states[4][name]) for name in states[4])
+        assert any(not np.array_equal(states[10][name], states[4][name]) for name in states[4])
+
+
+def test_a_picture_as_a_receiver_has_it():
+    sharp = picture(1, (33, 21))
+    fine, coarse = (as_decoded(sharp, "h264", factor) for factor in (4, 45))
+    assert fine.shape == coarse.shape == sharp.shape
+
+    def error(seen):
+        return np.abs(seen.astype(float) - sharp).mean()
+
+    assert error(fine) < error(coarse)

@@ -18,7 +18,9 @@ from nmc_framework.evaluation.lpips import TRUNKS, Lpips, _features
 from nmc_framework.models import build
 from nmc_framework.models.chained import ModelError
 from nmc_framework.super_resolution.criteria import criterion
+from nmc_framework.super_resolution.luma import luma_psnr
 from nmc_framework.super_resolution.self_transfer import FineTuning
+from nmc_tools.super_resolution import experiment
 from nmc_tools.super_resolution.training import read_network
 from nmc_tools.super_resolution.transmission import Wanted, transmit
 
@@ -106,8 +108,10 @@ def test_pictures_that_teach_nothing(refused, run, tmp_path):
     told = refused("pretrain", folder, "-o", output, *QUICK)
     assert "pixel.png" in told and "grey.png is of one colour" in told and "at least 16" in told
     Image.fromarray(picture(0, (33, 35))).save(folder / "good.png")
-    done = run("sr", "pretrain", folder, "-o", output, "--size", "tiny", "--json", *QUICK)
+    coded = ["--coded", 40, "--size", "tiny", "--json"]
+    done = run("sr", "pretrain", folder, "-o", output, *coded, *QUICK)
     found = json.loads(done.out)
+    assert found["coded"] == 40
     assert found["pictures"] == 1 and len(found["left_out"]) == 3
     assert "exists" in refused("pretrain", folder, "-o", output, *QUICK)
 
@@ -134,6 +138,7 @@ def test_options_that_do_not_fit(refused, run, base, tmp_path):
     assert "write all, iframes, or such as 2/s" in refused(*train, "--frames", "few", code=2)
     assert "no loss" in refused(*train, "--loss", "l3", code=2)
     assert "weights of LPIPS" in refused(*train, "--loss", "perceptual", code=2)
+    assert "96x96 pixels, and 64x48 has not" in refused(*train, "--by-niqe")
     assert "cannot be made larger" in refused(*train, "--size", "640x480")
     assert "--lpips-backbone, and --lpips-net" in refused(*train, "--loss", "perceptual", code=2)
     backbone = tmp_path / "vgg.pth"
@@ -255,9 +260,41 @@ def test_people_are_asked_and_counted(run, refused, tmp_path):
 def test_an_experiment_is_kept(run, base, tmp_path):
     film = write_film(tmp_path / "film.mp4", count=4)
     options = ["-o", tmp_path / "out", "--model", base, "--iterations", 2, "--no-rates", "--json"]
-    options += ["--variant", "last layer", "--variant", "I-frames", f"toy={film}@60x44"]
+    names = ["last layer", "I-frames", "half of the film", "without the original, by NIQE"]
+    options += [part for name in names for part in ("--variant", name)]
+    options.append(f"toy:a grid={film}@60x44")
+    assert run("sr", "experiment", *options, "--into", tmp_path / "no.md").code == 2
     found = json.loads(run("sr", "experiment", *options).out)
-    assert [gain["variant"] for gain in found["gains"]] == ["last layer", "I-frames"]
+    # The pictures are too small for NIQE to choose by.
+    assert [gain["variant"] for gain in found["gains"]] == names[:3]
     assert all(gain["video"] == "toy" and gain["networks"] > 0 for gain in found["gains"])
+    assert [gain["pictures"] for gain in found["gains"]] == [4, 4, 2]
+    assert found["gains"][0]["scores"]["fine-tuned"]["ssim"] > 0
     assert json.loads(run("sr", "experiment", *options).out)["gains"] == found["gains"]
-    assert "| toy | last layer |" in (tmp_path / "out" / "gains.md").read_text()
+    text = (tmp_path / "out" / "gains.md").read_text()
+    assert "| toy | last layer | 4 |" in text and "| toy | a grid | 60x44 | 4 |" in text
+
+
+def test_whole_films_are_scored_as_enlarged_ones_are(run, tmp_path, monkeypatch):
+    """At x3: the same border, the same pictures, and a third of the size."""
+    model = build("edsr", {"blocks": 1, "channels": 4, "scale": 3})
+    with nmc.Writer(tmp_path / "x3.nmc", **model.in_package()) as writer:
+        writer.append(model.save(), presentation_time=-1)
+    scored = []
+
+    def psnr(a, b, border):
+        scored.append(border)
+        return luma_psnr(a, b, border)
+
+    monkeypatch.setattr(experiment, "luma_psnr", psnr)
+    for name, factors in (("FACTORS", (30,)), ("SMALL_FACTORS", (30,))):
+        monkeypatch.setattr(experiment, name, factors)
+    film = write_film(tmp_path / "film.mp4", count=5, size=(60, 48))
+    done = run(
+        "sr", "experiment", f"toy={film}", "-o", tmp_path / "out", "--model", tmp_path / "x3.nmc",
+        "--iterations", 1, "--every", 2, "--variant", "last layer", "--json",
+    )  # fmt: skip
+    assert done.code == 0, done
+    coders = {row["coder"] for row in json.loads(done.out)["rates"]}
+    assert {"third size, bicubic", "third size, fine-tuned, all sent"} <= coders
+    assert scored == 2 * 3 * [3]  # two coders, pictures 0, 2 and 4

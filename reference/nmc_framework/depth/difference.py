@@ -77,7 +77,7 @@ def focus_difference(grey: Grey, focus: Focus = "deviation") -> float:
 
 def widest_sigma(grey: Grey) -> float:
     """Return the standard deviation in pixels beyond which no Gaussian of a picture goes."""
-    return max(FIXED_SIGMA, _WIDEST * min(grey.shape))
+    return float(max(FIXED_SIGMA, _WIDEST * min(grey.shape)))
 
 
 def focus_sigmas(grey: Grey, focus: Focus = "deviation") -> tuple[float, float]:

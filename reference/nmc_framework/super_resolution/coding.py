@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -112,6 +113,23 @@ def _coded(
         if stream is not None:
             container.mux(stream.encode(None))
     return count
+
+
+def as_decoded(picture: Pictures, codec: Codec, factor: int) -> Pictures:
+    """Return a picture (height, width, 3) uint8 as a receiver has it who decodes it.
+
+    Raises
+    ------
+    CaptureError
+        If this FFmpeg cannot code it.
+    """
+    height, width = picture.shape[:2]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "picture.mp4"
+        code_video(path, [picture], [0], 1, codec=codec, factor=factor)
+        with av.open(str(path)) as container:
+            [frame] = container.decode(video=0)
+    return np.asarray(frame.to_ndarray(format="rgb24")[:height, :width], np.uint8)
 
 
 def _even(picture: Pictures) -> Pictures:

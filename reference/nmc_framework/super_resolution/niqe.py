@@ -24,7 +24,7 @@ from nmc_framework.super_resolution.resampling import Pictures, resized
 #: Side of the blocks, as the authors have it.
 BLOCK = 96
 #: Blocks that a covariance needs.
-_LEAST_BLOCKS = 2
+LEAST_BLOCKS = 2
 #: Side and spread of the window that means and spreads are taken in.
 _WINDOW, _SIGMA = 7, 7 / 6
 #: How pixels are paired: with those at the right, below, and on both diagonals.
@@ -44,15 +44,15 @@ def niqe(picture: Pictures) -> float:
         If it has fewer than two blocks of 96 pixels, or all of it is of one colour.
     """
     height, width = (side // BLOCK for side in picture.shape[:2])
-    if height * width < _LEAST_BLOCKS:
+    if height * width < LEAST_BLOCKS:
         raise MetricError(
-            f"NIQE needs at least {_LEAST_BLOCKS} blocks of {BLOCK}x{BLOCK} pixels, and "
+            f"NIQE needs at least {LEAST_BLOCKS} blocks of {BLOCK}x{BLOCK} pixels, and "
             f"{picture.shape[1]}x{picture.shape[0]} has {height * width}"
         )
     grey = np.round(luma(picture))[: height * BLOCK, : width * BLOCK]
     features = block_features(grey)
     known = features[~features.isnan().any(1)]
-    if len(known) < _LEAST_BLOCKS:
+    if len(known) < LEAST_BLOCKS:
         raise MetricError("NIQE cannot be measured of a picture of one colour")
     mean, covariance = pristine()
     difference = mean - features.nanmean(0)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from nmc_framework.capture import CaptureError
 from nmc_framework.capture.source import IMAGES
+from nmc_framework.super_resolution.coding import as_decoded
 from nmc_framework.super_resolution.criteria import Criterion
 from nmc_framework.super_resolution.patches import PATCH, PatchPairs
 from nmc_framework.super_resolution.resampling import Pictures, reduced
@@ -108,9 +109,13 @@ def pre_train(
     augment: bool = True,
     learning_rate: float | None = None,
     seed: int = 0,
+    coded: int | None = None,
     report: Callable[[Progress], None] | None = None,
 ) -> TrainedFrame:
     """Train a network on pictures that are made small by the bicubic filter.
+
+    With ``coded`` the small pictures are coded by H.264 with that rate factor, and learned from as
+    they are decoded: a receiver has no others.
 
     Raises
     ------
@@ -119,6 +124,8 @@ def pre_train(
     """
     high = [multiple(each, model.scale) for each in gallery.pictures]
     low = [reduced(each[None], model.scale)[0] for each in high]
+    if coded is not None:
+        low = [as_decoded(each, "h264", coded) for each in low]
     pairs = PatchPairs(low, high, criterion, patch=patch, augment=augment)
     schedule = Schedule(
         first=iterations, rays=batch, learning_rate=learning_rate, final_share=0.05, seed=seed

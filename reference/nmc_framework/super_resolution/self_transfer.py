@@ -7,16 +7,21 @@ half as large ones are learned from (Jaeyeon Kim et al., Self-Transfer Learning)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 import nmc
 from nmc_framework.capture import CaptureError
+from nmc_framework.metrics import MetricError
 from nmc_framework.models.chained import ModelError
 from nmc_framework.super_resolution.criteria import Criterion
 from nmc_framework.super_resolution.footage import Footage, Onward
+from nmc_framework.super_resolution.niqe import BLOCK, LEAST_BLOCKS, niqe
 from nmc_framework.super_resolution.patches import PATCH, PatchPairs
 from nmc_framework.super_resolution.pretraining import LEAST_SIDE, multiple
 from nmc_framework.super_resolution.resampling import Pictures, reduced
@@ -24,6 +29,8 @@ from nmc_framework.super_resolution.scenes import Scene
 from nmc_framework.super_resolution.upscaler import Upscaler
 from nmc_framework.training import Progress, Schedule, TrainedFrame, front, train_on
 
+#: How often a network is looked at while it learns a scene, if NIQE chooses.
+CHOICES = 5
 #: When frame 0, the network as it was pre-trained, is shown: before the first picture.
 BEFORE = -1
 
@@ -34,7 +41,9 @@ class FineTuning:
 
     ``augment`` turns and mirrors patches: with the original that costs more than it brings.
     ``last`` are the layers at the end that learn; None: all do. ``most`` bounds the pictures of a
-    scene that are held at a time: of more, as many are taken, evenly.
+    scene that are held at a time: of more, as many are taken, evenly. ``by_niqe`` keeps the network
+    of the iteration whose enlarged picture looks most natural (NIQE), the one before all included:
+    what goes by no original, and the loss without one is that of other pictures.
     """
 
     criterion: Criterion
@@ -46,6 +55,7 @@ class FineTuning:
     learning_rate: float | None = None
     most: int = 64
     seed: int = 0
+    by_niqe: bool = False
 
     def schedule(self, model: Upscaler) -> Schedule:
         """Return how a scene is trained."""
@@ -83,22 +93,70 @@ def require_learnable(low: Footage, scale: int) -> None:
         )
 
 
+def judged(size: tuple[int, int]) -> bool:
+    """Whether enlarged pictures (width, height) are large enough for NIQE to choose by."""
+    return (size[0] // BLOCK) * (size[1] // BLOCK) >= LEAST_BLOCKS
+
+
+def require_judged(size: tuple[int, int]) -> None:
+    """Refuse enlarged pictures (width, height) that are too small for NIQE to choose by.
+
+    Raises
+    ------
+    CaptureError
+        If they have fewer than two blocks.
+    """
+    if not judged(size):
+        raise CaptureError(
+            f"to choose by NIQE, enlarged pictures have at least {LEAST_BLOCKS} blocks of "
+            f"{BLOCK}x{BLOCK} pixels, and {size[0]}x{size[1]} has not: leave it out"
+        )
+
+
+class MostNatural:
+    """Keeps the state of a model whose enlarged picture has the smallest NIQE, as it learns.
+
+    Parameters
+    ----------
+    model
+        That is about to learn; as it is now counts too.
+    picture
+        (height, width, 3) uint8, that it enlarges.
+    iterations
+        That it is going to learn for; at :data:`CHOICES` of them it is looked at.
+    """
+
+    def __init__(self, model: Upscaler, picture: Pictures, iterations: int) -> None:
+        self._model, self._picture = model, picture
+        self._looked = {round(iterations * k / CHOICES) for k in range(1, CHOICES + 1)}
+        self.iteration, self.niqe, self.state = 0, self._measured(), model.save()
+
+    def look(self, iteration: int) -> None:
+        """Look at the model after an iteration, if it is its turn."""
+        if iteration in self._looked and (found := self._measured()) < self.niqe:
+            self.iteration, self.niqe, self.state = iteration, found, self._model.save()
+
+    def _measured(self) -> float:
+        try:
+            return niqe(self._model.enlarge(self._picture[None])[0])
+        except MetricError:  # of one colour: no network is better than another
+            return math.inf
+
+
 def scene_pairs(
     model: Upscaler,
-    low: Onward,
+    small: Sequence[Pictures],
     original: Onward | None,
     numbers: Sequence[int],
     tuning: FineTuning,
 ) -> PatchPairs:
-    """Return what the network of a scene learns from: its pictures by number."""
-    chosen = _evenly(numbers, tuning.most)
-    small = low.chosen(chosen)
+    """Return what the network of a scene learns from: its small pictures, and their numbers."""
     if original is None:
         large = [multiple(each, model.scale) for each in small]
         small = [reduced(each[None], model.scale)[0] for each in large]
     else:
         shape = tuple(model.scale * side for side in small[0].shape[:2])
-        large = [_widened(each, shape) for each in original.chosen(chosen)]
+        large = [_widened(each, shape) for each in original.chosen(numbers)]
     return PatchPairs(small, large, tuning.criterion, patch=tuning.patch, augment=tuning.augment)
 
 
@@ -150,9 +208,21 @@ def fine_tune(
         if index < len(writer):
             continue
         model.load(writer.last_state)  # what a receiver has, if the package is lossy
-        pairs = scene_pairs(model, small, large, numbers, tuning)
-        frame = train_on(model, pairs, schedule, frame=index, report=report)
-        extras = {"pictures": [scene.first, scene.end], "learned": len(numbers)}
+        chosen = _evenly(numbers, tuning.most)
+        pictures = small.chosen(chosen)
+        pairs = scene_pairs(model, pictures, large, chosen, tuning)
+        extras: dict[str, Any] = {
+            "pictures": [scene.first, scene.end],
+            "learned": len(numbers),
+        }
+        told = report
+        if tuning.by_niqe:
+            best = MostNatural(model, pictures[len(pictures) // 2], tuning.iterations)
+            told = partial(_looked_at, best, report)
+        frame = train_on(model, pairs, schedule, frame=index, report=told)
+        if tuning.by_niqe:
+            frame = replace(frame, state=best.state)
+            extras["iteration"] = best.iteration
         if original is not None:
             extras |= {"size": list(size)}
         writer.append(
@@ -166,6 +236,14 @@ def fine_tune(
             extras=extras,
         )
         yield frame
+
+
+def _looked_at(
+    best: MostNatural, report: Callable[[Progress], None] | None, progress: Progress
+) -> None:
+    best.look(progress.iteration)
+    if report:
+        report(progress)
 
 
 def _evenly(numbers: Sequence[int], most: int) -> list[int]:

@@ -46,19 +46,6 @@ def put_into(path: Path, mark: str, text: str) -> None:
     path.write_text(f"{before}{begin}\n{text}{end}{after}", encoding="utf-8")
 
 
-def require_marks(path: Path, mark: str) -> None:
-    """Refuse a file without the marks of :func:`put_into`, before hours of measuring.
-
-    Raises
-    ------
-    SystemExit
-        If it has none.
-    """
-    if not has_marks(path, mark):
-        marks = f"<!-- {mark} --> and <!-- /{mark} -->"
-        raise SystemExit(f"{path} has no marks {marks} to put the tables between")
-
-
 def has_marks(path: Path, mark: str) -> bool:
     """Whether a file is there and has the marks that :func:`put_into` looks for."""
     if not path.is_file():

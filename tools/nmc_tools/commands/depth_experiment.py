@@ -10,7 +10,13 @@ import typer
 
 from nmc_tools.commands.depth import HELD_OUT, RoomsOption
 from nmc_tools.commands.depth_data import made_up
-from nmc_tools.commands.framework import SizeOption, framework, parse_size, require_folder
+from nmc_tools.commands.framework import (
+    SizeOption,
+    framework,
+    parse_size,
+    require_folder,
+    require_marks,
+)
 from nmc_tools.terminal import out, print_json, progress_bar, say
 
 if TYPE_CHECKING:
@@ -58,10 +64,11 @@ def experiment(
 
       nmc depth experiment --rooms 6 --iterations 20 -o out/quick
     """
+    require_marks(into, "depth-parts")
     require_folder(output)
     wanted = parse_size(size) or _SIZE
     with framework(output, output):
-        from nmc_tools.bench.published import machine, put_into, require_marks
+        from nmc_tools.bench.published import machine, put_into
         from nmc_tools.experiments.depth_parts import (
             VARIANTS,
             Request,
@@ -73,8 +80,6 @@ def experiment(
         )
         from nmc_tools.experiments.kept import Kept
 
-        if into is not None:
-            require_marks(into, "depth-parts")
         shape = (wanted[1], wanted[0])
         request = Request(
             training=made_up(range(rooms), _EACH, shape, 0),

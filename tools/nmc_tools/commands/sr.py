@@ -89,6 +89,15 @@ def pretrain(
     loss: LossOption = "l1",
     lpips_net: NetOption = None,
     lpips_backbone: BackboneOption = None,
+    coded: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=51,
+            metavar="CRF",
+            help="Code the small pictures by H.264, and learn from what is decoded.",
+        ),
+    ] = None,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
     force: ForceOption = False,
@@ -99,6 +108,8 @@ def pretrain(
     Examples
     --------
       nmc sr pretrain -o base.nmc
+
+      nmc sr pretrain -o coded.nmc --coded 23
 
       nmc sr pretrain photographs/ -o base.nmc --scale 3 --size medium --iterations 20000
     """
@@ -125,6 +136,7 @@ def pretrain(
                 patch=patch,
                 augment=augment,
                 seed=seed,
+                coded=coded,
                 report=progress,
                 force=force,
             )
@@ -216,6 +228,12 @@ def train(
     learning_rate: Annotated[
         float | None, typer.Option(min=0, help="Its peak; by default the family's.")
     ] = None,
+    by_niqe: Annotated[
+        bool,
+        typer.Option(
+            "--by-niqe", help="Keep of each scene the iteration that looks most natural by NIQE."
+        ),
+    ] = False,
     beside: Annotated[
         bool, typer.Option("--beside", help="Leave the small video beside the package, not in it.")
     ] = False,
@@ -235,7 +253,7 @@ def train(
     --------
       nmc sr train film.mp4 --model base.nmc -o film.nmc --quality 24
 
-      nmc sr train small.mp4 --model edsr_baseline_x2.pt --without-original -o small.nmc
+      nmc sr train small.mp4 --model edsr_baseline_x2.pt --without-original -o small.nmc --by-niqe
 
       nmc sr train film.mp4 --model base.nmc -o last.nmc --last 3 --frames iframes
     """
@@ -274,6 +292,7 @@ def train(
             last=last,
             learning_rate=learning_rate,
             seed=seed,
+            by_niqe=by_niqe,
         )
         wanted = Wanted(
             video=video,

@@ -13,18 +13,22 @@ from nmc_tools.commands.framework import (
     parse_size,
     require_folder,
     require_known,
+    require_marks,
     require_there,
 )
 from nmc_tools.terminal import out, print_json, progress_bar, say
+
+#: Rate factor of the pictures that the second network is pre-trained on: that of the small videos.
+_CODED = 23
 
 
 def experiment(
     videos: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME=]VIDEO[@WxH]",
-            help="A video, what it is called, and what size it is reduced to. A film of an "
-            "embedded scene if none is given.",
+            metavar="[NAME[:KIND]=]VIDEO[@WxH]",
+            help="A video, what it is called and shows, and what size it is reduced to. A film of "
+            "an embedded scene if none is given.",
         ),
     ] = None,
     output: Annotated[
@@ -75,34 +79,43 @@ def experiment(
     --------
       nmc sr experiment --limit 24 --no-rates
 
-      nmc sr experiment talk=talk.mp4@176x144 bikes.mp4@192x80 --model base.nmc -o out/sr
+      nmc sr experiment "talk:a head=talk.mp4@176x144" bikes.mp4@192x80 --model base.nmc -o out/sr
     """
     require_folder(output)
     named = [_named(text) for text in videos or ()]
-    require_there([path for _, path, _ in named])
+    require_marks(into, "super-resolution")
+    require_there([path for _, _, path, _ in named])
     require_there([model] if model else [])
     with framework(output, output):
+        from nmc_framework.super_resolution.criteria import Perceptual
         from nmc_tools.bench.published import machine, put_into
         from nmc_tools.experiments.results_page import tables, write_results
-        from nmc_tools.super_resolution.experiment import VARIANTS, Request, run, table
+        from nmc_tools.super_resolution.experiment import VARIANTS, Request, run
+        from nmc_tools.super_resolution.gains import table
         from nmc_tools.super_resolution.material import base_network, embedded_film
         from nmc_tools.super_resolution.training import chosen_criterion
 
         require_known(variant, VARIANTS, "--variant")
         output.mkdir(parents=True, exist_ok=True)
         with option("--lpips-backbone"):
-            perceptual = lpips_backbone and chosen_criterion(
-                "perceptual", lpips_net, lpips_backbone
-            )
+            perceptual = None
+            if lpips_backbone is not None:
+                perceptual = chosen_criterion("perceptual", lpips_net, lpips_backbone)
+                assert isinstance(perceptual, Perceptual)
         with progress_bar("pre-training", unit="iterations") as bar:
             base = model or base_network(output / "base.nmc", pretraining, bar)
+            coded = None
+            if model is None:
+                coded = base_network(output / "base-coded.nmc", pretraining, bar, coded=_CODED)
         if not named:
-            named = [("room", embedded_film(output / "room.mp4"), None)]
+            named = [("room", "an embedded scene", embedded_film(output / "room.mp4"), None)]
         request = Request(
-            videos={name: path for name, path, _ in named},
+            videos={name: path for name, _, path, _ in named},
             base=base,
             folder=output,
-            sizes={name: size for name, _, size in named},
+            sizes={name: size for name, _, _, size in named},
+            kinds={name: kind for name, kind, _, _ in named},
+            coded_base=coded,
             limit=limit,
             iterations=iterations,
             learning_rate=learning_rate,
@@ -111,12 +124,16 @@ def experiment(
             variants=variant or VARIANTS,
             sweeps=sweeps,
             rates=rates,
-            perceptual=perceptual or None,
+            perceptual=perceptual,
         )
         where = machine(["torch", "av"])
         with progress_bar("experiments", unit="points", kept=f"in {output}", resume="") as bar:
             found = run(request, bar, where)
-        text = table(found, where)
+        told = (
+            f"Measured on {where}. {iterations} iterations a scene, networks at quality "
+            f"{quality:g}, one of {every} pictures scored."
+        )
+        text = table(found.gains, told)
         (output / "gains.md").write_text(text, encoding="utf-8")
         if found.rates is not None:
             write_results(output, found.rates)
@@ -127,14 +144,16 @@ def experiment(
         from dataclasses import asdict
 
         rows = found.rates.as_json()["rows"] if found.rates else []
-        print_json({"machine": where, "gains": [asdict(g) for g in found.gains], "rates": rows})
+        print_json(
+            {"machine": where, "gains": [asdict(g) for g in found.gains.gains], "rates": rows}
+        )
         return
     out.print(text, markup=False)
     say(f"{output}: gains.md" + (", rates.html" if found.rates else ""))
 
 
-def _named(text: str) -> tuple[str, Path, tuple[int, int] | None]:
-    """Return name, path and size of ``[NAME=]VIDEO[@WxH]``."""
+def _named(text: str) -> tuple[str, str, Path, tuple[int, int] | None]:
+    """Return name, kind, path and size of ``[NAME[:KIND]=]VIDEO[@WxH]``."""
     name, equals, rest = text.partition("=")
     if not equals or "/" in name:
         name, rest = "", text
@@ -142,4 +161,5 @@ def _named(text: str) -> tuple[str, Path, tuple[int, int] | None]:
     if not at:
         place, size = rest, ""
     path = Path(place)
-    return name or path.stem, path, parse_size(size or None)
+    name, _, kind = name.partition(":")
+    return name or path.stem, kind, path, parse_size(size or None)

@@ -20,8 +20,13 @@ _BATCH, _PATCH = 8, 24
 _OPTIONS = ("blocks=6", "channels=16")
 
 
-def base_network(path: Path, iterations: int, report: Callable[..., None]) -> Path:
-    """Return the package of a small pre-trained network, made where it is not there."""
+def base_network(
+    path: Path, iterations: int, report: Callable[..., None], coded: int | None = None
+) -> Path:
+    """Return the package of a small pre-trained network, made where it is not there.
+
+    With ``coded`` it learns from small pictures that were coded with that rate factor.
+    """
     if not path.exists():
         pretrained(
             network("edsr", 2, "small", _OPTIONS, 0),
@@ -33,6 +38,7 @@ def base_network(path: Path, iterations: int, report: Callable[..., None]) -> Pa
             patch=_PATCH,
             augment=True,
             seed=0,
+            coded=coded,
             report=report,
         )
     return path

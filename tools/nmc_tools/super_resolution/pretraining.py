@@ -44,6 +44,7 @@ def pretrained(
     augment: bool,
     seed: int,
     report: Callable[..., None],
+    coded: int | None = None,
     force: bool = False,
 ) -> dict[str, Any]:
     """Train a network into a package; return what is worth telling of it as JSON values."""
@@ -61,6 +62,7 @@ def pretrained(
         patch=patch,
         augment=augment,
         seed=seed,
+        coded=coded,
         report=tell,
     )
     told = {
@@ -71,6 +73,7 @@ def pretrained(
         "pictures": len(gallery.pictures),
         "names": list(gallery.names),
         "left_out": list(gallery.left_out),
+        "coded": coded,
         "iterations": frame.iterations,
         "seconds": frame.seconds,
         **judged(model, gallery.pictures),

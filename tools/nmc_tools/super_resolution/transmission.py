@@ -16,7 +16,12 @@ from nmc_framework.super_resolution.enlarging import LOW_RESOLUTION
 from nmc_framework.super_resolution.footage import Footage, look_through
 from nmc_framework.super_resolution.resampling import reduced
 from nmc_framework.super_resolution.scenes import FrameChoice, Scene, learned_scenes, scenes_of
-from nmc_framework.super_resolution.self_transfer import FineTuning, fine_tune, require_learnable
+from nmc_framework.super_resolution.self_transfer import (
+    FineTuning,
+    fine_tune,
+    require_judged,
+    require_learnable,
+)
 from nmc_framework.super_resolution.upscaler import Upscaler
 from nmc_framework.training import Progress
 
@@ -77,6 +82,9 @@ def transmit(wanted: Wanted, model: Upscaler, tuning: FineTuning, report: Report
     # Of the pictures that are learned from; where the small video is the goal, of its halves.
     least = min(video.size) // model.scale
     require_patches(tuning.criterion, min(tuning.patch, least), model.scale)
+    if tuning.by_niqe:
+        grown = 1 if wanted.original else model.scale
+        require_judged((video.size[0] * grown, video.size[1] * grown))
     low, original = _small(wanted, video, model.scale)
     quantisation = None if wanted.quality is None else nmc.Quantisation(quality=wanted.quality)
     done = 0
