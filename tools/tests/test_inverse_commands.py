@@ -52,6 +52,11 @@ def test_from_objects_to_a_mesh(run, network, cars, tmp_path):
         "IoU of 2 held-out objects"
         in run("inverse", "evaluate", network, cars, "--held-out", 2).out
     )
+    assert run("evaluate", network, cars, "--json").code == 1  # five objects are not twenty
+    done = run("inverse", "evaluate", network, cars, "--another", "--json")
+    assert done.code == 0 and json.loads(done.out)["held_out_objects"] == 5
+    done = run("evaluate", network, cars, "--csv", tmp_path / "x.csv")
+    assert done.code == 2 and "--csv" in done.err and "makes meshes" in done.err
     picture = cars / "object_00004" / "view_01.png"
     made = [tmp_path / name for name in ("car.obj", "car.glb", "car.mp4")]
     options = [item for path in made for item in ("-o", path)]
@@ -68,6 +73,23 @@ def test_from_objects_to_a_mesh(run, network, cars, tmp_path):
     assert done.code == 2 and "from 0 to 4" in done.err
     done = run("inverse", "reconstruct", network, picture, "-o", tmp_path / "car.obj")
     assert done.code == 1 and "host/exists" in done.err
+
+
+@pytest.mark.parametrize(
+    ("family", "command"),
+    [
+        ("inverse_graphics", "nmc inverse train"),
+        ("style_generator", "nmc inverse generator"),
+        ("style_renderer", "nmc inverse renderer"),
+        ("depth_unet", "nmc depth train"),
+        ("edsr", "nmc sr pretrain"),
+        ("vdsr", "nmc sr pretrain"),
+    ],
+)
+def test_training_says_which_command_it_is(run, family, command, tmp_path):
+    done = run("train", "--scene", "room", "--family", family, "-o", tmp_path / "x.nmc")
+    told = " ".join(done.err.replace("│", " ").split())
+    assert done.code == 2 and command in told and not list(tmp_path.iterdir())
 
 
 def test_single_view_is_trained_too(run, cars, tmp_path):

@@ -230,6 +230,7 @@ def _closed(request: Request, tell: Tell) -> Figures:
             model, ViewPairs(training), Schedule(first=count, rays=16), frame=0, report=tell
         )
     write_package(request.package("closed"), model, [frame], overwrite=True)
+    model.begin_at(testing.first_poses())  # the filmed cars have viewpoints of their own
     return figures | asdict(scored(model, testing))
 
 

@@ -13,6 +13,7 @@ import typer
 from nmc_tools.commands.clip_evaluate import ClipScoring, is_package_of_clips
 from nmc_tools.commands.clip_render import refuse_of_cameras
 from nmc_tools.commands.depth import evaluated_depth
+from nmc_tools.commands.evaluate_files import check_files, refuse_unwritable
 from nmc_tools.commands.footage import Footage, HeldOutOption, SceneName, SceneOption
 from nmc_tools.commands.framework import (
     cameras_in,
@@ -20,14 +21,13 @@ from nmc_tools.commands.framework import (
     framework,
     means_text,
 )
+from nmc_tools.commands.inverse import evaluated_inverse
 from nmc_tools.commands.shared_options import FramesOption, PackagePath
 from nmc_tools.commands.shared_work import OnOption, cluster_on, devices_on, views_on
 from nmc_tools.commands.sr_apply import is_package_of_networks, score_networks
 from nmc_tools.terminal import counted, print_json, progress_bar, refuse_input, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from nmc_framework.evaluation import HeldOut, Scoring
     from nmc_framework.evaluation.lpips import Lpips
     from nmc_framework.rendering import Moment
@@ -116,7 +116,7 @@ def evaluate(
     """
     if (scene is not None) == (folder is not None):
         raise typer.BadParameter("give the folder of frames, or --scene")
-    _check_files({"--plot": plot, "--metrics-plot": metrics_plot}, html, film or [])
+    check_files({"--plot": plot, "--metrics-plot": metrics_plot}, html, film or [])
     if lpips_net is None and (lpips_backbone or lpips_heads):
         raise typer.BadParameter("say which network: --lpips-net", param_hint="--lpips-backbone")
     if all_cameras and held_out:
@@ -131,7 +131,7 @@ def evaluate(
         lpips = distance.distance if distance else None
         if folder is not None and is_package_of_clips(package):
             refuse_of_cameras(of_views)
-            _refuse_unwritable([path for path in (scores, plot) if path])
+            refuse_unwritable([path for path in (scores, plot) if path])
             ClipScoring(package, folder, frames, lpips, theirs, on).run(
                 csv=scores, plot=plot, write=write, as_json=as_json
             )
@@ -139,7 +139,7 @@ def evaluate(
         of_clips: dict[str, Any] = {
             "--csv": scores, "--plot": plot, "--write": write, "--frames": frames, "--on": on,
         }  # fmt: skip
-        if folder is not None and evaluated_depth(
+        if folder is not None and _of_one_picture(
             package, folder, of_views | of_clips | {"--lpips-net": lpips_net}, device, as_json
         ):
             return
@@ -147,7 +147,7 @@ def evaluate(
             refuse_of_cameras(of_views | of_clips)
             score_networks(package, folder, lpips=lpips, device=device, as_json=as_json)
             return
-        _refuse_unwritable([path for path in (scores, plot, metrics_plot, html) if path])
+        refuse_unwritable([path for path in (scores, plot, metrics_plot, html) if path])
         import nmc
         from nmc_framework.evaluation import Gallery, HeldOut, Scoring, plot_scores, write_scores
         from nmc_framework.rendering import is_of_groups
@@ -197,35 +197,13 @@ def evaluate(
         _report(package, quality, views, [m.number for m in shown], as_json=as_json)
 
 
-def _refuse_unwritable(paths: Iterable[Path]) -> None:
-    """Make the folders of what is to be written, and refuse now what could not be at the end."""
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        was_there = path.exists()
-        with path.open("ab"):
-            pass
-        if not was_there:
-            path.unlink()
-
-
-#: Bytes 4 to 7 of an MP4 file (ISO/IEC 14496-12, 4.3).
-_MP4 = b"ftyp"
-
-
-def _check_files(pictures: dict[str, Path | None], html: Path | None, films: list[Path]) -> None:
-    """Refuse now what would fail after everything was rendered."""
-    wanted = {hint: (path, ".png") for hint, path in pictures.items()} | {"--html": (html, ".html")}
-    for hint, (path, suffix) in wanted.items():
-        if path is not None and path.suffix.lower() != suffix:
-            raise typer.BadParameter(f"the file is {suffix}", param_hint=hint)
-    if films and html is None:
-        raise typer.BadParameter("a film is for the page: --html", param_hint="--film")
-    for film in films:
-        if not film.is_file():
-            refuse_input("host/not-found", str(film), "")
-        with film.open("rb") as file:
-            if file.read(8)[4:] != _MP4:
-                refuse_input("input/unreadable", str(film), "it is not an MP4 video")
+def _of_one_picture(
+    package: Path, folder: Path, unmeant: dict[str, Any], device: str, as_json: bool
+) -> bool:
+    """Score what says depth or meshes of one picture, as its own command does; whether it is so."""
+    return evaluated_depth(package, folder, unmeant, device, as_json) or evaluated_inverse(
+        package, folder, unmeant | {"--device": device != "cpu"}, as_json
+    )
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
+FAMILY = "inverse_graphics"
+
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the package if it is there.")]
 
 for _command in ("generator", "adapt", "sample", "layers", "multiview"):
@@ -150,6 +152,12 @@ def evaluate(
     package: Annotated[Path, typer.Argument(metavar="NETWORK.nmc", help="Of 'nmc inverse train'.")],
     folder: ViewsArgument,
     held_out: HeldOutOption = 20,
+    another: Annotated[
+        bool,
+        typer.Option(
+            "--another", help="The set is another one: all its objects count, from its viewpoints."
+        ),
+    ] = False,
     as_json: PlainJsonOption = False,
 ) -> None:
     """Score a network by the masks of objects that it did not learn from.
@@ -160,18 +168,42 @@ def evaluate(
     Examples
     --------
       nmc inverse evaluate cars.nmc cars --json
+
+      nmc inverse evaluate of-generator.nmc cars --another
     """
     require_there([package, folder])
     with framework(package):
-        from nmc_framework.inverse.learning import scored
+        from nmc_framework.inverse.learning import require_fitting, scored
         from nmc_framework.inverse.multiview import read_views
         from nmc_framework.inverse.network import InverseGraphics
         from nmc_framework.inverse.packages import open_model
 
         model = open_model(package, InverseGraphics)
-        _, testing = read_views(folder).split(held_out)
+        views = read_views(folder)
+        testing = views if another else views.split(held_out)[1]
+        require_fitting(model, testing)
+        if another:
+            model.begin_at(testing.first_poses())
         scores = scored(model, testing)
     _tell_scores(scores, {"package": str(package)}, len(testing), as_json=as_json)
+
+
+def evaluated_inverse(package: Path, folder: Path, others: dict[str, Any], as_json: bool) -> bool:
+    """Score a network from pictures to meshes as ``nmc evaluate`` is asked to; whether it is one.
+
+    ``others`` are options by name that have no meaning here: one that has a value is refused.
+    """
+    import nmc
+
+    with nmc.open(package) as sequence:
+        if str(sequence.family) != FAMILY:
+            return False
+    for name, value in others.items():
+        if value:
+            reason = "the package makes meshes of pictures, and has no cameras"
+            raise typer.BadParameter(reason, param_hint=name)
+    evaluate(package, folder, another=False, as_json=as_json)
+    return True
 
 
 @app.command("reconstruct")

@@ -98,10 +98,11 @@ def experiment(
         require_known(variant, VARIANTS, "--variant")
         output.mkdir(parents=True, exist_ok=True)
         with option("--lpips-backbone"):
-            perceptual = None
+            perceptual: Perceptual | None = None
             if lpips_backbone is not None:
-                perceptual = chosen_criterion("perceptual", lpips_net, lpips_backbone)
-                assert isinstance(perceptual, Perceptual)
+                found_loss = chosen_criterion("perceptual", lpips_net, lpips_backbone)
+                assert isinstance(found_loss, Perceptual)
+                perceptual = found_loss
         with progress_bar("pre-training", unit="iterations") as bar:
             base = model or base_network(output / "base.nmc", pretraining, bar)
             coded = None

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from nmc_framework.models import ChainModel
 
 
+#: Families of ``nmc inverse``, and the command that trains each.
+_OF_INVERSE = {
+    "inverse_graphics": "train, on a multi-view set of nmc inverse objects",
+    "style_generator": "generator, on pictures of objects",
+    "style_renderer": "renderer, on a multi-view set, a network and a generator",
+}
+
+
 def family_kind(family: str) -> type[ChainModel]:
     """Return the class of a family that ``--family`` names."""
     from nmc_framework.models import family as family_of
@@ -48,6 +56,9 @@ def opened_subject(
         raise typer.BadParameter(reason, param_hint="--family")
     if issubclass(kind, DepthUnet):
         reason = "it learns from pictures with depth: nmc depth train, and adapt from room to room"
+        raise typer.BadParameter(reason, param_hint="--family")
+    if kind.family in _OF_INVERSE:
+        reason = f"it is trained by nmc inverse {_OF_INVERSE[kind.family]}"
         raise typer.BadParameter(reason, param_hint="--family")
     if issubclass(kind, ClipModel):
         of_cameras = {"--scene": scene, "--cameras": cameras, "--held-out": held_out}
