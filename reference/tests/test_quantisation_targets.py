@@ -65,7 +65,7 @@ def test_a_distortion_that_fails(tmp_path) -> None:
             raise answer
         return answer
 
-    asked = nmc.Quantisation(target_psnr=49.9, distortion=judge)
+    asked = nmc.Quantisation(quality=50, target_psnr=49.9, distortion=judge)
     with nmc.Writer(tmp_path / "a.nmc", quantisation=asked) as writer:
         writer.append(states[0])
         before = writer.last_state
@@ -81,7 +81,6 @@ def test_a_distortion_that_fails(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"target_psnr": 30.0}, "needs a distortion"),
         ({"target_psnr": float("nan"), "distortion": nearness}, "of dB"),
         ({"target_bytes": 0}, "above 0"),
         ({"target_bytes": 9, "target_psnr": 30.0}, "target_bytes and target_psnr"),

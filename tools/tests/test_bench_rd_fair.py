@@ -166,3 +166,20 @@ def test_a_package_with_cameras_is_judged_by_some_and_measured_by_others(tmp_pat
     }
     assert 0 < chain.measured(noisy) < 90 and 0 < chain.judge(0, noisy).fidelity < 90
     assert chain.curvature(0).elements
+
+
+def test_errors_are_told_of_both_ends_of_a_chain(tmp_path):
+    from nmc_tools.bench_rd import drift
+    from nmc_tools.bench_rd.chains import toy_chain
+
+    chain = toy_chain()
+    rows = drift.measured(chain, tmp_path, lambda *_: None)
+    assert [row.aim for row in rows] == list(drift.AIMS)
+    for row in rows:
+        assert row.frames == 3 and row.key > row.delta > 0
+        assert row.fidelity[0] == pytest.approx(row.aim, abs=3)
+    fine, coarse = rows[0], rows[-1]
+    assert fine.key > coarse.key and coarse.held_out[2] <= coarse.held_out[0]
+    silent = replace(chain, judge=None, states=chain.states)
+    assert drift.measured(silent, tmp_path, None) == rows  # it was kept
+    assert "| aim 46 dB |" in drift.table("toy", rows)

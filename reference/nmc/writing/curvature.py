@@ -86,7 +86,8 @@ class Curvature:
         state : mapping of str to array
             The model.
         parts : mapping of str to sequence of int, or None
-            Rows of the parts of tensors that are cut, such as the levels of a hash grid.
+            Rows of the parts of tensors that are cut, such as the levels of a hash grid. A tensor
+            that is not named, and has many rows, is cut where what is seen of them changes.
 
         Raises
         ------
@@ -101,7 +102,9 @@ class Curvature:
                 continue
             known = self.of_tensor(name, array.shape)
             width = array.size // len(array)
-            for first, rows in cut(array, (parts or {}).get(name, [len(array)])):
+            named = (parts or {}).get(name)
+            whole = named is None and known.columns is not None
+            for first, rows in cut(array, [len(array)] if whole else named):
                 if known.columns is not None:
                     error = seen_of_rounding(known.columns) * rows * width
                 elif known.elements is not None:
@@ -109,7 +112,14 @@ class Curvature:
                 else:
                     continue
                 found.append(SensitivePart(name, rows, rows * width, error))
-        return Sensitivity.above_nothing(found)
+        seen = Sensitivity.above_nothing(found)
+        return Sensitivity(
+            [
+                part
+                for name in dict.fromkeys(part.name for part in seen.parts)
+                for part in _parts_of(seen, name, named=name in (parts or {}))
+            ]
+        )
 
     @property
     def digest(self) -> str:
@@ -120,3 +130,9 @@ class Curvature:
                 digest.update(f"{kind} {name} ".encode())
                 digest.update(np.ascontiguousarray(arrays[name], "<f8").tobytes())
         return digest.hexdigest()
+
+
+def _parts_of(seen: Sensitivity, name: str, *, named: bool) -> Sequence[SensitivePart]:
+    """Return the parts of a tensor: those that the caller named, else as few as differ."""
+    own = Sensitivity([part for part in seen.parts if part.name == name])
+    return own.parts if named else own.joined().parts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nmc.coding.encode import EFFORTS, ENTROPIES
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nmc.writing.draft import Draft
+    from nmc.writing.quantisation import Distortion
 
 
 PROFILES = ("main", "baseline", "lossy")
@@ -35,12 +37,25 @@ def check_coding(profile: str, entropy: str, effort: str, key_every: int, timesc
         raise ValueError("key_every is 0 or more, timescale 1 to 2^32 - 1")
 
 
+def with_distortion(
+    quantisation: Quantisation | None, distortion: Distortion | None
+) -> Quantisation | None:
+    """Return a quantisation that has a writer's function of distortion where it has none."""
+    if distortion is None or not isinstance(quantisation, Quantisation):
+        return quantisation
+    if not callable(distortion):
+        raise TypeError(f"distortion is {distortion!r}; it is a function of two states")
+    return quantisation if quantisation.distortion else replace(quantisation, distortion=distortion)
+
+
 def check_quantisation(quantisation: Quantisation | None, profile: str) -> None:
     """Refuse a quantisation that is none, or that the profile has no modes for."""
     if quantisation is None:
         return
     if not isinstance(quantisation, Quantisation):
         raise TypeError(f"quantisation is {quantisation!r}; it is an nmc.Quantisation")
+    if quantisation.target_psnr is not None and not callable(quantisation.distortion):
+        raise ValueError("target_psnr needs a distortion: a function of two states")
     if profile != "lossy":
         raise ValueError(f"the profile is {profile!r}; quantised tensors take 'lossy'")
 

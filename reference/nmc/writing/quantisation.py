@@ -41,7 +41,8 @@ class Quantisation:
     """How tensors are quantised: by ``step``, ``quality`` or ``max_error``, or to meet a target.
 
     A target multiplies all steps of a frame by one factor; ``step`` or ``quality`` say how the
-    steps are to each other then.
+    steps are to each other then. Without them they are as at quality 50; for a target in dB they
+    are measured at the first frame, by two calls of ``distortion`` for each part of a tensor.
 
     Integers, truth values, constants, tensors of few elements and those with NaN or infinity keep
     every bit.
@@ -65,7 +66,8 @@ class Quantisation:
         Bytes of a frame, on average over the frames from one key frame to the next. A key frame
         takes those of half its group, of 8 frames at most; the others share the rest.
     target_psnr : float
-        What ``distortion`` is to return of each frame at least, in dB.
+        What ``distortion`` is to return of each frame at least, in dB. It is given here, or to the
+        writer.
     distortion : callable or None
         Called with two states, of arrays by name: the decoded and the original one. Returns how
         near they are, in dB; more is nearer. Each frame declares it (clause 5.4.6), also where it
@@ -155,13 +157,16 @@ class Quantisation:
             raise ValueError(f"give one of {' and '.join([*given, *targets])}")
         if self.curvature is not None and self.max_error is not None:
             raise ValueError("curvature does not go with max_error: each error is bounded there")
-        if self.target_psnr is not None and not callable(self.distortion):
-            raise ValueError("target_psnr needs a distortion: a function of two states")
 
     @property
     def has_target(self) -> bool:
         """Whether steps are searched for."""
         return self.target_bytes is not None or self.target_psnr is not None
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether ``distortion`` says how the steps are to each other."""
+        return self.target_psnr is not None and self.step is None and self.quality is None
 
     @property
     def relative(self) -> float | None:
@@ -214,12 +219,31 @@ class Quantisation:
             and name not in ("distortion", "frames", "curvature")
             and (name != "refinements" or value)
         }
-        if self.curvature is not None and not callable(self.curvature):
+        if callable(self.curvature):
+            said["curvature"] = "measured of each frame"
+        elif self.curvature is not None:
             said["curvature"] = self.curvature.digest
         text = json.dumps(said, sort_keys=True)
         if len(text) <= _LONGEST_TEXT:
             return text
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def steps_of_quality(state: Mapping[str, Any], quality: float) -> dict[str, float]:
+    """Return the step of each tensor of a state, of arrays by name, at a quality.
+
+    Tensors without a number that is finite and not 0 have none.
+    """
+    found = {}
+    for name, array in state.items():
+        values = np.asarray(array)
+        if values.dtype.kind not in "fV" or not values.size:
+            continue
+        exact = values.astype(np.float64)
+        size = float(np.sqrt(np.mean(exact**2))) if np.isfinite(exact).all() else 0.0
+        if size > 0:
+            found[name] = size * 2 ** (-quality / POINTS_A_BIT)
+    return found
 
 
 def _by_name(whole: str, value: Any) -> list[tuple[str, Any]]:

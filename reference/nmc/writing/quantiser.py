@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from nmc.coding.state import arrays_of
 from nmc.writing.aim import aimed, measured
+from nmc.writing.measured_steps import steps_by_distortion
 from nmc.writing.remembered import Remembered
 from nmc.writing.trial import Place, Trial
 from nmc_format.manifest.check.refinements import SAME_PSNR
@@ -119,7 +120,8 @@ def quantised(asked: Quantisation | None, given: dict[int, Tensor], place: Place
         return Outcome(given, place.encode(given), kept)
     trial = Trial(asked, given, place)
     magnitudes = trial.magnitudes({} if place.key else known.magnitudes)
-    steps = trial.steps(magnitudes)
+    seen = steps_by_distortion(asked, place, trial.changed, known.steps)
+    steps = trial.steps(magnitudes, seen)
     if not asked.has_target:
         tensors = trial.made(steps, 1.0)
         originals = _originals(given, tensors, before, known)
@@ -136,6 +138,7 @@ def quantised(asked: Quantisation | None, given: dict[int, Tensor], place: Place
         magnitudes,
         found.factor,
         found.factor if place.key else known.key_factor,
+        seen,
     )
     psnr = declared_psnr(asked, found.tensors, place, found.psnr)
     return Outcome(found.tensors, found.coded, remembered, notes, psnr)

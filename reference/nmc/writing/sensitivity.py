@@ -27,6 +27,7 @@ _FIRST, _ROUNDS = 1 / 16, 2  # a first step, in standard deviations, and how oft
 _UNSEEN = 1e-12  # an error below this says nothing but that nobody sees the part
 _MANY_ROWS = 1 << 14
 _PIECES = 12
+_ALIKE = 0.5  # octaves between the steps of pieces that are one part
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,44 @@ class Sensitivity:
         floor = min(seen, default=1.0) * 1e-3
         return Sensitivity([replace(part, error=max(part.error, floor)) for part in parts])
 
+    def joined(self) -> Sensitivity:
+        """Return it with neighbouring parts of a tensor as one, where their steps are alike."""
+        found: list[SensitivePart] = []
+        for part in self.parts:
+            last = found[-1] if found else None
+            if last is None or last.name != part.name or not _are_alike(last, part):
+                found.append(part)
+                continue
+            error = last.error + part.error
+            found[-1] = SensitivePart(
+                part.name, last.rows + part.rows, last.count + part.count, error
+            )
+        return Sensitivity(found)
+
+    def fidelity_like(self, steps: Mapping[str, float]) -> float:
+        """Return the fidelity in dB whose steps take as many bits as some others would.
+
+        At high rate an element costs the logarithm of its step. Tensors that are in one of both
+        alone do not count.
+
+        Raises
+        ------
+        ValueError
+            If there is no tensor that is in both.
+        """
+        own = self.steps(0.0)
+        octaves, count = 0.0, 0
+        place: dict[str, int] = {}
+        for part in self.parts:
+            at = place.setdefault(part.name, 0)
+            place[part.name] += 1
+            if part.name in steps:
+                octaves += part.count * math.log2(own[part.name][at][1] / steps[part.name])
+                count += part.count
+        if not count:
+            raise ValueError("no tensor has both a sensitivity and a step")
+        return 20 * math.log10(2) * octaves / count
+
     def steps(self, fidelity: float) -> dict[str, list[tuple[int, float]]]:
         """Return rows and step of each part of each tensor, for a fidelity in dB.
 
@@ -174,6 +213,11 @@ def _doubling(count: int) -> list[int]:
         count -= size
         size = min(2 * size, max((count + sum(rows)) // _PIECES, 1))
     return rows
+
+
+def _are_alike(a: SensitivePart, b: SensitivePart) -> bool:
+    octaves = math.log2((a.error / a.count) / (b.error / b.count)) / 2
+    return abs(octaves) < _ALIKE
 
 
 def _error(state: State, name: str, inside: NDArray[np.bool_], distortion: Distortion) -> float:

@@ -119,8 +119,12 @@ class Trial:
             if row in known or row in self.changed or tensor.quantised is not None
         }
 
-    def steps(self, magnitudes: Mapping[int, float]) -> Steps:
-        """Return the steps of all tensors that have any."""
+    def steps(
+        self,
+        magnitudes: Mapping[int, float],
+        seen: Mapping[int, Sequence[tuple[int, float]]] | None = None,
+    ) -> Steps:
+        """Return the steps of all tensors that have any; those that were ``seen`` count."""
         from nmc.coding.quantised.grid import matrix_shape
 
         found: Steps = {}
@@ -128,7 +132,9 @@ class Trial:
             name, count = self.rows[row].name, matrix_shape(self.given[row].shape)[0]
             parts = self.asked.steps_of(name, count)
             error = self.asked.error_of(name)
-            if self.asked.relative is not None:
+            if seen and row in seen:
+                parts = seen[row]
+            elif self.asked.relative is not None:
                 parts = [(count, magnitudes[row] * 2 ** (-self.asked.relative / POINTS_A_BIT))]
             elif error is not None:
                 parts = [(count, min(2 * error * _BELOW, _COARSEST))]

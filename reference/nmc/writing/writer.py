@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from nmc.coding.arithmetic import Effort
     from nmc.coding.encode import Entropy
     from nmc.writing.media import Media
-    from nmc.writing.quantisation import Quantisation
+    from nmc.writing.quantisation import Distortion, Quantisation
     from nmc_format.manifest.tensor_table import TensorRow
 
 _SHARE = 4
@@ -80,6 +80,9 @@ class Writer(Described):
         Compare with the frame before where it is not declared what was frozen.
     quantisation : Quantisation or None
         How tensors are quantised; None keeps every bit.
+    distortion : callable or None
+        That of quantisations which have none: the decoded and the original state to how near they
+        are, in dB. See :class:`nmc.Quantisation`.
     threads : int
         Parts of a frame that are coded and hashed at the same time; the bytes are the same. With
         effort *strong*, bits that are kept are divided from 4,194,304 words a frame on, with *max*
@@ -127,6 +130,7 @@ class Writer(Described):
         sequence_id: str | None = None,
         detect_frozen: bool = False,
         quantisation: Quantisation | None = None,
+        distortion: Distortion | None = None,
         threads: int = 1,
         row_id: str | None = None,
         encrypt_key: AnySecret | None = None,
@@ -136,6 +140,8 @@ class Writer(Described):
         overwrite: bool = False,
     ) -> None:
         self.path = Path(path)
+        self._distortion = distortion
+        quantisation = options.with_distortion(quantisation, distortion)
         profile = profile or ("lossy" if quantisation else "main")
         entropy = entropy or ("none" if profile == "baseline" else "nmc")
         coding = profile, entropy, effort, key_every
@@ -252,7 +258,8 @@ class Writer(Described):
             tensors = self._table.tensors(state, cursor.state, t, self._memory, cursor.scratch)
             rows = self._table.rows
             known = [{i: stop[rows[i].name] for i in tensors} for stop in stops]
-            wanted = Wanted(key, lineage, requires_grad, exclude_layers, quantisation, known)
+            own = options.with_distortion(quantisation, self._distortion)
+            wanted = Wanted(key, lineage, requires_grad, exclude_layers, own, known)
             made, layers, freezing = self._coder.coded(self._draft, rows, tensors, wanted)
             coded, is_key = made.coded, made.coded.coding is Coding.KEY
             pieces = made_pieces(layers.pieces)

@@ -46,11 +46,12 @@ def _delta(point: Point) -> float:
     return point.delta
 
 
-def markdown(chains: Chains, notes: Sequence[str]) -> str:
-    """Return the tables of all chains, what was left out, and what it ran on."""
+def markdown(chains: Chains, notes: Sequence[str], more: Sequence[str] = ()) -> str:
+    """Return the tables of all chains and others, what was left out, and what it ran on."""
     parts = [
         _INTRODUCTION,
         *(_chain(chain, points) for chain, points in chains),
+        *more,
         *notes,
         f"Measured on {machine(_VERSIONS, 'one thread used to code')}.",
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +12,13 @@ from nmc_tools.bench_rd import (
     aim,
     baselines,
     chains,
+    drift,
     learned_rounding,
     nncodec_peer,
     ours,
     packaged,
     sensitivity,
+    small,
     trained,
 )
 from nmc_tools.bench_rd.page import write_page
@@ -83,10 +85,12 @@ class Report:
     chains: Sequence[tuple[BenchChain, Sequence[Point]]]
     notes: Sequence[str]
     files: Sequence[Path] = field(default=())
+    drifts: Sequence[drift.Drift] = field(default=())
 
 
 _SENSITIVE = (ours.SENSITIVE, "uniform by sensitivity, order-0 entropy")
-CHAINS = (*_TRAINED, *_EMBEDDED, "splats")
+_SMALL, _DRIFT = "mlp", "drift"
+CHAINS = (*_TRAINED, *_EMBEDDED, _SMALL, "splats", _DRIFT)
 
 
 def run(request: Request, report: Progress = lambda *_: None) -> Report:
@@ -102,8 +106,12 @@ def run(request: Request, report: Progress = lambda *_: None) -> Report:
     request.output.mkdir(parents=True, exist_ok=True)
     notes: list[str] = []
     peers = _peers(request, notes)
-    found = []
+    found: list[tuple[BenchChain, Sequence[Point]]] = []
+    drifts: list[drift.Drift] = []
     for chain in _chains(request, notes):
+        if chain.name == _DRIFT:
+            drifts += drift.measured(chain, request.output, report)
+            continue
         uniform = [*ours.lossy(chain.exponents), *baselines.codecs(chain.exponents)]
         if chain.teacher is not None:
             uniform.append(learned_rounding.codec(chain.teacher))
@@ -115,13 +123,14 @@ def run(request: Request, report: Progress = lambda *_: None) -> Report:
         if _at_the_aim(chain, request, points, report):
             points = _kept(chain, request)
         found.append((chain, points))
-    text = markdown(found, notes)
+    more = [drift.table(_DRIFT, drifts)] if drifts else []
+    text = markdown(found, notes, more)
     folder = request.output
     files = [folder / f"bench-rd.{kind}" for kind in ("md", "png", "html", "json")]
     files[0].write_text(text, encoding="utf-8")
     plot(found, files[1])
     write_page(files[2], found, notes, files[1])
-    done = Report(text, found, notes, files)
+    done = Report(text, found, notes, files, drifts)
     files[3].write_text(json.dumps(figures(done), indent=1) + "\n", encoding="utf-8")
     return done
 
@@ -132,7 +141,8 @@ def figures(report: Report) -> dict[str, object]:
         chain.name: [asdict(point) | {"rate": point.rate} for point in measured]
         for chain, measured in report.chains
     }
-    return {"chains": points, "notes": list(report.notes)}
+    drifts = [asdict(row) for row in report.drifts]
+    return {"chains": points, "drift": drifts, "notes": list(report.notes)}
 
 
 def _measured(
@@ -224,8 +234,9 @@ def _trained_for_rate(chain: BenchChain, request: Request, report: Progress) -> 
     if request.codecs and ours.TRAINED not in request.codecs:
         return []
     found = {path.stem: path for path in request.trained}
-    if chain.name in _EMBEDDED and request.train and not found:
-        found = trained.packages(request.output, _EMBEDDED[chain.name], len(chain.states), report)
+    scene = _EMBEDDED.get(chain.name, chain.name if chain.name == _SMALL else "")
+    if scene and request.train and not found:
+        found = trained.packages(request.output, scene, len(chain.states), report)
     return [ours.trained(found)] if found else []
 
 
@@ -282,6 +293,9 @@ def _chains(request: Request, notes: list[str]) -> Iterator[BenchChain]:
                 )
                 continue
             yield chains.trained_chain(folder, every=_TRAINED[name])
+        elif name in (_SMALL, _DRIFT):
+            # Rounding is not learned on it: that takes longer than all else.
+            yield replace(small.small_chain(name, request.output / name), teacher=None)
         elif name in _EMBEDDED:
             folder = request.output / _EMBEDDED[name]
             yield chains.embedded_chain(name, folder, _EMBEDDED[name], FRAMES)

@@ -1,4 +1,4 @@
-"""Chains that are trained for rate on the scenes of the embedded chains, where they are missing."""
+"""Chains that are trained for rate on the scenes of other chains, where they are missing."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-#: Decibels that a kilobyte has to bring, by scene: the larger it is, the less a kilobyte buys.
-PRICES = {"room": (0.05, 0.1), "dome": (0.025, 0.05)}
+#: Decibels that a kilobyte has to bring, by scene or small chain: of a large one it buys less.
+PRICES = {"room": (0.05, 0.1), "dome": (0.025, 0.05), "mlp": (0.1, 0.3)}
 
 
 def packages(
@@ -22,7 +22,8 @@ def packages(
     output
         Folder whose folders ``<scene>-rate-<price>`` hold the packages.
     scene
-        One of :func:`nmc_framework.scene.scenes`; without prices nothing is trained.
+        One of :func:`nmc_framework.scene.scenes`, or a small chain; without prices nothing is
+        trained.
     frames
         How many models of it.
     report
@@ -33,9 +34,17 @@ def packages(
     for done, price in enumerate(prices):
         path = output / f"{scene}-rate-{price:g}" / "scene.nmc"
         if not path.exists():
-            from nmc_tools import demo
-
             report(f"training the {scene} for rate, {price:g} dB a kB", done, len(prices))
-            demo.run(path.parent, scene=scene, frames=frames, rate=price)  # type: ignore[arg-type]
+            _train(path, scene, frames, price)
         found[f"{price:g} dB a kB"] = path
     return found
+
+
+def _train(path: Path, scene: str, frames: int, price: float) -> None:
+    from nmc_tools import demo
+    from nmc_tools.bench_rd import small
+
+    if scene in small.KINDS:
+        small.train(path, small.KINDS[scene], price)
+    else:
+        demo.run(path.parent, scene=scene, frames=frames, rate=price)  # type: ignore[arg-type]

@@ -45,8 +45,8 @@ def rate_distortion(
     chain: Annotated[
         list[str] | None,
         typer.Option(
-            help="nerf_all, hash_all, demo, dome, splats, or a package; repeatable. All chains if "
-            "not given."
+            help="nerf_all, hash_all, demo, dome, mlp, splats, drift (60 frames from one key "
+            "frame), or a package; repeatable. All chains if not given."
         ),
     ] = None,
     codec: Annotated[
@@ -68,7 +68,7 @@ def rate_distortion(
     train: Annotated[
         bool,
         typer.Option(
-            help="Train demo and dome for rate where that is missing: some minutes for each price."
+            help="Train demo, dome and mlp for rate where that is missing: minutes for each price."
         ),
     ] = True,
     into: IntoOption = None,
