@@ -224,6 +224,7 @@ LINES: dict[str, Callable[[], Line]] = {
     "z4ai, delta": Z4ai,
     "nmc message, fast": partial(Messages, "fast"),
     "nmc message, strong": partial(Messages, "strong"),
+    "nmc message, max": partial(Messages, "max"),
 }
 """Every method by the name it has in tables; those of this project begin with ``nmc``."""
 
