@@ -12,6 +12,7 @@ from nmc_framework.rendering import orbit, render_image, render_package
 from nmc_framework.training import (
     ClipPixels,
     FrameViews,
+    GroupPixels,
     PackageStore,
     Schedule,
     train_chain,
@@ -24,11 +25,24 @@ DEVICE = "cuda"
 VIEWS = {
     "hash_grid": {"levels": 3, "log2_entries": 9, "coarsest": 4, "finest": 16, "occupancy": 8},
     "nerf_mlp": {"width": 16, "depth": 3, "skip": 2, "samples": 12, "fine_samples": 8},
+    "nerf_plus_plus": {
+        "width": 16, "depth": 3, "skip": 2, "samples": 12, "fine_samples": 0,
+        "sphere": [0.0, 0.0, 0.0, 3.0],
+    },
+    "plenoxels": {"finest": 12, "samples": 24, "voxels": 1200, "occupancy": 8},
     "splats": {"splats": 200, "background": [0.2, 0.3, 0.4]},
     "tensorf": {"finest": 12, "ranks": [2, 3], "features": 6, "hidden": 8, "samples": 24},
     "voxel_grid": {"cells": [4, 8], "samples": 24, "occupancy": 8},
-}
-CLIPS = ("coin", "ffnerv", "hnerv", "nerv", "nvp", "siren")
+}  # fmt: skip
+CLIPS = ("coin", "ffnerv", "hnerv", "inric", "nerv", "nvp", "psnerv", "siren")
+GROUPS = {
+    "dnerf": {"levels": 2, "samples": 16, "instants": 2},
+    "dynerf": {"width": 16, "depth": 2, "samples": 16, "instants": 2},
+    "mixvoxels": {
+        "levels": 2, "hidden": 8, "samples": 16, "log2_entries": 8, "static_entries": 8,
+        "instants": 2,
+    },
+}  # fmt: skip
 SIZE = {"width": 32, "height": 24, "pictures": 4}
 
 
@@ -72,6 +86,20 @@ def test_clips_are_learned(name, precision):
     plan = Schedule(first=150, rays=2048, precision=precision)
     frame = train_on(model, ClipPixels(model, clip), plan, frame=0)
     assert frame.loss < 0.05
+
+
+@pytest.mark.parametrize("name", sorted(GROUPS))
+def test_groups_are_learned_and_shown_as_on_the_cpu(name):
+    model = build(name, GROUPS[name], seed=1).to(DEVICE)
+    plan = Schedule(first=60, rays=1024)
+    frame = train_on(model, GroupPixels(model, cameras(), list(views())), plan, frame=0)
+    assert np.isfinite(frame.loss) and frame.loss < 0.15
+    here = build(name, GROUPS[name])
+    here.load(frame.state)
+    for time in (0.0, 1.0):
+        there = render_image(model.eval(), cameras()[0], time=time)
+        apart = np.abs(render_image(here.eval(), cameras()[0], time=time).astype(int) - there)
+        assert np.percentile(apart, 99) <= 3
 
 
 def test_blending_in_torch_has_the_gradients_of_the_kernels():

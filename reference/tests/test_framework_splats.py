@@ -275,7 +275,11 @@ def test_a_state_of_unequal_numbers_is_refused():
 
 
 def test_gsplat_is_asked_for_what_the_kernels_draw(monkeypatch):
-    """A stand-in with gsplat's signature and conventions, which our kernels draw for."""
+    """A stand-in with gsplat's signature and conventions, which our kernels draw for.
+
+    It shows that what is asked for, and how tiles are cut from it, agree with our kernels. That
+    gsplat itself draws the same is for a CUDA device to show.
+    """
     import sys
     from types import SimpleNamespace
 

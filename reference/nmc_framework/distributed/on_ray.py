@@ -39,6 +39,8 @@ class RayCluster:
         Such as ``ray://host:10001`` or ``host:6379``; empty: start a cluster of this machine.
     device
         Torch's name of the device that a task takes; with ``cuda`` each has one of its own.
+    workers
+        Of a cluster that is started here; as many as there are cores where None.
 
     Raises
     ------
@@ -46,13 +48,16 @@ class RayCluster:
         When nothing answers at the address, or no node has what a task takes.
     """
 
-    def __init__(self, address: str = "", device: str = "cpu") -> None:
+    def __init__(
+        self, address: str = "", device: str = "cpu", *, workers: int | None = None
+    ) -> None:
         import ray
 
         _require_address(address)
         try:
             ray.init(
                 address=address or None,
+                num_cpus=None if address else workers,
                 log_to_driver=False,
                 logging_level="ERROR",
                 include_dashboard=None if address else False,

@@ -13,8 +13,10 @@ from nmc_tools.commands.framework import (
     IntoOption,
     NNCodecOption,
     ShareOption,
+    SizeOption,
     framework,
     parse_device,
+    parse_size,
     require_folder,
     require_known,
     require_marks,
@@ -215,6 +217,42 @@ def families(
             found = list(measured(chosen, side, share, progress, used))
         text = table(found, f"{machine(['torch'])}, on {used}")
     _tell("families", text, [asdict(each) for each in found], into, as_json=as_json)
+
+
+@app.command("ray")
+def ray(
+    workers: Annotated[int, typer.Option(min=1, help="Of a cluster on this machine.")] = 2,
+    groups: Annotated[int, typer.Option(min=1, help="Of two frames, all alike.")] = 4,
+    iterations: Annotated[int, typer.Option(min=1, help="Of every frame.")] = 100,
+    size: SizeOption = None,
+    into: IntoOption = None,
+    as_json: _JsonOption = False,
+) -> None:
+    """Measure what sharing the groups of a chain out over workers gains, and compare the bytes.
+
+    The same groups are trained one after the other in this process, on one thread, and on a cluster
+    of Ray on this machine. The time until its workers are ready is told apart.
+
+    Examples
+    --------
+      nmc bench ray
+
+      nmc bench ray --workers 4 --groups 8 --size 192x192
+    """
+    from dataclasses import asdict
+
+    _on_one_core()
+    require_marks(into, "ray")
+    with framework("ray"), extra("ray", "bench ray"):
+        from nmc_tools.bench.published import machine
+        from nmc_tools.bench_ray.measure import measured, table
+
+        wanted = parse_size(size) or (96, 96)
+        with progress_bar("training", unit="steps") as progress:
+            gain = measured(workers, groups, iterations, wanted, progress)
+        text = table(gain, machine(["torch"]))
+    figures = asdict(gain) | {"factor": gain.factor}
+    _tell("ray", text, figures, into, as_json=as_json)
 
 
 @app.command("inverse")

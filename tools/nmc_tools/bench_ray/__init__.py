@@ -1,0 +1,1 @@
+"""What sharing the groups of a chain out over workers gains."""
