@@ -195,7 +195,7 @@ def test_a_callable_that_fails_keeps_the_frames(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("columns", "elements", "words"),
     [
-        ({"a": np.ones((2, 3))}, {}, "no square matrix"),
+        ({"a": np.ones((2, 3))}, {}, "not a square matrix"),
         ({"a": np.full((2, 2), np.inf)}, {}, "not finite"),
         ({}, {"a": np.array([-1.0])}, "below 0"),
     ],

@@ -50,7 +50,7 @@ def test_damaged_files_are_refused(tmp_path):
         read_points(tmp_path)
     path.unlink()
     (tmp_path / "points3D.txt").write_text("1 a b c\n")
-    with pytest.raises(CameraError, match="is no file of points"):
+    with pytest.raises(CameraError, match="is not a file of points"):
         read_points(tmp_path)
 
 
@@ -89,10 +89,10 @@ def test_points_of_ply_files(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda data: data[:-1], "no file of points"),
+        (lambda data: data[:-1], "not a file of points"),
         (lambda data: data.replace(b"vertex 150", b"vertex 99999999999999999999"), "do not fit"),
         (lambda data: data.replace(b"double z", b"double w"), "have no x, y and z"),
-        (lambda data: data.replace(b"double z", b"quad z"), "no file of points"),
+        (lambda data: data.replace(b"double z", b"quad z"), "not a file of points"),
         (lambda data: data.replace(b"end_header", b"no_header"), "no PLY file"),
         (lambda data: data.replace(b"element vertex", b"element face"), "do not come first"),
     ],

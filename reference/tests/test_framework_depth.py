@@ -191,7 +191,7 @@ def test_metrics_without_any_depth():
     assert not known_depth(nan, (0.1, 10)).any()
     with pytest.raises(DepthError, match="unequal size"):
         depth_score(truth, truth[:2], truth > 0)
-    with pytest.raises(DepthError, match="no positive number"):
+    with pytest.raises(DepthError, match="not a positive number"):
         depth_score(nan, truth + 1, truth == 0)
 
 
@@ -252,7 +252,7 @@ def test_states_of_others_are_refused():
         model.load(build("depth_unet", TINY | {"width": 8}).save())
     state = model.save()
     state["head.bias"] = np.array([np.nan], np.float32)
-    with pytest.raises(ModelError, match="no finite numbers"):
+    with pytest.raises(ModelError, match="not finite numbers"):
         model.load(state)
     with pytest.raises(ModelError, match="says no depth"):
         depth_model(build("siren", {"width": 8, "height": 8}))

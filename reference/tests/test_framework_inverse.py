@@ -282,7 +282,7 @@ def test_bad_descriptions_are_refused(views, tmp_path, change, told):
 
 
 def test_a_folder_without_a_set(tmp_path):
-    with pytest.raises(ObjectsError, match="no multi-view set"):
+    with pytest.raises(ObjectsError, match="not a multi-view set"):
         read_views(tmp_path)
     (tmp_path / "views.json").write_text("{")
     with pytest.raises(ObjectsError, match="cannot be read"):

@@ -121,7 +121,7 @@ def test_a_background_is_known_where_all_pictures_are_cut_out(tmp_path):
 def test_a_background_that_is_no_colour_is_refused(tmp_path):
     record = {"cameras": ["a"], "times": [0.0], "background": [1.0]}
     (tmp_path / "capture.json").write_text(json.dumps(record))
-    with pytest.raises(CaptureError, match="its background is no colour"):
+    with pytest.raises(CaptureError, match="its background is not a colour"):
         read_capture(tmp_path)
 
 

@@ -173,5 +173,5 @@ def test_what_a_task_raises_comes_back(cluster):
 def test_an_address_that_nobody_answers_at(cluster):
     with pytest.raises(DistributionError, match=r"nothing answers at ray://127\.0\.0\.1:9"):
         RayCluster("ray://127.0.0.1:9")
-    with pytest.raises(DistributionError, match="is no address"):
+    with pytest.raises(DistributionError, match="is not an address"):
         RayCluster("somewhere")

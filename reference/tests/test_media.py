@@ -143,8 +143,8 @@ def test_a_link_in_place_of_a_medium_is_not_followed(tmp_path: Path) -> None:
         (nmc.Media(b"x", name=".."), "name of a file alone"),
         (nmc.Media(b"x", name="a\nb"), "control characters"),
         (nmc.Media(b"x", name="é" * 128), "256 bytes"),
-        (nmc.Media(b"x", name="a", type="video"), "no media type"),
-        (nmc.Media(b"x", name="a", type="Video/MP4"), "no media type"),
+        (nmc.Media(b"x", name="a", type="video"), "not a media type"),
+        (nmc.Media(b"x", name="a", type="Video/MP4"), "not a media type"),
         (nmc.Media(b"x", name="a", role="Low Resolution"), "role"),
         (nmc.Media(b"x", name="a", map={5: 0, 5.5: 1}), "positions"),  # type: ignore[dict-item]
         (nmc.Media(b"x", name="a", map={5: 0, 3: 1}), "do not ascend"),

@@ -188,7 +188,7 @@ def test_keys_of_openssh(tmp_path, key) -> None:
     for text, words in (
         ("", "no key of Ed25519"),
         ("ssh-rsa AAAAB3NzaC1yc2E= old", "it has ssh-rsa"),
-        ("hello", "line 1 is no public key"),
+        ("hello", "line 1 is not a public key"),
         ("ssh-ed25519 AAAA!", "not base64"),
         ("ssh-ed25519", "ends before the key"),
         (line[:60], "damaged|not base64"),
@@ -198,12 +198,12 @@ def test_keys_of_openssh(tmp_path, key) -> None:
         (f'alice namespaces="git,file" {line}', "not nmc"),
         (f'alice command="x {line}', "cannot be read"),
         (key.to_openssh().decode(), "private key"),
-        ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", "none of Ed25519"),
+        ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", "not an Ed25519 key"),
     ):
         with pytest.raises(nmc.FormatError, match=words):
             keys_in(text, "x")
     (tmp_path / "k.pub").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(nmc.FormatError, match="no text"):
+    with pytest.raises(nmc.FormatError, match="not a text file"):
         read_public_keys(tmp_path / "k.pub")
     refused("host/not-found", lambda: read_public_keys(tmp_path / "none.pub"))
 

@@ -92,7 +92,7 @@ DAMAGE = {
     ),
     "circle": lambda d, s: edited(d / "weight_v000001", base_version="000003"),
     "is not JSON": lambda d, s: (d / "weight_v000001" / INDEX).write_text("{"),
-    "no index with metadata": lambda d, s: (d / "weight_v000001" / INDEX).write_text("[]"),
+    "not an index with metadata": lambda d, s: (d / "weight_v000001" / INDEX).write_text("[]"),
 }
 
 

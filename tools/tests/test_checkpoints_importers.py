@@ -46,9 +46,9 @@ def test_instant_ngp(tmp_path, name):
 @pytest.mark.parametrize(
     ("more", "match"),
     [
-        ({"params_binary": b"abc"}, "no whole elements"),
+        ({"params_binary": b"abc"}, "not whole elements"),
         ({"n_params": 11}, "holds 10 parameters, and says that there are 11"),
-        ({"density_grid_binary": bytes(18)}, "no cascades of 2 cubed"),
+        ({"density_grid_binary": bytes(18)}, "not cascades of 2 cubed"),
     ],
 )
 def test_snapshots_that_contradict_themselves(tmp_path, more, match):
@@ -96,7 +96,7 @@ def test_splats_of_viewers(tmp_path):
         "rotation": ("uint8", (3, 4)),
     }
     (tmp_path / "a.splat").write_bytes(row + b"x")
-    with pytest.raises(CheckpointError, match="no whole Gaussians"):
+    with pytest.raises(CheckpointError, match="not whole Gaussians"):
         checkpoints.read(tmp_path / "a.splat")
     data = b"NGSP" + struct.pack("<IIBBBB", 2, 3, 1, 12, 0, 0) + bytes(3 * 28)
     (tmp_path / "a.spz").write_bytes(gzip.compress(data))

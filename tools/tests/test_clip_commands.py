@@ -137,7 +137,7 @@ def test_what_does_not_fit_is_refused_before_it_trains(run, film, tmp_path, opti
 
 def test_families_of_cameras_take_no_clips_and_no_videos(run, film, tmp_path):
     done = run("train", film, "-o", tmp_path / "x.nmc", "--clip", 3)
-    assert done.code == 2 and "hash_grid is no model of pictures" in flat(done.err)
+    assert done.code == 2 and "hash_grid is not a model of pictures" in flat(done.err)
     told = refused(run("train", film, "-o", tmp_path / "x.nmc"), "input/unreadable")
     assert "it is not a folder of pictures" in told
 

@@ -104,7 +104,7 @@ def test_what_is_wrong_is_named_once_with_its_place(run, frames, words, said) ->
         ((*TRAIN, "--exclude-auto", "3"), "--exclude-auto: a policy gives up a share"),
         ((*TRAIN, "--rate", "-1"), "--rate: the price of a kilobyte is a finite number of dec"),
         ((*TRAIN, "--rate", "nan"), "from 0 on, such as 0.1; it cannot be nan"),
-        ((*TRAIN, "--rate", "cheap"), "is no price; write such as 0.1, or auto"),
+        ((*TRAIN, "--rate", "cheap"), "is not a price; write such as 0.1, or auto"),
         ((*TRAIN, "--rate", "inf"), "from 0 on, such as 0.1; it cannot be inf"),
         ((*TRAIN, "--size", "big"), "--size: 'big' is not a size; write such as 320x180"),
         (("capture", "footage", "-o", "c", "--reference", "z"), "--reference: no camera 'z'"),

@@ -87,7 +87,7 @@ def test_a_stopped_run_goes_on(run, package, tmp_path):
         (["--colour", "on"], "learn no exposures"),
         (["--set", "cells=[4]"], "mixvoxels knows no option cells"),
         (["--set", "instants=0"], "1 to 65536 instants"),
-        (["--family", "hash_grid", "--group", 2], "no model of pictures, nor of groups"),
+        (["--family", "hash_grid", "--group", 2], "not a model of pictures, nor of groups"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_it_trains(run, tmp_path, options, told):

@@ -111,7 +111,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(run, cars, network, tmp_path):
     done = run("inverse", "train", cars, "-o", out, "--held-out", 5)
     assert "hold fewer out" in refused(done, "input/unreadable")
     done = run("inverse", "train", tmp_path, "-o", out)
-    assert "no multi-view set" in refused(done, "input/unreadable")
+    assert "not a multi-view set" in refused(done, "input/unreadable")
     done = run("inverse", "objects", "-o", tmp_path / "o", "--size", 1)
     assert "pictures of 1x1 cannot be learned from" in refused(done, "input/unreadable")
     done = run("inverse", "objects", "-o", tmp_path / "o", "--count", 10**9)

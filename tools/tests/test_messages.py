@@ -157,7 +157,7 @@ def test_what_is_not_replaced_is_named_and_force_is_not_asked_for_twice(
     for name, more, told in (
         ("d.nmc", [], "choose the directory form"),
         ("f.nmc", ["--directory"], "choose the file form"),
-        ("folder", [], "no package is never replaced"),
+        ("folder", [], "not a package is never replaced"),
     ):
         done = run("pack", tmp_path / "a.npz", "-o", tmp_path / name, "--force", *more)
         assert (done.code, told in done.err, "--force" in done.err) == (1, True, False), done.err

@@ -41,7 +41,7 @@ def test_groups_begin_anew_on_one_machine(tmp_path, run):
         (["--on", "slurm"], "write ray, or such as ray://host:10001"),
         (["--on", "ray", "--key-every", "0"], "there is one group"),
         (["--on", "ray://127.0.0.1:9"], "nothing answers at ray://127.0.0.1:9"),
-        (["--on", "ray:nowhere"], "is no address"),
+        (["--on", "ray:nowhere"], "is not an address"),
     ],
 )
 def test_what_cannot_be_shared_is_refused_in_one_line(tmp_path, run, options, told):

@@ -387,6 +387,6 @@ def _given_numbers(values: Any, kind: str, path: str) -> np.ndarray[Any, Any]:
             "manifest/object-type", pointer=path, actual=given.dtype, expected=kind
         ) from None
     if made.dtype.kind == "u" and not np.array_equal(made, given):
-        reason = f"a number is no whole one of {8 * made.itemsize} bits without a sign"
+        reason = f"a number is not an unsigned integer of {8 * made.itemsize} bits"
         raise refuse("manifest/value", pointer=path, reason=reason)
     return made

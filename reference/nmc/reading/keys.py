@@ -138,7 +138,7 @@ def read_public_keys(path: Path) -> list[PublicKey]:
     try:
         text = data.decode()
     except UnicodeDecodeError:
-        _unreadable(str(path), "it is no text, and no file of public keys")
+        _unreadable(str(path), "it is not a text file of public keys")
     return keys_in(text, str(path))
 
 
@@ -182,7 +182,7 @@ def _line_key(line: str, place: str) -> PublicKey:
         other = next((t for t in tokens if t.startswith(("ssh-", "ecdsa-", "sk-"))), "")
         if other:
             raise _OtherKeyError(other)
-        raise ValueError(f"{place} is no public key as OpenSSH writes it")
+        raise ValueError(f"{place} is not a public key as OpenSSH writes it")
     _refuse_options(",".join(tokens[:at]), place)
     if at + 1 >= len(tokens):
         raise ValueError(f"{place} ends before the key")
@@ -192,7 +192,7 @@ def _line_key(line: str, place: str) -> PublicKey:
         raise ValueError(f"{place}: the key is not base64") from None
     key = PublicKey(blob[-KEY_BYTES:], " ".join(tokens[at + 2 :]) or _owner(tokens[:at]))
     if key.blob != blob:
-        raise ValueError(f"{place}: the key is damaged: it is none of Ed25519")
+        raise ValueError(f"{place}: the key is damaged: it is not an Ed25519 key")
     return key
 
 
@@ -223,7 +223,7 @@ def _pem(text: str, source: str) -> bytes:
     except (binascii.Error, ValueError):
         _unreadable(source, "the public key is not base64")
     if not data.startswith(_SPKI) or len(data) != len(_SPKI) + KEY_BYTES:
-        _unreadable(source, "the public key is none of Ed25519", "make one with 'nmc keygen'")
+        _unreadable(source, "the public key is not an Ed25519 key", "make one with 'nmc keygen'")
     return data[len(_SPKI) :]
 
 

@@ -149,7 +149,7 @@ def _key_in(data: bytes, source: str) -> bytes:
     except (binascii.Error, ValueError):
         key = b""
     if len(key) != KEY_BYTES:
-        _unreadable(source, f"it is no secret key: no {KEY_BYTES} bytes, in base 16 or base 64")
+        _unreadable(source, f"it is not a secret key: {KEY_BYTES} bytes in base 16 or base 64")
     return key
 
 

@@ -91,7 +91,7 @@ def web_objects(
     Raises
     ------
     FormatError
-        If it is no address of a server.
+        If it is not the address of a server.
     TypeError
         If a server has no such option.
     """
@@ -107,7 +107,7 @@ def web_objects(
     except ValueError as error:
         raise refuse("host/path", file=shown(url), reason=str(error)) from None
     if not hostname or not url.isprintable() or " " in url:
-        raise refuse("host/path", file=shown(url), reason="it is no address of a server")
+        raise refuse("host/path", file=shown(url), reason="it is not the address of a server")
     patience = Patience.of(given)
     client = WebClient(given.get("headers") or {}, patience)
     return lambda address: WebObject(client, address, patience), client.close

@@ -36,7 +36,7 @@ class Curvature:
     Raises
     ------
     ValueError
-        If a number is not finite, an element negative, or columns are no square matrix.
+        If a number is not finite, an element negative, or columns are not a square matrix.
     """
 
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Curvature:
                 raise ValueError(f"the curvature of {name!r} has elements below 0")
         for name, array in self.columns.items():
             if np.ndim(array) != 2 or len(array) != len(array[0]):
-                raise ValueError(f"the columns of {name!r} are no square matrix")
+                raise ValueError(f"the columns of {name!r} are not a square matrix")
 
     def of_tensor(self, name: str, shape: Sequence[int]) -> TensorCurvature:
         """Return what is known of a tensor.

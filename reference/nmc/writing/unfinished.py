@@ -240,10 +240,10 @@ def _left_alone(place: Place, *, directory: bool) -> str:
         where = place.parent.path / place.name
         return f"it is a link to {where}; name that itself to replace it, or remove the link"
     if not place.parent.holds_folder(place.name):
-        return "it is no package directory; choose the file form, or another name"
+        return "it is not a package directory; choose the file form, or another name"
     if not directory and replaceable(place, directory=True):
         return "it is a package directory; choose the directory form, or another name"
-    return "a folder that is no package is never replaced; choose another name"
+    return "a folder that is not a package is never replaced; choose another name"
 
 
 def _is_free(parent: Folder, name: str, *, overwrite: bool) -> bool:

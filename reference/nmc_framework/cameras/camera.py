@@ -80,7 +80,9 @@ class Camera:
         if self.width < 1 or self.height < 1:
             raise CameraError(f"{label}: the image size {self.width}x{self.height} is empty")
         if not np.isfinite([self.fx, self.fy, self.cx, self.cy]).all():
-            raise CameraError(f"{label}: a focal length or the principal point is no finite number")
+            raise CameraError(
+                f"{label}: a focal length or the principal point is not a finite number"
+            )
         if not (self.fx > 0 and self.fy > 0):
             raise CameraError(f"{label}: focal lengths must be positive, got {self.fx}, {self.fy}")
         if matrix.shape != (4, 4) or not np.isfinite(matrix).all():

@@ -87,7 +87,7 @@ def read_capture(folder: Path) -> CapturedFrames:
     if not names or not times or any(Path(n).name != n or n in {".", ".."} for n in names):
         raise CaptureError(f"{path}: it names no cameras or no frames")
     if len(behind) not in {0, _CHANNELS}:
-        raise CaptureError(f"{path}: its background is no colour")
+        raise CaptureError(f"{path}: its background is not a colour")
     return CapturedFrames(folder, names, times, behind or None)
 
 

@@ -91,7 +91,7 @@ def read_cloud(path: Path) -> FloatArray:
             table = np.array(words, np.float64).reshape(count, len(names))
             columns = [table[:, names.index(axis)] for axis in _AXES]
     except (ValueError, IndexError, KeyError) as error:
-        raise ConversionError(f"{path.name} is no file of points: {error}") from error
+        raise ConversionError(f"{path.name} is not a file of points: {error}") from error
     return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
 
 

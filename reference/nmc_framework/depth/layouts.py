@@ -209,7 +209,7 @@ def _time(text: str, path: Path) -> float:
     except ValueError:
         found = np.nan
     if not np.isfinite(found):
-        raise DepthError(f"{path.name}: {text[:40]!r} is no time in seconds")
+        raise DepthError(f"{path.name}: {text[:40]!r} is not a time in seconds")
     return found
 
 

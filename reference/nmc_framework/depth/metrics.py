@@ -77,7 +77,7 @@ def depth_score(
     if not len(true):
         return None
     if not np.isfinite(found).all() or found.min() <= 0:
-        raise DepthError("a predicted depth is no positive number")
+        raise DepthError("a predicted depth is not a positive number")
     if aligned:
         found = found * (np.median(true) / np.median(found))
     ratio = np.maximum(found / true, true / found)

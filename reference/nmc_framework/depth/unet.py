@@ -199,7 +199,7 @@ class DepthUnet(ChainModel):
         super().load(state)
         for name, parameter in self.named_parameters():
             if not torch.isfinite(parameter).all():
-                raise ModelError(f"{name!r} has weights that are no finite numbers")
+                raise ModelError(f"{name!r} has weights that are not finite numbers")
 
 
 class _Block(nn.Module):

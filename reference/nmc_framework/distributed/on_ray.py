@@ -280,7 +280,7 @@ def _require_address(address: str) -> None:
         return
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if not (colon and host and port.isdecimal()):
-        raise DistributionError(f"{address!r} is no address; write such as ray://host:10001")
+        raise DistributionError(f"{address!r} is not an address; write such as ray://host:10001")
     try:
         socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
     except OSError as error:

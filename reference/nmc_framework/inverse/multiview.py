@@ -245,8 +245,8 @@ def _head(folder: Path) -> dict[str, Any]:
     path = folder / "views.json"
     if not path.is_file():
         raise ObjectsError(
-            f"{folder.name} has no views.json, so it is no multi-view set; 'nmc inverse objects' "
-            "and 'nmc inverse multiview' make one"
+            f"{folder.name} has no views.json, so it is not a multi-view set; "
+            "'nmc inverse objects' and 'nmc inverse multiview' make one"
         )
     try:
         head = json.loads(path.read_text(encoding="utf-8"))

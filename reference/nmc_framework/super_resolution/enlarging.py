@@ -50,7 +50,9 @@ def shown_size(sequence: nmc.ChainSequence) -> tuple[int, int] | None:
             and len(found) == 2
             and all(isinstance(side, int) and side > 0 for side in found)
         ):
-            raise ModelError(f"the package says that its pictures are {found!r}: that is no size")
+            raise ModelError(
+                f"the package says that its pictures are {found!r}: that is not a size"
+            )
         return int(found[0]), int(found[1])
     return None
 

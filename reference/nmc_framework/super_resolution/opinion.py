@@ -81,7 +81,7 @@ def read_answers(path: Path) -> list[Answer]:
 def _answer(path: Path, number: int, row: object) -> Answer:
     place = f"{path.name}, answer {number}"
     if not isinstance(row, dict):
-        raise OpinionError(f"{place}: it is no row of person, film, way and score")
+        raise OpinionError(f"{place}: it is not a row of person, film, way and score")
     missing = [name for name in ("person", "film", "way", "score") if row.get(name) in (None, "")]
     if missing:
         raise OpinionError(f"{place}: it lacks {', '.join(missing)}")

@@ -133,7 +133,7 @@ def _version(path: Path) -> Version:
     metadata = index.get("metadata") if isinstance(index, dict) else None
     files = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(metadata, dict) or not isinstance(files, dict):
-        raise CheckpointError(path, "is no index with metadata and weight_map")
+        raise CheckpointError(path, "is not an index with metadata and weight_map")
     for file in files.values():
         if not isinstance(file, str) or "/" in file or "\\" in file or file in ("", ".", ".."):
             raise CheckpointError(path, f"names the file {plain(file)!r}, which is not beside it")
@@ -201,7 +201,7 @@ def _applied(version: Version, before: Mapping[str, Array]) -> dict[str, Array]:
             if name not in before:
                 raise CheckpointError(path, f"{plain(name)!r} is not in the version before")
             if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 1:
-                raise CheckpointError(path, f"{plain(name)!r} is no compressed difference")
+                raise CheckpointError(path, f"{plain(name)!r} is not a compressed difference")
             state[name] = _patched(path, name, version, data, before[name])
             actual = checksum_of(version.checksum, to_words(state[name]).view(np.uint8))
             if actual != sums.get(name):
@@ -223,7 +223,9 @@ def _patched(path: Path, name: str, version: Version, data: Bytes, before: Array
         with zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(data.data) as reader:
             difference = reader.read(most + 1)
     except zstandard.ZstdError as error:
-        raise CheckpointError(path, f"{plain(name)!r} is no zstd frame: {plain(error)}") from None
+        raise CheckpointError(
+            path, f"{plain(name)!r} is not a zstd frame: {plain(error)}"
+        ) from None
     new = patched(path, name, version.encoding, difference, old)
     return from_words(new.view(to_words(before).dtype), dtype_of(before), tuple(before.shape))
 

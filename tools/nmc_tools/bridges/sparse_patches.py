@@ -82,7 +82,7 @@ def _ordered(folder: Path) -> list[tuple[int, Path, dict[str, str]]]:
     for path in natsorted(folder.glob("*.safetensors"), key=lambda p: p.name):
         metadata = metadata_of(path)
         if metadata.get("format") != FORMAT:
-            raise CheckpointError(path, "is no patch, as others in its folder are")
+            raise CheckpointError(path, "is not a patch, as others in its folder are")
         try:
             found.append((int(metadata.get("model_version", "")), path, metadata))
         except ValueError:

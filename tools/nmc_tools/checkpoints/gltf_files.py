@@ -220,7 +220,7 @@ class _Buffers:
         try:
             self.decoded[number] = base64.b64decode(uri.partition(",")[2], validate=True)
         except (binascii.Error, ValueError) as error:
-            raise Refusal(f"its data is no base64: {plain(error)}") from None
+            raise Refusal(f"its data is not base64: {plain(error)}") from None
         return self.decoded[number]
 
 

@@ -135,7 +135,7 @@ def _array(name: str, value: memoryview, snapshot: Mapping[str, Any]) -> Array:
     dtype = np.dtype(type_)
     if len(value) % dtype.itemsize:
         raise Refusal(
-            f"{plain(name)!r} has {len(value)} bytes, which are no whole elements of {dtype}",
+            f"{plain(name)!r} has {len(value)} bytes, which are not whole elements of {dtype}",
             "the file is damaged; copy it again",
         )
     array = np.frombuffer(value, dtype).copy()
@@ -152,7 +152,7 @@ def _check_grid(grid: Array | None, snapshot: Mapping[str, Any]) -> None:
     if grid.size % size**3:  # type: ignore[union-attr]
         raise Refusal(
             f"its density grid has {grid.size} cells, "  # type: ignore[union-attr]
-            f"which are no cascades of {size} cubed",
+            f"which are not cascades of {size} cubed",
             "the file is damaged; copy it again",
         )
 

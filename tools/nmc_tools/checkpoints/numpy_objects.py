@@ -93,7 +93,7 @@ def _parts(node: NumpyArray) -> _Parts | None:
     if not isinstance(shape, tuple) or len(shape) > _MAX_DIMENSIONS:
         return None
     if not all(isinstance(side, int) and 0 <= side < 2**62 for side in shape):
-        raise Refusal(f"a numpy array has a shape of {plain(len(shape))} sides that are no counts")
+        raise Refusal(f"a numpy array has a shape of {plain(len(shape))} sides that are not counts")
     return _Parts(dtype, tuple(int(side) for side in shape), bool(fortran), data)
 
 

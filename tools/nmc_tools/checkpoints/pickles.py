@@ -70,7 +70,7 @@ class _Machine:
 
     def call(self, callee: Any, args: Any) -> Any:
         if not isinstance(args, tuple):
-            raise Refusal("the pickle calls something with arguments that are no tuple")
+            raise Refusal("the pickle calls something with arguments that are not a tuple")
         self.budget.spend(_OBJECT + sum(map(_copied, args)))
         if not isinstance(callee, Global):
             return Object("computed function", args)

@@ -31,7 +31,7 @@ def read_splat(file: BinaryIO) -> Checkpoint:
     file.seek(0)
     if size % _SPLAT.itemsize:
         raise Refusal(
-            f"has {size} bytes, which are no whole Gaussians of {_SPLAT.itemsize}",
+            f"has {size} bytes, which are not whole Gaussians of {_SPLAT.itemsize}",
             "the file is truncated, or no .splat file",
         )
     rows = np.frombuffer(file.read(), _SPLAT)

@@ -263,7 +263,7 @@ def _write(package: Path, quality: HeldOut, views: _Views, shown: list[Moment], 
     from nmc.writing import amend
 
     if not views.recorded:
-        reason = "no held-out camera was scored; those trained with are no record of quality"
+        reason = "no held-out camera was scored; those trained with do not count as quality"
         refuse_input("input/unsupported", str(package), reason)
     of = [moment.frame for moment in shown]
     record = quality.record(list(dict.fromkeys(of)), count, views.recorded, of=of)

@@ -38,7 +38,7 @@ def _price(text: str) -> float | Literal["auto"]:
     try:
         return float(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no price; write such as 0.1, or auto") from None
+        raise typer.BadParameter(f"{text!r} is not a price; write such as 0.1, or auto") from None
 
 
 RateOption = Annotated[

@@ -141,5 +141,5 @@ def _origin(text: str) -> Any:
         .replace("]", "")
         .isalnum()
     ):
-        raise typer.BadParameter(f"{text!r} is no origin", param_hint="--origin")
+        raise typer.BadParameter(f"{text!r} is not an origin", param_hint="--origin")
     return text

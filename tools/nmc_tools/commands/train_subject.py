@@ -66,7 +66,7 @@ def opened_subject(
         return clip_subject(kind, folder, refused=refused, clip=clip, **options)
     grouped = issubclass(kind, GroupModel)
     if clip is not None and not grouped:
-        reason = f"{kind.family} is no model of pictures, nor of groups of frames"
+        reason = f"{kind.family} is not a model of pictures, nor of groups of frames"
         raise typer.BadParameter(reason, param_hint="--clip")
     if grouped and colour == "on":
         reason = f"{kind.family} is a model of groups, which learn no exposures"

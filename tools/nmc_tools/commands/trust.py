@@ -246,7 +246,7 @@ def _given(path: Path | None) -> str | None:
     except OSError as error:
         raise host_refusal(error, path) from None
     except UnicodeDecodeError:
-        raise typer.BadParameter("it is no text", param_hint="--passphrase-file") from None
+        raise typer.BadParameter("it is not text", param_hint="--passphrase-file") from None
 
 
 def _passphrase(path: Path | None, name: str) -> str | None:

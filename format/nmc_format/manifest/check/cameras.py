@@ -93,5 +93,5 @@ def _rotation_findings(rotations: np.ndarray[Any, Any]) -> Iterator[Finding]:
         yield finding(
             "manifest/cameras",
             pointer=f"{columns.CAMERA_TO_WORLD}/{wrong.argmax()}",
-            reason="its first three columns are no rotation; scale belongs into the normalisation",
+            reason="its first three columns are not a rotation; scale belongs in the normalisation",
         )

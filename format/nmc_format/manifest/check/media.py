@@ -65,7 +65,7 @@ def type_fault(text: str) -> str:
     """Say why a text is not a media type; empty where it is one."""
     if _TYPE.fullmatch(text):
         return ""
-    return f"{text!a} is no media type in lower case without parameters, such as video/mp4"
+    return f"{text!a} is not a media type in lower case without parameters, such as video/mp4"
 
 
 def role_fault(text: str) -> str:

@@ -50,4 +50,4 @@ def _of_text(path: Path) -> FloatArray:
         found = [[float(number) for number in line.split()[1:4]] for line in lines(path)]
         return np.array(found, dtype=np.float64).reshape(-1, 3)
     except ValueError as error:
-        raise ConversionError(f"{path.name} is no file of points: {error}") from error
+        raise ConversionError(f"{path.name} is not a file of points: {error}") from error

@@ -210,7 +210,7 @@ def _ngp_lens(values: Mapping[str, Any], path: Path) -> Lens:
     """
     other = next((name for name in _NGP_LENSES if values.get(name)), None)
     if other is not None:
-        raise ConversionError(f"{path.name}: the lens {other} is none that can be converted")
+        raise ConversionError(f"{path.name}: the lens {other} cannot be converted")
     names = _FISHEYE if values.get("is_fisheye") else ("k1", "k2", "p1", "p2")
     found = {name: float(values.get(name, 0.0)) for name in names}
     if values.get("is_fisheye"):
