@@ -104,8 +104,11 @@ def write_page(path: Path, page: Page) -> list[Path]:
         f'<div class="numbers">{numbers}</div>{body}</main></body></html>\n'
     )
     partial = path.with_name(f".partial-{path.name}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
     return [path, *beside]
 
 
@@ -113,7 +116,12 @@ def _film(film: Figure, page: Path, beside: list[Path]) -> str:
     if film.path.stat().st_size > _FILM:
         copy = page.with_name(f"{page.stem}_{film.path.name}")
         if copy.resolve() != film.path.resolve():
-            shutil.copyfile(film.path, copy)
+            partial = copy.with_name(f".partial-{copy.name}")
+            try:
+                shutil.copyfile(film.path, partial)
+                partial.replace(copy)
+            finally:
+                partial.unlink(missing_ok=True)
         beside.append(copy)
         source = escape(copy.name, quote=True)
     else:

@@ -11,6 +11,7 @@ import typer
 
 from nmc_tools.commands.framework import chosen_frames, require_new
 from nmc_tools.commands.shared_work import clips_on, cluster_on
+from nmc_tools.pictures import write_png
 from nmc_tools.terminal import counted, progress_bar, refuse_input, say, size_text
 
 if TYPE_CHECKING:
@@ -95,20 +96,18 @@ def _counted(shown: Iterator[Any], total: int, progress: Any) -> Iterator[Any]:
 
 def _files(images: Iterator[Any], output: Path, span: int) -> int:
     """Write picture k of the video as ``picture_k.png`` into a folder; or the one there is."""
-    from PIL import Image
-
     if output.suffix.lower() == ".png":
         first = list(islice(images, 2))
         if len(first) != 1:
             hint = "name a folder or an .mp4, or choose a frame of one with --frames"
             refuse_input("input/unsupported", str(output), "there is not just one picture", hint)
         output.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(first[0][1]).save(output, format="PNG")
+        write_png(output, first[0][1])
         return 1
     count = 0
     output.mkdir(parents=True, exist_ok=True)
     for (frame, number), image in images:
         path = output / f"picture_{frame * span + number:08d}.png"
-        Image.fromarray(image).save(path, format="PNG")
+        write_png(path, image)
         count += 1
     return count

@@ -10,6 +10,7 @@ import typer
 from nmc_tools.commands.depth import DeviceOption, FrameOption, PackageArgument, opened_model
 from nmc_tools.commands.framework import framework, parse_device, require_folder, require_new
 from nmc_tools.commands.shared_options import ForceOption, PlainJsonOption
+from nmc_tools.pictures import write_png
 from nmc_tools.terminal import counted, print_json, progress_bar, say
 
 if TYPE_CHECKING:
@@ -124,23 +125,11 @@ def _written(
     for kind, path in zip(kinds, files, strict=True):
         if kind == "depth.png":
             millimetres = np.clip(np.rint(depth * 1000), 1, _MOST).astype(np.uint16)
-            _save(path, millimetres)
+            write_png(path, millimetres)
         elif kind == "colours.png":
-            _save(path, coloured(depth))
+            write_png(path, coloured(depth))
         elif kind == "ply":
             write_ply(path, surface(picture, depth))
         else:
             write_video(path, turning(picture, depth, degrees=degrees), RATE, quality=20)
     return files
-
-
-def _save(path: Path, pixels: npt.NDArray[Any]) -> None:
-    """Write a picture under another name until it is whole."""
-    from PIL import Image
-
-    partial = path.with_name(f".partial-{path.name}")
-    try:
-        Image.fromarray(pixels).save(partial, format="PNG")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
