@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from safetensors.numpy import save_file
 
 import nmc
 from nmc.writing import signing
+from nmc.writing.unfinished import Unfinished
 from nmc_tools import cli
 
 FRAMES = 4
@@ -113,6 +115,10 @@ class Command:
         Whether its input is the package that it replaces.
     sent : bool
         Whether the package goes into a store, where nothing is recovered: it is sent again.
+    synced : bool
+        Whether a frame is finished only when the disk was waited for, and not as each is written.
+    timed : bool
+        Whether its manifest says how long it took, so that two runs differ in that.
     """
 
     name: str
@@ -124,6 +130,8 @@ class Command:
     replaces: bool = False
     in_place: bool = False
     sent: bool = False
+    synced: bool = False
+    timed: bool = False
 
     @property
     def title(self) -> str:
@@ -142,6 +150,11 @@ def packing(*, directory: bool) -> list[Command]:
 
     def train(root: Path) -> None:
         write(root / "x.nmc", chain(FRAMES), directory=directory, resume=True)
+
+    def train_late(root: Path) -> None:
+        turns = itertools.count()
+        with mock.patch.object(Unfinished, "is_due", lambda _: next(turns) % 2 == 1):
+            train(root)
 
     def evaluate(root: Path) -> None:
         from nmc.writing import amend
@@ -165,6 +178,15 @@ def packing(*, directory: bool) -> list[Command]:
         Command("pack --force", directory, old, pack("--force"), pack("--force"), replaces=True),
         Command("pack --resume", directory, begun, pack("--resume"), pack("--resume"), counts=True),
         Command("train", directory, inputs, train, train, counts=True),
+        Command(
+            "train, every other frame synced",
+            directory,
+            inputs,
+            train_late,
+            train_late,
+            counts=True,
+            synced=True,
+        ),
         Command("evaluate", directory, whole, evaluate, evaluate, replaces=True, in_place=True),
         Command(
             "recover",
@@ -276,17 +298,3 @@ def recutting(*, directory: bool) -> list[Command]:
             )
         )
     return made
-
-
-def all_commands() -> list[Command]:
-    """Return every command that writes a package, in both forms."""
-    return [
-        command
-        for directory in (False, True)
-        for command in (
-            *packing(directory=directory),
-            *recutting(directory=directory),
-            *packing_lossy(directory=directory),
-            *transmitting(directory=directory),
-        )
-    ]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from commands import FRAMES, call, chain, write
+from sealing_commands import MEDIUM, kept
 
 import nmc
 from nmc.reading.keys import read_public_keys
@@ -100,7 +101,16 @@ def unpacking(*, directory: bool) -> list[FileCommand]:
     def unpack(to: str, *more: str) -> Callable[[Path], None]:
         return lambda root: call("unpack", root / "in.nmc", "-o", root / OUT, "--to", to, *more)
 
-    return [
+    def carried(root: Path) -> None:
+        media = [nmc.Media(MEDIUM, name="low.mp4"), nmc.Media(b"sound", name="a.opus")]
+        write(root / "in.nmc", chain(2), directory=directory, media=media)
+        (root / OUT).mkdir()
+
+    def trained(root: Path) -> None:
+        kept(root)
+        (root / OUT).mkdir()
+
+    made = [
         FileCommand(
             f"unpack --to {to}",
             directory,
@@ -110,6 +120,13 @@ def unpacking(*, directory: bool) -> list[FileCommand]:
         )
         for to in ("safetensors", "npz", "pt", "ply", "spz", "gltf")
     ]
+    for name, prepare, options in (
+        ("unpack --media", carried, ("npz", "--media")),
+        ("unpack --names source", trained, ("pt", "--names", "source")),
+    ):
+        run, again = unpack(*options), unpack(*options, "--resume")
+        made.append(FileCommand(name, directory, prepare, run, again))
+    return made
 
 
 def bridging(*, directory: bool) -> list[FileCommand]:
@@ -193,17 +210,3 @@ def keys() -> list[FileCommand]:
         return lambda root: call("keygen", "-o", root / OUT / "key", "--no-passphrase", *more)
 
     return [FileCommand("keygen", False, prepare, keygen(), keygen("--force"), key_files)]
-
-
-def all_file_commands() -> list[FileCommand]:
-    """Return every command that writes files, with packages of both forms."""
-    made = [
-        command
-        for directory in (False, True)
-        for command in (
-            *unpacking(directory=directory),
-            *bridging(directory=directory),
-            *describing(directory=directory),
-        )
-    ]
-    return [*made, *keys()]

@@ -22,7 +22,7 @@ Digests = list[bytes]
 
 def sound(path: Path) -> Digests | None:
     """Return the state digests of a package that passes the check without a warning, or None."""
-    report = nmc.check(path)
+    report = nmc.check(path, key=_key_of(path))
     if report.findings:
         return None
     return digests(path)
@@ -30,7 +30,13 @@ def sound(path: Path) -> Digests | None:
 
 def accepted(path: Path) -> Digests | None:
     """Return the same of one with warnings, such as of a journal that is still there."""
-    return digests(path) if nmc.check(path).accepted else None
+    return digests(path) if nmc.check(path, key=_key_of(path)).accepted else None
+
+
+def _key_of(path: Path) -> Path | None:
+    """Return the key of an encrypted package, which lies beside it."""
+    place = path.with_suffix(".key")
+    return place if place.exists() else None
 
 
 def digests(path: Path) -> Digests:
@@ -39,13 +45,14 @@ def digests(path: Path) -> Digests:
         return [frame.state_digest for frame in sequence.frames]
 
 
-def contents(path: Path) -> dict[str, bytes]:
-    """Return the members of a package."""
+def contents(path: Path, *, timed: bool = False) -> dict[str, bytes]:
+    """Return the members of a package, without a manifest that says how long it took."""
     with open_package(path) as package:
-        members = {"manifest.h5": package.manifest()}
+        members = {} if timed else {"manifest.h5": package.manifest()}
         members |= {n: package.signature(n, 1 << 16) for n in package.signatures()}
-    with nmc.open(path) as sequence:
+    with nmc.open(path, key=_key_of(path)) as sequence:
         members |= {str(t): sequence.coded(t) for t in range(len(sequence))}
+        members |= {f"medium {n}": medium.read() for n, medium in sequence.media.items()}
     return members
 
 
@@ -58,7 +65,7 @@ def left_over(root: Path) -> list[str]:
     return found
 
 
-_MEMBERS = {"manifest.h5", "segments", "signatures"}
+_MEMBERS = {"manifest.h5", "media", "segments", "signatures"}
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ def expected(command: Command, template: Path, scratch: Path) -> Expected:
     states = sound(root / PACKAGE)
     if states is None:
         raise RuntimeError(f"{command.title} makes a package that is refused")
-    made = Expected(contents(root / PACKAGE), states, before)
+    made = Expected(contents(root / PACKAGE, timed=command.timed), states, before)
     shutil.rmtree(root)
     return made
 
@@ -145,7 +152,8 @@ def judge(
     if isinstance(code, str):
         found.append((MISREPORTED, f"ends with {code}"))
     if code == 0:
-        if now != wanted.states or contents(root / PACKAGE) != wanted.after:
+        made = contents(root / PACKAGE, timed=command.timed) if now == wanted.states else None
+        if made != wanted.after:
             found.append((MISREPORTED, "success without the package"))
         elif left_over(root):
             found.append((MISREPORTED, f"success with {left_over(root)} left over"))
@@ -169,7 +177,7 @@ def _recovered(
     """Recover, which has to bring back every finished frame."""
     path = root / PACKAGE
     begun = any((root / name / JOURNAL).exists() for name in (PACKAGE, PARTIAL))
-    code = quiet(lambda: nmc.recover(path) and None)
+    code = quiet(lambda: nmc.recover(path, key=_key_of(path)) and None)
     states = accepted(path)
     if isinstance(code, str):
         return [(UNRECOVERED, f"recover ends with {code}")]
@@ -204,7 +212,7 @@ def _again(
         return [(UNRECOVERED, f"the command ends with {code} when it is repeated")]
     if accepted(root / PACKAGE) != wanted.states:
         return [(LOST, "the command makes another package when it is repeated")]
-    if contents(root / PACKAGE) != wanted.after:
+    if contents(root / PACKAGE, timed=command.timed) != wanted.after:
         return [(LOST, "the package has other bytes when the command is repeated")]
     return []
 

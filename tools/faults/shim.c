@@ -184,6 +184,46 @@ int close(int fd)
     return result;
 }
 
+/* Copies within the system: as write, to the handle that takes the bytes. */
+#define SENT(name) \
+ssize_t name(int to, int from, off_t *at, size_t size) \
+{ \
+    REAL(ssize_t, #name, int, int, off_t *, size_t); \
+    if (!handle_below(to)) return real(to, from, at, size); \
+    if (fails(WRITES)) return -1; \
+    if (is_target(SHORT) && size > 1) size /= 2; \
+    ssize_t done = real(to, from, at, size); \
+    after(); \
+    return done; \
+}
+SENT(sendfile)
+SENT(sendfile64)
+
+ssize_t copy_file_range(int from, off64_t *at, int to, off64_t *start, size_t size, unsigned flags)
+{
+    REAL(ssize_t, "copy_file_range", int, off64_t *, int, off64_t *, size_t, unsigned);
+    if (!handle_below(to))
+        return real(from, at, to, start, size, flags);
+    if (fails(WRITES))
+        return -1;
+    if (is_target(SHORT) && size > 1)
+        size /= 2;
+    ssize_t done = real(from, at, to, start, size, flags);
+    after();
+    return done;
+}
+
+/* Says what is wrong by its result, not by errno. */
+#define ALLOCATED(name) \
+int name(int fd, off_t start, off_t size) \
+{ \
+    REAL(int, #name, int, off_t, off_t); \
+    if (handle_below(fd) && fails(WRITES)) return errno; \
+    return real(fd, start, size); \
+}
+ALLOCATED(posix_fallocate)
+ALLOCATED(posix_fallocate64)
+
 #define CUT(name) \
 int name(int fd, off_t size) \
 { \
@@ -207,6 +247,30 @@ int name(const char *a, const char *b) \
 TWO(rename)
 TWO(link)
 TWO(symlink)
+
+int linkat(int from, const char *a, int to, const char *b, int flags)
+{
+    REAL(int, "linkat", int, const char *, int, const char *, int);
+    if (!name_below(to, b))
+        return real(from, a, to, b, flags);
+    if (fails(OTHER))
+        return -1;
+    int result = real(from, a, to, b, flags);
+    after();
+    return result;
+}
+
+int symlinkat(const char *a, int to, const char *b)
+{
+    REAL(int, "symlinkat", const char *, int, const char *);
+    if (!name_below(to, b))
+        return real(a, to, b);
+    if (fails(OTHER))
+        return -1;
+    int result = real(a, to, b);
+    after();
+    return result;
+}
 
 int renameat(int from, const char *a, int to, const char *b)
 {

@@ -92,7 +92,7 @@ class Shim:
         null = os.open(os.devnull, os.O_RDWR)
         for handle in (1, 2):
             os.dup2(null, handle)
-        self._count_frames()
+        self._count_frames(synced=isinstance(command, Command) and command.synced)
         self._arm(os.fsencode(root), at, mode)
         try:
             code = _code(command, root)
@@ -101,15 +101,25 @@ class Shim:
         self._shared[8:16] = int(calls).to_bytes(8, "little")
         return code
 
-    def _count_frames(self) -> None:
-        real = journal.Journal.append
+    def _count_frames(self, *, synced: bool) -> None:
+        real, sync = journal.Journal.append, unfinished.Unfinished.sync
         shared = self._shared
+
+        def count(log: journal.Journal) -> None:
+            shared[:8] = len(log.content.entries).to_bytes(8, "little")
+
+        def waited(self: unfinished.Unfinished, log: journal.Journal) -> None:
+            sync(self, log)
+            count(log)
 
         def append(self: journal.Journal, entry: journal.FrameEntry) -> None:
             real(self, entry)
-            shared[:8] = len(self.content.entries).to_bytes(8, "little")
+            count(self)
 
-        journal.Journal.append = append  # type: ignore[method-assign]
+        if synced:
+            unfinished.Unfinished.sync = waited  # type: ignore[method-assign]
+        else:
+            journal.Journal.append = append  # type: ignore[method-assign]
 
 
 _RAISED = 99
@@ -256,8 +266,9 @@ if __name__ == "__main__" and _LOADED not in os.environ:
     load_shim()
 
 sys.path.insert(0, str(HERE))
-from commands import BEFORE, Command, all_commands  # noqa: E402
-from file_commands import FileCommand, all_file_commands  # noqa: E402
+from commands import BEFORE, Command  # noqa: E402
+from every_command import all_commands, all_file_commands  # noqa: E402
+from file_commands import FileCommand  # noqa: E402
 from file_judging import expected_files, judge_files  # noqa: E402
 from judging import PACKAGE, Tally, ended, expected, judge, quiet  # noqa: E402
 

@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "faults"))
 
 pytest.importorskip("fcntl")
 
-from commands import BEFORE, Command, all_commands
-from file_commands import all_file_commands
+from commands import BEFORE, Command
+from every_command import all_commands, all_file_commands
 from file_judging import expected_files, judge_files
 from injection import Killed, injected
 from judging import expected, judge, quiet
