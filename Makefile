@@ -144,9 +144,9 @@ dist: setup  ## The wheel; in dist
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 fuzz: setup  ## Flip bits and damage structures; hours, goes on where it stopped; out/fuzz
-	$(BIN)/python reference/tests/fuzz_flips.py -o out/fuzz --count 1000000
-	$(BIN)/python format/tests/fuzz_reader.py --count 200000 --note out/fuzz/structures.json
-	$(BIN)/python reference/tests/fuzz_inputs.py --count 20000 --note out/fuzz/inputs.json
+	$(BIN)/python reference/tests/fuzz_flips.py -o out/fuzz --count 1000000 --jobs 2
+	$(BIN)/python format/tests/fuzz_reader.py --count 200000 --note out/fuzz/structures.json --jobs 2
+	$(BIN)/python reference/tests/fuzz_inputs.py --count 20000 --note out/fuzz/inputs.json --jobs 2
 	$(BIN)/python format/tests/fuzz_progress.py out/fuzz
 
 faults: setup  ## Make every system call of every writing command fail, one at a time (needs Linux and a C compiler)

@@ -22,7 +22,7 @@ import nmc
 from nmc_format import segment
 from nmc_format.manifest.write import write_manifest
 from nmc_format.package import zip64
-from nmc_format.package.members import segment_name
+from nmc_format.package.members import medium_name, segment_name
 from nmc_format.segment_header import canonical_header
 
 CODED = ("", ".zstd", ".nmc")
@@ -180,7 +180,7 @@ def damaged(rng: random.Random, source: Source, sources: list[Source]) -> Member
         if name not in members:
             continue
         try:
-            match rng.randrange(9):
+            match rng.randrange(10):
                 case 0:
                     members[name] = damaged_bytes(rng, members[name])
                 case 1 | 2 | 3:
@@ -194,6 +194,8 @@ def damaged(rng: random.Random, source: Source, sources: list[Source]) -> Member
                     del members[name]
                 case 7:
                     _damage_signature(rng, members, sources)
+                case 8:
+                    _damage_medium(rng, members, sources)
                 case _:
                     damage_object(rng, objects)
                     reseal = True
@@ -222,6 +224,21 @@ def _damage_signature(rng: random.Random, members: Members, sources: list[Source
             members[name] = signed[0].members[name]
         case _ if name in members:
             members[name] = damaged_bytes(rng, members[name])
+
+
+def _damage_medium(rng: random.Random, members: Members, sources: list[Source]) -> None:
+    """Change a medium, take it away, exchange two, or put one where none belongs."""
+    (lender,) = (s for s in sources if medium_name(0) in s.members)
+    own, other = (medium_name(rng.randrange(3)) for _ in range(2))
+    match rng.randrange(4):
+        case 0 if own in members:
+            del members[own]
+        case 1:
+            members[medium_name(rng.choice([1, 3, 10**8 - 1]))] = lender.members[other]
+        case 2 if own in members and other in members:
+            members[own], members[other] = members[other], members[own]
+        case _ if own in members:
+            members[own] = damaged_bytes(rng, members[own])
 
 
 def _encrypt(rng: random.Random, source: Source, members: Members) -> None:

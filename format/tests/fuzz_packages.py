@@ -1,7 +1,7 @@
 """The packages that are damaged: one of each kind that a writer can make, and all that it said.
 
 Every coding and effort; a loss, with and without refinements; few changed words; slices that come
-and go; payloads in portions; signatures; encryption.
+and go; payloads in portions; signatures; encryption; media.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from nmc_format.package.members import segment_name
 FRAMES = 5
 """Frames of each package that is damaged."""
 
+MEDIA = (bytes(range(256)) * 1030, b"sound", b"")
+"""What the package with media carries: two chunks, one, and none."""
+
 KEY = bytes(range(32))
 """Of the package that is encrypted."""
 
@@ -44,6 +47,7 @@ KINDS = (
     ("main", "nmc", "strong", "portions"),
     ("main", "nmc", "fast", "signatures"),
     ("main", "nmc", "fast", "encryption"),
+    ("main", "zstd", "fast", "media"),
 )
 """Profile, entropy coding, effort, and what else is in it."""
 
@@ -166,12 +170,22 @@ def _write(path: Path, seed: int, kind: tuple[str, str, str, str]) -> set[bytes]
             detect_frozen=True,
             quantisation=lossy,
             encrypt_key=KEY if more == "encryption" else None,
+            media=_media() if more == "media" else (),
         ) as writer,
     ):
         for state in chain(seed, more):
             writer.append(state)
             known.add(digest(writer.last_state))
     return known
+
+
+def _media() -> list[nmc.Media]:
+    film, sound, empty = MEDIA
+    return [
+        nmc.Media(film, name="low.mp4", role="low-resolution", map={0: 0, 3: 2, 9: None}),
+        nmc.Media(sound, name="a.opus", role="sound"),
+        nmc.Media(empty, name="empty.bin"),
+    ]
 
 
 def _sign(path: Path) -> nmc.PublicKey:

@@ -8,11 +8,17 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import multiprocessing
+import os
+import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 SECONDS = 5.0
 """Between two lines of progress, and two notes."""
@@ -66,6 +72,7 @@ class Run:
         self.tally = self._noted()
         self._before = self.tally.done
         self._start = self._last = time.monotonic()
+        self._spent = _processor_seconds()
 
     def tick(self, where: str = "") -> None:
         """Say and note how far it is, if it is time."""
@@ -82,6 +89,13 @@ class Run:
             + (f": {where}" if where else ""),
             flush=True,
         )
+
+    def finish(self) -> None:
+        """Note the end, and say how many cases a second of processor time is good for."""
+        self.save()
+        done, seconds = self.tally.done - self._before, _processor_seconds() - self._spent
+        rate = f"{done / seconds:.0f} a second of processor time" if done and seconds else "none"
+        print(f"{self.title}: {done:,} cases in this run, {rate}", flush=True)
 
     def save(self) -> None:
         """Note how far it is."""
@@ -100,6 +114,102 @@ class Run:
             if content.get("mark") == self._mark and content["done"] <= self.total:
                 return Tally(content["done"], Counter(content["codes"]), content["faults"])
         return Tally()
+
+
+@contextmanager
+def time_limit(seconds: int, ring: Callable[[], Exception]) -> Iterator[None]:
+    """End a block that takes too much processor time, or waits forever, where this system can.
+
+    Parameters
+    ----------
+    seconds : int
+        Of processor time, so that a machine that is busy ends no sound case; twenty times as much
+        of the clock's.
+    ring : function
+        Returns what is raised in the block.
+    """
+    if not hasattr(signal, "SIGPROF"):
+        yield
+        return
+
+    def rung(*_: object) -> None:
+        raise ring()
+
+    before = {kind: signal.signal(kind, rung) for kind in (signal.SIGPROF, signal.SIGALRM)}
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.alarm(20 * seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.alarm(0)
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+
+def _processor_seconds() -> float:
+    """Return what this process has used, and those of its children that ended."""
+    return sum(os.times()[:4])
+
+
+def code_digest(*floors: str) -> str:
+    """Return a digest of the code that is judged, and of what damages and judges it.
+
+    Parameters
+    ----------
+    floors : str
+        Folders of the house, without their tests.
+    """
+    house = Path(__file__).resolve().parents[2]
+    found = [
+        path
+        for floor in floors
+        for kind in ("py", "toml")
+        for path in sorted((house / floor).rglob(f"*.{kind}"))
+        if "tests" not in path.parts
+    ]
+    digest = hashlib.sha256()
+    for path in (*found, *sorted(house.glob("*/tests/fuzz_*.py"))):
+        digest.update(str(path.relative_to(house)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def judged(
+    judge: Callable[[Any], tuple[str, str]],
+    cases: Iterable[Any],
+    jobs: int,
+    begin: Callable[[], object] | None = None,
+) -> Iterator[tuple[str, str]]:
+    """Yield what became of each case, in their order: its code, and its fault or nothing.
+
+    Parameters
+    ----------
+    judge : function of a case
+        Raises nothing: what it finds is a fault.
+    cases : iterable
+        Numbers or tuples, which go to other processes.
+    jobs : int
+        Processes; 1: this one.
+    begin : function or None
+        Called in each process of several before its first case.
+    """
+    if jobs == 1 or not hasattr(os, "fork"):
+        yield from map(judge, cases)
+        return
+    _SHARED["judge"] = judge
+    with multiprocessing.get_context("fork").Pool(jobs, begin) as pool:
+        yield from pool.imap(_judged, cases, _AT_ONCE)
+        pool.close()
+        pool.join()  # what they used is counted then
+
+
+_SHARED: dict[str, Callable[[Any], tuple[str, str]]] = {}
+"""What the processes of a pool have from the one that they were forked off."""
+_AT_ONCE = 64
+
+
+def _judged(case: Any) -> tuple[str, str]:
+    return _SHARED["judge"](case)
 
 
 def table(folder: Path) -> str:

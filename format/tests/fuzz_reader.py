@@ -9,28 +9,26 @@ once, up to each stop and each tensor alone, and what passes for signed is what 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import shutil
-import signal
 import sys
 import tempfile
 import time
 import traceback
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fuzz_damage import damaged, put
-from fuzz_packages import Source, digest, make_sources
-from fuzz_progress import Run
+from fuzz_packages import MEDIA, Source, digest, make_sources
+from fuzz_progress import Run, code_digest, judged, time_limit
 
 import nmc
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+FLOORS = ("spec/nmc_spec", "format", "reference/nmc")
+"""What is judged."""
 
 SECONDS = 30
-"""A case that takes longer hangs."""
+"""A case that takes more processor time hangs."""
 
 
 class Wrong(AssertionError):
@@ -66,6 +64,8 @@ def judge(path: Path, known: set[bytes], source: Source, original: bytes) -> str
         _judge_signed(path, source, original)
     if report.accepted and not 0 < len(readable) == sum(readable):
         raise Wrong(f"accepted, yet {sum(readable)} of {len(readable)} frames can be read")
+    if not _media_are_whole(path, source) and report.accepted:
+        raise Wrong("accepted, yet a medium cannot be read")
     errors = [finding.code for finding in report.findings if finding.severity == "error"]
     return errors[0] if errors else "accepted"
 
@@ -95,6 +95,22 @@ def _read(path: Path, known: set[bytes], source: Source, stop: int | None) -> li
     return readable
 
 
+def _media_are_whole(path: Path, source: Source) -> bool:
+    """Read every medium; return whether all can be read."""
+    whole = True
+    try:
+        with nmc.open(path, key=source.key) as sequence:
+            for name, medium in sequence.media.items():
+                try:
+                    if medium.read() not in MEDIA:
+                        raise Wrong(f"{name!r} is a medium that was never written")
+                except nmc.FormatError:
+                    whole = False
+    except nmc.FormatError:
+        return True  # said of the package
+    return whole
+
+
 def _judge_signed(path: Path, source: Source, original: bytes) -> None:
     try:
         with (
@@ -107,25 +123,6 @@ def _judge_signed(path: Path, source: Source, original: bytes) -> None:
         pass
 
 
-@contextmanager
-def time_limit(seconds: int) -> Iterator[None]:
-    """End a block that hangs, where this system can."""
-    if not hasattr(signal, "SIGALRM"):
-        yield
-        return
-
-    def ring(*_: object) -> None:
-        raise Wrong(f"it took more than {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
 def run_case(seed: int, number: int, sources: list[Source], known: set[bytes], path: Path) -> str:
     """Make one case at a path and judge it."""
     rng = random.Random(f"{seed}/{number}")
@@ -134,7 +131,7 @@ def run_case(seed: int, number: int, sources: list[Source], known: set[bytes], p
     path.unlink(missing_ok=True)
     source = rng.choice(sources)
     put(rng, damaged(rng, source, sources), path)
-    with time_limit(SECONDS):
+    with time_limit(SECONDS, lambda: Wrong(f"it took more than {SECONDS} s")):
         return judge(path, known, source, source.members["manifest.h5"])
 
 
@@ -145,6 +142,7 @@ def run(
     only: int | None = None,
     keep: Path | None = None,
     note: Path | None = None,
+    jobs: int = 1,
 ) -> dict[str, int]:
     """Run many cases; return how often each code was met.
 
@@ -153,25 +151,30 @@ def run(
     Wrong
         For the first case that fails, with how to repeat it.
     """
-    progress = Run("packages with damaged structures", count, note, f"reader {seed}")
+    mark = f"reader {seed} {code_digest(*FLOORS)}"
+    progress = Run("packages with damaged structures", count, note, mark)
     with tempfile.TemporaryDirectory() as folder:
         sources, known = make_sources(Path(folder))
-        for number in range(progress.tally.done, count) if only is None else [only]:
-            path = Path(folder) / "case.nmc"
+
+        def judge_case(number: int) -> tuple[str, str]:
+            path = Path(folder) / f"case-{os.getpid()}.nmc"
             try:
-                code = run_case(seed, number, sources, known, path)
+                return run_case(seed, number, sources, known, path), ""
             except Exception as error:
                 if keep is not None and path.exists():
                     kept = keep / f"case-{seed}-{number}.nmc"
                     (shutil.copytree if path.is_dir() else shutil.copy)(path, kept)
                     print(f"kept as {kept}")
-                raise Wrong(
-                    f"case {number}: repeat it with --seed {seed} --only {number}\n"
-                    + "".join(traceback.format_exception(error))
-                ) from None
+                again = f"case {number}: repeat it with --seed {seed} --only {number}\n"
+                return "", again + "".join(traceback.format_exception(error))
+
+        numbers = range(progress.tally.done, count) if only is None else [only]
+        for code, fault in judged(judge_case, numbers, jobs):
+            if fault:
+                raise Wrong(fault)
             progress.tally.add(code)
             progress.tick()
-    progress.save()
+    progress.finish()
     return dict(progress.tally.codes)
 
 
@@ -183,6 +186,7 @@ def main() -> int:
     parser.add_argument("--only", type=int, help="repeat one case")
     parser.add_argument("--keep", type=Path, help="a folder for the package that fails")
     parser.add_argument("--note", type=Path, help="a file to go on from, and to keep up")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}")
     start = time.perf_counter()
@@ -193,6 +197,7 @@ def main() -> int:
             only=arguments.only,
             keep=arguments.keep,
             note=arguments.note,
+            jobs=arguments.jobs,
         )
     except Wrong as error:
         print(error)

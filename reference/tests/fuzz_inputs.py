@@ -14,11 +14,11 @@ from __future__ import annotations
 import argparse
 import random
 import resource
-import signal
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,18 +29,16 @@ from fuzz_judges import Wrong
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "format" / "tests"))
 
-from fuzz_progress import Run
+from fuzz_progress import Run, code_digest, judged, time_limit
 
 if TYPE_CHECKING:
     from collections import Counter
 
+FLOORS = ("spec/nmc_spec", "format", "reference", "tools/nmc_tools")
+"""What is judged."""
 SECONDS = 30
 MEMORY = 6 * 2**30
 """Bytes of address space that a run may use."""
-
-
-def _ring(*_: object) -> None:
-    raise Wrong(f"it took more than {SECONDS} s")
 
 
 JUDGES: dict[str, tuple[Callable[[Path], list[Path]], Callable[[random.Random, Path, Path], str]]]
@@ -67,12 +65,9 @@ def run_case(seed: int, number: int, sources: dict[str, list[Path]]) -> str:
     rng = random.Random(f"{seed}/{number}")
     kind = TURNS[number % len(TURNS)]
     source = rng.choice(sources[kind])
-    signal.alarm(SECONDS)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            return JUDGES[kind][1](rng, source, Path(folder))
-    finally:
-        signal.alarm(0)
+    late = partial(Wrong, f"it took more than {SECONDS} s of processor time")
+    with time_limit(SECONDS, late), tempfile.TemporaryDirectory() as folder:
+        return JUDGES[kind][1](rng, source, Path(folder))
 
 
 def sources_in(folder: Path) -> dict[str, list[Path]]:
@@ -84,7 +79,9 @@ def sources_in(folder: Path) -> dict[str, list[Path]]:
     return made
 
 
-def run(count: int, seed: int, only: int | None = None, note: Path | None = None) -> Counter[str]:
+def run(
+    count: int, seed: int, only: int | None = None, note: Path | None = None, jobs: int = 1
+) -> Counter[str]:
     """Run many cases; return what came of them.
 
     Raises
@@ -92,23 +89,29 @@ def run(count: int, seed: int, only: int | None = None, note: Path | None = None
     Wrong
         For the first case that fails, with how to repeat it.
     """
-    signal.signal(signal.SIGALRM, _ring)
     progress = Run(
         "damaged journals, checkpoints, messages, documents, keys, chains",
         count,
         note,
-        f"inputs {seed}",
+        f"inputs {seed} {code_digest(*FLOORS)}",
     )
     with tempfile.TemporaryDirectory() as text:
         sources = sources_in(Path(text))
-        for number in range(progress.tally.done, count) if only is None else [only]:
+
+        def judge_case(number: int) -> tuple[str, str]:
             try:
-                progress.tally.add(run_case(seed, number, sources))
+                return run_case(seed, number, sources), ""
             except Exception as error:
                 again = f"case {number}: repeat it with --seed {seed} --only {number}\n"
-                raise Wrong(again + "".join(traceback.format_exception(error))) from None
+                return "", again + "".join(traceback.format_exception(error))
+
+        numbers = range(progress.tally.done, count) if only is None else [only]
+        for code, fault in judged(judge_case, numbers, jobs):
+            if fault:
+                raise Wrong(fault)
+            progress.tally.add(code)
             progress.tick()
-    progress.save()
+    progress.finish()
     return progress.tally.codes
 
 
@@ -119,10 +122,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="repeat one case")
     parser.add_argument("--note", type=Path, help="a file to go on from, and to keep up")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     try:
-        made = run(options.count, options.seed, options.only, options.note)
+        made = run(options.count, options.seed, options.only, options.note, options.jobs)
     except Wrong as error:
         print(error)
         return 1

@@ -7,7 +7,9 @@ import io
 import json
 import random
 import shutil
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import fuzz_sources
 import numpy as np
@@ -22,7 +24,8 @@ from nmc_tools.adaptive.opening import read_document
 from nmc_tools.adaptive.packages import Decoder, Packages
 from nmc_tools.adaptive.session import Session
 from nmc_tools.bridges import refit, sparse_patches
-from nmc_tools.checkpoints import TARGETS, CheckpointError, read
+from nmc_tools.checkpoints import TARGETS, CheckpointError, read, read_source, select
+from nmc_tools.checkpoints.checkpoint import Checkpoint
 from nmc_tools.checkpoints.extras import configuration_of
 from nmc_tools.cli import app
 
@@ -45,6 +48,9 @@ def judge_journal(rng: random.Random, source: Path, folder: Path) -> str:
     report = nmc.check(path)
     if not report.accepted:
         raise Wrong(f"recovered, and refused by the check: {report.findings[0]}")
+    with nmc.open(path) as sequence:
+        if any(medium.read() not in fuzz_sources.MEDIA for medium in sequence.media.values()):
+            raise Wrong("recovered with a medium that was never written")
     return f"journal recovered, {report.frames} frames"
 
 
@@ -52,24 +58,36 @@ def judge_checkpoint(rng: random.Random, source: Path, folder: Path) -> str:
     """Read a checkpoint that was damaged; what is read is packed and unpacked."""
     path = folder / source.name
     damage = rng.choice([damage_bytes, damage_structure])
-    path.write_bytes(damage(rng, source.read_bytes()))
+    if source.is_dir():
+        shutil.copytree(source, path)
+        victim = rng.choice(sorted(file for file in path.rglob("*") if file.is_file()))
+        victim.write_bytes(damage(rng, victim.read_bytes()))
+    else:
+        path.write_bytes(damage(rng, source.read_bytes()))
     for part in source.parent.glob(f"{source.stem}.data-*"):  # of an index of TensorFlow
         if part != source:
             shutil.copy(part, folder)
     try:
-        made = read(path, keep=rng.choice(["weights", "all"]))
+        made = _read_first(path, rng.choice(["weights", "all"]))
         with nmc.Writer(folder / "x.nmc", configuration=configuration_of(made, None)) as writer:
             writer.append(made.state)
     except (CheckpointError, FormatError):
-        return f"{source.suffix} refused"
+        return f"{source.suffix or source.name} refused"
     _unpack(rng, folder / "x.nmc", folder / "out")
-    return f"{source.suffix} read"
+    return f"{source.suffix or source.name} read"
+
+
+def _read_first(path: Path, keep: Literal["weights", "all"]) -> Checkpoint:
+    """Read a file, or the first model of a folder."""
+    if not path.is_dir():
+        return read(path, keep=keep)
+    return read_source(select([path]).sources[0], partial(read, keep=keep))
 
 
 def judge_notes(rng: random.Random, source: Path, folder: Path) -> str:
     """Unpack a package that says odd things of the checkpoint that it came from."""
     try:
-        made = read(source, keep="all" if source.suffix in (".pt", ".pth") else "weights")
+        made = _read_first(source, "all" if source.suffix in (".pt", ".pth") else "weights")
     except CheckpointError:
         return "notes of a part"
     configuration = json.loads(json.dumps(configuration_of(made, None)))

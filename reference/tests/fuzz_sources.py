@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import io
 import json
 import pickle
+import struct
 import sys
+import warnings
 import zipfile
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +28,35 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools" / "tests"))
 import bridge_samples
 from checkpoint_samples import field
 from gaussian_samples import gaussians
-from importer_samples import bundle, glb, onnx_tensor, pack, snapshot, strangers
+from importer_samples import (
+    bundle,
+    glb,
+    onnx_tensor,
+    pack,
+    persistent_pickle,
+    snapshot,
+    strangers,
+    version_1,
+)
+
+MEDIA = (bytes(300_000), b"sound")
+"""What unfinished packages carry."""
 
 
 def journals(folder: Path) -> list[Path]:
-    """Leave packages unfinished, in both forms."""
+    """Leave packages unfinished, in both forms, with media and without."""
     made = []
-    for directory in (False, True):
-        path = folder / ("d" if directory else "f.nmc")
-        writer = nmc.Writer(path, directory=directory, layers={"a": 0})
+    for directory, carried in product((False, True), ((), MEDIA)):
+        path = folder / f"{'m' * bool(carried)}{'d' if directory else 'f.nmc'}"
+        media = [nmc.Media(data, name=f"{i}.bin", map={0: i}) for i, data in enumerate(carried)]
+        writer = nmc.Writer(path, directory=directory, layers={"a": 0}, media=media)
         for t in range(3):
             state = {"a": np.full((4, 5), t, "f4"), "b": np.arange(t + 1)}
             colour = {"v": np.eye(3, 4)}
             writer.append(state, source_name=f"{t}.pth", extras={"t": t}, colour=colour)
         writer.set_quality(nmc.Quality(["v"], {"psnr": np.ones((3, 1))}))
         del writer
-        made.append(path if directory else folder / "f.nmc.partial")
+        made.append(path if directory else path.with_name(f"{path.name}.partial"))
     return made
 
 
@@ -69,7 +85,46 @@ def checkpoints(folder: Path) -> list[Path]:
     (folder / "a.ingp").write_bytes(gzip.compress(data))
     (folder / "a.onnx").write_bytes(field(7, field(5, onnx_tensor("w", state["w"]))))
     bundle(folder / "tf", {"w/.ATTRIBUTES/VARIABLE_VALUE": state["w"], "n": np.arange(3)})
-    return sorted(path for path in folder.iterdir() if path.is_file())
+    _tensorflow(folder, state)
+    _other_gaussians(folder)
+    shards = folder / "shards"
+    shards.mkdir()
+    for i, (name, array) in enumerate(state.items(), 1):
+        save_file({name: array}, shards / f"model-{i:05d}-of-00002.safetensors")
+    owners = {name: f"model-{i:05d}-of-00002.safetensors" for i, name in enumerate(state, 1)}
+    index = json.dumps({"metadata": {}, "weight_map": owners})
+    (shards / "model.safetensors.index.json").write_text(index)
+    return sorted(path for path in folder.iterdir() if path.name != "out")
+
+
+def _tensorflow(folder: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint of version 1, and a SavedModel."""
+    arrays = {"w": state["w"], "n": np.arange(3, dtype="<i8")}
+    (folder / "model.ckpt").write_bytes(version_1(arrays))
+    variables = {"w/.ATTRIBUTES/VARIABLE_VALUE": state["w"]}
+    bundle(folder / "saved" / "variables" / "variables", variables)
+    (folder / "saved" / "saved_model.pb").write_bytes(b"\x08\x01")
+
+
+def _other_gaussians(folder: Path) -> None:
+    """Write glTF as JSON, .spz as it was before, and what the two trainers save."""
+    import torch
+
+    document, binary = strangers()
+    kind = "data:application/octet-stream;base64,"
+    document["buffers"][0]["uri"] = kind + base64.b64encode(binary).decode()
+    (folder / "j.gltf").write_text(json.dumps(document))
+    body = np.random.default_rng(0).integers(0, 256, 5 * 28, "u1").tobytes()
+    packed = b"NGSP" + struct.pack("<IIBBBB", 2, 5, 1, 12, 1, 0) + body
+    (folder / "old.spz").write_bytes(gzip.compress(packed))
+    splats = {name: torch.ones(5, 3) for name in ("means", "scales", "sh0")}
+    torch.save({"step": 10, "splats": splats}, folder / "gsplat.pt")
+    names = ("xyz", "features_dc", "features_rest", "scaling", "rotation", "opacity")
+    parameters = {name: torch.nn.Parameter(torch.ones(7, 3)) for name in names}
+    optimizer = {"state": {0: {"step": 1}}, "param_groups": [{"lr": 0.1, "params": [0]}]}
+    more = torch.ones(7), torch.ones(7, 1), torch.ones(7, 1)
+    value = ((3, *parameters.values(), *more, optimizer, 5.25), 7000)
+    torch.save(value, folder / "chkpnt7000.pth")
 
 
 def _torch(folder: Path, state: dict[str, Any]) -> None:
@@ -85,6 +140,13 @@ def _torch(folder: Path, state: dict[str, Any]) -> None:
     mask |= {"alphaMask.aabb": torch.ones(2, 3)}
     tensorf = {"kwargs": {"aabb": torch.ones(2, 3)}, "state_dict": tensors, **mask}
     torch.save(tensorf, folder / "t.th")
+    convs = {"head.0.weight": torch.ones(4, 3, 3, 3), "tail.1.bias": torch.ones(3)}
+    torch.save(convs, folder / "edsr_x2.pt", _use_new_zipfile_serialization=False)
+    network = {"G": None, "G_ema": torch.nn.Linear(3, 2)}
+    (folder / "stylegan2.pkl").write_bytes(persistent_pickle(network))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer versions would have it written otherwise
+        torch.jit.trace(torch.nn.Linear(3, 2), torch.ones(1, 3)).save(str(folder / "script.jit"))
     stream = io.BytesIO()
     torch.save(tensors, stream)
     with zipfile.ZipFile(folder / "ppo.zip", "w") as archive:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import struct
+import sys
+import types
+from collections import OrderedDict
+from unittest import mock
 
 import ml_dtypes
 import numpy as np
@@ -117,6 +122,60 @@ def bundle(prefix, tensors, *, shards=1):
         prefix.with_name(f"{prefix.name}.data-{i:05d}-of-{shards:05d}").write_bytes(data)
     prefix.with_name(f"{prefix.name}.index").write_bytes(table(entries))
     return prefix
+
+
+def version_1(arrays):
+    """A checkpoint of version 1: one file."""
+    metas, entries = b"", {}
+    for name, array in arrays.items():
+        number, values = TYPES[array.dtype.name], b""
+        if array.dtype == "<f4":
+            values = field(5, array.tobytes())
+        else:
+            values = field(10, b"".join(varint(int(v) % 2**64) for v in array))
+        meta = field(1, name.encode()) + field(2, shape(array.shape)) + field(3, number)
+        metas += field(1, meta)
+        whole = field(1, name.encode()) + field(2, field(1, b"")) + field(3, values)
+        entries[b"\0" + name.encode()] = field(2, whole)
+    entries[b""] = field(1, metas)
+    return table(entries)
+
+
+class Persistent:
+    """Pickles as an object of stylegan2-ada-pytorch's torch_utils/persistence.py does."""
+
+    def __init__(self, module):
+        self.state = {
+            "training": False,
+            "_parameters": OrderedDict(module._parameters),
+            "_buffers": OrderedDict(module._buffers),
+            "_modules": OrderedDict((k, Persistent(v)) for k, v in module._modules.items()),
+        }
+
+    def __reduce__(self):
+        persistence = sys.modules["torch_utils.persistence"]
+        source = "import os\nos.system('false')\n"
+        meta = {"type": "class", "version": 6, "module_src": source, "class_name": "Generator"}
+        return persistence._reconstruct_persistent_obj, (meta | {"state": self.state},)
+
+
+def persistent_pickle(networks):
+    """The pickle of named networks, as that program writes it."""
+    persistence = types.ModuleType("torch_utils.persistence")
+
+    def _reconstruct_persistent_obj(meta):
+        raise AssertionError("the pickle was run")
+
+    _reconstruct_persistent_obj.__module__ = "torch_utils.persistence"
+    _reconstruct_persistent_obj.__qualname__ = "_reconstruct_persistent_obj"
+    persistence._reconstruct_persistent_obj = _reconstruct_persistent_obj
+    modules = {"torch_utils": types.ModuleType("torch_utils"), persistence.__name__: persistence}
+    content = {
+        name: Persistent(network) if hasattr(network, "_modules") else network
+        for name, network in networks.items()
+    }
+    with mock.patch.dict(sys.modules, modules):
+        return pickle.dumps(content)
 
 
 def glb(document, binary):

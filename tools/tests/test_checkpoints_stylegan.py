@@ -1,13 +1,9 @@
 """Checkpoints of StyleGAN2: pickled networks without running their code, and two sets of names."""
 
-import pickle
-import sys
-import types
-from collections import OrderedDict
-
 import numpy as np
 import pytest
 from command_samples import refused
+from importer_samples import persistent_pickle
 
 pytest.importorskip("torch")
 import torch
@@ -38,43 +34,13 @@ def built(**more):
     return model.eval()
 
 
-class _Persistent:
-    """Pickles as an object of stylegan2-ada-pytorch's torch_utils/persistence.py does."""
-
-    def __init__(self, module):
-        self.state = {
-            "training": False,
-            "_parameters": OrderedDict(module._parameters),
-            "_buffers": OrderedDict(module._buffers),
-            "_modules": OrderedDict((k, _Persistent(v)) for k, v in module._modules.items()),
-        }
-
-    def __reduce__(self):
-        persistence = sys.modules["torch_utils.persistence"]
-        source = "import os\nos.system('false')\n"
-        meta = {"type": "class", "version": 6, "module_src": source, "class_name": "Generator"}
-        return persistence._reconstruct_persistent_obj, (meta | {"state": self.state},)
-
-
 @pytest.fixture
-def pickled(tmp_path, monkeypatch):
-    persistence = types.ModuleType("torch_utils.persistence")
-
-    def _reconstruct_persistent_obj(meta):
-        raise AssertionError("the pickle was run")
-
-    _reconstruct_persistent_obj.__module__ = "torch_utils.persistence"
-    _reconstruct_persistent_obj.__qualname__ = "_reconstruct_persistent_obj"
-    persistence._reconstruct_persistent_obj = _reconstruct_persistent_obj
-    monkeypatch.setitem(sys.modules, "torch_utils", types.ModuleType("torch_utils"))
-    monkeypatch.setitem(sys.modules, "torch_utils.persistence", persistence)
-
+def pickled(tmp_path):
     def make(model, **more):
         path = tmp_path / "network.pkl"
         judge = torch.nn.Module()
         judge.b4 = torch.nn.Linear(3, 2)
-        content = {"G": None, "D": _Persistent(judge), "G_ema": _Persistent(model)} | more
-        path.write_bytes(pickle.dumps(content))
+        path.write_bytes(persistent_pickle({"G": None, "D": judge, "G_ema": model} | more))
         return path
 
     return make

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ml_dtypes
 import numpy as np
 import pytest
-from checkpoint_samples import assert_same, field, varint
-from importer_samples import TYPES, bundle, shape, table
+from checkpoint_samples import assert_same
+from importer_samples import bundle, version_1
 
 from nmc_tools import checkpoints
 from nmc_tools.checkpoints import CheckpointError
@@ -83,19 +83,7 @@ def test_damaged_tensorflow(tmp_path):
 
 def test_tensorflow_1(tmp_path):
     arrays = {"b": np.arange(3, dtype="<f4"), "n": np.array([-1, 5], "<i8")}
-    metas, entries = b"", {}
-    for name, array in arrays.items():
-        number, values = TYPES[array.dtype.name], b""
-        if array.dtype == "<f4":
-            values = field(5, array.tobytes())
-        else:
-            values = field(10, b"".join(varint(int(v) % 2**64) for v in array))
-        meta = field(1, name.encode()) + field(2, shape(array.shape)) + field(3, number)
-        metas += field(1, meta)
-        whole = field(1, name.encode()) + field(2, field(1, b"")) + field(3, values)
-        entries[b"\0" + name.encode()] = field(2, whole)
-    entries[b""] = field(1, metas)
-    (tmp_path / "model.ckpt").write_bytes(table(entries))
+    (tmp_path / "model.ckpt").write_bytes(version_1(arrays))
     checkpoint = checkpoints.read(tmp_path / "model.ckpt")
     assert_same(checkpoint.state, arrays)
     assert checkpoint.source_format == "tensorflow-1"
