@@ -23,6 +23,7 @@ from nmc_tools.adaptive.choice import Always, Dynamic
 from nmc_tools.adaptive.opening import read_document
 from nmc_tools.adaptive.packages import Decoder, Packages
 from nmc_tools.adaptive.session import Session
+from nmc_tools.adaptive.terms import Terms
 from nmc_tools.bridges import refit, sparse_patches
 from nmc_tools.checkpoints import TARGETS, CheckpointError, read, read_source, select
 from nmc_tools.checkpoints.checkpoint import Checkpoint
@@ -160,7 +161,7 @@ def judge_document(rng: random.Random, source: Path, folder: Path) -> str:
         presentation = read_document(str(path), {})
     except FormatError as refused:
         return f"document {refused.finding.code}"
-    with Hurried(presentation, str(path), {}) as packages, Decoder(packages) as decoder:
+    with Hurried(presentation, str(path), Terms()) as packages, Decoder(packages) as decoder:
         choice = rng.choice([Dynamic(target=6.0), Always(0), Always(-1)])
         report = Session(presentation, packages, choice, decoder.accept, most=12.0).run()
     json.dumps(report.to_json(presentation), allow_nan=False)
