@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from commands import Command, call, call_quietly
@@ -16,17 +17,19 @@ CLIP += ["--iterations", "4", "--later", "2"]
 
 
 def framework_is_here() -> bool:
-    """Whether what the framework needs can be imported; its sums come in one order then."""
-    try:
-        import av  # noqa: F401
-        import torch
-    except ImportError:
-        return False
-    torch.set_num_threads(1)  # a child of this process has no other threads
-    return True
+    """Whether what the framework needs is installed."""
+    return all(find_spec(name) is not None for name in ("av", "matplotlib", "torch"))
+
+
+def _one_thread(_: Path) -> None:
+    """Have sums come in one order; a child of this process has no other threads anyway."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def _trained(package: Path, *more: str) -> None:
+    _one_thread(package)
     call_quietly("train", "--scene", "-o", package, "--frames", "2", "--size", SIZE, *TINY, *more)
 
 
@@ -43,7 +46,7 @@ def training(*, directory: bool) -> list[Command]:
         call("evaluate", root / "x.nmc", "--scene", "--write")
 
     return [
-        Command("nmc train", False, lambda _: None, train, train, counts=True, timed=True),
+        Command("nmc train", False, _one_thread, train, train, counts=True, timed=True),
         Command(
             "nmc evaluate",
             False,
@@ -67,6 +70,7 @@ def showing() -> list[FileCommand]:
         import numpy as np
         from PIL import Image
 
+        _one_thread(root)
         (root / "pictures").mkdir()
         for t in range(2):
             shade = np.full((12, 16, 3), 60 + 90 * t, np.uint8)

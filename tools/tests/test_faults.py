@@ -90,6 +90,7 @@ def test_every_command_of_the_sweep_ends_well_without_faults(tmp_path) -> None:
     names = {command.name for command in (*all_commands(), *all_file_commands())}
     assert {"sign", "push", "bridge import", "bridge export --to trl", "keygen"} < names
     assert {"present", "read, cached", "train --serve", "unpack --to spz"} < names
+    assert {"encrypt", "decrypt", "pack --media", "pack PACKAGE", "unpack --media"} < names
     for k, command in enumerate(all_file_commands()):
         template = tmp_path / str(k) / "template"
         template.mkdir(parents=True)
