@@ -15,6 +15,7 @@ from shared_data import shared
 
 import nmc
 from nmc_framework.models import build
+from nmc_tools.commands.depth import opened_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -78,6 +79,17 @@ def test_the_general_commands_know_what_it_is(command_line, model, tmp_path):
     assert "no model family 'unknown'" in command_line("depth", "evaluate", again).err
     listed = json.loads(command_line("models", "--json").out)
     assert next(m["kind"] for m in listed if m["family"] == "depth_unet") == "depth"
+
+
+def test_packages_of_before_mean_variances(model, tmp_path):
+    with nmc.open(model) as sequence:
+        options = {name: v for name, v in sequence.configuration.items() if name != "focus"}
+        state = sequence[0]
+    path = tmp_path / "before.nmc"
+    with nmc.Writer(path, family="depth_unet", configuration=options) as writer:
+        writer.append(state)
+    assert opened_model(path, 0, "cpu").configuration["focus"] == "variance"
+    assert opened_model(model, 0, "cpu").configuration["focus"] == "deviation"
 
 
 def test_real_pictures_are_scored(command_line, model):

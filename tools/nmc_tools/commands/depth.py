@@ -39,6 +39,8 @@ app = typer.Typer(
 )
 
 FAMILY = "depth_unet"
+#: What packages mean that were trained before the option was there.
+_UNSAID = {"focus": "variance"}
 #: Made-up rooms with such a number and above are never trained on.
 HELD_OUT = 1_000_000
 
@@ -247,7 +249,9 @@ def opened_model(package: Path, frame: int, device: str) -> DepthUnet:
 
     with framework(package), nmc.open(package) as sequence:
         _require_frame(sequence, frame)
-        model = depth_model(build(str(sequence.family), sequence.configuration))
+        family = str(sequence.family)
+        unsaid = _UNSAID if family == FAMILY else {}
+        model = depth_model(build(family, {**unsaid, **sequence.configuration}))
         model.load(sequence[frame % len(sequence)])
     return model.to(device).eval()
 
