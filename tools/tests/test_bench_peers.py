@@ -12,7 +12,7 @@ from nmc_tools.bench import __main__ as bench
 from nmc_tools.bench import usage
 from nmc_tools.bench.chains import SMALL, Chain, rounded, sources
 from nmc_tools.bench.peers import CHANGING, METHODS, module_of
-from nmc_tools.bench.result_tables import beside_table
+from nmc_tools.bench.result_tables import beside_table, use_table
 from nmc_tools.bench.worker import TINY, round_trip
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # ZipNN's
@@ -101,8 +101,34 @@ def test_every_table_is_made(tmp_path, monkeypatch):
 
 
 PACKAGE = dict.fromkeys(
-    ("ratio", "package_ratio", "container", "container_share", "encode", "decode", "seek"), 1.0
+    (
+        *("ratio", "package_ratio", "container", "container_share"),
+        *("encode", "decode", "unverified", "seek"),
+    ),
+    1.0,
 ) | {"seek_frames": 2}
+
+
+def test_programs_are_measured_with_so_many_threads(tmp_path, monkeypatch):
+    ran = []
+    monkeypatch.setattr(usage, "_run", ran.append)
+    programs = usage._programs(tmp_path, usage._states(1 << 10, 2))
+    assert list(programs) == ["`nmc pack`, nmc fast", "`nmc unpack`, nmc fast"]
+    for program in programs.values():
+        program(2)
+    assert [command[4] for command in ran] == ["pack", "unpack"]
+    assert all(command[-2:] == ["--jobs", "2"] for command in ran)
+    assert len(list((tmp_path / "run").iterdir())) == 2
+
+
+def test_memory_of_larger_states_has_rows_without_a_time():
+    used = {"nmc fast": {"writing": 2.1, "reading": 2.0}}
+    used["nmc fast, states of 268 MB"] = used["nmc fast"]
+    table = use_table(used, {"nmc fast": {"state": 0.5, "tensor": 0.01}}, 16)
+    assert table.splitlines()[2:] == [
+        "| nmc fast | 2.10 | 2.00 | 500.0 ms | 10.0 ms |",
+        "| nmc fast, states of 268 MB | 2.10 | 2.00 |  |  |",
+    ]
 
 
 def test_starts_are_measured(tmp_path, monkeypatch):

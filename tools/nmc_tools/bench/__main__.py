@@ -133,7 +133,7 @@ def _measured(found: list[Source], only: list[str], *, small: bool) -> dict[str,
     rest: dict[str, Callable[[], Any]] = {
         "opening": lambda: measure_opening(100 if small else LONG_SEQUENCE),
         "threads": lambda: measure_threads(words // 4),
-        "memory": lambda: measure_memory(4 * words),
+        "memory": lambda: _memory(4 * words),
         "one_tensor": lambda: measure_one_tensor(words),
     }
     steps = len(jobs) + len(rest)
@@ -145,6 +145,13 @@ def _measured(found: list[Source], only: list[str], *, small: bool) -> dict[str,
             figures[table] = work()
             progress(done + 1, steps)
     return figures
+
+
+def _memory(words: int) -> dict[str, dict[str, float]]:
+    """Return the memory of all codings, and of some with states twice as large."""
+    larger = measure_memory(2 * words, ("zstd", "nmc fast", "nmc strong"))
+    named = {f"{coding}, states of {8 * words / 1e6:.0f} MB": w for coding, w in larger.items()}
+    return measure_memory(words) | named
 
 
 def _measure_package(folder: Path, effort: Effort) -> dict[str, float]:

@@ -55,13 +55,14 @@ def beside_table(chains: dict[str, dict[str, dict[str, float]]]) -> str:
 def package_table(results: dict[str, dict[str, dict[str, float]]]) -> str:
     """Return the table of whole packages as Markdown."""
     lines = [
-        "| chain, effort | deltas | on disk | container | encode MB/s | decode MB/s | last frame |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        "| chain, effort | deltas | on disk | container | encode | decode, verified | not | seek |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     lines += [
         f"| {chain}, {effort} | {r['ratio']:.3f} | {r['package_ratio']:.3f} | "
         f"{r['container']:,.0f} B, {100 * r['container_share']:.3f} % | {r['encode']:.0f} | "
-        f"{r['decode']:.0f} | {r['seek']:.1f} of {r['seek_frames']:.0f} frames' time |"
+        f"{r['decode']:.0f}, {r['decode'] / r['unverified']:.2f} of it | {r['unverified']:.0f} | "
+        f"{r['seek']:.1f} of {r['seek_frames']:.0f} frames' time |"
         for chain, efforts in results.items()
         for effort, r in efforts.items()
     ]
@@ -91,11 +92,15 @@ def use_table(
     ]
     lines += [
         f"| {coding} | {used['writing']:.2f} | {used['reading']:.2f} | "
-        f"{1e3 * one_tensor[coding]['state']:.1f} ms | "
-        f"{1e3 * one_tensor[coding]['tensor']:.1f} ms |"
+        + " | ".join(_milliseconds(one_tensor, coding, what) for what in ("state", "tensor"))
+        + " |"
         for coding, used in memory.items()
     ]
     return "\n".join(lines)
+
+
+def _milliseconds(seconds: dict[str, dict[str, float]], coding: str, what: str) -> str:
+    return f"{1e3 * seconds[coding][what]:.1f} ms" if coding in seconds else ""
 
 
 def start_table(seconds: dict[str, float]) -> str:

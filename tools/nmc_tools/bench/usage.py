@@ -22,7 +22,7 @@ import nmc
 from nmc_tools.bench.timing import best_seconds, peak_memory, restart_peak
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from nmc.coding.arithmetic import Effort
     from nmc.coding.encode import Entropy
@@ -70,7 +70,8 @@ def measure_threads(words: int) -> dict[str, dict[int, float]]:
     """Return the seconds of checking, writing and reading, by coding and way, and by threads.
 
     What is checked has four groups; what is written and read has one, of large frames, so that
-    threads share the work within a frame.
+    threads share the work within a frame. The programs ``nmc pack`` and ``nmc unpack`` are measured
+    with their start, on what is checked.
     """
     numbers = sorted({1, 2, min(os.cpu_count() or 1, _GROUPS)})
     many, large = _states(words, _GROUPS * _FRAMES), _states(_LARGER * words, 2)
@@ -88,7 +89,32 @@ def measure_threads(words: int) -> dict[str, dict[int, float]]:
             }
             for way, of in ways.items():
                 seconds[f"{way}, {coding}"] = {n: best_seconds(partial(of, n)) for n in numbers}
+        for way, program in _programs(Path(folder), many).items():
+            seconds[way] = {n: best_seconds(partial(program, n)) for n in numbers}
     return seconds
+
+
+def _programs(folder: Path, states: list[Any]) -> dict[str, Callable[[int], None]]:
+    """Return the programs that pack checkpoints and unpack a package, in so many threads."""
+    from nmc_tools import checkpoints
+
+    run, package, coding = folder / "run", folder / "programs.nmc", "nmc fast"
+    run.mkdir()
+    for t, state in enumerate(states):
+        checkpoints.write(run / f"frame_{t:04}.safetensors", state, to="safetensors")
+    _write(package, states, coding, key_every=_FRAMES)
+    made, frames = folder / "packed.nmc", folder / "frames"
+    pack = ["pack", str(run), "-o", str(made), "--effort", CODINGS[coding][1], "--force"]
+    unpack = ["unpack", str(package), "-o", str(frames), "--force"]
+    return {
+        f"`nmc {command[0]}`, {coding}": partial(_run_program, command)
+        for command in (pack, unpack)
+    }
+
+
+def _run_program(command: list[str], threads: int) -> None:
+    program = [sys.executable, "-P", "-c", "from nmc_tools.cli import main; main()"]
+    _run([*program, *command, "--jobs", str(threads)])
 
 
 def _check(path: Path, threads: int) -> None:
@@ -123,11 +149,13 @@ def measure_one_tensor(words: int) -> dict[str, dict[str, float]]:
     return seconds
 
 
-def measure_memory(words: int) -> dict[str, dict[str, float]]:
+def measure_memory(
+    words: int, codings: Collection[str] = tuple(CODINGS)
+) -> dict[str, dict[str, float]]:
     """Return what writing and reading take at peak, in states, beside the caller's own."""
     found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for coding in CODINGS:
+        for coding in codings:
             found[coding] = {}
             for way in ("writing", "reading"):
                 command = [sys.executable, "-P", "-m", "nmc_tools.bench.usage"]
