@@ -54,10 +54,26 @@ def environment(folder: Path) -> Path:
     made = [sys.executable, "-I", "-m", "venv", "--clear", folder]
     for command in (made, *([*pip, *names] for names in _REQUIREMENTS)):
         _run([str(part) for part in command], "its environment could not be made")
+    _without_kernels(folder)
     refusal = _refusal(python)
     if refusal:
         raise PeerError(f"it was installed and cannot be imported: {refusal}")
     return python
+
+
+_NO_KERNELS = """import sys, types
+for name in ("torchvision._meta_registrations", "torchvision._autograd_registrations"):
+    sys.modules[name] = types.ModuleType(name)
+"""
+
+
+def _without_kernels(folder: Path) -> None:
+    """Let NNCodec import torchvision, whose build for CUDA registers what torch on a CPU lacks.
+
+    NNCodec needs its models at most, and we not even these.
+    """
+    for packages in sorted(folder.glob("lib/python*/site-packages")):
+        (packages / "sitecustomize.py").write_text(_NO_KERNELS, encoding="utf-8")
 
 
 def _refusal(python: Path) -> str:
