@@ -109,7 +109,7 @@ def test_instant_ngp_has_four_coefficients(tmp_path):
     assert camera_files.read(tmp_path / "back.json").lenses[0] == read.lenses[0]
     for member in ({"latlong": True}, {"ftheta_p0": 0.1}, {"equirectangular": True}):
         path.write_text(json.dumps(head | member))
-        with pytest.raises(CameraError, match=f"the lens {next(iter(member))} is none"):
+        with pytest.raises(CameraError, match=f"the lens {next(iter(member))} cannot be converted"):
             camera_files.read(path)
 
 

@@ -116,7 +116,7 @@ def test_folders_without_pictures_with_depth(tmp_path):
     with pytest.raises(DepthError, match=r"within 0\.02 s"):
         room_folders(tmp_path)
     (tmp_path / "rgb.txt").write_text("soon rgb/1.png\n")
-    with pytest.raises(DepthError, match="'soon' is no time"):
+    with pytest.raises(DepthError, match="'soon' is not a time"):
         room_folders(tmp_path)
     (tmp_path / "rgb.txt").write_text("1.0 ../../secret.png\n")
     with pytest.raises(DepthError, match="outside of the folder"):

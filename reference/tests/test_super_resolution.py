@@ -254,7 +254,7 @@ def test_opinions_are_means_with_intervals(tmp_path):
     table.write_text("person,film,way,score\r\n0,f,a,4\r\n", encoding="utf-8-sig")
     assert read_answers(table) == given[:1]
     for text, told in (
-        ("", "can be read"), ("[]", "holds no answers"), ("[3]", "is no row"),
+        ("", "can be read"), ("[]", "holds no answers"), ("[3]", "is not a row"),
         ('[{"person": "a", "film": "f", "way": "w"}]', "lacks score"),
         ('[{"person": "a", "film": "f", "way": "w", "score": 6}]', "not 6"),
     ):  # fmt: skip

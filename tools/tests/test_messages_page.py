@@ -13,7 +13,7 @@ import nmc_spec
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docs"))
 
-import messages
+import message_page as messages
 
 TEXT = messages.PAGE.read_text(encoding="utf-8")
 CHAPTERS = sorted({code.partition("/")[0] for code in nmc_spec.issues()})

@@ -1,6 +1,7 @@
 """Where the player has a package from: signatures, servers that answer wrongly, ``nmc view``."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -99,7 +100,7 @@ class _Without(BaseHTTPRequestHandler):
     [
         ("", "without ranges"),
         ("!cut", "breaks off"),
-        ("!long", "more than"),
+        ("!long", "more than|breaks off"),  # newer Chromium cuts it off by itself
         ("!lies", "were asked for"),
         ("!right", "package/zip-structure"),
         ("!flaky", None),
@@ -121,7 +122,7 @@ def test_a_server_that_answers_wrongly_is_told(browser, tmp_path, how, told):
                     assert page.frame == 0
                     assert page.notice is None
                     return
-                assert told in page.notice
+                assert re.search(told, page.notice)
                 assert "The package is not opened" in page.notice
         finally:
             server.shutdown()
@@ -149,8 +150,6 @@ def test_view_refuses_what_is_not_there(tmp_path):
 
 
 def test_the_page_loads_nothing_from_elsewhere():
-    import re
-
     assert sum(p.stat().st_size for p in PAGE.iterdir()) < 600_000
     for file in PAGE.iterdir():
         text = Path(file).read_text(encoding="utf-8")
