@@ -11,9 +11,10 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
+from columns import Array, digest_rows, scalar_text, text
 from writers import hdf5_writer, zip_writer
 from writers.package_writer import (
     count,
@@ -24,7 +25,6 @@ from writers.package_writer import (
 )
 from writers.stream_writer import BITS, difference, planes, shape_record, stored_zstd
 
-Array: TypeAlias = "np.ndarray[Any, Any]"
 Objects: TypeAlias = dict[str, Array]
 Streams: TypeAlias = dict[str, bytes]
 
@@ -181,25 +181,6 @@ class Edits:
 
 
 NO_EDITS = Edits()
-
-UNTEXT = "surrogateescape"
-"""How a name that is not UTF-8 is held as text: a lone surrogate for each byte that is none."""
-
-
-def text(*values: str | bytes) -> Array:
-    """Return a column of texts."""
-    encoded = [v.encode(errors=UNTEXT) if isinstance(v, str) else v for v in values]
-    return np.array(encoded, f"S{max(map(len, encoded), default=1) or 1}")
-
-
-def scalar_text(value: str | bytes) -> Array:
-    """Return a text as a scalar."""
-    return text(value).reshape(())
-
-
-def digest_rows(digests: list[bytes]) -> Array:
-    """Return digests as the rows of a column."""
-    return np.frombuffer(b"".join(digests), "u1").reshape(len(digests), 32)
 
 
 def segment_name(index: int) -> str:

@@ -12,7 +12,7 @@ import make_vectors
 import numpy as np
 import pytest
 from bases import ONE
-from chain import scalar_text, text
+from columns import scalar_text, text
 from package.manifest_cases import put_all
 
 if TYPE_CHECKING:

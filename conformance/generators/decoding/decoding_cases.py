@@ -20,11 +20,10 @@ from chain import (
     Frame,
     Objects,
     Row,
-    scalar_text,
     segment_name,
     state_digest,
-    text,
 )
+from columns import scalar_text, text
 from model.model_cases import SEED, random_bytes, stepped
 from segment.segment_cases import streams
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 from cases import Case
-from chain import DELTA, Edits, Objects, scalar_text, state_digest
+from chain import DELTA, Edits, Objects, state_digest
+from columns import scalar_text
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 SECRET = hashlib.sha256(b"the key of these vectors").digest()

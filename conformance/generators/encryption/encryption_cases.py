@@ -23,9 +23,9 @@ from chain import (
     Objects,
     Row,
     content_of,
-    scalar_text,
     state_digest,
 )
+from columns import scalar_text
 from model.model_cases import random_bytes
 from quantised.refinement_cases import STOPS
 from signatures.signature_cases import FIRST, KEYS, signed

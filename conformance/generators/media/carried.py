@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from chain import MANIFEST, NO_EDITS, Edits, Objects, scalar_text, text
+from chain import MANIFEST, NO_EDITS, Edits, Objects
+from columns import scalar_text, text
 from model.model_cases import random_bytes
 
 CHUNK = 262_144

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from bases import FOLDER, ONE, PAIR
 from cases import Case
-from chain import Objects, scalar_text
+from chain import Objects
+from columns import scalar_text
 from writers.zip_writer import Record
 
 from media.carried import (

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from bases import ONE
 from cases import Case
-from chain import Objects, text
+from chain import Objects
+from columns import text
 
 from media.carried import EMPTY, LOW, SOUND, Carried, Way, columns, edits_of
 from media.media_cases import ONE_CLIP, SEVERAL, carrying

@@ -12,7 +12,6 @@ from cases import Case
 from chain import (
     DELTA,
     KEY,
-    UNTEXT,
     Cell,
     Chain,
     Frame,
@@ -23,6 +22,7 @@ from chain import (
     tensor_digests,
 )
 from chain import state_bytes as bytes_of
+from columns import UNTEXT
 from model.model_cases import SEED
 from writers.package_writer import framed, le32, le64, segment
 

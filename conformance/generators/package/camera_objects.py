@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from chain import scalar_text, text
+from columns import scalar_text, text
 
 if TYPE_CHECKING:
     from chain import Array

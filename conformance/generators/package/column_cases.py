@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from bases import ONE, PAIR
-from chain import Edits, scalar_text
+from chain import Edits
+from columns import scalar_text
 
 from package.camera_objects import CAMERAS, LENSES
 from package.manifest_cases import SHAPE, TYPE, VALUE, configured, object_case, put_all

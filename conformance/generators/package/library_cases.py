@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 from bases import ONE, PAIR
-from chain import Edits, scalar_text
+from chain import Edits
+from columns import scalar_text
 
 from package.manifest_cases import put_all
 

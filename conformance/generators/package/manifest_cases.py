@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from bases import ONE
 from cases import Case
-from chain import Edits, scalar_text
+from chain import Edits
+from columns import scalar_text
 from model.model_cases import SEED, key_chain
 
 from nmc_spec import manifest_layout

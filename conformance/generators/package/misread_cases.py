@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from bases import ONE, PAIR
 from cases import Case
-from chain import DELTA, KEY, RAW, SKIP, Cell, Chain, Frame, Row, scalar_text, text
+from chain import DELTA, KEY, RAW, SKIP, Cell, Chain, Frame, Row
+from columns import scalar_text, text
 from model.model_cases import SEED, random_bytes
 
 from package.camera_objects import CAMERAS, LENSES, changed

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from bases import ONE
-from chain import Edits, objects_of, scalar_text
+from chain import Edits, objects_of
+from columns import scalar_text
 from writers import hdf5_writer
 from writers.hdf5_writer import Options
 

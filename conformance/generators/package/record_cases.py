@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bases import ONE, PAIR
-from chain import Edits, scalar_text, text
+from chain import Edits
+from columns import scalar_text, text
 
 from package.camera_objects import CAMERAS, LENSES, changed, normed, scaled, wide
 from package.manifest_cases import VALUE, put_all

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from bases import PAIR
 from cases import Case
-from chain import KEY, RAW, Cell, Chain, Edits, Frame, Row, text
+from chain import KEY, RAW, Cell, Chain, Edits, Frame, Row
+from columns import text
 from model.model_cases import SEED
 
 from package.library_cases import LIBRARY, compressed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bases import ONE
 from cases import Case
-from chain import scalar_text, text
+from columns import scalar_text, text
 from model.model_cases import SEED, key_chain
 
 from package.manifest_cases import VALUE, put_all

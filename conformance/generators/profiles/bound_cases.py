@@ -19,13 +19,13 @@ from chain import (
     Frame,
     Refinement,
     Row,
-    digest_rows,
     objects_of,
     sealed,
     segment_name,
     state_digest,
     streams_of,
 )
+from columns import digest_rows
 from model.model_cases import SEED
 from segment.segment_cases import put
 from writers import hdf5_writer, zip_writer

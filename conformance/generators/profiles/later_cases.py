@@ -21,7 +21,8 @@ from arithmetic.arithmetic_cases import (
 )
 from bases import PAIR
 from cases import DIRECTORY, Case
-from chain import INTEGER, RAW, SKIP, Cell, Edits, Row, scalar_text
+from chain import INTEGER, RAW, SKIP, Cell, Edits, Row
+from columns import scalar_text
 from package.camera_objects import CAMERAS, LENSES
 from package.record_cases import WITH_CAMERAS
 from quantised.coder_bins import ADAPTIVE

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from bases import ONE, PAIR
 from cases import Case
-from chain import DELTA, KEY, RAW, SKIP, Cell, Chain, Edits, Frame, Row, scalar_text
+from chain import DELTA, KEY, RAW, SKIP, Cell, Chain, Edits, Frame, Row
+from columns import scalar_text
 from model.model_cases import SEED
 from package.manifest_cases import put_all
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from bases import FOLDER, PAIR
 from cases import Case
-from chain import MANIFEST, Edits, content_of, members_of, scalar_text, segment_name
+from chain import MANIFEST, Edits, content_of, members_of, segment_name
+from columns import scalar_text
 from writers.zip_writer import Archive
 
 from nmc_conformance import ed25519
