@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from nmc_tools.commands.framework import chosen_frames, require_new
+from nmc_tools.commands.framework import chosen_frames, refuse_given, require_new
 from nmc_tools.commands.shared_work import clips_on, cluster_on
 from nmc_tools.pictures import write_png
 from nmc_tools.terminal import counted, progress_bar, refuse_input, say, size_text
@@ -40,10 +40,7 @@ def refuse_unseen(sequence: nmc.ChainSequence, package: Path) -> None:
 
 def refuse_of_cameras(options: Mapping[str, object]) -> None:
     """Refuse options by name that have a value and no meaning for pictures."""
-    for name, value in options.items():
-        if value:
-            reason = "the package holds pictures, not what cameras see"
-            raise typer.BadParameter(reason, param_hint=name)
+    refuse_given(options, "the package holds pictures, not what cameras see")
 
 
 def render_clips(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from nmc_tools.commands.chain_run import Run, Subject
-from nmc_tools.commands.framework import framework, require_there
+from nmc_tools.commands.framework import framework, refuse_given, require_there
 
 if TYPE_CHECKING:
     import nmc
@@ -101,11 +101,7 @@ def clip_subject(
     ``refused`` are values of options that have no meaning here, by name; one that was given is
     refused.
     """
-    for name, value in refused.items():
-        if value:
-            raise typer.BadParameter(
-                f"{kind.family} is a model of pictures, which has no cameras", param_hint=name
-            )
+    refuse_given(refused, f"{kind.family} is a model of pictures, which has no cameras")
     if source is None:
         raise typer.BadParameter("give a video, or a folder of pictures", param_hint="FRAMES")
     require_there([source])

@@ -13,6 +13,7 @@ from nmc_tools.commands.framework import (
     option,
     parse_device,
     parse_size,
+    refuse_given,
     require_new,
 )
 from nmc_tools.commands.shared_options import EffortOption, ForceOption, PlainJsonOption
@@ -224,10 +225,7 @@ def evaluated_depth(
     with nmc.open(package) as sequence:
         if str(sequence.family) != FAMILY:
             return False
-    for name, value in others.items():
-        if value:
-            reason = "the package says the depth of pictures, and has no cameras"
-            raise typer.BadParameter(reason, param_hint=name)
+    refuse_given(others, "the package says the depth of pictures, and has no cameras")
     evaluate(package, folder, frame=-1, unit=None, limit=200, device=device, as_json=as_json)
     return True
 

@@ -105,6 +105,13 @@ def option(name: str) -> Iterator[None]:
         raise typer.BadParameter(" ".join(str(error).split()), param_hint=name) from None
 
 
+def refuse_given(options: Mapping[str, object], reason: str) -> None:
+    """Refuse options, values by name, that mean nothing here: a value is wrong usage."""
+    for name, value in options.items():
+        if value:
+            raise typer.BadParameter(reason, param_hint=name)
+
+
 def _said_of(place: str, error: Exception) -> str:
     """Return an error's text without the name of the file that is named before it."""
     text = " ".join(str(error).split())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmc_tools.commands import inverse_generator, inverse_renderer
-from nmc_tools.commands.framework import framework, require_new, require_there
+from nmc_tools.commands.framework import framework, refuse_given, require_new, require_there
 from nmc_tools.commands.inverse_options import (
     HeldOutOption,
     SeedOption,
@@ -198,10 +198,7 @@ def evaluated_inverse(package: Path, folder: Path, others: dict[str, Any], as_js
     with nmc.open(package) as sequence:
         if str(sequence.family) != FAMILY:
             return False
-    for name, value in others.items():
-        if value:
-            reason = "the package makes meshes of pictures, and has no cameras"
-            raise typer.BadParameter(reason, param_hint=name)
+    refuse_given(others, "the package makes meshes of pictures, and has no cameras")
     evaluate(package, folder, another=False, as_json=as_json)
     return True
 

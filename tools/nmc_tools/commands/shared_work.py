@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmc_tools.commands.extras import extra
-from nmc_tools.commands.framework import parse_device
+from nmc_tools.commands.framework import parse_device, refuse_given
 from nmc_tools.terminal import note
 
 if TYPE_CHECKING:
@@ -140,10 +140,8 @@ def devices_on(on: str | None, device: str) -> tuple[str, str]:
 
 def refuse_beside_on(on: str | None, options: Mapping[str, object]) -> None:
     """Refuse options of this machine, by name, where a cluster does the work."""
-    for name, value in options.items():
-        if on is not None and value:
-            reason = "the cluster has its own workers and devices: leave it out, or --on"
-            raise typer.BadParameter(reason, param_hint=name)
+    if on is not None:
+        refuse_given(options, "the cluster has its own workers and devices: leave it out, or --on")
 
 
 @contextmanager
