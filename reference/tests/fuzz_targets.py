@@ -150,6 +150,11 @@ class Target(Protocol):
         """Return the code that refuses the package with a byte changed; empty where none does."""
 
 
+def _damaged(data: bytes, at: int, mask: int) -> bytes:
+    """Return bytes of which one is changed."""
+    return data[:at] + bytes([data[at] ^ mask]) + data[at + 1 :]
+
+
 def _whole_check(path: Path) -> str:
     key = KEY if path.stem.endswith("-encryption") else None
     error = first_error(nmc.check(path, key=key).findings)
@@ -202,7 +207,7 @@ class ManifestTarget:
 
     def code(self, at: int, mask: int) -> str:
         """See :class:`Target`."""
-        damaged = self.data[:at] + bytes([self.data[at] ^ mask]) + self.data[at + 1 :]
+        damaged = _damaged(self.data, at, mask)
         error = first_error(parse_manifest(damaged)[1])
         return error.code if error else _checked_with(self.folder, MANIFEST_NAME, damaged)
 
@@ -226,7 +231,7 @@ class SegmentTarget:
 
     def code(self, at: int, mask: int) -> str:
         """See :class:`Target`."""
-        damaged = self.data[:at] + bytes([self.data[at] ^ mask]) + self.data[at + 1 :]
+        damaged = _damaged(self.data, at, mask)
         try:
             check_segment(self._frame, damaged)
         except FormatError as refused:
@@ -250,7 +255,7 @@ class MemberTarget:
 
     def code(self, at: int, mask: int) -> str:
         """See :class:`Target`."""
-        damaged = self.data[:at] + bytes([self.data[at] ^ mask]) + self.data[at + 1 :]
+        damaged = _damaged(self.data, at, mask)
         return _checked_with(self.folder, self.member, damaged)
 
 
@@ -268,7 +273,7 @@ class MessageTarget:
 
     def code(self, at: int, mask: int) -> str:
         """See :class:`Target`."""
-        damaged = self.data[:at] + bytes([self.data[at] ^ mask]) + self.data[at + 1 :]
+        damaged = _damaged(self.data, at, mask)
         try:
             nmc.apply(self.before, damaged)
         except FormatError as refused:

@@ -248,53 +248,24 @@ TWO(rename)
 TWO(link)
 TWO(symlink)
 
-int linkat(int from, const char *a, int to, const char *b, int flags)
-{
-    REAL(int, "linkat", int, const char *, int, const char *, int);
-    if (!name_below(to, b))
-        return real(from, a, to, b, flags);
-    if (fails(OTHER))
-        return -1;
-    int result = real(from, a, to, b, flags);
-    after();
-    return result;
+#define BELOW(name, types, declared, passed) \
+int name declared \
+{ \
+    static int (*real) types; \
+    if (!real) real = (int (*) types)dlsym(RTLD_NEXT, #name); \
+    if (!name_below(to, b)) return real passed; \
+    if (fails(OTHER)) return -1; \
+    int result = real passed; \
+    after(); \
+    return result; \
 }
-
-int symlinkat(const char *a, int to, const char *b)
-{
-    REAL(int, "symlinkat", const char *, int, const char *);
-    if (!name_below(to, b))
-        return real(a, to, b);
-    if (fails(OTHER))
-        return -1;
-    int result = real(a, to, b);
-    after();
-    return result;
-}
-
-int renameat(int from, const char *a, int to, const char *b)
-{
-    REAL(int, "renameat", int, const char *, int, const char *);
-    if (!name_below(to, b))
-        return real(from, a, to, b);
-    if (fails(OTHER))
-        return -1;
-    int result = real(from, a, to, b);
-    after();
-    return result;
-}
-
-int renameat2(int from, const char *a, int to, const char *b, unsigned flags)
-{
-    REAL(int, "renameat2", int, const char *, int, const char *, unsigned);
-    if (!name_below(to, b))
-        return real(from, a, to, b, flags);
-    if (fails(OTHER))
-        return -1;
-    int result = real(from, a, to, b, flags);
-    after();
-    return result;
-}
+BELOW(symlinkat, (const char *, int, const char *), (const char *a, int to, const char *b), (a, to, b))
+BELOW(renameat, (int, const char *, int, const char *),
+      (int from, const char *a, int to, const char *b), (from, a, to, b))
+BELOW(linkat, (int, const char *, int, const char *, int),
+      (int from, const char *a, int to, const char *b, int flags), (from, a, to, b, flags))
+BELOW(renameat2, (int, const char *, int, const char *, unsigned),
+      (int from, const char *a, int to, const char *b, unsigned flags), (from, a, to, b, flags))
 
 #define ONE(name) \
 int name(const char *path) \
