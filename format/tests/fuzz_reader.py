@@ -8,19 +8,18 @@ once, up to each stop and each tensor alone, and what passes for signed is what 
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import shutil
 import sys
 import tempfile
-import time
-import traceback
+from collections import Counter
 from pathlib import Path
 
+from fuzz_cases import Cases, Wrong, program
 from fuzz_damage import damaged, put
 from fuzz_packages import MEDIA, Source, digest, make_sources
-from fuzz_progress import Run, code_digest, judged, time_limit
+from fuzz_progress import code_digest, time_limit
 
 import nmc
 
@@ -29,10 +28,6 @@ FLOORS = ("spec/nmc_spec", "format", "reference/nmc")
 
 SECONDS = 30
 """A case that takes more processor time hangs."""
-
-
-class Wrong(AssertionError):
-    """The reader did what it must never do."""
 
 
 def judge(path: Path, known: set[bytes], source: Source, original: bytes) -> str:
@@ -135,78 +130,28 @@ def run_case(seed: int, number: int, sources: list[Source], known: set[bytes], p
         return judge(path, known, source, source.members["manifest.h5"])
 
 
-def run(
-    count: int,
-    seed: int,
-    *,
-    only: int | None = None,
-    keep: Path | None = None,
-    note: Path | None = None,
-    jobs: int = 1,
-) -> dict[str, int]:
-    """Run many cases; return how often each code was met.
-
-    Raises
-    ------
-    Wrong
-        For the first case that fails, with how to repeat it.
-    """
-    mark = f"reader {seed} {code_digest(*FLOORS)}"
-    progress = Run("packages with damaged structures", count, note, mark)
+def run(cases: Cases) -> Counter[str]:
+    """Try cases; return how often each code was met. The first that fails raises `Wrong`."""
     with tempfile.TemporaryDirectory() as folder:
         sources, known = make_sources(Path(folder))
 
-        def judge_case(number: int) -> tuple[str, str]:
-            path = Path(folder) / f"case-{os.getpid()}.nmc"
-            try:
-                return run_case(seed, number, sources, known, path), ""
-            except Exception as error:
-                if keep is not None and path.exists():
-                    kept = keep / f"case-{seed}-{number}.nmc"
-                    (shutil.copytree if path.is_dir() else shutil.copy)(path, kept)
-                    print(f"kept as {kept}")
-                again = f"case {number}: repeat it with --seed {seed} --only {number}\n"
-                return "", again + "".join(traceback.format_exception(error))
+        def place() -> Path:
+            return Path(folder) / f"case-{os.getpid()}.nmc"
 
-        numbers = range(progress.tally.done, count) if only is None else [only]
-        for code, fault in judged(judge_case, numbers, jobs):
-            if fault:
-                raise Wrong(fault)
-            progress.tally.add(code)
-            progress.tick()
-    progress.finish()
-    return dict(progress.tally.codes)
+        def keep(number: int) -> None:
+            path = place()
+            if cases.keep is not None and path.exists():
+                kept = cases.keep / f"case-{cases.seed}-{number}.nmc"
+                (shutil.copytree if path.is_dir() else shutil.copy)(path, kept)
+                print(f"kept as {kept}")
 
-
-def main() -> int:
-    """Run as a program."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", type=int, help="repeat one case")
-    parser.add_argument("--keep", type=Path, help="a folder for the package that fails")
-    parser.add_argument("--note", type=Path, help="a file to go on from, and to keep up")
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
-    arguments = parser.parse_args()
-    print(f"seed {arguments.seed}")
-    start = time.perf_counter()
-    try:
-        codes = run(
-            arguments.count,
-            arguments.seed,
-            only=arguments.only,
-            keep=arguments.keep,
-            note=arguments.note,
-            jobs=arguments.jobs,
+        return cases.tried(
+            "packages with damaged structures",
+            f"reader {code_digest(*FLOORS)}",
+            lambda number: run_case(cases.seed, number, sources, known, place()),
+            keep,
         )
-    except Wrong as error:
-        print(error)
-        return 1
-    for code, number in sorted(codes.items(), key=lambda item: -item[1]):
-        print(f"{number:8d}  {code}")
-    print(f"{sum(codes.values())} cases in {time.perf_counter() - start:.0f} s")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program(__doc__.splitlines()[0], run, keeps=True))

@@ -11,25 +11,22 @@ no other exception, no more than a bounded memory, no hanging.
 
 from __future__ import annotations
 
-import argparse
 import random
 import resource
 import sys
 import tempfile
-import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "format" / "tests"))
+
 import fuzz_cameras
 import fuzz_judges
 import fuzz_sources
-from fuzz_judges import Wrong
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "format" / "tests"))
-
-from fuzz_progress import Run, code_digest, judged, time_limit
+from fuzz_cases import Cases, Wrong, program
+from fuzz_progress import code_digest, time_limit
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -79,60 +76,21 @@ def sources_in(folder: Path) -> dict[str, list[Path]]:
     return made
 
 
-def run(
-    count: int, seed: int, only: int | None = None, note: Path | None = None, jobs: int = 1
-) -> Counter[str]:
-    """Run many cases; return what came of them.
-
-    Raises
-    ------
-    Wrong
-        For the first case that fails, with how to repeat it.
-    """
-    progress = Run(
-        "damaged journals, checkpoints, messages, documents, keys, chains",
-        count,
-        note,
-        f"inputs {seed} {code_digest(*FLOORS)}",
-    )
+def run(cases: Cases) -> Counter[str]:
+    """Try cases; return what came of them. The first that fails raises `Wrong`."""
     with tempfile.TemporaryDirectory() as text:
         sources = sources_in(Path(text))
-
-        def judge_case(number: int) -> tuple[str, str]:
-            try:
-                return run_case(seed, number, sources), ""
-            except Exception as error:
-                again = f"case {number}: repeat it with --seed {seed} --only {number}\n"
-                return "", again + "".join(traceback.format_exception(error))
-
-        numbers = range(progress.tally.done, count) if only is None else [only]
-        for code, fault in judged(judge_case, numbers, jobs):
-            if fault:
-                raise Wrong(fault)
-            progress.tally.add(code)
-            progress.tick()
-    progress.finish()
-    return progress.tally.codes
+        return cases.tried(
+            "damaged journals, checkpoints, messages, documents, keys, chains",
+            f"inputs {code_digest(*FLOORS)}",
+            lambda number: run_case(cases.seed, number, sources),
+        )
 
 
 def main() -> int:
-    """Run from the command line; 1 where a case fails."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", type=int, help="repeat one case")
-    parser.add_argument("--note", type=Path, help="a file to go on from, and to keep up")
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
-    options = parser.parse_args()
+    """Run from the command line, within the memory that a run may use; 1 if a case fails."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    try:
-        made = run(options.count, options.seed, options.only, options.note, options.jobs)
-    except Wrong as error:
-        print(error)
-        return 1
-    for what, number in sorted(made.items()):
-        print(f"{number:8,}  {what}")
-    return 0
+    return program(__doc__.split("\n", maxsplit=1)[0], run)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Literal
 import fuzz_sources
 import numpy as np
 from blake3 import blake3
+from fuzz_cases import Wrong
 from fuzz_odd import ODD, damage_bytes, damage_journal, damage_structure, put_odd
 
 import nmc
@@ -29,10 +30,6 @@ from nmc_tools.checkpoints import TARGETS, CheckpointError, read, read_source, s
 from nmc_tools.checkpoints.checkpoint import Checkpoint
 from nmc_tools.checkpoints.extras import configuration_of
 from nmc_tools.cli import app
-
-
-class Wrong(AssertionError):
-    """A case that ended as none may."""
 
 
 def judge_journal(rng: random.Random, source: Path, folder: Path) -> str:
