@@ -131,8 +131,8 @@ QUICK := $(or $(TMPDIR),$(wildcard /dev/shm),/tmp)
 mutation: setup  ## How many changed decoders the suite finds out; hours, goes on where it stopped
 	TMPDIR=$(QUICK) $(BIN)/python conformance/mutation/mutate.py -o out/mutation
 
-soundness: setup  ## Each negative vector is accepted once the check that is meant is off
-	$(BIN)/python conformance/soundness/soundness.py
+soundness: setup  ## Each negative vector is accepted once the check that is meant is off; INTO=FILE puts the table there
+	$(BIN)/python conformance/soundness/soundness.py $(if $(INTO),--into $(INTO))
 
 mutation-typescript: setup $(TYPESCRIPT)/dist/src/cli.js  ## The same of the TypeScript decoder (needs Node 20), a sample
 	$(BIN)/python conformance/mutation/typescript/mutate_typescript.py -o out/mutation-typescript

@@ -25,9 +25,11 @@ import courses  # noqa: E402
 from courses import CRASHED, Course, Trial  # noqa: E402
 
 from nmc_conformance.vectors import SuiteError, Vector, load_suite  # noqa: E402
+from nmc_spec.generated import between  # noqa: E402
 
 LISTED = _HERE / "listed.toml"
 VECTORS = _HERE.parent / "vectors"
+OPENING, CLOSING = "<!-- soundness -->\n", "<!-- /soundness -->"
 
 SOUND, LENIENT, MASKED = "accepted", "accepted by the lenient decoder", "masked"
 
@@ -159,6 +161,17 @@ def report(found: Mapping[Trial, str], listed: Sequence[Reason]) -> str:
     return "\n".join(lines)
 
 
+def published(found: Mapping[Trial, str], listed: Sequence[Reason]) -> str:
+    """Return the table for a document: what became of the vectors, a row a fate."""
+    counts = Counter(found.values())
+    rows = [("all negative vectors", len(found)), (f"{SOUND}, the check being off", counts[SOUND])]
+    rows += [(f"{LENIENT}, the check being off", counts[LENIENT])]
+    rows += [(f"listed: {r.why}", counts[r.name]) for r in listed if counts[r.name]]
+    rows += [(MASKED, counts[MASKED])]
+    lines = ["| what became of them | vectors |", "|---|---:|"]
+    return "\n".join([*lines, *(f"| {what} | {number} |" for what, number in rows), ""])
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Judge the vectors; return 0 where none is masked and the list has nothing idle."""
     parser = argparse.ArgumentParser(
@@ -169,7 +182,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("select", nargs="*", help="patterns of ids; none selects all")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="take one vector of N")
     parser.add_argument("--vectors", type=Path, default=VECTORS, help="folder of the vectors")
+    parser.add_argument("--into", type=Path, help="put the table between the marks of a file")
     options = parser.parse_args(arguments)
+    whole = not options.select and options.every == 1 and options.vectors == VECTORS
+    if options.into is not None and not whole:
+        parser.error("--into is for a run of all vectors of the suite: leave the selection out")
     listed = reasons()
     try:
         vectors = negative(options.vectors, options.select)
@@ -177,7 +194,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     found = judged(vectors[:: options.every], listed)
     print(report(found, listed))
-    whole = not options.select and options.every == 1 and options.vectors == VECTORS
+    if options.into is not None:
+        page = options.into.read_text(encoding="utf-8")
+        page = between(page, OPENING, CLOSING, published(found, listed))
+        options.into.write_text(page, encoding="utf-8")
     left = idle(found, listed) if whole else []
     for pattern in left:
         print(f"{LISTED.name}: {pattern} is accepted, or not there; take it from the list")

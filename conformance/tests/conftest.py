@@ -6,5 +6,5 @@ import sys
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[1]
-for folder in (".", "generators", "selftest", "tests"):
+for folder in (".", "generators", "selftest", "soundness", "tests"):
     sys.path.insert(0, str(_ROOT / folder))

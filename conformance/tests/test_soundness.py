@@ -15,6 +15,8 @@ from bases import ONE
 from columns import scalar_text, text
 from package.manifest_cases import put_all
 
+import soundness as soundness_tool
+
 if TYPE_CHECKING:
     from cases import Case
 
@@ -81,6 +83,28 @@ def test_two_faults_of_one_code_are_not_one_check(tmp_path: Path) -> None:
     done = told(tmp_path, case)
     assert done.returncode == 1, done.stdout
     assert "    1  masked" in done.stdout
+
+
+def test_a_part_of_the_suite_is_not_published(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- soundness -->\n<!-- /soundness -->\n", encoding="utf-8")
+    with pytest.raises(SystemExit) as refused:
+        soundness_tool.main(["--every", "200", "--into", str(page)])
+    assert refused.value.code == 2
+    assert len(page.read_text(encoding="utf-8").splitlines()) == 2
+
+
+def test_the_table_has_a_row_for_each_fate() -> None:
+    reason = soundness_tool.Reason("zstd", "A library decodes it.", ("06-*",), (), lenient=False)
+    fates = ["zstd", soundness_tool.SOUND, soundness_tool.SOUND, soundness_tool.MASKED]
+    found = {soundness_tool.Trial(f"06-segment/{i}", (), ""): f for i, f in enumerate(fates)}
+    assert soundness_tool.published(found, [reason]).splitlines()[2:] == [
+        "| all negative vectors | 4 |",
+        "| accepted, the check being off | 2 |",
+        "| accepted by the lenient decoder, the check being off | 0 |",
+        "| listed: A library decodes it. | 1 |",
+        "| masked | 1 |",
+    ]
 
 
 def test_nothing_that_is_chosen_is_an_error(tmp_path: Path) -> None:
