@@ -80,6 +80,9 @@ def test_points_of_ply_files(tmp_path):
     head += "property list uchar int vertex_index\nend_header\n"
     path.write_text(head.format("ascii") + "9 1 2 3\n9 4 5 6.5\n3 0 0 1\n")
     assert read_cloud(path).tolist() == [[1, 2, 3], [4, 5, 6.5]]
+    lines = head.format("ascii").replace("\n", "\r\n")
+    path.write_bytes(lines.encode() + b"9 1 2 3\r\n9 4 5 6.5\r\n3 0 0 1\r\n")
+    assert read_cloud(path).tolist() == [[1, 2, 3], [4, 5, 6.5]]
     row = np.dtype([("red", "u1"), ("x", ">f4"), ("y", ">f4"), ("z", ">f4")])
     rows = np.array([(9, 1, 2, 3), (9, 4, 5, 6.5)], row)
     path.write_bytes(head.format("binary_big_endian").encode() + rows.tobytes() + bytes(13))
@@ -93,8 +96,11 @@ def test_points_of_ply_files(tmp_path):
         (lambda data: data.replace(b"vertex 150", b"vertex 99999999999999999999"), "do not fit"),
         (lambda data: data.replace(b"double z", b"double w"), "have no x, y and z"),
         (lambda data: data.replace(b"double z", b"quad z"), "not a file of points"),
-        (lambda data: data.replace(b"end_header", b"no_header"), "no PLY file"),
-        (lambda data: data.replace(b"element vertex", b"element face"), "do not come first"),
+        (lambda data: data.replace(b"end_header", b"no_header"), 'end with "end_header"'),
+        (
+            lambda data: data.replace(b"element vertex", b"element face"),
+            "vertices with properties as first element",
+        ),
     ],
 )
 def test_damaged_ply_files_are_refused(tmp_path, change, said):

@@ -10,9 +10,9 @@ from checkpoint_samples import assert_same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nmc_framework.ply_header import with_count
 from nmc_tools import checkpoints
 from nmc_tools.checkpoints import CheckpointError
-from nmc_tools.checkpoints.ply_header import with_count
 
 INRIA = [
     *("x", "y", "z", "nx", "ny", "nz"),

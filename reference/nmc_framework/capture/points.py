@@ -9,37 +9,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from nmc_framework.cameras.camera import FloatArray
 from nmc_framework.cameras.formats.colmap_points import read_points
 from nmc_framework.cameras.formats.rig_document import ConversionError
+from nmc_framework.ply_header import MAX_HEADER_BYTES, default_header, parse_header, split_header
 
 #: The file of reconstructed points, beside the cameras.
 POINTS = "points.ply"
 
 _AXES = ("x", "y", "z")
-_TYPES = {
-    "char": "i1",
-    "uchar": "u1",
-    "short": "i2",
-    "ushort": "u2",
-    "int": "i4",
-    "uint": "u4",
-    "int8": "i1",
-    "uint8": "u1",
-    "int16": "i2",
-    "uint16": "u2",
-    "int32": "i4",
-    "uint32": "u4",
-    "float": "f4",
-    "double": "f8",
-    "float32": "f4",
-    "float64": "f8",
-}
-_ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
-#: A header is not longer, in bytes.
-_LONGEST, _END = 1 << 16, b"end_header\n"
 
 
 def cloud_beside(cameras: Path) -> Path | None:
@@ -70,55 +49,31 @@ def read_cloud(path: Path) -> FloatArray:
     Raises
     ------
     ConversionError
-        When it is none, is truncated, or its vertices have no places.
+        When it is not a PLY file, is truncated, or its vertices have no places.
     """
     data = path.read_bytes()
-    end = data.find(_END, 0, _LONGEST) + len(_END)
-    if not data.startswith(b"ply\n") or end < len(_END):
-        raise ConversionError(f"{path.name} is no PLY file that can be read")
     try:
-        order, count, row = _header(data[:end].decode("ascii").splitlines())
-        if count > len(data):
-            raise ValueError(f"{count} vertices do not fit into it")
-        names = row.names or ()
+        header = parse_header(split_header(data[:MAX_HEADER_BYTES]))
+        if header.count > len(data):
+            raise ValueError(f"{header.count} vertices do not fit into it")
+        names = header.row.names or ()
         if not set(_AXES) <= set(names):
             raise ValueError("its vertices have no x, y and z")
-        if order:
-            found = np.frombuffer(data, row, count, end)
-            columns = [found[axis] for axis in _AXES]
-        else:
-            words = data[end:].split(maxsplit=count * len(names))[: count * len(names)]
-            table = np.array(words, np.float64).reshape(count, len(names))
+        end = len(header.text)
+        if header.encoding == "ascii":
+            words = data[end:].split(maxsplit=header.count * len(names))
+            table = np.array(words[: header.count * len(names)], np.float64)
+            table = table.reshape(header.count, len(names))
             columns = [table[:, names.index(axis)] for axis in _AXES]
-    except (ValueError, IndexError, KeyError) as error:
+        else:
+            found = np.frombuffer(data, header.row, header.count, end)
+            columns = [found[axis] for axis in _AXES]
+    except ValueError as error:
         raise ConversionError(f"{path.name} is not a file of points: {error}") from error
     return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
 
 
 def write_cloud(path: Path, points: FloatArray) -> None:
     """Write points (P, 3) as a binary PLY file, in double precision."""
-    properties = "".join(f"property double {axis}\n" for axis in _AXES)
-    head = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(points)}\n{properties}"
-    path.write_bytes(head.encode() + _END + np.ascontiguousarray(points, "<f8").tobytes())
-
-
-def _header(lines: list[str]) -> tuple[str, int, np.dtype[np.void]]:
-    """Return byte order (none of text), number and layout of the vertices, which come first."""
-    order, count, fields = "", -1, list[tuple[str, npt.DTypeLike]]()
-    for line in lines[1:]:
-        match line.split():
-            case ["format", kind, _]:
-                order = _ORDERS[kind]
-            case ["element", "vertex", number] if count < 0:
-                count = int(number)
-            case ["element", *_]:
-                if count < 0:
-                    raise ValueError("its vertices do not come first")
-                break
-            case ["property", kind, name]:
-                fields.append((name, f"{order}{_TYPES[kind]}"))
-            case ["property", *_]:
-                raise ValueError("its vertices hold lists")
-    if count < 0:
-        raise ValueError("it has no vertices")
-    return order, count, np.dtype(fields)
+    head = default_header(_AXES, len(points), "double")
+    path.write_bytes(head.encode() + np.ascontiguousarray(points, "<f8").tobytes())

@@ -8,9 +8,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from nmc_tools.checkpoints.checkpoint import Refusal
+from nmc_framework.ply_header import MAX_HEADER_BYTES, PlyError, parse_header
 from nmc_tools.checkpoints.ply_files import NUMBER_STYLES
-from nmc_tools.checkpoints.ply_header import MAX_HEADER_BYTES, parse_header
 from nmc_tools.checkpoints.spz_files import MAX_EXTENSIONS
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def _header(value: Any) -> bool:
         return False
     try:
         parse_header(value)
-    except Refusal:
+    except PlyError:
         return False
     return bool(value.startswith("ply") and value.endswith("\n"))
 

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from nmc_tools.checkpoints.bounded_zip import read_exactly
-from nmc_tools.checkpoints.checkpoint import Checkpoint, Refusal, plain
-from nmc_tools.checkpoints.ply_header import (
+from nmc_framework.ply_header import (
     MAX_HEADER_BYTES,
+    PlyError,
     PlyHeader,
     default_header,
     parse_header,
@@ -24,6 +23,8 @@ from nmc_tools.checkpoints.ply_header import (
     vertex_part,
     with_count,
 )
+from nmc_tools.checkpoints.bounded_zip import read_exactly
+from nmc_tools.checkpoints.checkpoint import Checkpoint, Refusal, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,17 +65,24 @@ def read_ply(file: BinaryIO) -> Checkpoint:
     """
     file_size = file.seek(0, 2)
     file.seek(0)
-    text = split_header(file.read(MAX_HEADER_BYTES))
-    header = parse_header(text)
-    file.seek(len(text))
-    left = file_size - len(text)
-    extra: dict[str, Any] = {"ply_header": vertex_part(text)}
+    header = _header(file.read(MAX_HEADER_BYTES))
+    file.seek(len(header.text))
+    left = file_size - len(header.text)
+    extra: dict[str, Any] = {"ply_header": vertex_part(header.text)}
     notes = [f"element {plain(other)}: not of the model" for other in header.others]
     if header.encoding == "ascii":
         rows = _ascii_rows(file.read(), header, notes, extra)
     else:
         rows = _binary_rows(file, header, left, notes)
     return Checkpoint(_grouped(rows), frozenset(), "ply", skipped=tuple(notes), extra=extra)
+
+
+def _header(start: bytes | str) -> PlyHeader:
+    """Return what the header at the start of a file says, or that of a note."""
+    try:
+        return parse_header(start if isinstance(start, str) else split_header(start))
+    except PlyError as error:
+        raise Refusal(error.reason, error.hint) from None
 
 
 def _binary_rows(
@@ -193,7 +201,7 @@ def write_ply(file: BinaryIO, state: Mapping[str, Array], extra: Mapping[str, An
     columns = _columns(state)
     count = len(next(iter(columns.values())))
     if "ply_header" in extra:
-        header = parse_header(str(extra["ply_header"]))
+        header = _header(str(extra["ply_header"]))
     else:
         names = list(columns)
         if not _groups(tuple(names)) or {c.dtype.str for c in columns.values()} != {"<f4"}:

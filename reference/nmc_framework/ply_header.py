@@ -6,11 +6,10 @@ Format: G. Turk, The PLY Polygon File Format, 1994.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-
-from nmc_tools.checkpoints.checkpoint import Refusal, plain
 
 MAX_HEADER_BYTES = 64 * 2**10
 """Bytes of a header; one of a 3DGS file with 62 properties has 1.5 kB."""
@@ -36,6 +35,24 @@ _TYPES = {
 _ORDERS = {"ascii": "<", "binary_little_endian": "<", "binary_big_endian": ">"}
 _VERTEX_LINE = re.compile(r"(\s*element\s+vertex\s+)\d+")
 _END = re.compile(rb"^end_header[ \t]*\r?\n", re.MULTILINE)
+
+
+_LONGEST_LINE = 160
+"""Characters of a line that a message quotes."""
+
+
+class PlyError(ValueError):
+    """A header that cannot be read.
+
+    Attributes
+    ----------
+    reason, hint : str
+        What is wrong, and what to do; the hint may be empty.
+    """
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        super().__init__(f"{reason} ({hint})" if hint else reason)
+        self.reason, self.hint = reason, hint
 
 
 @dataclass(frozen=True)
@@ -68,12 +85,12 @@ def split_header(start: bytes) -> str:
 
     Raises
     ------
-    Refusal
+    PlyError
         If it does not end within the bounds.
     """
     end = _END.search(start[:MAX_HEADER_BYTES])
     if not start.startswith(b"ply") or end is None:
-        raise Refusal(
+        raise PlyError(
             'its header does not begin with "ply" and end with "end_header" within '
             f"{MAX_HEADER_BYTES} bytes",
             "the file is truncated, or no PLY file",
@@ -86,7 +103,7 @@ def parse_header(text: str) -> PlyHeader:
 
     Raises
     ------
-    Refusal
+    PlyError
         If it is malformed, or its first element is not a vertex of plain numbers.
     """
     encoding = ""
@@ -107,20 +124,20 @@ def parse_header(text: str) -> PlyHeader:
             case [] | ["comment", *_] | ["obj_info", *_] | ["end_header"]:
                 pass
             case _:
-                raise Refusal(
-                    f"header line {plain(line)!r} is not understood; expected a format, an "
-                    "element, or a property of one number"
+                raise PlyError(
+                    f"header line {line[:_LONGEST_LINE]!r} is not understood; expected a format, "
+                    "an element, or a property of one number"
                 )
     if not encoding or not elements or elements[0][0] != "vertex" or not fields:
-        raise Refusal("its header needs a format, and vertices with properties as first element")
+        raise PlyError("its header needs a format, and vertices with properties as first element")
     if len({name for name, _ in elements}) != len(elements):
-        raise Refusal(
+        raise PlyError(
             "its header has an element twice, such as two lists of vertices, of which one model "
             "cannot be made",
             "write the parts as files of their own, or merge them into one element",
         )
     if len({name for name, _ in fields}) != len(fields):
-        raise Refusal("its header names a property twice")
+        raise PlyError("its header names a property twice")
     row = np.dtype([(name, _ORDERS[encoding] + kind) for name, kind in fields])
     others = tuple(f"{name} ({count} rows)" for name, count in elements[1:])
     return PlyHeader(text, encoding, elements[0][1], row, others)
@@ -147,8 +164,11 @@ def with_count(text: str, count: int) -> str:
     return "\n".join(lines)
 
 
-def default_header(names: list[str], count: int) -> str:
-    """Return the header that the reference implementation of 3DGS writes, by way of plyfile."""
+def default_header(names: Iterable[str], count: int, kind: str = "float") -> str:
+    """Return a header of vertices in little-endian order, with properties of one kind.
+
+    With ``float`` it is that which the reference implementation of 3DGS writes, by way of plyfile.
+    """
     lines = ["ply", "format binary_little_endian 1.0", f"element vertex {count}"]
-    lines += [f"property float {name}" for name in names]
+    lines += [f"property {kind} {name}" for name in names]
     return "\n".join([*lines, "end_header", ""])
