@@ -52,7 +52,7 @@ def test_targets_that_cannot_be_met_say_how_close(tmp_path) -> None:
         assert str(sequence.frames[2].segment_length) in small.notes["frame 2"]
     asked = nmc.Quantisation(target_psnr=40.0, distortion=lambda state, original: 12.5)
     far = packed(tmp_path / "a.nmc", states, asked)
-    assert far.notes["frame 1"] == "it comes to 12.50 dB, not to 40 dB"
+    assert far.notes["frame 1"] == ("it comes to 12.50 dB, not to 40 dB: finer steps bring no more")
 
 
 def test_a_distortion_that_fails(tmp_path) -> None:

@@ -89,7 +89,8 @@ def test_bytes_at_equal_quality_are_read_off_the_anchor():
     assert equal_table(anchor) == "" == equal_table(trained)
 
 
-def test_the_aim_that_costs_just_so_much_is_found():
+@pytest.mark.parametrize(("loss", "low", "high"), [(0.3, 41.0, 42.0), (0.05, 46.0, 48.0)])
+def test_the_aim_that_costs_just_so_much_is_found(loss, low, high):
     from nmc_tools.bench_rd import aim
 
     tried = []
@@ -99,11 +100,11 @@ def test_the_aim_that_costs_just_so_much_is_found():
         (point,) = _points("c", "ours", [(decibels, 0.046 * (decibels - 41.0) - 0.314)])
         return replace(point, setting=f"aim {decibels:g} dB")
 
-    known = [measure(decibels) for decibels in (46.0, 41.0)]
+    known = [measure(decibels) for decibels in (50.0, 41.0)]
     tried.clear()
-    aim.looked_for(measure, known)
-    assert 0 < len(tried) < 6 and all(41 < each < 46 for each in tried)
-    assert aim.is_met([measure(tried[-1])]) and not aim.is_met(known)
+    aim.looked_for(measure, known, loss=loss)
+    assert 0 < len(tried) < 7 and low < tried[-1] < high
+    assert aim.is_met([measure(tried[-1])], loss) and not aim.is_met(known, loss)
 
 
 @pytest.fixture
@@ -183,3 +184,19 @@ def test_errors_are_told_of_both_ends_of_a_chain(tmp_path):
     silent = replace(chain, judge=None, states=chain.states)
     assert drift.measured(silent, tmp_path, None) == rows  # it was kept
     assert "| aim 46 dB |" in drift.table("toy", rows)
+
+
+def test_the_large_mlp_is_as_large_as_it_says():
+    from dataclasses import fields
+
+    from nmc_framework.models import build
+    from nmc_tools.bench_rd.chains import BenchChain
+    from nmc_tools.bench_rd.run import CHAINS
+    from nmc_tools.bench_rd.small import KINDS
+
+    kind = KINDS["mlp-large"]
+    model = build(kind.family, kind.options, seed=0)
+    assert sum(p.numel() for p in model.parameters()) == pytest.approx(1.2e6, rel=0.02)
+    for each in KINDS.values():
+        assert set(each.measured) <= {field.name for field in fields(BenchChain)}
+    assert kind.measured["loss"] == 0.05 and set(KINDS) <= set(CHAINS)

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from camera_samples import seen_by_a_camera
 from command_samples import FRAMES, state
 from jsonschema import Draft202012Validator
 from safetensors.numpy import save_file
@@ -284,39 +285,6 @@ def test_a_missed_target_is_not_among_what_is_left_out(run, tmp_path) -> None:
     assert told.startswith("frame 0: it has") or "note frame 0: it has" in told
     assert "more than its 9: no step is coarse enough" in told
     assert "more like these" in told
-
-
-def seen_by_a_camera(source):
-    """Write two frames of a small hash grid; return the model, the camera and who judges it."""
-    pytest.importorskip("torch")
-    from nmc_framework.cameras.packaged import cameras_in
-    from nmc_framework.evaluation.fidelity import fidelity
-    from nmc_framework.models import build
-
-    configuration = {
-        "bounds": [[-1, -1, -1], [1, 1, 1]], "background": [0, 0, 0], "levels": 2, "features": 2,
-        "log2_entries": 8, "coarsest": 4, "finest": 8, "hidden": 16, "geometry": 7, "samples": 16,
-    }  # fmt: skip
-    model = build("hash_grid", configuration, seed=1)
-    pose = np.eye(4)[None, :3].copy()
-    pose[0, :, 3] = 0, 0, -3
-    cameras = nmc.Cameras(["c"], np.array([[8, 8]]), np.array([[8.0, 8, 4, 4]]), pose, np.eye(4))
-    rng = np.random.default_rng(0)
-    with nmc.Writer(source, **model.in_package()) as writer:
-        writer.set_cameras(cameras)
-        for _ in range(2):
-            arrays = {name: np.asarray(value) for name, value in model.save().items()}
-            writer.append(
-                {
-                    name: (a + rng.normal(size=a.shape) * 0.3).astype(a.dtype)
-                    if a.dtype.kind == "f" and a.ndim > 1
-                    else a
-                    for name, a in arrays.items()
-                }
-            )
-    with nmc.open(source) as sequence:
-        judge = fidelity(str(sequence.family), sequence.configuration, cameras_in(sequence))
-    return model, cameras, judge
 
 
 def test_target_psnr(run, package, checkpoints, tmp_path) -> None:

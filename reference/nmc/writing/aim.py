@@ -92,8 +92,9 @@ def _near_enough(asked: Quantisation, place: Place, make: Make, start: float) ->
 
     found = search(excess, -start, DECIBELS_NEAR / DECIBELS_A_BIT)
     tensors, seen = found.made
-    why = "" if found.is_met else f"it comes to {seen:.2f} dB, not to {target:g} dB"
-    return Aimed(tensors, place.encode(tensors), 2.0**-found.at, why, seen)
+    why = f"it comes to {seen:.2f} dB, not to {target:g} dB: finer steps bring no more"
+    missed = "" if found.is_met else why
+    return Aimed(tensors, place.encode(tensors), 2.0**-found.at, missed, seen)
 
 
 def measured(

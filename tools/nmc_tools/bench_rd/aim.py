@@ -8,24 +8,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nmc_tools.bench_rd.points import Point
 
-#: What may be lost against the truth, in dB, and how near to it is near enough.
-LOSS, NEAR = 0.3, 0.02
+#: How near to what may be lost against the truth is near enough, in dB.
+NEAR = 0.02
 #: Aims in dB between which it is looked for, and how often they are halved.
 _AIMS, _ROUNDS = (34.0, 54.0), 8
 
 
-def is_met(points: Iterable[Point]) -> bool:
+def is_met(points: Iterable[Point], loss: float) -> bool:
     """Whether one of some points loses just as much as is allowed, and not more."""
-    return any(_meets(point) for point in points)
+    return any(_meets(point, loss) for point in points)
 
 
-def looked_for(measure: Callable[[float], Point], known: Iterable[Point] = ()) -> None:
+def looked_for(
+    measure: Callable[[float], Point], known: Iterable[Point] = (), *, loss: float
+) -> None:
     """Measure aims until one loses just as much as is allowed.
 
     Parameters
     ----------
     measure
         From an aim in dB, a multiple of a quarter, to its point.
+    loss
+        What may be lost against the truth, in dB.
     known
         Points that are there; the aim is looked for between theirs.
     """
@@ -34,7 +38,7 @@ def looked_for(measure: Callable[[float], Point], known: Iterable[Point] = ()) -
         aim = _aim(point)
         if aim is None or point.held_out is None:
             continue
-        if point.held_out < -LOSS:
+        if point.held_out < -loss:
             low = max(low, aim)
         else:
             high = min(high, aim)
@@ -43,16 +47,16 @@ def looked_for(measure: Callable[[float], Point], known: Iterable[Point] = ()) -
         if not low < aim < high:
             return
         point = measure(aim)
-        if point.held_out is None or _meets(point):
+        if point.held_out is None or _meets(point, loss):
             return
-        if point.held_out < -LOSS:
+        if point.held_out < -loss:
             low = aim
         else:
             high = aim
 
 
-def _meets(point: Point) -> bool:
-    return point.held_out is not None and -LOSS <= point.held_out <= -LOSS + NEAR
+def _meets(point: Point, loss: float) -> bool:
+    return point.held_out is not None and -loss <= point.held_out <= -loss + NEAR
 
 
 def _aim(point: Point) -> float | None:

@@ -66,6 +66,8 @@ class BenchChain:
     measured : callable or None
         A changed first state to the PSNR in dB against the original one, by other cameras than
         those that judge: what steps are measured by. None where there are no cameras.
+    loss : float
+        What may be lost against the truth, in dB: the aim that costs just so much is looked for.
     """
 
     name: str
@@ -78,6 +80,7 @@ class BenchChain:
     teacher: Teacher | None = None
     curvature: Callable[[int], nmc.Curvature] | None = None
     measured: Callable[[State], float] | None = None
+    loss: float = 0.3
 
 
 def trained_chain(folder: Path, *, every: int) -> BenchChain:

@@ -47,8 +47,8 @@ def rate_distortion(
     chain: Annotated[
         list[str] | None,
         typer.Option(
-            help="nerf_all, hash_all, demo, dome, mlp, splats, drift (60 frames from one key "
-            "frame), or a package; repeatable. All chains if not given."
+            help="nerf_all, hash_all, demo, dome, mlp, mlp-large (1.2 million weights), splats, "
+            "drift (60 frames from one key frame), or a package; repeatable. All if not given."
         ),
     ] = None,
     codec: Annotated[

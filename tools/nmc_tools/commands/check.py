@@ -18,7 +18,7 @@ from nmc_format.report import Report
 from nmc_tools.checkpoints import Keep
 from nmc_tools.commands.against import Compared, compared, originals_of, worst_of
 from nmc_tools.commands.lossy_options import psnr_text
-from nmc_tools.commands.repack import renderer_of
+from nmc_tools.commands.seen_steps import renderer_of
 from nmc_tools.commands.shared_options import (
     DecryptKeyOption,
     JobsOption,

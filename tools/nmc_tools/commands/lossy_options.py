@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _NOTES_SHOWN = 12
+_MISSED_SHOWN = 6
 
 PANEL = "Lossy packages (one of these; the profile becomes lossy)"
 
@@ -26,7 +27,8 @@ StepOption = Annotated[
 QualityOption = Annotated[
     float | None,
     typer.Option(
-        help="1 to 100; 8 points more halve the steps. Each tensor by its own magnitude.",
+        help="1 to 100; 8 points more halve the steps. Each tensor by its own magnitude; of a "
+        "package whose cameras see its model, as many bits, where they are seen.",
         rich_help_panel=PANEL,
     ),
 ]
@@ -59,6 +61,15 @@ DeclarePsnrOption = Annotated[
         "--declare-psnr/--no-declare-psnr",
         help="Each frame says the PSNR of its renderings. By default where the input is a package "
         "whose cameras see its model.",
+        rich_help_panel=PANEL,
+    ),
+]
+MeasureOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--measure/--no-measure",
+        help="Whether what cameras see says which weights have which steps. By default so for a "
+        "quality or target, where the input is a package whose cameras see its model.",
         rich_help_panel=PANEL,
     ),
 ]
@@ -124,12 +135,28 @@ def quantisation_of(
 
 def show_notes(notes: Mapping[str, str]) -> None:
     """Print what a quantisation did not do as asked; of many, some, missed targets first."""
-    in_order = sorted(notes.items(), key=lambda each: not each[0].startswith("frame "))
+    missed = missed_targets(notes)
+    if len(missed) > _MISSED_SHOWN:
+        note(f"{len(missed)} frames missed their target; the first ones:")
+    frames = {f"frame {each['frame']}" for each in missed}
+    rest = [(name, text) for name, text in notes.items() if name not in frames]
+    in_order = [(f"frame {m['frame']}", m["reason"]) for m in missed[:_MISSED_SHOWN]] + rest
     shown = in_order[:_NOTES_SHOWN]
     for name, text in shown:
         note(f"{name}: {text}")
-    if len(notes) > len(shown):
-        note(f"… and {len(notes) - len(shown)} more like these")
+    if len(in_order) > len(shown):
+        note(f"… and {len(in_order) - len(shown)} more like these")
+
+
+def missed_targets(notes: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return each frame that did not meet its target, and how close it came, as JSON has it."""
+    found = {name.removeprefix("frame "): text for name, text in notes.items() if _is_frame(name)}
+    return [{"frame": int(t), "reason": text} for t, text in found.items()]
+
+
+def _is_frame(name: str) -> bool:
+    """Whether a note is of a frame and not of a tensor."""
+    return name.startswith("frame ") and name.removeprefix("frame ").isdecimal()
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,13 @@ from nmc_tools.commands.lossy_options import (
     DeclarePsnrOption,
     Loss,
     MaxErrorOption,
+    MeasureOption,
     QualityOption,
     RefineOption,
     StepOption,
     TargetBytesOption,
     TargetPsnrOption,
+    missed_targets,
     quantisation_of,
     show_notes,
 )
@@ -72,6 +74,7 @@ def pack(
     target_psnr: TargetPsnrOption = None,
     refine: RefineOption = None,
     declare_psnr: DeclarePsnrOption = None,
+    measure: MeasureOption = None,
     key: Annotated[
         list[str] | None,
         typer.Option(
@@ -157,6 +160,8 @@ def pack(
 
       nmc pack scene.nmc -o lossy.nmc --target-psnr 40    (between renderings; needs cameras)
 
+      nmc pack scene.nmc -o lossy.nmc --quality 40 --no-measure    (each tensor by its magnitude)
+
       nmc pack run/ -o scene.nmc --encrypt-key scene.key    (cannot be decoded without the key)
 
       nmc pack run/ -o film.nmc --media low.mp4 --media sound.opus    (carried beside the frames)
@@ -201,12 +206,21 @@ def pack(
                 "--no-detect-frozen": not detect_frozen,
             }
         )
-        pack_package(package, output, lossy, options, declare=declare_psnr, as_json=as_json)
-        return
-    if declare_psnr:
-        raise typer.BadParameter(
-            "pictures are needed: give a package with cameras", param_hint="--declare-psnr"
+        pack_package(
+            package,
+            output,
+            lossy,
+            options,
+            declare=declare_psnr,
+            measure=measure,
+            as_json=as_json,
         )
+        return
+    for option, wanted in (("--declare-psnr", declare_psnr), ("--measure", measure)):
+        if wanted:
+            raise typer.BadParameter(
+                "pictures are needed: give a package with cameras", param_hint=option
+            )
     selection = checkpoints.select(inputs, order)
     sources = selection.sources
     quantisation = quantisation_of(len(sources), **lossy)
@@ -249,8 +263,8 @@ def pack(
     show_notes(writer.notes)
     show_slices(writer.slices)
     asked = _asked(key_every, key_frame)
-    made = slices_json(writer.slices)
-    _summary(output, encrypt_key, sources, first, asked, made, as_json=as_json)
+    beside = {"slices": slices_json(writer.slices), "missed": missed_targets(writer.notes)}
+    _summary(output, encrypt_key, sources, first, asked, beside, as_json=as_json)
 
 
 def _refuse_of_a_package(options: Mapping[str, object]) -> None:
@@ -319,7 +333,7 @@ def _summary(
     sources: list[checkpoints.FrameSource],
     first: checkpoints.Checkpoint,
     asked: Callable[[int], bool],
-    slices: list[dict[str, Any]],
+    beside: Mapping[str, Any],
     *,
     as_json: bool,
 ) -> None:
@@ -345,8 +359,8 @@ def _summary(
                 "bytes": size,
                 "weights": first.key,
                 "skipped": skipped,
-                "slices": slices,
-                "lossy": None if loss is None else loss.to_json(),
+                "slices": beside["slices"],
+                "lossy": None if loss is None else loss.to_json() | {"missed": beside["missed"]},
             }
         )
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +10,17 @@ import typer
 
 import nmc
 from nmc.writing.carried_media import refuse_in_the_clear
+from nmc.writing.quantisation import FIRST_QUALITY
 from nmc.writing.repack import described, repack
 from nmc_tools.commands.against import is_package
-from nmc_tools.commands.framework import cameras_in, framework
-from nmc_tools.commands.lossy_options import Loss, quantisation_of, show_notes
+from nmc_tools.commands.framework import framework
+from nmc_tools.commands.lossy_options import Loss, missed_targets, quantisation_of, show_notes
+from nmc_tools.commands.seen_steps import renderer, renderer_of, where_it_can, with_seen_steps
 from nmc_tools.commands.slice_notes import show_slices, slices_json
 from nmc_tools.terminal import counted, note, print_json, progress_bar, say, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from nmc.writing.quantisation import Distortion
 
@@ -37,6 +38,7 @@ def pack_package(
     options: Mapping[str, Any],
     *,
     declare: bool | None = None,
+    measure: bool | None = None,
     as_json: bool,
 ) -> None:
     """Make a package of the frames of another one; what it says of scene and training is kept.
@@ -50,10 +52,13 @@ def pack_package(
         Arguments of :class:`nmc.Writer` that a user gives.
     declare : bool or None
         Whether frames declare their PSNR; None: where their renderer is at hand.
+    measure : bool or None
+        Whether steps follow from what cameras see; None: where their renderer is at hand, and no
+        step or largest error is given.
     as_json : bool
     """
     with nmc.open(source, max_level=4) as sequence:
-        quantisation = _quantisation(source, sequence, lossy, declare)
+        quantisation = _quantisation(source, sequence, lossy, declare, measure)
         options = {**options, "encrypt_key": options.get("encrypt_key") or sequence.cipher}
         if options["encrypt_key"] is not None:
             refuse_in_the_clear([sequence])
@@ -72,75 +77,62 @@ def pack_package(
             note("the quality record is left out: it was measured of the states of the source")
         before = sequence.size
     key = options["encrypt_key"]
-    _summary(output, key, before, slices_json(writer.slices), as_json=as_json)
+    beside = {"slices": slices_json(writer.slices), "missed": missed_targets(writer.notes)}
+    _summary(output, key, before, beside, as_json=as_json)
 
 
 def _quantisation(
-    source: Path, sequence: nmc.ChainSequence, lossy: Mapping[str, Any], declare: bool | None
+    source: Path,
+    sequence: nmc.ChainSequence,
+    lossy: Mapping[str, Any],
+    declare: bool | None,
+    measure: bool | None,
 ) -> nmc.Quantisation | None:
-    """Return what the options ask for; for a target in dB, with measured steps."""
+    """Return what the options ask for, with steps that are measured where cameras see the model."""
     target = lossy.get("target_psnr")
     seen_by = _unused if sequence.cameras is not None and target is not None else None
     asked = quantisation_of(len(sequence), distortion=seen_by, **lossy)
-    if declare and (asked is None or sequence.cameras is None):
-        raise typer.BadParameter(
-            "it goes with a package that has cameras, and with a loss", param_hint="--declare-psnr"
-        )
-    if asked is None or sequence.cameras is None or (declare is False and target is None):
+    for option, wanted in (("--declare-psnr", declare), ("--measure", measure)):
+        if wanted and (asked is None or sequence.cameras is None):
+            raise typer.BadParameter(
+                "it goes with a package that has cameras, and with a loss", param_hint=option
+            )
+    if asked is None or sequence.cameras is None:
         return asked
-    if target is None and not declare:
-        return replace(asked, distortion=renderer_of(sequence))
-    with framework(source):
-        distortion = _renderer(sequence)
-        if target is None:
-            return replace(asked, distortion=distortion)
-        first: Any = sequence[0]
-        known = _curvature(sequence)
-        with progress_bar("measuring what is seen", "parts") as progress:
-            if known is not None:
-                progress(0, 1)
-                seen = known(first).sensitivity(first)
-                progress(1, 1)
-            else:
-                seen = nmc.Sensitivity.measured(
-                    first, lambda state: distortion(dict(state), first), progress=progress
-                )
-    return replace(asked, step=seen.steps(target), distortion=distortion, curvature=known)
+    if measure and asked.max_error is not None:
+        raise typer.BadParameter("each error is bounded by --max-error", param_hint="--measure")
+    if target is not None or measure or declare:
+        with framework(source):
+            return _seen(source, sequence, asked, renderer(sequence), declare, measure)
+    distortion = renderer_of(sequence)
+    if distortion is not None:
+        return _seen(source, sequence, asked, distortion, declare, measure)
+    if measure is None and asked.step is None and asked.max_error is None:
+        note(f"steps go by magnitude: a model of {sequence.family!r} cannot be rendered here")
+    return asked
 
 
-def _curvature(
+def _seen(
+    source: Path,
     sequence: nmc.ChainSequence,
-) -> Callable[[dict[str, Any]], nmc.Curvature] | None:
-    """Return what measures a state by gradients; None of a model that single rays do not see."""
-    from nmc_framework.evaluation.curvature import seen_curvature
-    from nmc_framework.models import build
-    from nmc_framework.models.views import RayModel
-
-    model = build(str(sequence.family), sequence.configuration)
-    if not isinstance(model, RayModel):
-        return None
-    cameras = cameras_in(sequence)
-
-    def measured(state: dict[str, Any]) -> nmc.Curvature:
-        model.load(state)
-        return seen_curvature(model, cameras)
-
-    return measured
-
-
-def renderer_of(sequence: nmc.ChainSequence) -> Distortion | None:
-    """Return how near renderings of two states are; None where they cannot be made here."""
-    if sequence.cameras is None:
-        return None
-    with suppress(ImportError, ValueError, RuntimeError):
-        return _renderer(sequence)
-    return None
-
-
-def _renderer(sequence: nmc.ChainSequence) -> Distortion:
-    from nmc_framework.evaluation.fidelity import fidelity
-
-    return fidelity(str(sequence.family), sequence.configuration, cameras_in(sequence))
+    asked: nmc.Quantisation,
+    distortion: Distortion,
+    declare: bool | None,
+    measure: bool | None,
+) -> nmc.Quantisation:
+    """Return a quantisation that renders: to declare, to meet a target, and to measure steps."""
+    has_target = asked.target_psnr is not None
+    if has_target or declare:
+        asked = replace(asked, distortion=distortion)
+    elif declare is None:
+        asked = replace(asked, distortion=where_it_can(distortion))
+    is_given = asked.step is not None or asked.max_error is not None
+    if measure or (measure is None and not is_given):
+        certainly = bool(measure) or has_target
+        return with_seen_steps(source, sequence, asked, certainly=certainly)
+    if has_target and not is_given:  # without any steps, those of the library would be measured
+        return replace(asked, quality=FIRST_QUALITY)
+    return asked
 
 
 def _unused(state: Any, original: Any) -> float:
@@ -149,7 +141,7 @@ def _unused(state: Any, original: Any) -> float:
 
 
 def _summary(
-    output: Path, key: Any, before: int, slices: list[dict[str, Any]], *, as_json: bool
+    output: Path, key: Any, before: int, beside: Mapping[str, Any], *, as_json: bool
 ) -> None:
     with nmc.open(output, max_level=4, key=key) as sequence:
         raw = sum(frame.state_bytes for frame in sequence.frames)
@@ -162,9 +154,9 @@ def _summary(
             "key_frames": keys,
             "raw_bytes": raw,
             "source_bytes": before,
-            "slices": slices,
+            "slices": beside["slices"],
             "bytes": size,
-            "lossy": None if loss is None else loss.to_json(),
+            "lossy": None if loss is None else loss.to_json() | {"missed": beside["missed"]},
         }
         print_json(document)
         return
