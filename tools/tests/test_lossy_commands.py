@@ -287,6 +287,7 @@ def test_a_missed_target_is_not_among_what_is_left_out(run, tmp_path) -> None:
     assert "more like these" in told
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_target_psnr(run, package, checkpoints, tmp_path) -> None:
     source, path = tmp_path / "s.nmc", tmp_path / "x.nmc"
     model, cameras, judge = seen_by_a_camera(source)
@@ -330,6 +331,7 @@ def test_target_psnr(run, package, checkpoints, tmp_path) -> None:
     assert run("pack", source, "-o", path, "-f", "--target-psnr=nan").code == 2
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_each_stop_is_beside_its_original(run, tmp_path) -> None:
     """A false PSNR of a refinement is found, and so is one of the base below a true one."""
     source, path = tmp_path / "s.nmc", tmp_path / "x.nmc"
