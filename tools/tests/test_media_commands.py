@@ -50,6 +50,56 @@ def test_a_file_is_packed_shown_and_unpacked(film: Path, tmp_path: Path) -> None
     run("check", film)
 
 
+@pytest.mark.parametrize(
+    ("asked", "served"),
+    [
+        ("0:0,48:2", nmc.MediaMap((0, 48), (0, 2))),
+        ("3:1,9:-", nmc.MediaMap((3, 9), (1, None))),
+        ("0s:0,1.6s:1", nmc.MediaMap((0, 144_000), (0, 1), 90_000)),
+    ],
+)
+@pytest.mark.parametrize("again", [False, True], ids=["files", "package"])
+def test_roles_and_maps_are_said_where_a_file_is_packed(
+    film: Path, tmp_path: Path, asked: str, served: nmc.MediaMap, again: bool
+) -> None:
+    (tmp_path / "sound.opus").write_bytes(b"sound")
+    inputs = [film] if again else [tmp_path / f"frame{t}.npz" for t in range(3)]
+    options = ["--media", tmp_path / "sound.opus", "--media-role", "sound.opus=sound"]
+    name = "small.mp4"
+    (tmp_path / name).write_bytes(CLIP)
+    options += ["--media", tmp_path / name, "--media-role", f"{name}=low-resolution"]
+    options += ["--media-map", f"{name}={asked}"]
+    run("pack", *inputs, "-o", tmp_path / "b.nmc", *options)
+    with nmc.open(tmp_path / "b.nmc") as sequence:
+        assert sequence.media["sound.opus"].role == "sound"
+        assert sequence.media[name].role == "low-resolution"
+        assert sequence.media[name].map == served
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--media-role", "preview"], "has to name one of the files"),
+        (["--media", "low.mp4", "--media-role", "Low Res"], "a-z, 0-9"),
+        (["--media", "low.mp4", "--media-role", "x=preview"], "low.mp4"),
+        (["--media", "low.mp4", "--media-map", "0:0,48"], "such as 0:0,48:1"),
+        (["--media", "low.mp4", "--media-map", "4:0,4:1"], "ascend"),
+        (["--media", "low.mp4", "--media-map", "0s:0,4:1"], "all with times"),
+        (["--media", "low.mp4", "--media-map", "0s:0,nans:1"], "all with times"),
+        (["--media", "low.mp4", "--media-map", "0:3"], "frame 3; there are 3 frames"),
+        (["--media", "low.mp4", "--media-map", "0:0", "--media-map", "0:1"], "named twice"),
+    ],
+)
+def test_roles_and_maps_that_are_none_are_wrong_usage(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    inputs = [f"frame{t}.npz" for t in range(3)]
+    said = run("pack", *inputs, "-o", "b.nmc", *options, code=2)
+    assert told in " ".join(said.replace("│", " ").split())
+    assert not list(tmp_path.glob("b.nmc*")) and film.exists()
+
+
 def test_a_file_that_is_not_there_leaves_nothing(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", w=np.zeros(3, np.float32))
     run("pack", tmp_path / "a.npz", "-o", tmp_path / "a.nmc", "--media", tmp_path / "no", code=1)

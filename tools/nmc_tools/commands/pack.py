@@ -31,8 +31,13 @@ from nmc_tools.commands.lossy_options import (
     quantisation_of,
     show_notes,
 )
-from nmc_tools.commands.media_files import PackMediaOption
-from nmc_tools.commands.repack import pack_package, package_among
+from nmc_tools.commands.media_files import (
+    PackMediaMapOption,
+    PackMediaOption,
+    PackMediaRoleOption,
+    packed_media,
+)
+from nmc_tools.commands.repack import frames_of, pack_package, package_among
 from nmc_tools.commands.shared_options import (
     DirectoryOption,
     EffortOption,
@@ -123,6 +128,8 @@ def pack(
     directory: DirectoryOption = False,
     encrypt_key: EncryptKeyOption = None,
     media: PackMediaOption = None,
+    media_role: PackMediaRoleOption = None,
+    media_map: PackMediaMapOption = None,
     jobs: PackJobsOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue after an interruption.")
@@ -166,6 +173,8 @@ def pack(
 
       nmc pack run/ -o film.nmc --media low.mp4 --media sound.opus    (carried beside the frames)
 
+      nmc pack run/ -o film.nmc --media low.mp4 --media-role low-resolution --media-map 0:0,48:1
+
       nmc pack run/ -o scene.nmc --keep all    (optimizer, epochs and nesting too, to resume from)
     """
     lossy: dict[str, Any] = {
@@ -186,7 +195,6 @@ def pack(
         "threads": jobs or available_cores(),
         "row_id": row_id,
         "encrypt_key": encrypt_key,
-        "media": [nmc.Media(path) for path in media or ()],
         "resume": resume,
         "overwrite": force,
     }
@@ -206,6 +214,7 @@ def pack(
                 "--no-detect-frozen": not detect_frozen,
             }
         )
+        options["media"] = packed_media(media, media_role, media_map, frames_of(package))
         pack_package(
             package,
             output,
@@ -223,6 +232,7 @@ def pack(
             )
     selection = checkpoints.select(inputs, order)
     sources = selection.sources
+    options["media"] = packed_media(media, media_role, media_map, len(sources))
     quantisation = quantisation_of(len(sources), **lossy)
     for text in selection.notes:
         note(text)

@@ -31,6 +31,12 @@ def package_among(inputs: list[str]) -> Path | None:
     return path if len(inputs) == 1 and path.exists() and is_package(path) else None
 
 
+def frames_of(package: Path) -> int:
+    """Return how many frames a package has."""
+    with nmc.open(package, max_level=4) as sequence:
+        return len(sequence)
+
+
 def pack_package(
     source: Path,
     output: Path,
