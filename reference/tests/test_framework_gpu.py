@@ -138,3 +138,35 @@ def test_each_device_has_a_worker(tmp_path):
 
 def test_a_device_that_is_there_is_usable():
     assert usable_device("cuda:0") == "cuda:0"
+
+
+def test_meshes_and_generators_are_learned_as_on_the_cpu():
+    from nmc_framework.inverse.layer_groups import made
+    from nmc_framework.inverse.learning import ViewPairs, scored
+    from nmc_framework.inverse.multiview import filmed_cars
+    from nmc_framework.inverse.pictures import PictureSet
+    from nmc_framework.inverse.renderer import RenderedViews, fidelity, renderer_of
+
+    cars = filmed_cars(6, 3, 32, 0)
+    shapes = {"size": 32, "viewpoints": 3, "divisions": 4, "texture": 16, "code": 16, "width": 8}
+    network = build("inverse_graphics", shapes, seed=1).to(DEVICE)
+    done = train_on(network, ViewPairs(cars), Schedule(first=6, rays=4), frame=0)
+    here = build("inverse_graphics", shapes)
+    here.load(done.state)
+    assert scored(network, cars).other == pytest.approx(scored(here, cars).other, abs=0.02)
+
+    maps = {"sides": [4, 8, 16], "layers": [1, 3, 3], "channels": [8, 8, 8]}
+    generator = build("style_generator", maps, seed=1).to(DEVICE)
+    pictures = PictureSet(cars.pictures.reshape(-1, 32, 32, 3)[:, ::2, ::2])
+    done = train_on(generator, pictures, Schedule(first=4, rays=4), frame=0)
+    alike = build("style_generator", maps)
+    alike.load(done.state)
+    seen = []
+    for one in (generator, alike):
+        seen.append(made(one, one.drawn(4, torch.Generator().manual_seed(2))).astype(int))
+    assert np.abs(seen[0] - seen[1]).max() <= 3
+
+    renderer = renderer_of(generator, network).to(DEVICE)
+    examples = RenderedViews(cars, network, 16)
+    train_on(renderer, examples, Schedule(first=3, rays=4), frame=0)
+    assert np.isfinite(fidelity(renderer, examples))

@@ -134,6 +134,31 @@ def test_a_package_of_another_family_is_refused(run, cars, network, tmp_path):
     assert "where inverse_graphics is needed" in refused(done, "input/unreadable")
 
 
+def test_a_device_that_is_not_there_is_wrong_usage(run, cars, network, generator, tmp_path):
+    out = tmp_path / "x.nmc"
+    picture = cars / "object_00004" / "view_01.png"
+    for words in (
+        ["train", cars, "-o", out],
+        ["evaluate", network, cars],
+        ["reconstruct", network, picture, "-o", tmp_path / "x.glb"],
+        ["show", network, cars, "-o", tmp_path / "x.png"],
+        ["generator", cars, "-o", out, "--size", 32],
+        ["adapt", generator, cars, "-o", out],
+        ["sample", generator, "-o", tmp_path / "x.png"],
+        ["layers", generator, cars, network],
+        ["multiview", generator, cars, "-o", tmp_path / "set"],
+        ["renderer", cars, network, generator, "-o", out, "--held-out", 2],
+        ["swap", network, cars, network, "-o", tmp_path / "x.png"],
+    ):
+        done = run("inverse", *words, "--device", "meta")
+        told = " ".join(done.err.replace("│", " ").split())
+        assert done.code == 2 and "--device" in told and "cpu always can" in told, (words, done)
+    done = run("evaluate", network, cars, "--device", "meta")
+    assert done.code == 2 and not list(tmp_path.iterdir())
+    done = run("evaluate", network, cars, "--device", "cpu", "--json")
+    assert "twenty" in done.err or "hold fewer" in done.err, done
+
+
 def test_general_training_refuses_the_family(run, tmp_path):
     done = run("train", "--scene", "room", "--family", "inverse_graphics", "-o", tmp_path / "x.nmc")
     assert done.code == 2, done

@@ -78,22 +78,26 @@ class Annotator(nn.Module):
     def annotate(self, pictures: Pixels) -> Annotations:
         """Return what it says of pictures (N, size, size, 3) uint8."""
         self.eval()
+        device = self.last.weight.device
         turned, masks = [], []
         with torch.no_grad():
             for start in range(0, len(pictures), _TOGETHER):
-                some = torch.from_numpy(pictures[start : start + _TOGETHER].copy())
+                some = torch.from_numpy(pictures[start : start + _TOGETHER].copy()).to(device)
                 found, logits = self(some.permute(0, 3, 1, 2).float() / 255)
-                turned.append(found.numpy())
-                masks.append(torch.sigmoid(logits).numpy())
+                turned.append(found.cpu().numpy())
+                masks.append(torch.sigmoid(logits).cpu().numpy())
         sines = np.concatenate(turned)
         angles = np.degrees(np.arctan2(sines[:, 0], sines[:, 1])) % 360
         return Annotations(angles.astype(np.float64), np.concatenate(masks))
 
 
 def trained_annotator(
-    views: MultiView, size: int, *, iterations: int = 400, seed: int = 0
+    views: MultiView, size: int, *, iterations: int = 400, seed: int = 0, device: str = "cpu"
 ) -> Annotator:
-    """Train an annotator for pictures of ``size`` on a multi-view set, by its bins and masks."""
+    """Train an annotator for pictures of ``size`` on a multi-view set, by its bins and masks.
+
+    What is drawn at random is drawn on the CPU, whatever the torch ``device``.
+    """
     objects, viewpoints = views.masks.shape[:2]
     flat = scaled(views.pictures.reshape(-1, views.size, views.size, 3), size)
     masks = scaled(np.repeat(views.masks.reshape(-1, views.size, views.size, 1), 3, axis=3), size)
@@ -103,7 +107,7 @@ def trained_annotator(
     assert len(angles) == objects * viewpoints
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Annotator(size)
+        model = Annotator(size).to(device)
         learner = torch.optim.Adam(model.parameters(), lr=_RATE)
         for iteration in range(iterations):
             for group in learner.param_groups:
@@ -111,11 +115,11 @@ def trained_annotator(
             chosen = torch.randint(len(pictures), (_BATCH,))
             some = pictures[chosen].float() / 255
             tint = 1 + _TINTED * torch.randn(_BATCH, 3, 1, 1)
-            turned, logits = model((some * tint).clamp(0, 1))
+            turned, logits = model((some * tint).clamp(0, 1).to(device))
             wanted = torch.stack([angles[chosen].sin(), angles[chosen].cos()], dim=1)
-            loss = (turned - wanted).square().mean()
+            loss = (turned - wanted.to(device)).square().mean()
             loss = loss + nn.functional.binary_cross_entropy_with_logits(
-                logits, truth[chosen].float() / 255
+                logits, truth[chosen].float().to(device) / 255
             )
             learner.zero_grad(set_to_none=True)
             loss.backward()

@@ -99,6 +99,12 @@ class StyleGenerator(ChainModel):
         return int(self.configuration["sides"][-1])
 
     @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        average: Tensor = self.mapping.w_avg
+        return average.device
+
+    @property
     def codes(self) -> int:
         """Layers that have a code: all convolutions, and the last to colours."""
         return sum(int(count) for count in self.configuration["layers"]) + 1
@@ -140,12 +146,12 @@ class StyleGenerator(ChainModel):
         """Draw codes (count, codes, width), drawn together towards the mean by ``truncation``."""
         noise = torch.randn(count, int(self.configuration["noise"]), generator=generator)
         with torch.no_grad():
-            codes = self.coded(noise)
+            codes = self.coded(noise.to(self.device))
         return self.mapping.w_avg + truncation * (codes - self.mapping.w_avg)
 
     def forward(self, codes: Tensor, *, noisy: bool = False) -> Tensor:
         """Return pictures (N, 3, size, size), about -1..1, of a code for each layer."""
-        values = image = torch.empty(0)
+        values = image = torch.empty(0, device=codes.device)
         at = 0
         for side in self.configuration["sides"]:
             block = self.synthesis.get_submodule(f"b{side}")
@@ -163,7 +169,7 @@ class StyleGenerator(ChainModel):
         """Begin with a new discriminator, and the average at the weights as they are."""
         self._alone = _ALONE if index else 0.0
         widths = list(self.configuration["channels"])[::-1]
-        judge = Discriminator(self.size, widths)
+        judge = Discriminator(self.size, widths).to(self.device)
         rate = _AGAINST * self.learning_rates[0]
         learner = torch.optim.Adam(judge.parameters(), lr=rate, betas=(0.0, 0.99))
         self._against = [(judge, learner)]
@@ -174,15 +180,17 @@ class StyleGenerator(ChainModel):
 
         ``batch`` is (N, 3, size, size) in -1..1.
         """
-        count = len(batch)
-        codes = self.coded(torch.randn(count, int(self.configuration["noise"])))
+        count, width, device = len(batch), int(self.configuration["noise"]), self.device
+        batch = batch.to(device)
+        codes = self.coded(torch.randn(count, width, device=device))
         if self.training and next(self.mapping.parameters()).requires_grad:
             with torch.no_grad():
                 self.mapping.w_avg.lerp_(codes[:, 0].mean(dim=0), 1 - _CODES)
-        other = self.coded(torch.randn(count, int(self.configuration["noise"])))
-        cut = torch.randint(1, self.codes, (count, 1, 1))
-        cut = torch.where(torch.rand(count, 1, 1) < _MIXED, cut, self.codes)
-        codes = torch.where(torch.arange(self.codes)[None, :, None] < cut, codes, other)
+        other = self.coded(torch.randn(count, width, device=device))
+        cut = torch.randint(1, self.codes, (count, 1, 1), device=device)
+        cut = torch.where(torch.rand(count, 1, 1, device=device) < _MIXED, cut, self.codes)
+        places = torch.arange(self.codes, device=device)
+        codes = torch.where(places[None, :, None] < cut, codes, other)
         made = self(codes, noisy=self.training)
         self._last = (made.detach(), batch)
         judge, _ = self._against[0]

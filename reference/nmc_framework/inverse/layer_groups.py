@@ -106,7 +106,10 @@ def _known(
     network.eval()
     with torch.no_grad():
         vertices = np.concatenate(
-            [network(part).vertices.numpy() for part in torch.split(large, _TOGETHER)]
+            [
+                network(part.to(network.poses.device)).vertices.cpu().numpy()
+                for part in torch.split(large, _TOGETHER)
+            ]
         )
     inside = (told.masks >= 0.5)[..., None]
     values = pictures / 255.0

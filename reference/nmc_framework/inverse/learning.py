@@ -100,23 +100,26 @@ def scored(model: InverseGraphics, views: MultiView) -> Scores:
     every = model.poses.detach()
     with torch.no_grad():
         for number in range(objects):
-            pictures = torch.from_numpy(views.pictures[number]).permute(0, 3, 1, 2).float() / 255
-            masks = torch.from_numpy(views.masks[number]) >= 128
+            pictures = torch.from_numpy(views.pictures[number]).to(every.device)
+            pictures = pictures.permute(0, 3, 1, 2).float() / 255
+            masks = torch.from_numpy(views.masks[number]).to(every.device) >= 128
             for shown in range(viewpoints):
                 found = model(pictures[shown : shown + 1])
                 seen = model.shown(found[torch.zeros(viewpoints, dtype=torch.long)], every)
                 mask = seen.mask >= 0.5
                 both, either = (mask & masks).sum((1, 2)), (mask | masks).sum((1, 2))
-                iou[number, shown] = (both / either.clamp_min(1)).numpy()
+                iou[number, shown] = (both / either.clamp_min(1)).cpu().numpy()
                 shared = (mask & masks & seen.solid)[:, None]
                 off = (shared * (seen.colour.clamp(0, 1) - pictures).abs()).sum((1, 2, 3))
-                colour[number, shown] = (off / (3 * shared.sum((1, 2, 3))).clamp_min(1)).numpy()
+                colour[number, shown] = (
+                    (off / (3 * shared.sum((1, 2, 3))).clamp_min(1)).cpu().numpy()
+                )
     own = np.eye(viewpoints, dtype=bool)
     others = ~own if viewpoints > 1 else own
     angles = None
     if views.poses is not None:
         before = apart(views.first_poses(), views.poses).mean()
-        angles = (float(apart(every.numpy(), views.poses).mean()), float(before))
+        angles = (float(apart(every.cpu().numpy(), views.poses).mean()), float(before))
     return Scores(
         same=float(iou[:, own].mean()),
         other=float(iou[:, others].mean()),

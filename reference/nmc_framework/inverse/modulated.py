@@ -114,7 +114,9 @@ class SynthesisLayer(nn.Module):
             values = nn.functional.conv2d(values, self.weight, padding=1)
         values = values * demodulation[:, :, None, None]
         side = values.shape[2]
-        noise = torch.randn(len(values), 1, side, side) if noisy else self.noise_const
+        noise = self.noise_const
+        if noisy:
+            noise = torch.randn(len(values), 1, side, side, device=values.device)
         values = values + noise * self.noise_strength
         return rectified(values + self.bias[:, None, None])
 

@@ -61,6 +61,10 @@ class Views:
     masks: Tensor
     viewpoints: Tensor
 
+    def to(self, device: torch.device) -> Views:
+        """Return the batch on a device."""
+        return Views(self.pictures.to(device), self.masks.to(device), self.viewpoints.to(device))
+
 
 @dataclass(frozen=True)
 class Object3d:
@@ -208,8 +212,9 @@ class InverseGraphics(ChainModel):
     def loss(self, batch: Views) -> Tensor:
         """Return the loss of equation 1, summed over views as in the paper's multi-view loss."""
         count, views = batch.viewpoints.shape
+        batch = batch.to(self.poses.device)
         objects = self(batch.pictures[:, 0])
-        again = torch.arange(count).repeat_interleave(views)
+        again = torch.arange(count, device=self.poses.device).repeat_interleave(views)
         seen = self.shown(objects[again], self.poses[batch.viewpoints.flatten()])
         pictures, masks = batch.pictures.flatten(0, 1), batch.masks.flatten(0, 1)
         w = self.weights

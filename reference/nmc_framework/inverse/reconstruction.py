@@ -75,7 +75,8 @@ def found_in(model: InverseGraphics, picture: Pixels) -> Object3d:
         raise ObjectsError(f"the network takes pictures of {size}x{size}, not {picture.shape}")
     model.eval()
     with torch.no_grad():
-        found: Object3d = model(torch.from_numpy(picture.copy()).permute(2, 0, 1)[None] / 255.0)
+        values = torch.from_numpy(picture.copy()).to(model.poses.device)
+        found: Object3d = model(values.permute(2, 0, 1)[None] / 255.0)
     return found
 
 
@@ -84,11 +85,11 @@ def mesh_of(model: InverseGraphics, found: Object3d) -> Mesh:
     towards, _ = normals(found.vertices, model.shape)
     texture = found.texture[0].permute(1, 2, 0).clamp(0, 1).mul(255).round().byte()
     return Mesh(
-        found.vertices[0].numpy().astype(np.float32),
-        towards[0].numpy().astype(np.float32),
+        found.vertices[0].cpu().numpy().astype(np.float32),
+        towards[0].cpu().numpy().astype(np.float32),
         model.shape.faces,
         model.shape.texture,
-        texture.numpy(),
+        texture.cpu().numpy(),
         tuple(float(value) for value in found.light[0]),
     )
 
@@ -98,7 +99,8 @@ def turned(
 ) -> Iterator[Pixels]:
     """Yield pictures (size, size, 3) of one object that turns once."""
     for k in range(pictures):
-        pose = torch.tensor([[360.0 * k / pictures, ELEVATION, DISTANCE]])
+        around = [[360.0 * k / pictures, ELEVATION, DISTANCE]]
+        pose = torch.tensor(around, device=model.poses.device)
         with torch.no_grad():
             yield as_picture(model.shown(found, pose, size=size))[0]
 

@@ -129,7 +129,8 @@ class StyleRenderer(ChainModel):
 
     def loss(self, batch: Rendering) -> Tensor:
         """Return the mean absolute difference of pictures, and of their gradients at scales."""
-        one, other = self(batch.parts), batch.pictures
+        one = self(batch.parts)
+        other = batch.pictures.to(one.device)
         loss: Tensor = (one - other).abs().mean()
         for _ in range(_SCALES):
             off = one - other
@@ -175,11 +176,13 @@ class RenderedViews:
         require_fitting(network, views)
         objects, viewpoints = views.masks.shape[:2]
         self.poses = network.poses.detach()
+        device = self.poses.device
         pictures = torch.from_numpy(views.pictures.reshape(-1, *views.pictures.shape[2:]))
-        pictures = pictures.permute(0, 3, 1, 2).float() / 255
-        masks = torch.from_numpy(views.masks.reshape(-1, 1, views.size, views.size)).float() / 255
+        pictures = pictures.to(device).permute(0, 3, 1, 2).float() / 255
+        masks = torch.from_numpy(views.masks.reshape(-1, 1, views.size, views.size))
+        masks = masks.to(device).float() / 255
         moves, textures = [], []
-        half = torch.from_numpy(network.shape.half)
+        half = torch.from_numpy(network.shape.half).to(device)
         network.eval()
         with torch.no_grad():
             for part in torch.split(pictures, 64):

@@ -202,7 +202,7 @@ def _of_one_picture(
 ) -> bool:
     """Score what says depth or meshes of one picture, as its own command does; whether it is so."""
     return evaluated_depth(package, folder, unmeant, device, as_json) or evaluated_inverse(
-        package, folder, unmeant | {"--device": device != "cpu"}, as_json
+        package, folder, unmeant, device, as_json
     )
 
 

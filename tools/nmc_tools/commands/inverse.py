@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmc_tools.commands import inverse_generator, inverse_renderer
-from nmc_tools.commands.framework import framework, refuse_given, require_new, require_there
+from nmc_tools.commands.framework import (
+    framework,
+    parse_device,
+    refuse_given,
+    require_new,
+    require_there,
+)
 from nmc_tools.commands.inverse_options import (
+    DeviceOption,
     HeldOutOption,
     SeedOption,
     ViewsArgument,
+    opened_model,
     reported,
     require_png,
 )
@@ -101,6 +109,7 @@ def train(
         ),
     ] = None,
     seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
     force: ForceOption = False,
     as_json: PlainJsonOption = False,
 ) -> None:
@@ -127,14 +136,15 @@ def train(
         from nmc_framework.inverse.packages import write_package
         from nmc_framework.training import Schedule, train_on
 
+        device = parse_device(device)
         training, testing = read_views(folder).split(held_out)
         model = InverseGraphics.build(
             {"size": training.size, "viewpoints": len(training.annotated)}, seed=seed
-        )
+        ).to(device)
         assert isinstance(model, InverseGraphics)
         model.begin_at(training.first_poses())
         if lpips is not None:
-            model.judges.append(read_lpips("vgg", lpips, None))
+            model.judges.append(read_lpips("vgg", lpips, None).to(device))
         pairs = ViewPairs(training, single=single_view)
         schedule = Schedule(first=iterations, first_seconds=seconds, rays=batch, seed=seed)
         began = time.monotonic()
@@ -158,6 +168,7 @@ def evaluate(
             "--another", help="The set is another one: all its objects count, from its viewpoints."
         ),
     ] = False,
+    device: DeviceOption = "cpu",
     as_json: PlainJsonOption = False,
 ) -> None:
     """Score a network by the masks of objects that it did not learn from.
@@ -176,9 +187,8 @@ def evaluate(
         from nmc_framework.inverse.learning import require_fitting, scored
         from nmc_framework.inverse.multiview import read_views
         from nmc_framework.inverse.network import InverseGraphics
-        from nmc_framework.inverse.packages import open_model
 
-        model = open_model(package, InverseGraphics)
+        model = opened_model(package, InverseGraphics, device)
         views = read_views(folder)
         testing = views if another else views.split(held_out)[1]
         require_fitting(model, testing)
@@ -188,7 +198,9 @@ def evaluate(
     _tell_scores(scores, {"package": str(package)}, len(testing), as_json=as_json)
 
 
-def evaluated_inverse(package: Path, folder: Path, others: dict[str, Any], as_json: bool) -> bool:
+def evaluated_inverse(
+    package: Path, folder: Path, others: dict[str, Any], device: str, as_json: bool
+) -> bool:
     """Score a network from pictures to meshes as ``nmc evaluate`` is asked to; whether it is one.
 
     ``others`` are options by name that have no meaning here: one that has a value is refused.
@@ -199,7 +211,7 @@ def evaluated_inverse(package: Path, folder: Path, others: dict[str, Any], as_js
         if str(sequence.family) != FAMILY:
             return False
     refuse_given(others, "the package makes meshes of pictures, and has no cameras")
-    evaluate(package, folder, another=False, as_json=as_json)
+    evaluate(package, folder, another=False, device=device, as_json=as_json)
     return True
 
 
@@ -212,6 +224,7 @@ def reconstruct(
         typer.Option("--output", "-o", help="A mesh, .obj or .glb, or a film, .mp4; repeatable."),
     ],
     size: Annotated[int, typer.Option(min=16, max=2048, help="Pixels of the film's sides.")] = 256,
+    device: DeviceOption = "cpu",
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
 ) -> None:
     """Make a textured mesh, or a film of it that turns, from one picture.
@@ -235,11 +248,10 @@ def reconstruct(
     with framework(picture):
         from nmc_framework.inverse.mesh_files import write_mesh
         from nmc_framework.inverse.network import InverseGraphics
-        from nmc_framework.inverse.packages import open_model
         from nmc_framework.inverse.reconstruction import found_in, mesh_of, open_picture, turned
         from nmc_framework.rendering import write_video
 
-        model = open_model(package, InverseGraphics)
+        model = opened_model(package, InverseGraphics, device)
         found = found_in(model, open_picture(picture, int(model.configuration["size"])))
         mesh = mesh_of(model, found)
         for path in output:
@@ -267,6 +279,7 @@ def show(
     ] = "0",
     shown: Annotated[int, typer.Option(min=0, help="The viewpoint the network is shown.")] = 1,
     scale: Annotated[int, typer.Option(min=1, max=16, help="Times as large.")] = 2,
+    device: DeviceOption = "cpu",
     force: ForceOption = False,
 ) -> None:
     """Show what a network makes of one picture, beside the truth from all viewpoints.
@@ -287,7 +300,6 @@ def show(
 
         from nmc_framework.inverse.multiview import read_views
         from nmc_framework.inverse.network import InverseGraphics
-        from nmc_framework.inverse.packages import open_model
         from nmc_framework.inverse.pictures import grid
         from nmc_framework.inverse.reconstruction import seen_from_all
 
@@ -299,7 +311,8 @@ def show(
         if shown >= len(views.annotated):
             reason = f"the set has viewpoints 0 to {len(views.annotated) - 1}"
             raise typer.BadParameter(reason, param_hint="--shown")
-        models = [open_model(p, InverseGraphics) for p in (package, beside) if p is not None]
+        packages = [path for path in (package, beside) if path is not None]
+        models = [opened_model(path, InverseGraphics, device) for path in packages]
         rows = []
         for number in map(int, numbers):
             own = views.pictures[number]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmc_tools.commands.framework import framework, require_new, require_there
+from nmc_tools.commands.framework import framework, parse_device, require_new, require_there
 from nmc_tools.commands.inverse_options import (
     BatchOption,
+    DeviceOption,
     ForceOption,
     FrameOption,
     GeneratorArgument,
@@ -21,6 +22,7 @@ from nmc_tools.commands.inverse_options import (
     SecondsOption,
     SeedOption,
     ViewsArgument,
+    opened_model,
     reported,
     require_png,
 )
@@ -29,7 +31,6 @@ from nmc_tools.terminal import print_json, progress_bar, say
 
 if TYPE_CHECKING:
     from nmc_framework.inverse.annotator import Annotator
-    from nmc_framework.inverse.generator import StyleGenerator
     from nmc_framework.inverse.multiview import MultiView
 
 #: Iterations in which viewpoints and masks are learned.
@@ -49,6 +50,7 @@ def generator(
     seconds: SecondsOption = None,
     batch: BatchOption = 16,
     seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
     force: ForceOption = False,
     as_json: PlainJsonOption = False,
 ) -> None:
@@ -73,8 +75,9 @@ def generator(
         from nmc_framework.inverse.pictures import PictureSet, read_pictures
         from nmc_framework.training import Schedule, train_on
 
+        there = parse_device(device)
         pictures = PictureSet(read_pictures(folder, size))
-        model = StyleGenerator.build(SIZES[size], seed=seed)
+        model = StyleGenerator.build(SIZES[size], seed=seed).to(there)
         schedule = Schedule(first=iterations, first_seconds=seconds, rays=batch, seed=seed)
         with progress_bar(f"training {output.name}", "iterations") as shown:
             frame = train_on(model, pictures, schedule, frame=0, report=reported(shown))
@@ -140,6 +143,7 @@ def adapt(
     seconds: SecondsOption = None,
     batch: BatchOption = 16,
     seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
     force: ForceOption = False,
 ) -> None:
     """Fine-tune some layers of a generator on other pictures: a further frame of its chain.
@@ -158,11 +162,11 @@ def adapt(
     require_new(output, force=force)
     with framework(package, output):
         from nmc_framework.inverse.generator import StyleGenerator
-        from nmc_framework.inverse.packages import extended, open_model
+        from nmc_framework.inverse.packages import extended
         from nmc_framework.inverse.pictures import PictureSet, read_pictures
         from nmc_framework.training import Schedule, train_on
 
-        model = open_model(package, StyleGenerator)
+        model = opened_model(package, StyleGenerator, device)
         frozen = _frozen(learn, model.codes)
         pictures = PictureSet(read_pictures(folder, model.size))
         with extended(package, output, model, overwrite=force) as store:
@@ -193,6 +197,7 @@ def sample(
     truncation: Annotated[float, typer.Option(min=0, max=1.5, help="0: the mean picture.")] = 0.8,
     scale: Annotated[int, typer.Option(min=1, max=16, help="Times as large.")] = 2,
     seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
     force: ForceOption = False,
 ) -> None:
     """Show a generator: each column has one code in some layers, each row one in all others.
@@ -218,7 +223,7 @@ def sample(
         from nmc_framework.inverse.layer_groups import made
         from nmc_framework.inverse.pictures import grid
 
-        model = open_generator(package, frame)
+        model = opened_model(package, StyleGenerator, device, frame)
         first, last = _range(layers, model.codes)
         random = torch.Generator().manual_seed(seed)
         objects = model.drawn(rows, random, truncation=truncation)
@@ -227,7 +232,6 @@ def sample(
         codes[:, :, first - 1 : last] = viewpoints[None, :, first - 1 : last]
         pictures = made(model, codes.flatten(0, 1)).reshape(rows, columns, *[model.size] * 2, 3)
         pictures = np.repeat(np.repeat(pictures, scale, axis=2), scale, axis=3)
-        assert isinstance(model, StyleGenerator)
         output.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(grid(list(pictures))).save(output, format="PNG")
     say(f"{output}: {rows} rows, {columns} columns; columns share layers {first} to {last}")
@@ -240,6 +244,7 @@ def layers(
     frame: FrameOption = -1,
     pairs: Annotated[int, typer.Option(min=2, help="Of pictures.")] = 96,
     seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
     as_json: PlainJsonOption = False,
 ) -> None:
     """Measure how much of viewpoint, shape and colour each group of four layers changes.
@@ -254,14 +259,14 @@ def layers(
     """
     require_there([package, folder, network])
     with framework(package):
+        from nmc_framework.inverse.generator import StyleGenerator
         from nmc_framework.inverse.layer_groups import effects
         from nmc_framework.inverse.multiview import read_views
         from nmc_framework.inverse.network import InverseGraphics
-        from nmc_framework.inverse.packages import open_model
 
-        model = open_generator(package, frame)
-        annotator, told = _annotator(read_views(folder), model.size, seed)
-        shapes = open_model(network, InverseGraphics)
+        model = opened_model(package, StyleGenerator, device, frame)
+        annotator, told = _annotator(read_views(folder), model.size, seed, device)
+        shapes = opened_model(network, InverseGraphics, device)
         found = effects(model, annotator, shapes, pairs=pairs, seed=seed)
     if as_json:
         print_json({"annotator": told, "groups": [asdict(effect) for effect in found]})
@@ -290,6 +295,7 @@ def multiview(
     ] = None,
     frame: FrameOption = -1,
     seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
     as_json: PlainJsonOption = False,
 ) -> None:
     """Make a multi-view set of a generator: a viewpoint is one code of layers 1 to 4, for all.
@@ -307,11 +313,12 @@ def multiview(
     require_new(output, force=False)
     named = _bins(bins, viewpoints)
     with framework(package, output):
+        from nmc_framework.inverse.generator import StyleGenerator
         from nmc_framework.inverse.layer_groups import generated_views
         from nmc_framework.inverse.multiview import read_views, write_views
 
-        model = open_generator(package, frame)
-        annotator, told = _annotator(read_views(folder), model.size, seed)
+        model = opened_model(package, StyleGenerator, device, frame)
+        annotator, told = _annotator(read_views(folder), model.size, seed, device)
         views, agreement = generated_views(
             model, annotator, count, viewpoints, seed, annotated=named
         )
@@ -326,21 +333,15 @@ def multiview(
     )
 
 
-def open_generator(package: Path, frame: int) -> StyleGenerator:
-    """Return the generator of one frame of a package."""
-    from nmc_framework.inverse.generator import StyleGenerator
-    from nmc_framework.inverse.packages import open_model
-
-    return open_model(package, StyleGenerator, frame)
-
-
-def _annotator(views: MultiView, size: int, seed: int) -> tuple[Annotator, dict[str, Any]]:
+def _annotator(
+    views: MultiView, size: int, seed: int, device: str
+) -> tuple[Annotator, dict[str, Any]]:
     """Return what tells viewpoints and masks, and how well it does on objects held out."""
     from nmc_framework.inverse.annotator import trained_annotator, turned_by
 
     held = max(1, len(views) // 10)
     training, testing = views.split(held)
-    annotator = trained_annotator(training, size, iterations=ANNOTATED, seed=seed)
+    annotator = trained_annotator(training, size, iterations=ANNOTATED, seed=seed, device=device)
     from nmc_framework.inverse.pictures import scaled
 
     flat = testing.pictures.reshape(-1, views.size, views.size, 3)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from nmc_tools.commands.framework import parse_device
 from nmc_tools.terminal import refuse_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from nmc_framework.models import ChainModel
     from nmc_framework.training import Progress
     from nmc_tools.progress import Report
+
+Kind = TypeVar("Kind", bound="ChainModel")
 
 PicturesArgument = Annotated[
     Path, typer.Argument(metavar="PICTURES", help="A multi-view set, or any folder of pictures.")
@@ -32,6 +36,7 @@ SecondsOption = Annotated[
     float | None, typer.Option(min=1, help="How long it may take, instead of --iterations.")
 ]
 BatchOption = Annotated[int, typer.Option(min=2, help="Pictures a batch.")]
+DeviceOption = Annotated[str, typer.Option(help="Torch device, such as cpu or cuda:0.")]
 HeldOutOption = Annotated[
     int, typer.Option("--held-out", min=1, help="The last so many objects are tested with.")
 ]
@@ -50,3 +55,11 @@ def reported(shown: Report) -> Callable[[Progress], None]:
         shown(progress.iteration, progress.iterations, note=f"loss {progress.loss:.4f}")
 
     return report
+
+
+def opened_model(path: Path, kind: type[Kind], device: str, frame: int = -1) -> Kind:
+    """Return the model of one frame of a package on a device, which has to be there."""
+    from nmc_framework.inverse.packages import open_model
+
+    there = parse_device(device)
+    return open_model(path, kind, frame).to(there)

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from nmc_tools.commands.framework import framework, require_new, require_there
-from nmc_tools.commands.inverse_generator import open_generator
 from nmc_tools.commands.inverse_options import (
     BatchOption,
+    DeviceOption,
     ForceOption,
     GeneratorArgument,
     HeldOutOption,
@@ -20,6 +20,7 @@ from nmc_tools.commands.inverse_options import (
     SecondsOption,
     SeedOption,
     ViewsArgument,
+    opened_model,
     reported,
     require_png,
 )
@@ -41,6 +42,7 @@ def renderer(
     seconds: SecondsOption = None,
     batch: BatchOption = 16,
     seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
     force: ForceOption = False,
     as_json: PlainJsonOption = False,
 ) -> None:
@@ -57,15 +59,17 @@ def renderer(
     require_there([folder, network, package])
     require_new(output, force=force)
     with framework(folder, output):
+        from nmc_framework.inverse.generator import StyleGenerator
         from nmc_framework.inverse.multiview import read_views
         from nmc_framework.inverse.network import InverseGraphics
-        from nmc_framework.inverse.packages import open_model, write_package
+        from nmc_framework.inverse.packages import write_package
         from nmc_framework.inverse.renderer import RenderedViews, fidelity, renderer_of
         from nmc_framework.training import Schedule, train_on
 
         training, testing = read_views(folder).split(held_out)
-        shapes, generator = open_model(network, InverseGraphics), open_generator(package, -1)
-        model = renderer_of(generator, shapes, seed=seed)
+        shapes = opened_model(network, InverseGraphics, device)
+        generator = opened_model(package, StyleGenerator, device)
+        model = renderer_of(generator, shapes, seed=seed).to(device)
         schedule = Schedule(first=iterations, first_seconds=seconds, rays=batch, seed=seed)
         examples = RenderedViews(training, shapes, generator.size)
         with progress_bar(f"training {output.name}", "iterations") as shown:
@@ -94,6 +98,7 @@ def swap(
     ] = "0,1,2",
     viewpoint: Annotated[int, typer.Option(min=0, help="Of the set.")] = 1,
     scale: Annotated[int, typer.Option(min=1, max=16, help="Times as large.")] = 3,
+    device: DeviceOption = "cpu",
     force: ForceOption = False,
 ) -> None:
     """Exchange shape, texture and background between three objects, and show it.
@@ -114,7 +119,6 @@ def swap(
 
         from nmc_framework.inverse.multiview import read_views
         from nmc_framework.inverse.network import InverseGraphics
-        from nmc_framework.inverse.packages import open_model
         from nmc_framework.inverse.pictures import grid, scaled
         from nmc_framework.inverse.renderer import RenderedViews, StyleRenderer, swaps
 
@@ -123,7 +127,8 @@ def swap(
         if viewpoint >= len(views.annotated):
             reason = f"the set has viewpoints 0 to {len(views.annotated) - 1}"
             raise typer.BadParameter(reason, param_hint="--viewpoint")
-        model, shapes = open_model(package, StyleRenderer), open_model(network, InverseGraphics)
+        model = opened_model(package, StyleRenderer, device)
+        shapes = opened_model(network, InverseGraphics, device)
         size = model.generator.size
         some = views.part(chosen)
         rows = swaps(model, RenderedViews(some, shapes, size), range(len(chosen)), viewpoint)
