@@ -14,6 +14,7 @@ from torch import nn
 
 from nmc_framework.metrics import MetricError
 from nmc_framework.models import ModelError, build
+from nmc_framework.scene import scenes
 from nmc_framework.super_resolution.criteria import criterion
 from nmc_framework.super_resolution.edsr import Edsr
 from nmc_framework.super_resolution.footage import Footage, Moment
@@ -21,6 +22,14 @@ from nmc_framework.super_resolution.luma import luma, luma_ms_ssim, luma_psnr, l
 from nmc_framework.super_resolution.niqe import niqe
 from nmc_framework.super_resolution.opinion import Answer, OpinionError, opinions, read_answers
 from nmc_framework.super_resolution.patches import PatchPairs
+from nmc_framework.super_resolution.preference import (
+    Choice,
+    exact_interval,
+    preferences,
+    read_choices,
+    sign_test,
+    strengths,
+)
 from nmc_framework.super_resolution.resampling import bicubic, reduced
 from nmc_framework.super_resolution.scenes import FrameChoice, Scene, learned_scenes, scenes_of
 
@@ -230,6 +239,29 @@ def test_niqe_is_that_of_basicsr(size, seed, told):
     assert niqe(waves(size, seed)) == pytest.approx(told, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "told"),
+    [
+        ("chelsea", (288, 384), 2.62552),
+        ("stereo_motorcycle", (480, 672), 2.67249),
+        ("astronaut", (384, 384), 3.10163),
+        ("coffee", (384, 576), 4.11524),
+    ],
+)
+def test_niqe_of_photographs_is_that_of_basicsr(name, size, told):
+    """Figures are those of BasicSR 1.4.2, on the first rows and columns of each photograph."""
+    data = pytest.importorskip("skimage.data")
+    found = getattr(data, name)()
+    whole = found[0] if isinstance(found, tuple) else found
+    assert niqe(whole[: size[0], : size[1], :3]) == pytest.approx(told, rel=0.01)
+
+
+def test_niqe_of_an_embedded_scene_is_that_of_basicsr():
+    scene = scenes()["walk"]
+    seen = scene.render(scene.rig((288, 192)).cameras[0], 0.0)
+    assert niqe(seen) == pytest.approx(6.01128, rel=0.01)
+
+
 def test_niqe_says_what_it_cannot_measure_and_that_blur_is_worse():
     sharp = picture(192, 288)
     assert niqe(bicubic(reduced(sharp[None], 4), 4)[0]) > niqe(sharp) + 1
@@ -261,3 +293,57 @@ def test_opinions_are_means_with_intervals(tmp_path):
         path.write_text(text)
         with pytest.raises(OpinionError, match=told):
             read_answers(path)
+
+
+def chosen(first, second, *verdicts):
+    return [Choice(str(k), "f", first, second, verdict) for k, verdict in enumerate(verdicts)]
+
+
+@pytest.mark.parametrize(
+    ("wins", "count", "low", "high"),
+    [(8, 10, 0.4439, 0.9748), (10, 10, 0.6915, 1.0), (0, 4, 0.0, 0.6024), (0, 0, 0.0, 1.0)],
+)
+def test_intervals_are_those_of_clopper_and_pearson(wins, count, low, high):
+    assert exact_interval(wins, count) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_the_sign_test_is_exact():
+    assert sign_test(8, 2) == sign_test(2, 8) == pytest.approx(0.109375)
+    assert sign_test(0, 0) == sign_test(3, 3) == 1.0
+    assert sign_test(5000, 4000) < 1e-20
+
+
+def test_preferences_are_counted_pair_by_pair(tmp_path):
+    given = chosen("b", "a", *["first"] * 3, "second", "none")
+    given += [Choice("0", "f", "a", "b", "first")]  # person 0 thinks again, with other sides
+    (found,) = preferences(given)
+    assert (found.better, found.worse) == ("a", "b")
+    assert (found.wins, found.losses, found.undecided, found.people) == (2, 2, 1, 5)
+    assert found.chance == 1.0
+    path = tmp_path / "answers.json"
+    path.write_text(json.dumps({"answers": [vars(each) for each in given]}))
+    assert read_choices(path) == given
+    for row, told in (
+        ({"chosen": "left"}, "chosen is first, second, none, not 'left'"),
+        ({"second": "b"}, "compares 'b' with itself"),
+        ({"film": ""}, "lacks film"),
+    ):
+        path.write_text(json.dumps([vars(given[0]) | row]))
+        with pytest.raises(OpinionError, match=told):
+            read_choices(path)
+
+
+def test_strengths_say_how_often_one_wins():
+    found = strengths(chosen("a", "b", "first", "first", "first", "second"))
+    assert found == pytest.approx({"a": 0.75, "b": 0.25}) and list(found) == ["a", "b"]
+    # Of strengths 4, 2 and 1 the wins expected of six comparisons a pair give these strengths.
+    rows = chosen("a", "b", *["first"] * 4, *["second"] * 2)
+    rows += chosen("b", "c", *["first"] * 4, *["second"] * 2)
+    rows += chosen("a", "c", *["first"] * 4, *["second"])
+    found = strengths(rows)
+    assert found == pytest.approx({"a": 4 / 7, "b": 2 / 7, "c": 1 / 7}, abs=1e-6)
+    assert strengths(chosen("a", "b", "first", "first")) is None
+    assert strengths([]) is None
+    assert strengths([*rows, *chosen("x", "y", "first", "second")]) is None
+    even = strengths(chosen("a", "b", "none", "none"))
+    assert even == pytest.approx({"a": 0.5, "b": 0.5})

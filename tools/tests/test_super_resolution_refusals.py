@@ -257,6 +257,33 @@ def test_people_are_asked_and_counted(run, refused, tmp_path):
     assert "a score is 1, 2, 3, 4 or 5, not '9'" in refused("mos", answers)
 
 
+def test_people_are_asked_which_is_better(run, refused, tmp_path):
+    film = write_film(tmp_path / "a.mp4", count=2)
+    pictures = write_pictures(tmp_path / "pictures", 2)
+    one, two = sorted(pictures.iterdir())[:2]
+    page = tmp_path / "better.html"
+    films = [f"city/@SOURCES@={film}", f"city/b={film}", f"city/c={one}", f"car/</script>={one}"]
+    done = run("sr", "preference-sheet", *films, f"car/d={two}", "-o", page)
+    assert done.out.strip().endswith("asks about 4 pairs"), done
+    text = page.read_text()
+    assert text.count("data:video/mp4;base64,") == 2 and text.count("</script>") == 1
+    done = run("sr", "preference-sheet", f"city/a={film}", "-o", tmp_path / "x.html")
+    assert done.code == 2 and "nothing to compare" in done.err
+    (tmp_path / "a.mkv").write_bytes(b"")
+    told = refused("preference-sheet", f"a={film}", f"b={tmp_path / 'a.mkv'}", "-o", tmp_path / "x")
+    assert "browsers do not show it" in told and not (tmp_path / "x").exists()
+    answers = tmp_path / "answers.csv"
+    rows = ["person,film,first,second,chosen", "ann,city,a,b,first", "bob,city,b,a,second"]
+    answers.write_text("\r\n".join([*rows, "eve,city,a,b,none"]))
+    assert run("sr", "preference", answers).out.splitlines() == [
+        "a over b: 2 of 2 (100%, 16% to 100%), 1 undecided, p 0.5; 3 people"
+    ]
+    told = json.loads(run("sr", "preference", answers, "--json").out)
+    assert told["pairs"][0]["wins"] == 2 and told["strengths"]["a"] == pytest.approx(5 / 6)
+    answers.write_text("\r\n".join([*rows, "eve,city,a,b,left"]))
+    assert "chosen is first, second, none" in refused("preference", answers)
+
+
 def test_an_experiment_is_kept(run, base, tmp_path):
     film = write_film(tmp_path / "film.mp4", count=4)
     options = ["-o", tmp_path / "out", "--model", base, "--iterations", 2, "--no-rates", "--json"]

@@ -14,7 +14,7 @@ chain is the network as it was pre-trained, frame *t* that of scene *t*.
     what a network learns from, and by which loss;
 ``pretraining``, ``self_transfer``
     a network of many pictures, and a chain of networks of one video;
-``luma``, ``niqe``, ``opinion``
+``luma``, ``niqe``, ``opinion``, ``preference``
     how good the result is: beside the original, without it, and to people.
 """
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 #: The scale of absolute category rating, and its words.
 WORDS = {1: "bad", 2: "poor", 3: "fair", 4: "good", 5: "excellent"}
@@ -63,6 +64,19 @@ def read_answers(path: Path) -> list[Answer]:
     OpinionError
         If it is neither, or an answer lacks a column or is no score of 1 to 5.
     """
+    return [
+        _answer(place, row) for place, row in answered(path, ("person", "film", "way", "score"))
+    ]
+
+
+def answered(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the answers of a file as they stand there, each with its place in words.
+
+    Raises
+    ------
+    OpinionError
+        If it holds none, or one lacks a column.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
         rows = (
@@ -75,16 +89,19 @@ def read_answers(path: Path) -> list[Answer]:
     rows = rows.get("answers") if isinstance(rows, dict) else rows
     if not isinstance(rows, list) or not rows or len(rows) > _MOST:
         raise OpinionError(f"{path.name} holds no answers: save them from the sheet as JSON or CSV")
-    return [_answer(path, number, row) for number, row in enumerate(rows, start=1)]
+    found = []
+    for number, row in enumerate(rows, start=1):
+        place = f"{path.name}, answer {number}"
+        if not isinstance(row, dict):
+            raise OpinionError(f"{place}: it is not a row of {', '.join(columns)}")
+        missing = [name for name in columns if row.get(name) in (None, "")]
+        if missing:
+            raise OpinionError(f"{place}: it lacks {', '.join(missing)}")
+        found.append((place, row))
+    return found
 
 
-def _answer(path: Path, number: int, row: object) -> Answer:
-    place = f"{path.name}, answer {number}"
-    if not isinstance(row, dict):
-        raise OpinionError(f"{place}: it is not a row of person, film, way and score")
-    missing = [name for name in ("person", "film", "way", "score") if row.get(name) in (None, "")]
-    if missing:
-        raise OpinionError(f"{place}: it lacks {', '.join(missing)}")
+def _answer(place: str, row: Mapping[str, Any]) -> Answer:
     try:
         score = float(row["score"])
     except (TypeError, ValueError):

@@ -25,7 +25,7 @@ from nmc_tools.commands.sr_apply import DeviceOption, enlarge_into, score_networ
 from nmc_tools.commands.sr_apply import apply as _apply
 from nmc_tools.commands.sr_apply import evaluate as _evaluate
 from nmc_tools.commands.sr_experiment import experiment as _experiment
-from nmc_tools.commands.sr_opinion import mos, mos_sheet
+from nmc_tools.commands.sr_opinion import mos, mos_sheet, preference, preference_sheet
 from nmc_tools.terminal import counted, note, print_json, progress_bar, say, size_text
 
 app = typer.Typer(
@@ -375,3 +375,5 @@ app.command("evaluate")(_evaluate)
 app.command("experiment")(_experiment)
 app.command("mos-sheet")(mos_sheet)
 app.command("mos")(mos)
+app.command("preference-sheet")(preference_sheet)
+app.command("preference")(preference)

@@ -11,20 +11,46 @@ from pathlib import Path
 
 from nmc_framework.super_resolution.opinion import WORDS
 
+STYLE = """\
+ body { font: 16px/1.5 system-ui, sans-serif; color: #2b3440; max-width: 760px;
+   margin: 2rem auto; padding: 0 1rem; }
+ video { width: 100%; image-rendering: pixelated; background: #10151b; border-radius: 6px; }
+ fieldset { border: 0; padding: 0; display: flex; gap: .5rem; flex-wrap: wrap; }
+ button { font: inherit; padding: .5rem .9rem; border: 1px solid #9aa7b4; border-radius: 6px;
+   background: #fff; cursor: pointer; }
+ button:hover, button:focus { border-color: #1f6f78; }
+ .quiet { color: #5b6b8c; }
+ [hidden] { display: none; }
+"""
+"""How the pages look that ask people."""
+
+COMMON = """\
+function shuffle(list) {
+  for (let i = list.length - 1; i > 0; i--) {
+    const j = Math.floor(Math.random() * (i + 1));
+    [list[i], list[j]] = [list[j], list[i]];
+  }
+}
+const at = id => document.getElementById(id);
+function show(id) { for (const s of ["begin", "ask", "end"]) at(s).hidden = s !== id; }
+function save(name, type, text) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], {type}));
+  link.download = name; link.click();
+}
+const quoted = text => '"' + String(text).replaceAll('"', '""') + '"';
+at("json").onclick = () =>
+  save("answers.json", "application/json", JSON.stringify({answers}, null, 1));
+at("csv").onclick = () => save("answers.csv", "text/csv", [columns.join(","),
+  ...answers.map(a => columns.map(name => quoted(a[name])).join(","))].join("\\r\\n"));
+"""
+"""What their scripts share: answers are kept in ``answers``, with the names in ``columns``."""
+
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}</title>
 <style>
- body {{ font: 16px/1.5 system-ui, sans-serif; color: #2b3440; max-width: 760px;
-   margin: 2rem auto; padding: 0 1rem; }}
- video {{ width: 100%; image-rendering: pixelated; background: #10151b; border-radius: 6px; }}
- fieldset {{ border: 0; padding: 0; display: flex; gap: .5rem; flex-wrap: wrap; }}
- button {{ font: inherit; padding: .5rem .9rem; border: 1px solid #9aa7b4; border-radius: 6px;
-   background: #fff; cursor: pointer; }}
- button:hover, button:focus {{ border-color: #1f6f78; }}
- .quiet {{ color: #5b6b8c; }}
- [hidden] {{ display: none; }}
-</style>
+{style}</style>
 <h1>{title}</h1>
 <section id="begin">
  <p>You will see {count} short films, one after the other. Say of each how good the picture is.
@@ -45,13 +71,9 @@ _PAGE = """<!doctype html>
 "use strict";
 const trials = {trials};
 const films = {films};
-for (let i = trials.length - 1; i > 0; i--) {{
-  const j = Math.floor(Math.random() * (i + 1));
-  [trials[i], trials[j]] = [trials[j], trials[i]];
-}}
+const columns = ["person", "film", "way", "score"];
 const answers = [];
-const at = id => document.getElementById(id);
-function show(id) {{ for (const s of ["begin", "ask", "end"]) at(s).hidden = s !== id; }}
+{common}shuffle(trials);
 function next() {{
   if (answers.length === trials.length) {{
     at("film").removeAttribute("src");
@@ -71,16 +93,6 @@ for (const button of document.querySelectorAll("fieldset button"))
     answers.push({{person: at("person").value.trim(), film, way, score: +button.value}});
     next();
   }};
-function save(name, type, text) {{
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], {{type}}));
-  link.download = name; link.click();
-}}
-const quoted = text => '"' + String(text).replaceAll('"', '""') + '"';
-at("json").onclick = () =>
-  save("answers.json", "application/json", JSON.stringify({{answers}}, null, 1));
-at("csv").onclick = () => save("answers.csv", "text/csv", ["person,film,way,score",
-  ...answers.map(a => [a.person, a.film, a.way, a.score].map(quoted).join(","))].join("\\r\\n"));
 </script>
 </html>
 """
@@ -117,15 +129,22 @@ def write_sheet(
         title=html.escape(title),
         count=len(trials),
         buttons=buttons,
-        trials=_in_script(trials),
-        films=_in_script(sources),
+        style=STYLE,
+        common=COMMON,
+        trials=in_script(trials),
+        films=in_script(sources),
     )
-    partial = path.with_name(f".partial-{path.name}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_page(path, text)
     return len(trials)
 
 
-def _in_script(value: object) -> str:
+def write_page(path: Path, text: str) -> None:
+    """Write a page that is there as a whole or not at all."""
+    partial = path.with_name(f".partial-{path.name}")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def in_script(value: object) -> str:
     """Return JSON that no text of which ends the script that it stands in."""
     return json.dumps(value).replace("<", "\\u003c")
