@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +15,7 @@ from nmc_tools.commands.framework import framework, say_doubt
 from nmc_tools.terminal import print_json, progress_bar, refuse_input, say, size_text, warn
 
 if TYPE_CHECKING:
-    from nmc_framework.pipeline import StepReport
+    from nmc_framework.pipeline import Configuration, Step, StepReport
 
 
 def run(
@@ -29,7 +31,12 @@ def run(
         bool, typer.Option("--dry-run", help="Only say which steps would be done, and why.")
     ] = False,
     example: Annotated[
-        bool, typer.Option("--example", help="Print a commented configuration to start from.")
+        bool,
+        typer.Option(
+            "--example",
+            help="Print a commented configuration to start from: of a scene, or as CONFIG says of "
+            "depth, inverse or sr. None needs data.",
+        ),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print what was done or kept, and why, as JSON.")
@@ -40,6 +47,7 @@ def run(
     Each step leaves its results in a folder of its own in the work folder. A step is done again
     only when its options, its version or the content of what it takes has changed; after an
     interruption the same command goes on where it stopped, training at the last finished frame.
+    Other systems go their ways by steps that are commands of nmc, kept alike.
 
     Examples
     --------
@@ -47,46 +55,57 @@ def run(
 
       nmc run scene.yaml
 
+      nmc run --example depth > depth.yaml
+
       nmc run scene.yaml --until check --dry-run
 
       nmc run scene.yaml --force render --json
     """
     if example:
-        if path is not None:
-            raise typer.BadParameter("--example takes no configuration")
         with framework("--example"):
-            from nmc_framework.pipeline import example as text
+            from nmc_framework.pipeline import example as scene
+            from nmc_framework.pipeline import examples
 
-            typer.echo(text(), nl=False)
+            texts = {"scene": scene()} | examples()
+        wanted = "scene" if path is None else str(path)
+        if wanted not in texts:
+            reason = f"there is no example {wanted!r}; there are {', '.join(texts)}"
+            raise typer.BadParameter(reason, param_hint="CONFIG.yaml")
+        typer.echo(texts[wanted], nl=False)
         return
     if path is None:
         raise typer.BadParameter("give a configuration; nmc run --example prints one")
     if not path.is_file():
         refuse_input("host/not-found", str(path), "")
     with framework(path):
-        from nmc_framework.pipeline import STEPS, read_configuration, run_steps, validate
+        from nmc_framework.pipeline import run_steps
 
-        names = [step.name for step in STEPS]
+        asked = _read(path)
+        configuration = asked.configuration
+        names = [step.name for step in asked.steps]
         for name in [*(force or ()), *([until] if until else [])]:
             if name not in names:
                 raise typer.BadParameter(f"no step {name!r}; there are {', '.join(names)}")
-        configuration = read_configuration(path)
         kept = f"finished steps, and finished frames of training, are kept in {configuration.work}"
+        bar = partial(progress_bar, unit="", kept=kept, resume="")
         reports = []
         for report in run_steps(
-            STEPS,
+            asked.steps,
             configuration,
             until=until,
             force=force or (),
             dry=dry_run,
-            validate=validate,
-            watch=lambda step: progress_bar(step, "", kept=kept, resume=""),
+            validate=asked.check,
+            watch=None if asked.by_commands else bar,
         ):
             reports.append(report)
             for line in report.result.get("warnings", ()):
                 warn(line)
             if not as_json:
                 say(_line(report))
+                if report.action == "ran":
+                    for line in report.result.get("said", ()):
+                        say(f"  {line}")
         if as_json:
             steps = [_record(report) for report in reports]
             print_json({"path": str(path), "work": str(configuration.work), "steps": steps})
@@ -100,6 +119,27 @@ def run(
         psnr = scores.get("psnr_aligned", scores.get("psnr"))
         if loss is not None and psnr is not None:
             say_doubt(configuration.work, loss, psnr)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a document asks for: its steps, and what is looked at before the first."""
+
+    configuration: Configuration
+    steps: Sequence[Step]
+    check: Callable[[Configuration], None]
+    by_commands: bool
+
+
+def _read(path: Path) -> _Asked:
+    from nmc_framework.pipeline import STEPS, read_commands, read_configuration, validate
+    from nmc_tools.commands.command_run import carried_out, readable
+
+    found = read_commands(path, carried_out)
+    if found is None:
+        return _Asked(read_configuration(path), STEPS, validate, by_commands=False)
+    configuration, steps = found
+    return _Asked(configuration, steps, readable(steps), by_commands=True)
 
 
 #: Names of a list that a step's line holds; --json has all.
@@ -119,7 +159,11 @@ def _told(result: Mapping[str, Any]) -> str:
     parts = []
     for name, value in result.items():
         label = name.replace("_", " ")
-        if isinstance(value, Mapping) or value in ([], None) or name in {"reasons", "warnings"}:
+        if (
+            isinstance(value, Mapping)
+            or value in ([], None)
+            or name in {"reasons", "said", "warnings"}
+        ):
             continue
         if name in {"bytes", "raw_bytes"}:
             parts.append(f"{label} {size_text(value)}")

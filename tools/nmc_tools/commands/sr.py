@@ -336,6 +336,34 @@ def _refuse(options: Mapping[str, object], reason: str) -> None:
             raise typer.BadParameter(reason, param_hint=name)
 
 
+@app.command("film")
+def film(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The video to write, .mp4.")],
+    pictures: Annotated[int, typer.Option(min=2, max=10_000, help="How many.")] = 24,
+    size: SizeOption = None,
+    force: ForceOption = False,
+) -> None:
+    """Film an embedded scene by two cameras, one after the other: a video to try others with.
+
+    Examples
+    --------
+      nmc sr film -o film.mp4
+
+      nmc sr film -o film.mp4 --pictures 60 --size 192x144
+    """
+    if output.suffix.lower() != ".mp4":
+        raise typer.BadParameter("a film is written as .mp4", param_hint="--output")
+    require_new(output, force=force)
+    wanted = parse_size(size) or (128, 96)
+    with framework(output, output):
+        from nmc_tools.super_resolution.material import embedded_film
+
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.unlink(missing_ok=True)
+        embedded_film(output, pictures=pictures, size=wanted)
+    say(f"{output}: {counted(pictures, 'picture')}, {size_text(output.stat().st_size)}")
+
+
 @app.command("demo")
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")] = Path(
