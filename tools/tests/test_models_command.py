@@ -26,6 +26,17 @@ def test_families_are_listed_with_a_line_each(command_line):
     assert all(each["summary"].endswith(".") and not each["error"] for each in listed.values())
 
 
+def test_one_family_is_told_with_its_options_and_layers(command_line):
+    done = command_line("models", "tensorf")
+    assert done.code == 0 and "planes times lines; cp: lines alone" in " ".join(done.out.split())
+    assert "0 to 2" in done.out and "factors.0.* … factors.2.*" in done.out
+    told = json.loads(command_line("models", "tensorf", "--json").out)
+    assert told["options"]["ranks"] == [8, 16] and told["layers"][0]["last"] == 2
+    assert sum(each["weights"] for each in told["layers"]) > 400_000
+    done = command_line("models", "tensor")
+    assert done.code == 2 and "no model family 'tensor'" in done.err
+
+
 def test_a_package_that_is_broken_is_told_and_hides_nothing(command_line, monkeypatch):
     points = EntryPoints([EntryPoint("mine", "no_such_module:X", registry.GROUP)])
     monkeypatch.setattr(registry, "entry_points", points.select)

@@ -46,6 +46,21 @@ class DepthUnet(ChainModel):
     """
 
     family: ClassVar[str] = "depth_unet"
+    meanings: ClassVar[Mapping[str, str]] = {
+        "width": "channels of the first block",
+        "levels": "how often they double",
+        "rows": "rows of the pictures that are learned",
+        "columns": "their columns",
+        "nearest": "no depth is less, in metres",
+        "farthest": "none is more",
+        "difference": "whether a difference of Gaussians is stacked on the picture",
+        "attention": "whether there are attention layers",
+        "gradients": "whether gradients count in the loss",
+        "structure": "whether SSIM counts",
+        "grid": "whether gradients of the grid of 4 by 4 count",
+        "focus": "the spread that sets the difference: deviation or variance",
+        "activation": "selu or relu",
+    }
     # With 9e-3, four levels without normalisation say the mean depth
     # and nothing else; see docs/depth.md.
     learning_rates: ClassVar[tuple[float, float]] = (1e-3, 5e-4)

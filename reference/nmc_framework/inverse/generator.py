@@ -42,6 +42,14 @@ class StyleGenerator(ChainModel):
     """Pictures from codes, one a layer, trained against a discriminator (StyleGAN2)."""
 
     family: ClassVar[str] = "style_generator"
+    meanings: ClassVar[dict[str, str]] = {
+        "noise": "numbers that a code is made of",
+        "code": "numbers of a code",
+        "mapping": "layers of the network that makes codes of noise",
+        "sides": "pixels of the sides of the maps",
+        "layers": "convolutions at each",
+        "channels": "channels at each",
+    }
     learning_rates: ClassVar[tuple[float, float]] = (2.5e-3, 1e-3)
     betas: ClassVar[tuple[float, float]] = (0.0, 0.99)
     damping: ClassVar[float] = 0.0

@@ -97,6 +97,14 @@ class InverseGraphics(ChainModel):
     """A picture to a mesh, a texture map and light, learned through a rasteriser (GANverse3D)."""
 
     family: ClassVar[str] = "inverse_graphics"
+    meanings: ClassVar[Mapping[str, str]] = {
+        "size": "pixels of the pictures' sides, divisible by 16",
+        "viewpoints": "viewpoints of the set, whose cameras are learned",
+        "divisions": "parts of an edge of the mesh's template",
+        "texture": "pixels of the sides of the texture map",
+        "code": "numbers that a picture is encoded in",
+        "width": "channels of the encoder's first layer",
+    }
     learning_rates: ClassVar[tuple[float, float]] = (1e-3, 5e-4)
     betas: ClassVar[tuple[float, float]] = (0.9, 0.99)
     damping: ClassVar[float] = 0.0

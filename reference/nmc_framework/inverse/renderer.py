@@ -71,6 +71,11 @@ class StyleRenderer(ChainModel):
     """Pictures from camera, shape, texture and background, through a generator (StyleGAN-R)."""
 
     family: ClassVar[str] = "style_renderer"
+    meanings: ClassVar[Mapping[str, str]] = StyleGenerator.meanings | {
+        "vertices": "vertices of one half of the mesh",
+        "texture": "pixels of the sides of the texture map",
+        "width": "of the networks that make codes of the parts",
+    }
     learning_rates: ClassVar[tuple[float, float]] = (2e-3, 1e-3)
     betas: ClassVar[tuple[float, float]] = (0.9, 0.99)
     damping: ClassVar[float] = 0.0

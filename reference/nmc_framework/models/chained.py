@@ -28,6 +28,8 @@ class ChainModel(nn.Module, ABC):
 
     #: The name in the registry and in the package's manifest.
     family: ClassVar[str]
+    #: What each option says, in a few words; ``nmc models NAME`` and the documents show it.
+    meanings: ClassVar[Mapping[str, str]] = {}
     #: Peak learning rates that serve the family: from random weights, and fine-tuning.
     learning_rates: ClassVar[tuple[float, float]] = (1e-2, 5e-3)
     #: What later frames damp the moves of weights by, see

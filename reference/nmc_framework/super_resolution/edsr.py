@@ -59,6 +59,14 @@ class Edsr(Upscaler):
     """Residual blocks at the small size and a pixel shuffle (EDSR)."""
 
     family: ClassVar[str] = "edsr"
+    meanings: ClassVar[Mapping[str, str]] = {
+        "scale": "2, 3 or 4",
+        "blocks": "residual blocks",
+        "channels": "of each",
+        "residual_scaling": "what blocks add is multiplied by it",
+        "global_skip": "whether the network adds to the bicubic picture",
+        "value_range": "white; 255 in checkpoints of EDSR-PyTorch",
+    }
     sizes: ClassVar[dict[str, dict[str, Any]]] = {
         "tiny": {"blocks": 4, "channels": 12},
         "small": {"blocks": 8, "channels": 24},

@@ -27,6 +27,11 @@ class Vdsr(Upscaler):
     """Convolutions at the large size that mend the brightness (VDSR)."""
 
     family: ClassVar[str] = "vdsr"
+    meanings: ClassVar[Mapping[str, str]] = {
+        "scale": "2, 3 or 4",
+        "depth": "convolutions",
+        "channels": "of each",
+    }
     sizes: ClassVar[dict[str, dict[str, Any]]] = {
         "tiny": {"depth": 5, "channels": 12},
         "small": {"depth": 8, "channels": 24},

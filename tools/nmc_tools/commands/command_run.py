@@ -29,7 +29,7 @@ def readable(steps: Sequence[CommandStep]) -> Callable[[Configuration], None]:
 
         for step in steps:
             try:
-                _parse(step.spelt(configuration))
+                parse(step.spelt(configuration))
             except _USAGE as error:
                 told = " ".join(error.format_message().split())
                 place = f"{configuration.label}: steps.{step.name}"
@@ -38,8 +38,11 @@ def readable(steps: Sequence[CommandStep]) -> Callable[[Configuration], None]:
     return check
 
 
-def _parse(words: Sequence[str]) -> None:
-    """Read the words of a command without carrying it out."""
+def parse(words: Sequence[str]) -> None:
+    """Read the words of a command, without ``nmc``, and do not carry it out.
+
+    What is wrong with them is raised as the library does that reads them.
+    """
     command: Any = Commands(name="nmc")
     context = command.context_class(command, info_name="nmc")
     rest = list(words)

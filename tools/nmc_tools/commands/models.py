@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from nmc_tools.commands.framework import framework
-from nmc_tools.terminal import out, print_json, printable
+from nmc_tools.commands.framework import framework, option
+from nmc_tools.terminal import out, print_json, printable, say
 
 if TYPE_CHECKING:
     from nmc_framework.models import ChainModel
@@ -21,6 +22,10 @@ _TRAIN = "nmc train"
 
 
 def models(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="FAMILY", help="Say all of one family: its options and layers."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON, with all options and their defaults.")
     ] = False,
@@ -34,12 +39,24 @@ def models(
     --------
       nmc models
 
+      nmc models hash_grid
+
       nmc models --json
     """
     with framework("models"):
-        from nmc_framework.models import families
+        from nmc_framework.models import families, family
+        from nmc_framework.models.described import described_layers
 
-        found = [_described(name) for name in families()]
+        if name is not None:
+            with option("FAMILY"):
+                kind = family(name)
+            told = described(name) | {"layers": [vars(each) for each in described_layers(kind)]}
+            if as_json:
+                print_json(told)
+            else:
+                _print_family(told)
+            return
+        found = [described(each) for each in families()]
     if as_json:
         print_json(found)
         return
@@ -54,16 +71,37 @@ def models(
             out.print(f"'{command}' trains {' and '.join(names)}; 'nmc train' does not.")
 
 
-def _described(name: str) -> dict[str, Any]:
+def _print_family(told: dict[str, Any]) -> None:
+    """Print the options and layers of one family."""
+    trained = f"; {told['trained_by']} trains it" if told["trained_by"] else ""
+    say(f"{told['family']}: {told['summary']} ({told['kind']}{trained})")
+    out.print()
+    options = Table("option", "default", "what it says", box=None)
+    for name, value in told["options"].items():
+        cells = (name, json.dumps(value), told["meanings"].get(name, ""))
+        options.add_row(*(Text(printable(text)) for text in cells))
+    out.print(options)
+    layers = Table("layers", "tensors", "weights", box=None)
+    for each in told["layers"]:
+        first, last = each["first"], each["last"]
+        numbers = str(first) if first == last else f"{first} to {last}"
+        layers.add_row(*(Text(t) for t in (numbers, each["tensors"], f"{each['weights']:,}")))
+    out.print()
+    out.print(layers)
+    out.print("Layers are those of the default options; --exclude-layers counts them.")
+
+
+def described(name: str) -> dict[str, Any]:
     """Return what is known of a family; of one that cannot be loaded, why."""
     from nmc_framework.models import ModelError, family
 
     told: dict[str, Any] = {
-        "family": name, "kind": "", "summary": "", "trained_by": "", "options": {}, "error": None
+        "family": name, "kind": "", "summary": "", "trained_by": "", "options": {}, "meanings": {},
+        "error": None
     }  # fmt: skip
     try:
         found = family(name)
-        told["options"] = found.defaults()
+        told |= {"options": found.defaults(), "meanings": dict(found.meanings)}
     except ModelError as error:
         return told | {"error": str(error)}
     kind, command = _kind(found)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from nmc_framework.models.chained import ModelError
-from nmc_framework.models.dynamic.group import GROUP, Drawing, MarchedGroup
+from nmc_framework.models.dynamic.group import GROUP, GROUP_MEANINGS, Drawing, MarchedGroup
 from nmc_framework.models.radiance.grid_encoding import (
     GridLevel,
     encode,
@@ -25,6 +25,7 @@ from nmc_framework.models.radiance.grid_encoding import (
     reuse,
     spherical_harmonics,
 )
+from nmc_framework.models.radiance.hash_grid import LATTICE_MEANINGS
 from nmc_framework.models.radiance.marched import small_network
 from nmc_framework.models.radiance.nerf_mlp import encode_positions, require_frequencies
 
@@ -71,6 +72,15 @@ class Dnerf(MarchedGroup):
     """
 
     family: ClassVar[str] = "dnerf"
+    meanings: ClassVar[Mapping[str, str]] = (
+        GROUP_MEANINGS
+        | LATTICE_MEANINGS
+        | {
+            "deformation": "width and depth of the network that shifts places",
+            "position_frequencies": "octaves of its encoding of places",
+            "time_frequencies": "octaves of its encoding of times",
+        }
+    )
     learning_rates: ClassVar[tuple[float, float]] = (3e-2, 1e-2)
 
     @classmethod

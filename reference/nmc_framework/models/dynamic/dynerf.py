@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from nmc_framework.models.chained import ModelError
-from nmc_framework.models.dynamic.group import GROUP, Drawing, MarchedGroup
+from nmc_framework.models.dynamic.group import GROUP, GROUP_MEANINGS, Drawing, MarchedGroup
 from nmc_framework.models.dynamic.over_time import OverTime
 from nmc_framework.models.radiance.grid_encoding import spherical_harmonics
 from nmc_framework.models.radiance.nerf_mlp import encode_positions, require_frequencies
@@ -38,6 +38,14 @@ class Dynerf(MarchedGroup):
     """
 
     family: ClassVar[str] = "dynerf"
+    meanings: ClassVar[Mapping[str, str]] = GROUP_MEANINGS | {
+        "code": "numbers of each instant's latent code",
+        "key_every": "instants from key frame to key frame",
+        "width": "of each layer",
+        "depth": "layers of the trunk",
+        "skip": "the layer that sees place and code once more, from 0 on",
+        "position_frequencies": "octaves of the encoding of places",
+    }
     learning_rates: ClassVar[tuple[float, float]] = (2e-3, 1e-3)
     times: ClassVar[tuple[float, float]] = (3.0, 8.0)
 

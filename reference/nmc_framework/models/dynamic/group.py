@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nmc_framework.models.chained import ChainModel, ModelError
-from nmc_framework.models.radiance.marched import MARCHING, MarchedField
+from nmc_framework.models.radiance.marched import MARCHING, MARCHING_MEANINGS, MarchedField
 from nmc_framework.models.radiance.sampling import Samples
 from nmc_framework.models.views import RayBatch, RayModel
 
@@ -22,6 +22,10 @@ from nmc_framework.models.views import RayBatch, RayModel
 INSTANTS: dict[str, Any] = {"instants": 8}
 #: Options that every marched family of groups has.
 GROUP: dict[str, Any] = MARCHING | INSTANTS
+#: What they say.
+GROUP_MEANINGS: dict[str, str] = MARCHING_MEANINGS | {
+    "instants": "instants of a group; --group sets it"
+}
 #: Most instants of a group.
 _MOST = 1 << 16
 #: Instants at which the density of a place is looked up, to tell whether it is ever matter.

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from nmc_framework.models.chained import ModelError
-from nmc_framework.models.dynamic.group import GROUP, GroupBatch, MarchedGroup
+from nmc_framework.models.dynamic.group import GROUP, GROUP_MEANINGS, GroupBatch, MarchedGroup
 from nmc_framework.models.dynamic.over_time import OverTime
 from nmc_framework.models.radiance import quadrature
 from nmc_framework.models.radiance.grid_encoding import (
@@ -27,6 +27,7 @@ from nmc_framework.models.radiance.grid_encoding import (
     reuse,
     spherical_harmonics,
 )
+from nmc_framework.models.radiance.hash_grid import LATTICE_MEANINGS
 from nmc_framework.models.radiance.marched import small_network
 from nmc_framework.models.views import RayBatch
 
@@ -62,6 +63,16 @@ class MixVoxels(MarchedGroup):
     """
 
     family: ClassVar[str] = "mixvoxels"
+    meanings: ClassVar[Mapping[str, str]] = (
+        GROUP_MEANINGS
+        | LATTICE_MEANINGS
+        | {
+            "variation": "cells along an edge of the field that tells what changes",
+            "query": "width of what dynamic voxels are asked with at an instant",
+            "static_entries": "entries of a table of static voxels, as a power of two",
+            "log2_entries": "entries of a table of dynamic ones, likewise; set from the pictures",
+        }
+    )
     learning_rates: ClassVar[tuple[float, float]] = (3e-2, 2e-2)
     watches_pixels: ClassVar[bool] = True
 

@@ -21,6 +21,12 @@ from nmc_framework.models.chained import ChainModel, ModelError
 CHUNK = 65536
 #: The options that say of what size a clip is.
 SIZE: dict[str, Any] = {"width": 128, "height": 128, "pictures": 16}
+#: What they say.
+SIZE_MEANINGS: dict[str, str] = {
+    "width": "pixels of a row; of the video where it is trained on one",
+    "height": "rows of a picture; likewise",
+    "pictures": "pictures of a clip; --clip sets it",
+}
 #: Most pixels of a clip: what a table of all of them needs stays below 4 GiB.
 _MOST = 1 << 30
 

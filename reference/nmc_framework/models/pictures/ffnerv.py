@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nmc_framework.models.chained import ModelError
-from nmc_framework.models.pictures.upscaling import UPSCALING, Upscaled
+from nmc_framework.models.pictures.upscaling import UPSCALING, UPSCALING_MEANINGS, Upscaled
 
 #: What a flow of 1 moves, in pixels, and how likely at first a picture's own is shown (a logit).
 _FLOW, _OWN = 4.0, 2.0
@@ -45,6 +45,11 @@ class Ffnerv(Upscaled):
     """Temporal grids, and pictures warped along flows (FFNeRV): for what moves little."""
 
     family: ClassVar[str] = "ffnerv"
+    meanings: ClassVar[Mapping[str, str]] = UPSCALING_MEANINGS | {
+        "times": "maps of each temporal grid",
+        "features": "channels of those maps",
+        "neighbours": "steps to the pictures that help, such as [-2, -1, 1, 2]",
+    }
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:

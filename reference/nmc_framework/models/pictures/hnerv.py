@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from nmc_framework.models.pictures.clip import ClipBatch
-from nmc_framework.models.pictures.upscaling import UPSCALING, Upscaled
+from nmc_framework.models.pictures.upscaling import UPSCALING, UPSCALING_MEANINGS, Upscaled
 
 #: Share of the first clip's iterations in which there is an encoder.
 _ENCODED = 0.4
@@ -60,6 +60,9 @@ class Hnerv(Upscaled):
     """An embedding for each picture and a decoder (HNeRV): better than NeRV for its size."""
 
     family: ClassVar[str] = "hnerv"
+    meanings: ClassVar[Mapping[str, str]] = UPSCALING_MEANINGS | {
+        "embedding": "channels of each picture's embedding",
+    }
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from nmc_framework.models.chained import ModelError
-from nmc_framework.models.pictures.clip import SIZE
+from nmc_framework.models.pictures.clip import SIZE, SIZE_MEANINGS
 from nmc_framework.models.pictures.siren import Siren
 
 #: Width of the three hidden layers by quality.
@@ -27,6 +27,13 @@ class Inric(Siren):
     """Sines over encoded places in five sizes, Q1 to Q5 (INRIC): pictures at several rates."""
 
     family: ClassVar[str] = "inric"
+    meanings: ClassVar[Mapping[str, str]] = SIZE_MEANINGS | {
+        "quality": "Q1 to Q5: layers of 32, 48, 64, 96 or 128",
+        "frequencies": "cosines and sines of each coordinate",
+        "ratio": "of each frequency to the one before",
+        "depth": "hidden layers",
+        "omega": "what the arguments of sines are multiplied by, but for the first",
+    }
     usual: ClassVar[int] = 1
 
     @classmethod

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nmc_framework.models.pictures.upscaling import (
     UPSCALING,
+    UPSCALING_MEANINGS,
     Upscaled,
     encoded_times,
     require_levels,
@@ -24,6 +25,11 @@ class Nerv(Upscaled):
     """A whole picture from its time by convolutions (NeRV): quick to show, larger than SIREN."""
 
     family: ClassVar[str] = "nerv"
+    meanings: ClassVar[Mapping[str, str]] = UPSCALING_MEANINGS | {
+        "levels": "frequencies that encode the time",
+        "base": "of each frequency to the one before",
+        "hidden": "width of the linear map that the time goes through",
+    }
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:

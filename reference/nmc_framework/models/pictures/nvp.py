@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nmc_framework.models.chained import ModelError
-from nmc_framework.models.pictures.clip import SIZE, PixelWise
+from nmc_framework.models.pictures.clip import SIZE, SIZE_MEANINGS, PixelWise
 
 #: The coordinates that each plane lies across, of x, y and the time.
 _PLANES = ((0, 1), (0, 2), (1, 2))
@@ -45,6 +45,15 @@ class Nvp(PixelWise):
     """Learnable planes and a sparse grid, read by sines (NVP): quick to learn, large."""
 
     family: ClassVar[str] = "nvp"
+    meanings: ClassVar[Mapping[str, str]] = SIZE_MEANINGS | {
+        "features": "features of each plane",
+        "resolutions": "sides of the planes as shares of the clip's",
+        "grid": "sides of the sparse grid as shares of the clip's: x, y, time",
+        "grid_features": "its features",
+        "hidden": "width of the layers of sines",
+        "depth": "how many of them there are",
+        "omega": "what the arguments of sines are multiplied by",
+    }
     learning_rates: ClassVar[tuple[float, float]] = (1e-2, 5e-3)
     iterations: ClassVar[tuple[int, int]] = (800, 300)
 

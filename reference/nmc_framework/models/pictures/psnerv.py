@@ -19,6 +19,7 @@ from nmc_framework.models.chained import ModelError
 from nmc_framework.models.pictures.clip import SIZE, ClipBatch, ImageWise
 from nmc_framework.models.pictures.upscaling import (
     UPSCALING,
+    UPSCALING_MEANINGS,
     UpscalingBlock,
     block_widths,
     encoded_times,
@@ -33,6 +34,12 @@ class Psnerv(ImageWise):
     """Patches of pictures by convolutions (PS-NeRV): one small network for all parts."""
 
     family: ClassVar[str] = "psnerv"
+    meanings: ClassVar[Mapping[str, str]] = UPSCALING_MEANINGS | {
+        "patch": "pixels of a patch's sides; the strides divide it",
+        "levels": "frequencies that encode time and place",
+        "base": "of each frequency to the one before",
+        "hidden": "width of the linear map that they go through",
+    }
     learning_rates: ClassVar[tuple[float, float]] = (5e-3, 3e-3)
     iterations: ClassVar[tuple[int, int]] = (2400, 800)
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from nmc_framework.models.pictures.clip import SIZE, PixelWise
+from nmc_framework.models.pictures.clip import SIZE, SIZE_MEANINGS, PixelWise
 
 
 def sine_layers(inputs: int, hidden: int, omegas: Sequence[float]) -> nn.ModuleList:
@@ -40,6 +40,12 @@ class Siren(PixelWise):
     """A network of sines from a pixel's place and time to its colour (SIREN): small, any size."""
 
     family: ClassVar[str] = "siren"
+    meanings: ClassVar[Mapping[str, str]] = SIZE_MEANINGS | {
+        "hidden": "width of the layers of sines",
+        "depth": "how many of them there are",
+        "omega": "what each sine's argument is multiplied by",
+        "first_omega": "that of the first layer",
+    }
     learning_rates: ClassVar[tuple[float, float]] = (2e-3, 1e-3)
 
     @classmethod

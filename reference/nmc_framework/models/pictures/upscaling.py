@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from nmc_framework.models.chained import ModelError
-from nmc_framework.models.pictures.clip import SIZE, ImageWise
+from nmc_framework.models.pictures.clip import SIZE, SIZE_MEANINGS, ImageWise
 
 #: Options of what makes the picture: ``channels`` of the small map, ``strides`` of the blocks, what
 #: each block divides the channels by, and how few they may become.
@@ -25,6 +25,13 @@ UPSCALING: dict[str, Any] = SIZE | {
     "strides": [2, 2, 2, 2],
     "reduction": 1.5,
     "least_channels": 12,
+}
+#: What they say.
+UPSCALING_MEANINGS: dict[str, str] = SIZE_MEANINGS | {
+    "channels": "channels of the small map that a picture is made of",
+    "strides": "by how much each block enlarges the map; what is too much is cut off",
+    "reduction": "what each block divides the channels by",
+    "least_channels": "as few as they may become",
 }
 #: A side of a picture is made larger by at most so much.
 _LARGEST = 1 << 12

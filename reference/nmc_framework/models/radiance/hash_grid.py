@@ -18,7 +18,12 @@ from nmc_framework.models.radiance.grid_encoding import (
     levels_in,
     spherical_harmonics,
 )
-from nmc_framework.models.radiance.marched import MARCHING, MarchedField, small_network
+from nmc_framework.models.radiance.marched import (
+    MARCHING,
+    MARCHING_MEANINGS,
+    MarchedField,
+    small_network,
+)
 
 _HARMONICS = 9
 #: The networks' share of the tables' learning rate, from random weights and in fine-tuning: a step
@@ -26,10 +31,23 @@ _HARMONICS = 9
 _NETWORK_SHARE = (0.5, 0.05)
 
 
+#: What its own options say, and those of families that are made of hash grids.
+LATTICE_MEANINGS: dict[str, str] = {
+    "levels": "lattices, coarse to fine",
+    "features": "features of each",
+    "log2_entries": "entries of a table, as a power of two; set from the pictures",
+    "coarsest": "cells along an edge of the first lattice",
+    "finest": "cells along an edge of the last; set from what a pixel covers",
+    "hidden": "width of the networks",
+    "geometry": "features that the density network hands to the one of colour",
+}
+
+
 class HashGrid(MarchedField):
     """Multiresolution hash grid with small networks (Instant-NGP): fast, fine, the default."""
 
     family: ClassVar[str] = "hash_grid"
+    meanings: ClassVar[Mapping[str, str]] = MARCHING_MEANINGS | LATTICE_MEANINGS
     learning_rates: ClassVar[tuple[float, float]] = (3e-2, 1e-1)
     damping: ClassVar[float] = 4.0
 

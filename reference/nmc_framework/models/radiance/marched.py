@@ -38,6 +38,19 @@ MARCHING: dict[str, Any] = {
     "distortion": 0.0,
 }
 
+#: What they say.
+MARCHING_MEANINGS: dict[str, str] = {
+    "bounds": "two corners of the cuboid that holds the scene; set from cameras and points",
+    "contracted": "whether what lies outside of it is drawn in, for scenes without an end",
+    "near": "nothing is nearer to a camera, in scene units; set from the cameras",
+    "background": "the colour behind everything, 0..1; null: nobody knows",
+    "samples": "steps along the cuboid's diagonal",
+    "occupancy": "cells along an edge of the grid that says where there is nothing",
+    "warm_up": "iterations before it rules anything out",
+    "warm_share": "that as a share of frame 0's iterations, where it is more",
+    "distortion": "what a spread of matter along a ray counts in the loss, against floaters",
+}
+
 #: Largest exponent of a density: e^9 is opaque within a thousandth of the cuboid.
 _LARGEST_LOG_DENSITY = 9.0
 #: Shifts the exponent so that a random model is nearly transparent.

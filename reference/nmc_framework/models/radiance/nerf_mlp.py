@@ -33,6 +33,20 @@ PAPER: Mapping[str, Any] = {
 }
 
 
+#: What they say.
+PAPER_MEANINGS: dict[str, str] = {
+    "background": "the colour behind everything, 0..1; null: nobody knows",
+    "near": "nothing is nearer to a camera, in scene units; set from the cameras",
+    "width": "of each layer",
+    "depth": "layers of the trunk",
+    "skip": "the layer that sees the place once more, from 0 on",
+    "position_frequencies": "octaves of the encoding of places",
+    "direction_frequencies": "octaves of the encoding of directions",
+    "samples": "samples of a ray for the first network",
+    "fine_samples": "samples of a ray for the second; 0: there is none",
+}
+
+
 class NerfNetwork(nn.Module):
     """One network: encoded position and direction to density and colour."""
 
@@ -69,6 +83,9 @@ class NerfMlp(RadianceModel):
     """
 
     family: ClassVar[str] = "nerf_mlp"
+    meanings: ClassVar[Mapping[str, str]] = PAPER_MEANINGS | {
+        "bounds": "two corners of the cuboid that holds the scene; set from cameras and points",
+    }
     learning_rates: ClassVar[tuple[float, float]] = (1e-3, 1e-3)
 
     bounds: Tensor

@@ -19,6 +19,7 @@ from nmc_framework.models.radiance.backdrop import behind
 from nmc_framework.models.radiance.field import RadianceModel, Rendered
 from nmc_framework.models.radiance.nerf_mlp import (
     PAPER,
+    PAPER_MEANINGS,
     NerfNetwork,
     encode_positions,
     require_frequencies,
@@ -52,6 +53,11 @@ class NerfPlusPlus(RadianceModel):
     """
 
     family: ClassVar[str] = "nerf_plus_plus"
+    meanings: ClassVar[Mapping[str, str]] = PAPER_MEANINGS | {
+        "sphere": "middle and radius of the sphere about the cameras; set by the rig",
+        "samples": "samples of a ray, inside the sphere and outside",
+        "fine_samples": "further ones of either part; 0: there are no fine networks",
+    }
     learning_rates: ClassVar[tuple[float, float]] = (1e-3, 1e-3)
 
     middle: Tensor

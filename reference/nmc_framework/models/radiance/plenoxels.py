@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from nmc_framework.models.chained import ModelError
 from nmc_framework.models.radiance.grid_encoding import spherical_harmonics
-from nmc_framework.models.radiance.marched import MARCHING, MarchedField
+from nmc_framework.models.radiance.marched import MARCHING, MARCHING_MEANINGS, MarchedField
 from nmc_framework.models.views import RayBatch
 
 _CHANNELS, _HARMONICS = 3, 9
@@ -132,6 +132,12 @@ class Plenoxels(MarchedField):
     """
 
     family: ClassVar[str] = "plenoxels"
+    meanings: ClassVar[Mapping[str, str]] = MARCHING_MEANINGS | {
+        "finest": "cells along an edge of the fine lattice; set from what a pixel covers",
+        "voxels": "most vertices that are stored",
+        "density_variation": "what total variation of densities counts in the loss",
+        "colour_variation": "what that of colours counts",
+    }
     learning_rates: ClassVar[tuple[float, float]] = (2e-2, 2e-2)
 
     @classmethod

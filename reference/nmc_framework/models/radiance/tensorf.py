@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from nmc_framework.models.chained import ModelError
 from nmc_framework.models.radiance.grid_encoding import spherical_harmonics
-from nmc_framework.models.radiance.marched import MARCHING, MarchedField
+from nmc_framework.models.radiance.marched import MARCHING, MARCHING_MEANINGS, MarchedField
 
 _HARMONICS = 9
 #: How fast the log-density follows the sum of the products.
@@ -77,6 +77,13 @@ class Tensorf(MarchedField):
     """Planes times lines, or lines alone, and a small network (TensoRF): small, no hashing."""
 
     family: ClassVar[str] = "tensorf"
+    meanings: ClassVar[Mapping[str, str]] = MARCHING_MEANINGS | {
+        "decomposition": "vm: planes times lines; cp: lines alone",
+        "ranks": "products of an axis, of density and of colour",
+        "finest": "places along an edge; set from what a pixel covers",
+        "features": "what the products of colour are mapped to",
+        "hidden": "width of the network of colour",
+    }
     learning_rates: ClassVar[tuple[float, float]] = (3e-2, 3e-2)
 
     @classmethod

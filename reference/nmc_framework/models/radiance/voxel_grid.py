@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from nmc_framework.models.chained import ModelError
 from nmc_framework.models.radiance.grid_encoding import GridLevel, spherical_harmonics
-from nmc_framework.models.radiance.marched import MARCHING, MarchedField
+from nmc_framework.models.radiance.marched import MARCHING, MARCHING_MEANINGS, MarchedField
 
 #: A lattice is dense whatever its size: no table is ever too small for it.
 _DENSE = 62
@@ -29,6 +29,10 @@ class VoxelGrid(MarchedField):
     """
 
     family: ClassVar[str] = "voxel_grid"
+    meanings: ClassVar[Mapping[str, str]] = MARCHING_MEANINGS | {
+        "cells": "cells along an edge of each lattice",
+        "harmonics": "spherical harmonics a colour channel: 1, 4 or 9",
+    }
     learning_rates: ClassVar[tuple[float, float]] = (1e-1, 1e-1)
 
     @classmethod

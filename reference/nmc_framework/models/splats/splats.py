@@ -110,6 +110,13 @@ class Splats(ViewModel):
     """
 
     family: ClassVar[str] = "splats"
+    meanings: ClassVar[Mapping[str, str]] = {
+        "bounds": "two corners of the cuboid that Gaussians begin in; set from cameras and points",
+        "background": "the colour behind everything, 0..1; null: nobody knows",
+        "splats": "most Gaussians that there may be",
+        "degree": "of their spherical harmonics: 0, 1 or 2",
+        "grow": "frames in which their number changes: never, first or always",
+    }
     learning_rates: ClassVar[tuple[float, float]] = (2e-2, 3e-2)
     damping: ClassVar[float] = 0.5
     side: ClassVar[int] = 16
