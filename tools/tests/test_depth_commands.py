@@ -11,6 +11,7 @@ pytest.importorskip("torch")
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "reference" / "tests"))
 from depth_samples import TINY, write_png, write_seven_scenes
+from PIL import Image
 from shared_data import shared
 
 import nmc
@@ -241,3 +242,16 @@ def test_the_experiment_is_kept_and_goes_into_a_document(command_line, tmp_path)
     kept = sorted((tmp_path / "out" / "kept").iterdir())
     again = json.loads(command_line(*arguments, "--json").out)
     assert again == rows and sorted((tmp_path / "out" / "kept").iterdir()) == kept
+
+
+def test_a_room_to_try_with_needs_no_data(run, tmp_path):
+    room, depth = tmp_path / "deep" / "room.png", tmp_path / "depth.png"
+    done = run("depth", "room", "-o", room, "--size", "32x24", "--depth", depth)
+    assert done.code == 0 and "room 1000000" in done.out, done
+    with Image.open(room) as seen, Image.open(depth) as far:
+        assert seen.size == far.size == (32, 24)
+        assert np.asarray(far).min() > 200 and np.asarray(far).max() < 20_000
+    done = run("depth", "room", "-o", room)
+    assert done.code == 1 and "host/exists" in done.err
+    done = run("depth", "room", "-o", tmp_path / "room.jpg")
+    assert done.code == 1 and "written as .png" in done.err

@@ -124,3 +124,15 @@ def test_odd_sizes_and_varying_rates_come_through(run, made, base):
     seen = look_through(made / "odd2.mp4")
     assert [30 * moment.ticks // seen.timescale for moment in seen.moments] == ticks
     assert run("sr", "evaluate", package, film).code == 0
+
+
+def test_a_film_to_try_with_needs_no_data(run, tmp_path):
+    film = tmp_path / "deep" / "film.mp4"
+    done = run("sr", "film", "-o", film, "--pictures", 3, "--size", "33x21")
+    assert done.code == 0 and "3 pictures" in done.out, done
+    assert len(look_through(film)) == 3
+    done = run("sr", "film", "-o", film)
+    assert done.code == 1 and "host/exists" in done.err
+    assert run("sr", "film", "-o", tmp_path / "film.gif").code == 2
+    assert run("sr", "film", "-o", film, "--pictures", 2, "--size", "16x16", "--force").code == 0
+    assert len(look_through(film)) == 2

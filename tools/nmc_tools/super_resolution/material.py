@@ -47,9 +47,14 @@ def base_network(
 def embedded_film(path: Path, *, pictures: int = 24, size: tuple[int, int] = (128, 96)) -> Path:
     """Return a film of an embedded scene, nearly without loss, made where it is not there."""
     if not path.exists():
-        ticks = list(range(pictures))
-        code_video(path, _filmed(pictures, size), ticks, _RATE, factor=4, chroma="yuv444p")
+        film_scene(path, pictures, size)
     return path
+
+
+def film_scene(path: Path, pictures: int, size: tuple[int, int]) -> None:
+    """Write a film of an embedded scene by two cameras, ``size`` (width, height) in pixels."""
+    ticks = list(range(pictures))
+    code_video(path, _filmed(pictures, size), ticks, _RATE, factor=4, chroma="yuv444p")
 
 
 def _filmed(pictures: int, size: tuple[int, int]) -> Iterator[Pictures]:
