@@ -262,11 +262,12 @@ def test_people_are_asked_which_is_better(run, refused, tmp_path):
     pictures = write_pictures(tmp_path / "pictures", 2)
     one, two = sorted(pictures.iterdir())[:2]
     page = tmp_path / "better.html"
-    films = [f"city/@SOURCES@={film}", f"city/b={film}", f"city/c={one}", f"car/</script>={one}"]
+    films = [f"city/@SOURCES@={film}", f"city/b={film}", f"city/c={one}", f"car/<b>={one}"]
     done = run("sr", "preference-sheet", *films, f"car/d={two}", "-o", page)
     assert done.out.strip().endswith("asks about 4 pairs"), done
     text = page.read_text()
-    assert text.count("data:video/mp4;base64,") == 2 and text.count("</script>") == 1
+    assert text.count("data:video/mp4;base64,") == 2 and text.count("data:image/png") == 3
+    assert "\\u003cb>" in text and "<b>" not in text and text.count("@SOURCES@") == 2
     done = run("sr", "preference-sheet", f"city/a={film}", "-o", tmp_path / "x.html")
     assert done.code == 2 and "nothing to compare" in done.err
     (tmp_path / "a.mkv").write_bytes(b"")

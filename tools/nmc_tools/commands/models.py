@@ -62,8 +62,8 @@ def models(
         return
     table = Table("family", "kind", "what it is", box=None)
     for each in found:
-        told = each["summary"] if each["error"] is None else f"cannot be used: {each['error']}"
-        table.add_row(*(Text(printable(text)) for text in (each["family"], each["kind"], told)))
+        summary = each["summary"] if each["error"] is None else f"cannot be used: {each['error']}"
+        table.add_row(*(Text(printable(text)) for text in (each["family"], each["kind"], summary)))
     out.print(table)
     for command in dict.fromkeys(each["trained_by"] for each in found if each["trained_by"]):
         if command != _TRAIN:
