@@ -38,7 +38,7 @@ def test_steps_are_commands_that_are_kept_while_they_hold(run, folder):
     assert done.code == 0 and not (folder / "out").exists(), done
     assert "check unknown (depends on what pack will make)" in done.out
     done = run("run", "run.yaml")
-    assert done.code == 0 and "3 ran" in done.out, done
+    assert done.code == 0 and "3 ran" in done.out and "not done yet)\n" in done.out, done
     assert "  out/pack/a.nmc: accepted" in done.out.replace(f"{folder}/", "")
     assert len(list((folder / "out" / "frames" / "all").iterdir())) == 2
     assert "3 kept" in run("run", "run.yaml").out

@@ -147,7 +147,8 @@ _NAMED = 8
 
 
 def _line(report: StepReport) -> str:
-    told = f": {_told(report.result)}" if report.result else ""
+    result = _told(report.result)
+    told = f": {result}" if result else ""
     if report.action == "ran":
         return f"{report.step} ran in {report.seconds:.1f} s ({report.why}){told}"
     if report.action == "kept":
