@@ -11,7 +11,6 @@ import argparse
 import io
 import json
 import math
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,11 +18,11 @@ from typing import Any
 
 from PIL import Image
 
+from nmc_tools.player.driven import SOFTWARE, chromium
+
 FIGURES = Path(__file__).parent / "figures"
 _SIZE = (1280, 800)
 _CLIP = (600, 420)
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-_SOFTWARE = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox")
 _PATIENCE = 600_000
 """Milliseconds: a processor draws slowly."""
 
@@ -62,7 +61,7 @@ def main() -> None:
     given = parser.parse_args()
     from playwright.sync_api import sync_playwright
 
-    program = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    program = chromium()
     if program is None:
         parser.error("there is no Chromium on this machine")
     command = [sys.executable, "-m", "nmc_tools.cli", "view", str(given.package)]
@@ -73,7 +72,7 @@ def main() -> None:
     ):
         assert viewing.stdout is not None
         address = json.loads(viewing.stdout.readline())["url"]
-        browser = playwright.chromium.launch(executable_path=program, args=list(_SOFTWARE))
+        browser = playwright.chromium.launch(executable_path=program, args=list(SOFTWARE))
         try:
             if not given.only_clip:
                 page = _opened(browser, address, _SIZE)

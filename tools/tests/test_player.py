@@ -54,17 +54,12 @@ def test_twenty_viewpoints_of_a_trained_scene(browser, tmp_path, family):
 
 def test_it_plays_every_frame_and_forgets_them(browser, tmp_path):
     path = chain(tmp_path / "scene.nmc", field(*FIELDS["usual"]), 60, key_every=10)
-    with opened(browser, path, size=(720, 420)) as page:
-        heap = page.context.new_cdp_session(page.page)
-        page.page.select_option("#speed", "4")
-        page.page.uncheck("#loop")
-        used, worker, held = [], page.worker_heap(), []
+    with opened(browser, path) as page:
+        heap, worker = page.page_heap(), page.worker_heap()
+        used, held = [], []
         for _ in range(3):
-            page.show(0)
-            page.page.click("#play")
-            page.played(59)
-            heap.send("HeapProfiler.collectGarbage")
-            used.append(heap.send("Runtime.getHeapUsage")["usedSize"])
+            page.play_through(59)
+            used.append(heap())
             held.append(worker())
         assert page.page.locator("#verdict").text_content() == "all frames verified"
         assert used[2] - used[1] < 300_000, used
