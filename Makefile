@@ -23,12 +23,13 @@ demo: setup  ## Train, pack, check, unpack and render a small scene; results in 
 	$(BIN)/nmc demo -o out/demo
 
 PAGE := tools/nmc_tools/player/page
+TYPESCRIPT := conformance/implementations/typescript
 
 player:  ## Build the page of the player from player/ (needs Node 20.19); users need none of it
 	cd player && npm ci --silent && npm run build --silent
 
-player-check:  ## The page of the player is what its sources make (needs Node 20.19)
-	cd player && npm ci --silent && npm run build --silent -- --outDir ../out/player
+player-check: $(TYPESCRIPT)/dist/src/cli.js  ## The page of the player is what its sources make, and its tests and ESLint pass (needs Node 20.19)
+	cd player && npm ci --silent && npm run build --silent -- --outDir ../out/player && npm test --silent && npm run lint --silent
 	diff -r out/player $(PAGE)
 
 test: setup  ## Run the tests except for the long sweeps
@@ -102,8 +103,6 @@ bench-seeds: setup  ## Super-resolution, depth and inverse graphics as in BENCHM
 
 bench-transmission: setup  ## Seeking, serving and playing over loopback, beside nginx; out/bench-transmission
 	$(BIN)/nmc bench transmission -o out/bench-transmission
-
-TYPESCRIPT := conformance/implementations/typescript
 
 conformance: setup $(TYPESCRIPT)/dist/src/cli.js  ## Judge both decoders (needs Node 20); out/conformance
 	mkdir -p out/conformance

@@ -17,8 +17,7 @@ import { Tracks } from "./page/tracks.js";
 import { Flight } from "./pose/flight.js";
 import { lookingAt, type Pose, poseOf, type View, viewOf, viewpointOf } from "./pose/pose.js";
 import { startFlight } from "./pose/start.js";
-import { makeStage, onServer, type Told } from "./render/choice.js";
-import { lineAddress } from "./render/line.js";
+import { makeStage, onServer, type Told, type Wanted, wantedOf } from "./render/choice.js";
 import { NoPicture } from "./render/renderer.js";
 import type { Stage } from "./render/stage.js";
 
@@ -42,10 +41,11 @@ export class Player {
   /** What the package of the quality that is seen says of itself. */
   private seen: PackageInfo | null = null;
   stage: Stage | null = null;
-  /** Where pictures are had that cannot be drawn here; null where nobody renders. */
-  private server: URL | null = null;
+  private where: Wanted = { server: null, cells: null };
   /** Frame that is seen; -1 before the first. */
   private shown = -1;
+  /** Frame whose picture is seen: that one, or an earlier one of its group where baking each would take too long. */
+  pictured = -1;
   /** What is to be seen next; others that were asked for meanwhile are passed over. */
   private wanted: number | null = null;
   private busy = false;
@@ -89,8 +89,7 @@ export class Player {
       if (!["http:", "https:"].includes(address.protocol)) throw new NoPicture(`an address of ${address.protocol} is not opened`);
       const keys = this.asked.getAll("key");
       if (!keys.every((key) => /^[0-9a-f]{64}$/.test(key))) throw new NoPicture("a key is 64 digits of base 16, in lower case");
-      const render = this.asked.get("render");
-      if (render !== null) this.server = lineAddress(render, location.href);
+      this.where = wantedOf(this.asked);
       const { info, qualities } = await unlocked((secret) => this.client.open(address.href, keys, secret));
       this.open(info, address);
       this.quality = new QualityChoice(qualities, () => void this.show(Math.max(0, this.shown)));
@@ -130,6 +129,7 @@ export class Player {
     const button = element("play", HTMLButtonElement);
     button.textContent = on ? "❚❚" : "▶";
     button.setAttribute("aria-label", on ? "Pause" : "Play");
+    if (!on && this.pictured !== this.shown) void this.show(this.shown);
     if (!on) return;
     this.since = performance.now();
     this.later();
@@ -185,7 +185,7 @@ export class Player {
 
   private setStage(info: PackageInfo): void {
     try {
-      this.use(makeStage(this.canvas, () => this.fresh(), info, this.server, this.staged(info)));
+      this.use(makeStage(this.canvas, () => this.fresh(), info, this.where, this.staged(info)));
     } catch (error) {
       this.noPicture(told(error));
     }
@@ -226,7 +226,8 @@ export class Player {
   private async fetch(t: number): Promise<void> {
     const info = this.info_!;
     try {
-      const answer = await this.client.frame(t, this.playing ? ahead : 0, this.wholeNext, this.quality?.wanted ?? null);
+      const [quality, cells] = [this.quality?.wanted ?? null, this.stage?.cells ?? 0];
+      const answer = await this.client.frame({ frame: t, ahead: this.playing ? ahead : 0, all: this.wholeNext, quality, cells, exact: !this.playing });
       this.wholeNext = false;
       this.checks?.verified(t);
       this.appear(answer);
@@ -252,11 +253,17 @@ export class Player {
     this.quality?.show(answer.quality);
     this.take(answer);
     this.shown = answer.frame;
+    if (answer.cells === 0 || answer.lattice !== null) this.pictured = answer.frame;
+    // A stage that is new takes something else: it is sent that, and all of it.
+    if (answer.cells !== (this.stage?.cells ?? 0)) {
+      this.wholeNext = true;
+      this.wanted ??= answer.frame;
+    }
     this.since = performance.now();
     if (!this.follow()) this.moved(this.playing);
     element("seek", HTMLInputElement).value = String(answer.frame);
     element("now", HTMLElement).textContent = `frame ${answer.frame} / ${info.frames.length - 1}`;
-    showFrame(this.seen ?? info, answer, this.client);
+    showFrame(this.seen ?? info, answer, this.pictured, this.client);
     this.timeline?.draw(answer.frame);
     this.tracks.note(answer.frame, this.flight.pose);
   }
@@ -276,14 +283,14 @@ export class Player {
   /** Hands a frame to the stage; one that cannot be drawn here nor on a server is told, and the checks go on. */
   private take(answer: FrameAnswer): void {
     try {
-      this.stage?.take(answer.frame, answer.changed, answer.names);
+      this.stage?.take(answer.frame, answer.changed, answer.names, answer.lattice);
     } catch (error) {
       this.stage?.dispose();
       this.stage = null;
-      if (this.server === null) this.noPicture(told(error));
+      if (this.where.server === null) this.noPicture(told(error));
       else {
-        this.use(onServer(this.fresh(), this.seen!, this.server, error, this.staged(this.seen!)));
-        this.stage!.take(answer.frame, answer.changed, answer.names);
+        this.use(onServer(this.fresh(), this.seen!, this.where.server, error, this.staged(this.seen!)));
+        this.stage!.take(answer.frame, answer.changed, answer.names, null);
       }
     }
     const extent = this.placed ? null : (this.stage?.extent() ?? null);
@@ -340,10 +347,7 @@ export class Player {
     const ratio = Math.min(2, window.devicePixelRatio || 1);
     const [width, height] = [Math.round(this.area.clientWidth * ratio), Math.round(this.area.clientHeight * ratio)];
     if (width === 0 || height === 0) return null;
-    // The field of view holds for the longer side, so that nothing of a camera's picture is cut off.
-    if (width >= height) return viewOf(this.flight.pose, width, height, this.degrees);
-    const view = viewOf(this.flight.pose, height, width, this.degrees);
-    return { ...view, width, height, cx: width / 2, cy: height / 2 };
+    return viewOf(this.flight.pose, width, height, this.degrees);
   }
 
   /** Takes the eye along a track; false where there is none. */

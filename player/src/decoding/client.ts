@@ -45,8 +45,8 @@ export class Client {
     return answer.info;
   }
 
-  async frame(frame: number, ahead: number, all: boolean, quality: number | null): Promise<FrameAnswer> {
-    const answer = await this.ask({ do: "frame", frame, ahead, all, quality });
+  async frame(asked: Omit<Extract<Request, { do: "frame" }>, "do">): Promise<FrameAnswer> {
+    const answer = await this.ask({ do: "frame", ...asked });
     if (answer.is !== "frame") throw new Error("another answer was due");
     return answer;
   }

@@ -1,5 +1,6 @@
 // What the page and the worker that decodes say to each other.
 import type { MediaMap } from "decoder/media.js";
+import type { Region } from "../baking/bake.js";
 
 /** Why something was refused or could not be had. */
 export interface Trouble {
@@ -85,14 +86,35 @@ export interface SentTensor {
   readonly data: Uint8Array<ArrayBuffer>;
 }
 
+/** A field at the points of a lattice, in place of its tables. */
+export interface SentLattice {
+  /** On an edge. */
+  readonly cells: number;
+  /** The frame that it is of. */
+  readonly frame: number;
+  readonly regions: readonly Region[];
+  /** Points that were worked out for this frame, and how long that took. */
+  readonly points: number;
+  readonly milliseconds: number;
+}
+
 export type Request =
   /** `keys` have to have signed; `secret` is the key of encrypted segments, in base 16. */
   | { readonly do: "open"; readonly url: string; readonly keys: readonly string[]; readonly secret: string | null }
   /**
    * Decode a frame; segments up to `ahead` frames later are fetched meanwhile. `all`: send every tensor. `quality`:
-   * one of the presentation, the smallest first; null lets the line decide.
+   * one of the presentation, the smallest first; null lets the line decide. `cells`: in place of its tables send the
+   * field on a lattice with so many on an edge, 0 for the tables; `exact`: of this frame, however long that takes.
    */
-  | { readonly do: "frame"; readonly frame: number; readonly ahead: number; readonly all: boolean; readonly quality: number | null }
+  | {
+      readonly do: "frame";
+      readonly frame: number;
+      readonly ahead: number;
+      readonly all: boolean;
+      readonly quality: number | null;
+      readonly cells: number;
+      readonly exact: boolean;
+    }
   /** Fetch `count` chunks of a medium, the first of them `first`; each is compared with its SHA-256. */
   | { readonly do: "medium"; readonly index: number; readonly first: number; readonly count: number }
   /** See whether a package that grows has more frames. */
@@ -116,6 +138,10 @@ export type Answer =
       readonly changed: readonly SentTensor[];
       /** Names of all tensors of the state. */
       readonly names: readonly string[];
+      /** As was asked for; 0 for a family that has no tables. */
+      readonly cells: number;
+      /** Null where there is none, or that of an earlier frame of the group stays, and the tensors with it. */
+      readonly lattice: SentLattice | null;
       readonly decodeMs: number;
       readonly requests: number;
       readonly bytes: number;

@@ -30,7 +30,7 @@ export interface Traffic {
 /** Gives a request up when too little has come for a while: a server that sends a byte now and then holds nobody. */
 class Patience {
   private readonly controller = new AbortController();
-  private timer = 0;
+  private timer: ReturnType<typeof setTimeout> | undefined;
   private come = 0;
 
   constructor() {

@@ -2,6 +2,7 @@
 // A frame leaves it only after its state digest was found right (clause 7.2).
 import { unhex } from "decoder/bytes.js";
 import type { Tensor } from "decoder/decode.js";
+import { Lattices } from "../baking/lattices.js";
 import type { Answer, Request, SentTensor } from "./messages.js";
 import { openPlaying, type Playing } from "./playing.js";
 import { trouble } from "./trouble.js";
@@ -11,6 +12,7 @@ const scope = self as unknown as DedicatedWorkerGlobalScope;
 let opened: Playing | null = null;
 /** Tensors that the page has, by row of the package that is seen. */
 let sent: ReadonlyMap<number, Tensor> = new Map();
+let lattices = new Lattices();
 
 function send(answer: Answer, transfer: Transferable[] = []): void {
   scope.postMessage(answer, transfer);
@@ -19,6 +21,7 @@ function send(answer: Answer, transfer: Transferable[] = []): void {
 async function open(url: string, keys: readonly string[], secret: string | null): Promise<void> {
   opened?.close();
   opened = null;
+  lattices = new Lattices();
   const playing = await openPlaying(url, keys, secret === null ? null : unhex(secret));
   opened = playing;
   send({ is: "opened", info: playing.info(), qualities: playing.qualities, ...playing.traffic });
@@ -26,17 +29,19 @@ async function open(url: string, keys: readonly string[], secret: string | null)
 
 async function frame(playing: Playing, asked: Extract<Request, { do: "frame" }>): Promise<void> {
   const { quality, part, state, info, decodeMs } = await playing.frame(asked.frame, asked.ahead, asked.quality);
+  const every = asked.all || info !== null;
+  const { cells, lattice, stays, tables } = lattices.of(playing, { quality, part, state, every, asked });
   const changed: SentTensor[] = [];
   const names: string[] = [];
-  const every = asked.all || info !== null;
   for (const [row, tensor] of state) {
     const { name } = part.manifest.rows[row]!;
     names.push(name);
-    if (!every && sent.get(row)?.data === tensor.data) continue;
+    if (stays || tables.has(name) || (!every && sent.get(row)?.data === tensor.data)) continue;
     changed.push({ name, dtype: tensor.dtype.name, shape: tensor.shape, data: new Uint8Array(tensor.data) });
   }
-  sent = new Map(state);
-  send({ is: "frame", frame: asked.frame, quality, info, changed, names, decodeMs, ...playing.traffic }, changed.map((tensor) => tensor.data.buffer));
+  if (!stays) sent = new Map(state);
+  const buffers = [...changed, ...(lattice?.regions ?? [])].map(({ data }) => data.buffer);
+  send({ is: "frame", frame: asked.frame, quality, info, changed, names, cells, lattice, decodeMs, ...playing.traffic }, buffers);
 }
 
 async function medium(playing: Playing, asked: Extract<Request, { do: "medium" }>): Promise<void> {

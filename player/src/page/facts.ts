@@ -18,7 +18,7 @@ export function showPackage(info: PackageInfo): void {
   ]);
 }
 
-export function showFrame(info: PackageInfo, answer: FrameAnswer, traffic: { readonly requests: number; readonly bytes: number }): void {
+export function showFrame(info: PackageInfo, answer: FrameAnswer, pictured: number, traffic: { readonly requests: number; readonly bytes: number }): void {
   const f = info.frames[answer.frame]!;
   fill(element("frame-facts", HTMLElement), [
     ["frame", `${answer.frame}, ${f.key ? "key" : "delta"}`],
@@ -26,9 +26,15 @@ export function showFrame(info: PackageInfo, answer: FrameAnswer, traffic: { rea
     ["PSNR", f.psnr === null ? "not recorded" : `${f.psnr.toFixed(2)} dB`],
     ["changed", `${answer.changed.length} of ${answer.names.length} tensors`],
     ["decoded in", `${answer.decodeMs.toFixed(0)} ms`],
+    ...(answer.cells > 0 ? [["baked", bakedText(answer, pictured)] as const] : []),
     ["fetched", `${traffic.requests} requests, ${bytesText(traffic.bytes)}`],
     ["state", f.digest, "mono"],
   ]);
+}
+
+function bakedText({ lattice, cells }: FrameAnswer, pictured: number): string {
+  if (lattice === null) return `the picture is of frame ${pictured}`;
+  return `${lattice.points} of ${(cells + 1) ** 3} points in ${lattice.milliseconds.toFixed(0)} ms`;
 }
 
 /** The cameras as buttons. */

@@ -126,8 +126,8 @@ export function resized(view: View, width: number, height: number): View {
   return { pose: view.pose, width, height, fx: view.fx * sx, fy: view.fy * sy, cx: view.cx * sx, cy: view.cy * sy };
 }
 
-/** A view with a horizontal field of view in degrees and a centred principal point. */
+/** A view whose longer side shows so many degrees, so that nothing of a camera's picture is cut off. */
 export function viewOf(pose: Pose, width: number, height: number, degrees: number): View {
-  const focal = (0.5 * width) / Math.tan(0.5 * degrees * radians);
+  const focal = (0.5 * Math.max(width, height)) / Math.tan(0.5 * degrees * radians);
   return { pose, width, height, fx: focal, fy: focal, cx: width / 2, cy: height / 2 };
 }

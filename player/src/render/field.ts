@@ -35,6 +35,11 @@ export interface Field {
   readonly side: number;
 }
 
+/** How many numbers a point has before its direction counts: log density and geometry, or what the lattices sum to. */
+export function outputsOf({ networks, width }: Field): number {
+  return networks === null ? width : 1 + networks.geometry;
+}
+
 export const families: readonly string[] = ["hash_grid", "voxel_grid"];
 
 /** A package of a family that this player knows, whose options or tensors are not what the family has. */

@@ -1,5 +1,5 @@
 // A stage on the graphics processor: WebGL 2. Coarse while the eye moves, whole when it rests.
-import type { SentTensor } from "../decoding/messages.js";
+import type { SentLattice, SentTensor } from "../decoding/messages.js";
 import { present, type XrSystem } from "../page/headset.js";
 import { type Pose, resized, type View } from "../pose/pose.js";
 import { type Extent, NoPicture, type Renderer } from "./renderer.js";
@@ -63,14 +63,18 @@ export class GraphicsStage implements Stage {
   ) {
     const info = gl.getExtension("WEBGL_debug_renderer_info");
     const name = String(gl.getParameter(info === null ? gl.RENDERER : info.UNMASKED_RENDERER_WEBGL));
-    this.means = `WebGL 2, ${name}`;
+    this.means = `WebGL 2, ${name}${renderer.says === undefined ? "" : `; ${renderer.says}`}`;
     this.target = { frame: gl.createFramebuffer(), texture: gl.createTexture(), width: 0, height: 0 };
     canvas.addEventListener("webglcontextlost", this.lost);
     this.warm();
   }
 
-  take(_frame: number, changed: readonly SentTensor[], names: readonly string[]): void {
-    this.renderer.update(changed, names);
+  get cells(): number {
+    return this.renderer.cells ?? 0;
+  }
+
+  take(_frame: number, changed: readonly SentTensor[], names: readonly string[], lattice: SentLattice | null): void {
+    this.renderer.update(changed, names, lattice);
     this.underway = this.dropped();
     this.scale = Math.min(this.scale, coarsest);
   }

@@ -1,49 +1,51 @@
 // Voxel grids and hash grids: tables, bitmap and weights on the graphics processor, one ray a pixel.
-import type { SentTensor } from "../decoding/messages.js";
+import type { SentLattice, SentTensor } from "../decoding/messages.js";
 import type { View } from "../pose/pose.js";
 import type { Field } from "./field.js";
+import { Lattice } from "./lattice.js";
 import { NoPicture, numbers, program, type Renderer } from "./renderer.js";
-import { fragmentShader, planWeights, rowBits, vectors, vertexShader, weightRowBits, type WeightPlan } from "./shader.js";
+import { finestCells, latticeCells, limitsOf, tablesFit, tablesText, TooLarge } from "./room.js";
+import { fragmentShader, planWeights, vertexShader, weightRowBits, type WeightPlan } from "./shader.js";
+import { floats, Tables } from "./tables.js";
 
-function floats(tensor: SentTensor): Float32Array {
-  return new Float32Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength / 4);
+/** The tables as they are while they find room, else a lattice; `asked`: one of so many cells in any case. */
+function sourceOf(gl: WebGL2RenderingContext, field: Field, asked: number | null): Tables | Lattice {
+  const limits = limitsOf(gl);
+  if (asked === null && tablesFit(field, limits)) {
+    try {
+      return new Tables(gl, field);
+    } catch (error) {
+      if (!(error instanceof TooLarge)) throw error;
+    }
+  }
+  return new Lattice(gl, field, latticeCells(field, limits, asked ?? finestCells(field)));
 }
 
 export class MarchRenderer implements Renderer {
   private readonly plan: WeightPlan;
   private readonly program: WebGLProgram;
-  private readonly tables: WebGLTexture;
-  private readonly cells: WebGLTexture;
+  private readonly source: Tables | Lattice;
+  private readonly occupied: WebGLTexture;
   private readonly weightTexture: WebGLTexture | null = null;
   private readonly weightBuffer: WebGLBuffer | null = null;
   private readonly weights: Float32Array;
-  /** First texel of each level. */
-  private readonly offsets: readonly number[];
+  readonly says: string;
   private readonly uniforms: Readonly<Record<string, WebGLUniformLocation | null>>;
 
   constructor(
     private readonly gl: WebGL2RenderingContext,
     private readonly field: Field,
+    asked: number | null,
   ) {
-    const texels = vectors(field.width);
-    let total = 0;
-    this.offsets = field.levels.map(({ entries }) => {
-      const start = total;
-      total += entries * texels;
-      return start;
-    });
-    const rows = Math.max(1, Math.ceil(total / (1 << rowBits)));
-    const most = gl.getParameter(gl.MAX_TEXTURE_SIZE) as number;
-    if (rows > most || 1 << rowBits > most || field.side > (gl.getParameter(gl.MAX_3D_TEXTURE_SIZE) as number)) {
-      throw new NoPicture(`the tables have ${total} vectors, more than a texture of this graphics processor holds`);
-    }
+    if (field.side > limitsOf(gl).edge3) throw new NoPicture("the bitmap of occupied cells is larger than a texture of this graphics processor");
+    this.source = sourceOf(gl, field, asked);
+    const lattice = this.cells > 0 ? `, baked to a lattice of ${this.cells}³ cells` : "";
+    this.says = `${tablesText(field, limitsOf(gl))}${lattice}`;
     this.plan = planWeights(field);
     const blockLimit = gl.getParameter(gl.MAX_UNIFORM_BLOCK_SIZE) as number;
     const block = this.plan.size > 0 && this.plan.size * 16 <= blockLimit;
-    this.program = program(gl, vertexShader, fragmentShader(field, this.plan, block));
-    this.tables = numbers(gl, gl.TEXTURE_2D);
-    gl.texStorage2D(gl.TEXTURE_2D, 1, gl.RGBA32F, 1 << rowBits, rows);
-    this.cells = numbers(gl, gl.TEXTURE_3D);
+    this.program = program(gl, vertexShader, fragmentShader(field, this.plan, block, this.cells > 0));
+    this.occupied = numbers(gl, gl.TEXTURE_3D);
     gl.texStorage3D(gl.TEXTURE_3D, 1, gl.R8UI, field.side, field.side, field.side);
     const weightRows = Math.max(1, Math.ceil(this.plan.size / (1 << weightRowBits)));
     this.weights = new Float32Array(4 * weightRows * (1 << weightRowBits));
@@ -56,19 +58,25 @@ export class MarchRenderer implements Renderer {
       this.weightTexture = numbers(gl, gl.TEXTURE_2D);
       gl.texStorage2D(gl.TEXTURE_2D, 1, gl.RGBA32F, 1 << weightRowBits, weightRows);
     }
-    if (gl.getError() === gl.OUT_OF_MEMORY) throw new NoPicture("the graphics processor has too little memory for the tables");
-    const names = ["tables", "cells", "weights", "axes", "eye", "lens", "rows", "origin"];
+    if (gl.getError() === gl.OUT_OF_MEMORY) throw new NoPicture("the graphics processor has too little memory for the weights");
+    const names = [...this.source.textures.map(([name]) => name), "lattice", "cells", "weights", "axes", "eye", "lens", "rows", "origin"];
     this.uniforms = Object.fromEntries(names.map((name) => [name, gl.getUniformLocation(this.program, name)]));
   }
 
-  update(changed: readonly SentTensor[]): void {
-    const { gl, field } = this;
+  /** Cells on an edge of the lattice that is drawn; 0 where it is the tables. */
+  get cells(): number {
+    return this.source.cells;
+  }
+
+  update(changed: readonly SentTensor[], _names: readonly string[], lattice: SentLattice | null): void {
+    const { gl, field, source } = this;
+    if (source instanceof Lattice && lattice !== null) source.take(lattice);
     let weights = false;
     for (const tensor of changed) {
       if (tensor.name === field.occupancy) this.takeCells(tensor);
       const level = field.levels.findIndex((l) => l.tensor === tensor.name);
-      if (level >= 0) this.takeTable(level, tensor);
-      else weights = this.takeWeights(tensor) || weights;
+      if (level < 0) weights = this.takeWeights(tensor) || weights;
+      else if (source instanceof Tables) source.take(level, tensor);
     }
     if (!weights) return;
     if (this.weightBuffer !== null) {
@@ -84,12 +92,9 @@ export class MarchRenderer implements Renderer {
   draw({ pose: p, fx, fy, cx, cy, height }: View, origin: readonly [number, number] = [0, 0]): void {
     const { gl, uniforms } = this;
     gl.useProgram(this.program);
-    for (const [unit, target, texture, name] of [
-      [0, gl.TEXTURE_2D, this.tables, "tables"],
-      [1, gl.TEXTURE_3D, this.cells, "cells"],
-      [2, gl.TEXTURE_2D, this.weightTexture, "weights"],
-    ] as const) {
-      if (texture === null) continue;
+    const textures = [...this.source.textures, ["cells", gl.TEXTURE_3D, this.occupied] as const];
+    if (this.weightTexture !== null) textures.push(["weights", gl.TEXTURE_2D, this.weightTexture]);
+    for (const [unit, [name, target, texture]] of textures.entries()) {
       gl.activeTexture(gl.TEXTURE0 + unit);
       gl.bindTexture(target, texture);
       gl.uniform1i(uniforms[name] ?? null, unit);
@@ -99,6 +104,7 @@ export class MarchRenderer implements Renderer {
     gl.uniformMatrix3fv(uniforms["axes"] ?? null, true, [p[0], p[1], p[2], p[4], p[5], p[6], p[8], p[9], p[10]]);
     gl.uniform3f(uniforms["eye"] ?? null, p[3], p[7], p[11]);
     gl.uniform4f(uniforms["lens"] ?? null, fx, fy, cx, cy);
+    gl.uniform1f(uniforms["lattice"] ?? null, this.cells);
     gl.uniform1f(uniforms["rows"] ?? null, height);
     gl.uniform2f(uniforms["origin"] ?? null, -origin[0], -origin[1]);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
@@ -106,8 +112,8 @@ export class MarchRenderer implements Renderer {
 
   dispose(): void {
     const { gl } = this;
-    gl.deleteTexture(this.tables);
-    gl.deleteTexture(this.cells);
+    this.source.dispose();
+    gl.deleteTexture(this.occupied);
     gl.deleteTexture(this.weightTexture);
     gl.deleteBuffer(this.weightBuffer);
     gl.deleteProgram(this.program);
@@ -115,35 +121,9 @@ export class MarchRenderer implements Renderer {
 
   private takeCells(tensor: SentTensor): void {
     const { gl, field } = this;
-    gl.bindTexture(gl.TEXTURE_3D, this.cells);
+    gl.bindTexture(gl.TEXTURE_3D, this.occupied);
     gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
     gl.texSubImage3D(gl.TEXTURE_3D, 0, 0, 0, 0, field.side, field.side, field.side, gl.RED_INTEGER, gl.UNSIGNED_BYTE, tensor.data);
-  }
-
-  /** Writes a table from its first texel on: a part of a row, whole rows, a part of a row. */
-  private takeTable(level: number, tensor: SentTensor): void {
-    const { gl, field } = this;
-    const texels = vectors(field.width);
-    const { entries } = field.levels[level]!;
-    let data = floats(tensor);
-    if (field.width % 4 !== 0) {
-      const padded = new Float32Array(entries * texels * 4);
-      for (let i = 0; i < entries; i++) padded.set(data.subarray(i * field.width, (i + 1) * field.width), 4 * texels * i);
-      data = padded;
-    }
-    const width = 1 << rowBits;
-    gl.bindTexture(gl.TEXTURE_2D, this.tables);
-    let at = this.offsets[level]!;
-    for (let done = 0; done < entries * texels; ) {
-      const column = at % width;
-      const left = entries * texels - done;
-      const count = column > 0 || left < width ? Math.min(width - column, left) : left - (left % width);
-      const rows = Math.max(1, Math.floor(count / width));
-      const across = Math.min(count, width);
-      gl.texSubImage2D(gl.TEXTURE_2D, 0, column, Math.floor(at / width), across, rows, gl.RGBA, gl.FLOAT, data, 4 * done);
-      at += count;
-      done += count;
-    }
   }
 
   private takeWeights(tensor: SentTensor): boolean {

@@ -1,12 +1,16 @@
 // What draws a state: of any kind, on the graphics processor of this machine or on a server.
-import type { SentTensor } from "../decoding/messages.js";
+import type { SentLattice, SentTensor } from "../decoding/messages.js";
 import type { View } from "../pose/pose.js";
 
 export interface Renderer {
   /** Whether it draws all rows at once: parts would cost as much as the whole. */
   readonly whole?: boolean;
+  /** Cells on an edge of the lattice that it takes in place of tables; 0 or nothing where it takes the tables. */
+  readonly cells?: number;
+  /** What is to be known of how it draws, for the panel. */
+  readonly says?: string;
   /** Takes what a frame changed; `names` are all tensors of the state. */
-  update(changed: readonly SentTensor[], names: readonly string[]): void;
+  update(changed: readonly SentTensor[], names: readonly string[], lattice: SentLattice | null): void;
   /** Draws a view where the viewport is, its lower left corner at `origin`. */
   draw(view: View, origin?: readonly [number, number]): void;
   /** Middle of what there is and how far most of it is from it, where the states alone tell. */

@@ -25,6 +25,7 @@ interface Asked extends Underway {
 
 export class ServedStage implements Stage {
   readonly means: string;
+  readonly cells = 0;
   private readonly line: Line;
   private readonly instant = new InstantChoice(() => this.turned());
   private readonly pen: CanvasRenderingContext2D;

@@ -1,6 +1,6 @@
 // The march of nmc_framework.models.radiance as a fragment shader: the same samples, the same sums.
 // What the reference does in two passes is done in one: a sample's weight is known when its density is.
-import type { Field } from "./field.js";
+import { outputsOf, type Field } from "./field.js";
 
 /** Entries are in vectors of four; so are inputs and outputs of networks, padded with zeros. */
 export function vectors(count: number): number {
@@ -129,6 +129,26 @@ ${calls.join("\n")}
 `;
 }
 
+/** Vectors that a point of a lattice has, each in a texture of its own. */
+export function latticeVectors(field: Field): number {
+  return vectors(outputsOf(field));
+}
+
+/** The field was worked out at the points of a lattice; between them the filter of the textures interpolates. */
+function latticeText(field: Field): string {
+  const all = range(latticeVectors(field));
+  return `
+vec4 e[${all.length}];
+uniform float lattice;
+${all.map((i) => `uniform sampler3D volume${i};`).join("\n")}
+
+void encode(vec3 p) {
+  vec3 at = (p * lattice + 0.5) / (lattice + 1.0);
+${all.map((i) => `  e[${i}] = textureLod(volume${i}, at, 0.0);`).join("\n")}
+}
+`;
+}
+
 interface Written {
   readonly relu: boolean;
   /** Vectors of inputs from and to before which are taken. */
@@ -168,7 +188,7 @@ void setBasis(vec3 d) {
 `;
 
 /** Functions `setRay`, `logDensity` and `colour` of what `encode` found. */
-function familyText(field: Field, { maps }: WeightPlan): string {
+function familyText(field: Field, { maps }: WeightPlan, baked: boolean): string {
   if (field.networks === null) {
     const at = (flat: number): string => `e[${flat >> 2}].${"xyzw"[flat & 3]!}`;
     const channel = (k: number): string =>
@@ -185,6 +205,10 @@ vec3 colour() {
   const [d0, d1, c0, c1, c2] = maps as [MapPlan, MapPlan, MapPlan, MapPlan, MapPlan];
   const seen = d1.outputs;
   const declared = (name: string, count: number): string => `vec4 ${name}[${count}];`;
+  const density = (): string => `
+  ${declared("hidden", d0.outputs)}
+${mapText(d0, "hidden", (i) => `e[${i}]`, { relu: true })}
+${mapText(d1, "feature", (i) => `hidden[${i}]`, { relu: false })}`;
   return `
 ${declared("feature", seen)}
 ${declared("direction", c0.outputs)}
@@ -199,9 +223,7 @@ ${mapText(c0, "direction", (i) => `packed[${i} - ${seen}]`, { relu: false, first
 }
 
 float logDensity() {
-  ${declared("hidden", d0.outputs)}
-${mapText(d0, "hidden", (i) => `e[${i}]`, { relu: true })}
-${mapText(d1, "feature", (i) => `hidden[${i}]`, { relu: false })}
+${baked ? range(seen).map((i) => `  feature[${i}] = e[${i}];`).join("\n") : density()}
   return feature[0].x;
 }
 
@@ -220,7 +242,8 @@ ${mapText(c2, "shown", (i) => `second[${i}]`, { relu: false })}
 /** Farthest reach of an unbounded scene, in half edges of its inner cube. */
 const farthest = 256;
 
-export function fragmentShader(field: Field, plan: WeightPlan, block: boolean): string {
+/** `block`: the weights are a block of uniforms; `baked`: the field comes from a lattice in place of its tables. */
+export function fragmentShader(field: Field, plan: WeightPlan, block: boolean, baked: boolean): string {
   const edge = Math.fround(Math.max(...field.upper.map((v, i) => Math.fround(v - field.lower[i]))));
   const half = edge / 2;
   const corner = field.contracted ? field.lower.map((v, i) => (v + field.upper[i]) / 2 - half) : field.lower;
@@ -249,6 +272,7 @@ export function fragmentShader(field: Field, plan: WeightPlan, block: boolean): 
 precision highp float;
 precision highp int;
 precision highp sampler2D;
+precision highp sampler3D;
 precision highp usampler3D;
 uniform sampler2D tables;
 uniform usampler3D cells;
@@ -262,9 +286,9 @@ out vec4 pixel;
 
 const float STEP = ${glsl(field.step)};
 const int SIDE = ${field.side};
-${levelsText(field)}
+${baked ? latticeText(field) : levelsText(field)}
 ${harmonicsText}
-${familyText(field, plan)}
+${familyText(field, plan, baked)}
 void main() {
   vec2 at = vec2(gl_FragCoord.x + origin.x, rows - (gl_FragCoord.y + origin.y));
   vec3 d = normalize(axes * vec3((at - lens.zw) / lens.xy, 1.0));

@@ -1,5 +1,5 @@
 // Where pictures appear. A stage takes states as they change and shows them from any place.
-import type { SentTensor } from "../decoding/messages.js";
+import type { SentLattice, SentTensor } from "../decoding/messages.js";
 import type { XrSystem } from "../page/headset.js";
 import type { Pose, View } from "../pose/pose.js";
 import type { Extent } from "./renderer.js";
@@ -23,7 +23,9 @@ export interface Stage {
   readonly busy: boolean;
   /** Whether nothing is left to be drawn. */
   readonly whole: boolean;
-  take(frame: number, changed: readonly SentTensor[], names: readonly string[]): void;
+  /** Cells on an edge of the lattice that it takes in place of tables; 0 where it takes the tables. */
+  readonly cells: number;
+  take(frame: number, changed: readonly SentTensor[], names: readonly string[], lattice: SentLattice | null): void;
   /** Shows a view of what was taken last; `moving`: another follows soon, and it may be coarse. */
   show(view: View, moving: boolean): void;
   /** A picture of just this view, RGB rows from the top. */

@@ -39,6 +39,7 @@ def page_address(
     play: bool = False,
     keys: Sequence[str] = (),
     render: bool = False,
+    bake: int = 0,
 ) -> str:
     """Return the address of the page on a server, with the package that it opens.
 
@@ -56,12 +57,17 @@ def page_address(
         Public keys in base 16, each of which has to have signed.
     render : bool
         Whether this server renders the package for a page that cannot.
+    bake : int
+        Cells on an edge of the lattice that a field is baked to; 0 for none, unless its tables are
+        too large.
     """
     asked = [("url", source_of(package)), *(("key", key) for key in keys)]
     if frame:
         asked.append(("frame", str(frame)))
     if play:
         asked.append(("play", "1"))
+    if bake:
+        asked.append(("bake", str(bake)))
     if render:
         asked.append(("render", f"../render/{quote(Path(package).absolute().name)}"))
     return f"{server}player/?{urlencode(asked)}"
