@@ -15,6 +15,8 @@ def page(found: Mapping[str, Any]) -> str:
         _soak(found.get("soak")),
         _live(found.get("live")),
         _adaptive(found.get("adaptive", [])),
+        _player(found.get("player")),
+        _signature(found.get("signature")),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -147,4 +149,61 @@ def _adaptive(rows: Sequence[Mapping[str, Any]]) -> str:
             )
             for row in rows
         ],
+    )
+
+
+def _player(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return ""
+    if "missing" in found:
+        return f"The player was not measured: {found['missing']}.\n"
+    first = ", ".join(
+        f"{row['family']} {row['median_ms'] / 1000:.2f} s (at most {row['longest_ms'] / 1000:.2f})"
+        for row in found["first"]
+    )
+    openings, views = found["first"][0]["openings"], found["pictures"][0]["views"]
+    words = (
+        f"The player in {found['browser']}, which draws with the processor. First picture of a "
+        f"page that is opened, median of {openings}: {first}. Pictures of {views} viewpoints of "
+        "trained scenes beside the reference renderer's, from tables as they are or baked to a "
+        "lattice; equal ones count as 99 dB:\n\n"
+    )
+    rows = [
+        (
+            row["family"],
+            f"{row['cells']}³ cells" if row["cells"] else "tables",
+            f"{row['least_psnr']:.1f}",
+            f"{row['mean_psnr']:.1f}",
+        )
+        for row in found["pictures"]
+    ]
+    table = _table(("family", "drawn from", "least PSNR, dB", "mean"), rows)
+    return f"{words}{table}\n{_played(found['played'])}{_damaged(found['damaged'])}\n"
+
+
+def _played(row: Mapping[str, Any]) -> str:
+    def held(name: str) -> str:
+        return ", ".join(f"{size / 1e6:.2f}" for size in row[name])
+
+    return (
+        f"It plays {row['frames']} frames three times; afterwards the page holds "
+        f"{held('page_bytes')} MB and the worker {held('worker_bytes')} MB. "
+    )
+
+
+def _damaged(row: Mapping[str, Any]) -> str:
+    end = "plays to the end" if row["last"] == row["frames"] - 1 else f"ends at {row['last']}"
+    told = "; ".join(row["findings"]) or "nothing"
+    return f"With a flipped bit in the segment of frame {row['frame']} it tells {told}, and {end}."
+
+
+def _signature(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    if "missing" in row:
+        return f"Signatures were not measured: {row['missing']}.\n"
+    codes = ", ".join(f"{count} {code}" for code, count in row["codes"].items())
+    return (
+        f"Of a signed package of {row['bytes']} bytes {row['bits']} bits were flipped, one at a "
+        f"time: {row['named']} were named ({codes}).\n"
     )

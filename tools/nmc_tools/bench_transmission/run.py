@@ -6,17 +6,23 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from nmc_tools.bench.published import machine
 from nmc_tools.bench_transmission import material, measurements
 from nmc_tools.bench_transmission.page import page
+from nmc_tools.bench_transmission.player import Amounts, played
+from nmc_tools.bench_transmission.signature import flipped_bits
+from nmc_tools.player import driven
+from nmc_tools.progress import Report
 
 _PACKAGES = ("numpy", "numba", "starlette", "uvicorn", "httptools", "uvloop")
 
-PARTS = ("seeks", "sequential", "crowd", "soak", "live", "adaptive")
+PARTS = ("seeks", "sequential", "crowd", "soak", "live", "adaptive", "player", "signature")
 """What is measured, in this order."""
+_TOY = Amounts(iterations=2, views=2, frames=12, openings=1)
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,8 @@ class Request:
         Parts that are measured anew; empty: all.
     quick : bool
         Toy sizes: tries the code only.
+    resume : bool
+        Parts whose figures are in the folder are not measured again.
     """
 
     output: Path
@@ -42,6 +50,7 @@ class Request:
     soak: float = 20.0
     only: Sequence[str] = ()
     quick: bool = False
+    resume: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,7 @@ class Results:
     text: str
 
 
-def run(request: Request, told: Callable[[int, int, str], None]) -> Results:
+def run(request: Request, told: Report) -> Results:
     """Measure; figures are kept in the folder part by part.
 
     Parameters
@@ -60,18 +69,28 @@ def run(request: Request, told: Callable[[int, int, str], None]) -> Results:
     request : Request
         What is to be measured.
     told : callable
-        Told how many parts are done, of how many, and the name of the next.
+        Told how many parts are done, of how many, which one was finished, and beside it what is
+        measured now.
     """
     data = request.output / "packages"
     data.mkdir(parents=True, exist_ok=True)
-    parts = _parts(request, data)
     kept = request.output / "bench-transmission.json"
-    found: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() and request.only else {}
-    for done, (name, measure) in enumerate(parts.items()):
-        told(done, len(parts), name)
-        if not request.only or name in request.only:
-            found[name] = measure()
-            kept.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    found = _kept(request, kept)
+    wanted = [name for name in PARTS if not request.only or name in request.only]
+    if request.resume:
+        wanted = [name for name in wanted if name not in found]
+    for name in wanted:  # what is measured anew and does not get there is measured when it goes on
+        found.pop(name, None)
+    _keep(found, kept)
+    for done, name in enumerate(wanted):
+
+        def note(words: str, done: int = done) -> None:
+            told(done, len(wanted), note=words)
+
+        note(name)
+        found[name] = _parts(request, data, note)[name]()
+        _keep(found, kept)
+        told(done + 1, len(wanted), name)
     shared = "shared with the clients"
     if hasattr(os, "getloadavg"):
         shared += f" and whatever else ran (load {os.getloadavg()[1]:.0f})"
@@ -80,7 +99,23 @@ def run(request: Request, told: Callable[[int, int, str], None]) -> Results:
     return Results(found, text)
 
 
-def _parts(request: Request, data: Path) -> dict[str, Callable[[], Any]]:
+def _keep(found: dict[str, Any], path: Path) -> None:
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    unfinished.replace(path)
+
+
+def _kept(request: Request, path: Path) -> dict[str, Any]:
+    """Return the figures that stay, which are none where toy sizes and others would be mixed."""
+    if not path.exists() or not (request.only or request.resume):
+        return {"quick": request.quick}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found if found.get("quick", False) == request.quick else {"quick": request.quick}
+
+
+def _parts(
+    request: Request, data: Path, note: Callable[[str], None]
+) -> dict[str, Callable[[], Any]]:
     quick, folder = request.quick, request.output
     frames = 20 if quick else material.FRAMES
 
@@ -109,6 +144,23 @@ def _parts(request: Request, data: Path) -> dict[str, Callable[[], Any]]:
         document = material.qualities(data, 2 if quick else 20)
         return measurements.adaptive(document, ("falls",) if quick else ("falls", "swings", "walk"))
 
+    def player() -> Any:
+        lacking = driven.missing()
+        if lacking is None and find_spec("torch") is None:
+            lacking = "pip install 'neural-model-chain[framework]'"
+        if lacking is not None:
+            return {"missing": lacking}
+        return played(data, _TOY if quick else Amounts(), note)
+
+    def signature() -> Any:
+        if find_spec("cryptography") is None:
+            return {"missing": "pip install 'neural-model-chain[trust]'"}
+        return flipped_bits(
+            data,
+            101 if quick else 1,
+            lambda done, total: note(f"signature, {done} of {total} bits"),
+        )
+
     return {
         "seeks": seeks,
         "sequential": sequential,
@@ -116,4 +168,6 @@ def _parts(request: Request, data: Path) -> dict[str, Callable[[], Any]]:
         "soak": soak,
         "live": lambda: measurements.live(data, 5 if quick else 20),
         "adaptive": adaptive,
+        "player": player,
+        "signature": signature,
     }

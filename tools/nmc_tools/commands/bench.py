@@ -324,10 +324,14 @@ def transmission(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help="seeks, sequential, crowd, soak, live or adaptive; repeatable. All if not given; "
-            "what was measured before is kept."
+            help="seeks, sequential, crowd, soak, live, adaptive, player or signature; repeatable. "
+            "All if not given; what was measured before is kept."
         ),
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Measure only what the folder has no figures of."),
+    ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Toy sizes: tries the code only.")] = False,
     into: IntoOption = None,
     as_json: _JsonOption = False,
@@ -335,13 +339,18 @@ def transmission(
     """Measure seeking, serving, playing and following over loopback, beside nginx where it is.
 
     Clients, proxies and servers share this machine. The soak lets clients come and go, and looks
-    at the memory of the server and at what it has open.
+    at the memory of the server and at what it has open. The player is driven in Chromium, where
+    that and Playwright are installed. Figures are kept part by part.
 
     Examples
     --------
       nmc bench transmission
 
       nmc bench transmission --only soak --soak 600
+
+      nmc bench transmission --only player --only signature
+
+      nmc bench transmission --resume    (after Ctrl-C)
 
       nmc bench transmission --into BENCHMARKS.md
     """
@@ -350,8 +359,9 @@ def transmission(
     with extra("serve", "bench"):
         from nmc_tools.bench_transmission.run import PARTS, Request, run
     require_known(only, PARTS, "--only")
-    with progress_bar("measuring", unit="parts") as progress:
-        results = run(Request(output, demo, soak, only or (), quick), progress)
+    kept = f"figures of parts that were finished, in {output}"
+    with progress_bar("measuring", unit="parts", kept=kept, resume="--resume") as progress:
+        results = run(Request(output, demo, soak, only or (), quick, resume), progress)
     _tell("bench-transmission", results.text, results.figures, into, as_json=as_json)
 
 
