@@ -47,8 +47,35 @@ def test_quality_is_relative_to_magnitude(tmp_path, quality) -> None:
         with nmc.open(tmp_path / "a.nmc") as sequence:
             for t, state in enumerate(states):
                 worst = error(sequence[t]["matrix"], state["matrix"])
-                step = scale * 2.0 ** (-quality / 8)
+                step = 1.13 * scale * 2.0 ** (-quality / 8)  # it has more elements than most
                 assert 0.2 * step < worst < 0.8 * step
+
+
+def test_tensors_of_few_elements_have_finer_steps(tmp_path) -> None:
+    """An element of a large tensor matters less; bits of small tensors cost next to nothing."""
+    rng = np.random.default_rng(0)
+    shapes = {"table": (6400, 2), "layer": (16, 32), "last": (4, 32)}
+    states = [{name: rng.normal(size=s).astype("f4") for name, s in shapes.items()}]
+    states.append({name: a + np.float32(1e-2) * a for name, a in states[0].items()})
+    states[1]["new"] = rng.normal(size=(8, 16)).astype("f4")
+    asked = nmc.Quantisation(quality=30, dependent=False, transform=False)
+    packed(tmp_path / "a.nmc", states, asked)
+    with nmc.open(tmp_path / "a.nmc") as sequence:
+        step = {name: 2 * error for name, error in sequence.declared_errors(1).items()}
+    assert step["table"] / step["layer"] == pytest.approx(5, rel=0.1)
+    assert step["layer"] / step["last"] == pytest.approx(2, rel=0.1)
+    assert step["new"] / step["last"] == pytest.approx(1, rel=0.1)
+
+
+def test_proportions_take_as_many_bits_as_root_mean_squares() -> None:
+    from nmc.writing.quantisation import proportions, steps_of_quality
+
+    sizes = {"a": (2.0, 900), "b": (0.5, 10), "nothing": (0.0, 70)}
+    found = proportions(sizes)
+    octaves = [n * np.log2(found[name] / size) for name, (size, n) in sizes.items() if size]
+    assert sum(octaves) == pytest.approx(0, abs=1e-9)
+    assert found["nothing"] == 0 and proportions({}) == {}
+    assert steps_of_quality({"a": np.full((30, 30), 2.0)}, 16) == {"a": pytest.approx(0.5)}
 
 
 @pytest.mark.parametrize("dtype", ["f8", "f4", "f2", ml_dtypes.bfloat16])

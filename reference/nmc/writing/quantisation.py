@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Step = float | Sequence[tuple[int, float]]
 """One step for a tensor, or rows and step for each of its parts."""
+
+Key = TypeVar("Key")
 
 Distortion = Callable[[dict[str, Any], dict[str, Any]], float]
 """Of a decoded and an original state, by name: how near they are, in dB."""
@@ -58,7 +60,8 @@ class Quantisation:
         nearest power of two of those of the key frame, and are not much finer.
     quality : float
         1 to 100: the step of a tensor is the root mean square of its elements in the key frame
-        times 2^(-quality / 8).
+        times 2^(-quality / 8), on average. It is coarser in tensors of many elements, each of which
+        matters less, and finer in those of few, where bits cost little: see :func:`proportions`.
     max_error : float, or mapping of str to float
         No element is farther from its original: for all tensors, or by name. Where an element type
         is too coarse for that, the tensor keeps every bit.
@@ -229,12 +232,34 @@ class Quantisation:
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
+def proportions(sizes: Mapping[Key, tuple[float, int]]) -> dict[Key, float]:
+    """Return what the steps of tensors are multiples of, where nothing says how they are seen.
+
+    An error that is as large beside its tensor is taken to be as much seen in each tensor, however
+    many elements it has. The fewest bits for it go with steps in proportion to the root mean square
+    times the square root of the count (:mod:`nmc.writing.sensitivity`). They are scaled so that
+    they take as many bits as multiples of the root mean squares alone.
+
+    Parameters
+    ----------
+    sizes : mapping of any to (float, int)
+        Root mean square and number of the elements of each tensor.
+    """
+    total = sum(count for size, count in sizes.values() if size > 0)
+    octaves = sum(count * math.log2(count) for size, count in sizes.values() if size > 0)
+    mean = octaves / max(total, 1)
+    return {
+        key: size * 2 ** ((math.log2(count) - mean) / 2) if size > 0 else 0.0
+        for key, (size, count) in sizes.items()
+    }
+
+
 def steps_of_quality(state: Mapping[str, Any], quality: float) -> dict[str, float]:
     """Return the step of each tensor of a state, of arrays by name, at a quality.
 
     Tensors without a number that is finite and not 0 have none.
     """
-    found = {}
+    sizes = {}
     for name, array in state.items():
         values = np.asarray(array)
         if values.dtype.kind not in "fV" or not values.size:
@@ -242,8 +267,9 @@ def steps_of_quality(state: Mapping[str, Any], quality: float) -> dict[str, floa
         exact = values.astype(np.float64)
         size = float(np.sqrt(np.mean(exact**2))) if np.isfinite(exact).all() else 0.0
         if size > 0:
-            found[name] = size * 2 ** (-quality / POINTS_A_BIT)
-    return found
+            sizes[name] = (size, values.size)
+    share = 2 ** (-quality / POINTS_A_BIT)
+    return {name: step * share for name, step in proportions(sizes).items()}
 
 
 def _by_name(whole: str, value: Any) -> list[tuple[str, Any]]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from nmc.coding.state import arrays_of
 from nmc.writing.aim import of_caller
-from nmc.writing.quantisation import POINTS_A_BIT
+from nmc.writing.quantisation import POINTS_A_BIT, proportions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,14 +110,19 @@ class Trial:
         self._stays = [row for row in stays if given[row].quantised is not None]
 
     def magnitudes(self, known: Mapping[int, float]) -> dict[int, float]:
-        """Return the root mean square of each tensor; only quality asks for it."""
+        """Return what the steps of tensors are multiples of; only quality asks for it."""
         if self.asked.relative is None:
             return {}
-        return {
-            row: known[row] if row in known else _magnitude(tensor)
+        rows = [
+            row
             for row, tensor in self.given.items()
             if row in known or row in self.changed or tensor.quantised is not None
-        }
+        ]
+        if all(row in known for row in rows):
+            return {row: known[row] for row in rows}
+        tensors = {row: self.given[row] for row in rows}
+        found = proportions({row: (_magnitude(t), t.words.size) for row, t in tensors.items()})
+        return found | {row: known[row] for row in rows if row in known}
 
     def steps(
         self,

@@ -27,7 +27,7 @@ StepOption = Annotated[
 QualityOption = Annotated[
     float | None,
     typer.Option(
-        help="1 to 100; 8 points more halve the steps. Each tensor by its own magnitude; of a "
+        help="1 to 100; 8 points more halve the steps. Each tensor by magnitude and size; of a "
         "package whose cameras see its model, as many bits, where they are seen.",
         rich_help_panel=PANEL,
     ),

@@ -167,7 +167,7 @@ def pack(
 
       nmc pack scene.nmc -o lossy.nmc --target-psnr 40    (between renderings; needs cameras)
 
-      nmc pack scene.nmc -o lossy.nmc --quality 40 --no-measure    (each tensor by its magnitude)
+      nmc pack scene.nmc -o lossy.nmc --quality 40 --no-measure    (without the cameras)
 
       nmc pack run/ -o scene.nmc --encrypt-key scene.key    (cannot be decoded without the key)
 
