@@ -10,6 +10,10 @@ import pytest
 from hypothesis import settings
 
 os.environ["NMC_CACHE"] = "off"  # no test writes into the cache of who runs it
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # The workers share the cores: threads of OpenMP in each of them would wait for each other,
+    # and spin meanwhile.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("nmc", deadline=None)
 settings.load_profile("nmc")
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 import sys
 from pathlib import Path
+
+from nmc_conformance.vectors import Suite, load_suite
 
 CONFORMANCE = Path(__file__).resolve().parents[1]
 VECTORS = CONFORMANCE / "vectors"
@@ -17,6 +20,12 @@ if "conformance" not in {group.name for group in cli.app.registered_groups}:
     cli.app.add_typer(conformance.app, name="conformance")
 cli.main()
 """
+
+
+@functools.cache
+def suite() -> Suite:
+    """Return all vectors, read once for all tests of a process."""
+    return load_suite(VECTORS)
 
 
 def reference() -> str:

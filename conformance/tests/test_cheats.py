@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cheat
 import pytest
-from programs import CONFORMANCE, VECTORS, plain, reference
+from programs import CONFORMANCE, VECTORS, plain, reference, suite
 
 from nmc_conformance import commands, ed25519, runner, sealing
 from nmc_conformance.compact import NotCompactError, parse
@@ -149,7 +149,7 @@ def _answer(package: bytes) -> int:
     return int.from_bytes(bytes.fromhex(package[at : at + 64].decode()), "little")
 
 
-MESSAGES = load_suite(VECTORS, ["15-messages/*"]).vectors
+MESSAGES = [v for v in suite().vectors if v.id.startswith("15-messages/")]
 
 
 def _messages(vector: Vector, seal: str) -> tuple[list[bytes], Vector]:
@@ -175,6 +175,7 @@ def test_messages_are_others_in_each_run(vector: Vector) -> None:
     assert all(a != b for a, b in shown)
 
 
+@pytest.mark.slow(minutes=0.1)
 def test_a_list_of_messages_does_not_help() -> None:
     select = ("15-messages/key-and-delta", "15-messages/parent-other", "15-messages/length-less")
     assert judged("list-of-messages", *select, seal="").passed
@@ -196,12 +197,12 @@ def test_what_is_wrong_with_a_message_stays_wrong() -> None:
 @pytest.mark.slow
 def test_most_inputs_are_sealed_anew_and_keep_what_is_wrong_with_them(tmp_path: Path) -> None:
     count = 0
-    for vector in load_suite(VECTORS).vectors:
+    for vector in suite().vectors:
         copy = tmp_path / "copy"
         place(vector, copy)
         count += sealing.reseal(copy, "seal")
         shutil.rmtree(copy) if copy.is_dir() else copy.unlink()
-    assert count >= 0.9 * len(load_suite(VECTORS).vectors)
+    assert count >= 0.9 * len(suite().vectors)
 
 
 def test_what_is_no_compact_manifest_is_left_alone(tmp_path: Path) -> None:
@@ -212,6 +213,7 @@ def test_what_is_no_compact_manifest_is_left_alone(tmp_path: Path) -> None:
     assert not sealing.reseal(tmp_path, "x")
 
 
+@pytest.mark.sweep(5)
 @pytest.mark.parametrize(
     ("how", "why"),
     [
@@ -227,6 +229,7 @@ def test_a_report_is_judged_where_it_is_given(how: str, why: str) -> None:
     assert (result.verdict, why in result.detail) == ("fail", True), result.detail
 
 
+@pytest.mark.sweep(5)
 @pytest.mark.parametrize(
     ("how", "vector", "why"),
     [
@@ -242,18 +245,14 @@ def test_a_checker_gives_a_report_and_keeps_to_it(how: str, vector: str, why: st
     assert (result.verdict, why in result.detail) == ("fail", True), result.detail
 
 
+@pytest.mark.slow(minutes=0.05)
 @pytest.mark.parametrize(
     ("how", "why"),
     [
         ("encode-unsupported", "'unsupported'"),
-        *(
-            pytest.param(how, why, marks=pytest.mark.slow)
-            for how, why in (
-                ("encode-frame-more", "3 frames, it was given 2"),
-                ("encode-frame-fewer", "1 frames, it was given 2"),
-                ("encode-main-always", "of profile main, not baseline"),
-            )
-        ),
+        ("encode-frame-more", "3 frames, it was given 2"),
+        ("encode-frame-fewer", "1 frames, it was given 2"),
+        ("encode-main-always", "of profile main, not baseline"),
     ],
 )
 def test_an_encoder_makes_what_it_was_asked_for(how: str, why: str) -> None:

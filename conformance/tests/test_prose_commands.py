@@ -206,10 +206,14 @@ def test_the_transcript_of_the_persistent_mode(desk: Path) -> None:
     assert answers[3]["exit"] == 2
 
 
-README_PYTHON = [b for b in prose.BLOCKS if b.language == "python" and "README" in b.file]
+README_PYTHON = [
+    pytest.param(b, id=str(b), marks=[pytest.mark.slow(minutes=0.05)] * (".ko." in b.file))
+    for b in prose.BLOCKS
+    if b.language == "python" and "README" in b.file
+]
 
 
-@pytest.mark.parametrize("block", README_PYTHON, ids=str)
+@pytest.mark.parametrize("block", README_PYTHON)
 def test_the_python_of_the_readme(block: prose.Block, tmp_path: Path) -> None:
     """It runs as it is, given states of two frozen layers and a model that takes them."""
     lines = [

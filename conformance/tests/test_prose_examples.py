@@ -21,18 +21,17 @@ from arithmetic import coder_words
 from blake3 import blake3
 from cases import input_files
 from freezing import freezing_cases
-from programs import VECTORS
+from programs import VECTORS, suite
 from writers import hdf5_writer, listing, package_writer, stream_writer
 
 from nmc_conformance.schemas import fault
 from nmc_conformance.subject import Description
-from nmc_conformance.vectors import load_suite
 from nmc_spec import issues
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-IDS = [vector.id for vector in load_suite(VECTORS).vectors]
+IDS = [vector.id for vector in suite().vectors]
 RUN = {
     "blake3": "04-model",
     "encryption": "14-encryption",

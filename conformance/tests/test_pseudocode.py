@@ -10,18 +10,16 @@ import pseudocode
 import pytest
 import text_decoder
 from arithmetic import coder_chances, coder_words
-from programs import VECTORS
+from programs import suite
 from text_decoder import RECORD, TextDecoder
 from writers import stream_writer
-
-from nmc_conformance.vectors import load_suite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nmc_conformance.vectors import Vector
 
-VECTORS_BY_ID = {vector.id: vector for vector in load_suite(VECTORS).vectors}
+VECTORS_BY_ID = {vector.id: vector for vector in suite().vectors}
 DISAGREEMENT = ("freezing/exclude-layers-disagree",)
 
 JUDGED = {

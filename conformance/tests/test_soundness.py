@@ -64,6 +64,7 @@ def test_a_second_reason_to_refuse_is_found(tmp_path: Path) -> None:
     assert "decoding/state-digest-mismatch at /frames/0/state_digest" in done.stdout
 
 
+@pytest.mark.slow(minutes=0.05)
 def test_the_same_fault_with_states_that_fit_is_sound(tmp_path: Path) -> None:
     rows = (replace(ONE.chain.rows[0], name=""),)
     case = ONE.reject(
@@ -74,6 +75,7 @@ def test_the_same_fault_with_states_that_fit_is_sound(tmp_path: Path) -> None:
     assert "    1  accepted, the check being off" in done.stdout
 
 
+@pytest.mark.slow(minutes=0.05)
 def test_two_faults_of_one_code_are_not_one_check(tmp_path: Path) -> None:
     """A decoder without the one check is told by the other, though both have the same code."""
     edits = put_all(

@@ -9,14 +9,13 @@ from pathlib import Path
 import make_vectors
 import pytest
 import readme_figures
-from programs import VECTORS
+from programs import VECTORS, suite
 
 import nmc_spec
 from nmc_conformance.coverage import NOT_PROVOKABLE, coverage
-from nmc_conformance.vectors import load_suite
 from nmc_spec import anchors, annex
 
-SUITE = load_suite(VECTORS)
+SUITE = suite()
 BY_ID = {vector.id: vector for vector in SUITE.vectors}
 ANCHORS = {
     anchor

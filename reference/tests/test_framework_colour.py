@@ -75,6 +75,7 @@ def test_colour_is_left_out_where_cameras_saw_alike(room):
     assert first.colour is not None and second.colour is not None
 
 
+@pytest.mark.slow(minutes=0.1)
 def test_a_new_exposure_is_anticipated(room):
     cameras, pictures = room
     model = model_of(room)

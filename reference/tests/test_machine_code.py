@@ -207,6 +207,7 @@ def test_without_a_home_the_temporary_folder_serves(module, tmp_path) -> None:
     assert ended(start(module, **environment)) == 1
 
 
+@pytest.mark.slow(minutes=0.1)
 def test_without_any_place_kernels_are_compiled(module, tmp_path) -> None:
     places = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"), "/dev/null/nowhere")
     assert ended(start(module, **places, FULL="1", TMPDIR=str(tmp_path))) == 0
@@ -214,6 +215,7 @@ def test_without_any_place_kernels_are_compiled(module, tmp_path) -> None:
     assert not [p for p in tmp_path.rglob("*") if p.is_file() and p != module]
 
 
+@pytest.mark.slow(minutes=0.1)
 def test_another_processor_has_files_of_its_own(module, tmp_path) -> None:
     home = {"HOME": str(tmp_path)}
     assert ended(start(module, **home)) == 0

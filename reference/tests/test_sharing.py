@@ -23,6 +23,11 @@ import nmc
 FRAMES = 12
 ORDER = [t for start in (0, 7, 3) for t in [*range(start, FRAMES), *range(start)]] * 2
 """Far from the order of the file, so that readers get in each other's way."""
+STARTS = [
+    start if start == "fork" else pytest.param(start, marks=pytest.mark.slow(minutes=0.1))
+    for start in multiprocessing.get_all_start_methods()
+]
+"""Ways to start a process; one that is started anew imports all again, torch too."""
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +96,7 @@ def test_a_fork_while_a_thread_decodes(package, states) -> None:
         assert same_state(sequence[3], states[3])
 
 
-@pytest.mark.parametrize("start", multiprocessing.get_all_start_methods())
+@pytest.mark.parametrize("start", STARTS)
 def test_handles_go_to_other_processes(package, start) -> None:
     with nmc.open(package) as sequence:
         expected = digests_of(sequence, ORDER[:20])
@@ -116,13 +121,7 @@ def test_threads_that_read_segments(package) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
-@pytest.mark.parametrize(
-    "start",
-    [  # started again, each worker imports torch
-        pytest.param(start, marks=pytest.mark.slow) if start != "fork" else start
-        for start in multiprocessing.get_all_start_methods()
-    ],
-)
+@pytest.mark.parametrize("start", STARTS)
 def test_a_data_loader_with_workers(package, states, start) -> None:
     data = pytest.importorskip("torch.utils.data")
     with nmc.open(package) as sequence:

@@ -271,6 +271,7 @@ def test_hdf5(tmp_path):
     assert all(line.startswith("refused") for line in outcomes), outcomes
 
 
+@pytest.mark.slow(minutes=0.1)
 def test_protobuf(tmp_path):
     """Graphs in graphs, and tensors that claim what they have not."""
     graph = b""
@@ -284,6 +285,7 @@ def test_protobuf(tmp_path):
     survive(*paths)
 
 
+@pytest.mark.slow(minutes=0.1)
 def test_tables(tmp_path):
     """Keys that each share nearly all of a long one before, and blocks that point to each other."""
     from nmc_tools.checkpoints import tensorflow_table

@@ -358,6 +358,7 @@ def test_a_missing_extra_is_one_line(run, footage, tmp_path, monkeypatch):
         assert "it needs torch (pip install 'neural-model-chain[framework]')" in told
 
 
+@pytest.mark.slow(minutes=0.1)
 def test_the_demo_says_little_in_a_pipe(capfd, tmp_path):
     demo.run(tmp_path, quick=True)
     text = capfd.readouterr()

@@ -70,6 +70,7 @@ def test_groups_go_the_whole_way(run, package, tmp_path):
     assert any(path.suffix == ".png" for path in images.rglob("*"))
 
 
+@pytest.mark.slow(minutes=0.1)
 def test_a_stopped_run_goes_on(run, package, tmp_path):
     options = [*TINY, "--as", "checkpoints"]
     run("train", "-o", tmp_path / "c", *options, "--frames", 2)

@@ -173,6 +173,7 @@ def test_a_track_leads_the_eye_and_is_recorded(browser, tmp_path):
         page.wait("() => document.querySelector('#notice').textContent.includes('lacks roll')")
 
 
+@pytest.mark.slow(minutes=0.1)
 def test_the_eye_flies_by_mouse_and_keys(browser, tmp_path):
     path = chain(tmp_path / "scene.nmc", field(*FIELDS["matt"]))
     with opened(browser, path) as page:

@@ -22,6 +22,7 @@ def segments(path):
         return {n: file.read(n) for n in file.namelist() if n.startswith("segments")}
 
 
+@pytest.mark.slow(minutes=0.1)
 def test_groups_begin_anew_on_one_machine(tmp_path, run):
     done = run("train", *SMALL, "-o", tmp_path / "a.nmc", "--key-every", 2, "--anew")
     assert done.code == 0, done
