@@ -14,7 +14,7 @@ from clip_samples import moving
 
 import nmc
 from nmc_framework.capture import CaptureError, open_moving
-from nmc_framework.evaluation.pictures import clip_psnr, score_clips
+from nmc_framework.evaluation.clip_scores import clip_psnr, score_clips
 from nmc_framework.metrics import MetricError, psnr
 from nmc_framework.models import ModelError, build, families, family
 from nmc_framework.models.pictures import ClipBatch, ClipModel, PixelWise, played

@@ -246,11 +246,11 @@ def transmitting(*, directory: bool) -> list[Command]:
         )
 
     def train(root: Path) -> None:
-        from nmc_tools.serve import beside
+        from nmc_tools.serve import in_thread
 
         with (
-            mock.patch.object(beside, "IDLE_SECONDS", 0.0),
-            beside.beside(root / "x.nmc", "127.0.0.1", 0),
+            mock.patch.object(in_thread, "IDLE_SECONDS", 0.0),
+            in_thread.beside(root / "x.nmc", "127.0.0.1", 0),
         ):
             write(root / "x.nmc", chain(FRAMES), directory=directory, resume=True)
 

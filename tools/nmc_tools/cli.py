@@ -24,7 +24,7 @@ from typer.rich_utils import rich_format_error
 import nmc_spec
 from nmc_format.host import host_refusal
 from nmc_format.issues import FormatError, finding
-from nmc_tools.commands.table import Commands
+from nmc_tools.commands.loading import Commands
 from nmc_tools.terminal import Exit, print_finding
 
 if TYPE_CHECKING:

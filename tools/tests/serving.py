@@ -34,7 +34,7 @@ def filled(folder):
 def served(paths, *, limits=None, **options):
     """Yield the URL of a server."""
     from nmc_tools.serve import app
-    from nmc_tools.serve.metrics import Metrics
+    from nmc_tools.serve.counters import Metrics
 
     metrics = Metrics()
     with running(app(paths, metrics=metrics, **options), metrics, limits) as url:
@@ -45,7 +45,7 @@ def served(paths, *, limits=None, **options):
 def running(application, metrics=None, limits=None):
     """Yield the URL of an application that is served."""
     from nmc_tools.serve.connections import Limits
-    from nmc_tools.serve.metrics import Metrics
+    from nmc_tools.serve.counters import Metrics
     from nmc_tools.serve.running import Running, bound, url_of
 
     server = Running(application, metrics or Metrics(), limits or Limits())

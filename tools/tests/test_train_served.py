@@ -24,7 +24,7 @@ def states(count):
 
 @pytest.mark.parametrize("directory", [False, True])
 def test_a_growing_package_is_read_over_the_server(tmp_path, monkeypatch, directory):
-    from nmc_tools.serve import beside as module
+    from nmc_tools.serve import in_thread as module
 
     monkeypatch.setattr(module, "IDLE_SECONDS", 0.2)
     path, chain = tmp_path / "live.nmc", states(6)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from nmc_format.issues import Finding
-    from nmc_format.package.source import ByteSource
+    from nmc_format.package.byte_source import ByteSource
 
 _WHOLE_BYTES = 1 << 25
 """A segment up to this size is fetched as a whole where a part of it is wanted: one request."""

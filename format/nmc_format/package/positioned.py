@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from nmc_format.host import host_refusal
-from nmc_format.package.source import ByteSource
+from nmc_format.package.byte_source import ByteSource
 
 if TYPE_CHECKING:
     from pathlib import Path

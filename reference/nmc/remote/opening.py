@@ -14,10 +14,10 @@ from nmc.remote.remote_folder import RemoteFolder
 from nmc.remote.remote_object import NoObject, RemoteObject
 from nmc_format.host import host_refusal
 from nmc_format.issues import FormatError, refuse, refuse_with
+from nmc_format.package.byte_source import BytesSource, FileObjectSource
 from nmc_format.package.file import FilePackage
 from nmc_format.package.form import open_package
 from nmc_format.package.members import JOURNAL_NAME, MANIFEST_NAME
-from nmc_format.package.source import BytesSource, FileObjectSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from nmc.remote.remote_object import NoObject
 from nmc_format.issues import refuse
-from nmc_format.package.source import ByteSource
+from nmc_format.package.byte_source import ByteSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,7 +18,7 @@ from nmc.coding.cursor import Cursor
 from nmc.coding.decode import decode_frame
 from nmc.coding.encode import EFFORTS, ENTROPIES, encode_frame
 from nmc.coding.state import EMPTY_STATE, digest_of
-from nmc.writing.table import GrowingTable
+from nmc.writing.growing_table import GrowingTable
 from nmc.writing.tensor_input import check_state_type
 from nmc_format import message as syntax
 from nmc_format.issues import refuse

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from nmc.writing.growing_table import GrowingTable
     from nmc.writing.media import Media
     from nmc.writing.remembered import Remembered
     from nmc.writing.sources import ColourEntry
-    from nmc.writing.table import GrowingTable
     from nmc_format.encryption import SegmentCipher
     from nmc_format.manifest.frame_table import FrameRecord
     from nmc_format.manifest.objects import RawObjects

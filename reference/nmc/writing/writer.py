@@ -14,10 +14,10 @@ from nmc.writing import options
 from nmc.writing.described import Described
 from nmc.writing.draft import Draft
 from nmc.writing.frame_coder import FrameCoder, Wanted
+from nmc.writing.growing_table import GrowingTable
 from nmc.writing.journal import Settings
 from nmc.writing.matched_slices import MatchedSlices
 from nmc.writing.start import Existing
-from nmc.writing.table import GrowingTable
 from nmc_format.issues import refuse
 from nmc_format.manifest import columns
 from nmc_format.manifest.frame_table import Coding, FrameRecord

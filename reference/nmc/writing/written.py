@@ -11,8 +11,8 @@ from nmc.writing.quantiser import grids_of
 if TYPE_CHECKING:
     from nmc.writing.draft import Draft
     from nmc.writing.frame_coder import FrameCoder
+    from nmc.writing.growing_table import GrowingTable
     from nmc.writing.matched_slices import MatchedSlices
-    from nmc.writing.table import GrowingTable
     from nmc_format.dtypes import Array
     from nmc_format.manifest.tensor_table import TensorRow
 

@@ -23,7 +23,7 @@ from nmc_framework.training import ClipPixels, FrameViews, Schedule, TrainedFram
 from nmc_framework.training.chain import train_chain, train_on
 from nmc_framework.training.colour import Matrices
 from nmc_framework.training.examples import Examples
-from nmc_framework.training.groups import GroupPixels
+from nmc_framework.training.instant_groups import GroupPixels
 from nmc_framework.training.rate import Steps
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nmc_framework.cameras import Camera, write_rig
 from nmc_framework.rendering.video import write_video
-from nmc_framework.scene.catalogue import ROOM
+from nmc_framework.scene.embedded import ROOM
 from nmc_framework.scene.scene import Picture, Scene
 
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from nmc_framework.sfm.camera_pairs import choose_pairs
 from nmc_framework.sfm.features import Report
 from nmc_framework.sfm.nearest import mutual
-from nmc_framework.sfm.pairs import choose_pairs
 from nmc_framework.sfm.pooling import PooledFeatures
 from nmc_framework.sfm.sfm_options import SfmOptions
 

@@ -43,7 +43,7 @@ class SfmOptions:
         So many times the rig is mapped again, from other beginnings, to see whether the pictures
         allow another one.
     pairs
-        Which cameras are compared; see :func:`~nmc_framework.sfm.pairs.choose_pairs`.
+        Which cameras are compared; see :func:`~nmc_framework.sfm.camera_pairs.choose_pairs`.
 
     Raises
     ------

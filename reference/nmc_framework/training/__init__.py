@@ -7,7 +7,7 @@ from nmc_framework.training.course import Course
 from nmc_framework.training.examples import Examples
 from nmc_framework.training.fine_tuning import DampedAdam
 from nmc_framework.training.finished import Progress, TrainedFrame, TrainingError
-from nmc_framework.training.groups import GroupPixels, train_groups
+from nmc_framework.training.instant_groups import GroupPixels, train_groups
 from nmc_framework.training.layer_freezing import (
     Freezing,
     FreezingError,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 import nmc
 from nmc_framework.evaluation import HeldOut
-from nmc_framework.evaluation.pictures import clip_psnr, pictures_psnr
+from nmc_framework.evaluation.clip_scores import clip_psnr, pictures_psnr
 from nmc_framework.models import ChainModel, build, families, family
 from nmc_framework.models.dynamic import GroupModel
 from nmc_framework.models.pictures import ClipModel, played

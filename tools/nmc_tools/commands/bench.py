@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from nmc_tools.commands.extras import extra
 from nmc_tools.commands.framework import (
     IntoOption,
     NNCodecOption,
@@ -21,6 +20,7 @@ from nmc_tools.commands.framework import (
     require_known,
     require_marks,
 )
+from nmc_tools.commands.installation import extra
 from nmc_tools.terminal import note, out, print_json, progress_bar, say, warn
 
 app = typer.Typer(help="Measure rate, distortion and speed beside the peers.", no_args_is_help=True)

@@ -41,7 +41,7 @@ class ClipScoring:
         """Score the package; write, draw and record the scores where that is asked for."""
         import nmc
         from nmc_framework.evaluation import write_scores
-        from nmc_framework.evaluation.pictures import score_clips
+        from nmc_framework.evaluation.clip_scores import score_clips
         from nmc_framework.rendering.clips import clip_model
 
         with nmc.open(self.package) as sequence:
@@ -144,8 +144,8 @@ def _record(
 
     import nmc
     from nmc.writing import amend
+    from nmc_framework.evaluation.clip_scores import VIEW
     from nmc_framework.evaluation.held_out import RECORDED, metric_means
-    from nmc_framework.evaluation.pictures import VIEW
 
     metrics: dict[str, Any] = {}
     for frame, its in _by_frame(chosen, scores, span):

@@ -81,7 +81,7 @@ class ClipRun(Run):
 
     def judged(self, frame: TrainedFrame) -> tuple[dict[str, Any], dict[str, Any]]:  # noqa: ARG002
         """Return the PSNR of the clip's pictures."""
-        from nmc_framework.evaluation.pictures import clip_psnr
+        from nmc_framework.evaluation.clip_scores import clip_psnr
 
         return {"psnr": clip_psnr(self.model, self.clip)}, {}
 

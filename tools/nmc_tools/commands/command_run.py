@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from nmc_tools.commands.table import Commands
+from nmc_tools.commands.loading import Commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from nmc_tools.commands.extras import extra
 from nmc_tools.commands.footage import SceneName
 from nmc_tools.commands.framework import RateOption, check_rate, framework, require_folder
+from nmc_tools.commands.installation import extra
 from nmc_tools.terminal import refuse_input
 
 

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from nmc_tools.commands.depth import DeviceOption, FrameOption, PackageArgument, opened_model
-from nmc_tools.commands.extras import extra
 from nmc_tools.commands.framework import framework, parse_device
+from nmc_tools.commands.installation import extra
 from nmc_tools.commands.listening import tell_listening
 from nmc_tools.terminal import warn
 
@@ -46,7 +46,7 @@ def serve(
     """
     with extra("serve", "nmc depth serve"):
         from nmc_tools.serve.connections import Limits
-        from nmc_tools.serve.metrics import Metrics
+        from nmc_tools.serve.counters import Metrics
         from nmc_tools.serve.running import Running, bound, url_of
     with framework(package):
         from nmc_tools.depth_page.application import app

@@ -13,7 +13,7 @@ import typer
 
 from nmc_format.host import host_refusal
 from nmc_format.issues import FormatError
-from nmc_tools.commands.extras import extra
+from nmc_tools.commands.installation import extra
 from nmc_tools.frame_selection import parse_frames
 from nmc_tools.terminal import note, refuse_input
 from nmc_tools.waiting import BRIEFLY

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nmc_format.host import absent
-from nmc_tools.commands.extras import extra
+from nmc_tools.commands.installation import extra
 from nmc_tools.commands.listening import tell_listening
 from nmc_tools.commands.serve_access import access_of, read_key
 from nmc_tools.commands.shared_options import JsonOption
@@ -79,7 +79,7 @@ def serve(
         from nmc_tools.serve.connections import Limits
         from nmc_tools.serve.running import Running, bound, url_of
     from nmc_tools.serve.application import app
-    from nmc_tools.serve.metrics import Metrics
+    from nmc_tools.serve.counters import Metrics
 
     if render:
         from nmc_tools.commands.framework import framework

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmc_tools.commands.extras import extra
 from nmc_tools.commands.framework import parse_device, refuse_given
+from nmc_tools.commands.installation import extra
 from nmc_tools.terminal import note
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmc_tools.commands.extras import extra
+from nmc_tools.commands.installation import extra
 from nmc_tools.commands.serve_access import access_of
 from nmc_tools.terminal import note, warn
 
@@ -47,7 +47,7 @@ def host_and_port(text: str) -> tuple[str, int]:
 def served_beside(output: Path, host: str, port: int, tokens: Sequence[str]) -> Iterator[None]:
     """Serve a package while the block runs, to those who have a token if there are any."""
     with extra("serve", "nmc train --serve"):
-        from nmc_tools.serve.beside import beside
+        from nmc_tools.serve.in_thread import beside
     access = access_of(tokens, None, "--serve-token")
     if access.open and host not in _HERE:
         warn(f"everybody who reaches {host} can read this; --serve-token keeps others out")

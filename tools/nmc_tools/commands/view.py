@@ -11,7 +11,7 @@ import typer
 from nmc.writing.unfinished import SUFFIX
 from nmc_format.host import absent
 from nmc_format.package.members import JOURNAL_NAME
-from nmc_tools.commands.extras import extra
+from nmc_tools.commands.installation import extra
 from nmc_tools.commands.listening import tell_listening
 from nmc_tools.commands.shared_options import JsonOption
 from nmc_tools.terminal import refuse_input
@@ -75,7 +75,7 @@ def view(
         from nmc_tools.serve.connections import Limits
         from nmc_tools.serve.running import Running, bound, url_of
     from nmc_tools.serve.application import app
-    from nmc_tools.serve.metrics import Metrics
+    from nmc_tools.serve.counters import Metrics
 
     metrics = Metrics()
     family = _checked_family(package)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 
 import nmc
-from nmc_framework.evaluation.pictures import clip_psnr
+from nmc_framework.evaluation.clip_scores import clip_psnr
 from nmc_framework.models import build
 from nmc_framework.models.pictures import played
 from nmc_framework.models.pictures.inric import QUALITIES, Inric

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import nmc
-from nmc_framework.evaluation.pictures import pictures_psnr
+from nmc_framework.evaluation.clip_scores import pictures_psnr
 from nmc_tools.bench_rd import nncodec_peer
 from nmc_tools.bench_rd.coded import Coded
 from nmc_tools.bench_rd.ours import package

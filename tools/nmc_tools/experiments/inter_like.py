@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 import nmc
-from nmc_framework.evaluation.pictures import pictures_psnr
+from nmc_framework.evaluation.clip_scores import pictures_psnr
 from nmc_framework.metrics import MS_SSIM_SIDE, ms_ssim
 from nmc_framework.models import build, family
 from nmc_framework.models.pictures import ClipModel, played

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from nmc_tools.player.address import PAGE
 from nmc_tools.serve.access import Access
+from nmc_tools.serve.counters import TEXT, Metrics
 from nmc_tools.serve.files import Files
 from nmc_tools.serve.front import Front
 from nmc_tools.serve.listing import Listing
 from nmc_tools.serve.messages import answer
-from nmc_tools.serve.metrics import TEXT, Metrics
 from nmc_tools.serve.shelf import Shelf
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 if TYPE_CHECKING:
     from asyncio import TimerHandle
 
-    from nmc_tools.serve.metrics import Metrics
+    from nmc_tools.serve.counters import Metrics
 
 _NO_WAIT = getattr(os, "RWF_NOWAIT", 0)
 _AT_ONCE = 2**20

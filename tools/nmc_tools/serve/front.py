@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from nmc_tools.serve.access import Access
+    from nmc_tools.serve.counters import Metrics
     from nmc_tools.serve.messages import Application, Receive, Scope, Send
-    from nmc_tools.serve.metrics import Metrics
 
 _METHODS = ("GET", "HEAD", "OPTIONS")
 _ASKED = "Authorization, Range, If-Range, If-Match, If-None-Match, If-Modified-Since"

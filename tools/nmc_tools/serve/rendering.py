@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     import nmc
     from nmc_framework.rendering.moments import Moment
+    from nmc_tools.serve.counters import Metrics
     from nmc_tools.serve.files import Files
     from nmc_tools.serve.messages import Receive, Scope, Send
-    from nmc_tools.serve.metrics import Metrics
 
 MOST_PIXELS = 2**21
 FORMATS = {"webp": "image/webp", "jpeg": "image/jpeg", "png": "image/png"}

@@ -20,7 +20,7 @@ from nmc_tools.serve.connections import Limits, limited_protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from nmc_tools.serve.metrics import Metrics
+    from nmc_tools.serve.counters import Metrics
 
 _LAST_ANSWERS = 5
 """Seconds for which answers that have begun may go on after Ctrl-C."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nmc_tools.serve.application import app
 from nmc_tools.serve.connections import Limits
-from nmc_tools.serve.metrics import Metrics
+from nmc_tools.serve.counters import Metrics
 from nmc_tools.serve.running import Running, bound, url_of
 
 if TYPE_CHECKING:
