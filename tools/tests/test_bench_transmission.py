@@ -122,6 +122,17 @@ def test_without_chromium_the_table_says_so(tmp_path, run, monkeypatch):
     assert "The player was not measured: there is no Chromium" in outcome.out
 
 
+def test_a_page_that_gets_stuck_is_told(tmp_path, run, monkeypatch):
+    def stuck(*_):
+        raise TimeoutError("the page did not come to x in 900 s")
+
+    monkeypatch.setattr(running.driven, "missing", lambda: None)
+    monkeypatch.setattr(running, "played", stuck)
+    outcome = run("bench", "transmission", "--quick", "--only", "player", "-o", tmp_path / "out")
+    assert outcome.code == 0, outcome
+    assert "The player was not measured: the page did not come to x in 900 s" in outcome.out
+
+
 PLAYED = {
     "browser": "Chromium 1",
     "first": [{"family": "hash_grid", "median_ms": 512.0, "longest_ms": 700.0, "openings": 5}],

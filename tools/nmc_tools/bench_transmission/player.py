@@ -31,6 +31,8 @@ _FIRST = """() => window.nmcPlayer?.frame >= 0 && nmcPlayer.stage?.scale > 0
 """The time since the page was asked for, once a picture is seen; the eye moves when it opens."""
 _BAKED = {"hash_grid": (0, 64, 128), "voxel_grid": (0,)}
 """Cells of the lattices that are compared, 0 for the tables as they are."""
+_PATIENCE = 900_000
+"""Milliseconds: sixty frames are played by a processor that draws."""
 _GROUP = 10
 _DAMAGED = _GROUP // 2
 
@@ -63,6 +65,11 @@ def played(folder: Path, amounts: Amounts, told: Told) -> Figures:
         How much.
     told : callable
         Told what is measured next.
+
+    Raises
+    ------
+    TimeoutError
+        If the page does not do what is waited for.
     """
     with launched(SOFTWARE) as [browser], ours(folder) as server:
         found: Figures = {"browser": f"Chromium {browser.version}", "pictures": [], "first": []}
@@ -117,11 +124,15 @@ def _chain(folder: Path, scene: Path, frames: int) -> Path:
     return path
 
 
+def _opened(browser: Browser, address: str) -> Page:
+    return Page(browser, address, patience=_PATIENCE)
+
+
 def _first(browser: Browser, url: str, path: Path, amounts: Amounts) -> Figures:
     """Open pages that know nothing yet: milliseconds until a picture is seen."""
     times = []
     for _ in range(amounts.openings):
-        with Page(browser, page_address(url, path)) as page:
+        with _opened(browser, page_address(url, path)) as page:
             times.append(float(page.wait(_FIRST)))
     return {"median_ms": statistics.median(times), "longest_ms": max(times), "openings": len(times)}
 
@@ -133,7 +144,10 @@ def _pictures(browser: Browser, url: str, path: Path, cells: int, amounts: Amoun
     from nmc_framework.rendering.image import render_image
 
     found = []
-    with Page(browser, page_address(url, path, bake=cells)) as page, nmc.open(path) as sequence:
+    with (
+        _opened(browser, page_address(url, path, bake=cells)) as page,
+        nmc.open(path) as sequence,
+    ):
         page.opened()
         model = build(sequence.family, sequence.configuration)
         cameras = [camera.resized(*_SIZE) for camera in cameras_in(sequence)]
@@ -153,7 +167,7 @@ def _pictures(browser: Browser, url: str, path: Path, cells: int, amounts: Amoun
 def _heaps(browser: Browser, url: str, path: Path, frames: int) -> Figures:
     """Play all frames three times: what page and worker hold after each; the first fills caches."""
     page_bytes, worker_bytes, seconds = [], [], []
-    with Page(browser, page_address(url, path)) as page:
+    with _opened(browser, page_address(url, path)) as page:
         page.opened()
         page_heap, worker_heap = page.page_heap(), page.worker_heap()
         for _ in range(3):
@@ -178,7 +192,7 @@ def _damage(browser: Browser, url: str, path: Path, frames: int) -> Figures:
     data = bytearray(path.read_bytes())
     data[data.index(segment) + len(segment) // 2] ^= 16
     damaged.write_bytes(data)
-    with Page(browser, page_address(url, damaged)) as page:
+    with _opened(browser, page_address(url, damaged)) as page:
         page.opened().play_through(frames - 1)
         findings = page.page.locator("#findings li").all_text_contents()
         notice, last = page.notice, page.frame

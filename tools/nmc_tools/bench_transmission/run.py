@@ -150,7 +150,10 @@ def _parts(
             lacking = "pip install 'neural-model-chain[framework]'"
         if lacking is not None:
             return {"missing": lacking}
-        return played(data, _TOY if quick else Amounts(), note)
+        try:
+            return played(data, _TOY if quick else Amounts(), note)
+        except TimeoutError as error:
+            return {"missing": str(error)}
 
     def signature() -> Any:
         if find_spec("cryptography") is None:

@@ -79,6 +79,8 @@ class Page:
         Of the window, in pixels.
     context : BrowserContext, optional
         One that was prepared; closed with the page.
+    patience : int
+        Milliseconds that are waited for anything.
     """
 
     def __init__(
@@ -88,12 +90,14 @@ class Page:
         *,
         size: tuple[int, int] = (720, 420),
         context: BrowserContext | None = None,
+        patience: int = PATIENCE,
     ) -> None:
         self.context = context or browser.new_context(
             viewport={"width": size[0], "height": size[1]}, accept_downloads=True
         )
         self.page = self.context.new_page()
-        self.page.set_default_timeout(PATIENCE)
+        self.page.set_default_timeout(patience)
+        self.patience = patience
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.goto(address)
@@ -105,8 +109,20 @@ class Page:
         self.context.close()
 
     def wait(self, condition: str, *values: Any) -> Any:
-        """Wait until a condition in JavaScript holds; return what it gave."""
-        return self.page.wait_for_function(condition, arg=list(values)).json_value()
+        """Wait until a condition in JavaScript holds; return what it gave.
+
+        Raises
+        ------
+        TimeoutError
+            If it does not within the patience of the page.
+        """
+        from playwright.sync_api import TimeoutError as Late
+
+        try:
+            return self.page.wait_for_function(condition, arg=list(values)).json_value()
+        except Late as error:
+            waited = self.patience / 1000
+            raise TimeoutError(f"the page did not come to {condition} in {waited:g} s") from error
 
     def opened(self) -> Page:
         """Wait for the first frame, or for why there is none."""
