@@ -176,9 +176,11 @@ def preference(
             f"{each.undecided} undecided, p {each.chance:.2g}; "
             f"{counted(each.people, 'person', 'people')}"
         )
-    if strong is not None and len(strong) > 2:
+    if len(found) < 2:  # of two ways their share says all
+        return
+    if strong is not None:
         say(f"strengths: {', '.join(f'{way} {value:.2f}' for way, value in strong.items())}")
-    elif strong is None:
+    else:
         say("no strengths: some ways always won, or were never compared with others")
 
 
