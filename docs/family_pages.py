@@ -8,6 +8,7 @@ options mean (``ChainModel.meanings``), and its layers are those of its default 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -20,16 +21,22 @@ from nmc_tools.commands.models import described
 
 INDEX = Path(__file__).with_name("families.md")
 FOLDER = INDEX.with_name("families")
+_OPTION = re.compile(r"--\w+")
 
 
 def options_table(name: str) -> str:
     """Return the options of a family with their defaults and meanings, as Markdown."""
     kind = family(name)
     rows = [
-        f"| `{option}` | `{json.dumps(value)}` | {kind.meanings[option].replace('|', '&#124;')} |"
+        f"| `{option}` | `{json.dumps(value)}` | {_meaning(kind.meanings[option])} |"
         for option, value in kind.defaults().items()
     ]
     return "\n".join(["| Option | Default | What it says |", "|---|---|---|", *rows])
+
+
+def _meaning(text: str) -> str:
+    """Return what an option says, with the names of options of commands as code."""
+    return _OPTION.sub(r"`\g<0>`", text)
 
 
 def layers_table(name: str) -> str:

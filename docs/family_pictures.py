@@ -29,27 +29,27 @@ from nmc_framework.super_resolution.footage import look_through
 Picture = npt.NDArray[np.uint8]
 
 FIGURES = Path(__file__).parent / "figures"
-FILM = "sr film -o film.mp4 --pictures 4 --size 80x60"
+FILM = "sr film -o film.mp4 --pictures 4 --size 64x48"
 #: Options of each family's training; what is left out is as usual.
 CLIPS = {
-    "siren": "--clip 4 --iterations 400 --rays 2048",
-    "coin": "--frames 1 --iterations 600 --rays 2048",
-    "inric": "--frames 1 --iterations 400 --rays 2048 --set 'quality=\"Q5\"'",
-    "nerv": "--clip 4 --iterations 400",
-    "hnerv": "--clip 4 --iterations 400",
-    "ffnerv": "--clip 4 --iterations 300",
-    "psnerv": "--clip 4 --iterations 400",
-    "nvp": "--clip 4 --iterations 200 --rays 2048",
+    "siren": "--clip 4 --iterations 1500 --rays 1024",
+    "coin": "--frames 1 --iterations 1500 --rays 1024",
+    "inric": "--frames 1 --iterations 1000 --rays 1024 --set 'quality=\"Q5\"'",
+    "nerv": "--clip 4 --iterations 1500",
+    "hnerv": "--clip 4 --iterations 1200",
+    "ffnerv": "--clip 4 --iterations 800",
+    "psnerv": "--clip 4 --iterations 1200",
+    "nvp": "--clip 4 --iterations 600 --rays 2048",
 }
 SIZE = (64, 64)
 VIEWS = {
-    "hash_grid": "--frames 1 --iterations 150",
-    "voxel_grid": "--frames 1 --iterations 150",
-    "plenoxels": "--frames 1 --iterations 150",
-    "tensorf": "--frames 1 --iterations 150",
-    "splats": "--frames 1 --iterations 200",
-    "mixvoxels": "--group 8 --frames 8 --iterations 250",
-    "dnerf": "--group 8 --frames 8 --iterations 250",
+    "hash_grid": "--frames 1 --iterations 400",
+    "voxel_grid": "--frames 1 --iterations 400",
+    "plenoxels": "--frames 1 --iterations 400",
+    "tensorf": "--frames 1 --iterations 400",
+    "splats": "--frames 1 --iterations 400",
+    "mixvoxels": "--group 8 --frames 8 --iterations 400",
+    "dnerf": "--group 8 --frames 8 --iterations 400",
 }
 _LAST = 7
 

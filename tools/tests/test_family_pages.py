@@ -28,7 +28,8 @@ def commands(text):
     """Yield the words of every nmc command in blocks of a shell."""
     for block in re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
         for line in block.splitlines():
-            yield shlex.split(line, comments=True)
+            if words := shlex.split(line, comments=True):
+                yield words
 
 
 @pytest.mark.parametrize("name", families())

@@ -102,7 +102,7 @@ def test_examples_are_printed_by_name(run, folder):
     assert done.code == 2 and "there are scene, depth, inverse, sr" in told
 
 
-@pytest.mark.slow(minutes=1.5)
+@pytest.mark.slow(minutes=1)
 @pytest.mark.parametrize("name", sorted(examples()))
 def test_an_example_needs_no_data(run, folder, name):
     for module in ("av", "PIL"):
