@@ -32,9 +32,9 @@ FIGURES = Path(__file__).parent / "figures"
 FILM = "sr film -o film.mp4 --pictures 4 --size 64x48"
 #: Options of each family's training; what is left out is as usual.
 CLIPS = {
-    "siren": "--clip 4 --iterations 1500 --rays 1024",
-    "coin": "--frames 1 --iterations 1500 --rays 1024",
-    "inric": "--frames 1 --iterations 1000 --rays 1024 --set 'quality=\"Q5\"'",
+    "siren": "--clip 4 --iterations 1500",
+    "coin": "--frames 1 --iterations 1500",
+    "inric": "--frames 1 --iterations 1000 --set 'quality=\"Q5\"'",
     "nerv": "--clip 4 --iterations 1500",
     "hnerv": "--clip 4 --iterations 1200",
     "ffnerv": "--clip 4 --iterations 800",
