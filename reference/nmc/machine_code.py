@@ -25,6 +25,7 @@ import numba
 import numpy as np
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
+from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
 if TYPE_CHECKING:
@@ -68,8 +69,12 @@ class _KernelCache(NullCache):
         self._options = options
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return the compiled function for a signature, or None."""
-        target_context.refresh()
+        """Return the compiled function for a signature, or None.
+
+        Machine code needs the runtime that it calls, and nothing of what numba knows of Python:
+        that is 0.3 s to load, and the compiler loads it itself where it has something to do.
+        """
+        rtsys.initialize(target_context)
         with contextlib.suppress(Exception):  # whatever is wrong with a file: it is made again
             name = self._file_name(sig, target_context.codegen())
             for folder in folders():

@@ -63,6 +63,18 @@ def test_the_second_process_need_not_compile(module, folder) -> None:
     assert only_file(folder).stat().st_mode & 0o777 == 0o600
 
 
+def test_what_is_at_hand_is_called_without_the_compiler(module, folder) -> None:
+    run(module)
+    code = (
+        "import sys, kernel_of_a_test as k\n"
+        "assert k.plus(2, 3) == 5 and k.plus.stats.cache_hits\n"
+        "assert 'numba.typed.typeddict' not in sys.modules\n"
+        "assert k.plus(2.5, 3.0) == 5.5 and len(k.plus.stats.cache_misses) == 1\n"
+    )
+    path = {**os.environ, "PYTHONPATH": str(module.parent)}
+    subprocess.run([sys.executable, "-c", code], env=path, check=True)
+
+
 def test_every_truncation_and_flip_counts_as_missing(module, folder) -> None:
     run(module)
     path = only_file(folder)
