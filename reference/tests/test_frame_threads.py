@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +14,8 @@ import nmc
 from nmc.coding import streams
 from nmc.coding.arithmetic import CodedTensor, CoderError, History, encode, static
 from nmc.coding.arithmetic.payload import Reader
-from nmc.coding.threads import in_threads, parts_of
+from nmc.coding.threads import beside, in_threads, one_ahead, parts_of
+from nmc_format.issues import FormatError
 
 COUNTS = (70_000, 5, 0, 200_000, 9000)
 
@@ -162,3 +164,74 @@ def test_a_large_stream_of_zstd_has_the_same_bytes(tmp_path, monkeypatch) -> Non
         with nmc.open(path) as sequence:
             assert sequence[1]["w"].tobytes() == states[1]["w"].tobytes()
     assert len(made) == 1
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_pieces_are_read_once_and_in_order(threads) -> None:
+    pieces = [b"a", bytes([1]) * (1 << 20), np.full(1 << 19, 3, "u4"), b"", b"z"]
+    read: list[bytes] = []
+    given = list(beside(pieces, lambda piece: read.append(bytes(piece)), threads))
+    assert all(a is b for a, b in zip(given, pieces, strict=True))
+    assert read == [bytes(piece) for piece in pieces]
+
+
+def test_a_piece_that_cannot_be_read_is_an_error() -> None:
+    def refuse(_: object) -> None:
+        raise OSError("no")
+
+    with pytest.raises(OSError, match="no"):
+        list(beside([bytes(1 << 20)], refuse, 2))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_next_job_alone_is_done_ahead(threads) -> None:
+    begun: list[int] = []
+    done = [threading.Event() for _ in range(4)]
+
+    def job(k: int) -> int:
+        begun.append(k)
+        done[k].set()
+        if k == 3:
+            raise ValueError("the last")
+        return k
+
+    found = one_ahead([partial(job, k) for k in range(4)], threads)
+    for k in range(3):
+        assert next(found) == k
+        if threads > 1:
+            assert done[k + 1].wait(60)
+        assert begun == list(range(k + threads))
+    with pytest.raises(ValueError, match="the last"):
+        next(found)
+    assert begun == [0, 1, 2, 3]
+
+
+def test_what_is_ahead_is_let_go_with_the_caller() -> None:
+    begun: list[int] = []
+    found = one_ahead([partial(begun.append, k) for k in range(9)], 2)
+    next(found)
+    found.close()
+    assert begun == [0, 1]
+
+
+@pytest.mark.parametrize("directory", [False, True])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_segment_that_changed_on_the_disk_is_found(tmp_path, threads, directory) -> None:
+    path = tmp_path / "a.nmc"
+    rng = np.random.default_rng(2)
+    large = rng.integers(0, 99, 1 << 19, "i4")  # its segment is hashed while it is written
+    with nmc.Writer(path, directory=directory, entropy="none", threads=threads) as writer:
+        for t in range(3):
+            writer.append({"w": large + t})
+    whole = path.read_bytes() if not directory else b""
+    assert not nmc.check(path).findings
+    writer = nmc.Writer(path, directory=directory, entropy="none", threads=threads, overwrite=True)
+    for t in range(3):
+        writer.append({"w": large + t})
+    (segment,) = tmp_path.rglob("*.partial/**/00000001.safetensors")
+    data = bytearray(segment.read_bytes())
+    data[-1] ^= 1
+    segment.write_bytes(data)
+    with pytest.raises(FormatError, match=r"00000001\.safetensors is not on the disk"):
+        writer.close()
+    assert directory or path.read_bytes() == whole

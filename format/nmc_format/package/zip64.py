@@ -9,6 +9,7 @@ import os
 import struct
 import zlib
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from nmc_format.issues import refuse
@@ -262,20 +263,27 @@ def crc32(stream: BinaryIO, start: int, size: int) -> int:
     return crc
 
 
-def pieces(members: Iterable[tuple[str, Callable[[], BinaryIO]]]) -> Iterator[bytes]:
+def pieces(
+    members: Iterable[tuple[str, Callable[[], BinaryIO]]], checksums: Iterable[int] | None = None
+) -> Iterator[bytes]:
     """Yield the bytes of a file of stored members (clause 5.2), in blocks; bounded memory.
 
     Parameters
     ----------
     members : iterable of (name, function)
         In their order; the function opens the data of the member, which is read twice.
+    checksums : iterable of int or None
+        The CRC-32 of each, where they are known: what is written is read once then.
     """
     at = 0
     central = []
-    for name, opened in members:
+    known = repeat(None) if checksums is None else checksums
+    for (name, opened), checksum in zip(members, known, strict=False):
         with opened() as source:
             size = source.seek(0, os.SEEK_END)
-            member = Member(name, size, crc32(source, 0, size), at)
+            member = Member(
+                name, size, crc32(source, 0, size) if checksum is None else checksum, at
+            )
             head = _local_header(member)
             yield head
             source.seek(0)

@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from typing import TYPE_CHECKING
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+
+    from typing_extensions import Buffer
+
+_Item = TypeVar("_Item")
 
 _SHARE = 4
 """Parts for each thread: one that is held up leaves what is left to the others."""
+
+_LARGE = 1 << 20
+"""Bytes of a piece that are worth another thread."""
 
 
 def available_cores() -> int:
@@ -64,3 +72,46 @@ def in_threads(jobs: Sequence[Callable[[], None]], threads: int) -> None:
         other.join()
     if errors:
         raise errors[min(errors)]
+
+
+def beside(
+    pieces: Iterable[Buffer], read: Callable[[Buffer], object], threads: int
+) -> Iterator[Buffer]:
+    """Yield pieces in order, each of which is read once, too.
+
+    With more than one thread, a large one is read while the caller works on it.
+    """
+    with ThreadPoolExecutor(1, "nmc-piece") as pool:  # no thread starts before it has work
+        for piece in pieces:
+            if threads > 1 and memoryview(piece).nbytes >= _LARGE:
+                done = pool.submit(read, piece)
+                yield piece
+                done.result()
+            else:
+                read(piece)
+                yield piece
+
+
+def one_ahead(jobs: Iterable[Callable[[], _Item]], threads: int) -> Generator[_Item, None, None]:
+    """Yield what jobs return, in order.
+
+    With more than one thread, the next job is done while the caller works on what this one
+    returned, and none after it: two results are there at a time.
+
+    Raises
+    ------
+    BaseException
+        What a job raises, at its place.
+    """
+    if threads <= 1:
+        for job in jobs:
+            yield job()
+        return
+    with ThreadPoolExecutor(1, "nmc-ahead") as pool:
+        waiting = deque[Future[_Item]]()
+        for job in jobs:
+            waiting.append(pool.submit(job))
+            if len(waiting) > 1:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

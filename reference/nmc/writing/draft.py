@@ -106,7 +106,7 @@ class Draft:
             raise
 
     def store(
-        self, t: int, pieces: Iterable[Buffer], size: int, *, is_key: bool
+        self, t: int, pieces: Iterable[Buffer], size: int, *, is_key: bool, threads: int = 1
     ) -> tuple[int, bytes]:
         """Put a segment of so many bytes on the disk; return its length there, and its SHA-256."""
         if self._cipher is not None:
@@ -116,7 +116,7 @@ class Draft:
         with host_errors(self._path):
             if self._made.is_due():
                 self._made.sync(self._journal)
-            return size, self._made.store(t, pieces)
+            return size, self._made.store(t, pieces, threads)
 
     @property
     def remembered(self) -> Remembered | None:
@@ -199,12 +199,12 @@ class Draft:
             self._journal.content.entries = entries
             self._journal.rewrite()
 
-    def finish(self) -> None:
-        """Write the manifest, and put the package in its place."""
+    def finish(self, threads: int = 1) -> None:
+        """Write the manifest, and put the package in its place, with so many threads."""
         manifest = describe.described(self._journal.content, self._table.rows)
         data = manifest_bytes(columns.objects_of(manifest))
         with host_errors(self._path):
-            finish(self._made, self._journal, data)
+            finish(self._made, self._journal, data, threads)
         self.close()
 
     def abandon(self) -> None:

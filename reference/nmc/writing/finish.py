@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from nmc.coding.threads import in_threads
 from nmc.reading.media import Medium
 from nmc.writing import media_files, unfinished
 from nmc.writing.media import records_in
@@ -60,7 +61,7 @@ _READ_BYTES = 1 << 20
 """Bytes of a segment that are read back at a time."""
 
 
-def finish(made: Unfinished, log: Journal, manifest: bytes) -> None:
+def finish(made: Unfinished, log: Journal, manifest: bytes, threads: int = 1) -> None:
     """Put the package that a journal describes in its place, and remove what it was made in.
 
     Parameters
@@ -71,6 +72,8 @@ def finish(made: Unfinished, log: Journal, manifest: bytes) -> None:
         The frames, and whether a package may be replaced.
     manifest : bytes
         The manifest.
+    threads : int
+        Segments that are read at the same time.
 
     Raises
     ------
@@ -82,14 +85,12 @@ def finish(made: Unfinished, log: Journal, manifest: bytes) -> None:
     settings, entries = log.content.settings, log.content.entries
     digests = [entry.record.segment_sha256 for entry in entries]
     media = records_in(log.content.records)
+    put = partial(_finish_folder if settings.directory else _finish_file, threads=threads)
     try:
         if settings.directory:
             made.sync(log)  # the segments of a file are copied, and synchronised there
         log.closing(hashlib.sha256(manifest).hexdigest())
-        if settings.directory:
-            _finish_folder(made, manifest, digests, media, replaces=settings.replaces)
-        else:
-            _finish_file(made, manifest, digests, media, replaces=settings.replaces)
+        put(made, manifest, digests, media, replaces=settings.replaces)
         log.close()
         tidy(made.place, directory=settings.directory, replaces=settings.replaces)
     except KeyboardInterrupt:
@@ -105,6 +106,7 @@ def _finish_file(
     media: Sequence[MediumRecord],
     *,
     replaces: bool,
+    threads: int,
 ) -> None:
     members: list[tuple[str, Callable[[], BinaryIO]]] = [
         (MANIFEST_NAME, partial(io.BytesIO, manifest)),
@@ -113,15 +115,35 @@ def _finish_file(
     for t in range(len(digests)):
         name = segment_name(t)
         members.append((name, partial(made.segments.open, Path(name).name)))
-    made.folder.write(PACKAGE_FRESH, zip64.pieces(members))
-    compare_file(made.folder.path / PACKAGE_FRESH, manifest, digests, media)
+    made.folder.write(PACKAGE_FRESH, zip64.pieces(members, _checksums(members, threads)))
+    compare_file(made.folder.path / PACKAGE_FRESH, manifest, digests, media, threads)
     _refuse_another(made.place, replaces=replaces)
     made.folder.move(PACKAGE_FRESH, made.place.parent, made.place.name)
     made.place.parent.sync()
 
 
+def _checksums(
+    members: Sequence[tuple[str, Callable[[], BinaryIO]]], threads: int
+) -> list[int] | None:
+    """Return the CRC-32 of each member; None where each is as well read when it is written."""
+    if threads <= 1:
+        return None
+    found = [0] * len(members)
+
+    def look(k: int) -> None:
+        with members[k][1]() as source:
+            found[k] = zip64.crc32(source, 0, source.seek(0, io.SEEK_END))
+
+    in_threads([partial(look, k) for k in range(len(members))], threads)
+    return found
+
+
 def compare_file(
-    path: Path, manifest: bytes, digests: Sequence[bytes], media: Sequence[MediumRecord] = ()
+    path: Path,
+    manifest: bytes,
+    digests: Sequence[bytes],
+    media: Sequence[MediumRecord] = (),
+    threads: int = 1,
 ) -> None:
     """Read a package file back, and compare it with what was written.
 
@@ -135,6 +157,8 @@ def compare_file(
         SHA-256 of each segment.
     media : sequence of MediumRecord
         The media.
+    threads : int
+        Segments that are read at the same time.
 
     Raises
     ------
@@ -147,12 +171,15 @@ def compare_file(
         lengths = package.segment_lengths()
         if len(lengths) != len(digests):
             raise _differs(path, "the list of members")
-        for t, (length, digest) in enumerate(zip(lengths, digests, strict=True)):
-            read = hashlib.sha256()
+
+        def compare(t: int) -> None:
+            read, length = hashlib.sha256(), lengths[t]
             for start in range(0, length, _READ_BYTES):
                 read.update(package.part(t, length, start, min(_READ_BYTES, length - start)))
-            if read.digest() != digest:
+            if read.digest() != digests[t]:
                 raise _differs(path, segment_name(t))
+
+        in_threads([partial(compare, t) for t in range(len(digests))], threads)
         for medium in media:
             for _ in Medium(package, medium).chunks():
                 pass
@@ -205,10 +232,13 @@ def _finish_folder(
     media: Sequence[MediumRecord],
     *,
     replaces: bool,
+    threads: int,
 ) -> None:
-    for t, digest in enumerate(digests):
-        if made.sha256(t) != digest:
+    def compare(t: int) -> None:
+        if made.sha256(t) != digests[t]:
             raise _differs(made.folder.path, segment_name(t))
+
+    in_threads([partial(compare, t) for t in range(len(digests))], threads)
     media_files.compare(made.folder, media)
     made.remove_leftovers(len(digests))
     media_files.remove(made.folder, len(media))

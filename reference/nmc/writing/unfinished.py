@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nmc.coding.threads import beside
 from nmc.writing import claims, journal, media_files
 from nmc.writing.folder import Folder
 from nmc_format.host import absent
@@ -29,7 +30,7 @@ from nmc_format.package.members import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from typing_extensions import Buffer
 
@@ -121,17 +122,15 @@ class Unfinished:
         """The folder, for messages."""
         return self.place.path.with_name(self.name)
 
-    def store(self, t: int, pieces: Iterable[Buffer]) -> bytes:
-        """Write the segment of frame t; return its SHA-256."""
+    def store(self, t: int, pieces: Iterable[Buffer], threads: int = 1) -> bytes:
+        """Write the segment of frame t; return its SHA-256.
+
+        With more than one thread, a large piece is hashed while it is written.
+        """
         digest = hashlib.sha256()
         self._pending.pop(t, None)
-
-        def read_once() -> Iterator[Buffer]:
-            for piece in pieces:
-                digest.update(piece)
-                yield piece
-
-        self.segments.write(Path(segment_name(t)).name, read_once(), sync=False)
+        hashed = beside(pieces, digest.update, threads)
+        self.segments.write(Path(segment_name(t)).name, hashed, sync=False)
         self._pending[t] = False
         return digest.digest()
 

@@ -84,7 +84,8 @@ class Writer(Described):
         That of quantisations which have none: the decoded and the original state to how near they
         are, in dB. See :class:`nmc.Quantisation`.
     threads : int
-        Parts of a frame that are coded and hashed at the same time; the bytes are the same. With
+        Parts of a frame that are coded and hashed at the same time, and segments that are read
+        back; the bytes are the same. With
         effort *strong*, bits that are kept are divided from 4,194,304 words a frame on, with *max*
         never; levels of tensors that are quantised are divided by their parts.
     row_id : str or None
@@ -263,7 +264,9 @@ class Writer(Described):
             made, layers, freezing = self._coder.coded(self._draft, rows, tensors, wanted)
             coded, is_key = made.coded, made.coded.coding is Coding.KEY
             pieces = made_pieces(layers.pieces)
-            size, digest = self._draft.store(t, pieces, layers.size, is_key=is_key)
+            size, digest = self._draft.store(
+                t, pieces, layers.size, is_key=is_key, threads=self._coder.threads
+            )
             record = FrameRecord(
                 index=t,
                 coding=coded.coding,
@@ -343,7 +346,7 @@ class Writer(Described):
         if not self._draft.entries:
             self.abandon()
             raise refuse("manifest/value", pointer=columns.FRAMES, reason="no frame was written")
-        self._draft.finish()
+        self._draft.finish(self._coder.threads)
         self._closed = True
 
     def abandon(self) -> None:

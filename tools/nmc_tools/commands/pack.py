@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -12,7 +15,8 @@ import typer
 
 import nmc
 from nmc.coding.encode import Entropy
-from nmc.coding.threads import available_cores
+from nmc.coding.scratch import memory_limit
+from nmc.coding.threads import available_cores, one_ahead
 from nmc.writing.writer import DEFAULT_KEY_EVERY
 from nmc_tools import checkpoints
 from nmc_tools.checkpoints import Keep, Order
@@ -51,6 +55,9 @@ from nmc_tools.commands.slice_notes import show_slices, slices_json
 from nmc_tools.terminal import counted, note, print_json, progress_bar, say, size_text
 
 Shapes: TypeAlias = dict[str, tuple[str, tuple[int, ...]]]
+
+_SHARE = 8
+"""The part of the memory that a state may take if the next one is read meanwhile."""
 
 
 def pack(
@@ -260,16 +267,20 @@ def pack(
     with writer, progress_bar(f"packing {output.name}", kept=kept, resume="--resume") as progress:
         start = len(writer)
         before = checkpoints.shape_of(writer.last_state) if start else None
-        for t, source in enumerate(sources):
-            if t >= start:
-                checkpoint = first if t == 0 else load(source)
-                before = _follows(source, before, checkpoint, unrelated=unrelated)
+        if start:
+            progress(start, len(sources))
+        reads = (partial(load, s) if t else lambda: first for t, s in enumerate(sources))
+        threads = options["threads"] if _has_room(first) else 1
+        with closing(one_ahead(islice(reads, start, None), threads)) as frames:
+            for t, checkpoint in enumerate(frames, start):
+                before = _follows(sources[t], before, checkpoint, unrelated=unrelated)
                 writer.append(
                     checkpoint.state,
-                    source_name=source_name(source),
-                    extras=frame_extras(checkpoint, source, first, room),
+                    source_name=source_name(sources[t]),
+                    extras=frame_extras(checkpoint, sources[t], first, room),
                 )
-            progress(t + 1, len(sources))
+                first = replace(first, state={})  # its memory is wanted for the next ones
+                progress(t + 1, len(sources))
     show_notes(writer.notes)
     show_slices(writer.slices)
     asked = _asked(key_every, key_frame)
@@ -290,6 +301,13 @@ def _refuse_of_a_package(options: Mapping[str, object]) -> None:
 
 def _load(source: checkpoints.FrameSource, keys: list[str], keep: Keep) -> checkpoints.Checkpoint:
     return checkpoints.read_source(source, lambda path: checkpoints.read(path, key=keys, keep=keep))
+
+
+def _has_room(checkpoint: checkpoints.Checkpoint) -> bool:
+    """Whether states are so small that one can be read while another is coded."""
+    arrays = checkpoint.state.values()
+    size = sum((a.data if isinstance(a, nmc.PackedArray) else a).nbytes for a in arrays)
+    return _SHARE * size <= memory_limit()
 
 
 def _follows(
