@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import zstandard
 
 import nmc
 from nmc.coding import streams
@@ -164,6 +165,17 @@ def test_a_large_stream_of_zstd_has_the_same_bytes(tmp_path, monkeypatch) -> Non
         with nmc.open(path) as sequence:
             assert sequence[1]["w"].tobytes() == states[1]["w"].tobytes()
     assert len(made) == 1
+
+
+def test_a_stream_of_whole_jobs_of_zstd_has_no_empty_block() -> None:
+    """Where the last job is a whole one, a thread that is free in time makes another one."""
+    job = streams._JOB
+    data = np.random.default_rng(3).bytes(2 * job)
+    coder = streams._large(1, len(data), 2).compressobj(size=len(data))
+    made = coder.compress(data[:job]) + coder.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+    made += coder.compress(data[job:]) + coder.flush()
+    assert zstandard.decompress(made) == data
+    assert not made.endswith(b"\x01\x00\x00")
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache, partial
-from itertools import chain
+from itertools import chain, count
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
@@ -81,14 +81,18 @@ def _compressor(level: int) -> zstandard.ZstdCompressor:
 
 
 def _large(level: int, size: int, threads: int) -> zstandard.ZstdCompressor:
-    """Return a compressor with so many threads of its own, for a stream of so many bytes."""
+    """Return a compressor with so many threads of its own, for a stream of so many bytes.
+
+    The last job is never a whole one: whether the library ends with it, or with an empty block
+    behind it, would hang on which thread is first.
+    """
     asked = zstandard.ZstdCompressionParameters.from_level(
         level,
         source_size=size,
         write_checksum=False,
         write_content_size=True,
         threads=threads,
-        job_size=_JOB,
+        job_size=next(job for job in count(_JOB) if size % job),
     )
     return zstandard.ZstdCompressor(compression_params=asked)
 
