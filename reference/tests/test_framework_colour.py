@@ -128,11 +128,37 @@ def test_a_budget_that_gains_nothing_is_cut_short():
     now[0] = 50.0
     for _ in range(6):
         clock.heard(20.0, 10)
+    assert clock.progress(10) == 0.5, "four scores within a moment say nothing"
+    now[0] = 61.0
+    clock.heard(20.0, 10)
     assert clock.progress(10) == pytest.approx(0.8)
     gaining = Clock(0, 100.0, now=lambda: now[0] - 50)
     for score in range(6):
         gaining.heard(20.0 + score, 10)
     assert gaining.progress(10) < 0.8
+
+
+def test_scores_that_stand_still_in_the_fog_end_no_budget():
+    now = [0.0]
+    clock = Clock(0, 100.0, now=lambda: now[0])
+    for at in (10.0, 20.0, 30.0, 39.0, 41.0, 45.0):
+        now[0] = at
+        clock.heard(15.0, 10)
+    assert clock.progress(10) == pytest.approx(0.45)
+
+
+@pytest.mark.parametrize(
+    ("each", "usual", "share"), [(0.1, 1000, 1.0), (0.1, 4000, 0.5), (0.1, 10**6, 0.25)]
+)
+def test_a_short_budget_takes_smaller_batches(each, usual, share):
+    now = [0.0]
+    clock = Clock(usual, 100.0, now=lambda: now[0])
+    for iteration in range(40):
+        found = clock.share_of_batch(iteration)
+        assert found == 1 or iteration >= 16
+        now[0] += each if iteration else 20.0  # the first one compiles
+    assert found == pytest.approx(share, abs=0.12)
+    assert Clock(usual, None).share_of_batch(16) == 1
 
 
 def test_training_by_time_records_its_iterations(room):

@@ -280,7 +280,8 @@ def _optimise(
             if colour.alike():
                 colour, optimisers = None, optimisers[:1]
         _begin_iteration(optimisers, rates, schedule.share_of_rate(progress))
-        batch = examples.draw(schedule.rays_of(frame), generator, schedule.focus_at(progress))
+        rays = max(round(schedule.rays_of(frame) * clock.share_of_batch(iteration)), 1)
+        batch = examples.draw(rays, generator, schedule.focus_at(progress))
         with precise(model, schedule):
             loss = model.loss(batch if colour is None else colour.developing(batch))
         value = float(loss.detach())

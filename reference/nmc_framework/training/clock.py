@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from statistics import median
 
 #: Of a time budget: the share from which training may end early, where to the clock then jumps,
-#: and how many scores in a row that are no better show that nothing is gained any more.
-_EARLIEST, _JUMP, _PATIENCE = 0.4, 0.8, 4
+#: and how many scores in a row that are no better, over which share of the budget, show that
+#: nothing is gained any more.
+_EARLIEST, _JUMP, _PATIENCE, _SPAN = 0.4, 0.8, 4, 0.1
 #: dB that count as better.
 _BETTER = 0.05
+#: A frame needs this share of the usual iterations, or it stays fog: where the time does not allow
+#: them its batches are smaller, down to a share. The iterations between these two tell.
+_NEEDED, _SMALLEST, _TRIED = 0.5, 0.25, range(4, 17)
 
 
 class Clock:
@@ -18,7 +23,7 @@ class Clock:
     Parameters
     ----------
     iterations
-        How many there are, where time is not limited.
+        How many there are where time is not limited; 0 if nobody knows.
     seconds
         How long training may take, where it is; how many iterations fit is then the machine's
         doing, and a chain is not the same bits on another run.
@@ -36,6 +41,9 @@ class Clock:
         self._skipped = 0.0
         self._best = -float("inf")
         self._worse = 0
+        self._worse_since = 0.0
+        self._times: list[float] = []
+        self._share = 1.0
 
     def progress(self, iteration: int) -> float:
         """Return the share that is done before an iteration, counted from 0; 1 is the end."""
@@ -58,8 +66,28 @@ class Clock:
         """
         if self._seconds is None:
             return
-        better = score > self._best + _BETTER
-        self._best, self._worse = max(score, self._best), 0 if better else self._worse + 1
         done = self.progress(iteration)
-        if self._worse >= _PATIENCE and _EARLIEST <= done < _JUMP:
+        better = score > self._best + _BETTER
+        self._best = max(score, self._best)
+        if better or done < _EARLIEST:  # before there are surfaces, scores stand still for long
+            self._worse, self._worse_since = 0, done
+            return
+        self._worse += 1
+        if self._worse >= _PATIENCE and done - self._worse_since >= _SPAN and done < _JUMP:
             self._skipped += _JUMP - done
+
+    def share_of_batch(self, iteration: int) -> float:
+        """Return which share of a batch to take before an iteration, counted from 0.
+
+        1 where time is not limited, and where it allows for half of the usual iterations. It is
+        settled once, by how long the first iterations took.
+        """
+        if self._seconds is None or not self._iterations or iteration not in _TRIED:
+            return self._share
+        self._times.append(self._now())
+        if iteration == _TRIED[-1]:
+            each = median(b - a for a, b in zip(self._times, self._times[1:], strict=False))
+            left = self._seconds - (self._times[-1] - self._began)
+            fit = iteration + left / max(each, 1e-9)
+            self._share = min(max(fit / (_NEEDED * self._iterations), _SMALLEST), 1.0)
+        return self._share
