@@ -9,7 +9,7 @@ from nmc_framework.models import RayBatch, build
 from nmc_framework.models.radiance import quadrature
 from nmc_framework.models.radiance.occupancy import Occupancy
 from nmc_framework.models.radiance.sampling import _place_in_torch, most_steps, place
-from nmc_framework.models.radiance.space import Space
+from nmc_framework.models.radiance.space import Space, stretch
 from nmc_framework.models.radiance.volume import composite
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -154,6 +154,17 @@ def test_what_no_camera_sees_is_ruled_out():
     assert far.inside.sum() < far.whole.sum(), "and what nobody sees is not"
     far.survey(cameras[:1], unbounded, near=0.0)
     assert far.cells[8, 8, 8], "of a lone camera everything in its picture is kept"
+
+
+def test_far_matter_counts_by_how_long_its_steps_are():
+    # As dense everywhere as mist: a step of the middle hardly sees it, long steps behind it do.
+    space = Space(LOWER, UPPER, contracted=True)
+    occupancy = Occupancy(16, 0.05, space)
+    for _ in range(8):
+        occupancy.update(lambda unit: torch.full((len(unit),), 0.2), 2.0)
+    assert not occupancy.cells[8, 8, 8], "mist in the middle is nothing"
+    assert occupancy.cells[8, 8, 0], "mist behind the scene is what one sees there"
+    assert stretch(torch.tensor([[0.5, 0.5, 0.5], [0.5, 0.5, 0.125]])).tolist() == [1.0, 4.0]
 
 
 @pytest.mark.parametrize("family", ["hash_grid", "nerf_mlp", "voxel_grid"])

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from nmc_framework.models.radiance.space import stretch
+
 if TYPE_CHECKING:
     from nmc_framework.cameras import Camera
     from nmc_framework.models.radiance.space import Space
@@ -46,6 +48,7 @@ class Occupancy(nn.Module):
     def __init__(self, side: int, step: float, space: Space) -> None:
         super().__init__()
         self.threshold = _THRESHOLD / step
+        self._contracted = space.contracted
         x, y, z = (torch.arange(side) < float(share) * side for share in space.extent)
         inside = z[:, None, None] & y[:, None] & x
         self.register_buffer("whole", inside, persistent=False)
@@ -135,11 +138,18 @@ class Occupancy(nn.Module):
         self.cells = before | (self.cells & (self.seen > self.threshold))
 
     def _probe(self, chosen: Tensor, density: Callable[[Tensor], Tensor]) -> None:
-        """Raise the estimates of cells (N,) to the density at a random point of each."""
+        """Raise the estimates of cells (N,) to the density at a random point of each.
+
+        In an unbounded scene it counts for as much as a step is longer there: what is far is seen
+        through long steps, and would be ruled out at the density of mist.
+        """
         side = self.cells.shape[0]
         corner = torch.stack([chosen % side, chosen // side % side, chosen // side**2], dim=1)
         points = (corner + torch.rand(len(chosen), 3, device=self.cells.device)) / side
-        self.seen.view(-1).scatter_reduce_(0, chosen, density(points), "amax")
+        found = density(points)
+        if self._contracted:
+            found = found * stretch(points)
+        self.seen.view(-1).scatter_reduce_(0, chosen, found, "amax")
 
 
 def _dilate(cells: Tensor, reach: int) -> Tensor:

@@ -78,3 +78,13 @@ class Space:
         far = 1 / (2 - size.clamp(1, 2 - 1 / FARTHEST))
         scale = torch.where(size > 1, far / size.clamp_min(1e-9), torch.ones_like(size))
         return self.origin + (local * scale + 1) * (self.edge / 2)
+
+
+def stretch(unit: Tensor) -> Tensor:
+    """Return how many times as long as in the inner cube a step is, (N,), of an unbounded scene.
+
+    ``unit`` (N, 3) are points of the unit cube. Steps grow with the square of the largest
+    coordinate of the world, as the contraction shrinks them by that.
+    """
+    size = ((unit - 0.5) * 4).abs().amax(dim=-1).clamp(1, 2 - 1 / FARTHEST)
+    return (2 - size) ** -2
