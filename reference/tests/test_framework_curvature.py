@@ -64,3 +64,20 @@ def test_gradients_that_are_none() -> None:
     weight = torch.ones(3, requires_grad=True)
     with pytest.raises(ValueError, match="not finite"):
         curvature(lambda _: weight * torch.inf, {"w": weight}, probes=1)
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("family", ["nerf_mlp", "nerf_plus_plus"])
+def test_a_coarse_network_counts_a_little(family) -> None:
+    from nmc_framework.evaluation.curvature import seen_curvature
+    from nmc_framework.models import build
+    from nmc_framework.scene import orbit_camera
+
+    options = {"width": 16, "depth": 2, "skip": 1, "samples": 6, "fine_samples": 6}
+    model = build(family, options, seed=0)
+    found = seen_curvature(model, [orbit_camera(200, 20, (8, 8))], rays=64, probes=2).columns
+    coarse, fine = (
+        sum(np.trace(a) for name, a in found.items() if name.startswith(of))
+        for of in ("coarse", "fine")
+    )
+    assert 0 < coarse < fine

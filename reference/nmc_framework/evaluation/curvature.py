@@ -8,6 +8,7 @@ in K-FAC (Martens and Grosse 2015, equation 1): inputs weighed by the squared gr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 #: Of cameras so many rays are taken at a time, so many times.
 RAYS, PROBES = 2048, 8
+#: Weight of what an earlier pass sees. With none a small NeRF stays below 46 dB at any step, as its
+#: coarse network falls apart; with 1 it takes twice the bytes at 45 dB.
+EARLIER = 1 / 30
 #: A linear map of more inputs is measured element by element: its matrix would be too large.
 WIDEST = 2048
 
@@ -98,6 +102,9 @@ def seen_curvature(
 ) -> nmc.Curvature:
     """Measure a model by rays of cameras, taken at random; the same ones each time.
 
+    Errors of earlier passes count a little: what nobody sees of a coarse network still says where
+    the fine one looks.
+
     Raises
     ------
     ValueError
@@ -113,7 +120,9 @@ def seen_curvature(
 
     def seen(_: int) -> Tensor:
         chosen = torch.randint(len(origins), (rays,), generator=random).to(device)
-        return model.seen(Rays(origins[chosen], directions[chosen]))
+        passes = model.passes(Rays(origins[chosen], directions[chosen]))
+        weighed = torch.cat([passes[:-1] * EARLIER**0.5, passes[-1:]])
+        return weighed * math.sqrt(len(passes))  # a mean over passes as their sum
 
     tensors = {name: p for name, p in model.named_parameters() if p.numel()}
     return curvature(seen, tensors, probes=probes)

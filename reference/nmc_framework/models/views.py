@@ -167,6 +167,13 @@ class RayModel(ViewModel):
     def seen(self, rays: Rays) -> Tensor:
         """Return the colours (N, 3) float32 in 0..1 that N rays see."""
 
+    def passes(self, rays: Rays) -> Tensor:
+        """Return the colours (K, N, 3) of all passes over N rays, those that are seen last.
+
+        What an earlier pass finds says where the next one looks, without any gradient.
+        """
+        return self.seen(rays)[None]
+
     def loss(self, batch: RayBatch) -> Tensor:
         """Return the mean squared colour error (Mildenhall 2020, eq. 6)."""
         return batch.error(self.seen(batch))

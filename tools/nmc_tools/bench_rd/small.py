@@ -57,7 +57,7 @@ KINDS = {
     "mlp-large": Small(
         "nerf_mlp",
         {"samples": 12, "fine_samples": 12},
-        (300, 20),
+        (250, 20),
         10,
         rays=96,
         pixels=24,

@@ -17,7 +17,7 @@ from nmc_framework.models.chained import ModelError
 from nmc_framework.models.radiance.backdrop import behind
 from nmc_framework.models.radiance.field import RadianceModel, Rendered
 from nmc_framework.models.radiance.volume import composite, importance_samples
-from nmc_framework.models.views import RayBatch
+from nmc_framework.models.views import RayBatch, Rays
 
 #: Most frequencies of an encoding: far above what single precision tells apart, below infinity.
 _MOST_FREQUENCIES = 64
@@ -119,6 +119,12 @@ class NerfMlp(RadianceModel):
     def render_rays(self, origins: Tensor, directions: Tensor) -> Rendered:
         """Render N rays; see :meth:`RadianceModel.render_rays`."""
         return self._render(origins, directions, self.background.expand(len(origins), 3))[-1]
+
+    def passes(self, rays: Rays) -> Tensor:
+        """Return the colours of both networks; see :meth:`RayModel.passes`."""
+        back = self.background.expand(len(rays.origins), 3)
+        rendered = self._render(rays.origins, rays.directions, back)
+        return torch.stack([r.colour for r in rendered])
 
     def loss(self, batch: RayBatch) -> Tensor:
         """Return the squared errors of both networks' renderings, summed (equation 6)."""

@@ -25,7 +25,7 @@ from nmc_framework.models.radiance.nerf_mlp import (
     require_frequencies,
 )
 from nmc_framework.models.radiance.volume import importance_samples
-from nmc_framework.models.views import RayBatch
+from nmc_framework.models.views import RayBatch, Rays
 
 #: The least share of a ray's way inside the sphere; keeps intervals of rays that miss it apart.
 _TINY = 1e-6
@@ -95,6 +95,12 @@ class NerfPlusPlus(RadianceModel):
     def render_rays(self, origins: Tensor, directions: Tensor) -> Rendered:
         """Render N rays; see :meth:`RadianceModel.render_rays`."""
         return self._render(origins, directions, self.background.expand(len(origins), 3))[-1]
+
+    def passes(self, rays: Rays) -> Tensor:
+        """Return the colours of both passes; see :meth:`RayModel.passes`."""
+        back = self.background.expand(len(rays.origins), 3)
+        rendered = self._render(rays.origins, rays.directions, back)
+        return torch.stack([r.colour for r in rendered])
 
     def loss(self, batch: RayBatch) -> Tensor:
         """Return the squared errors of both passes, summed (Mildenhall 2020, equation 6)."""
