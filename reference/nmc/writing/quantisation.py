@@ -61,7 +61,7 @@ class Quantisation:
     quality : float
         1 to 100: the step of a tensor is the root mean square of its elements in the key frame
         times 2^(-quality / 8), on average. It is coarser in tensors of many elements, each of which
-        matters less, and finer in those of few, where bits cost little: see :func:`proportions`.
+        matters less, and finer in those of few, where bits cost little (spec/decisions/0097).
     max_error : float, or mapping of str to float
         No element is farther from its original: for all tensors, or by name. Where an element type
         is too coarse for that, the tensor keeps every bit.
