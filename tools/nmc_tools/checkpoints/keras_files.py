@@ -36,6 +36,7 @@ _SECONDS = 120
 _NEEDS = (
     "nmc_spec",
     "nmc_format",
+    "nmc_framework",
     "nmc_tools",
     "numpy",
     "h5py",
