@@ -23,7 +23,8 @@ _HERE = Path(__file__).parent
 _CODER = Path(nmc.__file__).parent
 _FRAMEWORK = Path(nmc_framework.__file__).parent
 _WRITING = (
-    "aim", "curvature", "frame_coder", "quantisation", "quantiser", "search", "sensitivity", "trial"
+    "aim", "curvature", "frame_coder", "measured_steps", "quantisation", "quantiser", "remembered",
+    "search", "sensitivity", "trial",
 )  # fmt: skip
 _JUDGES = ("chains", "distortion", "encodings", "hash_chain", "nerf_chain", "packaged", "ring")
 _DIGITS = 16
