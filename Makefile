@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.up-to-date
 
+# Python is to keep what it compiled: a test that starts a command would compile all of it each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo player player-check test test-all lint types contracts generated docs format check bench bench-framework bench-framework-drift bench-rd bench-families experiments bench-inverse bench-seeds bench-transmission conformance report power power-sample mutation mutation-typescript soundness suite-archive dist fuzz faults clean
 
