@@ -11,7 +11,7 @@ import pytest
 from programs import VECTORS, plain, wrong
 
 from nmc_conformance import __main__ as main
-from nmc_conformance import commands, results
+from nmc_conformance import commands, results, runner
 from nmc_conformance.process import Limits
 from nmc_conformance.subject import Subject, SubjectError
 from nmc_conformance.vectors import SuiteError
@@ -81,14 +81,17 @@ def test_a_wrong_decoder_fails(fault: str, found_by: str, passes: str | None) ->
     ("fault", "verdict", "why"),
     [
         ("hang", "timeout", "no answer"),
-        ("stubborn", "timeout", "no answer"),
+        pytest.param("stubborn", "timeout", "no answer", marks=pytest.mark.slow(minutes=0.05)),
         ("crash", "crash", "signal"),
         ("exit-code", "crash", "exit code 70"),
         ("flood", "crash", "printed"),
         ("memory", "crash", "memory"),
     ],
 )
-def test_a_decoder_that_misbehaves(fault: str, verdict: str, why: str) -> None:
+def test_a_decoder_that_misbehaves(
+    monkeypatch: pytest.MonkeyPatch, fault: str, verdict: str, why: str
+) -> None:
+    monkeypatch.setattr(runner, "WARM_UP", 1)  # it would hang ten times as long as it is given
     run = judged(wrong(fault), GOOD, seconds=4.0 if verdict == "crash" else 1.0, memory_mib=300)
     (result,) = run.results
     assert result.verdict == verdict, result.detail
