@@ -141,6 +141,7 @@ def test_it_is_run_where_it_was_unpacked(unpacked: Path) -> None:
         archive.vectors_of(unpacked.parent)
 
 
+@pytest.mark.slow(minutes=0.03)
 def test_a_changed_file_is_broken_and_the_run_goes_on(unpacked: Path, tmp_path: Path) -> None:
     bit, key, group = (unpacked / "vectors" / name for name in OTHERS)
     content = json.loads((bit / "vector.json").read_text())

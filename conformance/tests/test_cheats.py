@@ -71,6 +71,7 @@ def test_a_lossy_decoder_is_a_main_decoder() -> None:
         parse_description({**said, "levels": [1], "features": []})
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_unsupported_is_no_answer_to_what_is_claimed() -> None:
     run = judged("every-vector-unsupported", GOOD, "06-segment/zstd")
     assert {r.verdict for r in run.results} == {"fail"}
@@ -91,6 +92,7 @@ def test_a_run_needs_a_vector_of_each_profile_that_passes() -> None:
     assert replace(both, results=known, selection=("06*",)).unproven == ("main",)
 
 
+@pytest.mark.slow(minutes=0.05)
 def test_a_list_of_inputs_does_not_help() -> None:
     assert judged("list-of-inputs", GOOD, BAD, seal="").passed
     run = judged("list-of-inputs", GOOD, BAD)

@@ -42,6 +42,7 @@ def test_each_names_a_clause_of_the_text() -> None:
     assert {p.clause for p in wrong_programs.table() if p.clause not in known} == set()
 
 
+@pytest.mark.slow(minutes=0.03)
 def test_what_failed_a_program_is_a_vector() -> None:
     found = json.loads(power.FOUND.read_text(encoding="utf-8"))
     ids = {vector.id for vector in load_suite(power.default_root()).vectors}
@@ -58,6 +59,7 @@ def test_an_edit_that_does_not_fit_is_told() -> None:
         program.edited()
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("role", ["decoder", "checker", "encoder"])
 def test_the_suite_fails_them(role: str) -> None:
     """One of each role, by the vector that failed it before; ``make power`` runs all."""

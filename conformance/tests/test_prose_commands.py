@@ -143,6 +143,7 @@ def test_the_commands_run(file: str, desk: Path, tmp_path_factory: pytest.TempPa
             (desk / made).rename(tmp_path_factory.mktemp("made") / made)
 
 
+@pytest.mark.slow(minutes=0.04)
 def test_the_adapter_is_short_and_a_decoder(desk: Path) -> None:
     assert 50 <= len(adapter().text.splitlines()) <= 60
     made = commands.RunOptions(

@@ -48,16 +48,17 @@ def test_it_passes_every_vector_and_names_the_codes(role: str) -> None:
     assert run.passed
 
 
-def test_it_passes_one_vector_of_forty() -> None:
+def test_it_passes_one_vector_of_200() -> None:
     """``make test-all`` takes all of them."""
     ids = sorted(path.parent.relative_to(VECTORS).as_posix() for path in VECTORS.glob("*/*/*.json"))
-    run = judged("decoder", *ids[::40])
-    assert len(run.results) == len(ids[::40]) > 40
+    run = judged("decoder", *ids[::200])
+    assert len(run.results) == len(ids[::200]) > 8
     assert wrong(run) == {}
     assert strange(run) == {}
     assert run.passed
 
 
+@pytest.mark.slow(minutes=0.09)
 @pytest.mark.parametrize(
     "select",
     [

@@ -130,6 +130,7 @@ def test_made_anew_it_is_the_same_and_what_is_stale_is_named(tmp_path: Path) -> 
     assert sorted(make_vectors.run(copy, writing=False)) == sorted([changed, lost, more])
 
 
+@pytest.mark.slow(minutes=0.03)
 def test_the_figures_of_the_readme_are_current(monkeypatch: pytest.MonkeyPatch) -> None:
     assert readme_figures.main(["--check"]) == 0
     monkeypatch.setitem(readme_figures.PARTS, "suite", lambda _: "some vectors")

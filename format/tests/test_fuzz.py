@@ -15,6 +15,7 @@ def test_300_damaged_packages() -> None:
     assert len(codes) > 20, "the damage has lost its variety"
 
 
+@pytest.mark.slow(minutes=0.03)
 def test_cases_can_be_repeated() -> None:
     first = [fuzz_reader.run(Cases(30, seed=5, only=number)) for number in (3, 17)]
     assert first == [fuzz_reader.run(Cases(30, seed=5, only=number)) for number in (3, 17)]

@@ -183,6 +183,7 @@ def test_a_full_disk(tmp_path, states, monkeypatch) -> None:
     assert nmc.check(path).frames == 2
 
 
+@pytest.mark.slow(minutes=0.03)
 def test_findings_without_end(sources, tmp_path) -> None:
     """A manifest of a few kilobytes can declare a million frames that are not there."""
     path = copy_of(sources["folder"], tmp_path)

@@ -94,7 +94,22 @@ def check(path: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("name", BOMBS)
+#: Those of one kind with another, and of seconds: ``make test-all`` has them.
+LONG = {
+    "four million rows": 0.08,
+    "frames of zeros": 0.05,
+    "a configuration of ten million lists": 0.03,
+    "texts of a gigabyte": 0.02,
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow(minutes=LONG[name])] if name in LONG else [])
+        for name in BOMBS
+    ],
+)
 def test_a_bomb_in_a_folder(tmp_path, name) -> None:
     damage, code = BOMBS[name]
     path = write(tmp_path / "x.nmc", chain(3), directory=True, entropy="none")

@@ -227,6 +227,7 @@ def test_a_journal_with_another_digest_is_none():
     assert not journal_lines._SETTINGS["key_digest"](line["key_digest"])
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("directory", [False, True])
 @pytest.mark.parametrize("far", [False, True])
 def test_a_package_that_grows(states, tmp_path, directory, far):

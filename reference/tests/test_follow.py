@@ -27,6 +27,7 @@ def same(state, expected):
     )
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("directory", [False, True])
 @pytest.mark.parametrize("far", [False, True])
 def test_a_frame_is_seen_as_soon_as_it_is_sealed(states, tmp_path, directory, far):
@@ -66,6 +67,7 @@ def test_a_writer_in_another_thread(states, tmp_path, directory):
     assert all(map(same, seen, states))
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("directory", [False, True])
 def test_any_cut_of_it_is_a_package(states, tmp_path, directory):
     """The journal and the segments at each moment: what is sealed opens, half a line does not."""

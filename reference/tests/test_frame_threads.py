@@ -117,6 +117,7 @@ def chain_of_states() -> list[dict[str, np.ndarray]]:
     return made
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize(
     "options",
     [{"effort": "fast"}, {"effort": "fast", "entropy": "zstd"}, {"profile": "baseline"}],

@@ -81,6 +81,7 @@ def test_the_loss_reaches_every_layer(name):
         assert any(grad is not None and grad.abs().sum() > 0 for grad in grads), index
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("name", ALL)
 def test_a_chain_goes_the_whole_way(name, tmp_path):
     clips = [moving(3), moving(2, start=3)]
@@ -282,6 +283,7 @@ def test_patches_of_a_picture_lie_where_they_are_learned():
     assert seen[-1].tolist() == [[2, 1, 1]]
 
 
+@pytest.mark.slow(minutes=0.04)
 def test_siren_reaches_thirty_decibels_on_a_picture():
     picture = moving(1, width=48, height=48)
     model = build("siren", {"width": 48, "height": 48, "pictures": 1, "hidden": 48, "depth": 3})

@@ -100,6 +100,7 @@ def test_pixels_kept_back_are_in_no_batch(room):
     assert not known & drawn and len(drawn) > 2000
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_reports_change_no_bit(room):
     cameras, pictures = room
     views = FrameViews(0, 0.0, pictures)

@@ -170,6 +170,7 @@ def test_truths_that_do_not_fit_are_named(scored):
         scored.score(model, 3, [truths[0], truths[1][:9]])
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_the_studies_measure_both_clauses():
     frames = tuple(FrameViews(t, 0.05 * t, view_all(RIG.training, 0.05 * t)) for t in (0, 1))
     bench = Bench(RIG.training, RIG.held_out, frames, view_all(RIG.held_out, 0.05))

@@ -130,6 +130,7 @@ def test_a_report_of_a_package_that_says_nothing(tmp_path):
     assert "A chain of one model" in text and "PSNR" not in text and "<h2>Settings</h2>" in text
 
 
+@pytest.mark.slow(minutes=0.04)
 def test_a_report_tells_training_views_apart(tmp_path):
     cameras = arc_rig(2, 1, (16, 16)).cameras
     package = tmp_path / "chain.nmc"

@@ -244,6 +244,7 @@ def test_dnerf_is_canonical_at_the_first_instant_and_gathers_the_others(frames):
     assert model.drawing.instants is None
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_mixvoxels_tells_what_moves_from_what_stands_still(frames):
     model = small("mixvoxels", variation=16)
     plan = Schedule(first=120, rays=512)

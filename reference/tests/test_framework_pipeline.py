@@ -85,6 +85,7 @@ def _model_of(folder):
     return build(head["family"], head["configuration"])
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_an_interrupted_training_goes_on_at_the_last_finished_frame(tmp_path, monkeypatch):
     path = write(tmp_path, source={"scene": SCENE["scene"] | {"frames": 3}}, **TINY)
     append, trained = CheckpointFolder.append, []
@@ -138,6 +139,7 @@ def test_wrong_choices_are_named_with_their_step(tmp_path):
     assert "render: short.csv: 1 viewpoints for 2 frames" in told(render=track)
 
 
+@pytest.mark.slow(minutes=0.03)
 def test_estimated_cameras_take_the_place_of_given_ones(tmp_path, monkeypatch):
     from nmc_framework import sfm
     from nmc_framework.cameras.formats import Lens, RigDocument
@@ -191,6 +193,7 @@ def test_estimated_cameras_take_the_place_of_given_ones(tmp_path, monkeypatch):
         list(run_steps(STEPS, read_configuration(path)))
 
 
+@pytest.mark.slow(minutes=0.04)
 def test_videos_and_cameras_of_ones_own(tmp_path):
     from nmc_framework.cameras.formats import Lens, RigDocument, native
     from nmc_framework.scene import arc_rig, film
@@ -225,6 +228,7 @@ def test_videos_and_cameras_of_ones_own(tmp_path):
     assert (lower <= extent.lower + 1e-9).all() and (upper >= extent.upper - 1e-9).all()
 
 
+@pytest.mark.slow(minutes=0.03)
 def test_a_data_sets_own_cameras_to_test_with_and_its_points(tmp_path):
     from nmc_framework.capture.points import write_cloud
     from nmc_framework.scene import arc_rig, film

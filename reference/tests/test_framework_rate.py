@@ -86,6 +86,7 @@ def moved(chain):
     )
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_a_higher_price_makes_fewer_bits_and_fewer_moves(trained):
     cheap = chain(Rate(0.01))
     dear = chain(Rate(30.0))
@@ -95,6 +96,7 @@ def test_a_higher_price_makes_fewer_bits_and_fewer_moves(trained):
     assert cheap[0].loss < dear[0].loss, "and the loss pays for it"
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_the_chain_is_the_same_again_and_after_an_interruption(trained, tmp_path):
     again = chain(PLAN.rate)
     model = grid()
@@ -113,6 +115,7 @@ def test_the_chain_is_the_same_again_and_after_an_interruption(trained, tmp_path
 DOUBLING = Rate(0.5, per="doubling")
 
 
+@pytest.mark.slow(minutes=0.04)
 def test_a_price_by_the_doubling_goes_by_the_size_of_the_model(tmp_path):
     """A model of twice the bits pays half as much for each; a chain is taken up at its price."""
     assert DOUBLING.of_bit(1.0, 2e5, key=True) == DOUBLING.of_bit(1.0, 1e5, key=True) / 2
@@ -151,6 +154,7 @@ def test_the_bitmap_opens_only_where_matter_came_and_closes_at_key_frames():
     assert (states[3] < states[2]).any(), "frame 3 is a key frame"
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_a_key_frame_renews_the_chain_and_its_grids(tmp_path):
     """It learns the steps on, pays for levels and not for moves, and takes longer."""
     plan = replace(PLAN, rate=Rate(1.0, key_every=2), later=6)

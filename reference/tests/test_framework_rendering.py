@@ -152,6 +152,7 @@ def package(tmp_path):
     return path
 
 
+@pytest.mark.slow(minutes=0.03)
 def test_workers_render_the_same_bytes_as_one_process(package):
     camera = orbit_camera(220, 20, (20, 16))
     shown = [0, 1, 2, 1, 0]

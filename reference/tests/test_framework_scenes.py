@@ -189,6 +189,7 @@ def test_rigs_are_as_real_ones_are(name):
     assert apart.std() > 0.01, "they do not all face one point"
 
 
+@pytest.mark.slow(minutes=0.03)
 def test_the_dome_is_around_its_cameras():
     scene = SCENES["dome"]
     low, high = np.array(scene.bounds)

@@ -99,6 +99,7 @@ def test_the_normalisation_of_an_alignment_can_be_undone(solved):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_same_seed_same_bytes(solved, images, tmp_path):
     _, folder = solved
     solve_rig(images, tmp_path / "again", OPTIONS)
@@ -183,6 +184,7 @@ def test_known_intrinsics_stay(images, tmp_path):
     assert found.error < 1
 
 
+@pytest.mark.slow(minutes=0.03)
 def test_a_camera_that_sees_something_else_is_named(images, tmp_path):
     rng = np.random.default_rng(3)
     odd = rng.integers(0, 255, (24, 24, 3), dtype=np.uint8)
@@ -200,6 +202,7 @@ def test_a_camera_that_sees_something_else_is_named(images, tmp_path):
     assert [fit.name for fit in found.errors] == [camera.name for camera in rig()]
 
 
+@pytest.mark.slow(minutes=0.03)
 def test_blank_pictures_are_named(images, tmp_path):
     some = {name: pictures[:1] for name, pictures in images.items()} | {"dark": [blank()]}
     with pytest.raises(SfmError, match="no features in the pictures of dark: are they blank"):
@@ -299,6 +302,7 @@ def test_points_are_written_as_ply(solved, tmp_path):
     assert sorted(written) == sorted(expected)
 
 
+@pytest.mark.slow(minutes=0.02)
 @pytest.mark.skipif(
     not (SHARED / "video-4cam").is_dir(), reason="the shared video of four cameras is not here"
 )

@@ -72,6 +72,7 @@ def test_a_symmetric_scene_that_folds_onto_itself_is_found_out(folded):
     assert Verdict.from_json(record).as_json() == solved.verdict.as_json()
 
 
+@pytest.mark.slow(minutes=0.06)
 def test_known_cameras_that_do_not_fit_make_it_wrong(folded):
     solved, cameras = folded
     compared = align(solved.rig, RigDocument(cameras))
@@ -147,6 +148,7 @@ def test_a_dome_that_repeats_itself_with_its_own_poses_is_sound(tmp_path):
     assert solved.verdict.kind == "sound", solved.verdict.as_json()
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("pairs", ["sequential", "retrieval"])
 def test_likely_pairs_give_the_same_rig(room, tmp_path, pairs):
     truth, images = room

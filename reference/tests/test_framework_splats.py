@@ -89,6 +89,7 @@ def test_a_picture_is_what_the_equations_say():
     assert 0.05 < behind.mean() < 0.95
 
 
+@pytest.mark.slow(minutes=0.04)
 def test_gradients_are_those_of_finite_differences():
     cameras = (camera(), camera(eye=(1.5, 0.2, -2.5)))
     tiles = Tiles(cameras, np.array([0, 0, 1]), np.array([[0, 0], [9, 6], [5, 4]]), 9)

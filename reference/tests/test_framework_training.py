@@ -112,6 +112,7 @@ def test_views_that_do_not_fit_the_cameras_are_named():
         PixelPool(RIG.training, wrong)
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_drawn_rays_are_the_cameras_own():
     cameras = [
         RIG.training[0],
@@ -262,6 +263,7 @@ def test_the_share_of_changed_pixels_falls():
     assert plan.focus_at(0.65) == pytest.approx(0.5) and plan.focus_at(1.0) == pytest.approx(0.2)
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_fine_tuning_spares_what_stands_still():
     # The first step from a finished frame must not undo it, as plain Adam's does.
     (first,) = frames(1)
@@ -317,6 +319,7 @@ def test_a_policy_leaves_the_weights_alone_and_is_refused_beside_a_choice():
         AutoFreezing(1.5)
 
 
+@pytest.mark.slow(minutes=0.06)
 def test_training_holds_no_more_after_many_frames(tmp_path):
     pair = list(frames(2))
     instants = (replace(pair[index % 2], index=index) for index in range(14))

@@ -8,6 +8,7 @@ import pytest
 from fuzz_cases import Cases, Wrong
 
 
+@pytest.mark.slow(minutes=0.03)
 def test_200_damaged_journals_and_checkpoints() -> None:
     made = fuzz_inputs.run(Cases(200, seed=20261121))
     assert sum(made.values()) == 200

@@ -106,6 +106,7 @@ def test_directories_of_other_things(tmp_path, right) -> None:
     assert "no manifest.h5" in finding_of(tmp_path / "other").message
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_downloads_that_ended_early(tmp_path, right) -> None:
     data = right.read_bytes()
     path = tmp_path / "x.nmc"

@@ -143,6 +143,7 @@ def altered(lines: list, draw: random.Random) -> list:
     return lines
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("seed", range(4))
 def test_altered_journals(tmp_path, seed) -> None:
     """Refused, or recovered as a package that passes the check: whatever a journal says."""
@@ -168,6 +169,7 @@ def test_altered_journals(tmp_path, seed) -> None:
     assert {"refused", 4} <= outcomes
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("seed", range(2))
 def test_altered_journals_are_resumed_to_sound_packages(tmp_path, seed) -> None:
     source = tmp_path / "source"

@@ -75,6 +75,7 @@ with nmc.open(path) as sequence:
 """
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux bounds the data of a process")
 @pytest.mark.parametrize(
     ("entropy", "effort"), [("none", "fast"), ("zstd", "fast"), ("nmc", "fast"), ("nmc", "strong")]
@@ -116,6 +117,7 @@ def test_the_bytes_are_the_same(tmp_path, states, monkeypatch, effort, entropy) 
     assert packages[0] == packages[1] == packages[2]
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_files_are_gone_with_their_arrays(tmp_path) -> None:
     files = ScratchFiles(tmp_path)
     small, large = files.empty(1000, "u2"), files.empty(1 << 24, "u1")

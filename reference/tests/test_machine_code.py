@@ -210,6 +210,7 @@ def test_four_first_runs_at_once(module, tmp_path) -> None:
     assert len(list((tmp_path / "home/.cache/nmc").iterdir())) == 1
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_without_a_home_the_temporary_folder_serves(module, tmp_path) -> None:
     (tmp_path / "t").mkdir()
     nowhere = tmp_path / "a file"

@@ -62,6 +62,7 @@ def killed_at(step: int, patched: pytest.MonkeyPatch) -> None:
         patched.setattr(Folder, name, ending(getattr(Folder, name)))
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     ("damaged", "directory"), [("a", False), ("bd", True)], ids=["file", "directory"]
 )

@@ -48,6 +48,7 @@ def write(path, entropy: str, frames: int) -> float:
     return peak_of(work)
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize(("entropy", "most"), [("none", 1.4), ("zstd", 2.1), ("nmc", 1.8)])
 @pytest.mark.parametrize("frames", [3, 9])
 def test_writing_takes_one_state_and_what_is_written(tmp_path, entropy, most, frames) -> None:
@@ -56,6 +57,7 @@ def test_writing_takes_one_state_and_what_is_written(tmp_path, entropy, most, fr
     assert write(tmp_path / "x.nmc", entropy, frames) < most
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize(("entropy", "most"), [("none", 2.2), ("zstd", 2.8)])
 @pytest.mark.parametrize("frames", [3, 9])
 def test_reading_takes_two_states_and_a_segment(tmp_path, entropy, most, frames) -> None:
@@ -115,6 +117,7 @@ print((status("VmHWM") - before) / SIZE)
 """
 
 
+@pytest.mark.slow(minutes=0.41)
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="Linux tells the peak")
 @pytest.mark.parametrize(
     ("entropy", "effort"), [("zstd", "fast"), ("nmc", "fast"), ("nmc", "strong")]

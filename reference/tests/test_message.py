@@ -144,6 +144,7 @@ def test_every_flipped_bit_is_refused(before):
         assert code(before, bytes(damaged)).split("/")[0] == "message"
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("before", [None, SMALL], ids=["key", "delta"])
 def test_every_flipped_bit_with_a_right_digest_makes_no_other_state(before):
     message = nmc.encode_delta(before, CHANGED, profile="baseline")

@@ -92,6 +92,7 @@ def test_what_is_no_target(asked, words) -> None:
         nmc.Quantisation(**asked)
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("stop", [1, 3, 5])
 def test_a_target_goes_on_where_it_was(tmp_path, stop) -> None:
     states, options = list(trained(7)), {"key_every": 4}

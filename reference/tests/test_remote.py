@@ -103,6 +103,7 @@ def test_a_check_finds_the_same(server, folder, name, threads):
     assert remote.path == f"{server.url}/{name}"
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("at", [0.01, 0.3, 0.6, 0.9, 0.999])
 def test_damage_is_found_as_in_a_local_package(server, folder, tmp_path, at):
     data = bytearray((folder / "a.nmc").read_bytes())

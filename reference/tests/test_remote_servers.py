@@ -122,6 +122,7 @@ def test_a_body_that_breaks_off_is_gone_on_with(server, folder, name):
     assert len(set(starts)) == len(starts)  # nothing was asked for from the beginning again
 
 
+@pytest.mark.slow(minutes=0.03)
 def test_a_body_that_always_breaks_off_at_once(server):
     with opened(server) as sequence:
 

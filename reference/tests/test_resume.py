@@ -72,6 +72,7 @@ with nmc.Writer(Path(sys.argv[2]), key_every=5, directory=sys.argv[3] == "1", re
 """
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 @pytest.mark.parametrize("directory", [False, True], ids=["file", "folder"])
 def test_killed_at_any_moment(tmp_path, states, whole, directory) -> None:

@@ -86,7 +86,7 @@ def sequences(draw):
     return states
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     sequences(),
     st.sampled_from(CODINGS),
@@ -216,6 +216,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path, entropy) -> None:
     assert members(tmp_path / "a0") == members(tmp_path / "a1")
 
 
+@pytest.mark.slow(minutes=0.04)
 def test_the_same_bytes_in_other_processes(tmp_path) -> None:
     """Neither the hash seed nor the number of threads has an influence."""
     here = Path(__file__).parent

@@ -53,6 +53,7 @@ def _read_inherited(frames: list[int]) -> list[bytes]:
     return digests_of(_inherited, frames)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_forked_readers(package) -> None:
     """They share the open file, and with it the place where a plain read goes on."""
@@ -107,6 +108,7 @@ def test_handles_go_to_other_processes(package, start) -> None:
                 assert job.result() == expected
 
 
+@pytest.mark.sweep(2)
 def test_threads(package) -> None:
     with nmc.open(package) as sequence, ThreadPoolExecutor(8) as pool:
         expected = digests_of(sequence, ORDER)
@@ -120,6 +122,7 @@ def test_threads_that_read_segments(package) -> None:
             pass  # each compares the SHA-256
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
 @pytest.mark.parametrize("start", STARTS)
 def test_a_data_loader_with_workers(package, states, start) -> None:
@@ -243,6 +246,7 @@ def test_what_is_no_path_is_a_mistake_of_the_program(what) -> None:
             nmc.open(what)
 
 
+@pytest.mark.sweep(2)
 def test_nothing_is_printed_and_nothing_heavy_imported(package) -> None:
     code = """
 import sys, nmc

@@ -60,6 +60,7 @@ def test_signing_changes_nothing_else(tmp_path, key, directory) -> None:
     assert codes(path, key.public) == {"signature/missing"}
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("stride", [13, pytest.param(1, marks=pytest.mark.slow(minutes=0.3))])
 @pytest.mark.parametrize("directory", [False, True])
 def test_every_flipped_bit_is_named(tmp_path, key, directory, stride) -> None:

@@ -82,7 +82,9 @@ def check(path, made) -> None:
                 assert found.tobytes() == state[name].tobytes(), (t, name)
 
 
-@pytest.mark.parametrize("effort", ["strong", "max"])
+@pytest.mark.parametrize(
+    "effort", ["strong", pytest.param("max", marks=pytest.mark.slow(minutes=0.05))]
+)
 def test_of_one_code_for_all(tmp_path, alone, effort) -> None:
     made = states()
     path = packed(tmp_path / "x.nmc", made, effort=effort)
@@ -130,6 +132,7 @@ def test_of_cells_of_several_words_and_a_short_last_one(tmp_path, alone, monkeyp
     check(path, made)
 
 
+@pytest.mark.slow(minutes=0.04)
 def test_of_variants_in_turn(tmp_path, alone, portions) -> None:
     """Frames of all kinds one after the other, as efforts and shares change."""
     rng = np.random.default_rng(9)

@@ -41,6 +41,7 @@ def second(what, path, directory):
     return done.stdout.strip()
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("directory", [False, True])
 @pytest.mark.parametrize("what", ["resume", "force", "recover"])
 def test_the_second_is_refused_while_the_first_writes(tmp_path, directory, what) -> None:
@@ -59,6 +60,7 @@ def test_the_second_is_refused_while_the_first_writes(tmp_path, directory, what)
         assert second(what, path, directory) == "done"
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("directory", [False, True])
 @pytest.mark.parametrize("what", ["resume", "recover"])
 def test_what_is_left_behind_is_for_everybody(tmp_path, directory, what) -> None:

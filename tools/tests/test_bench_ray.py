@@ -10,6 +10,7 @@ from nmc_framework.distributed import LocalExecutor
 from nmc_tools.bench_ray import measure
 
 
+@pytest.mark.slow(minutes=0.1)
 def test_equal_groups_are_measured_twice_and_compared(run, monkeypatch):
     asked = []
 

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 BASELINE = "uniform + zstd -19"
 
 
+@pytest.mark.slow(minutes=0.05)
 def test_a_toy_run_goes_on_where_it_stopped(command_line, tmp_path):
     document = tmp_path / "B.md"
     document.write_text("a\n<!-- bench-rd -->\nold\n<!-- /bench-rd -->\nz\n")

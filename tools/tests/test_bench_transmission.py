@@ -24,6 +24,7 @@ from nmc_tools.bench_transmission.proxy import throttled, trace
 from nmc_tools.player import driven
 
 
+@pytest.mark.slow(minutes=0.05)
 def test_clients_see_late_frames_and_broken_answers(tmp_path):
     with nmc.Writer(tmp_path / "x.nmc") as writer:
         for t in range(3):
@@ -79,6 +80,7 @@ def test_nothing_measured_is_an_empty_page():
     )
 
 
+@pytest.mark.slow(minutes=0.16)
 def test_a_soak_lets_clients_come_and_go(tmp_path, run):
     command = ("bench", "transmission", "--quick", "--only", "soak", "-o", tmp_path / "out")
     outcome = run(*command, "--demo", tmp_path / "none.nmc")

@@ -170,6 +170,7 @@ def scripted(path, code, module="m", pickle=HEAD + b"}."):
     return torch_zip(path, pickle, members)
 
 
+@pytest.mark.slow(minutes=0.03)
 def test_code_of_torchscript(tmp_path):
     """The quadratic pattern, names times classes, and objects times declarations."""
     begin = b"class A(Module):\n  __parameters__ = ["
@@ -228,6 +229,7 @@ def test_headers(tmp_path):
     survive(*sorted(tmp_path.iterdir()))
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_msgpack(tmp_path):
     """Lengths that are only claimed, at every depth; and much in little by gzip."""
 

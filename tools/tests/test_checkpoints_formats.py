@@ -154,6 +154,7 @@ def keras_2(file, *, chunked=False):
             group[weight] = KERAS[f"{layer}/{weight}"]
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("whole", [False, True])
 def test_keras_2(tmp_path, chunked, whole):
@@ -218,6 +219,7 @@ def test_keras_3(tmp_path):
         assert set(checkpoint.skipped) == SKIPPED_3
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("form", ["3", "2", "zip"])
 def test_keras_as_a_whole(tmp_path, form):
     """To resume from: the optimizer and the metrics too, as buffers, which are no weights."""

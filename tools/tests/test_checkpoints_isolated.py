@@ -54,6 +54,7 @@ def marks(room):
     return path.read_text() if path.exists() else ""
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("polluted", [False, True])
 def test_packing_where_hostile_modules_lie(room, polluted):
     environment = dict(os.environ)
@@ -71,6 +72,7 @@ def test_packing_where_hostile_modules_lie(room, polluted):
     assert marks(room) == ""
 
 
+@pytest.mark.slow(minutes=0.08)
 def test_the_server_of_the_render_workers(room):
     """It is started as ``python -c``, which would look in the working directory first."""
     pytest.importorskip("torch")

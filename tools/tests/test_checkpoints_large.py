@@ -68,6 +68,7 @@ there_and_back("large")
 """
 
 
+@pytest.mark.slow(minutes=0.07)
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux bounds the data of a process")
 def test_a_file_larger_than_the_memory_is_packed_and_unpacked(tmp_path) -> None:
     rng = np.random.default_rng(1)

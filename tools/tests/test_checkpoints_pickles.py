@@ -174,7 +174,19 @@ PICKLES = {
 }
 
 
-@pytest.mark.parametrize("data", PICKLES.values(), ids=PICKLES)
+#: As ``deep tuple``, in other places.
+DEEP_ELSEWHERE = {"deep tuple as key", "deep tuple in a set"}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(
+            data, marks=[pytest.mark.slow(minutes=0.04)] if name in DEEP_ELSEWHERE else [], id=name
+        )
+        for name, data in PICKLES.items()
+    ],
+)
 def test_malformed_pickles(tmp_path, data):
     start = time.process_time()  # the work; on a busy machine the clock says nothing
     refused(torch_zip(tmp_path / "a.pt", data))

@@ -218,6 +218,7 @@ def test_from_room_to_room(command_line, model, tmp_path):
     assert command_line("depth", "adapt", path, "-o", path, "-f").code == 2
 
 
+@pytest.mark.slow(minutes=0.05)
 def test_the_experiment_is_kept_and_goes_into_a_document(command_line, tmp_path):
     page = tmp_path / "page.md"
     page.write_text("# Depth\n<!-- depth-parts -->\nold\n<!-- /depth-parts -->\nend\n")

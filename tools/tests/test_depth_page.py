@@ -208,6 +208,7 @@ def pixels(page):
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
 
 
+@pytest.mark.slow(minutes=0.11)
 def test_the_scene_turns_in_a_browser(browser, url):
     with Page(browser, url, size=(900, 1000)) as page:
         upload(page, png(pair(1, (96, 128)).picture))

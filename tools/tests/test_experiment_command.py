@@ -50,6 +50,7 @@ def test_all_intra_measures_each_coder_and_keeps_what_it_found(run, tmp_path):
     assert len(set((tmp_path / "kept").iterdir())) == 2 * len(results)
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_a_picture_of_ones_own_is_taken(run, tmp_path):
     Image.fromarray(np.full((9, 7, 3), 80, np.uint8)).save(tmp_path / "grey.png")
     options = ["--picture", tmp_path / "grey.png", "-o", tmp_path / "out", *TINY]
@@ -85,6 +86,7 @@ def test_a_damaged_result_is_worked_out_again(tmp_path):
     assert (kept.made, kept.found) == (4, 1)
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_learned_rounding_lies_on_its_grid_and_beats_the_nearest():
     size = {"quality": "Q1", "width": 12, "height": 12, "frequencies": 4}
     model = build("inric", size, seed=1)
@@ -123,6 +125,7 @@ def test_the_hull_leaves_out_what_another_beats():
     assert over == {("p", "nmc lossy"): pytest.approx(-50)}
 
 
+@pytest.mark.slow(minutes=0.06)
 def test_inter_like_has_models_and_videos_on_one_page(run, tmp_path):
     options = ["--size", "16x16", "--pictures", 3, "--family", "nvp", "--share", 0.005, "--json"]
     done = run("experiment", "inter-like", "-o", tmp_path, *options)
@@ -231,6 +234,7 @@ def test_a_plot_shows_small_models_beside_one_that_is_exact():
     assert lowest_shown(rows) == 15.5
 
 
+@pytest.mark.slow(minutes=0.05)
 def test_experiments_on_films_are_the_same_when_shared_out(tmp_path, monkeypatch):
     """Every task goes as a pickle to whoever does it, as Ray sends it.
 

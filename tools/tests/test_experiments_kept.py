@@ -96,6 +96,7 @@ def test_options_that_are_not_given_count_too(film, monkeypatch):
     assert film.learned("hash_grid", replace(schedule, hold=0.0)) != before[1]
 
 
+@pytest.mark.slow(minutes=0.03)
 def test_a_chain_goes_on_at_the_frame_where_it_stopped(film, tmp_path, monkeypatch):
     learn, learned_here = consistency._learn_frame, []
 
@@ -122,6 +123,7 @@ def test_a_chain_goes_on_at_the_frame_where_it_stopped(film, tmp_path, monkeypat
     assert learned_here[4:] == [(1, False)]
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_nncodec_that_cannot_be_had_leaves_out_its_points_alone(film, tmp_path, monkeypatch, gone):
     monkeypatch.setattr(compression_3d, "QUALITIES", (40,))
     peer = Peer(tmp_path / "environment")

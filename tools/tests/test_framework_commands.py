@@ -262,6 +262,7 @@ def test_evaluate_and_render_what_was_trained(run, frames, tmp_path):
     assert not list(tmp_path.glob(".partial*"))
 
 
+@pytest.mark.slow(minutes=0.03)
 def test_pictures_and_a_page_to_show_others(run, frames, tmp_path):
     package, page = tmp_path / "x&<y>.nmc", tmp_path / "page.html"
     run("train", frames, "-o", package, "--held-out", "test_00", *TINY)

@@ -32,6 +32,7 @@ def packed(run, source, path, *options):
         return source[1](b[0], a[0]), b.frames[0].segment_length, path.read_bytes()
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("option", ["--quality=30", "--target-bytes=3000"])
 def test_what_cameras_see_says_where_the_bits_go(run, source, tmp_path, option) -> None:
     seen, size, data = packed(run, source, tmp_path / "a.nmc", option)
@@ -110,6 +111,7 @@ def test_frames_that_nobody_can_see(run, tmp_path, broken) -> None:
     assert "not finite" in error
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_steps_fit_splats_whose_number_changes(run, tmp_path) -> None:
     from nmc_framework.models import build
 

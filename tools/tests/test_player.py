@@ -15,6 +15,7 @@ from nmc_tools.player.address import page_address
 pytestmark = [pytest.mark.filterwarnings("default")]
 
 
+@pytest.mark.sweep(9)
 @pytest.mark.parametrize("which", FIELDS)
 def test_a_picture_is_the_reference_renderers(browser, tmp_path, which):
     model = field(*FIELDS[which])
@@ -52,6 +53,7 @@ def test_twenty_viewpoints_of_a_trained_scene(browser, tmp_path, family):
                 assert psnr(page.picture(camera), reference(model, camera)) >= 35
 
 
+@pytest.mark.slow(minutes=0.35)
 def test_it_plays_every_frame_and_forgets_them(browser, tmp_path):
     path = chain(tmp_path / "scene.nmc", field(*FIELDS["usual"]), 60, key_every=10)
     with opened(browser, path) as page:
@@ -67,6 +69,7 @@ def test_it_plays_every_frame_and_forgets_them(browser, tmp_path):
         assert page.notice is None
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("directory", [False, True])
 def test_damage_is_told_and_playing_goes_on_at_the_next_key_frame(
     browser,
@@ -112,6 +115,7 @@ def test_without_graphics_frames_are_checked_all_the_same(plain_browser, tmp_pat
         assert "2 of 3 frames" in page.page.locator("#checks").text_content()
 
 
+@pytest.mark.slow(minutes=0.03)
 def test_a_directory_is_found_without_its_stroke(browser, tmp_path):
     path = chain(tmp_path / "scene.nmc", field(*FIELDS["matt"]), 2, directory=True)
     with served([path]) as url, Page(browser, page_address(url, f"{url}scene.nmc")) as page:
@@ -122,6 +126,7 @@ def test_a_directory_is_found_without_its_stroke(browser, tmp_path):
         assert "other.nmc answers 404" in page.opened().notice
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_a_family_that_no_browser_draws_is_checked(browser, tmp_path):
     path = tmp_path / "scene.nmc"
     with nmc.Writer(path, family="<img src=x onerror=alert(1)>") as writer:
@@ -143,6 +148,7 @@ def test_options_that_do_not_fit_the_tensors_are_told(browser, tmp_path):
         assert "density_network.0.weight" in page.notice
 
 
+@pytest.mark.slow(minutes=0.05)
 def test_a_track_leads_the_eye_and_is_recorded(browser, tmp_path):
     from nmc_framework.cameras import Viewpoint
     from nmc_framework.rendering.track import read_track, write_track

@@ -34,6 +34,7 @@ def compare(page, model, path, least):
     assert page.notice is None
 
 
+@pytest.mark.slow(minutes=0.07)
 def test_a_lattice_that_has_all_points_of_the_levels_shows_the_same(browser, tmp_path):
     # 60 is a multiple of 5 and of 12: between its points all levels are trilinear
     path = chain(tmp_path / "scene.nmc", model := field(*VOXELS), 3)
@@ -43,6 +44,7 @@ def test_a_lattice_that_has_all_points_of_the_levels_shows_the_same(browser, tmp
         compare(page, model, path, 55)
 
 
+@pytest.mark.slow(minutes=0.13)
 @pytest.mark.parametrize("which", ["usual", "far"])
 def test_a_baked_hash_grid_shows_nearly_the_same(browser, tmp_path, which):
     path = chain(tmp_path / "scene.nmc", model := field(*FIELDS[which]), 3)
@@ -61,6 +63,7 @@ def test_tables_that_find_no_room_are_baked(browser, tmp_path):
         compare(page, model, path, 55)
 
 
+@pytest.mark.slow(minutes=0.07)
 def test_what_is_played_ends_with_its_own_picture(browser, tmp_path):
     path = chain(tmp_path / "scene.nmc", model := field(*VOXELS), 6)
     with opened(browser, path, bake=60) as page:
@@ -71,12 +74,14 @@ def test_what_is_played_ends_with_its_own_picture(browser, tmp_path):
         assert psnr(page.picture(look(2)), reference(model, look(2))) > 55
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_a_lattice_of_no_size_is_told(browser, tmp_path):
     path = chain(tmp_path / "scene.nmc", field(*FIELDS["matt"]))
     with served([path]) as url, Page(browser, page_address(url, path) + "&bake=many") as page:
         assert "bake is many" in page.opened().notice
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_what_has_no_tables_is_not_baked(browser, tmp_path):
     path = tmp_path / "scene.nmc"
     with nmc.Writer(path, family="unheard of") as writer:

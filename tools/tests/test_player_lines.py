@@ -39,6 +39,7 @@ class _Dribbling(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow(minutes=0.09)
 def test_a_server_that_sends_a_byte_now_and_then_is_given_up(browser, tmp_path):
     path = chain(tmp_path / "scene.nmc", field(*FIELDS["matt"]), 2, directory=True)
     with ThreadingHTTPServer(("127.0.0.1", 0), _Dribbling) as server, served([]) as url:
@@ -64,6 +65,7 @@ def test_a_server_that_sends_a_byte_now_and_then_is_given_up(browser, tmp_path):
             thread.join()
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("directory", [False, True])
 def test_addresses_have_the_digest_that_caches_keep(browser, tmp_path, directory):
     path = chain(tmp_path / "scene.nmc", field(*FIELDS["wide"]), 3, directory=directory)

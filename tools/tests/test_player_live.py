@@ -22,6 +22,7 @@ def writer_of(path, model, **options):
     return nmc.Writer(path, **model.in_package(), key_every=3, **options)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("directory", [False, True])
 def test_a_package_is_seen_while_it_is_written(browser, tmp_path, directory):
     model, path = field(*FIELDS["matt"]), tmp_path / "run.nmc"
@@ -92,6 +93,7 @@ def view(*arguments):
     return json.loads(line)["url"] if line else said
 
 
+@pytest.mark.slow(minutes=0.03)
 def test_view_follows_what_is_not_there_yet(tmp_path):
     path = tmp_path / "run.nmc"
     with nmc.Writer(path) as writer:
@@ -100,6 +102,7 @@ def test_view_follows_what_is_not_there_yet(tmp_path):
         assert "player/?url=..%2Frun.nmc" in view(path)
 
 
+@pytest.mark.slow(minutes=0.05)
 def test_view_refuses_what_no_page_could_show(tmp_path):
     (tmp_path / "rubbish.nmc").write_bytes(b"rubbish" * 100)
     assert view(tmp_path / "rubbish.nmc").startswith("error package/not-a-package")
@@ -136,6 +139,7 @@ def show(page, frame, quality):
     )
 
 
+@pytest.mark.slow(minutes=0.07)
 def test_a_presentation_changes_its_quality(browser, presentation, tmp_path):
     with served([tmp_path]) as url, opens(browser, presentation, url=url) as page:
         page.opened()
@@ -163,6 +167,7 @@ def test_a_presentation_changes_its_quality(browser, presentation, tmp_path):
         assert page.errors == []
 
 
+@pytest.mark.slow(minutes=0.04)
 def test_damage_of_one_quality_is_not_seen(browser, presentation, tmp_path):
     path = tmp_path / "large.nmc"
     with nmc.open(path) as sequence:
@@ -178,6 +183,7 @@ def test_damage_of_one_quality_is_not_seen(browser, presentation, tmp_path):
         page.wait("() => document.querySelector('#notice').textContent.includes('is refused')")
 
 
+@pytest.mark.sweep(8)
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -199,6 +205,7 @@ def test_a_document_of_a_stranger(browser, presentation, tmp_path, change, words
         assert words in page.opened().notice
 
 
+@pytest.mark.slow(minutes=0.04)
 def test_refinements_are_qualities_in_the_player(browser, tmp_path, run):
     source = chain(tmp_path / "source.nmc", field(*FIELDS["matt"]), 4)
     path, document = tmp_path / "refined.nmc", tmp_path / "refined.json"
@@ -224,6 +231,7 @@ TOUCH = """([name, points]) => {
 }"""
 
 
+@pytest.mark.slow(minutes=0.03)
 def test_fingers_turn_and_two_of_them_come_nearer(browser, tmp_path):
     path = chain(tmp_path / "scene.nmc", field(*FIELDS["matt"]))
     with opened(browser, path) as page:

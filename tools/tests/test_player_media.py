@@ -66,6 +66,7 @@ def _choose(page, name, told):
     page.wait("([t]) => document.querySelector('#medium-says').textContent.includes(t)", told)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("directory", [False, True])
 def test_media_are_verified_and_played_with_their_map(plain_browser, tmp_path, sound, directory):
     path = _package(tmp_path / "a.nmc", sound, directory)
@@ -103,6 +104,7 @@ def test_media_are_verified_and_played_with_their_map(plain_browser, tmp_path, s
         assert "which one plays the browser does not say" in serves.text_content()
 
 
+@pytest.mark.slow(minutes=0.06)
 def test_a_damaged_medium_is_told_and_not_played(plain_browser, tmp_path, sound):
     folder = _package(tmp_path / "folder.nmc", sound, directory=True)
     file = _package(tmp_path / "file.nmc", sound, directory=False)
@@ -134,6 +136,7 @@ def test_a_damaged_medium_is_told_and_not_played(plain_browser, tmp_path, sound)
                 assert page.errors == []
 
 
+@pytest.mark.slow(minutes=0.03)
 def test_a_package_without_media_has_no_list_of_them(plain_browser, tmp_path):
     with nmc.Writer(tmp_path / "a.nmc") as writer:
         writer.append({"w": np.arange(6, dtype=np.float32)})

@@ -132,6 +132,7 @@ def at_rest(page, path, frame):
     raise AssertionError(f"the picture at rest has {reached:.1f} dB")
 
 
+@pytest.mark.slow(minutes=0.09)
 @pytest.mark.parametrize("directory", [False, True])
 def test_what_no_browser_draws_is_the_reference_renderers(browsers, tmp_path, directory):
     path = written(tmp_path / "two words.nmc")
@@ -188,6 +189,7 @@ def test_it_plays_pictures_of_a_server(browsers, tmp_path):
         assert frames == {0, 1, 2, 3}
 
 
+@pytest.mark.slow(minutes=0.09)
 def test_without_graphics_the_server_draws(browsers, tmp_path):
     path = written(tmp_path / "scene.nmc", "voxel_grid", GRID)
     with opened(browsers[1], path) as page:
@@ -199,6 +201,7 @@ def test_without_graphics_the_server_draws(browsers, tmp_path):
         assert page.said == []
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_an_instant_of_a_group_is_chosen(browsers, tmp_path):
     import torch
 
@@ -228,6 +231,7 @@ def test_an_instant_of_a_group_is_chosen(browsers, tmp_path):
         assert page.notice is None
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_no_line_is_opened_where_none_is_named(browsers, tmp_path):
     path = written(tmp_path / "scene.nmc")
     with served([path], render=True) as url:
@@ -248,6 +252,7 @@ def test_a_server_that_does_not_render_is_told(browsers, tmp_path):
         assert "2 of 2 frames" in page.page.locator("#checks").text_content()
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_pictures_of_another_package_are_not_shown(browsers, tmp_path):
     path, other = written(tmp_path / "scene.nmc"), written(tmp_path / "other.nmc", frames=3)
     with served([path, other], render=True) as url:
@@ -257,6 +262,7 @@ def test_pictures_of_another_package_are_not_shown(browsers, tmp_path):
             assert "renders another package" in page.notice
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_an_address_of_another_kind_is_refused(browsers, tmp_path):
     path = written(tmp_path / "scene.nmc")
     with (

@@ -30,6 +30,7 @@ def _nmc(*arguments):
     )
 
 
+@pytest.mark.slow(minutes=0.27)
 @pytest.mark.parametrize("directory", [False, True])
 def test_signatures_are_looked_at(browser, tmp_path, directory):
     from nmc_tools.commands.view import _keys
@@ -95,6 +96,7 @@ class _Without(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.sweep(6)
 @pytest.mark.parametrize(
     ("how", "told"),
     [

@@ -114,6 +114,7 @@ def rendered(splats, view):
     return np.round(255 * np.clip(out, 0, 1)).astype(np.uint8)
 
 
+@pytest.mark.sweep(9)
 @pytest.mark.parametrize("names", ["gsplat", "ply"])
 @pytest.mark.parametrize("coefficients", [0, 3, 15])
 def test_gaussians_are_drawn_sorted(browsers, tmp_path, coefficients, names):
@@ -164,6 +165,7 @@ def as_stored(kind, state):
     return gltf_gaussians.attributes_of(state), {"gltf": {"node": node, "normalised": []}}
 
 
+@pytest.mark.sweep(9)
 @pytest.mark.parametrize("kind", ["F16", "BF16", "splat", "spz", "gltf", "gltf, turned by a node"])
 def test_gaussians_of_every_kind_of_file_are_drawn(browsers, tmp_path, kind):
     from nmc_tools.checkpoints.gaussian_kinds import gaussians_of

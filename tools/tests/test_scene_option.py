@@ -99,6 +99,7 @@ def test_views_of_a_scene_are_judged_without_the_faults_of_cameras(command_line,
     assert scored["mean"]["psnr"] == pytest.approx(trained[0]["psnr"], abs=1e-4)
 
 
+@pytest.mark.slow(minutes=0.06)
 def test_a_family_that_holds_a_cuboid_alone_says_so_of_an_endless_scene(command_line, tmp_path):
     train = ["train", "--scene", "walk", "--frames", 1, "--size", "16x12", "--iterations", 1]
     sizes = ("samples=4", "fine_samples=0", "width=8", "depth=2", "skip=1")

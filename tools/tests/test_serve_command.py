@@ -53,6 +53,7 @@ def _raw(url, data, *, then=b""):
     return found + then
 
 
+@pytest.mark.slow(minutes=0.03)
 def test_enormous_headers_and_slow_clients(shelf):
     limits = Limits(header_bytes=2000, header_seconds=0.3, answer_seconds=0.5, idle_seconds=1)
     with served([shelf], limits=limits) as url:
@@ -148,6 +149,7 @@ def test_serving_loads_late():
     assert Path(nmc.__file__).is_file()
 
 
+@pytest.mark.slow(minutes=0.02)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
 def test_several_processes_answer_and_end_together(shelf):
     with _started(shelf, "--port", "0", "--workers", "3") as process:

@@ -85,6 +85,7 @@ def test_the_picture_is_that_of_the_renderer(shelf):
         assert b"nmc_serve_rendered_total 4\n" in ask(url, "/metrics")[2]
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_a_part_is_a_part_of_the_whole(shelf):
     from nmc_framework.cameras import Camera, Viewpoint
     from nmc_framework.models import build

@@ -89,6 +89,7 @@ def test_videos_to_cameras_compared_with_the_truth(run, footage, tmp_path):
     assert (out / "cameras.json").read_bytes() == before
 
 
+@pytest.mark.slow(minutes=0.06)
 def test_captured_frames_are_read_where_they_lie(run, footage, tmp_path):
     run("capture", footage, "-o", tmp_path / "frames")
     text = run(
@@ -99,6 +100,7 @@ def test_captured_frames_are_read_where_they_lie(run, footage, tmp_path):
     assert "alignment" not in report
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_one_image_a_camera(run, stills, tmp_path):
     known = ("--intrinsics", stills / "known.json")
     run("sfm", stills, "-o", tmp_path / "rig", *known)
@@ -122,6 +124,7 @@ def test_a_camera_that_cannot_be_placed_is_named_or_left_out(run, stills, tmp_pa
     assert "left out, not registered: lens_cap" in text.out
 
 
+@pytest.mark.slow(minutes=0.04)
 def test_what_is_wrong_is_said_in_one_line(run, stills, footage, tmp_path):
     out = ("-o", tmp_path / "rig")
     assert "no such file" in run("sfm", tmp_path / "none", *out, code=1).err

@@ -61,6 +61,7 @@ def test_without_ray_it_says_how_to_install_it(tmp_path, run, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize(
     ("options", "told"),
     [

@@ -68,6 +68,7 @@ def test_a_film_goes_the_whole_way(run, made, base):
     assert "12 of 12 pictures scored" in run("evaluate", package, film).out
 
 
+@pytest.mark.slow(minutes=0.03)
 def test_fine_tuning_helps(run, made, base):
     film, package = made / "film.mp4", made / "better.nmc"
     options = ["--iterations", 60, "--batch", 8, "--patch", 16, "--no-cuts", "--crf", 8]
@@ -77,6 +78,7 @@ def test_fine_tuning_helps(run, made, base):
     assert scores["fine-tuned"]["psnr"] > scores["pre-trained"]["psnr"] + 0.5
 
 
+@pytest.mark.slow(minutes=0.02)
 def test_the_last_layers_alone_are_smaller_and_the_others_stay(run, made):
     """At cuts too, where a network of which all layers learn is a key frame."""
     base = made / "small-base.nmc"

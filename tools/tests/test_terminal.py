@@ -31,6 +31,7 @@ def test_in_a_pipe(package, tmp_path) -> None:
     assert done.stdout.count(b"\n") == 1
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.skipif(os.name != "posix", reason="there are no such signals")
 @pytest.mark.parametrize(
     "arguments", [["inspect", "--all"], ["inspect", "--json"], ["--help"], ["unpack", "-o", "o"]]
@@ -148,6 +149,7 @@ def test_handles_that_are_closed(tmp_path) -> None:
                 Path(made).unlink()
 
 
+@pytest.mark.slow(minutes=0.04)
 def test_a_locale_without_unicode(tmp_path) -> None:
     with nmc.Writer(tmp_path / "모델.nmc", family="신경망") as writer:
         for t in range(50):

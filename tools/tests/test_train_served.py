@@ -43,6 +43,7 @@ def test_a_growing_package_is_read_over_the_server(tmp_path, monkeypatch, direct
         assert nmc.check(url, storage_options=QUICK).accepted
 
 
+@pytest.mark.slow(minutes=0.08)
 def test_training_is_followed(tmp_path, command_line, monkeypatch):
     pytest.importorskip("torch")
     from nmc_tools.commands import train_served
