@@ -2,12 +2,13 @@
 import { Client, Refused, type FrameAnswer } from "./decoding/client.js";
 import type { PackageInfo, Trouble } from "./decoding/messages.js";
 import { Checks } from "./page/checks.js";
-import { element } from "./page/elements.js";
-import { showCameras, showFrame, showPackage } from "./page/facts.js";
+import { element, nameOf } from "./page/elements.js";
+import { plays, showCameras, showFrame, showPackage, showWhere } from "./page/facts.js";
 import { offerHeadset } from "./page/headset.js";
 import { followLive } from "./page/live.js";
 import { MediaPanel } from "./page/media.js";
 import { clear, drawFrusta } from "./page/overlay.js";
+import { notice, prepared, preparing } from "./page/notice.js";
 import { QualityChoice } from "./page/quality.js";
 import { unlocked } from "./page/secret.js";
 import { showSignature } from "./page/signature.js";
@@ -15,8 +16,8 @@ import { Timeline } from "./page/timeline.js";
 import { told, toldTrouble } from "./page/told.js";
 import { Tracks } from "./page/tracks.js";
 import { Flight } from "./pose/flight.js";
-import { lookingAt, type Pose, poseOf, type View, viewOf, viewpointOf } from "./pose/pose.js";
-import { startFlight } from "./pose/start.js";
+import { type Pose, poseOf, type View, viewOf } from "./pose/pose.js";
+import { startBefore, startFlight } from "./pose/start.js";
 import { makeStage, onServer, type Told, type Wanted, wantedOf } from "./render/choice.js";
 import { NoPicture } from "./render/renderer.js";
 import type { Stage } from "./render/stage.js";
@@ -49,6 +50,8 @@ export class Player {
   /** What is to be seen next; others that were asked for meanwhile are passed over. */
   private wanted: number | null = null;
   private busy = false;
+  /** The frame that was asked for last. */
+  private asking = -1;
   private wholeNext = true;
   private playing = false;
   /** When the frame that is seen appeared, by the clock of the page. */
@@ -66,6 +69,7 @@ export class Player {
       },
     });
     this.tracks = new Tracks(() => this.follow());
+    this.client.onbaking = preparing;
     new ResizeObserver(() => this.moved(false)).observe(this.area);
   }
 
@@ -81,7 +85,7 @@ export class Player {
   async start(): Promise<void> {
     const url = this.asked.get("url");
     if (url === null) {
-      this.notice("No package is named: nmc view PACKAGE, or ?url=ADDRESS.");
+      notice("No package is named: nmc view PACKAGE, or ?url=ADDRESS.");
       return;
     }
     try {
@@ -93,15 +97,15 @@ export class Player {
       const { info, qualities } = await unlocked((secret) => this.client.open(address.href, keys, secret));
       this.open(info, address);
       this.quality = new QualityChoice(qualities, () => void this.show(Math.max(0, this.shown)));
-      void followLive(this.client, info, (now) => this.grow(now), (error) => this.notice(told(error)));
+      void followLive(this.client, info, (now) => this.grow(now), (error) => notice(told(error)));
     } catch (error) {
-      this.notice(`The package is not opened. ${told(error)}`);
+      notice(`The package is not opened. ${told(error)}`);
       return;
     }
     // What grows is seen where it grows, unless another frame is asked for.
     const first = this.asked.get("frame") ?? (this.info_!.growing ? this.info_!.frames.length - 1 : 0);
     await this.show(Number(first) || 0);
-    if (this.asked.has("track")) await this.tracks.fetch(this.asked.get("track")!).catch((error: unknown) => this.notice(told(error)));
+    if (this.asked.has("track")) await this.tracks.fetch(this.asked.get("track")!).catch((error: unknown) => notice(told(error)));
     if (this.asked.has("play") || (this.info_!.growing && !this.asked.has("frame"))) this.play(true);
   }
 
@@ -110,13 +114,19 @@ export class Player {
     const { info_ } = this;
     if (info_ === null) return;
     this.wanted = Math.max(0, Math.min(info_.frames.length - 1, Math.trunc(t)));
-    if (this.busy) return;
+    if (this.busy) {
+      // Nobody waits for the picture of the other one any more.
+      if (this.wanted !== this.asking) this.client.passOver();
+      return;
+    }
     this.busy = true;
     try {
       while (this.wanted !== null) {
         const next: number = this.wanted;
         this.wanted = null;
+        this.asking = next;
         await this.fetch(next);
+        prepared();
       }
     } finally {
       this.busy = false;
@@ -124,7 +134,7 @@ export class Player {
   }
 
   play(on: boolean): void {
-    if (this.playing === on || this.info_ === null) return;
+    if (this.playing === on || this.info_ === null || (on && !plays(this.info_))) return;
     this.playing = on;
     const button = element("play", HTMLButtonElement);
     button.textContent = on ? "❚❚" : "▶";
@@ -166,12 +176,13 @@ export class Player {
     element("title", HTMLElement).textContent = `${document.title.replace(" · NMC", "")} — ${family}, ${frames.length} frames`;
     element("psnr-is", HTMLElement).textContent = psnrIs === null ? "PSNR (none recorded)" : `PSNR, ${psnrIs}`;
     element("seek", HTMLInputElement).max = String(frames.length - 1);
+    for (const id of ["play", "previous", "next"]) element(id, HTMLButtonElement).disabled = !plays(info);
     showPackage(info);
     this.media.list(info.media);
   }
 
   private open(info: PackageInfo, address: URL): void {
-    document.title = `${decodeURIComponent(address.pathname.replace(/\/$/, "").split("/").at(-1) ?? "")} · NMC`;
+    document.title = `${nameOf(address)} · NMC`;
     this.describe(info);
     this.checks = new Checks(info.frames.length);
     this.timeline = new Timeline(element("timeline", HTMLCanvasElement), info.frames, (t) => this.checks?.of(t) ?? null, (t) => this.seek(t));
@@ -192,7 +203,7 @@ export class Player {
   }
 
   private staged(info: PackageInfo): Told {
-    return { lost: () => this.restart(info), trouble: (why) => (why === null ? this.notice("") : this.noPicture(why)) };
+    return { lost: () => this.restart(info), trouble: (why) => (why === null ? notice("") : this.noPicture(why)) };
   }
 
   private use(stage: Stage): void {
@@ -202,7 +213,7 @@ export class Player {
   }
 
   private noPicture(why: string): void {
-    this.notice(`There is no picture: ${why} Frames are decoded and checked all the same.`, true);
+    notice(`There is no picture: ${why} Frames are decoded and checked all the same.`, true);
   }
 
   /** Another canvas in its place. */
@@ -238,8 +249,10 @@ export class Player {
       // What could not be had may come yet; what is damaged is damaged for the rest of its group.
       if (trouble.code !== "transfer") this.checks?.refused(t, next, trouble);
       const goes = next < info.frames.length ? ` Playing goes on at key frame ${next}.` : "";
-      this.notice(`Frame ${t} is refused. ${toldTrouble(trouble)}${goes}`);
+      notice(`Frame ${t} is refused. ${toldTrouble(trouble)}${goes}`);
       this.timeline?.draw(Math.max(0, this.shown));
+      // The frame that stays may have been passed over.
+      if (!this.playing && this.pictured !== this.shown && t !== this.shown) this.wanted ??= this.shown;
       if (!this.playing) return;
       if (next < info.frames.length) this.wanted ??= next;
       else if (element("loop", HTMLInputElement).checked && trouble.code !== "transfer" && this.checks?.of(0) !== "refused") this.wanted ??= 0;
@@ -295,12 +308,8 @@ export class Player {
     }
     const extent = this.placed ? null : (this.stage?.extent() ?? null);
     if (extent === null) return;
-    // Trainers of Gaussians have the y axis of pictures: down.
     this.placed = true;
-    this.flight.pivot = extent.middle;
-    this.flight.up = [0, -1, 0];
-    this.flight.speed = extent.size / 2;
-    this.flight.set(lookingAt([extent.middle[0], extent.middle[1], extent.middle[2] - 2.5 * extent.size], extent.middle, this.flight.up));
+    startBefore(this.flight, extent);
   }
 
   private async advance(): Promise<void> {
@@ -314,7 +323,9 @@ export class Player {
       if (ended && !loop) return this.play(false);
       const next = ended ? 0 : this.shown + 1;
       const speed = Number(element("speed", HTMLSelectElement).value);
-      const ticks = next === 0 ? 1 : info.frames[next]!.time - info.frames[this.shown]!.time;
+      // The last frame stays as long as the one before.
+      const [from, to] = next === 0 ? [last - 1, last] : [this.shown, next];
+      const ticks = info.frames[to]!.time - info.frames[from]!.time;
       const due = this.since + (1000 * ticks) / info.timescale / speed;
       if (performance.now() >= due - 4) {
         await this.show(next);
@@ -338,9 +349,7 @@ export class Player {
     if (element("frusta", HTMLInputElement).checked) {
       drawFrusta(this.overlay, view, this.info_?.cameras ?? [], this.flight.speed * 0.15, this.chosen);
     } else clear(this.overlay);
-    const v = viewpointOf(this.flight.pose);
-    element("where", HTMLElement).textContent =
-      `x ${v.x.toFixed(2)} y ${v.y.toFixed(2)} z ${v.z.toFixed(2)} · yaw ${v.yaw.toFixed(0)}° pitch ${v.pitch.toFixed(0)}° roll ${v.roll.toFixed(0)}°`;
+    showWhere(this.flight);
   }
 
   private view(): View | null {
@@ -383,16 +392,8 @@ export class Player {
     showCameras(info, (i) => this.choose(info, i));
     // A scene as wide as an arm reaches: whoever stands before it sees all of it.
     void offerHeadset((xr) => {
-      this.stage?.present(xr, this.flight.pose, this.flight.speed).then(() => this.moved(false)).catch((error: unknown) => this.notice(told(error)));
+      this.stage?.present(xr, this.flight.pose, this.flight.speed).then(() => this.moved(false)).catch((error: unknown) => notice(told(error)));
     });
-    this.tracks.wire(info.frames.length, (why) => this.notice(why));
-  }
-
-  private notice(text: string, quiet = false): void {
-    const note = element("notice", HTMLElement);
-    note.textContent = text;
-    note.hidden = text === "";
-    note.className = quiet ? "quiet" : "";
-    note.onclick = () => (note.hidden = true);
+    this.tracks.wire(info.frames.length, (why) => notice(why));
   }
 }

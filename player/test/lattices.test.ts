@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lattices } from "../src/baking/lattices.js";
+import type { Turn } from "../src/baking/turns.js";
 import type { PackageInfo } from "../src/decoding/messages.js";
 import type { Part, Playing } from "../src/decoding/playing.js";
 import { noise } from "./fields.js";
@@ -26,43 +27,53 @@ function chain(family = "voxel_grid") {
 
 function asker(lattices: Lattices, family?: string) {
   const { playing, part, states } = chain(family);
-  return (frame: number, how: { exact?: boolean; every?: boolean; cells?: number } = {}) => {
+  return (frame: number, how: { exact?: boolean; every?: boolean; cells?: number; turn?: Turn } = {}) => {
     const asked = { do: "frame", frame, ahead: 0, all: false, quality: null, cells: how.cells ?? cells, exact: how.exact ?? false } as const;
-    return lattices.of(playing, { quality: 0, part, state: states[frame] as never, every: how.every ?? false, asked });
+    return lattices.of(playing, { quality: 0, part, state: states[frame] as never, every: how.every ?? false, asked }, how.turn);
   };
 }
 
-const sizes = (found: ReturnType<Lattices["of"]>): number => found.lattice?.regions.length ?? -1;
+const sizes = (found: Awaited<ReturnType<Lattices["of"]>>): number => found.lattice?.regions.length ?? -1;
 
-test("a page that has nothing is sent all, one that has it what changed", () => {
+test("a page that has nothing is sent all, one that has it what changed", async () => {
   const ask = asker(new Lattices());
-  assert.equal(sizes(ask(0, { exact: true })), cells + 1);
-  assert.equal(sizes(ask(0, { exact: true })), 0);
-  const again = ask(0, { exact: true, every: true });
+  assert.equal(sizes(await ask(0, { exact: true })), cells + 1);
+  assert.equal(sizes(await ask(0, { exact: true })), 0);
+  const again = await ask(0, { exact: true, every: true });
   assert.equal(sizes(again), cells + 1);
   assert.equal(again.lattice!.points, 0);
   assert.deepEqual([...again.tables], ["levels.0.table"]);
 });
 
-test("a group keeps its picture where frames come faster than they are baked", () => {
+test("a group keeps its picture where frames come faster than they are baked", async () => {
   const ask = asker(new Lattices(0));
-  assert.equal(ask(0).lattice!.frame, 0);
+  assert.equal((await ask(0)).lattice!.frame, 0);
   for (const frame of [1, 2]) {
-    const { stays, lattice, cells: on } = ask(frame);
+    const { stays, lattice, cells: on } = await ask(frame);
     assert.deepEqual([stays, lattice, on], [true, null, cells]);
   }
-  assert.equal(ask(3).lattice!.frame, 3); // a key frame
-  assert.ok(ask(4).stays);
-  assert.equal(ask(4, { exact: true }).lattice!.frame, 4);
-  assert.equal(ask(1).lattice!.frame, 1); // of another group
-  assert.equal(ask(0).lattice!.frame, 0); // before the one that is there
+  assert.equal((await ask(3)).lattice!.frame, 3); // a key frame
+  assert.ok((await ask(4)).stays);
+  assert.equal((await ask(4, { exact: true })).lattice!.frame, 4);
+  assert.equal((await ask(1)).lattice!.frame, 1); // of another group
+  assert.equal((await ask(0)).lattice!.frame, 0); // before the one that is there
 });
 
-test("no lattice where none is asked for, or none is drawn", () => {
+test("what the page passed over leaves it with what it has", async () => {
+  const ask = asker(new Lattices());
+  const passed = (): Promise<boolean> => Promise.resolve(false);
+  const first = await ask(0, { exact: true, turn: passed });
+  assert.deepEqual([first.cells, first.lattice, first.stays], [cells, null, true]);
+  assert.equal(sizes(await ask(3, { exact: true })), cells + 1);
+  assert.ok((await ask(4, { exact: true, turn: passed })).stays);
+  assert.equal((await ask(4, { exact: true })).lattice!.frame, 4);
+});
+
+test("no lattice where none is asked for, or none is drawn", async () => {
   const lattices = new Lattices();
   const ask = asker(lattices);
-  assert.deepEqual([ask(0, { cells: 0 }).cells, ask(0, { cells: 0 }).tables.size], [0, 0]);
-  assert.equal(ask(0).cells, cells);
-  assert.equal(asker(new Lattices(), "nerf_mlp")(0).cells, 0);
-  assert.equal(sizes(ask(0, { cells: 3 })), 4); // another lattice is begun anew
+  assert.deepEqual([(await ask(0, { cells: 0 })).cells, (await ask(0, { cells: 0 })).tables.size], [0, 0]);
+  assert.equal((await ask(0)).cells, cells);
+  assert.equal((await asker(new Lattices(), "nerf_mlp")(0)).cells, 0);
+  assert.equal(sizes(await ask(0, { cells: 3 })), 4); // another lattice is begun anew
 });

@@ -20,6 +20,20 @@ WebGL2RenderingContext.prototype.getParameter = function (name) {
 """
 """A graphics processor whose textures are too narrow for the tables."""
 
+CELLS = 150
+"""On an edge of a lattice of which all points together take seconds, and those of a cell none."""
+SEEN = """
+window.seen = [];
+const look = () => {
+  const note = document.querySelector("#preparing-says")?.textContent;
+  if (note && window.seen.at(-1) !== note) window.seen.push(note);
+};
+document.addEventListener("DOMContentLoaded", () => {
+  new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
+});
+"""
+"""Notes what the page says while a picture is prepared."""
+
 
 def compare(page, model, path, least):
     """Compare frames and views with the reference renderer; each frame after another one."""
@@ -61,6 +75,39 @@ def test_tables_that_find_no_room_are_baked(browser, tmp_path):
         assert page.page.evaluate("nmcPlayer.stage.cells") == 12  # twice as many as the finest
         assert "where 33.6 MB are taken" in page.page.locator("#drawn").text_content()
         compare(page, model, path, 55)
+
+
+def test_a_seek_passes_over_a_picture_that_is_prepared(browser, tmp_path):
+    path = tmp_path / "scene.nmc"
+    model = field("hash_grid", {"levels": 4, "log2_entries": 10, "hidden": 32, "geometry": 7})
+    with nmc.Writer(path, **model.in_package(), key_every=4) as writer:
+        for cells in (slice(None), 4):
+            model.occupancy.cells.zero_()
+            model.occupancy.cells[cells, cells, cells] = True
+            writer.append(model.save())
+    context = browser.new_context(viewport={"width": 720, "height": 420})
+    context.add_init_script(SEEN)
+    asked = page_address("", path, bake=CELLS)
+    with served([path]) as url, Page(browser, f"{url}{asked}", context=context) as page:
+        page.wait("() => document.querySelector('#preparing')?.hidden === false")
+        assert page.frame == -1  # nothing is there yet, and the timeline is
+        page.page.evaluate(
+            """() => {
+              const line = document.querySelector("#timeline"), box = line.getBoundingClientRect();
+              const at = { clientX: box.right - 5, clientY: box.top + 5, pointerId: 1 };
+              line.setPointerCapture = () => {};
+              line.dispatchEvent(new PointerEvent("pointerdown", at));
+            }"""
+        )
+        page.wait("() => nmcPlayer.pictured === 1")
+        # Had frame 0 been prepared to its end, nothing of frame 1 would be due.
+        facts = page.page.locator("#frame-facts").text_content()
+        assert f"baked{19**3} of {(CELLS + 1) ** 3} points" in facts
+        assert page.page.evaluate("seen")[0].startswith("preparing the picture of frame 0, ")
+        assert page.page.locator("#preparing").is_hidden()
+        assert page.page.locator("#checks").text_content().startswith("2 of 2 frames")
+        assert page.errors == []
+        assert page.notice is None
 
 
 @pytest.mark.slow(minutes=0.07)

@@ -4,6 +4,7 @@ import { outputsOf, type Field } from "../render/field.js";
 import { Corners } from "./corners.js";
 import { Evaluated } from "./evaluate.js";
 import { half } from "./halves.js";
+import { type Turn, unhurried } from "./turns.js";
 
 /** The bytes of a tensor, by its name; other bytes are another array. */
 export type Tensors = (name: string) => Uint8Array;
@@ -47,13 +48,18 @@ export class Bake {
     this.corners = field.levels.map((level) => new Corners(level, cells));
   }
 
-  /** Takes a state; null, and nothing is taken, where that would need more than so many milliseconds. */
-  take(tensors: Tensors, most: number): Baked | null {
+  /**
+   * Takes a state; null, and nothing is taken, where that would need more than so many milliseconds, or where `turn`
+   * says that nobody waits for it any more.
+   */
+  async take(tensors: Tensors, most: number, turn: Turn = unhurried): Promise<Baked | null> {
     const start = performance.now();
-    const points = this.wanted(tensors);
+    const points = await this.wanted(tensors, turn);
+    if (points === null) return null;
     const count = points.reduce((sum, point) => sum + (point === due ? 1 : 0), 0);
     if (count * this.pace > most) return null;
-    const regions = this.work(points, tensors);
+    const regions = await this.work(points, count, tensors, turn);
+    if (regions === null) return null;
     this.before = new Map(this.names().map((name) => [name, tensors(name)]));
     this.points = points;
     const milliseconds = performance.now() - start;
@@ -71,18 +77,18 @@ export class Bake {
     return [this.field.occupancy, ...this.field.levels.map(({ tensor }) => tensor), ...density.flatMap(({ name }) => [`${name}.weight`, `${name}.bias`])];
   }
 
-  /** Which points are looked at in occupied cells, and which of them are not what they were. */
-  private wanted(tensors: Tensors): Uint8Array {
+  /** Which points are looked at in occupied cells, and which of them are not what they were; null where nobody waits. */
+  private async wanted(tensors: Tensors, turn: Turn): Promise<Uint8Array | null> {
     const points = this.occupied(tensors(this.field.occupancy));
     const same = (name: string): boolean => this.before.get(name) === tensors(name);
     const networks = this.names().slice(1 + this.field.levels.length);
     if (!networks.every(same) || this.before.size === 0) return points.map((point) => (point === idle ? idle : due));
     const moved = this.field.levels.map(({ tensor }) => (same(tensor) ? null : entriesMoved(this.before.get(tensor)!, tensors(tensor), this.field.width)));
     const touched = moved.some((level) => level !== null);
-    this.visit(points, (at, x, y, z) => {
+    const all = await this.visit(points, () => turn(0), (at, x, y, z) => {
       if (this.points[at] === idle || (touched && this.touched(moved, x, y, z))) points[at] = due;
     });
-    return points;
+    return all ? points : null;
   }
 
   private touched(moved: readonly (Uint8Array | null)[], x: number, y: number, z: number): boolean {
@@ -112,28 +118,34 @@ export class Bake {
     return points;
   }
 
-  private work(points: Uint8Array, tensors: Tensors): Region[] {
+  /** Works out what is due; null where nobody waits for it any more, and then all of that is due another time. */
+  private async work(points: Uint8Array, count: number, tensors: Tensors, turn: Turn): Promise<Region[] | null> {
     const field = new Evaluated(this.field, this.corners, (name) => floats(tensors(name)));
     const { values, side } = this;
     const plane = 4 * side ** 3;
-    this.visit(points, (at, x, y, z) => {
+    let done = 0;
+    const all = await this.visit(points, () => turn(done / Math.max(1, count)), (at, x, y, z) => {
       if (points[at] !== due) return;
       field.at(x, y, z);
       for (let o = 0; o < field.out.length; o++) values[(o >> 2) * plane + 4 * at + (o & 3)] = half(field.out[o]!);
+      done += 1;
     });
-    const found = this.regions((at) => points[at] === due);
-    for (let at = 0; at < points.length; at++) if (points[at] === due) points[at] = good;
+    const found = all ? this.regions((at) => points[at] === due) : null;
+    const left = all ? points : this.points;
+    for (let at = 0; at < points.length; at++) if (points[at] === due) left[at] = all ? good : idle;
     return found;
   }
 
-  /** Tells each point that is looked at, and where it lies. */
-  private visit(points: Uint8Array, see: (at: number, x: number, y: number, z: number) => void): void {
+  /** Tells each point that is looked at, and where it lies; false where, after a row, nobody waits any more. */
+  private async visit(points: Uint8Array, turn: () => Promise<boolean>, see: (at: number, x: number, y: number, z: number) => void): Promise<boolean> {
     const { side } = this;
     for (let z = 0, at = 0; z < side; z++) {
       for (let y = 0; y < side; y++) {
         for (let x = 0; x < side; x++, at++) if (points[at] !== idle) see(at, x, y, z);
+        if (!(await turn())) return false;
       }
     }
+    return true;
   }
 
   /** The rows of each slice from the first to the last in which a point is chosen. */

@@ -4,6 +4,7 @@ import type { SentLattice, Request } from "../decoding/messages.js";
 import type { Part, Playing, Shown } from "../decoding/playing.js";
 import { families, readField, type Field } from "../render/field.js";
 import { Bake } from "./bake.js";
+import type { Turn } from "./turns.js";
 
 interface Held {
   readonly part: Part;
@@ -38,7 +39,8 @@ export class Lattices {
   /** What baking may take while frames play, in milliseconds; what takes longer waits for the next key frame. */
   constructor(private readonly patience = 250) {}
 
-  of(playing: Playing, { quality, part, state, every, asked }: Wish): Found {
+  /** What the page is sent of a frame; where `turn` says that nobody waits for it, the page goes on with what it has. */
+  async of(playing: Playing, { quality, part, state, every, asked }: Wish, turn?: Turn): Promise<Found> {
     const { cells, frame, exact } = asked;
     if (cells === 0) this.held = null;
     else if (this.held?.part !== part || this.held.bake.cells !== cells) this.held = begun(playing, part, quality, cells);
@@ -49,7 +51,7 @@ export class Lattices {
     const key = keyOf(part, frame);
     // An earlier frame of the group may stand for this one, but not one of another group.
     const may = exact || every || frame === key || held.frame < key || held.frame > frame;
-    const baked = bake.take(reader(part, state), may ? Number.POSITIVE_INFINITY : this.patience);
+    const baked = await bake.take(reader(part, state), may ? Number.POSITIVE_INFINITY : this.patience, turn);
     if (baked === null) return { cells, lattice: null, stays: true, tables };
     held.frame = frame;
     const regions = every && !fresh ? bake.whole() : baked.regions;

@@ -21,6 +21,8 @@ export class Client {
   private early: Request[] | null = [];
   requests = 0;
   bytes = 0;
+  /** Told how much of the lattice of a frame is worked out, where that takes a while. */
+  onbaking: ((frame: number, done: number) => void) | null = null;
 
   constructor() {
     this.worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "worker" });
@@ -51,6 +53,11 @@ export class Client {
     return answer;
   }
 
+  /** Says that another frame is waited for than the one that was asked for; that one is answered soon. */
+  passOver(): void {
+    this.worker.postMessage({ do: "pass over" } satisfies Request);
+  }
+
   /** Verified bytes of a medium: `count` of its chunks, the first of them `first`. */
   async medium(index: number, first: number, count: number): Promise<Uint8Array<ArrayBuffer>> {
     const answer = await this.ask({ do: "medium", index, first, count });
@@ -74,6 +81,10 @@ export class Client {
     if (answer.is === "ready") {
       for (const request of this.early ?? []) this.worker.postMessage(request);
       this.early = null;
+      return;
+    }
+    if (answer.is === "baking") {
+      this.onbaking?.(answer.frame, answer.done);
       return;
     }
     const waiting = this.waiting.shift();

@@ -115,6 +115,8 @@ export type Request =
       readonly cells: number;
       readonly exact: boolean;
     }
+  /** The frame that was asked for is not waited for any more: it is answered, but its lattice is not worked out to the end. */
+  | { readonly do: "pass over" }
   /** Fetch `count` chunks of a medium, the first of them `first`; each is compared with its SHA-256. */
   | { readonly do: "medium"; readonly index: number; readonly first: number; readonly count: number }
   /** See whether a package that grows has more frames. */
@@ -124,6 +126,8 @@ export type Answer =
   /** The decoder's modules are there; what is asked for before that would be lost. */
   | { readonly is: "ready" }
   | { readonly is: "opened"; readonly info: PackageInfo; readonly qualities: readonly QualityInfo[]; readonly requests: number; readonly bytes: number }
+  /** How much of the lattice of the frame that was asked for is worked out, 0 to 1; its answer is still to come. */
+  | { readonly is: "baking"; readonly frame: number; readonly done: number }
   /** What a package that grows is now; null where nothing came. */
   | { readonly is: "seen"; readonly info: PackageInfo | null }
   | { readonly is: "medium"; readonly data: Uint8Array<ArrayBuffer>; readonly requests: number; readonly bytes: number }
@@ -140,7 +144,7 @@ export type Answer =
       readonly names: readonly string[];
       /** As was asked for; 0 for a family that has no tables. */
       readonly cells: number;
-      /** Null where there is none, or that of an earlier frame of the group stays, and the tensors with it. */
+      /** Null where there is none, or an earlier one stays, and the tensors with it: of the group, or where the page passed over. */
       readonly lattice: SentLattice | null;
       readonly decodeMs: number;
       readonly requests: number;

@@ -3,6 +3,7 @@
 import { unhex } from "decoder/bytes.js";
 import type { Tensor } from "decoder/decode.js";
 import { Lattices } from "../baking/lattices.js";
+import { turns } from "../baking/turns.js";
 import type { Answer, Request, SentTensor } from "./messages.js";
 import { openPlaying, type Playing } from "./playing.js";
 import { trouble } from "./trouble.js";
@@ -12,6 +13,10 @@ const scope = self as unknown as DedicatedWorkerGlobalScope;
 let opened: Playing | null = null;
 /** Tensors that the page has, by row of the package that is seen. */
 let sent: ReadonlyMap<number, Tensor> = new Map();
+/** Whether the page has yet to be sent all of a state: it did not wait for one that it had nothing of. */
+let owed = false;
+/** Whether the page waits for another frame than the one that it asked for. */
+let passed = false;
 let lattices = new Lattices();
 
 function send(answer: Answer, transfer: Transferable[] = []): void {
@@ -22,6 +27,7 @@ async function open(url: string, keys: readonly string[], secret: string | null)
   opened?.close();
   opened = null;
   lattices = new Lattices();
+  owed = false;
   const playing = await openPlaying(url, keys, secret === null ? null : unhex(secret));
   opened = playing;
   send({ is: "opened", info: playing.info(), qualities: playing.qualities, ...playing.traffic });
@@ -29,8 +35,10 @@ async function open(url: string, keys: readonly string[], secret: string | null)
 
 async function frame(playing: Playing, asked: Extract<Request, { do: "frame" }>): Promise<void> {
   const { quality, part, state, info, decodeMs } = await playing.frame(asked.frame, asked.ahead, asked.quality);
-  const every = asked.all || info !== null;
-  const { cells, lattice, stays, tables } = lattices.of(playing, { quality, part, state, every, asked });
+  const every = asked.all || info !== null || owed;
+  const turn = turns(() => passed, (done) => send({ is: "baking", frame: asked.frame, done }));
+  const { cells, lattice, stays, tables } = await lattices.of(playing, { quality, part, state, every, asked }, turn);
+  owed = every && stays;
   const changed: SentTensor[] = [];
   const names: string[] = [];
   for (const [row, tensor] of state) {
@@ -53,6 +61,9 @@ async function medium(playing: Playing, asked: Extract<Request, { do: "medium" }
 let queue: Promise<void> = Promise.resolve();
 
 scope.onmessage = ({ data }: MessageEvent<Request>): void => {
+  // The page asks for one frame at a time.
+  if (data.do === "frame" || data.do === "pass over") passed = data.do === "pass over";
+  if (data.do === "pass over") return;
   queue = queue.then(async () => {
     try {
       if (data.do === "open") await open(data.url, data.keys, data.secret);

@@ -6,6 +6,16 @@ export function element<T extends HTMLElement>(id: string, kind: new () => T): T
   return found;
 }
 
+/** The last part of an address, as people read it. */
+export function nameOf({ pathname }: URL): string {
+  const name = pathname.replace(/\/$/, "").split("/").at(-1) ?? "";
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name; // a per cent sign that stands for itself
+  }
+}
+
 export function fill(list: HTMLElement, rows: readonly (readonly [string, string, string?])[]): void {
   list.replaceChildren(
     ...rows.flatMap(([name, value, style]) => {

@@ -1,6 +1,7 @@
 // What a package and a frame of it say of themselves.
 import type { FrameAnswer } from "../decoding/client.js";
 import type { PackageInfo } from "../decoding/messages.js";
+import { type Pose, viewpointOf } from "../pose/pose.js";
 import { bytesText, element, fill } from "./elements.js";
 import { signatureRows } from "./signature.js";
 
@@ -33,7 +34,7 @@ export function showFrame(info: PackageInfo, answer: FrameAnswer, pictured: numb
 }
 
 function bakedText({ lattice, cells }: FrameAnswer, pictured: number): string {
-  if (lattice === null) return `the picture is of frame ${pictured}`;
+  if (lattice === null) return pictured < 0 ? "there is no picture yet" : `the picture is of frame ${pictured}`;
   return `${lattice.points} of ${(cells + 1) ** 3} points in ${lattice.milliseconds.toFixed(0)} ms`;
 }
 
@@ -50,4 +51,17 @@ export function showCameras(info: PackageInfo, choose: (i: number) => void): voi
       return item;
     }),
   );
+}
+
+/** Where the eye is; `speed` tells how large the scene is, and so how many digits count. */
+export function showWhere({ pose, speed }: { readonly pose: Pose; readonly speed: number }): void {
+  const { x, y, z, yaw, pitch, roll } = viewpointOf(pose);
+  const digits = Math.max(0, Math.min(12, 2 - Math.floor(Math.log10(speed))));
+  const [a, b, c] = [x, y, z].map((v) => v.toFixed(digits));
+  element("where", HTMLElement).textContent = `x ${a} y ${b} z ${c} · yaw ${yaw.toFixed(0)}° pitch ${pitch.toFixed(0)}° roll ${roll.toFixed(0)}°`;
+}
+
+/** Whether there is more than one frame, or will be. */
+export function plays({ frames, growing }: PackageInfo): boolean {
+  return growing || frames.length > 1;
 }

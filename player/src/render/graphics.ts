@@ -234,7 +234,7 @@ export class GraphicsStage implements Stage {
       this.canvas.height = view.height;
     }
     this.resize(width, height);
-    part.rows = this.renderer.whole === true ? height : Math.max(1, Math.min(height - part.done, Math.floor(this.partPixels / width)));
+    part.rows = this.renderer.whole === true ? height : rowsOf(height - part.done, Math.floor(this.partPixels / width));
     part.began = performance.now();
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.target.frame);
     gl.viewport(0, 0, width, height);
@@ -253,4 +253,10 @@ export class GraphicsStage implements Stage {
     gl.blitFramebuffer(0, 0, width, height, 0, 0, canvas.width, canvas.height, gl.COLOR_BUFFER_BIT, gl.LINEAR);
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
   }
+}
+
+/** How many of the rows that are left are drawn, about so many: in pairs from the bottom, as processors shade two by two. */
+export function rowsOf(left: number, about: number): number {
+  const below = Math.max(0, left - Math.max(2, about));
+  return left - below + (below & 1);
 }

@@ -116,7 +116,7 @@ class Shelf:
     def open(self, url: str) -> Opened | None:
         """Open what a path of a URL names; None where it names nothing that is served."""
         parts = url.removeprefix("/").split("/")
-        if not all(map(_sound, parts)) or len(parts) > _DEEPEST + 2:
+        if len(parts) > _DEEPEST + 2:
             return None
         for base, rest in self._bases(parts):
             found = _opened(base, rest)
@@ -142,10 +142,14 @@ class Shelf:
             yield from _walk(folder, "", 0, left)
 
     def _bases(self, parts: list[str]) -> Iterator[tuple[Path, list[str]]]:
+        if not all(map(_sound, parts[1:])):
+            return
+        # what is named on the command line may be called as its owner likes
         if (named := self._named.get(parts[0])) is not None:
             yield named, parts[1:]
-        for folder in self._folders:
-            yield folder, parts
+        if _sound(parts[0]):
+            for folder in self._folders:
+                yield folder, parts
 
 
 def _sound(part: str) -> bool:
