@@ -278,6 +278,22 @@ def test_the_pictures_of_the_documents_are_made_by_a_command(tmp_path):
     command = [sys.executable, program, path, "-o", tmp_path, "--frames", "3", "--only-clip"]
     subprocess.run(command, check=True)
     with Image.open(tmp_path / "player-clip.webp") as clip:
-        assert (clip.n_frames, clip.size) == (3, (600, 420))
+        assert (clip.n_frames, clip.size) == (3, (420, 320))
         clip.seek(1)
-        assert np.asarray(clip.convert("RGB"))[20:250].std() > 10  # there is something to see
+        assert np.asarray(clip.convert("RGB"))[30:190].std() > 10  # there is something to see
+
+
+def test_a_package_of_which_no_picture_comes_has_none_in_the_documents(tmp_path):
+    from browser import chromium
+
+    chromium()
+    path = tmp_path / "scene.nmc"
+    with nmc.Writer(path, family="unheard of") as writer:
+        writer.append({"w": np.arange(6, dtype=np.float32)})
+    program = Path(__file__).parents[2] / "docs" / "player_pictures.py"
+    command = [sys.executable, program, path, "-o", tmp_path]
+    told = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert told.returncode == 1
+    assert "the family unheard of is not drawn in a browser" in told.stderr.splitlines()[-1]
+    assert "Traceback" not in told.stderr
+    assert sorted(tmp_path.iterdir()) == [path]
