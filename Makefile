@@ -8,7 +8,7 @@ STAMP := $(VENV)/.up-to-date
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo player player-check test test-all lint types contracts generated docs format check bench bench-framework bench-framework-drift bench-rd bench-families experiments bench-inverse bench-seeds bench-transmission conformance report power power-sample mutation mutation-typescript soundness suite-archive dist fuzz faults clean
+.PHONY: help setup demo player player-check test test-all sweeps lint types contracts generated docs format check bench bench-framework bench-framework-drift bench-rd bench-families experiments bench-inverse bench-seeds bench-transmission conformance report power power-sample mutation mutation-typescript soundness suite-archive dist fuzz faults clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,11 +35,14 @@ player-check: $(TYPESCRIPT)/dist/src/cli.js  ## The page of the player is what i
 	cd player && npm ci --silent && npm run build --silent -- --outDir ../out/player && npm test --silent && npm run lint --silent
 	diff -r out/player $(PAGE)
 
-test: setup  ## Run the tests except for the long sweeps
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
+test: setup  ## Run the quick tests, at least one of each feature
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not long"
 
-test-all: setup  ## Run all tests, as CI does
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+test-all: setup  ## Run all tests but for those of make sweeps, as CI does
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long"
+
+sweeps: setup  ## Run the long forms of tests that CI runs in a shorter form
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m long
 
 lint: setup  ## Style and formatting
 	$(BIN)/ruff check .

@@ -43,6 +43,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             cases[name] += 1
     minutes: Counter[str] = Counter()
     for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.timeout(_SWEEP_SECONDS))
         marker = item.get_closest_marker("slow")
         if marker:
             item.add_marker(pytest.mark.timeout(_SWEEP_SECONDS))

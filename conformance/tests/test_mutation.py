@@ -135,13 +135,14 @@ def _run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
-@pytest.mark.slow(minutes=1.5)
-def test_the_suite_kills_a_sample(tmp_path: Path) -> None:
+@pytest.mark.slow(minutes=0.7)
+@pytest.mark.parametrize("count", [16, pytest.param(48, marks=pytest.mark.long)])
+def test_the_suite_kills_a_sample(tmp_path: Path, count: int) -> None:
     """The checks of the format, without the vectors of the coder; ``make mutation`` takes all.
 
     What element types are made of is told by the coder's vectors alone.
     """
-    words = ["-o", str(tmp_path), "--sample", "48", "--only", "nmc_format", "--jobs", "1"]
+    words = ["-o", str(tmp_path), "--sample", str(count), "--only", "nmc_format", "--jobs", "1"]
     words += ["--without", "nmc_format.dtypes", "--vectors", "0[!8]-*", "--vectors", "1[!1]-*"]
     done = _run(*words)
     assert done.returncode == 0, done.stdout + (tmp_path / "mutation.md").read_text("utf-8")

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "size", "bar"), [("dome", (80, 45), 21.0), ("walk", (48, 64), 25.3)]
+    ("name", "size", "bar"),
+    [("dome", (80, 45), 21.0), pytest.param("walk", (48, 64), 25.3, marks=pytest.mark.long)],
 )
 def test_default_settings_show_the_scene_and_no_smoke(name, size, bar):
     scene = scenes()[name]

@@ -46,7 +46,14 @@ def started(folder, words, text=None):
     return done.stdout
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "page",
+    [
+        # It makes all vectors, as the recipe of a vector does, and takes the longest of all.
+        pytest.param(page, id=page.stem, marks=[pytest.mark.long] if "issue" in page.stem else [])
+        for page in PAGES
+    ],
+)
 def test_a_recipe_can_be_followed(page, copy):
     pytest.importorskip("torch")
     steps = BLOCK.findall(page.read_text(encoding="utf-8"))
