@@ -59,6 +59,7 @@ def test_paths_are_found() -> None:
     assert len(SOURCES) > 100
 
 
+@pytest.mark.sweep(8)
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_no_other_file_has_a_path_of_the_manifest(path: Path) -> None:
     assert paths_in(path.read_text("utf-8")) == []

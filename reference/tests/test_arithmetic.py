@@ -142,6 +142,7 @@ def test_round_trip_of_any_tensors(effort, seed, spec, skipped):
     round_trip(spec, chain, effort, skip=lambda t, i: (t - 1) * 5 + i in skipped)
 
 
+@pytest.mark.sweep(7)
 @pytest.mark.parametrize("effort", EFFORTS)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("word_format", sorted(WORD_FORMATS))

@@ -114,7 +114,7 @@ def flat(images):
     ]
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("name", sorted(SMALL))
 def test_a_model_of_ones_own_goes_the_whole_way(page, tmp_path, name):
     model = build(name, SMALL[name], seed=PLAN.seed)

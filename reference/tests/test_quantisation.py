@@ -220,6 +220,7 @@ def test_what_is_frozen_may_not_change(tmp_path) -> None:
 ASKED = [{"step": 0.05}, {"quality": 40}, {"max_error": 1e-3}, {"step": 0.05, "dependent": True}]
 
 
+@pytest.mark.sweep(5)
 @pytest.mark.parametrize("asked", ASKED)
 @pytest.mark.parametrize("stop", [1, 3, 4, 6])
 def test_a_resumed_package_has_the_same_bytes(tmp_path, asked, stop) -> None:

@@ -116,6 +116,7 @@ def test_any_sequence_in_any_coding(states, coding, key_every, directory, detect
                 assert same_state(sequence[t], states[t]), f"frame {t} out of order"
 
 
+@pytest.mark.sweep(5)
 @pytest.mark.parametrize("coding", CODINGS, ids="-".join)
 @pytest.mark.parametrize("dtype", list(DTYPES), ids=str)
 def test_every_dtype_in_every_coding(tmp_path, dtype, coding) -> None:

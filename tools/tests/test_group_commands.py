@@ -97,6 +97,7 @@ def test_what_does_not_fit_is_refused_before_it_trains(run, tmp_path, options, t
     assert not (tmp_path / "x.nmc").exists()
 
 
+@pytest.mark.slow(minutes=0.08)
 def test_one_camera_that_moves_goes_the_whole_way(run, tmp_path):
     folder, scene, frames = tmp_path / "set", scenes()["room"], []
     (folder / "train").mkdir(parents=True)

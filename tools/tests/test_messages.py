@@ -38,6 +38,7 @@ def other(tmp_path_factory, chain):
     return path
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize(
     "command", ["check", "inspect", "unpack", "diff", "extract", "concat", "recover"]
 )
@@ -271,6 +272,7 @@ def _commands(command, before=()):
 COMMANDS = list(_commands(typer.main.get_command(cli.app)))
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize(("words", "command"), COMMANDS, ids=[" ".join(w) for w, _ in COMMANDS])
 def test_every_help_page_has_one_layout(run, words, command) -> None:
     text = run(*words, "--help").out
