@@ -121,6 +121,10 @@ def test_a_budget_ends_by_the_clock():
     plain = Clock(5, None)
     assert [plain.progress(i) for i in (0, 5)] == [0, 1] and plain.total(2) == 5
     assert Clock(0, None).progress(0) == 1
+    plain.prolong(0, 5)
+    assert plain.progress(5) == 1
+    plain.prolong(4, 5)
+    assert (plain.progress(5), plain.progress(7), plain.total(7)) == (0, 0.5, 9)
 
 
 def test_a_budget_that_gains_nothing_is_cut_short():

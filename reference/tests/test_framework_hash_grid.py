@@ -100,6 +100,31 @@ def test_motion_opens_only_what_two_cameras_see_change():
     assert opened((0, 13), (19, 32)) == (False, False)
 
 
+def test_motion_opens_cells_however_far_from_all_matter():
+    space = Space(torch.full((3,), -1.0), torch.full((3,), 1.0))
+    occupancy = Occupancy(16, 0.1, space)
+    occupancy.cells = torch.zeros(16, 16, 16, dtype=torch.bool)
+    occupancy.cells[8, 8, 1] = True
+    poses = look_at((0, -4, 0), (0, 0, 0)), look_at((0, 0, 4), (0, 0, 0), up=(0, 1, 0))
+    everywhere = [
+        (Camera.from_field_of_view(40, 32, 32, pose), np.ones((32, 32), dtype=bool))
+        for pose in poses
+    ]
+
+    def ball(points):
+        return 50.0 * ((points - torch.tensor([0.8, 0.5, 0.5])).norm(dim=1) < 0.12)
+
+    occupancy.begin_frame(lambda points: torch.zeros(len(points)), everywhere, space)
+    assert occupancy.searching
+    assert occupancy.cells[8, 8, 13]
+    torch.manual_seed(0)
+    for _ in range(6):
+        occupancy.update(ball, 2.0)
+    assert not occupancy.searching
+    assert occupancy.cells[8, 8, 13]
+    assert float(occupancy.cells.float().mean()) < 0.1
+
+
 def test_closed_cells_open_again_where_matter_appears():
     occupancy = Occupancy(16, 0.05, Space(torch.zeros(3), torch.ones(3)))
     torch.manual_seed(0)

@@ -45,6 +45,30 @@ def frames(count=3, start=0):
         yield FrameViews(index, index * 0.1, view_all(RIG.training, index * 0.1))
 
 
+def test_a_frame_that_falls_short_of_the_one_before_learns_longer(tmp_path):
+    plan = replace(PLAN, first=60, later=4, most_later=16)
+    black = [np.zeros_like(image) for image in view_all(RIG.training, 0.0)]
+
+    def shots(first):
+        shown = [view_all(RIG.training, 0.0)] * 2 + [black]
+        return (FrameViews(t, t * 0.1, shown[t]) for t in range(first, 3))
+
+    whole = list(train_chain(grid(), RIG.training, shots(0), plan))
+    assert [frame.iterations for frame in whole] == [60, 4, 16]
+    told = list(train_chain(grid(), RIG.training, shots(0), replace(plan, most_later=None)))
+    assert [frame.iterations for frame in told] == [60, 4, 4]
+    assert whole[2].loss < told[2].loss
+    # What it is measured by is the state and the pictures before: an interrupted run does the same.
+    store = CheckpointFolder(tmp_path, grid())
+    for frame in train_into(store, grid(), RIG.training, shots, plan):
+        if frame.index == 1:
+            break
+    *_, last = train_into(store, grid(seed=5), RIG.training, shots, plan)
+    assert last.iterations == 16
+    for name, array in whole[2].state.items():
+        assert np.array_equal(array, last.state[name]), name
+
+
 def test_frozen_layers_stay_bit_identical_and_the_rest_learns():
     plan = Schedule(first=16, later=6, rays=256, exclude_layers=(0, 1, 3))
     first, second = train_chain(grid(), RIG.training, frames(2), plan)

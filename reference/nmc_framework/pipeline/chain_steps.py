@@ -159,6 +159,7 @@ def planned(
     return Schedule(
         first=options.get("first", iterations(cameras)),
         later=options["later"],
+        most_later=_most_later(options),
         rays=options["rays"],
         later_rays=options.get("later_rays", round(LATER_RAYS * options["rays"])),
         first_seconds=options.get("first_seconds"),
@@ -173,6 +174,15 @@ def planned(
         rate=None if price is None else Rate.named(price, options["renew_every"]),
         seed=options["seed"],
     )
+
+
+def _most_later(options: Mapping[str, Any]) -> int | None:
+    """Return up to how many iterations a later frame may go on, where it falls short."""
+    from nmc_framework.models.radiance.fitting import MOST_LATER
+
+    if options.get("rate") is not None:
+        return None
+    return int(options.get("most_later", MOST_LATER * options["later"]))
 
 
 def package(task: Task) -> Mapping[str, Any]:

@@ -263,21 +263,17 @@ def _optimise(
     judged = report is not None or seconds is not None
     last: list[float] = []
     held_out = math.nan
+    goal = _goal(model, examples, schedule, frame, colour)
     if colour is not None and frame:
         colour.anticipate(model, examples.draw(_ANTICIPATED * len(colour.views), generator, 0.0))
     model.train()
     model.begin_frame(frame)
-    iteration, decided = 0, False
+    iteration, undecided = 0, schedule.colour == "auto" and not frame
     while (progress := clock.progress(iteration)) < 1:
         model.progress = progress
-        if (
-            colour is not None
-            and schedule.colour == "auto"
-            and not (frame or decided)
-            and progress >= _DECIDED
-        ):
-            decided = True
-            if colour.alike():
+        if undecided and progress >= _DECIDED:
+            undecided = False
+            if colour is not None and colour.alike():
                 colour, optimisers = None, optimisers[:1]
         _begin_iteration(optimisers, rates, schedule.share_of_rate(progress))
         rays = max(round(schedule.rays_of(frame) * clock.share_of_batch(iteration)), 1)
@@ -285,12 +281,7 @@ def _optimise(
         with precise(model, schedule):
             loss = model.loss(batch if colour is None else colour.developing(batch))
         value = float(loss.detach())
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"frame {frame}: the loss became {value} at iteration {iteration} of "
-                f"{clock.total(iteration)}; "
-                "frames before it are kept. A lower learning rate usually helps"
-            )
+        _refuse_infinite(value, frame, iteration, clock)
         (loss if colour is None else loss + colour.penalty()).backward()  # type: ignore[no-untyped-call]
         if isinstance(learner, _ON_GRIDS):
             learner.heard(value, progress)
@@ -303,6 +294,9 @@ def _optimise(
         iteration += 1
         if progress >= _LAST_TENTH or clock.progress(iteration) >= 1:
             last.append(value)
+        if goal is not None and clock.progress(iteration) >= 1:
+            clock.prolong(schedule.more_of(frame, goal - _judged(model, judge, colour)), iteration)
+            goal = None
         if judged and judge is not None and iteration % _JUDGED_EVERY == 0:
             held_out = _judged(model, judge, colour)
             clock.heard(held_out, iteration)
@@ -324,6 +318,25 @@ def _begin_iteration(
             group["lr"] = peak * share
 
 
+def _goal(
+    model: ChainModel,
+    examples: Examples,
+    schedule: Schedule,
+    frame: int,
+    colour: ColourMaps | None,
+) -> float | None:
+    """Return the PSNR in dB of the frame before, at the pixels that judge this one.
+
+    None where a frame learns so many iterations, however good it is. It is asked of weights, maps
+    and pictures alone, so that a chain that is taken up again goes on with the same bits.
+    """
+    prolonged = frame and schedule.most_later is not None and schedule.later_seconds is None
+    if not prolonged or not isinstance(examples, PixelPool):
+        return None
+    seen = examples.kept_back_before()
+    return None if seen is None else _judged(model, seen, colour)
+
+
 @torch.no_grad()
 def _judged(model: ChainModel, judge: Any, colour: ColourMaps | None) -> float:
     """Return the PSNR in dB of examples that no batch has; random numbers go on as before.
@@ -335,6 +348,16 @@ def _judged(model: ChainModel, judge: Any, colour: ColourMaps | None) -> float:
         error = float(model.loss(judge if colour is None else colour.developing(judge)))
     model.train()
     return -10 * math.log10(max(error, 1e-12))
+
+
+def _refuse_infinite(value: float, frame: int, iteration: int, clock: Clock) -> None:
+    """Raise where a loss is not a number."""
+    if not math.isfinite(value):
+        raise TrainingError(
+            f"frame {frame}: the loss became {value} at iteration {iteration} of "
+            f"{clock.total(iteration)}; "
+            "frames before it are kept. A lower learning rate usually helps"
+        )
 
 
 def _refuse_diverged(model: ChainModel, frame: int) -> None:

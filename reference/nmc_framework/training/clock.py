@@ -35,6 +35,7 @@ class Clock:
         self, iterations: int, seconds: float | None, now: Callable[[], float] = time.perf_counter
     ) -> None:
         self._iterations = iterations
+        self._first = 0
         self._seconds = seconds
         self._now = now
         self._began = now()
@@ -48,16 +49,21 @@ class Clock:
     def progress(self, iteration: int) -> float:
         """Return the share that is done before an iteration, counted from 0; 1 is the end."""
         if self._seconds is None:
-            return iteration / self._iterations if self._iterations else 1.0
+            return (iteration - self._first) / self._iterations if self._iterations else 1.0
         elapsed = (self._now() - self._began) / self._seconds if self._seconds > 0 else 1.0
         return min(elapsed + self._skipped, 1.0)
 
     def total(self, iteration: int) -> int:
         """Return how many iterations there will be, as far as can be told."""
         if self._seconds is None:
-            return self._iterations
+            return self._first + self._iterations
         done = self.progress(iteration)
         return max(iteration, round(iteration / done)) if done > 0 else max(iteration, 1)
+
+    def prolong(self, iterations: int, iteration: int) -> None:
+        """Begin anew before an iteration, for so many more, if any; where time is not limited."""
+        if iterations > 0:
+            self._first, self._iterations = iteration, iterations
 
     def heard(self, score: float, iteration: int) -> None:
         """Take notice of a score in dB; a budget's end is brought forward where nothing is gained.

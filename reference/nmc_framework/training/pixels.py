@@ -78,6 +78,7 @@ class PixelPool:
         self._colours = torch.from_numpy(_flat(views)).to(device)
         self._changed = torch.empty(0, dtype=torch.int64)
         self.changed: Sequence[Mask] = ()
+        self._before = before
         if before is not None:
             require_views(cameras, before)
             self.changed = _changed(views, before)
@@ -130,6 +131,15 @@ class PixelPool:
             torch.unique(torch.randint((len(self) - 1) // 2, (count,), generator=generator)) * 2
         )
         return self._batch(self._back) if len(self._back) else None
+
+    def kept_back_before(self) -> RayBatch | None:
+        """Return the pixels kept back as they were in the frame before, where there is one."""
+        if self._before is None or not len(self._back):
+            return None
+        colours = torch.from_numpy(_flat(self._before)[self._back.numpy()])
+        return replace(
+            self._batch(self._back), colours=colours.to(self._colours.device).float() / 255
+        )
 
     def _squares(self, middles: Tensor) -> RayBatch:
         """Return the squares about some pixels, moved into their pictures."""

@@ -15,6 +15,9 @@ Precision = Literal["single", "mixed"]
 
 #: Share of the iterations after which the learning rate begins to fall.
 PLATEAU: Final = 0.3
+#: dB by which a later frame may be worse than the frame before was, and iterations that each dB
+#: more is worth, as a multiple of those of a later frame.
+_FORGIVEN, _EACH = 1.5, 1.0
 #: Share of a tensor's squared change that nothing shows the loss of, in any family measured.
 HOLD: Final = 0.003
 
@@ -27,6 +30,9 @@ class Schedule:
     ----------
     first, later
         Iterations of frame 0 and of every later frame.
+    most_later
+        Iterations of a later frame at most, where after ``later`` of them it falls short of what
+        the frame before had reached; ``later`` where None.
     rays, later_rays
         Rays a batch: in frame 0, and in later frames where that is given.
     learning_rate, later_learning_rate
@@ -66,6 +72,7 @@ class Schedule:
 
     first: int = 400
     later: int = 70
+    most_later: int | None = None
     rays: int = 2048
     later_rays: int | None = None
     learning_rate: float | None = None
@@ -105,6 +112,12 @@ class Schedule:
         if frame and self.rate and self.rate.is_key(frame):
             return KEY_TIMES * self.later
         return self.later if frame else self.first
+
+    def more_of(self, frame: int, short: float) -> int:
+        """Return how many more iterations a frame learns that is so many dB short of a goal."""
+        if not frame or self.most_later is None or not short > _FORGIVEN:
+            return 0
+        return min(round(_EACH * short * self.later), self.most_later - self.later)
 
     def seconds_of(self, frame: int) -> float | None:
         """Return how long a frame may take, where its time is limited."""

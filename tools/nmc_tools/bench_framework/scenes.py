@@ -15,7 +15,7 @@ import numpy as np
 from nmc_framework.cameras.extent import scene_extent
 from nmc_framework.metrics import psnr, static_flicker
 from nmc_framework.models import build, family
-from nmc_framework.models.radiance.fitting import LATER_RAYS, fit, iterations
+from nmc_framework.models.radiance.fitting import LATER_RAYS, MOST_LATER, fit, iterations
 from nmc_framework.rendering import render_image
 from nmc_framework.scene import scenes
 from nmc_framework.training import FrameViews, Schedule, train_chain, train_frame
@@ -104,6 +104,7 @@ def usual_schedule(cameras: Sequence[Camera], *, quick: bool) -> Schedule:
     return Schedule(
         first=4 if quick else iterations(cameras),
         later=2 if quick else LATER,
+        most_later=None if quick else MOST_LATER * LATER,
         rays=RAYS,
         later_rays=round(LATER_RAYS * RAYS),
         colour="auto",

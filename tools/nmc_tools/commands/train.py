@@ -78,6 +78,13 @@ def train(
         int | None,
         typer.Option(min=0, help="For each later frame; else as usual, twice as many for --rate."),
     ] = None,
+    most_later: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="For one that falls short of the frame before; else --later, or 4 times as usual.",
+        ),
+    ] = None,
     rays: Annotated[
         int | None,
         typer.Option(min=1, help="Rays, or pixels, a batch of frame 0; else 1024, or as usual."),
@@ -211,7 +218,7 @@ def train(
         raise typer.BadParameter("choose one of the --exclude options")
     with framework(folder or output):
         from nmc_framework.evaluation.board import Board
-        from nmc_framework.models.radiance.fitting import LATER_RAYS
+        from nmc_framework.models.radiance.fitting import LATER_RAYS, MOST_LATER
         from nmc_framework.training import AutoFreezing, LayerChoice, Schedule
         from nmc_framework.training.rate import TIMES
 
@@ -232,9 +239,12 @@ def train(
         price = check_rate(rate, key_every)
         times = TIMES if price else 1
         batch = rays or subject.batch[0]
+        if most_later is None and later is None and not (price or bits):
+            most_later = MOST_LATER * subject.iterations[1]
         schedule = Schedule(
             first=times * subject.iterations[0] if iterations is None else iterations,
             later=times * subject.iterations[1] if later is None else later,
+            most_later=most_later,
             rays=batch,
             later_rays=later_rays or subject.batch[1] or round(LATER_RAYS * batch),
             first_seconds=_seconds(budget, "--budget"),

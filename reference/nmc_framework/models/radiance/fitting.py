@@ -42,6 +42,8 @@ _MISPLACED = 0.5
 _ITERATIONS, _FEWEST, _MOST = 34.0, 300, 2000
 #: Rays a batch of later frames, as a multiple of frame 0's: what is left of their error is noise.
 LATER_RAYS = 5 / 2
+#: Iterations of a later frame at most, as a multiple of the usual: where much moved it needs more.
+MOST_LATER = 4
 
 
 def iterations(cameras: Sequence[Camera]) -> int:

@@ -55,7 +55,8 @@ MARCHING_MEANINGS: dict[str, str] = {
 _LARGEST_LOG_DENSITY = 9.0
 #: Shifts the exponent so that a random model is nearly transparent.
 _LOG_DENSITY_SHIFT = -1.0
-#: While nothing is ruled out yet, steps are this many times as long.
+#: While nothing is ruled out yet, or all is open where pictures changed, steps are this many times
+#: as long.
 _WARM_STRIDE = 4
 _UPDATE_EVERY = 8
 _UPDATE_SHARE = 0.5
@@ -260,7 +261,8 @@ class MarchedField(RadianceModel):
             offset = torch.full_like(near, 0.5)
             if self.training:
                 offset = torch.rand_like(offset)
-            stride = _WARM_STRIDE if self.training and self.occupancy.warm else 1
+            open_in_vain = self.occupancy.warm or self.occupancy.searching
+            stride = _WARM_STRIDE if self.training and open_in_vain else 1
             return sampling.place(
                 origins,
                 directions,

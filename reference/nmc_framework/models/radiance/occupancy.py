@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _THRESHOLD = 0.04
 #: How fast an estimate is forgotten, per probe of a cell.
 _DECAY = 0.5
-#: Cells by which matter may move from one frame to the next.
+#: Cells by which matter may move from one frame to the next, where nobody saw what changed.
 _REACH = 2
 #: Points of an open cell that a new frame's estimates begin with.
 _RECALLED = 2
@@ -48,6 +48,7 @@ class Occupancy(nn.Module):
     def __init__(self, side: int, step: float, space: Space) -> None:
         super().__init__()
         self.threshold = _THRESHOLD / step
+        self.searching = False
         self._contracted = space.contracted
         x, y, z = (torch.arange(side) < float(share) * side for share in space.extent)
         inside = z[:, None, None] & y[:, None] & x
@@ -90,9 +91,9 @@ class Occupancy(nn.Module):
         """Estimate the densities again, and open cells that matter may have moved to.
 
         ``density`` is as in :meth:`update`. ``changes`` are the cameras, each with the pixels that
-        differ from the frame before: a cell near matter stays closed that fewer than two of them
-        see change, as those that see it arrive are two at least. Where nothing is known of
-        changes, matter may be anywhere near. What is opened has until the first update to fill.
+        differ from the frame before: matter may have come to any cell that two of them see change,
+        however far it moved. Where nothing is known of changes, it may be anywhere near. What is
+        opened has until the first update to fill, for which the frame is ``searching``.
         """
         if self.warm:
             self.seen = self.cells * (2 * self.threshold)
@@ -101,10 +102,12 @@ class Occupancy(nn.Module):
         held = self.cells.view(-1).nonzero()[:, 0]
         for _ in range(_RECALLED):
             self._probe(held, density)
-        near = _dilate(self.cells, _REACH) & self.inside & ~self.cells
         if changes:
-            near = _changing(near, changes, space)
-        self.cells = self.cells | near
+            reached = _changing(self.inside & ~self.cells, changes, space)
+        else:
+            reached = _dilate(self.cells, _REACH) & self.inside
+        self.cells = self.cells | reached
+        self.searching = True
 
     def update(self, density: Callable[[Tensor], Tensor], share: float) -> None:
         """Probe a random ``share`` of the open cells at a random point each, and redraw the bitmap.
@@ -124,6 +127,7 @@ class Occupancy(nn.Module):
         self.seen *= _DECAY**share
         self._probe(chosen, density)
         self.cells = _dilate(self.seen > self.threshold, 1) & self.inside
+        self.searching = False
 
     def settle(self, before: Tensor, density: Callable[[Tensor], Tensor]) -> None:
         """Go back to the bitmap ``before``, but for the cells that were opened and hold matter.
