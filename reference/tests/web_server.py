@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-QUICK = {"timeout": 0.5, "tries": 3, "pause": 0.01}
+QUICK = {"timeout": 10.0, "tries": 3, "pause": 0.01}
 """Options of a reader that waits for nobody."""
 
 

@@ -208,6 +208,14 @@ def pixels(page):
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
 
 
+def drawn(page):
+    """Return what the canvas shows once what was asked for is drawn: two frames of the page later."""
+    page.page.evaluate(
+        "() => new Promise((end) => requestAnimationFrame(() => requestAnimationFrame(end)))"
+    )
+    return pixels(page)
+
+
 @pytest.mark.slow(minutes=0.11)
 def test_the_scene_turns_in_a_browser(browser, url):
     with Page(browser, url, size=(900, 1000)) as page:
@@ -216,28 +224,23 @@ def test_the_scene_turns_in_a_browser(browser, url):
         page.page.uncheck("#turn")
         page.page.click("#reset")
         assert "96 pixels" in page.notice
-        page.page.wait_for_timeout(200)
-        first = pixels(page)
+        first = drawn(page)
         assert first.std() > 10  # there is something to see
         page.page.focus("#canvas")
         for _ in range(6):
             page.page.keyboard.press("ArrowRight")
-        page.page.wait_for_timeout(200)
-        turned = pixels(page)
+        turned = drawn(page)
         assert np.abs(first - turned).mean() > 3
         box = page.page.locator("#canvas").bounding_box()
         page.page.mouse.move(box["x"] + 200, box["y"] + 100)
         page.page.mouse.down()
         page.page.mouse.move(box["x"] + 300, box["y"] + 120, steps=4)
         page.page.mouse.up()
-        page.page.wait_for_timeout(200)
-        assert np.abs(pixels(page) - turned).mean() > 3
+        assert np.abs(drawn(page) - turned).mean() > 3
         page.page.click("#reset")
-        page.page.wait_for_timeout(200)
-        assert np.abs(first - pixels(page)).mean() < 1
+        assert np.abs(first - drawn(page)).mean() < 1
         page.page.check("#points")
-        page.page.wait_for_timeout(200)
-        assert pixels(page).std() > 10
+        assert drawn(page).std() > 10
         page.page.click("#film")
         page.wait("() => !document.querySelector('#film-file').hidden")
         with page.page.expect_download() as coming:

@@ -276,7 +276,7 @@ def test_a_headset_sees_what_a_camera_there_sees(browser, tmp_path):
 
 def test_what_a_page_does_not_come_to_is_told(browser):
     with (
-        Page(browser, "about:blank", patience=200) as page,
+        Page(browser, "about:blank") as page,
         pytest.raises(TimeoutError, match=r"did not come to \(\) => false in 0\.2 s"),
     ):
-        page.wait("() => false")
+        page.wait("() => false", patience=200)

@@ -31,6 +31,9 @@ PIXELS = """() => {
 }"""
 """What is on the screen: width, height and RGBA."""
 
+WHOLE = f"() => nmcPlayer.stage?.whole && ({PIXELS})()"
+"""The same, once nothing is left to be drawn."""
+
 TURNED = """() => {
   const area = document.querySelector("#stage");
   for (let i = 0; i < 40; i++) area.dispatchEvent(new WheelEvent("wheel", { deltaY: -3 }));
@@ -117,17 +120,16 @@ def camera_of(page, width, height):
 
 def at_rest(page, path, frame):
     """Wait until what is on the screen is the reference renderer's picture; return its PSNR."""
-    until, expected, reached = time.monotonic() + PATIENCE / 1000, None, 0.0
+    until, reached = time.monotonic() + PATIENCE / 1000, 0.0
     while time.monotonic() < until:
-        width, height, data = page.page.evaluate(PIXELS)
-        if width > 300:  # the canvas has its size
-            seen = np.array(data, np.uint8).reshape(height, width, 4)[..., :3]
-            if expected is None:
-                expected = reference(path, frame, camera_of(page, width, height))
-                assert expected.std() > 10
-            reached = psnr(seen, expected)
-            if reached >= 35:
-                return reached
+        # Pixels are many: a page that is asked for them again and again draws nothing else.
+        width, height, data = page.wait(WHOLE)
+        expected = reference(path, frame, camera_of(page, width, height))
+        assert expected.std() > 10
+        seen = np.array(data, np.uint8).reshape(height, width, 4)[..., :3]
+        reached = psnr(seen, expected)
+        if reached >= 35:
+            return reached
         time.sleep(0.2)
     raise AssertionError(f"the picture at rest has {reached:.1f} dB")
 

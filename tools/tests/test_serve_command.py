@@ -17,11 +17,12 @@ pytest.importorskip("httptools")
 pytest.importorskip("websockets")
 
 from command_samples import state
-from serving import ask, filled, served
+from serving import ask, filled, running, served
 
 import nmc
-from nmc_tools.serve import Access
+from nmc_tools.serve import Access, app
 from nmc_tools.serve.connections import Limits
+from nmc_tools.serve.counters import Metrics
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +56,18 @@ def _raw(url, data, *, then=b""):
 
 @pytest.mark.slow(minutes=0.03)
 def test_enormous_headers_and_slow_clients(shelf):
-    limits = Limits(header_bytes=2000, header_seconds=0.3, answer_seconds=0.5, idle_seconds=1)
-    with served([shelf], limits=limits) as url:
-        begin = b"GET /one.nmc HTTP/1.1\r\nhost: x\r\n"
+    usual = Limits(header_bytes=2000, header_seconds=60)
+    metrics = Metrics()
+    begin = b"GET /one.nmc HTTP/1.1\r\nhost: x\r\n"
+    with running(app([shelf], metrics=metrics), metrics, usual) as url:
         assert _raw(url, begin + b"x: " + b"y" * 5000).startswith(b"HTTP/1.1 431")
         assert _raw(url, b"GET /" + b"y" * 5000).startswith(b"HTTP/1.1 431")
-        assert _raw(url, begin).startswith(b"HTTP/1.1 408")
-        assert _raw(url, b"").startswith(b"HTTP/1.1 408")
         assert _raw(url, b"no HTTP at all\r\n\r\n").startswith(b"HTTP/1.1 400")
+        # An impatient one beside it is met by slow clients alone.
+        impatient = Limits(header_bytes=2000, header_seconds=0.3)
+        with running(app([shelf], metrics=metrics), metrics, impatient) as other:
+            assert _raw(other, begin).startswith(b"HTTP/1.1 408")
+            assert _raw(other, b"").startswith(b"HTTP/1.1 408")
         many = b"".join(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n" for _ in range(200))
         assert _raw(url, many).count(b'"ok"') == 200
         assert ask(url, "/health")[0] == 200

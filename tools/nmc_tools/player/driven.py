@@ -61,7 +61,10 @@ def launched(*options: tuple[str, ...]) -> Iterator[list[Browser]]:
 
     with sync_playwright() as playwright:
         chrome, path = playwright.chromium, chromium()
-        found = [chrome.launch(executable_path=path, args=list(each)) for each in options]
+        found = [
+            chrome.launch(executable_path=path, args=list(each), timeout=PATIENCE)
+            for each in options
+        ]
         yield found
         for browser in found:
             browser.close()
@@ -109,20 +112,31 @@ class Page:
     def __exit__(self, *_: object) -> None:
         self.context.close()
 
-    def wait(self, condition: str, *values: Any) -> Any:
+    def wait(self, condition: str, *values: Any, patience: int | None = None) -> Any:
         """Wait until a condition in JavaScript holds; return what it gave.
+
+        Parameters
+        ----------
+        condition : str
+            A function of ``values``, as a list.
+        *values
+            What JSON can carry.
+        patience : int, optional
+            Milliseconds; those of the page, if none are given.
 
         Raises
         ------
         TimeoutError
-            If it does not within the patience of the page.
+            If it does not within that time.
         """
         from playwright.sync_api import TimeoutError as Late
 
+        limit = self.patience if patience is None else patience
         try:
-            return self.page.wait_for_function(condition, arg=list(values)).json_value()
+            found = self.page.wait_for_function(condition, arg=list(values), timeout=limit)
+            return found.json_value()
         except Late as error:
-            waited = self.patience / 1000
+            waited = limit / 1000
             raise TimeoutError(f"the page did not come to {condition} in {waited:g} s") from error
 
     def opened(self) -> Page:
