@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 QUICK = {"timeout": 10.0, "tries": 3, "pause": 0.01}
-"""Options of a reader that waits for nobody."""
+"""Options of a reader that tries again at once; a loaded machine may take its time to answer."""
 
 
 @dataclass

@@ -209,7 +209,7 @@ def pixels(page):
 
 
 def drawn(page):
-    """Return what the canvas shows once what was asked for is drawn: two frames of the page later."""
+    """Return what the canvas shows when two frames of the page are over, and all is drawn."""
     page.page.evaluate(
         "() => new Promise((end) => requestAnimationFrame(() => requestAnimationFrame(end)))"
     )
