@@ -34,6 +34,10 @@ PIXELS = """() => {
 WHOLE = f"() => nmcPlayer.stage?.whole && ({PIXELS})()"
 """The same, once nothing is left to be drawn."""
 
+LEAST = 30
+"""PSNR in dB of a whole picture. Colours of a coded part are halved in each direction, unless it
+is one row high: how high it is, and so a few dB, depends on how fast the server is."""
+
 TURNED = """() => {
   const area = document.querySelector("#stage");
   for (let i = 0; i < 40; i++) area.dispatchEvent(new WheelEvent("wheel", { deltaY: -3 }));
@@ -124,12 +128,14 @@ def at_rest(page, path, frame):
     while time.monotonic() < until:
         # Pixels are many: a page that is asked for them again and again draws nothing else.
         width, height, data = page.wait(WHOLE)
-        expected = reference(path, frame, camera_of(page, width, height))
-        assert expected.std() > 10
-        seen = np.array(data, np.uint8).reshape(height, width, 4)[..., :3]
-        reached = psnr(seen, expected)
-        if reached >= 35:
-            return reached
+        asked = [what["format"] for is_, what in getattr(page, "said", ()) if is_ == "asked"]
+        if asked[-1:] != ["jpeg"]:  # that of a moving eye, after which one at rest comes
+            expected = reference(path, frame, camera_of(page, width, height))
+            assert expected.std() > 10
+            seen = np.array(data, np.uint8).reshape(height, width, 4)[..., :3]
+            reached = psnr(seen, expected)
+            if reached >= LEAST:
+                return reached
         time.sleep(0.2)
     raise AssertionError(f"the picture at rest has {reached:.1f} dB")
 
@@ -161,12 +167,12 @@ def test_what_no_browser_draws_is_the_reference_renderers(browsers, tmp_path, di
 def test_the_screen_is_coarse_while_the_eye_moves_and_whole_when_it_rests(browsers, tmp_path):
     path = written(tmp_path / "scene.nmc")
     with opened(browsers[0], path) as page:
-        assert at_rest(page, path, 0) >= 35
+        assert at_rest(page, path, 0) >= LEAST
         page.show(1)
-        assert at_rest(page, path, 1) >= 35
+        assert at_rest(page, path, 1) >= LEAST
         del page.said[:]
         page.page.evaluate(TURNED)
-        assert at_rest(page, path, 1) >= 35
+        assert at_rest(page, path, 1) >= LEAST
         asked = [what for is_, what in page.said if is_ == "asked"]
         moving = [wish for wish in asked if wish["format"] == "jpeg"]
         assert len(moving) in {1, 2}  # forty moves: the first, perhaps, and the last
@@ -186,7 +192,7 @@ def test_it_plays_pictures_of_a_server(browsers, tmp_path):
         page.page.select_option("#speed", "0.25")
         page.page.click("#play")
         page.played(3)
-        assert at_rest(page, path, 3) >= 35
+        assert at_rest(page, path, 3) >= LEAST
         frames = {what["frame"] for is_, what in page.said if is_ == "asked"}
         assert frames == {0, 1, 2, 3}
 
@@ -195,7 +201,7 @@ def test_it_plays_pictures_of_a_server(browsers, tmp_path):
 def test_without_graphics_the_server_draws(browsers, tmp_path):
     path = written(tmp_path / "scene.nmc", "voxel_grid", GRID)
     with opened(browsers[1], path) as page:
-        assert at_rest(page, path, 0) >= 35
+        assert at_rest(page, path, 0) >= LEAST
         assert page.notice is None
     with opened(browsers[0], path) as page:  # with graphics nobody is asked
         page.picture(look(1))
@@ -283,7 +289,7 @@ def test_view_renders_what_the_browser_cannot(browsers, tmp_path):
             address = json.loads(process.stdout.readline())["url"]
             with Page(browsers[0], address, size=SIZE) as page:
                 page.wait("() => nmcPlayer.frame === 0")
-                assert at_rest(page, path, 0) >= 35
+                assert at_rest(page, path, 0) >= LEAST
                 process.send_signal(signal.SIGINT)
                 assert process.wait(60) == 130
                 page.page.evaluate("nmcPlayer.look([0,0,1,-3, -1,0,0,0, 0,-1,0,0])")
