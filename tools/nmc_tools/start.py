@@ -6,6 +6,7 @@ missing handle end in one line at most, and not in a traceback of whatever was b
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 _REFUSED = 1
+#: What a loader of libraries says in words alone; the first two begin alike, the longer one first.
+_NOT_GIVEN = (errno.ENFILE, errno.EMFILE, errno.ENOMEM)
 
 
 def main() -> NoReturn:
@@ -80,6 +83,9 @@ def _missing(error: BaseException) -> str:
         return "not enough memory"
     if isinstance(error, OSError):
         return error.strerror or str(error)
+    for reason in map(os.strerror, _NOT_GIVEN):
+        if reason in str(error):  # handles that were open while it was loaded may be free by now
+            return reason
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as full:  # a library could not be opened, and said that it is not there

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from command_samples import refused
 
 import nmc
+from nmc_tools import start
 
 NMC = [sys.executable, "-m", "nmc_tools.cli"]
 
@@ -85,6 +88,24 @@ def test_few_handles_are_the_systems_fault(tmp_path, checkpoints) -> None:
         assert "Too many open files" in last
         assert not any(word in done.stderr for word in ("Traceback", "damaged", "copy it again"))
     assert codes[0] == 1 and codes[-1] == 0
+
+
+@pytest.mark.parametrize("name", ["EMFILE", "ENFILE", "ENOMEM"])
+def test_a_library_that_found_no_handle_is_the_systems_fault(name, monkeypatch, capfd) -> None:
+    """Although there are handles again once the import has ended."""
+    reason = os.strerror(getattr(errno, name))
+    message = f"/lib/x.so: cannot open shared object file: {reason}"
+
+    class Refusing(ModuleType):
+        def __getattr__(self, _: str) -> None:
+            raise ImportError(message)
+
+    monkeypatch.setitem(sys.modules, "nmc_tools.cli", Refusing("nmc_tools.cli"))
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    with pytest.raises(SystemExit) as ended:
+        start.main()
+    assert ended.value.code == 1
+    assert capfd.readouterr().err == f"error host/failed at the system: {reason}\n"
 
 
 def test_interrupted_while_it_loads(tmp_path) -> None:
