@@ -32,6 +32,12 @@ def package(tmp_path):
     return write(tmp_path / "a.nmc", chain(3))
 
 
+def _answers(path):
+    """Whether an agent listens there; the socket has a name a moment before."""
+    with socket.socket(socket.AF_UNIX) as line:
+        return line.connect_ex(str(path)) == 0
+
+
 @pytest.mark.skipif(
     not (shutil.which("ssh-agent") and shutil.which("ssh-add")), reason="needs ssh-agent"
 )
@@ -39,7 +45,7 @@ def test_the_agent_of_openssh(tmp_path, key, package, monkeypatch):
     agent = tmp_path / "agent"
     with subprocess.Popen(["ssh-agent", "-D", "-a", str(agent)], stdout=subprocess.DEVNULL) as run:
         try:
-            while not agent.exists():
+            while not _answers(agent):
                 assert run.poll() is None
             monkeypatch.setenv("SSH_AUTH_SOCK", str(agent))
             with pytest.raises(nmc.FormatError, match="has no key SHA256:"):
