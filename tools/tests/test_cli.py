@@ -184,6 +184,13 @@ def test_recover(run, tmp_path) -> None:
     assert run("check", tmp_path / "x.nmc").code == 0
 
 
+def test_pack_keeps_a_rate_exactly(run, checkpoints, tmp_path) -> None:
+    assert run("pack", checkpoints, "-o", tmp_path / "a.nmc", "--fps", "29.97").code == 0
+    with nmc.open(tmp_path / "a.nmc") as sequence:
+        assert sequence.manifest.timescale == 30000
+        assert [frame.presentation_time for frame in sequence.frames[:3]] == [0, 1001, 2002]
+
+
 def test_pack_goes_on_after_an_interruption(run, checkpoints, tmp_path) -> None:
     whole, part = tmp_path / "whole.nmc", tmp_path / "part.nmc"
     assert run("pack", checkpoints, "-o", whole).code == 0

@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 pytest.importorskip("torch")
 sys.path.insert(0, str(Path(__file__).parents[2] / "reference" / "tests"))
+import av
 from clip_samples import moving
 from command_samples import refused
 from PIL import Image
@@ -50,6 +52,23 @@ def pictures(tmp_path_factory):
     for index, picture in enumerate(moving(3)):
         Image.fromarray(picture).save(folder / f"{index}.png")
     return folder
+
+
+def test_a_rate_that_is_not_whole_is_kept(run, tmp_path):
+    ntsc = Fraction(30000, 1001)
+    write_video(tmp_path / "film.mp4", moving(7), ntsc)
+    package = tmp_path / "film.nmc"
+    done = run("train", tmp_path / "film.mp4", "-o", package, "--clip", 3, *TINY, "--json")
+    assert json.loads(done.out)["rate"] == 29.97003
+    with nmc.open(package) as sequence:
+        assert sequence.manifest.timescale == 30000
+        assert [f.presentation_time for f in sequence.frames] == [0, 3003, 6006]
+    for options, rate in (([], ntsc), (["--fps", "12.5"], Fraction(25, 2))):
+        assert run("render", package, "-o", tmp_path / "out.mp4", "-f", *options).code == 0
+        with av.open(tmp_path / "out.mp4") as video:
+            assert video.streams.video[0].average_rate == rate
+    done = run("render", package, "-o", tmp_path / "x.mp4", "--fps", "fast")
+    assert done.code == 2 and "'fast' is no rate; write such as 30, 29.97" in flat(done.err)
 
 
 def test_a_video_goes_the_whole_way(run, film, tmp_path):

@@ -11,10 +11,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from nmc_framework.cameras import Camera
@@ -25,6 +25,7 @@ from nmc_framework.capture.picture_files import read_picture
 from nmc_framework.capture.points import POINTS, write_cloud
 from nmc_framework.capture.source import CaptureError, Picture
 from nmc_framework.capture.synchrony import Synchrony
+from nmc_framework.frame_rate import measured_rate
 from nmc_framework.training.pixels import FrameViews
 
 RECORD, CAMERAS = "capture.json", "cameras.json"
@@ -47,10 +48,9 @@ class CapturedFrames:
         return len(self.times)
 
     @property
-    def rate(self) -> int:
-        """Frames a second, to the nearest whole number."""
-        steps = np.diff(self.times)
-        return max(1, round(1 / float(np.median(steps)))) if len(steps) else 1
+    def rate(self) -> Fraction:
+        """Frames a second; 1 where one frame says nothing of it."""
+        return measured_rate(self.times) or Fraction(1)
 
     def views(self, names: Sequence[str], start: int = 0, stop: int | None = None) -> Iterator[Any]:
         """Yield the frames from ``start`` on with the pictures of the cameras named."""

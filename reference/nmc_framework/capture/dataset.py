@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
-
-import numpy as np
 
 from nmc_framework.cameras.distortion import undistorted
 from nmc_framework.cameras.formats.rig_document import RigDocument
@@ -22,6 +21,7 @@ from nmc_framework.capture.opening import background_of, picture_sizes, turned_t
 from nmc_framework.capture.source import CaptureError, ImageSource, Picture, Source
 from nmc_framework.capture.synchrony import Synchrony
 from nmc_framework.capture.tested import named_apart, read_with_tests, tested_pictures
+from nmc_framework.frame_rate import measured_rate
 from nmc_framework.training.pixels import FrameViews
 
 #: Where camera files lie in data sets, the best first.
@@ -61,10 +61,9 @@ class Dataset:
         return len(self.synchrony.instants)
 
     @property
-    def rate(self) -> int:
-        """Frames a second, to the nearest whole number."""
-        steps = np.diff([instant.time for instant in self.synchrony.instants])
-        return max(1, round(1 / float(np.median(steps)))) if len(steps) else 1
+    def rate(self) -> Fraction:
+        """Frames a second; 1 where one frame says nothing of it."""
+        return measured_rate([instant.time for instant in self.synchrony.instants]) or Fraction(1)
 
     def views(
         self, names: Sequence[str], start: int = 0, stop: int | None = None

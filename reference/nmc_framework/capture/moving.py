@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from nmc_framework.capture.source import (
     Source,
     VideoSource,
 )
+from nmc_framework.frame_rate import measured_rate
 
 #: Pictures a second of a folder, which has no times.
 _PICTURES_RATE = 30
@@ -40,7 +42,7 @@ class MovingPicture:
 
     source: Source
     count: int
-    rate: int
+    rate: Fraction
     size: tuple[int, int]
 
     def clips(self, pictures: int, start: int = 0) -> Iterator[Pixels]:
@@ -76,7 +78,7 @@ def open_moving(
     *,
     size: tuple[int, int] | None = None,
     limit: int | None = None,
-    rate: int | None = None,
+    rate: Fraction | int | None = None,
 ) -> MovingPicture:
     """Open a video, a folder of pictures in the natural order of their names, or one picture.
 
@@ -89,7 +91,7 @@ def open_moving(
     limit
         Take at most so many pictures.
     rate
-        Pictures a second; else the video's own, rounded, or 30.
+        Pictures a second; else the video's own, or 30.
 
     Raises
     ------
@@ -101,8 +103,7 @@ def open_moving(
     if not times:
         raise CaptureError(f"{path.name} holds no pictures")
     count = len(times) if limit is None else min(limit, len(times))
-    found = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
-    measured = max(1, round(1 / found)) if found > 0 else _PICTURES_RATE
+    speed = Fraction(rate) if rate else measured_rate(times) or Fraction(_PICTURES_RATE)
     try:
         first = next(iter(source.pictures()), None)
     except ValueError as error:
@@ -110,7 +111,7 @@ def open_moving(
     if first is None:
         raise CaptureError(f"{path.name} holds no pictures")
     own = (int(first.shape[1]), int(first.shape[0]))
-    return MovingPicture(source, count, rate or measured, size or own)
+    return MovingPicture(source, count, speed, size or own)
 
 
 def _source(path: Path) -> Source:

@@ -18,6 +18,7 @@ from nmc_framework.evaluation.held_out import METRICS, ViewScore
 from nmc_framework.evaluation.page import Figure, Page, Table, Verdict, write_page
 from nmc_framework.evaluation.score_plot import plot_scores
 from nmc_framework.evaluation.training_plot import plot_training
+from nmc_framework.frame_rate import package_rate, plain
 
 _NAMES = {
     "psnr": "PSNR, dB",
@@ -174,7 +175,7 @@ def _tables(sequence: nmc.ChainSequence, evidence: Evidence) -> list[Table]:
     facts: dict[str, Any] = {
         "frames": len(frames),
         "key frames": sum(frame.coding == "key" for frame in frames),
-        "frames a second": manifest.timescale,
+        "frames a second": plain(package_rate(sequence)),
         "models": _size(raw),
         "package": _size(sequence.size),
         "tensors": len(manifest.tensors),

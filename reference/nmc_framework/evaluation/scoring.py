@@ -15,7 +15,7 @@ from nmc_framework.evaluation.chain_plot import ChainPoint
 from nmc_framework.evaluation.gallery import Gallery, film_frame
 from nmc_framework.evaluation.held_out import HeldOut
 from nmc_framework.models import build
-from nmc_framework.rendering import Moment, write_video
+from nmc_framework.rendering import Moment, instants_a_second, write_video
 
 Picture = npt.NDArray[np.uint8]
 #: Gives the true pictures of a frame, in the order of the cameras that are scored.
@@ -71,7 +71,7 @@ class Scoring:
             for _ in scored:
                 pass
             return
-        write_video(self.film, scored, max(1, sequence.manifest.timescale))
+        write_video(self.film, scored, instants_a_second(sequence))
 
     def _frames(
         self, sequence: nmc.ChainSequence, truths: Truths, report: Callable[[int, int], None]

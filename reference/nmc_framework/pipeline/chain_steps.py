@@ -198,21 +198,21 @@ def package(task: Task) -> Mapping[str, Any]:
     model = build(head["family"], head["configuration"])
     store = CheckpointFolder(checkpoints, model)
     options = task.configuration.section("package")
-    path = task.folder / PACKAGE
+    path, rate = task.folder / PACKAGE, frames.captured.rate
     with nmc.Writer(
         path,
         key_every=options["key_every"],
         effort=options["effort"],
         profile="lossy" if len(store) and store.steps(0) else options["profile"],
         **model.in_package(),
-        timescale=frames.captured.rate,
+        timescale=rate.numerator,
     ) as writer:
         writer.set_cameras(manifest_cameras(frames.rig))
         for index in range(len(store)):
             record, steps = store.record(index), store.steps(index)
             writer.append(
                 store[index],
-                presentation_time=index,
+                presentation_time=index * rate.denominator,
                 requires_grad=record["requires_grad"],
                 exclude_layers=record["exclude_layers"],
                 iterations=record["iterations"],

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nmc_framework.frame_rate import plain
 from nmc_framework.pipeline.step import PipelineError, Task
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def capture(task: Task) -> Mapping[str, Any]:
     return {
         "frames": len(written),
         "cameras": len(names),
-        "rate": written.rate,
+        "rate": plain(written.rate),
         "dropped": len(record["dropped"]),
         "worst_skew_ms": round(1000 * worst, 3),
         "warnings": synchrony.warnings(),

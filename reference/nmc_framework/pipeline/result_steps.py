@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from nmc_framework.counting import counted
 from nmc_framework.device import usable_device
+from nmc_framework.frame_rate import plain
 from nmc_framework.pipeline.chain_steps import PACKAGE, open_frames
 from nmc_framework.pipeline.footage_steps import parse_size
 from nmc_framework.pipeline.step import PipelineError, Task
@@ -22,6 +24,7 @@ def render(task: Task) -> Mapping[str, Any]:
     from nmc_framework.cameras.packaged import cameras_in
     from nmc_framework.rendering import (
         TrackSource,
+        instants_a_second,
         played,
         render_package,
         user_camera,
@@ -34,7 +37,7 @@ def render(task: Task) -> Mapping[str, Any]:
     path = task.made_by("package") / PACKAGE
     with nmc.open(path) as sequence:
         known = cameras_in(sequence)
-        rate = options.get("rate") or max(1, sequence.manifest.timescale)
+        rate = Fraction(options["rate"]) if "rate" in options else instants_a_second(sequence)
         count = len(sequence)
     source = TrackSource(
         file=task.configuration.file("render.track"),
@@ -64,7 +67,7 @@ def render(task: Task) -> Mapping[str, Any]:
     write_video(video, counted(), rate, quality=options["quality"])
     write_track(task.folder / "track.csv", track)
     size = f"{camera.width}x{camera.height}"
-    return {"images": len(shown), "size": size, "rate": rate, "bytes": video.stat().st_size}
+    return {"images": len(shown), "size": size, "rate": plain(rate), "bytes": video.stat().st_size}
 
 
 def evaluate(task: Task) -> Mapping[str, Any]:

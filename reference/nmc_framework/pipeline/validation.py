@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from nmc_framework.device import DeviceError, usable_device
@@ -136,7 +137,7 @@ def _render(configuration: Configuration) -> None:
         return
     _device(configuration, "render")
     options = configuration.section("render")
-    TrackSource(keys=configuration.file("render.spline")).images(1)
+    TrackSource(keys=configuration.file("render.spline")).images(Fraction(1))
     anchor = options.get("anchor")
     _known(configuration, "render.anchor", [anchor] if anchor else [], camera_names(configuration))
 

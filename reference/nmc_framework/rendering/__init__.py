@@ -2,7 +2,7 @@
 
 from nmc_framework.rendering.film import States, render_track
 from nmc_framework.rendering.image import render_image
-from nmc_framework.rendering.moments import Moment, is_of_groups, moments
+from nmc_framework.rendering.moments import Moment, instants_a_second, is_of_groups, moments
 from nmc_framework.rendering.parallel import render_package
 from nmc_framework.rendering.spline import KeyPoses, read_keys, spline
 from nmc_framework.rendering.trace import TimedTrack, read_eyenavgs
@@ -30,6 +30,7 @@ __all__ = [
     "TrackError",
     "TrackSource",
     "VideoError",
+    "instants_a_second",
     "is_of_groups",
     "moments",
     "orbit",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 
 import nmc
+from nmc_framework.frame_rate import package_rate
 from nmc_framework.models import families, family
 from nmc_framework.models.dynamic import GroupModel
 
@@ -40,6 +42,12 @@ def moments(sequence: nmc.ChainSequence, frames: Sequence[int] | None = None) ->
         for frame in chosen
         for instant in range(_length(sequence, frame, span))
     ]
+
+
+def instants_a_second(sequence: nmc.ChainSequence) -> Fraction:
+    """Return how many instants are shown in a second, played evenly."""
+    span = int(sequence.configuration["instants"]) if is_of_groups(sequence) else 1
+    return package_rate(sequence, span)
 
 
 def _length(sequence: nmc.ChainSequence, frame: int, span: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
@@ -44,7 +45,7 @@ class TrackSource:
     eye: Eye = "centre"
     scale: float = 1.0
 
-    def images(self, rate: int) -> int | None:
+    def images(self, rate: Fraction) -> int | None:
         """Return how many images the track says it has; None where it has none of its own.
 
         Raises
@@ -55,11 +56,11 @@ class TrackSource:
         if self.keys is None:
             return None
         seconds = read_keys(_file(self.keys)).seconds
-        return None if seconds is None else max(2, round(seconds * rate) + 1)
+        return None if seconds is None else max(2, round(seconds * float(rate)) + 1)
 
 
 def user_track(
-    source: TrackSource, count: int, cameras: Sequence[Camera], rate: int
+    source: TrackSource, count: int, cameras: Sequence[Camera], rate: Fraction | int
 ) -> list[Viewpoint]:
     """Return ``count`` viewpoints.
 
@@ -94,10 +95,10 @@ def user_track(
         raise TrackError(f"{path.name} is not a CSV file: {error}") from error
     trace = read_eyenavgs(path, eye=source.eye, scale=source.scale)
     try:
-        track = trace.at(np.arange(count) / rate)
+        track = trace.at(np.arange(count) / float(rate))
     except TrackError as error:
         raise TrackError(
-            f"{path.name} is too short for {count} images at {rate} a second: {error}"
+            f"{path.name} is too short for {count} images at {float(rate):.5g} a second: {error}"
         ) from None
     return track if source.anchor is None else _anchored(track, source.anchor, cameras)
 

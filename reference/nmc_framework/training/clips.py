@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +68,7 @@ def train_clips(
     clips: Callable[[int], Iterable[Pixels]],
     schedule: Schedule,
     *,
-    rate: int = 1,
+    rate: Fraction | int = 1,
     report: Callable[[Progress], None] | None = None,
 ) -> Iterator[TrainedFrame]:
     """Train a model a clip into ``store``, each from the one before; yield each when on disk.
@@ -100,7 +101,7 @@ def train_clips(
         model,
         lambda first: (ClipPixels(model, pixels) for pixels in clips(first)),
         schedule,
-        seconds=model.size[0] / rate,
+        seconds=float(model.size[0] / Fraction(rate)),
         report=report,
     )
 

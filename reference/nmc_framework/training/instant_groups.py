@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -146,7 +147,7 @@ def train_groups(
     groups: Callable[[int], Iterable[Sequence[FrameViews]]],
     schedule: Schedule,
     *,
-    rate: int = 1,
+    rate: Fraction | int = 1,
     when: Sequence[float] | None = None,
     report: Callable[[Progress], None] | None = None,
 ) -> Iterator[TrainedFrame]:
@@ -185,6 +186,6 @@ def train_groups(
         model,
         lambda first: (GroupPixels(model, cameras, group, when) for group in groups(first)),
         schedule,
-        seconds=model.instants / rate,
+        seconds=float(model.instants / Fraction(rate)),
         report=report,
     )

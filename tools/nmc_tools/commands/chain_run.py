@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -39,7 +40,7 @@ class Subject:
     options: dict[str, Any]
     iterations: tuple[int, int]
     batch: tuple[int, int]
-    rate: int
+    rate: Fraction
     count: int
     clips: bool = field(kw_only=True)
     groups: bool = field(default=False, kw_only=True)
@@ -83,7 +84,7 @@ class Run(ABC):
     @property
     @abstractmethod
     def span(self) -> int:
-        """Ticks that a frame is shown."""
+        """Instants, or pictures, that a frame is shown."""
 
     @property
     def told(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,7 @@ def render_clips(
     *,
     frames: str | None,
     size: tuple[int, int] | None,
-    fps: int | None,
+    rate: Fraction | None,
     quality: int,
     device: str,
     on: str | None,
@@ -57,6 +58,7 @@ def render_clips(
     force: bool,
 ) -> None:
     """Write the pictures of a package as ``.mp4``, one as ``.png``, or all into a folder."""
+    from nmc_framework.frame_rate import package_rate
     from nmc_framework.rendering import write_video
     from nmc_framework.rendering.clips import clip_model, package_pictures
 
@@ -66,7 +68,7 @@ def render_clips(
     require_new(output, force=force)
     model = clip_model(sequence, device if on is None else "cpu")
     span = model.size[0]
-    rate = fps or max(1, sequence.manifest.timescale)
+    rate = rate or package_rate(sequence, span)
     with (
         cluster_on(on, device) as cluster,
         progress_bar(f"rendering {output.name}", "pictures") as progress,
@@ -78,7 +80,7 @@ def render_clips(
         if output.suffix.lower() == ".mp4":
             output.parent.mkdir(parents=True, exist_ok=True)
             count = write_video(output, (image for _, image in images), rate, quality=quality)
-            size_told = f", {count / rate:.1f} s, {size_text(output.stat().st_size)}"
+            size_told = f", {float(count / rate):.1f} s, {size_text(output.stat().st_size)}"
         else:
             count = _files(images, output, span)
             size_told = ""

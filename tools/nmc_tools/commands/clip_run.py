@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,7 @@ class ClipRun(Run):
         from nmc_framework.distributed import ClipMaterial
 
         clips = list(islice(self.moving.clips(self.span, first), end - first))
-        times = [k * self.span / self.moving.rate for k in range(first, end)]
+        times = [float(k * self.span / self.moving.rate) for k in range(first, end)]
         return ClipMaterial(clips, times)
 
     def extent(self, frame: TrainedFrame) -> dict[str, Any]:
@@ -94,7 +95,7 @@ def clip_subject(
     clip: int | None,
     size: tuple[int, int] | None,
     frames: int | None,
-    rate: int | None,
+    rate: Fraction | None,
 ) -> Subject:
     """Open what a model of pictures is trained on.
 

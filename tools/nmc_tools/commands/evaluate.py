@@ -276,7 +276,7 @@ def _truth(
     """Return what the package's cameras should have seen."""
     from nmc_framework.cameras import CameraError
     from nmc_framework.cameras.formats import RigDocument
-    from nmc_framework.rendering import moments
+    from nmc_framework.rendering import instants_a_second, moments
     from nmc_tools.commands.footage import film_scene, open_footage
 
     cameras = tuple(cameras_in(sequence))
@@ -298,7 +298,7 @@ def _truth(
     assert scene is not None
     shown = moments(sequence)
     count = 1 + max((moment.number for moment in shown), default=0)
-    found = film_scene(scene, rig=rig, frames=count, rate=sequence.manifest.timescale)
+    found = film_scene(scene, rig=rig, frames=count, rate=instants_a_second(sequence))
     # What a camera does to its picture is not the scene's: views are judged without it.
     return replace(found, read=found.clean or found.read)
 

@@ -373,7 +373,7 @@ def _clips(paths: list[Path], size: tuple[int, int], count: int) -> tuple[dict[s
                 raise CaptureError(
                     f"it has {moving.count} pictures: give --pictures {moving.count} or less"
                 )
-            found[path.stem], rate = next(moving.clips(count)), moving.rate
+            found[path.stem], rate = next(moving.clips(count)), round(moving.rate)
     return found, rate
 
 

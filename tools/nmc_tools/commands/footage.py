@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -63,7 +64,7 @@ class Footage:
 
     rig: RigDocument
     count: int
-    rate: int
+    rate: Fraction
     read: Views
     bounds: list[list[float]] | None = None
     background: list[float] | None = None
@@ -144,7 +145,7 @@ def open_footage(
     cameras: Path | None = None,
     size: tuple[int, int] | None = None,
     frames: int | None = None,
-    rate: int | None = None,
+    rate: Fraction | None = None,
 ) -> Footage:
     """Open frames and their cameras, or set an embedded scene up to be filmed.
 
@@ -176,7 +177,7 @@ def film_scene(
     *,
     rig: RigDocument | None = None,
     frames: int | None = None,
-    rate: int | None = None,
+    rate: Fraction | None = None,
 ) -> Footage:
     """Return an embedded scene, filmed frame by frame as it is asked for.
 
@@ -189,7 +190,7 @@ def film_scene(
     scene = scenes()[name]
     own = scene.rig(size)
     used = rig or RigDocument(own.cameras)
-    speed = rate or scene.rate
+    speed = rate or Fraction(scene.rate)
     known = {camera.name: camera for camera in used.cameras}
     return Footage(
         rig=used,
@@ -205,13 +206,13 @@ def film_scene(
 
 
 def _filmed(
-    take: Callable[[Camera, float], Any], cameras: Mapping[str, Camera], rate: int
+    take: Callable[[Camera, float], Any], cameras: Mapping[str, Camera], rate: Fraction
 ) -> Views:
     from nmc_framework.training import FrameViews
 
     def read(names: Sequence[str], start: int, stop: int) -> Iterator[FrameViews]:
         for index in range(start, stop):
-            time = index / rate
+            time = float(index / rate)
             yield FrameViews(index, time, [take(cameras[name], time) for name in names])
 
     return read

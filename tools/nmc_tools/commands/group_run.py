@@ -100,7 +100,7 @@ class GroupRun(Run):
         from nmc_framework.distributed import InstantsMaterial
 
         instants = list(islice(self._groups(first), end - first))
-        times = [k * self.span / self.footage.rate for k in range(first, end)]
+        times = [float(k * self.span / self.footage.rate) for k in range(first, end)]
         return InstantsMaterial(self.footage.cameras(self.training), instants, times)
 
     def extent(self, frame: TrainedFrame) -> dict[str, Any]:

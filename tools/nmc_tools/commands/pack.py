@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -23,7 +24,6 @@ from nmc_tools.checkpoints import Keep, Order
 from nmc_tools.checkpoints.extras import configuration_of, frame_extras, room_of, source_name
 from nmc_tools.commands.lossy_options import (
     DeclarePsnrOption,
-    Loss,
     MaxErrorOption,
     MeasureOption,
     QualityOption,
@@ -41,18 +41,21 @@ from nmc_tools.commands.media_files import (
     PackMediaRoleOption,
     packed_media,
 )
+from nmc_tools.commands.pack_summary import asked_keys, pack_summary
 from nmc_tools.commands.repack import frames_of, pack_package, package_among
 from nmc_tools.commands.shared_options import (
     DirectoryOption,
     EffortOption,
     EncryptKeyOption,
     ForceOption,
+    FpsOption,
     JsonOption,
     OutputPath,
     PackJobsOption,
+    parse_rate,
 )
 from nmc_tools.commands.slice_notes import show_slices, slices_json
-from nmc_tools.terminal import counted, note, print_json, progress_bar, say, size_text
+from nmc_tools.terminal import note, progress_bar
 
 Shapes: TypeAlias = dict[str, tuple[str, tuple[int, ...]]]
 
@@ -119,9 +122,7 @@ def pack(
     configuration: Annotated[
         Path | None, typer.Option(help="JSON file that says how the model is built.")
     ] = None,
-    fps: Annotated[
-        int | None, typer.Option(min=1, help="Frames per second; by default 30.")
-    ] = None,
+    fps: FpsOption = None,
     detect_frozen: Annotated[
         bool, typer.Option(help="Record unchanged parameters as frozen.")
     ] = True,
@@ -241,6 +242,7 @@ def pack(
     sources = selection.sources
     options["media"] = packed_media(media, media_role, media_map, len(sources))
     quantisation = quantisation_of(len(sources), **lossy)
+    rate = parse_rate(fps) or Fraction(30)
     for text in selection.notes:
         note(text)
     load = partial(_load, keys=key or [], keep=keep)
@@ -257,7 +259,7 @@ def pack(
             configuration=_configuration(configuration, first),
             layers=checkpoints.layers_of([n for n in first.state if n not in buffers], rules),
             buffers=buffers,
-            timescale=fps or 30,
+            timescale=rate.numerator,
             detect_frozen=detect_frozen,
             quantisation=quantisation,
         )
@@ -276,6 +278,7 @@ def pack(
                 before = _follows(sources[t], before, checkpoint, unrelated=unrelated)
                 writer.append(
                     checkpoint.state,
+                    presentation_time=t * rate.denominator,
                     source_name=source_name(sources[t]),
                     extras=frame_extras(checkpoint, sources[t], first, room),
                 )
@@ -283,9 +286,9 @@ def pack(
                 progress(t + 1, len(sources))
     show_notes(writer.notes)
     show_slices(writer.slices)
-    asked = _asked(key_every, key_frame)
+    asked = asked_keys(key_every, key_frame)
     beside = {"slices": slices_json(writer.slices), "missed": missed_targets(writer.notes)}
-    _summary(output, encrypt_key, sources, first, asked, beside, as_json=as_json)
+    pack_summary(output, encrypt_key, sources, first, asked, beside, as_json=as_json)
 
 
 def _refuse_of_a_package(options: Mapping[str, object]) -> None:
@@ -347,63 +350,3 @@ def _configuration(path: Path | None, first: checkpoints.Checkpoint) -> Any:
         if not isinstance(given, dict):
             raise checkpoints.CheckpointError(path, "is not a JSON object", hint)
     return configuration_of(first, given)
-
-
-def _asked(key_every: int, key_frames: list[int] | None) -> Callable[[int], bool]:
-    """Return whether a frame was to be a key frame."""
-    asked = frozenset(key_frames or ())
-    return lambda t: t == 0 or t in asked or bool(key_every and t % key_every == 0)
-
-
-def _summary(
-    output: Path,
-    key: Path | None,
-    sources: list[checkpoints.FrameSource],
-    first: checkpoints.Checkpoint,
-    asked: Callable[[int], bool],
-    beside: Mapping[str, Any],
-    *,
-    as_json: bool,
-) -> None:
-    with nmc.open(output, max_level=4, key=key) as sequence:
-        raw = sum(frame.state_bytes for frame in sequence.frames)
-        size, frames, loss = sequence.size, len(sequence), Loss.of(sequence)
-        keys = [t for t, frame in enumerate(sequence.frames) if frame.coding == "key"]
-        kept = [name for name in first.scalars if name in sequence.frames[0].extras]
-    skipped = [text for text in first.skipped if not _is_of(text, kept)]
-    for t in keys:
-        if not asked(t) and t < len(sources):
-            note(
-                f"{sources[t].name}: frame {t} became a key frame, since a delta would be larger; "
-                "was it trained from the frame before?"
-            )
-    if as_json:
-        print_json(
-            {
-                "path": str(output),
-                "frames": frames,
-                "key_frames": len(keys),
-                "raw_bytes": raw,
-                "bytes": size,
-                "weights": first.key,
-                "skipped": skipped,
-                "slices": beside["slices"],
-                "lossy": None if loss is None else loss.to_json() | {"missed": beside["missed"]},
-            }
-        )
-        return
-    for text in skipped:
-        say(f"left out of {first.key or 'the file'}: {text}")
-    if kept:
-        say(f"kept beside the tensors, as extras of each frame: {', '.join(kept)}")
-    say(
-        f"{output}: {counted(frames, 'frame')} ({len(keys)} key), {size_text(raw)} of models in "
-        f"{size_text(size)}, {'lossy ' * (loss is not None)}ratio {raw / size:.3f}"
-    )
-    if loss is not None:
-        say(loss.text())
-
-
-def _is_of(note_: str, names: list[str]) -> bool:
-    """Whether a note of what is no tensor is of one of these names."""
-    return note_.endswith("not a tensor") and any(note_.startswith(f"{name}: ") for name in names)

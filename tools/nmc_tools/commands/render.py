@@ -24,7 +24,7 @@ from nmc_tools.commands.framework import (
     parse_size,
     require_new,
 )
-from nmc_tools.commands.shared_options import ForceOption, PackagePath
+from nmc_tools.commands.shared_options import ForceOption, FpsOption, PackagePath, parse_rate
 from nmc_tools.commands.shared_work import (
     OnOption,
     cluster_on,
@@ -71,7 +71,7 @@ def render(
     field_of_view: Annotated[
         float | None, typer.Option(min=1, max=170, help="Horizontal, in degrees.")
     ] = None,
-    fps: Annotated[int | None, typer.Option(min=1, help="Else the package's own.")] = None,
+    fps: FpsOption = None,
     save_track: Annotated[
         Path | None, typer.Option(help="Write the viewpoints that were used as CSV.")
     ] = None,
@@ -116,6 +116,7 @@ def render(
     with framework(package, output):
         import nmc
         from nmc_framework.rendering import (
+            instants_a_second,
             moments,
             played,
             render_package,
@@ -139,7 +140,7 @@ def render(
                     output,
                     frames=frames,
                     size=parse_size(size),
-                    fps=fps,
+                    rate=parse_rate(fps),
                     quality=quality,
                     device=devices_on(on, (device or ["cpu"])[0])[1],
                     on=on,
@@ -161,7 +162,7 @@ def render(
             devices = [devices_on(on, text)[1] for text in device or ["cpu"]]
             require_new(output, force=force)
             known = cameras_in(sequence)
-            rate = fps or max(1, sequence.manifest.timescale)
+            rate = parse_rate(fps) or instants_a_second(sequence)
             once = moments(sequence, chosen_frames(frames, len(sequence)))
         source = _source(track, keys, known, anchor, eye, trace_scale)
         with framework(source.keys or source.file or package):
@@ -189,7 +190,7 @@ def render(
             write_video(output, _counted(images, len(shown), progress), rate, quality=quality)
         if save_track is not None:
             write_track(save_track, viewpoints)
-        seconds = len(shown) / rate
+        seconds = float(len(shown) / rate)
         say(
             f"{output}: {counted(len(shown), 'image')} of {camera.width}x{camera.height}, "
             f"{seconds:.1f} s, {size_text(output.stat().st_size)}"

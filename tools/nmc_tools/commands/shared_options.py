@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ import typer
 import nmc
 from nmc.coding.arithmetic import Effort
 from nmc.remote.address import scheme_of, shown
+from nmc_framework.frame_rate import read_rate
 
 
 class Address(str):
@@ -58,6 +60,13 @@ EffortOption = Annotated[
 ]
 DirectoryOption = Annotated[
     bool, typer.Option("--directory", help="Write a directory instead of one file.")
+]
+FpsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--fps",
+        help="Frames a second, such as 24, 29.97 or 30000/1001; else as the input says, or 30.",
+    ),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace what is there.")]
 JobsOption = Annotated[
@@ -121,3 +130,13 @@ def opened(
         return nmc.open(package, max_level=max_level, stop=refinements, key=key)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--refinements") from None
+
+
+def parse_rate(text: str | None) -> Fraction | None:
+    """Return what ``--fps`` says, exactly; None where it is not given."""
+    if text is None:
+        return None
+    try:
+        return read_rate(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--fps") from None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from nmc.writing.writer import DEFAULT_KEY_EVERY
-from nmc_tools.commands.chain_run import Run, Subject
+from nmc_tools.commands.chain_run import Run
 from nmc_tools.commands.footage import HeldOutOption, SceneOption
 from nmc_tools.commands.framework import (
     RateOption,
@@ -19,14 +20,14 @@ from nmc_tools.commands.framework import (
     framework,
     option,
     parse_size,
-    say_doubt,
 )
-from nmc_tools.commands.shared_options import EffortOption, ForceOption
+from nmc_tools.commands.shared_options import EffortOption, ForceOption, FpsOption, parse_rate
 from nmc_tools.commands.shared_training import Sharing
 from nmc_tools.commands.shared_work import OnOption, cluster_on, devices_on
 from nmc_tools.commands.train_served import ServeTokenOption, host_and_port, served_beside
 from nmc_tools.commands.train_subject import built_model, family_kind, opened_subject
-from nmc_tools.terminal import counted, print_json, refuse_input, say, size_text
+from nmc_tools.commands.train_summary import folder_sizes, package_sizes, train_summary
+from nmc_tools.terminal import refuse_input
 
 if TYPE_CHECKING:
     from nmc_framework.models import ChainModel
@@ -146,7 +147,7 @@ def train(
         int, typer.Option(min=0, help="Frames from key frame to key frame; 0: only the first.")
     ] = DEFAULT_KEY_EVERY,
     effort: EffortOption = "strong",
-    fps: Annotated[int | None, typer.Option(min=1, help="Frames a second; else measured.")] = None,
+    fps: FpsOption = None,
     anew: Annotated[
         bool,
         typer.Option(
@@ -232,7 +233,7 @@ def train(
             clip=clip,
             size=parse_size(size),
             frames=frames,
-            rate=fps,
+            rate=parse_rate(fps),
         )
         model = built_model(family, configuration, set_, subject.options, seed)
         model = model.to(devices_on(on, device)[0])
@@ -283,26 +284,30 @@ def train(
                 done, records = _package(
                     run,
                     output,
-                    timescale=subject.rate,
+                    rate=subject.rate,
                     profile="lossy" if price or bits else "main",
                     key_every=key_every,
                     effort=effort,
                     resume=resume,
                     overwrite=force,
                 )
-        sizes = _folder_sizes(store) if as_ == "checkpoints" else _package_sizes(output)
-        _summary(output, records, done, subject, sizes, as_json=as_json)
+        sizes = folder_sizes(store) if as_ == "checkpoints" else package_sizes(output)
+        train_summary(output, records, done, subject, sizes, as_json=as_json)
 
 
-def _package(run: Run, output: Path, **options: Any) -> tuple[int, list[dict[str, Any]]]:
+def _package(
+    run: Run, output: Path, *, rate: Fraction, **options: Any
+) -> tuple[int, list[dict[str, Any]]]:
     """Train into a package; return how many frames it had, and the records of the new ones."""
     import nmc
     from nmc_framework.training import PackageStore
 
-    with nmc.Writer(output, **run.model.in_package(), **options) as writer:
+    options |= run.model.in_package()
+    with nmc.Writer(output, timescale=rate.numerator, **options) as writer:
         done = len(writer)
         run.begin(writer)
-        store = PackageStore(writer, span=run.span, told=run.told, anew=run.anew)
+        span = run.span * rate.denominator
+        store = PackageStore(writer, span=span, told=run.told, anew=run.anew)
         records = run.into(store)
         run.end(writer, done)
     return done, records
@@ -358,42 +363,3 @@ def _check_freezing(model: ChainModel, schedule: Schedule) -> None:
     from nmc_framework.training import freeze
 
     freeze(model, model.layers(), schedule.exclude_layers, schedule.reading)
-
-
-def _package_sizes(output: Path) -> dict[str, int]:
-    import nmc
-
-    with nmc.open(output) as sequence:
-        raw = sum(frame.state_bytes for frame in sequence.frames)
-        return {"frames": len(sequence), "raw_bytes": raw, "bytes": sequence.size}
-
-
-def _folder_sizes(store: CheckpointFolder) -> dict[str, int]:
-    count = len(store)
-    raw = count * sum(array.nbytes for array in store[0].values()) if count else 0
-    size = sum(path.stat().st_size for path in store.folder.glob("frame_*.safetensors"))
-    return {"frames": count, "raw_bytes": raw, "bytes": size}
-
-
-def _summary(
-    output: Path,
-    records: list[dict[str, Any]],
-    done: int,
-    subject: Subject,
-    sizes: dict[str, int],
-    *,
-    as_json: bool,
-) -> None:
-    if as_json:
-        whole = {"path": str(output), **sizes, "resumed_at": done or None, "rate": subject.rate}
-        print_json(whole | {"trained": records})
-        return
-    of = "" if subject.clips else " on held-out views"
-    scored = [record["psnr"] for record in records if "psnr" in record]
-    quality = f", {sum(scored) / len(scored):.2f} dB{of}" if scored else ""
-    went_on = f" ({done} of them before)" if done else ""
-    told = f"{size_text(sizes['raw_bytes'])} of models in {size_text(sizes['bytes'])}"
-    say(f"{output}: {counted(sizes['frames'], 'frame')}{went_on}, {told}{quality}")
-    if scored and not subject.clips:
-        loss = sum(record["loss"] for record in records) / len(records)
-        say_doubt(output, loss, sum(scored) / len(scored))

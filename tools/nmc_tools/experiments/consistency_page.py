@@ -60,7 +60,7 @@ def write_consistency(folder: Path, found: Consistency) -> list[Path]:
     Image.fromarray(_sheet(found)).save(sheet, format="PNG")
     films = []
     if len(found.film.views) > 1:
-        write_video(film, _beside(found), max(1, found.film.footage.rate))
+        write_video(film, _beside(found), found.film.footage.rate)
         names = ", ".join(["truth", *found.pictures])
         films = [Figure(film, f"{found.film.held_out[0]}: {names}", wide=True)]
     methods = list(found.pictures)
