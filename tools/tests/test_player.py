@@ -113,6 +113,8 @@ def test_without_graphics_frames_are_checked_all_the_same(plain_browser, tmp_pat
         page.show(2)
         assert page.frame == 2
         assert "2 of 3 frames" in page.page.locator("#checks").text_content()
+        page.page.keyboard.press("Escape")
+        assert page.notice is None
 
 
 @pytest.mark.slow(minutes=0.03)

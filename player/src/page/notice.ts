@@ -1,13 +1,17 @@
 // What is told over the picture: what is amiss, and what takes a while.
 import { element } from "./elements.js";
 
-/** Tells something in words until it is clicked or something else is told; nothing for "". `quiet`: it is no fault. */
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") element("notice", HTMLElement).hidden = true;
+});
+
+/** Tells something in words until it is clicked, Escape is pressed, or something else is told; nothing for "". `quiet`: it is no fault. */
 export function notice(text: string, quiet = false): void {
   const note = element("notice", HTMLElement);
   note.textContent = text;
   note.hidden = text === "";
   note.className = quiet ? "quiet" : "";
-  note.title = "click to close";
+  note.title = "click, or press Escape, to close";
   note.onclick = () => (note.hidden = true);
 }
 
