@@ -39,7 +39,7 @@ test: setup  ## Run the quick tests, at least one of each feature
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not long"
 
 test-all: setup  ## Run all tests but for those of make sweeps, as CI does
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long" $(AGAIN)
 
 sweeps: setup  ## Run the long forms of tests that CI runs in a shorter form
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m long

@@ -74,6 +74,7 @@ def capture(
     with framework(videos[0], output):
         from nmc_framework.capture import background_of, open_sources, read_frames, synchronise
         from nmc_framework.capture.captured_folder import RECORD, synchrony_record, write_capture
+        from nmc_framework.frame_rate import plain
 
         require_there(videos)
         require_folder(output)
@@ -112,7 +113,7 @@ def capture(
         for line in warnings:
             warn(line)
         if as_json:
-            record = {"path": str(output), "written": len(written), "rate": written.rate}
+            record = {"path": str(output), "written": len(written), "rate": plain(written.rate)}
             told = {"warnings": warnings, "synchrony": synchrony_record(synchrony)}
             print_json(record | told)
             return
