@@ -12,6 +12,7 @@ import av
 
 import nmc
 from nmc_framework.models import build
+from nmc_framework.rendering.video import say_colours
 from nmc_framework.super_resolution import footage, self_transfer
 from nmc_framework.super_resolution.coding import as_decoded, code_video
 from nmc_framework.super_resolution.criteria import criterion
@@ -113,6 +114,7 @@ def test_coding_is_repeatable_on_any_processor(tmp_path):
         stream = container.add_stream("libx264", options=options)
         stream.width, stream.height, stream.pix_fmt = 88, 72, "yuv420p"
         stream.time_base = stream.codec_context.time_base = Fraction(1, 50)
+        say_colours(stream.codec_context)
         for number, shown in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(shown, format="rgb24")
             frame.pts, frame.time_base = number, Fraction(1, 50)

@@ -73,8 +73,8 @@ def picture_sizes(sources: Sequence[Source]) -> dict[str, tuple[int, int]]:
 def turned_to(sources: Sequence[Source], rig: RigDocument) -> list[Source]:
     """Return sources of which those are upright whose cameras are of the upright pictures.
 
-    Some programs turn photographs as their Exif data say, others take the pixels as they lie: a
-    camera's size tells which.
+    Some programs turn photographs as their Exif data say, and videos as their files do; others
+    take the pixels as they lie: a camera's size tells which.
 
     Raises
     ------
@@ -89,6 +89,9 @@ def turned_to(sources: Sequence[Source], rig: RigDocument) -> list[Source]:
         if isinstance(source, ImageSource) and source.paths and wanted is not None:
             turn = first_size(source) != wanted == first_size(replace(source, upright=True))
             found.append(replace(source, upright=turn))
+        elif isinstance(source, VideoSource) and wanted is not None:
+            lies = first_size(source) != wanted == first_size(replace(source, upright=False))
+            found.append(replace(source, upright=not lies))
         else:
             found.append(source)
     return found

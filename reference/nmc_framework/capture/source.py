@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmc_framework.capture.picture_files import read_picture
+from nmc_framework.capture.turning import as_it_lies, upright
 
 Picture = npt.NDArray[np.uint8]
 
@@ -41,38 +43,83 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class VideoSource:
-    """A video file; its own time stamps count unless ``stamps`` are given for its pictures."""
+    """A video file; its own time stamps count unless ``stamps`` are given for its pictures.
+
+    ``upright``: turned as the file says that a player is to turn it, as phones that are held
+    upright do.
+    """
 
     name: str
     path: Path
     stamps: tuple[float, ...] | None = None
+    upright: bool = True
 
     def times(self) -> tuple[float, ...]:
-        """Return the presentation times; read from the packets, nothing is decoded."""
+        """Return the presentation times; read from the packets, nothing is decoded.
+
+        Pictures that are in the file and not of the film have none: those that an edit list cuts
+        off, and those before the first that can be decoded.
+        """
         if self.stamps is not None:
             return _ascending(self.name, self.stamps)
-        try:
-            with av.open(str(self.path)) as container:
-                stream = container.streams.video[0]
-                base = stream.time_base
-                stamps = [
-                    packet.pts for packet in container.demux(stream) if packet.pts is not None
-                ]
-        except (av.FFmpegError, IndexError) as error:
-            raise CaptureError(f"{self.path.name} is not a video that can be read") from error
-        if base is None or not stamps:
+        ticks, base = self._ticks()
+        if base is None or not ticks:
             raise CaptureError(f"camera {self.name!r}: {self.path.name} has no time stamps")
-        return _ascending(self.name, [float(stamp * base) for stamp in sorted(stamps)])
+        return _ascending(self.name, [float(tick * base) for tick in ticks])
 
     def pictures(self) -> Iterator[Picture]:
-        """Decode the file from its beginning."""
+        """Decode the file from its beginning.
+
+        Raises
+        ------
+        CaptureError
+            If it cannot be decoded; at the first picture that is missing, as all others would have
+            the times of others from there on.
+        """
+        ticks, base = self._ticks()
+        expected = iter(ticks)
+        for frame in self._frames():
+            if ticks and frame.pts is not None:
+                if frame.pts < ticks[0]:
+                    continue
+                self._require(next(expected, None), frame.pts, base)
+            yield upright(frame) if self.upright else as_it_lies(frame)
+        self._require(next(expected, None), None, base)
+
+    def _frames(self) -> Iterator[av.VideoFrame]:
         try:
             with av.open(str(self.path)) as container:
                 container.streams.video[0].thread_type = "AUTO"
-                for frame in container.decode(video=0):
-                    yield np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+                yield from container.decode(video=0)
         except (av.FFmpegError, IndexError) as error:
-            raise CaptureError(f"camera {self.name!r}: {self.path.name}: {error}") from error
+            reason = getattr(error, "strerror", None) or str(error)
+            raise CaptureError(
+                f"camera {self.name!r}: {self.path.name} does not decode ({reason}): convert it, "
+                "or cut it before it is damaged"
+            ) from error
+
+    def _ticks(self) -> tuple[list[int], Fraction | None]:
+        """Return when pictures are shown, ascending, in ticks, and the seconds of a tick."""
+        try:
+            with av.open(str(self.path)) as container:
+                stream = container.streams.video[0]
+                packets = [
+                    (packet.pts, packet.is_keyframe)
+                    for packet in container.demux(stream)
+                    if packet.pts is not None and not packet.is_discard
+                ]
+                base = stream.time_base
+        except (av.FFmpegError, IndexError) as error:
+            raise CaptureError(f"{self.path.name} is not a video that can be read") from error
+        first = next((tick for tick, is_key in packets if is_key), None)
+        return sorted(tick for tick, _ in packets if first is None or tick >= first), base
+
+    def _require(self, expected: int | None, tick: int | None, base: Fraction | None) -> None:
+        if expected is not None and expected != tick and base is not None:
+            raise CaptureError(
+                f"camera {self.name!r}: the picture at {float(expected * base):.3f} s of "
+                f"{self.path.name} does not decode: cut the video there, or convert it"
+            )
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,7 @@ def _written(
                 stream = container.add_stream("libx264", rate=rate, options=options)
                 stream.height, stream.width = (side + side % 2 for side in first[:2])
                 stream.pix_fmt = "yuv420p"
+                say_colours(stream.codec_context)
             if image.shape != first:
                 raise VideoError(f"image {count} is {image.shape}, the first one was {first}")
             frame = av.VideoFrame.from_ndarray(_even(image), format="rgb24")
@@ -78,6 +79,12 @@ def _written(
         if stream is not None:
             container.mux(stream.encode(None))
     return count
+
+
+def say_colours(codec: Any) -> None:
+    """Say which YCbCr the frames are made of, BT.601 of limited range: else players guess."""
+    codec.colorspace = av.video.reformatter.Colorspace.ITU601
+    codec.color_range = av.video.reformatter.ColorRange.MPEG
 
 
 def _even(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

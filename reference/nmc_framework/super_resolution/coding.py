@@ -12,6 +12,7 @@ import av
 import numpy as np
 
 from nmc_framework.capture import CaptureError
+from nmc_framework.rendering.video import say_colours
 from nmc_framework.super_resolution.resampling import Pictures
 
 Codec = Literal["h264", "hevc", "av1"]
@@ -103,6 +104,7 @@ def _coded(
                     raise CaptureError(f"this FFmpeg has no encoder {encoder}") from error
                 stream.height, stream.width = (side + side % 2 for side in picture.shape[:2])
                 stream.pix_fmt = chroma
+                say_colours(stream.codec_context)
                 stream.time_base = stream.codec_context.time_base = base
                 if encoder == "libx265":
                     stream.codec_context.codec_tag = "hvc1"

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from nmc_framework.capture import CaptureError
+from nmc_framework.capture.turning import upright, upright_size
 from nmc_framework.super_resolution.resampling import Pictures
 from nmc_framework.super_resolution.scenes import CutDetector
 
@@ -142,7 +143,7 @@ def look_through(
     cuts: CutDetector | None = None
     for frame in _frames(path, None):
         if cuts is None:
-            own = (frame.width, frame.height)
+            own = upright_size(frame)
             cuts = CutDetector(frame)
         if frame.pts is None:
             raise CaptureError(
@@ -188,12 +189,12 @@ def _frames(path: Path, size: tuple[int, int] | None) -> Iterator[Any]:
         stream.thread_type = "AUTO"
         try:
             for number, frame in enumerate(container.decode(stream)):
-                size = size or (frame.width, frame.height)
-                if (frame.width, frame.height) != size:
+                own = upright_size(frame)
+                size = size or own
+                if own != size:
                     raise CaptureError(
-                        f"{path.name}: picture {number} is {frame.width}x{frame.height}, the ones "
-                        f"before are {size[0]}x{size[1]}; cut the video there, or encode it anew "
-                        "at one size"
+                        f"{path.name}: picture {number} is {own[0]}x{own[1]}, the ones before are "
+                        f"{size[0]}x{size[1]}; cut the video there, or encode it anew at one size"
                     )
                 yield frame
         except av.FFmpegError as error:
@@ -215,7 +216,7 @@ def _all_frames(footage: Footage) -> Iterator[Any]:
 
 
 def _picture(frame: Any, size: tuple[int, int]) -> Pictures:
-    image = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+    image = upright(frame)
     if image.shape[1::-1] == size:
         return image
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC), np.uint8)
