@@ -12,7 +12,6 @@ import typer
 import nmc
 from nmc.coding.arithmetic import Effort
 from nmc.remote.address import scheme_of, shown
-from nmc_framework.frame_rate import read_rate
 
 
 class Address(str):
@@ -136,6 +135,8 @@ def parse_rate(text: str | None) -> Fraction | None:
     """Return what ``--fps`` says, exactly; None where it is not given."""
     if text is None:
         return None
+    from nmc_framework.frame_rate import read_rate
+
     try:
         return read_rate(text)
     except ValueError as error:
