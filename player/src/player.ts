@@ -49,7 +49,7 @@ export class Player {
   pictured = -1;
   /** What is to be seen next; others that were asked for meanwhile are passed over. */
   private wanted: number | null = null;
-  private busy = false;
+  private showing: Promise<void> | null = null;
   /** The frame that was asked for last. */
   private asking = -1;
   private wholeNext = true;
@@ -109,27 +109,26 @@ export class Player {
     if (this.asked.has("play") || (this.info_!.growing && !this.asked.has("frame"))) this.play(true);
   }
 
-  /** Shows frame t as soon as it is decoded; resolves when it is, or is refused. */
+  /** Shows frame t as soon as it is decoded; resolves when it is, or is refused, or another one was asked for and is. */
   async show(t: number): Promise<void> {
     const { info_ } = this;
     if (info_ === null) return;
     this.wanted = Math.max(0, Math.min(info_.frames.length - 1, Math.trunc(t)));
-    if (this.busy) {
-      // Nobody waits for the picture of the other one any more.
-      if (this.wanted !== this.asking) this.client.passOver();
-      return;
-    }
-    this.busy = true;
+    // Nobody waits for the picture of the other one any more.
+    if (this.showing !== null && this.wanted !== this.asking) this.client.passOver();
+    await (this.showing ??= this.fetchWanted());
+  }
+
+  private async fetchWanted(): Promise<void> {
     try {
       while (this.wanted !== null) {
-        const next: number = this.wanted;
+        this.asking = this.wanted;
         this.wanted = null;
-        this.asking = next;
-        await this.fetch(next);
+        await this.fetch(this.asking);
         prepared();
       }
     } finally {
-      this.busy = false;
+      this.showing = null;
     }
   }
 
@@ -317,7 +316,7 @@ export class Player {
     if (!this.playing || info === null) return;
     const last = info.frames.length - 1;
     const loop = element("loop", HTMLInputElement).checked;
-    if (!this.busy && this.stage?.busy !== true) {
+    if (this.showing === null && this.stage?.busy !== true) {
       const ended = this.shown >= last;
       if (ended && info.growing) return this.later();
       if (ended && !loop) return this.play(false);

@@ -115,6 +115,11 @@ def test_without_graphics_frames_are_checked_all_the_same(plain_browser, tmp_pat
         assert "2 of 3 frames" in page.page.locator("#checks").text_content()
         page.page.keyboard.press("Escape")
         assert page.notice is None
+        # Who asks while another frame is on its way is answered when the own one is there.
+        assert (
+            page.page.evaluate("nmcPlayer.show(0), nmcPlayer.show(1).then(() => nmcPlayer.frame)")
+            == 1
+        )
 
 
 @pytest.mark.slow(minutes=0.03)
