@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from nmc_framework.whole_files import whole
+
 
 def write_png(path: Path, pixels: Any) -> None:
     """Write a picture as PNG, which appears under its name when it is complete.
@@ -23,9 +25,5 @@ def write_png(path: Path, pixels: Any) -> None:
     """
     from PIL import Image
 
-    partial = path.with_name(f".partial-{path.name}")
-    try:
+    with whole(path) as partial:
         Image.fromarray(pixels).save(partial, format="PNG")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from matplotlib.patheffects import withStroke
 from mpl_toolkits.mplot3d.art3d import Line3DCollection  # type: ignore[import-untyped]
 
 from nmc_framework.cameras.camera import Camera, FloatArray
+from nmc_framework.whole_files import whole
 
 _INK, _FRUSTUM, _HELD_OUT, _AXIS = "#2b3440", "#1f6f78", "#b5442e", "#9aa5b1"
 #: Depth of the drawn frusta as a share of the rig's extent for up to so many cameras; more cameras
@@ -89,7 +90,8 @@ def plot_rig(
     axes.view_init(elev=32, azim=float(np.degrees(np.arctan2(forward[1], forward[0]))) + 180 + 35)
     axes.set(xlabel="x", ylabel="y", zlabel="z")
     figure.text(0.04, 0.955, title, fontsize=12, fontweight="bold", color=_INK)
-    figure.savefig(path)
+    with whole(path) as partial:
+        figure.savefig(partial)
 
 
 def _within(positions: FloatArray) -> npt.NDArray[np.bool_]:

@@ -14,6 +14,7 @@ from nmc_framework.cameras.camera import FloatArray
 from nmc_framework.cameras.formats.colmap_points import read_points
 from nmc_framework.cameras.formats.rig_document import ConversionError
 from nmc_framework.ply_header import MAX_HEADER_BYTES, default_header, parse_header, split_header
+from nmc_framework.whole_files import write_bytes
 
 #: The file of reconstructed points, beside the cameras.
 POINTS = "points.ply"
@@ -76,4 +77,4 @@ def read_cloud(path: Path) -> FloatArray:
 def write_cloud(path: Path, points: FloatArray) -> None:
     """Write points (P, 3) as a binary PLY file, in double precision."""
     head = default_header(_AXES, len(points), "double")
-    path.write_bytes(head.encode() + np.ascontiguousarray(points, "<f8").tobytes())
+    write_bytes(path, head.encode() + np.ascontiguousarray(points, "<f8").tobytes())

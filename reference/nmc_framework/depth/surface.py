@@ -12,6 +12,7 @@ import numpy.typing as npt
 from nmc_framework.depth.difference import Picture
 from nmc_framework.depth.errors import DepthError
 from nmc_framework.depth.pairs import DepthMap
+from nmc_framework.whole_files import write_bytes
 
 #: Horizontal field of view in degrees of a picture that says nothing of its lens: of a Kinect.
 USUAL_FIELD: Final = 58.0
@@ -85,9 +86,4 @@ def write_ply(path: Path, mesh: Surface) -> None:
     vertices["colour"] = mesh.colours
     faces = np.empty(len(mesh.faces), [("count", "u1"), ("corners", "<i4", 3)])
     faces["count"], faces["corners"] = 3, mesh.faces
-    partial = path.with_name(f".partial-{path.name}")
-    try:
-        partial.write_bytes(head.encode() + vertices.tobytes() + faces.tobytes())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_bytes(path, head.encode() + vertices.tobytes() + faces.tobytes())

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from nmc_framework.evaluation.gallery import spread
 from nmc_framework.evaluation.panel import above, beside, captioned, enlarged
 from nmc_framework.metrics import psnr
 from nmc_framework.models import build
 from nmc_framework.models.views import ViewModel, shown
+from nmc_framework.whole_files import write_picture
 
 if TYPE_CHECKING:
     import nmc
@@ -65,7 +65,7 @@ def pictures_beside(
         rows.append(beside([_strip(a, b, t, fidelity[t]) for a, b in pairs]))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "beside.png"
-    Image.fromarray(above(rows)).save(path)
+    write_picture(path, above(rows))
     return path, fidelity
 
 

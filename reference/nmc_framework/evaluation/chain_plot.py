@@ -9,6 +9,8 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from nmc_framework.whole_files import whole
+
 _INK = "#2b3440"
 _RAW, _KEY, _DELTA, _QUALITY = "#c9d1da", "#b5442e", "#e0a458", "#1f6f78"
 
@@ -75,4 +77,5 @@ def plot_chain(
             axes.spines[["top", "right"]].set_visible(False)
             axes.grid(axis="y", color="#e6eaee")
             axes.set_axisbelow(True)
-        figure.savefig(path)
+        with whole(path) as partial:
+            figure.savefig(partial)

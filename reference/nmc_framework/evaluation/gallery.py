@@ -10,11 +10,11 @@ from typing import TypeVar
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from nmc_framework.evaluation.held_out import ViewScore
 from nmc_framework.evaluation.page import Figure
 from nmc_framework.evaluation.panel import above, beside, captioned, enlarged
+from nmc_framework.whole_files import write_picture
 
 Picture = npt.NDArray[np.uint8]
 Item = TypeVar("Item")
@@ -92,7 +92,7 @@ class Gallery:
         shown = frame in self._frames and view in self._views
         if self._every or shown:
             path = self.folder / f"{self._names[view]}_{frame:08d}.png"
-            Image.fromarray(side_by_side(image, truth, decibels)).save(path)
+            write_picture(path, side_by_side(image, truth, decibels))
             self.written[frame, view] = path
         if shown:
             text = f"{view}, frame {frame}: {decibels:.1f} dB"
@@ -119,7 +119,7 @@ class Gallery:
         width = max(row.shape[1] for row in rows)
         path = self.folder / "contact.png"
         filled = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows]
-        Image.fromarray(above(filled)).save(path)
+        write_picture(path, above(filled))
         return path
 
 

@@ -27,6 +27,7 @@ from nmc_framework.metrics import (
 )
 from nmc_framework.models import ChainModel
 from nmc_framework.rendering import render_image
+from nmc_framework.whole_files import whole
 
 Picture = npt.NDArray[np.uint8]
 #: A distance of two images, such as :meth:`nmc_framework.evaluation.lpips.Lpips.distance`.
@@ -217,7 +218,7 @@ def score_view(
 
 def write_scores(path: Path, scores: Sequence[ViewScore]) -> None:
     """Write scores as CSV, one row a frame and view."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("frame", "view", *METRICS))
         for score in scores:

@@ -17,6 +17,8 @@ from typing import Any
 
 from PIL import Image
 
+from nmc_framework.whole_files import whole, write_text
+
 #: A film of more bytes lies beside the page, and a picture of more is embedded as JPEG.
 _FILM, _PICTURE = 12_000_000, 400_000
 
@@ -103,12 +105,7 @@ def write_page(path: Path, page: Page) -> list[Path]:
         f"<header><h1>{escape(page.title)}</h1><p>{escape(page.subtitle)}</p></header>"
         f'<div class="numbers">{numbers}</div>{body}</main></body></html>\n'
     )
-    partial = path.with_name(f".partial-{path.name}")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_text(path, text)
     return [path, *beside]
 
 
@@ -116,12 +113,8 @@ def _film(film: Figure, page: Path, beside: list[Path]) -> str:
     if film.path.stat().st_size > _FILM:
         copy = page.with_name(f"{page.stem}_{film.path.name}")
         if copy.resolve() != film.path.resolve():
-            partial = copy.with_name(f".partial-{copy.name}")
-            try:
+            with whole(copy) as partial:
                 shutil.copyfile(film.path, partial)
-                partial.replace(copy)
-            finally:
-                partial.unlink(missing_ok=True)
         beside.append(copy)
         source = escape(copy.name, quote=True)
     else:

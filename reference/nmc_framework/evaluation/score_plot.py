@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nmc_framework.evaluation.held_out import METRICS, ViewScore
+from nmc_framework.whole_files import whole
 
 _INK, _MEAN = "#2b3440", "#1f6f78"
 _VIEWS = ("#c98a3c", "#7a8ba3", "#a35d6a", "#6f9a62", "#8d76b0", "#b0a04c")
@@ -54,7 +55,8 @@ def plot_scores(path: Path, scores: Sequence[ViewScore], title: str) -> None:
         if tables:
             handles, labels = axes[0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
-        figure.savefig(path)
+        with whole(path) as partial:
+            figure.savefig(partial)
 
 
 def _panel(

@@ -9,6 +9,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from nmc_framework.whole_files import whole
+
 _INK, _TIME, _LOSS = "#2b3440", "#1f6f78", "#b5442e"
 
 
@@ -42,4 +44,5 @@ def plot_training(
             panel.set_axisbelow(True)
         panels[0].set_title(title, loc="left", fontweight="bold")
         panels[-1].set_xlabel("frame")
-        figure.savefig(path)
+        with whole(path) as partial:
+            figure.savefig(partial)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from nmc_framework.inverse.multiview import ObjectsError
+from nmc_framework.whole_files import write_bytes, write_picture, write_text
 
 _FLOAT, _UINT = 5126, 5125
 _ARRAY, _INDICES = 34962, 34963
@@ -64,18 +65,16 @@ def write_mesh(path: Path, mesh: Mesh) -> list[Path]:
         return _write_obj(path, mesh)
     if path.suffix.lower() != ".glb":
         raise ObjectsError(f"{path.name}: a mesh is written as .obj or .glb")
-    partial = path.with_name(f".partial-{path.name}")
-    partial.write_bytes(_glb(mesh))
-    partial.replace(path)
+    write_bytes(path, _glb(mesh))
     return [path]
 
 
 def _write_obj(path: Path, mesh: Mesh) -> list[Path]:
     material, picture = path.with_suffix(".mtl"), path.with_suffix(".png")
-    Image.fromarray(mesh.texture).save(picture)
-    material.write_text(
+    write_picture(picture, mesh.texture)
+    write_text(
+        material,
         f"newmtl surface\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {picture.name}\n",
-        encoding="utf-8",
     )
     lines = [f"mtllib {material.name}", "usemtl surface"]
     lines += [f"v {x:.6f} {y:.6f} {z:.6f}" for x, y, z in mesh.vertices.tolist()]
@@ -83,9 +82,7 @@ def _write_obj(path: Path, mesh: Mesh) -> list[Path]:
     lines += [f"vn {x:.5f} {y:.5f} {z:.5f}" for x, y, z in mesh.normals.tolist()]
     corners = (mesh.faces + 1).tolist()
     lines += ["f " + " ".join(f"{k}/{k}/{k}" for k in face) for face in corners]
-    partial = path.with_name(f".partial-{path.name}")
-    partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, "\n".join(lines) + "\n")
     return [path, material, picture]
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmc_framework.cameras import Viewpoint, look_at
+from nmc_framework.whole_files import whole
 
 HEADER = ("frame", "x", "y", "z", "yaw", "pitch", "roll")
 
@@ -64,7 +65,7 @@ def orbit(
 
 def write_track(path: Path, track: Sequence[Viewpoint]) -> None:
     """Write a track as CSV; every number reads back to the same bits."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(HEADER)
         for index, viewpoint in enumerate(track):

@@ -12,6 +12,8 @@ import av.video.stream
 import numpy as np
 import numpy.typing as npt
 
+from nmc_framework.whole_files import whole
+
 
 class VideoError(ValueError):
     """Images that make no video."""
@@ -45,14 +47,10 @@ def write_video(
     VideoError
         When there is no image, or one of another size; its number is named.
     """
-    partial = path.with_name(f".partial-{path.name}")
-    try:
+    with whole(path) as partial:
         count = _written(partial, images, Fraction(rate), quality)
         if not count:
             raise VideoError(f"{path.name}: no images to write")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return count
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from nmc_framework.capture import CaptureError
 from nmc_framework.rendering.video import say_colours
 from nmc_framework.super_resolution.resampling import Pictures
+from nmc_framework.whole_files import whole
 
 Codec = Literal["h264", "hevc", "av1"]
 #: FFmpeg's encoders of each, and the options that make them repeatable. Some of x264's AVX-512 code
@@ -66,19 +67,16 @@ def code_video(
         If there are no pictures, or this FFmpeg has no such encoder.
     """
     name, options = _ENCODERS[codec]
-    partial = path.with_name(f".partial-{path.name}")
     try:
-        count = _coded(partial, pictures, ticks, timescale, name, options, factor, chroma)
-        if not count:
-            raise CaptureError(f"{path.name}: there are no pictures to code")
-        partial.replace(path)
+        with whole(path) as partial:
+            count = _coded(partial, pictures, ticks, timescale, name, options, factor, chroma)
+            if not count:
+                raise CaptureError(f"{path.name}: there are no pictures to code")
     except av.FFmpegError as error:
         raise CaptureError(
             f"{name} cannot code these pictures at rate factor {factor} ({error.strerror}): choose "
             "another codec, rate factor or size"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
     return count
 
 

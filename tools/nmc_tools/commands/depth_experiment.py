@@ -17,6 +17,7 @@ from nmc_tools.commands.framework import (
     require_folder,
     require_marks,
 )
+from nmc_tools.pictures import write_png
 from nmc_tools.terminal import out, print_json, progress_bar, say
 
 if TYPE_CHECKING:
@@ -119,14 +120,13 @@ def experiment(
 
 
 def _sheet(path: Path, request: Request, kept: Kept) -> None:
-    from PIL import Image
 
     from nmc_tools.experiments.depth_parts import VARIANTS, sheet, trained_variant
 
     first = next(iter(VARIANTS))
     models = {first: trained_variant(request, first, 0, kept)}
     pixels = sheet(models, request.judges[:: max(1, len(request.judges) // _SHOWN)][:_SHOWN])
-    Image.fromarray(pixels).save(path, format="PNG")
+    write_png(path, pixels)
 
 
 def _large(request: Request) -> npt.NDArray[np.uint8]:

@@ -14,11 +14,12 @@ def refuse_unwritable(paths: Iterable[Path]) -> None:
     """Make the folders of what is to be written, and refuse now what could not be at the end."""
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
-        was_there = path.exists()
-        with path.open("ab"):
+        # Under another name if there is none: what is killed here leaves no empty file.
+        tried = path if path.exists() else path.with_name(f".partial-{path.name}")
+        with tried.open("ab"):
             pass
-        if not was_there:
-            path.unlink()
+        if tried != path:
+            tried.unlink()
 
 
 #: Bytes 4 to 7 of an MP4 file (ISO/IEC 14496-12, 4.3).

@@ -27,6 +27,7 @@ from nmc_tools.commands.inverse_options import (
     require_png,
 )
 from nmc_tools.commands.shared_options import PlainJsonOption
+from nmc_tools.pictures import write_png
 from nmc_tools.terminal import counted, print_json, progress_bar, say, size_text
 
 if TYPE_CHECKING:
@@ -296,7 +297,6 @@ def show(
     require_new(output, force=force)
     with framework(folder, output):
         import numpy as np
-        from PIL import Image
 
         from nmc_framework.inverse.multiview import read_views
         from nmc_framework.inverse.network import InverseGraphics
@@ -322,7 +322,7 @@ def show(
                 rows.append(np.concatenate([np.full_like(own[:1], 255), seen]))
         sheet = np.repeat(np.repeat(grid(rows), scale, axis=0), scale, axis=1)
         output.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(sheet).save(output, format="PNG")
+        write_png(output, sheet)
     say(f"{output}: {counted(len(numbers), 'object')}, {counted(len(models), 'network')}")
 
 

@@ -27,6 +27,7 @@ from nmc_tools.commands.inverse_options import (
     require_png,
 )
 from nmc_tools.commands.shared_options import PlainJsonOption
+from nmc_tools.pictures import write_png
 from nmc_tools.terminal import print_json, progress_bar, say
 
 if TYPE_CHECKING:
@@ -217,7 +218,6 @@ def sample(
     with framework(package, output):
         import numpy as np
         import torch
-        from PIL import Image
 
         from nmc_framework.inverse.generator import StyleGenerator
         from nmc_framework.inverse.layer_groups import made
@@ -233,7 +233,7 @@ def sample(
         pictures = made(model, codes.flatten(0, 1)).reshape(rows, columns, *[model.size] * 2, 3)
         pictures = np.repeat(np.repeat(pictures, scale, axis=2), scale, axis=3)
         output.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(grid(list(pictures))).save(output, format="PNG")
+        write_png(output, grid(list(pictures)))
     say(f"{output}: {rows} rows, {columns} columns; columns share layers {first} to {last}")
 
 

@@ -25,6 +25,7 @@ from nmc_tools.commands.inverse_options import (
     require_png,
 )
 from nmc_tools.commands.shared_options import PlainJsonOption
+from nmc_tools.pictures import write_png
 from nmc_tools.terminal import print_json, progress_bar, say
 
 NetworkArgument = Annotated[
@@ -115,7 +116,6 @@ def swap(
     require_new(output, force=force)
     with framework(folder, output):
         import numpy as np
-        from PIL import Image
 
         from nmc_framework.inverse.multiview import read_views
         from nmc_framework.inverse.network import InverseGraphics
@@ -136,7 +136,7 @@ def swap(
         sheet = grid([np.concatenate([true[k : k + 1], row]) for k, row in enumerate(rows)])
         sheet = np.repeat(np.repeat(sheet, scale, axis=0), scale, axis=1)
         output.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(sheet).save(output, format="PNG")
+        write_png(output, sheet)
     say(
         f"{output}: the set's pictures, as shown, shape of {chosen[0]}, texture of {chosen[1]}, "
         f"background of {chosen[2]}"

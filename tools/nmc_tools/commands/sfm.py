@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from nmc_framework.whole_files import write_text
 from nmc_tools.commands.framework import (
     framework,
     option,
@@ -304,7 +305,7 @@ def _report(solved: RigSolution, compared: Alignment | None, *, frames: int) -> 
 def _write_report(path: Path, report: Mapping[str, Any]) -> None:
     import json
 
-    path.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(report, indent=1, allow_nan=False) + "\n")
 
 
 def _write_unplaced(output: Path, report: dict[str, Any], *, as_json: bool) -> None:

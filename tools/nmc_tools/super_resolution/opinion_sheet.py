@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nmc_framework.super_resolution.opinion import WORDS
+from nmc_framework.whole_files import write_text
 
 STYLE = """\
  body { font: 16px/1.5 system-ui, sans-serif; color: #2b3440; max-width: 760px;
@@ -134,15 +135,8 @@ def write_sheet(
         trials=in_script(trials),
         films=in_script(sources),
     )
-    write_page(path, text)
+    write_text(path, text)
     return len(trials)
-
-
-def write_page(path: Path, text: str) -> None:
-    """Write a page that is there as a whole or not at all."""
-    partial = path.with_name(f".partial-{path.name}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def in_script(value: object) -> str:

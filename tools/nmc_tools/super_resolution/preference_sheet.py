@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 
-from nmc_tools.super_resolution.opinion_sheet import COMMON, STYLE, in_script, write_page
+from nmc_framework.whole_files import write_text
+from nmc_tools.super_resolution.opinion_sheet import COMMON, STYLE, in_script
 
 TYPES = {
     ".gif": "image/gif",
@@ -121,5 +122,5 @@ def write_preference_sheet(path: Path, films: Mapping[str, Mapping[str, Path]], 
         "TRIALS": in_script(trials),
         "SOURCES": in_script(sources),
     }
-    write_page(path, re.sub(r"@([A-Z]+)@", lambda mark: parts[mark[1]], _PAGE))
+    write_text(path, re.sub(r"@([A-Z]+)@", lambda mark: parts[mark[1]], _PAGE))
     return len(trials)

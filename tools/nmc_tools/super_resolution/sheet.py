@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from nmc_framework.evaluation.panel import above, beside, captioned
 from nmc_framework.super_resolution.luma import luma
 from nmc_framework.super_resolution.resampling import Pictures
+from nmc_tools.pictures import write_png
 
 #: Sides (width, height) of the part that is shown, how many times each pixel, and columns.
 _PART, _TIMES, _COLUMNS = (88, 66), 4, 2
@@ -32,7 +32,7 @@ def write_sheet(path: Path, shown: Sequence[tuple[str, Pictures]]) -> None:
     if len(tiles) % _COLUMNS:
         tiles.append(np.full_like(tiles[-1], 24))
     rows = [beside(tiles[k : k + _COLUMNS]) for k in range(0, len(tiles), _COLUMNS)]
-    Image.fromarray(above(rows)).save(path, format="PNG")
+    write_png(path, above(rows))
 
 
 def _busiest(picture: Pictures) -> tuple[int, int]:

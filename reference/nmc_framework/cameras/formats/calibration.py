@@ -23,6 +23,7 @@ from nmc_framework.cameras.formats.rig_document import (
     RigDocument,
     require_straight,
 )
+from nmc_framework.whole_files import write_text
 
 _HALF_PIXEL = 0.5
 #: The order in which OpenCV's functions take coefficients.
@@ -83,8 +84,8 @@ def write_opencv(folder: Path, document: RigDocument) -> None:
         inner += [_opencv_matrix(f"H_{name}", np.array([[float(camera.height)]]))]
         outer += [_opencv_matrix(f"Rot_{name}", rotation)]
         outer += [_opencv_matrix(f"T_{name}", (-rotation @ camera.centre)[:, None])]
-    (folder / "intri.yml").write_text("".join(inner), encoding="utf-8")
-    (folder / "extri.yml").write_text("".join(outer), encoding="utf-8")
+    write_text(folder / "intri.yml", "".join(inner))
+    write_text(folder / "extri.yml", "".join(outer))
 
 
 def read_caliscope(path: Path) -> RigDocument:
@@ -151,7 +152,7 @@ def write_arkit(folder: Path, document: RigDocument) -> list[Path]:
         record |= {"fx": camera.fx, "fy": camera.fy, "cx": camera.cx, "cy": camera.cy}
         record |= {"width": camera.width, "height": camera.height}
         path = folder / f"{Path(camera.name).stem}.json"
-        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(record, indent=1) + "\n")
         paths.append(path)
     return paths
 

@@ -24,6 +24,7 @@ from nmc_framework.cameras.formats import (
 )
 from nmc_framework.cameras.formats.format import Format, Found, Size
 from nmc_framework.cameras.formats.rig_document import ConversionError, RigDocument
+from nmc_framework.whole_files import whole
 
 GROUP = "nmc.cameras"
 
@@ -144,12 +145,8 @@ def write(path: Path, document: RigDocument, name: str | None = None) -> str:
         return chosen.name
     path.parent.mkdir(parents=True, exist_ok=True)
     # Under another name first: a refusal half-way leaves what was there.
-    partial = path.with_name(f".partial-{path.name}")
-    try:
+    with whole(path) as partial:
         chosen.write(partial, document)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return chosen.name
 
 

@@ -23,6 +23,8 @@ from nmc_framework.cameras.formats.colmap_values import (
 )
 from nmc_framework.cameras.formats.format import Format, plain
 from nmc_framework.cameras.formats.rig_document import ConversionError, Lens, RigDocument
+from nmc_framework.whole_files import write_bytes
+from nmc_framework.whole_files import write_text as write_file
 
 __all__ = [
     "MODEL_NAMES",
@@ -105,9 +107,9 @@ def write_text(folder: Path, document: RigDocument) -> None:
         quaternion, translation = _world_to_camera(camera)
         pose = " ".join(repr(float(v)) for v in (*quaternion, *translation))
         images += [f"{index} {pose} {index} {_file_name(camera, index)}", ""]
-    (folder / "cameras.txt").write_text("\n".join(sensors) + "\n", encoding="utf-8")
-    (folder / "images.txt").write_text("\n".join(images) + "\n", encoding="utf-8")
-    (folder / "points3D.txt").write_text("# no points\n", encoding="utf-8")
+    write_file(folder / "cameras.txt", "\n".join(sensors) + "\n")
+    write_file(folder / "images.txt", "\n".join(images) + "\n")
+    write_file(folder / "points3D.txt", "# no points\n")
 
 
 def read_binary(folder: Path) -> RigDocument:
@@ -159,9 +161,9 @@ def write_binary(folder: Path, document: RigDocument) -> None:
         quaternion, translation = _world_to_camera(camera)
         images.append(struct.pack("<i7di", index, *quaternion, *translation, index))
         images += [_file_name(camera, index).encode(), b"\0", struct.pack("<Q", 0)]
-    (folder / "cameras.bin").write_bytes(b"".join(sensors))
-    (folder / "images.bin").write_bytes(b"".join(images))
-    (folder / "points3D.bin").write_bytes(struct.pack("<Q", 0))
+    write_bytes(folder / "cameras.bin", b"".join(sensors))
+    write_bytes(folder / "images.bin", b"".join(images))
+    write_bytes(folder / "points3D.bin", struct.pack("<Q", 0))
 
 
 def sensor_of(model: str, width: int, height: int, values: Values) -> Sensor:

@@ -66,7 +66,8 @@ def write(path: Path, document: RigDocument) -> None:
         size = np.array([camera.height, camera.width, camera.fx])
         matrix = np.stack([down, right, -forward, centre, size], axis=1)
         rows.append(np.concatenate([matrix.ravel(), bounds]))
-    np.save(path, np.array(rows), allow_pickle=False)
+    with path.open("wb") as file:  # of a name alone NumPy makes another one, which ends in .npy
+        np.save(file, np.array(rows), allow_pickle=False)
 
 
 FORMATS = (Format("llff", plain(read), write, has_suffix(".npy"), files="*.npy"),)
