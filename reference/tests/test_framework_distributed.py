@@ -56,6 +56,22 @@ def same(one, other):
     )
 
 
+class Watched(LocalExecutor):
+    """Notes the tasks that it was left with."""
+
+    left: list[int] | None = None
+
+    def close(self):
+        self.left = [task for task, _ in self._started]
+        super().close()
+
+
+def test_tasks_that_have_sent_everything_may_end(tmp_path):
+    executor = Watched()
+    assert trained(tmp_path / "a", executor)
+    assert executor.left == [], "Ray does not survive that a task is cancelled while it ends"
+
+
 class Unreliable(LocalExecutor):
     """Three tasks at a time; results come from the last one, and some tasks are lost."""
 

@@ -153,6 +153,12 @@ def train_shared(
                     _again(event, attempts, tell, spool)
                     waiting.appendleft(event.task)
             yield from chain.ready()
+        # They have sent all that there is, and end at once. Ray ends this process where a task is
+        # cancelled in the moment in which it ends.
+        while states:
+            event = executor.next()
+            if not isinstance(event, Item):
+                del states[event.task]
     finally:
         executor.close()
 
