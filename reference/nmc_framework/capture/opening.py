@@ -91,7 +91,7 @@ def turned_to(sources: Sequence[Source], rig: RigDocument) -> list[Source]:
             found.append(replace(source, upright=turn))
         elif isinstance(source, VideoSource) and wanted is not None:
             lies = first_size(source) != wanted == first_size(replace(source, upright=False))
-            found.append(replace(source, upright=not lies))
+            found.append(replace(source, upright=False) if lies else source)
         else:
             found.append(source)
     return found

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -62,7 +63,7 @@ class VideoSource:
         """
         if self.stamps is not None:
             return _ascending(self.name, self.stamps)
-        ticks, base = self._ticks()
+        ticks, base = self._ticks
         if base is None or not ticks:
             raise CaptureError(f"camera {self.name!r}: {self.path.name} has no time stamps")
         return _ascending(self.name, [float(tick * base) for tick in ticks])
@@ -76,7 +77,7 @@ class VideoSource:
             If it cannot be decoded; at the first picture that is missing, as all others would have
             the times of others from there on.
         """
-        ticks, base = self._ticks()
+        ticks, base = self._ticks
         expected = iter(ticks)
         for frame in self._frames():
             if ticks and frame.pts is not None:
@@ -98,6 +99,7 @@ class VideoSource:
                 "or cut it before it is damaged"
             ) from error
 
+    @cached_property
     def _ticks(self) -> tuple[list[int], Fraction | None]:
         """Return when pictures are shown, ascending, in ticks, and the seconds of a tick."""
         try:
