@@ -240,12 +240,20 @@ def plot(tables: Mapping[str, Figures], path: Path) -> None:
     if not (sharing or freezing):
         return
     with mpl.rc_context({"text.color": _INK, "axes.labelcolor": _INK, "font.size": 9}):
-        figure = Figure(figsize=(12, 5.2), layout="constrained", dpi=110)
+        figure = Figure(figsize=(12, 6.2), layout="constrained", dpi=110)
         places = figure.subplots(1, len(sharing) + bool(freezing), squeeze=False)[0]
         for axes, (family, measured) in zip(places, sharing.items(), strict=False):
             _sharing_panel(axes, family, measured)
         if freezing:
             _freezing_panel(places[-1], freezing)
+            figure.legend(
+                *places[-1].get_legend_handles_labels(),
+                title="Freezing",
+                frameon=False,
+                fontsize=7,
+                ncols=len(freezing),
+                loc="outside lower right",
+            )
         for axes in places:
             axes.spines[["top", "right"]].set_visible(False)
             axes.grid(color="#e6eaee")
@@ -303,4 +311,3 @@ def _freezing_panel(axes: Any, freezing: Figures) -> None:
     axes.set_xlabel("bytes of the delta frame, relative to freezing nothing")
     axes.set_ylabel("PSNR against freezing nothing (dB)")
     axes.set_title("Freezing", loc="left", fontweight="bold")
-    axes.legend(frameon=False, fontsize=7, ncols=1, loc="best")
