@@ -28,17 +28,18 @@ def test_every_family_has_a_row_or_is_measured_elsewhere():
     )
 
 
-def test_families_that_learn_something_else_are_left_out(run, monkeypatch):
+def test_families_that_learn_something_else_are_left_out(run, tmp_path, monkeypatch):
     monkeypatch.setattr(measure, "families", lambda: ("siren", "other"))
     monkeypatch.setattr(measure, "family", lambda name: Other if name == "other" else Siren)
     assert [name for name, _ in wanted([])] == ["siren", "siren"]
     monkeypatch.undo()
-    done = run("bench", "families", "--family", "depth_unet", "--json")
+    done = run("bench", "families", "--family", "depth_unet", "-o", tmp_path, "--json")
     assert json.loads(done.out) == [] and "'nmc depth experiment' measures it" in done.err
 
 
-def test_a_clip_and_the_next_one_are_measured(run):
+def test_a_clip_and_the_next_one_are_measured_and_kept(run, tmp_path, monkeypatch):
     options = ["--family", "siren", "--family", "coin", "--side", 12, "--share", 0.002]
+    options += ["-o", tmp_path / "kept"]
     done = run("bench", "families", *options, "--json")
     assert done.code == 0, done
     rows = {row["name"]: row for row in json.loads(done.out)}
@@ -47,6 +48,10 @@ def test_a_clip_and_the_next_one_are_measured(run):
     for row in rows.values():
         assert 0 < row["first"] < 100 and 0 < row["later"] < 100
         assert row["sizes"][1] > 0 and row["sizes"][0] < 4.2 * row["weights"] + 4000
+    monkeypatch.setattr(measure, "train_on", None)
+    assert json.loads(run("bench", "families", *options, "--json").out) == list(rows.values())
+    with pytest.raises(TypeError, match="not callable"):
+        run("bench", "families", *options, "--share", 0.004)
     told = run("bench", "families", "--family", "bogus")
     assert told.code == 2 and "no bogus; there are" in told.err
 
@@ -77,6 +82,10 @@ def test_the_table_tells_what_was_aimed_at():
 
 def test_a_file_without_marks_is_refused_before_there_is_work(run, tmp_path, monkeypatch):
     monkeypatch.setattr(measure, "film", None)
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "x.md").write_text("<!-- families -->")
-    told = run("bench", "families", "--family", "siren", "--into", tmp_path / "x.md")
+    told = run("bench", "families", "--family", "siren", "--into", "x.md")
     assert told.code == 2 and "has no marks" in told.err
+    told = run("bench", "families", "--family", "siren", "-o", "x.md")
+    assert told.code == 1 and "the results go into a folder" in told.err
+    assert [path.name for path in tmp_path.iterdir()] == ["x.md"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,7 @@ from nmc_framework.training import (
 from nmc_tools.commands.chain_run import LATER
 from nmc_tools.commands.footage import SceneName, film_scene
 from nmc_tools.experiments.films import Film, group_schedule, seen_of_group, trained_group
+from nmc_tools.experiments.kept import Kept
 
 Report = Callable[[int, int, str], None]
 #: The scene, and the size in which cameras film it.
@@ -48,12 +50,15 @@ INSTANTS = 8
 _ENLARGED, _PATCHES = 8, 16
 #: A picture alone is learned in this share of the iterations that a clip takes.
 _ALONE = 0.2
+#: A radiance network and its sampling that a CPU trains within minutes.
+_SMALL = {"width": 64, "depth": 4, "skip": 2, "samples": 32, "fine_samples": 0}
 #: Variants of a family, as options.
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "siren": [{}, {"pictures": 1}],
     "tensorf": [{"decomposition": "vm"}, {"decomposition": "cp"}],
     "inric": [{"quality": f"Q{k}"} for k in range(1, 6)],
-    "nerf_plus_plus": [{"width": 64, "depth": 4, "skip": 2, "samples": 32, "fine_samples": 0}],
+    "nerf_mlp": [_SMALL],
+    "nerf_plus_plus": [_SMALL],
 }
 #: Families that learn neither a film nor a scene, and what measures them.
 ELSEWHERE = {
@@ -83,6 +88,14 @@ class Reached:
     sizes: tuple[int, int]
     moving: tuple[float, float] | None = None
 
+    @classmethod
+    def of(cls, told: dict[str, Any]) -> Self:
+        """Return what :func:`dataclasses.asdict` told of one, and JSON has made lists of."""
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in told.items()
+        }
+        return cls(**fields)
+
 
 def wanted(names: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
     """Return families and options to measure: those named, else all, the clips' first.
@@ -104,9 +117,10 @@ def measured(
     side: int,
     share: float,
     report: Report,
+    kept: Kept,
     device: str = "cpu",
 ) -> Iterator[Reached]:
-    """Yield what each family reaches.
+    """Yield what each family reaches, or reached when it was measured before.
 
     Parameters
     ----------
@@ -117,7 +131,9 @@ def measured(
     share
         Of the usual iterations.
     report
-        Told how many are done.
+        Told how many are done, those of before too.
+    kept
+        Results of before, and those of now.
     device
         Torch's name of what trains.
     """
@@ -126,12 +142,15 @@ def measured(
         told = ", ".join(_words(option, value) for option, value in options.items())
         measure = _measure_of(family(name))
         assert measure is not None, "wanted() leaves it out"
-        yield measure(_Asked(f"{name} {told}".strip(), name, options, side, share, device))
+        asked = _Asked(f"{name} {told}".strip(), name, options, side, share, device)
+        yield Reached.of(kept.values(asked.inputs(), partial(_told, measure, asked)))
     report(len(each), len(each), "")
 
 
 def _words(option: str, value: Any) -> str:
-    return f"of {value} picture" if option == "pictures" else str(value)
+    if option == "pictures":
+        return f"of {value} picture"
+    return value if isinstance(value, str) else f"{option} {value}"
 
 
 @dataclass(frozen=True)
@@ -144,6 +163,21 @@ class _Asked:
     side: int
     share: float
     device: str
+
+    def inputs(self) -> dict[str, Any]:
+        """Return all that a result follows from, as JSON values."""
+        kind = family(self.name)
+        return asdict(self) | {
+            "measures": "families",
+            "version": nmc.__version__,
+            "configuration": kind.defaults() | self.options,
+            "rates": [kind.learning_rates, kind.betas, kind.damping],
+            "film": [_SCENE, _VIEWS_SIZE, INSTANTS, _ENLARGED, _PATCHES, _ALONE],
+        }
+
+
+def _told(measure: Callable[[_Asked], Reached], asked: _Asked) -> dict[str, Any]:
+    return asdict(measure(asked))
 
 
 def _measure_of(kind: type[ChainModel]) -> Callable[[_Asked], Reached] | None:

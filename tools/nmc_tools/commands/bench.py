@@ -178,6 +178,9 @@ def families(
     side: Annotated[int, typer.Option(min=8, help="Pixels of a picture's sides.")] = 128,
     share: ShareOption = 1.0,
     device: Annotated[str, typer.Option(help="Torch device, such as cpu or cuda:0.")] = "cpu",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the results; what is there is kept.")
+    ] = Path("out/bench-families"),
     into: IntoOption = None,
     as_json: _JsonOption = False,
 ) -> None:
@@ -186,7 +189,7 @@ def families(
     Families of pictures learn the film of one camera, a clip and the next one from it; families of
     views learn two frames of all cameras and are scored on those held out. depth_unet learns from
     pictures with depth, and the families of inverse graphics from objects: 'nmc depth experiment'
-    and 'nmc bench inverse' measure those.
+    and 'nmc bench inverse' measure those. What was measured is kept: the same command goes on.
 
     Examples
     --------
@@ -202,20 +205,22 @@ def families(
 
     with framework("families"):
         from nmc_framework.models import families as known
-        from nmc_tools.bench.published import machine
         from nmc_tools.bench_families.measure import ELSEWHERE, measured, wanted
         from nmc_tools.bench_families.table import table
+        from nmc_tools.experiments.kept import Kept
 
         require_known(family, known(), "--family")
         require_marks(into, "families")
+        require_folder(output)
         chosen = wanted(family or ())
         for name in sorted(set(family or known()) - {name for name, _ in chosen}):
             where = f"'{ELSEWHERE[name]}' measures it" if name in ELSEWHERE else "is left out"
             note(f"{name} learns neither a film nor a scene: {where}")
         used = parse_device(device)
-        with progress_bar("training", unit="families") as progress:
-            found = list(measured(chosen, side, share, progress, used))
-        text = table(found, f"{machine(['torch'])}, on {used}")
+        kept, words = Kept(output), f"what was measured, in {output}"
+        with progress_bar("training", unit="families", kept=words, resume="") as progress:
+            found = list(measured(chosen, side, share, progress, kept, used))
+        text = table(found, f"{kept.spent.machine}, on {used}")
     _tell("families", text, [asdict(each) for each in found], into, as_json=as_json)
 
 
