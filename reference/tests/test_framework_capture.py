@@ -155,6 +155,9 @@ def at_rate(name, rate, count=60, without=()):
 
 def test_other_rates_and_lost_pictures_are_warned_about():
     assert synchronise([at_rate("a", 30), at_rate("b", 29.97)]).warnings() == []
+    for rate in (30, 60):  # as WebM tells times, and as MP4 does
+        whole_ms = Stamped("a", tuple(round(1000 * k / rate) / 1000 for k in range(60)))
+        assert synchronise([whole_ms, at_rate("b", rate)]).warnings() == []
     (rates,) = synchronise([at_rate("a", 25), at_rate("b", 50, 119)]).warnings()
     assert rates == "the cameras have other frame rates: a 25, b 50 pictures a second"
     (by_number,) = synchronise([at_rate("a", 25), at_rate("b", 50)], by="index").warnings()

@@ -9,6 +9,7 @@ import numpy as np
 
 from nmc_framework.capture.source import CaptureError
 from nmc_framework.counting import counted
+from nmc_framework.frame_rate import measured_rate
 
 #: Rates that differ by a larger share are other rates, not other clocks.
 _OTHER_RATE = 0.01
@@ -30,8 +31,8 @@ class CameraSynchrony:
 
     ``mean_skew`` and ``worst_skew`` are absolute differences to the frames' times in seconds;
     ``unused`` pictures fit no frame; ``missed`` frames were dropped because this camera, perhaps
-    among others, has no picture near enough. ``rate`` is pictures a second by the usual interval,
-    NaN of one picture; ``gaps`` the intervals in which it lost pictures.
+    among others, has no picture near enough. ``rate`` is pictures a second, gaps filled, NaN of
+    one picture; ``gaps`` the intervals in which it lost pictures.
     """
 
     name: str
@@ -229,8 +230,9 @@ def _report(
 
 
 def _rate(stamps: Sequence[float]) -> float:
-    """Return pictures a second by the median interval."""
-    return 1 / float(np.median(np.diff(stamps))) if len(stamps) > 1 else float("nan")
+    """Return pictures a second, those that are missing counted; files may tell whole ms only."""
+    rate = measured_rate(stamps)
+    return float("nan") if rate is None else float(rate)
 
 
 def _gaps(stamps: Sequence[float]) -> int:
