@@ -15,7 +15,7 @@ from nmc_tools.bench_rd.coded import Coded
 from nmc_tools.commands.footage import film_scene
 from nmc_tools.experiments import all_intra, compression_3d, consistency
 from nmc_tools.experiments.films import Film
-from nmc_tools.experiments.inputs import learned
+from nmc_tools.experiments.inputs import learned, usual_iterations
 from nmc_tools.experiments.kept import Kept
 from nmc_tools.experiments.peer import Peer
 from nmc_tools.experiments.results_page import tables, write_results
@@ -165,3 +165,8 @@ def test_nncodec_that_fails_at_one_parameter_has_its_other_rows(tmp_path, monkey
     monkeypatch.setattr(all_intra, "PARAMETERS", (-54, -42))
     assert [r.setting for r in all_intra.run(request, unheard).rows] == settings
     assert "Pictures of 6x6 as INRIC models Q1, 2 iterations" in tables(results)
+
+
+def test_a_share_of_iterations_is_told_in_words():
+    assert usual_iterations(1.0) == "the usual iterations"
+    assert usual_iterations(0.25) == "0.25 of the usual iterations"

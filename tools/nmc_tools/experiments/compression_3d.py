@@ -29,6 +29,7 @@ from nmc_tools.experiments.films import (
     seen_of_group,
     trained_group,
 )
+from nmc_tools.experiments.inputs import usual_iterations
 from nmc_tools.experiments.kept import Kept, State, Wanted
 from nmc_tools.experiments.peer import LeftOut, Peer
 from nmc_tools.experiments.results_page import Results
@@ -109,7 +110,7 @@ def _setting(request: Request) -> str:
     peer = f"NNCodec {nncodec_peer.VERSION} at QP {PARAMETERS[0]} to {PARAMETERS[-1]}"
     return (
         f"{film.name}, {len(film.views)} frames of {len(film.training)} cameras, {width}x{height}; "
-        f"{', '.join(request.families)}, {request.share:g} of the usual iterations; "
+        f"{', '.join(request.families)}, {usual_iterations(request.share)}; "
         f"{peer if request.nncodec else 'NNCodec is left out'}; our coder at qualities "
         f"{QUALITIES[0]} to {QUALITIES[-1]}. Bits a pixel of the pictures to train with."
     )

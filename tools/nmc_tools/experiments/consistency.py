@@ -32,6 +32,7 @@ from nmc_tools.experiments.films import (
     seen_of_group,
     trained_group,
 )
+from nmc_tools.experiments.inputs import usual_iterations
 from nmc_tools.experiments.kept import Kept, Spent, State, Wanted
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Consistency:
         height, width = film.truth.shape[2:4]
         return (
             f"{film.name}, {len(film.views)} frames of {len(film.training)} cameras, "
-            f"{width}x{height}, {self.share:g} of the usual iterations. "
+            f"{width}x{height}, {usual_iterations(self.share)}. "
             f"Measured on {self.spent.machine}. {self.spent}."
         )
 

@@ -20,3 +20,8 @@ def learned(name: str, configuration: dict[str, Any], schedule: Schedule) -> dic
     rates = {what: getattr(kind, what) for what in ("learning_rates", "betas", "damping")}
     whole = kind.defaults() | configuration
     return {"family": name, "configuration": whole, "schedule": asdict(schedule)} | rates
+
+
+def usual_iterations(share: float) -> str:
+    """Return in words how many iterations a share of the usual ones is."""
+    return "the usual iterations" if share == 1 else f"{share:g} of the usual iterations"

@@ -28,7 +28,7 @@ from nmc_framework.rendering.clips import clip_pictures
 from nmc_framework.training import ClipPixels, Schedule, train_on
 from nmc_tools.bench_rd.ours import package
 from nmc_tools.experiments import latents, video_codecs
-from nmc_tools.experiments.inputs import learned
+from nmc_tools.experiments.inputs import learned, usual_iterations
 from nmc_tools.experiments.kept import Kept, Wanted
 from nmc_tools.experiments.results_page import Results
 from nmc_tools.experiments.rows import Row
@@ -118,7 +118,7 @@ def _setting(request: Request) -> str:
     sizes = dict.fromkeys(f"{c.shape[0]} of {c.shape[2]}x{c.shape[1]}" for c in _clips(request))
     return (
         f"Pictures: {', '.join(sizes)}, {request.rate} a second; {', '.join(request.families)} in "
-        f"two sizes, {request.share:g} of the usual iterations, our coder at qualities "
+        f"two sizes, {usual_iterations(request.share)}, our coder at qualities "
         f"{QUALITIES[0]} to {QUALITIES[-1]}; x264 and x265 at 4:4:4 with preset {PRESET}, groups "
         f"of {GROUP} pictures at most, rate factors {RATE_FACTORS[0]} to {RATE_FACTORS[-1]}."
     )
