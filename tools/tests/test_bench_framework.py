@@ -103,4 +103,6 @@ def test_drift_is_measured_where_it_is_named(tmp_path, capsys):
     assert [row["frame"] for row in found["rows"] if "psnr" in row] == [0, 3]
     told = capsys.readouterr()
     assert "dome: frame 3 of 3, " in told.err
-    assert "| 3 to 3 |" in told.out and "trained alone" in told.out
+    (alone,) = found["alone"]
+    assert alone["frame"] == 3 and f"and {alone['psnr']:.2f} dB alone." in told.out
+    assert "| 3 to 3 |" in told.out

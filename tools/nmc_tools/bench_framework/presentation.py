@@ -152,12 +152,16 @@ def _drift(figures: Figures) -> str:
                 f"| {part[0]['frame']} to {part[-1]['frame']} | {seconds:.1f} | "
                 f"{sum(psnrs) / len(psnrs):.2f} | {min(psnrs):.2f} |"
             )
-    last = judged[-1]
+    by_frame = {row["frame"]: row["psnr"] for row in judged}
+    alone = "; ".join(
+        f"frame {one['frame']} has {by_frame[one['frame']]:.2f} dB in the chain and "
+        f"{one['psnr']:.2f} dB alone"
+        for one in figures["alone"]
+    )
     text = (
         f"Drift: {len(later)} frames of the {figures['scene']}, each from the one before, default\n"
-        f"settings, {figures['iterations'][1]} iterations each. Every third frame is judged. Frame "
-        f"{last['frame']} has\n{last['psnr']:.2f} dB; trained alone, as frame 0 is, "
-        f"{figures['alone']:.2f} dB."
+        f"settings, {figures['iterations'][1]} iterations each. Every third frame is judged. The\n"
+        f"worst and the last one beside the same instants, trained alone as frame 0 is:\n{alone}."
     )
     return f"{text}\n\n{_table('| frames | s a frame | mean PSNR dB | worst |', rows)}"
 
