@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ from nmc_framework.evaluation.page import Figure, Page, Table, write_page
 from nmc_tools.experiments.kept import Spent
 from nmc_tools.experiments.rows import QUALITIES, Row, differences, hull
 
-_COLOURS = ("#c1272d", "#1f6f78", "#e8743b", "#5b6b8c", "#7b5ea7", "#3f7f4c")
+_COLOURS = (
+    "#c1272d", "#1f6f78", "#e8743b", "#5b6b8c", "#7b5ea7", "#3f7f4c", "#d4a017", "#d16ba5",
+    "#2b3440", "#5aa9e6",
+)  # fmt: skip
 _FLOOR = 0.5
 
 
@@ -175,7 +179,7 @@ def _panel(axes: Any, rows: Sequence[Row], quality: Sequence[float | None], labe
     """Draw each coder's points, those of one model joined where it has several."""
     points = list(zip(rows, quality, strict=True))
     coders = list(dict.fromkeys(row.coder for row in rows))
-    for coder, colour in zip(coders, _COLOURS * 2, strict=False):
+    for coder, colour in zip(coders, cycle(_COLOURS), strict=False):
         mine = [point for point in points if point[0].coder == coder]
         models = list(dict.fromkeys(row.model for row, _ in mine))
         lines = [[point for point in mine if point[0].model == model] for model in models]
