@@ -117,32 +117,31 @@ def _setting(request: Request) -> str:
 
 
 def _shown_beside(film: Film, points: Sequence[_Point]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the truth, models and coded models side by side, a picture for each family."""
+    """Return the truth, a model and the coded model side by side, pictures for each family."""
     middle = film.truth[len(film.views) // 2, 0]
     pictures, captions = {}, {}
-    families = dict.fromkeys(point.rows[0].model for point in points)
-    for where, at in ((_truth(film), 0), (_uncoded(film), -1)):
-        shown, told = [middle], ["truth"]
-        for name in families:
-            mine = [point for point in points if point.rows[0].model == name]
+    for name in dict.fromkeys(point.rows[0].model for point in points):
+        mine = [point for point in points if point.rows[0].model == name]
+        for where, at in ((_truth(film, name), 0), (_uncoded(film, name), -1)):
+            shown, told = [middle], ["truth"]
             for coder in dict.fromkeys(point.rows[0].coder for point in mine):
                 of_one = [point for point in mine if point.rows[0].coder == coder]
                 chosen = of_one[at or len(of_one) // 2]
                 row = chosen.rows[0]
                 shown.append(chosen.picture)
-                told.append(f"{name}, {coder}, {row.setting} ({row.size:,.0f} bytes)")
-        pictures[where] = np.concatenate(shown, axis=1)
-        kind = "settings in the middle" if not at else "the coarsest settings"
-        captions[where] = f"Coded at {kind}, from left to right: {'; '.join(told)}"
+                told.append(f"{coder}, {row.setting} ({row.size:,.0f} bytes)")
+            pictures[where] = np.concatenate(shown, axis=1)
+            kind = "settings in the middle" if not at else "the coarsest settings"
+            captions[where] = f"{name} coded at {kind}, from left to right: {'; '.join(told)}"
     return pictures, captions
 
 
-def _truth(film: Film) -> str:
-    return f"{film.name}, against the truth"
+def _truth(film: Film, model: str) -> str:
+    return f"{film.name}, {model}, against the truth"
 
 
-def _uncoded(film: Film) -> str:
-    return f"{film.name}, against the model before it is coded"
+def _uncoded(film: Film, model: str) -> str:
+    return f"{film.name}, {model}, against itself before it is coded"
 
 
 def _coders(request: Request) -> Iterator[tuple[str, str, _Code]]:
@@ -169,7 +168,7 @@ def _of_family(
     film, inputs = request.film, _inputs(request, name)
     state, shown = _uncoded_model(request, kept, name)
     raw = sum(array.nbytes for array in state.values())
-    plain = _row(film, _truth(film), name, (PLAIN, "float32"), raw, _psnr(shown, film.truth))
+    plain = _row(film, _truth(film, name), name, (PLAIN, "float32"), raw, _psnr(shown, film.truth))
     yield 0, _Point([plain], _chosen(film, shown))
     for place, (coder, setting, code) in enumerate(coders, start=1):
         work = partial(_measured, film, name, state, shown, code)
@@ -181,7 +180,7 @@ def _of_family(
         size, *psnr = found["figures"].tolist()
         rows = [
             _row(film, where, name, (coder, setting), size, value)
-            for where, value in zip((_truth(film), _uncoded(film)), psnr, strict=True)
+            for where, value in zip((_truth(film, name), _uncoded(film, name)), psnr, strict=True)
         ]
         yield place, _Point(rows, found["picture"])
 
