@@ -138,7 +138,8 @@ def test_nncodec_that_cannot_be_had_leaves_out_its_points_alone(film, tmp_path, 
     # Truth, the model, and the model as our coder has it.
     assert {p.shape for p in results.pictures.values()} == {(8, 24, 3)}
     written = write_results(tmp_path, results)
-    assert "from left to right: truth; dynerf" in written[0].read_text()
+    page = written[0].read_text()
+    assert "dynerf coded at settings in the middle, from left to right: truth; 32-bit" in page
 
 
 def test_nncodec_that_fails_at_one_parameter_has_its_other_rows(tmp_path, monkeypatch):
