@@ -158,6 +158,11 @@ def test_other_rates_and_lost_pictures_are_warned_about():
     for rate in (30, 60):  # as WebM tells times, and as MP4 does
         whole_ms = Stamped("a", tuple(round(1000 * k / rate) / 1000 for k in range(60)))
         assert synchronise([whole_ms, at_rate("b", rate)]).warnings() == []
+    # Four pictures, one of them 17 ms late: no other rate. A second of it is one.
+    late = Stamped("a", (0.017, 1 / 6, 2 / 6, 3 / 6))
+    assert synchronise([late, at_rate("b", 6, 4)]).warnings() == []
+    (rates,) = synchronise([at_rate("a", 6.2, 60), at_rate("b", 6, 60)], by="index").warnings()
+    assert "a 6.2, b 6 pictures a second" in rates
     (rates,) = synchronise([at_rate("a", 25), at_rate("b", 50, 119)]).warnings()
     assert rates == "the cameras have other frame rates: a 25, b 50 pictures a second"
     (by_number,) = synchronise([at_rate("a", 25), at_rate("b", 50)], by="index").warnings()

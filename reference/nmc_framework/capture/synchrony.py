@@ -13,6 +13,8 @@ from nmc_framework.frame_rate import measured_rate
 
 #: Rates that differ by a larger share are other rates, not other clocks.
 _OTHER_RATE = 0.01
+#: Rates that come to less than so many pictures over the footage cannot be told from jitter.
+_TOLD_APART = 0.5
 #: An interval so many times the usual one has lost a picture.
 _GAP = 1.6
 
@@ -71,7 +73,7 @@ class Synchrony:
         """Return what whoever trains with these frames should know, a line each."""
         found = []
         rates = {c.name: c.rate for c in self.cameras if c.rate == c.rate}
-        if rates and max(rates.values()) > (1 + _OTHER_RATE) * min(rates.values()):
+        if _apart(self.cameras):
             told = ", ".join(f"{name} {rate:.4g}" for name, rate in rates.items())
             found.append(f"the cameras have other frame rates: {told} pictures a second")
         if self.dropped:
@@ -233,6 +235,16 @@ def _rate(stamps: Sequence[float]) -> float:
     """Return pictures a second, those that are missing counted; files may tell whole ms only."""
     rate = measured_rate(stamps)
     return float("nan") if rate is None else float(rate)
+
+
+def _apart(cameras: Sequence[CameraSynchrony]) -> bool:
+    """Return whether cameras have other rates, and not one whose few times are told unevenly."""
+    timed = [camera for camera in cameras if camera.rate == camera.rate]
+    if not timed:
+        return False
+    slow, fast = min(c.rate for c in timed), max(c.rate for c in timed)
+    lasted = min((c.pictures - 1) / c.rate for c in timed)
+    return fast > (1 + _OTHER_RATE) * slow and (fast - slow) * lasted >= _TOLD_APART
 
 
 def _gaps(stamps: Sequence[float]) -> int:
