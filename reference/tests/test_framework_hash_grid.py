@@ -182,3 +182,6 @@ def test_networks_learn_slower_than_tables_in_later_frames():
     first, later = model.parameter_groups(1.0), model.parameter_groups(1.0, later=True)
     assert [g["lr"] for g in first] == [1.0, 0.5] and later[0]["lr"] == 1.0
     assert later[1]["lr"] < 0.1
+    unknown = build("hash_grid", SMALL["hash_grid"] | {"background": None})
+    assert [g["lr"] for g in unknown.parameter_groups(1.0)] == [1.0, 0.2]
+    assert unknown.parameter_groups(1.0, later=True)[1]["lr"] == later[1]["lr"]

@@ -26,9 +26,13 @@ from nmc_framework.models.radiance.marched import (
 )
 
 _HARMONICS = 9
-#: The networks' share of the tables' learning rate, from random weights and in fine-tuning: a step
-#: of a network moves the whole scene, and almost all of it stands still from frame to frame.
-_NETWORK_SHARE = (0.5, 0.05)
+#: The networks' share of the tables' learning rate from random weights, where the background is
+#: known and where it is not: there a fifth, as at a half most of the colour network's units die
+#: (decision 0100).
+_FIRST_SHARE = {True: 0.5, False: 0.2}
+#: And in fine-tuning: a step of a network moves the whole scene, and almost all of it stands still
+#: from frame to frame.
+_LATER_SHARE = 0.05
 
 
 #: What its own options say, and those of families that are made of hash grids.
@@ -87,7 +91,9 @@ class HashGrid(MarchedField):
         self, learning_rate: float, *, later: bool = False
     ) -> list[dict[str, Any]]:
         """Tables learn at the full rate, the networks at a share of it."""
-        return self.groups_of(self.levels, learning_rate, _NETWORK_SHARE[later])
+        known = self.configuration["background"] is not None
+        share = _LATER_SHARE if later else _FIRST_SHARE[known]
+        return self.groups_of(self.levels, learning_rate, share)
 
     @property
     def grid_levels(self) -> Sequence[GridLevel]:
