@@ -7,6 +7,7 @@ import torch
 from nmc_framework.cameras import Camera, look_at
 from nmc_framework.models import RayBatch, build
 from nmc_framework.models.radiance import quadrature
+from nmc_framework.models.radiance.lit import lit
 from nmc_framework.models.radiance.occupancy import Occupancy
 from nmc_framework.models.radiance.sampling import _place_in_torch, most_steps, place
 from nmc_framework.models.radiance.space import Space, stretch
@@ -63,6 +64,47 @@ def test_every_sample_is_where_it_says(contracted):
     cell = (samples.unit * 8).long().clamp(0, 7)
     assert occupancy.cells[cell[:, 2], cell[:, 1], cell[:, 0]].float().mean() > 0.99
     assert (samples.length > 0).all() and (samples.starts.diff() >= 0).all()
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_rays_left_in_the_dark_show_what_they_would_show_in_full(training):
+    samples = place(*placed(contracted=True, share_open=0.9))
+    assert samples.starts.diff().max() > 80, "not enough for three looks"
+    generator = torch.Generator().manual_seed(5)
+    # Walls and fog, and a point before them that is not a number.
+    density = 40 * torch.rand(len(samples), generator=generator) ** 8
+    density[samples.starts[3] : samples.starts[3] + 30] = 0
+    density[samples.starts[3] + 30] = torch.nan
+    looked = torch.zeros(len(samples), dtype=torch.int64)
+
+    def look(part):
+        begin = samples.starts[:-1] + done - part.starts[:-1]
+        index = torch.arange(len(part)) + begin[part.ray]
+        done.add_(part.starts.diff())
+        assert torch.equal(samples.unit[index], part.unit)
+        looked[index] += 1
+        return index[:, None].float(), density[index]
+
+    def seen(weight, left):
+        return ~(weight + left <= 1e-2) if training else ~(weight <= 1e-2)
+
+    done = torch.zeros(len(samples.starts) - 1, dtype=torch.int64)
+    kept, stored = lit(samples, look, seen, 1e-2)
+    weight, left = quadrature.weights(samples, density)
+    expected = seen(weight, left)
+    assert torch.equal(stored[:, 0].long(), expected.nonzero()[:, 0])
+    assert torch.equal(kept.distance, samples.distance[expected])
+    assert torch.equal(kept.starts, samples.where(expected).starts)
+    assert looked.max() == 1
+    assert 2 * looked.sum() < len(samples), "what lies behind walls was looked at"
+
+
+def test_rays_without_samples_show_nothing():
+    samples = place(*placed(False, share_open=-1.0))
+    kept, stored = lit(samples, lambda part: (part.unit, part.length), lambda w, _: w > 0, 1e-3)
+    assert len(kept) == 0
+    assert stored.shape == (0, 3)
+    assert kept.starts.tolist() == [0] * 101
 
 
 def test_an_unbounded_ray_reaches_far_in_few_steps():

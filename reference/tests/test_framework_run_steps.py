@@ -31,6 +31,7 @@ from nmc_framework.pipeline.configuration import _schema
         ({"source": SCENE, "training": {"speed": 1}}, "training.speed is unknown; allowed are "),
         ({"source": SCENE, "training": {"rate": -1}}, "training.rate is -1; at least 0"),
         ({"source": SCENE, "training": {"rate": "cheap"}}, "write such as 0.1, or auto"),
+        ({"source": SCENE, "cameras": {"held_out": [1]}}, "is 1; expected a text: write it in quo"),
         ({"source": SCENE, "training": {"rate": []}}, "expected a number or a text"),
         ({"source": SCENE, "training": {"reading": "c"}}, 'is "c"; allowed are table, code'),
         ({"source": {"scene": {"size": "big"}}}, "source.scene.size is \"big\"; write such as"),

@@ -162,6 +162,8 @@ def _told(document: Document, error: Any) -> str:
             names |= {"boolean": "true or false"}
             kinds = [allowed] if isinstance(allowed, str) else allowed
             told = f"expected {' or '.join(names.get(kind, kind) for kind in kinds)}"
+            if kinds == ["string"] and isinstance(value, int | float):
+                told += ": write it in quotes, with all its zeros"
         case "enum":
             told = f"allowed are {', '.join(map(str, allowed))}"
         case "minimum":

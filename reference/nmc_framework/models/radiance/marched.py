@@ -17,6 +17,7 @@ from nmc_framework.models.radiance import quadrature, sampling
 from nmc_framework.models.radiance.backdrop import behind
 from nmc_framework.models.radiance.field import RadianceModel, Rendered
 from nmc_framework.models.radiance.grid_encoding import GridLevel, encode, reuse
+from nmc_framework.models.radiance.lit import lit
 from nmc_framework.models.radiance.occupancy import Occupancy
 from nmc_framework.models.radiance.sampling import Samples
 from nmc_framework.models.radiance.space import Space
@@ -221,12 +222,13 @@ class MarchedField(RadianceModel):
         background: Tensor,
         times: Tensor | None = None,
     ) -> Rendered:
-        samples = self._samples(origins, directions)
+        def look(part: Samples) -> tuple[Tensor, Tensor]:
+            found = self.encoded(self._points(part, times))
+            return found, self._density(self.field(found)[0])
+
         with torch.no_grad():
-            encoded = self.encoded(self._points(samples, times))
-            first = self._density(self.field(encoded)[0])
-            seen = self._seen(*quadrature.weights(samples, first))
-        samples, encoded = samples.where(seen), encoded[seen]
+            placed = self._samples(origins, directions)
+            samples, encoded = lit(placed, look, self._seen, _INVISIBLE)
         raw, features = self.field(self.encoded_again(encoded, self._points(samples, times)))
         colour = self.colour(features, directions[samples.ray])
         blur = self._blur() if self.training else 0.0

@@ -20,11 +20,16 @@ from nmc_framework.models.radiance.sampling import Samples
 from nmc_framework.models.radiance.volume import composite, contributions, distortion
 
 
-def weights(samples: Samples, density: Tensor) -> tuple[Tensor, Tensor]:
+def weights(
+    samples: Samples, density: Tensor, light: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Return what each sample contributes and the light left behind it, (M,), without gradients.
 
-    ``density`` (M,) is in 1 / scene unit.
+    ``density`` (M,) is in 1 / scene unit; ``light`` (N,) is what each ray has before its first
+    sample, all of it unless given.
     """
+    if light is None:
+        light = density.new_ones(len(samples.starts) - 1)
     optical = density.detach() * samples.length
     if density.device.type == "cpu":
         found, left = torch.empty_like(optical), torch.empty_like(optical)
@@ -32,13 +37,14 @@ def weights(samples: Samples, density: Tensor) -> tuple[Tensor, Tensor]:
             samples.starts.numpy(),
             density.detach().numpy(),
             samples.length.numpy(),
+            light.numpy(),
             found.numpy(),
             left.numpy(),
         )
         return found, left
     summed = torch.cumsum(optical.double(), 0)
     before = torch.nn.functional.pad(summed, (1, 0))[samples.starts[:-1]]
-    left = torch.exp(-(summed - before[samples.ray])).float()
+    left = light[samples.ray] * torch.exp(-(summed - before[samples.ray])).float()
     return left * torch.expm1(optical), left
 
 

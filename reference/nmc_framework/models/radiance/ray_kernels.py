@@ -60,10 +60,13 @@ def place(origins, directions, near, far, offset, step, grid, corner, edge, cont
 
 
 @compiled(nogil=True)
-def weigh(starts, density, length, weights, left):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Write what each sample contributes, and what light is left behind it, (M,) each."""
+def weigh(starts, density, length, light, weights, left):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write what each sample contributes, and what light is left behind it, (M,) each.
+
+    ``light`` (N,) is what each ray has before its first sample.
+    """
     for n in range(starts.shape[0] - 1):
-        through = _ONE
+        through = light[n]
         for m in range(starts[n], starts[n + 1]):
             after = through * np.exp(-density[m] * length[m])
             weights[m] = through - after

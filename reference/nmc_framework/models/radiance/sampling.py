@@ -35,6 +35,12 @@ class Samples:
     def __len__(self) -> int:
         return len(self.ray)
 
+    def at(self, index: Tensor, starts: Tensor) -> Samples:
+        """Return the samples of an ``index`` (K,), packed ray after ray as ``starts`` (N + 1,)."""
+        return Samples(
+            starts, self.ray[index], self.distance[index], self.length[index], self.unit[index]
+        )
+
     def where(self, kept: Tensor) -> Samples:
         """Return the samples that are ``kept`` (M,) bool."""
         before = torch.nn.functional.pad(torch.cumsum(kept, 0), (1, 0))
