@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import random
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -80,6 +81,18 @@ def test_a_seek_is_one_request_of_a_file(server, folder, t):
         opened = len(server.asked)
         assert same(sequence[t], local[t])
         assert len(server.asked) - opened <= 1
+
+
+def test_no_seek_of_many_takes_more_than_two_requests(server, folder):
+    """Nor where a part of what it reads is about to make room for the rest."""
+    with (
+        nmc.open(f"{server.url}/a.nmc", storage_options=QUICK) as sequence,
+        nmc.open(folder / "a.nmc") as local,
+    ):
+        for t in random.Random(0).choices(range(30), k=100):
+            before = len(server.asked)
+            assert same(sequence[t], local[t])
+            assert len(server.asked) - before <= 2, t
 
 
 def test_one_tensor_is_one_request_a_segment(server, folder):

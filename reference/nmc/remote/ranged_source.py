@@ -85,11 +85,12 @@ class Window:
 
 
 class _Windows:
-    """The windows of one process."""
+    """The windows of one process, and what is read next as far as it is known."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.windows: list[Window] = []
+        self.expected = range(0)
 
 
 class RangedSource(ByteSource):
@@ -174,12 +175,21 @@ class RangedSource(ByteSource):
             self._remote.pin(digest)
 
     def expect(self, start: int, end: int) -> None:
-        """Fetch bytes that are read next, unless they are there or come already."""
+        """Fetch bytes that are read next, unless they are there or come already.
+
+        A part of what was expected before is fetched with all that follows it there.
+        """
         end = min(end, self._start)  # the last bytes are there
         mine = self._mine
         with mine.lock:
-            for window in mine.windows:
+            if mine.expected.start <= start < end <= mine.expected.stop:
+                end = mine.expected.stop
+            else:
+                mine.expected = range(start, end)
+            for window in tuple(mine.windows):
                 if window.start <= start < window.end:
+                    mine.windows.remove(window)
+                    mine.windows.append(window)  # it is read next: others make room first
                     ahead = end - start
                     if end <= window.end or window.end - start > ahead // 2:
                         return

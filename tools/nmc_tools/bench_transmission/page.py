@@ -32,8 +32,9 @@ def _seeks(rows: Sequence[Mapping[str, Any]]) -> str:
         return ""
     words = (
         "Seeks to random frames of packages of 300 frames, groups of 10, states of 4.8 MB of which "
-        "10 % or all changes; effort *fast*, each state compared with its digest; milliseconds. "
-        "CPU: of all threads, at the median; to open and to seek: requests.\n\n"
+        "10 % or all changes; effort *fast*, each state compared with its digest; files that "
+        "were read once before; milliseconds. CPU: of all threads, at the median; to open and to "
+        "seek: requests.\n\n"
     )
     head: tuple[str, ...] = ("package", "threads", "local p95", "median", "CPU")
     head += ("HTTP p95", "median", "CPU", "to open", "to seek, at most")
