@@ -20,7 +20,7 @@ from nmc_tools.bench_transmission import proxy
 from nmc_tools.bench_transmission import run as running
 from nmc_tools.bench_transmission.crowd import Film, play
 from nmc_tools.bench_transmission.page import page
-from nmc_tools.bench_transmission.proxy import throttled, trace
+from nmc_tools.bench_transmission.proxy import TRACES, throttled, trace
 from nmc_tools.player import driven
 
 
@@ -66,11 +66,15 @@ def test_a_line_takes_as_long_as_its_trace_says(monkeypatch):
     assert slept == pytest.approx([0.5, 0.5, 0.5, 0.5, 1.0], abs=1e-3)
 
 
-@pytest.mark.parametrize("name", ["falls", "swings", "walk"])
-def test_traces_are_bytes_a_second(name):
+@pytest.mark.parametrize("name", TRACES)
+def test_traces_are_bytes_a_second_on_which_the_lowest_quality_fits(name):
     rates = trace(name)
     assert len(rates) >= 30
-    assert all(60_000 < rate < 10**7 for rate in rates)  # the lowest quality fits
+    assert all(10_000 < rate < 10**7 for rate in rates)
+    came = 0.0  # seconds of 20: 10 are buffered at most
+    for second, rate in enumerate(rates[:20]):
+        came = min(came + rate / 70_000, second + 10, 20)
+        assert came >= min(second + 1, 20)
 
 
 def test_nothing_measured_is_an_empty_page():

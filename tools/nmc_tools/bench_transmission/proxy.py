@@ -17,6 +17,9 @@ _ROUNDS = 3
 
 FOLDER = Path(__file__).parent / "traces"
 
+TRACES = ("falls", "swings", "bus", "tram", "train")
+"""The first two are made, the others recorded in 3G networks; each file says where it is from."""
+
 
 def trace(name: str) -> tuple[int, ...]:
     """Return a trace: bytes a second, of each second; it begins anew at its end."""

@@ -14,6 +14,7 @@ from nmc_tools.bench.published import machine
 from nmc_tools.bench_transmission import material, measurements
 from nmc_tools.bench_transmission.page import page
 from nmc_tools.bench_transmission.player import Amounts, played
+from nmc_tools.bench_transmission.proxy import TRACES
 from nmc_tools.bench_transmission.signature import flipped_bits
 from nmc_tools.player import driven
 from nmc_tools.progress import Report
@@ -142,7 +143,7 @@ def _parts(
 
     def adaptive() -> Any:
         document = material.qualities(data, 2 if quick else 20)
-        return measurements.adaptive(document, ("falls",) if quick else ("falls", "swings", "walk"))
+        return measurements.adaptive(document, ("falls",) if quick else TRACES)
 
     def player() -> Any:
         lacking = driven.missing()
