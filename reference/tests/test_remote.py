@@ -15,6 +15,7 @@ from nmc_samples import chain, write
 from web_server import QUICK, serving
 
 import nmc
+from nmc.remote.opening import open_anywhere
 
 FRAMES = 40
 
@@ -56,6 +57,19 @@ def test_opening_takes_two_requests_at_most(server, folder, name, most):
             assert sequence.manifest.root == local.manifest.root
             assert sequence.size == local.size
     assert len(server.asked) <= most
+
+
+@pytest.mark.parametrize(("frames", "most"), [(FRAMES, 2), (0, 3)])
+def test_who_knows_how_many_frames_there_are_asks_for_less(server, folder, frames, most):
+    """Too few is no fault: the rest is one request more."""
+    with (
+        open_anywhere(f"{server.url}/a.nmc", QUICK, frames) as package,
+        nmc.open(folder / "a.nmc") as local,
+    ):
+        assert package.manifest()
+        assert len(server.asked) <= most
+        assert int(server.asked[0].range.removeprefix("bytes=-")) < 2**14
+        assert package.segment(39, len(local.coded(39))) == local.coded(39)
 
 
 @pytest.mark.parametrize("name", ["a.nmc", "d.nmc"])

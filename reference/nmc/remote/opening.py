@@ -40,7 +40,9 @@ _NEEDED = {
 }
 
 
-def open_anywhere(target: Target, options: Mapping[str, Any] | None = None) -> Package:
+def open_anywhere(
+    target: Target, options: Mapping[str, Any] | None = None, frames: int | None = None
+) -> Package:
     """Open a package wherever it lies.
 
     Parameters
@@ -49,6 +51,8 @@ def open_anywhere(target: Target, options: Mapping[str, Any] | None = None) -> P
         What to open.
     options : mapping or None
         Of a server: ``headers``, ``timeout``, ``tries``, ``pause``. Of a store: those of fsspec.
+    frames : int or None
+        How many frames there are, where that is known: a server is asked for less then.
 
     Raises
     ------
@@ -59,12 +63,12 @@ def open_anywhere(target: Target, options: Mapping[str, Any] | None = None) -> P
     """
     scheme = scheme_of(target)
     if scheme in ("http", "https"):
-        return _open_form(str(target), *web_objects(str(target), options))
+        return _open_form(str(target), *web_objects(str(target), options), frames)
     if scheme and scheme != "file":
         store, path = store_of(str(target), options)
-        return _open_stored(store, path, shown(str(target)))
+        return _open_stored(store, path, shown(str(target)), frames)
     if hasattr(target, "fs") and hasattr(target, "path"):  # fsspec.OpenFile, UPath
-        return _open_stored(target.fs, target.path, shown(str(target)))
+        return _open_stored(target.fs, target.path, shown(str(target)), frames)
     if options:
         raise TypeError("storage_options go with an address of a server or a store")
     if scheme:
@@ -113,7 +117,12 @@ def web_objects(
     return lambda address: WebObject(client, address, patience), client.close
 
 
-def _open_form(url: str, at: Callable[[str], RemoteObject], close: Callable[[], None]) -> Package:
+def _open_form(
+    url: str,
+    at: Callable[[str], RemoteObject],
+    close: Callable[[], None],
+    frames: int | None,
+) -> Package:
     """Open the file, or the folder, of an address of a server: at most two requests."""
     from nmc.remote.web_client import Redirected
 
@@ -121,7 +130,7 @@ def _open_form(url: str, at: Callable[[str], RemoteObject], close: Callable[[], 
     try:
         if folder == url and not urlsplit(url).path.endswith("/"):
             with suppress(NoObject, Redirected):
-                return FilePackage(shown(url), RangedSource(at(url)))
+                return FilePackage(shown(url), RangedSource(at(url), frames))
         try:
             return RemoteFolder(shown(folder), lambda name: at(inside(folder, name)))
         except (NoObject, Redirected):
@@ -170,7 +179,7 @@ def store_of(url: str, options: Mapping[str, Any] | None) -> tuple[Any, str]:
     return store, str(path)
 
 
-def _open_stored(store: Any, path: str, name: str) -> Package:
+def _open_stored(store: Any, path: str, name: str, frames: int | None) -> Package:
     from nmc.remote.stored_object import StoredObject
 
     if store.protocol in _LOCAL:  # nothing of it is read behind a link (clause 5.1.4)
@@ -178,7 +187,7 @@ def _open_stored(store: Any, path: str, name: str) -> Package:
     base = path.removesuffix("/" + MANIFEST_NAME).rstrip("/")
     if base == path:
         with suppress(NoObject):
-            return FilePackage(name, RangedSource(StoredObject(store, path, name)))
+            return FilePackage(name, RangedSource(StoredObject(store, path, name), frames))
 
     def member(part: str) -> RemoteObject:
         return StoredObject(store, f"{base}/{part}", f"{name.rstrip('/')}/{part}")

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 TAIL_BYTES: Final = 1 << 19
 """Bytes of the first request: end records and the directory of 5,000 frames (decision 0070)."""
 
+_ENTRY_BYTES: Final = 104
+"""Of a directory entry of a frame, rounded up."""
+_OTHER_BYTES: Final = 1 << 13
+"""What the first request brings beside the entries of frames."""
+
 MOST_AHEAD: Final = 1 << 26
 """Bytes that are fetched ahead at once, and remembered in all."""
 
@@ -100,6 +105,9 @@ class RangedSource(ByteSource):
     ----------
     remote : RemoteObject
         The object.
+    frames : int or None
+        How many frames the package has, where that is known: no more than their directory is
+        asked for first.
 
     Raises
     ------
@@ -111,8 +119,9 @@ class RangedSource(ByteSource):
 
     distant = True
 
-    def __init__(self, remote: RemoteObject) -> None:
-        beginning = remote.tail(TAIL_BYTES)
+    def __init__(self, remote: RemoteObject, frames: int | None = None) -> None:
+        known = TAIL_BYTES if frames is None else _OTHER_BYTES + _ENTRY_BYTES * frames
+        beginning = remote.tail(min(known, TAIL_BYTES))
         self.size = beginning.size
         self._remote = remote
         self._start = beginning.start

@@ -72,9 +72,11 @@ def beside(document: str, url: str, digest: str) -> str:
     return urlunsplit(parts._replace(path=f"{folder}/{url}", query=query, fragment=""))
 
 
-def open_target(target: str, options: Mapping[str, Any] | None = None) -> Package:
-    """Open the package at a path or an address."""
-    return open_anywhere(target, options if on_server(target) else None)
+def open_target(
+    target: str, options: Mapping[str, Any] | None = None, frames: int | None = None
+) -> Package:
+    """Open the package at a path or an address; how many frames it has need not be known."""
+    return open_anywhere(target, options if on_server(target) else None, frames)
 
 
 def is_far(target: str) -> bool:

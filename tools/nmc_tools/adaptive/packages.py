@@ -130,7 +130,8 @@ class Packages:
         return self._opening[wanted.url]
 
     def _open(self, wanted: Representation) -> OpenPackage:
-        opened = self._terms.open(beside(self._document, wanted.url, wanted.digest))
+        place = beside(self._document, wanted.url, wanted.digest)
+        opened = self._terms.open(place, self.presentation.frames)
         self._stack.push(opened.package)
         return opened
 

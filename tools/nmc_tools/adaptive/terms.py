@@ -36,15 +36,22 @@ class Terms:
     demands: Sequence[Demand] = ()
     cipher: SegmentCipher | None = None
 
-    def open(self, target: str) -> OpenPackage:
+    def open(self, target: str, frames: int | None = None) -> OpenPackage:
         """Return the package at a path or an address, once it meets the terms.
+
+        Parameters
+        ----------
+        target : str
+            The path or address.
+        frames : int or None
+            How many frames it is to have, where that is known.
 
         Raises
         ------
         FormatError
             If it is refused, is not signed as demanded, or its key is missing or wrong.
         """
-        package = open_target(target, self.options)
+        package = open_target(target, self.options, frames)
         try:
             manifest, _ = signed_manifest(package, self.demands)
             cipher = unlocked(manifest, self.cipher, str(package.path))

@@ -11,8 +11,11 @@ import nmc
 from nmc_tools.adaptive.describe import present
 
 FRAMES, GROUP, WEIGHTS = 300, 10, 1_200_000
-QUALITIES = {"low": 500, "middle": 2_500, "high": 15_000}
-"""Numbers of 32 bits a frame: 60, 300 and 1800 kB a second at 30 frames a second."""
+QUALITIES = {
+    "made": {"low": 500, "middle": 2_500, "high": 15_000},
+    "recorded": {"low": 500, "middle": 1_000, "high": 2_500},
+}
+"""For which lines; numbers of 32 bits a frame, of which 500 are 60 kB/s at 30 frames a second."""
 
 Told = Callable[[str], None]
 
@@ -37,10 +40,10 @@ def seek_package(folder: Path, share: float, frames: int = FRAMES) -> Path:
     return path
 
 
-def qualities(folder: Path, seconds: int) -> Path:
+def qualities(folder: Path, seconds: int, lines: str) -> Path:
     """Make three packages of noise and their presentation document; 30 frames a second."""
     rng = np.random.default_rng(1)
-    made = folder / f"qualities-{seconds}"
+    made = folder / f"qualities-{lines}-{seconds}"
     made.mkdir(exist_ok=True)
     document = made / "sequence.json"
     if document.exists():
@@ -48,7 +51,7 @@ def qualities(folder: Path, seconds: int) -> Path:
     import json
 
     paths = []
-    for name, size in QUALITIES.items():
+    for name, size in QUALITIES[lines].items():
         path = made / f"{name}.nmc"
         with nmc.Writer(
             path, key_every=GROUP, effort="fast", overwrite=True, timescale=30

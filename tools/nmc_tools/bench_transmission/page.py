@@ -118,10 +118,10 @@ def _adaptive(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return ""
     words = (
-        "Three qualities of 20 s (60, 300 and 1800 kB/s) through a proxy as slow as traces, 10 s "
-        "buffered at most: *falls* and *swings* are made, the others were recorded in 3G networks "
-        "(Riiser et al., MMSys 2013). Mean quality: 0 is always the lowest, 2 always the "
-        "highest.\n\n"
+        "Three qualities of 20 s through a proxy as slow as traces, 10 s buffered at most. *falls* "
+        "and *swings* are made (60, 300 and 1800 kB/s); the others were recorded in 3G networks "
+        "(Riiser et al., MMSys 2013; 60, 120 and 300 kB/s). Mean quality: 0 is always the lowest, "
+        "2 always the highest.\n\n"
     )
     head = (
         "trace",

@@ -17,8 +17,8 @@ _ROUNDS = 3
 
 FOLDER = Path(__file__).parent / "traces"
 
-TRACES = ("falls", "swings", "bus", "tram", "train")
-"""The first two are made, the others recorded in 3G networks; each file says where it is from."""
+TRACES = {"made": ("falls", "swings"), "recorded": ("bus", "tram", "train")}
+"""Their names; the recorded ones are of 3G networks, and each file says where it is from."""
 
 
 def trace(name: str) -> tuple[int, ...]:

@@ -142,8 +142,11 @@ def _parts(
         return measurements.sequential(path, 2 if quick else 4)
 
     def adaptive() -> Any:
-        document = material.qualities(data, 2 if quick else 20)
-        return measurements.adaptive(document, ("falls",) if quick else TRACES)
+        rows: list[Any] = []
+        for lines, names in {"made": ("falls",)}.items() if quick else TRACES.items():
+            document = material.qualities(data, 2 if quick else 20, lines)
+            rows += measurements.adaptive(document, names)
+        return rows
 
     def player() -> Any:
         lacking = driven.missing()
