@@ -9,6 +9,8 @@ from nmc_format.issues import refuse
 from nmc_tools.adaptive.choice import Always, Dynamic, Moment, Throughput
 from nmc_tools.adaptive.document import Presentation, Representation
 from nmc_tools.adaptive.session import Session
+from nmc_tools.bench_transmission.proxy import TRACES as RECORDED
+from nmc_tools.bench_transmission.proxy import trace
 
 
 class Trace:
@@ -107,6 +109,22 @@ def test_no_stall_is_longer_than_a_group_where_the_lowest_fits(name):
         assert mean > 1.4
 
 
+@pytest.mark.parametrize("name", RECORDED["recorded"])
+def test_on_recorded_lines_it_stalls_no_more_than_the_lowest(name):
+    """With ten seconds of buffer, of twenty; a tunnel or a gap comes in each but the bus."""
+    sizes = (2_250, 4_250, 10_250)
+    made = presentation(groups=40, length=15, sizes=sizes)
+
+    def stalled(choice):
+        line = Trace(trace(name), sizes)
+        report = Session(made, line, choice, lambda *_: None, most=10.0).run()
+        return sum(s for _, s in report.stalls), sum(p.quality for p in report.played)
+
+    (adaptive, qualities), (lowest, _) = stalled(Dynamic(target=10.0)), stalled(Always(0))
+    assert adaptive <= lowest + made.seconds(0)
+    assert qualities or name == "tram"
+
+
 def test_a_download_is_left_when_the_line_breaks_down():
     rates = [5000 * KILO] * 3 + [70 * KILO] * 300
     report = play(rates, Dynamic())
@@ -117,7 +135,7 @@ def test_a_download_is_left_when_the_line_breaks_down():
 def test_the_same_quality_is_kept_on_a_steady_line():
     report = play(TRACES["steady"], Dynamic())
     qualities = [p.quality for p in report.played]
-    assert set(qualities[5:]) <= {1, 2}
+    assert set(qualities[10:]) <= {1, 2}  # the buffer is filled first, in two seconds
     assert report.switches <= 12
 
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 SAFETY = 0.9
 """Of the estimated throughput, as in dash.js."""
+RESERVE = 0.8
+"""Of the target: with less in the buffer, a share of the throughput fills it, unlike in dash.js. A
+tunnel comes before its time: who goes up with an empty buffer stalls where the lowest does not."""
 
 
 @dataclass
@@ -125,9 +128,9 @@ class Dynamic:
         self._last = chosen
         return chosen
 
-    @staticmethod
-    def _by_throughput(moment: Moment) -> int:
-        affordable = SAFETY * moment.throughput * moment.seconds
+    def _by_throughput(self, moment: Moment) -> int:
+        filled = min(1.0, moment.buffer / (RESERVE * self.target))
+        affordable = SAFETY * filled * moment.throughput * moment.seconds
         return max((i for i, size in enumerate(moment.sizes) if size <= affordable), default=0)
 
     def _bola(self, moment: Moment) -> int:

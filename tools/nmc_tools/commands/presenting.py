@@ -140,7 +140,7 @@ def play(
         packages = Packages(read_document(target, options), target, terms)
     else:
         packages = of_one_package(target, terms)
-    choice: Choice = Dynamic(target=min(12.0, buffer / 2))
+    choice: Choice = Dynamic(target=min(12.0, buffer))
     if quality != "adaptive":
         choice = Always(_LOWEST if quality == "lowest" else _HIGHEST)
     made = packages.presentation
