@@ -37,9 +37,14 @@ def throttled(url: str, rates: tuple[int, ...]) -> Iterator[str]:
 
     async def run() -> None:
         line = Line(rates)
-        server = await asyncio.start_server(
-            lambda reader, writer: _serve(url, line, reader, writer), "127.0.0.1", 0
-        )
+        serving: set[asyncio.Task[None]] = set()  # a loop itself lets go of tasks that wait
+
+        def taken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.ensure_future(_serve(url, line, reader, writer))
+            serving.add(task)
+            task.add_done_callback(serving.discard)
+
+        server = await asyncio.start_server(taken, "127.0.0.1", 0)
         place.append(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
         ready.set()
         await stop.wait()
