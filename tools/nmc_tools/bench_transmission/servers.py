@@ -42,18 +42,14 @@ class Server:
     pid: int
 
     def requests(self) -> int:
-        """Return how many requests were begun, those that run among them; of ours only.
-
-        This one is counted from the next time on.
-        """
+        """Return how many requests were begun, this one among them; of ours only."""
         with urlopen(f"{self.url}metrics", timeout=10) as answer:  # noqa: S310 - loopback
             text = answer.read().decode()
-        begun = sum(
+        return sum(
             int(line.rpartition(" ")[2])
             for line in text.splitlines()
             if line.startswith(("nmc_serve_requests_total", "nmc_serve_requests_running"))
         )
-        return begun - 1
 
     def resident(self) -> int:
         """Return the bytes that its process has in memory; 0 where the host does not say."""
